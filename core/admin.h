@@ -1,0 +1,148 @@
+// Admin records: configuration, routing and operator commands, as journalled inputs.
+//
+// A configuration file is never read by the engine. `millrace up` turns it into these records, so
+// a replay sees each change at the same place in the sequence (DESIGN rule 1).
+#pragma once
+
+#include "core/order_status.h"
+#include "core/types.h"
+
+#include <cstddef>
+#include <cstring>
+
+namespace millrace {
+
+enum class AdminOp : std::uint8_t {
+    DefineSymbol = 1,    // SymbolSpec
+    DefineSource = 2,    // SourceSpec
+    DefineGroup = 3,     // GroupSpec
+    DefineAccount = 4,   // AccountSpec
+    DefineMember = 5,    // MemberSpec: account in group, with its sizing; `enabled` 0 removes it
+    ConfigCommit = 6,    // ConfigCommit: everything of one file has been sent
+    SetAccount = 7,      // AccountCommand: pause, resume, reduce-only, disable
+    Kill = 8,            // KillCommand, after the broker stage got it on its own ring
+    ClearKill = 9,       // KillCommand: same scope may trade again
+    Resolve = 10,        // ResolveCommand: operator ends an IN_DOUBT order
+    RiskLimits = 11,     // RiskSpec: global pre-trade settings
+};
+
+enum class SizingMode : std::uint8_t {
+    Fixed = 0,        // value = lots, whatever the signal says
+    Multiplier = 1,   // lots = signal volume x value
+    EquityShare = 2,  // lots = equity x value / (price x contract size)
+};
+enum class MarginMode : std::uint8_t { Hedging = 0, Netting = 1 };
+
+inline constexpr std::uint32_t kSymbolsMax = 256;
+
+struct SymbolSpec {
+    SymbolId id{kNoId};
+    std::uint32_t digits = 5;
+    Text<16> name;              // canonical, without prefix or suffix
+    Price tick_size;            // SYMBOL_TRADE_TICK_SIZE
+    Lots volume_min;            // SYMBOL_VOLUME_MIN
+    Lots volume_max;            // SYMBOL_VOLUME_MAX
+    Lots volume_step;           // SYMBOL_VOLUME_STEP
+    std::int64_t contract_size = 0;  // units per lot x 1e-8 scale (kScale = one unit)
+    Ratio collar;               // of the reference price; 0 = RiskSpec::collar
+};
+struct SourceSpec {
+    SourceId id{kNoId};
+    std::uint32_t reserved = 0;
+    Text<16> name;
+};
+struct GroupSpec {
+    GroupId id{kNoId};
+    std::uint32_t reserved = 0;
+    Text<16> name;
+};
+struct AccountSpec {
+    AccountId id{kNoId};
+    MarginMode margin_mode{};
+    std::uint8_t reserved[3] = {};
+    Text<16> name;
+    std::uint64_t login = 0;        // ACCOUNT_LOGIN
+    Text<8> symbol_prefix;
+    Text<8> symbol_suffix;
+    Lots max_lots;                  // per order; 0 = no limit
+    std::uint32_t max_open_orders = 0;   // live orders and open positions; 0 = no limit
+    std::uint32_t rate_per_second = 5;   // token bucket (mt5.md 1.4)
+    std::uint32_t rate_burst = 10;
+    std::uint32_t deviation_points = 20;
+    std::uint32_t duplicate_window_ms = 0;  // refuse same symbol, side, volume within it; 0 = off
+    std::uint32_t reserved2 = 0;
+};
+struct MemberSpec {
+    GroupId group{kNoId};
+    AccountId account{kNoId};
+    SizingMode sizing{};
+    std::uint8_t enabled = 1;
+    std::uint8_t reserved[6] = {};
+    std::int64_t value = kScale;              // by `sizing`, in 1e-8
+    std::uint64_t symbols[kSymbolsMax / 64];  // bit set = symbol allowed
+};
+struct RiskSpec {
+    Ratio collar{kScale / 1000};              // 0.10 %
+    std::int64_t ledger_window_ns = 7LL * 86'400 * 1'000'000'000;
+    std::int64_t answer_timeout_ns = 5'000'000'000;  // then IN_DOUBT (C19)
+    std::uint64_t magic_tag = 0x4D52;         // 15 bits, tells our orders from foreign ones
+    std::int64_t tick_age_max_ns = 0;         // older ticks count as NO_PRICE; 0 = any age
+};
+struct ConfigCommit {
+    std::uint64_t config_hash = 0;
+};
+struct AccountCommand {
+    AccountId account{kNoId};
+    AccountState state{};
+    std::uint8_t reserved[3] = {};
+};
+
+enum class KillScope : std::uint8_t { All = 0, Group = 1, Account = 2, Symbol = 3, Source = 4 };
+/// What the kill does: bits.
+inline constexpr std::uint8_t kKillStop = 1;     // no new entries
+inline constexpr std::uint8_t kKillCancel = 2;   // cancel our pending orders
+inline constexpr std::uint8_t kKillFlatten = 4;  // close our positions
+struct KillCommand {
+    std::uint64_t kill_id = 0;   // repeated ids are idempotent
+    KillScope scope{};
+    std::uint8_t actions = kKillStop;
+    std::uint8_t reserved[2] = {};
+    std::uint32_t scope_id = kNoId;  // account, group, symbol or source id
+    Text<16> symbol;                 // broker side, for KillScope::Symbol
+};
+struct ResolveCommand {
+    Magic magic;
+    OrdStatus status{};          // what the operator found
+    std::uint8_t reserved[7] = {};
+    Lots volume;
+    Price price;
+    std::uint64_t position_id = 0;
+};
+
+/// One admin input. The body is one of the structs above, by `op`.
+struct AdminRecord {
+    AdminOp op{};
+    std::uint8_t reserved[7] = {};
+    std::byte body[120] = {};
+
+    template <class Body>
+    static AdminRecord make(AdminOp op, const Body& body) noexcept {
+        static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= sizeof(AdminRecord::body));
+        AdminRecord r;
+        r.op = op;
+        std::memcpy(r.body, &body, sizeof(Body));
+        return r;
+    }
+    template <class Body>
+    [[nodiscard]] Body as() const noexcept {
+        static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= sizeof(body));
+        Body b;
+        std::memcpy(&b, body, sizeof(Body));
+        return b;
+    }
+};
+static_assert(std::is_trivially_copyable_v<AdminRecord> && sizeof(AdminRecord) == 128);
+static_assert(sizeof(SymbolSpec) == 72 && sizeof(AccountSpec) == 80 && sizeof(MemberSpec) == 56);
+static_assert(sizeof(KillCommand) == 32 && sizeof(RiskSpec) == 40 && sizeof(ResolveCommand) == 40);
+
+}  // namespace millrace

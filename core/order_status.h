@@ -1,0 +1,92 @@
+// Life-cycle words: order status in FIX terms plus IN_DOUBT, account state, link state.
+//
+// Three separate enums (requirements conflict C21): a failed order never stops an account, and a
+// dead link says nothing about the account behind it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace millrace {
+
+/// FIX OrdStatus(39), values as the FIX characters so that logs and stores read the same, plus two
+/// of ours: Held (accepted, waiting for the account to trade) and InDoubt (the broker may have
+/// seen it; only evidence or an operator ends it).
+enum class OrdStatus : std::uint8_t {
+    Held = 'h',
+    PendingNew = 'A',       // handed to the broker stage, no answer yet
+    New = '0',              // working at the broker (pending orders)
+    PartiallyFilled = '1',  // some volume done, rest still working
+    Filled = '2',
+    Canceled = '4',
+    Rejected = '8',
+    Expired = 'C',
+    InDoubt = '?',
+};
+/// True for states that no later event may leave.
+[[nodiscard]] constexpr bool is_final(OrdStatus s) noexcept {
+    return s == OrdStatus::Filled || s == OrdStatus::Canceled || s == OrdStatus::Rejected ||
+           s == OrdStatus::Expired;
+}
+[[nodiscard]] std::string_view to_string(OrdStatus s) noexcept;
+
+enum class AccountState : std::uint8_t {
+    Reconciling = 0,   // state after start, take-over or a lost link: no new entries yet
+    Trading = 1,
+    ReduceOnly = 2,    // closes only (no money, operator)
+    Suspended = 3,     // no orders but operator and kill
+    Disabled = 4,      // link gave up, or operator
+    Inactive = 5,      // stopped by the user
+    BrokerClosed = 6,  // account or market closed at the broker
+};
+[[nodiscard]] std::string_view to_string(AccountState s) noexcept;
+
+enum class LinkState : std::uint8_t {
+    Down = 0,
+    Connecting = 1,
+    Authenticated = 2,
+    Syncing = 3,
+    Up = 4,
+    AuthRejected = 5,
+};
+[[nodiscard]] std::string_view to_string(LinkState s) noexcept;
+
+/// Why a signal or one account's share of it was refused or ended. Stable numbers: they travel to
+/// sources and into stores.
+enum class Reason : std::uint16_t {
+    None = 0,
+    DuplicateSignal = 1,   // this id is in the ledger already; the original outcome stands
+    StaleSignal = 2,       // created before the ledger's window
+    LedgerFull = 3,
+    Expired = 4,           // TTL over before it could be sent
+    UnknownGroup = 5,
+    UnknownSymbol = 6,
+    BadVolume = 7,
+    BadPrice = 8,
+    BadSignal = 9,         // field out of range, see `detail`
+    UnknownTarget = 10,    // close, modify or cancel of a signal we do not know
+    NothingToDo = 11,      // target has no open position or order left
+    EmptyGroup = 12,
+    TableFull = 13,        // a fixed-capacity table is full
+    NoPrice = 20,          // no fresh tick; entries are refused, closes go on
+    PriceCollar = 21,      // moved more than the collar from the reference price
+    MaxLots = 22,
+    MaxOpenOrders = 23,
+    RateLimit = 24,
+    DuplicateOrder = 25,   // same symbol, side and volume within the duplicate window
+    SymbolFiltered = 26,
+    AccountNotTrading = 27,
+    ReduceOnly = 28,
+    Killed = 29,
+    VolumeBelowMin = 30,
+    QueueFull = 31,        // the account's session queue overflowed; never left this host
+    JournalDown = 32,
+    BrokerReject = 40,     // see retcode
+    MarketClosed = 41,
+    NoMoney = 42,
+    RetriesExhausted = 43,
+    CanceledByUser = 44,   // cancelled at the broker by its owner or by us on request
+};
+[[nodiscard]] std::string_view to_string(Reason r) noexcept;
+
+}  // namespace millrace

@@ -1,0 +1,154 @@
+// The bridge protocol: broker stage (TCP server) <-> terminal (TCP client: the MT5 Expert Advisor,
+// or the simulated broker's terminals). Written byte by byte in gateway/BRIDGE.md.
+//
+// One connection is one account. The terminal keeps an *intent journal*: commands received, with
+// their outcome, and its own events not yet acknowledged; it survives the terminal's restart. What
+// the protocol rests on:
+//  1. Commands carry `seq` = their number in the account's session queue. The terminal appends
+//     (seq, magic) to its journal before it acts and answers RX_ACK; after a reconnect it names the
+//     last one (Hello.command_seq) and gets the rest again. A repeated magic is answered from the
+//     journal, never executed again.
+//  2. Events carry `seq` = the terminal's own number, journalled by it before the send and kept
+//     until EVENT_ACK; after a reconnect all unacknowledged ones come again. The engine drops what
+//     it has applied.
+//  3. Welcome.generation and Welcome.epoch only ever grow. The terminal journals the highest and
+//     refuses commands of lower ones (Rejected with kStaleGeneration): a paused old owner is fenced.
+//  4. Query{magic} is answered with QueryFound, QueryAbsent (proof: the journal is intact and has
+//     never seen it, nor has the account) or QueryUnknown. Frames are handled in order, so
+//     an answer covers every command before the query.
+//  5. Heartbeat each second both ways. Three missed and not busy: link down. Busy{ms} extends it.
+#pragma once
+
+#include "core/order_command.h"
+#include "gateway/wire.h"
+
+namespace millrace::bridge {
+
+inline constexpr std::uint8_t kVersion = 1;
+
+enum class FrameType : std::uint8_t {
+    Challenge = 1,   // S->T first frame after accept
+    Hello = 2,       // T->S
+    Welcome = 3,     // S->T session is up; terminal then resends unacknowledged events
+    Denied = 4,      // S->T reason text, then close
+    Command = 5,     // S->T sequenced
+    RxAck = 6,       // T->S highest command seq that is in the intent journal
+    Event = 7,       // T->S sequenced
+    EventAck = 8,    // S->T highest event seq that is durable here; terminal may forget them
+    Heartbeat = 9,   // both
+    Busy = 10,       // T->S a blocking call begins
+    Tick = 11,       // T->S latest quote, conflated
+    Kill = 12,       // S->T overtakes the queue: stop, cancel, flatten
+    SyncDone = 13,   // T->S every unacknowledged event has been resent
+};
+
+struct Challenge {
+    wire::Nonce nonce;
+    std::uint64_t server_time_ns;
+};
+struct Hello {
+    std::uint64_t login;         // ACCOUNT_LOGIN
+    std::uint64_t journal_id;    // identity of the intent journal; new id = the old one is lost
+    std::uint64_t command_seq;   // last command in the journal
+    std::uint64_t command_epoch; // segment uuid (low 64 bits) those sequence numbers belong to
+    std::uint64_t generation;    // highest seen
+    std::uint64_t epoch;         // highest seen
+    std::uint64_t event_seq;     // last event number handed out
+    std::uint32_t build;         // terminal build
+    std::uint8_t margin_mode;    // MarginMode
+    std::uint8_t permissions;    // bit 0 trading allowed
+    std::uint8_t reserved[2];
+    wire::Mac mac;               // HMAC-SHA256(key, nonce || all bytes of Hello before mac)
+};
+struct Welcome {
+    std::uint64_t generation;    // of this session
+    std::uint64_t epoch;         // of the engine's journal
+    std::uint64_t command_epoch; // low 64 bits of the segment uuid: command seqs start anew with it
+    std::uint64_t next_command_seq;
+    std::uint64_t event_seq;     // highest event durable here; resend from the next one
+    std::uint64_t magic_tag;     // 15 bits, tells our orders from foreign ones
+};
+struct Denied {
+    char reason[96];
+};
+/// OrderCommand without what only our host needs. `ttl_ms` runs from receipt and is checked right
+/// before the send to the broker; 0 = no limit.
+struct Command {
+    std::uint64_t epoch;
+    std::uint64_t generation;
+    std::uint64_t magic;
+    std::uint8_t type;           // CommandType
+    std::uint8_t side;
+    std::uint8_t price_kind;
+    std::uint8_t flags;
+    std::uint32_t ttl_ms;
+    char symbol[16];
+    std::int64_t volume;         // 1e-8 lots
+    std::int64_t price;          // 1e-8
+    std::int64_t stop_loss;
+    std::int64_t take_profit;
+    std::uint64_t position_ticket;
+    std::uint64_t order_ticket;
+    std::uint32_t deviation_points;
+    std::uint32_t reserved;
+    char comment[16];
+};
+struct RxAck {
+    std::uint64_t command_seq;
+};
+/// The report types an executor may send: Outcome, Exec, Unsent, QueryFound, QueryAbsent,
+/// QueryUnknown, AccountInfo. FrameHeader.seq is the event number.
+struct Event {
+    std::uint8_t type;           // ReportType
+    std::uint8_t exec_kind;      // ExecKind
+    std::uint8_t ord_status;     // OrdStatus
+    std::uint8_t side;
+    std::uint16_t reason;        // Reason
+    std::uint8_t permissions;
+    std::uint8_t reserved;
+    std::uint64_t magic;
+    std::uint32_t retcode;
+    std::uint32_t reserved2;
+    std::uint64_t order_ticket;
+    std::uint64_t deal_ticket;
+    std::uint64_t position_id;
+    std::int64_t volume;
+    std::int64_t requested;
+    std::int64_t price;
+    std::int64_t bid;
+    std::int64_t ask;
+    std::int64_t equity;
+    std::int64_t balance;
+    std::int64_t broker_time_ns;
+    char symbol[16];
+};
+struct EventAck {
+    std::uint64_t event_seq;
+};
+struct Heartbeat {
+    std::int64_t time_ns;
+};
+struct Busy {
+    std::uint32_t ms;
+    std::uint32_t reserved;
+};
+struct Tick {
+    char symbol[16];
+    std::int64_t bid;
+    std::int64_t ask;
+    std::int64_t time_ns;
+};
+struct Kill {
+    std::uint64_t kill_id;       // a repeated id is answered, not executed again
+    std::uint8_t actions;        // kKillStop | kKillCancel | kKillFlatten; 0 = clear
+    std::uint8_t reserved[7];
+    char symbol[16];             // all zero = every symbol
+};
+
+/// A command frame of an older session generation or epoch was refused (Unsent event's retcode).
+inline constexpr std::uint32_t kStaleGeneration = 1;
+
+static_assert(sizeof(Hello) == 96 && sizeof(Welcome) == 48 && sizeof(Command) == 120);
+static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
+
+}  // namespace millrace::bridge

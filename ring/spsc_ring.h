@@ -1,0 +1,287 @@
+// The one ring: single producer, single consumer, fixed slots of n x 64 bytes in shared memory.
+//
+// A slot is { sequence word, payload }. Record number n (1-based) lies in slot (n - 1) & mask and
+// is visible exactly when that slot's sequence word equals n. There is no shared write cursor:
+//
+//     producer:  write payload; sequence.store(n, release)
+//     consumer:  sequence.load(acquire) == n ? read payload
+//     consumer:  read_cursor.store(n, release)          slots up to n may be written again
+//     producer:  read_cursor.load(acquire)              before it writes slot n + capacity
+//
+// So a hop costs one line transfer (word and payload travel together), nothing is claimed ahead,
+// and a producer killed at any instruction leaves either a visible record or none. The price is
+// that a new producer finds its place by looking: from read_cursor up to the first slot whose word
+// does not match (attach()). A new consumer continues at read_cursor.
+//
+// This folder makes no syscall: parking and waking are in shm/doorbell.h. `Policy` supplies the
+// atomics, so a model checker can run this very code.
+#pragma once
+
+#include "core/result.h"
+#include "core/types.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace millrace {
+
+/// Production atomics. A model checker passes its own type with the same members.
+struct StdPolicy {
+    using AtomicU64 = std::atomic<std::uint64_t>;
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+inline constexpr std::uint64_t kRingMagic = 0x31474E4952524C4DULL;  // "MLRRING1"
+
+/// Head of a ring in the segment. Three parts on lines of their own: what never changes, what the
+/// consumer writes, what the producer writes. Counters are relaxed: each has one writer and is
+/// read by inspectors only.
+template <class Policy = StdPolicy>
+struct RingControl {
+    std::uint64_t magic = 0;          // written last at creation
+    std::uint32_t slot_bytes = 0;     // n x 64
+    std::uint32_t capacity = 0;       // power of two
+    std::uint32_t payload_kind = 0;   // RingKind of shm/layout.h
+    std::uint32_t reserved = 0;
+
+    // Consumer's line.
+    alignas(kCacheLineBytes) typename Policy::AtomicU64 read_cursor;  // records released so far
+    typename Policy::AtomicU64 polls_empty;
+    typename Policy::AtomicU64 consumer_generation;
+
+    // Producer's line. write_hint trails the truth (the slots) and is for inspectors.
+    alignas(kCacheLineBytes) typename Policy::AtomicU64 write_hint;
+    typename Policy::AtomicU64 full_stalls;
+    typename Policy::AtomicU64 high_water;
+    typename Policy::AtomicU64 producer_generation;
+};
+static_assert(sizeof(RingControl<>) == 3 * kCacheLineBytes);
+
+/// One slot. `T` must fill it: sizeof(T) + 8 is a multiple of 64.
+template <class T, class Policy = StdPolicy>
+struct RingSlot {
+    typename Policy::AtomicU64 sequence;
+    T payload;
+};
+
+template <class T>
+inline constexpr bool kRingPayload = std::is_trivially_copyable_v<T> && (sizeof(T) + 8) % 64 == 0;
+
+/// Payload T padded to the next slot size, for types that do not fill a slot by themselves.
+template <class T>
+struct Padded {
+    static constexpr std::size_t kPad = 64 - (sizeof(T) + 8) % 64;
+    T value;
+    std::byte pad[kPad] = {};
+};
+
+/// Where a ring lies. Both pointers into the mapping; slots are 64-byte aligned.
+template <class T, class Policy = StdPolicy>
+struct RingView {
+    RingControl<Policy>* control = nullptr;
+    RingSlot<T, Policy>* slots = nullptr;
+
+    [[nodiscard]] std::uint64_t capacity() const noexcept { return control->capacity; }
+    [[nodiscard]] RingSlot<T, Policy>& slot(std::uint64_t n) const noexcept {
+        ASSERT(n != 0);
+        return slots[(n - 1) & (control->capacity - 1)];
+    }
+
+    /// The number of the last visible record, found by looking at the slots.
+    /// @return BadCursor if the words contradict read_cursor (see below); nothing is changed.
+    /// Threads: any, but exact only while no producer is active. Reads at most `capacity` words.
+    [[nodiscard]] Result<std::uint64_t> find_write_cursor() const noexcept {
+        // Acquire: pairs with the consumer's release; nothing below it may still be in use.
+        const std::uint64_t read = control->read_cursor.load(std::memory_order_acquire);
+        std::uint64_t n = read;
+        // Acquire: pairs with commit(); the payload of what we count as visible is visible.
+        while (n < read + capacity() && slot(n + 1).sequence.load(std::memory_order_acquire) == n + 1) {
+            ++n;
+        }
+        // What was read must still stand in its slot, unless the producer has lapped it since.
+        if (read != 0) {
+            const std::uint64_t last = slot(read).sequence.load(std::memory_order_relaxed);
+            if (last != read && last != read + capacity()) {
+                return {Errc::BadCursor, "ring: slot at read cursor holds another record"};
+            }
+        }
+        return n;
+    }
+};
+
+/// The producing end. One object per ring per process; the role lock makes it the only one.
+template <class T, class Policy = StdPolicy>
+class RingProducer {
+    static_assert(kRingPayload<T>);
+
+public:
+    RingProducer() = default;
+
+    /// Takes the place of a producer that is proven dead (or of none).
+    /// @return BadCursor if the ring contradicts itself; see RingView::find_write_cursor.
+    [[nodiscard]] static Result<RingProducer> attach(RingView<T, Policy> view) noexcept {
+        auto written = view.find_write_cursor();
+        if (!written) {
+            return written.error();
+        }
+        RingProducer p;
+        p.view_ = view;
+        p.written_ = written.value();
+        p.cached_read_ = view.control->read_cursor.load(std::memory_order_acquire);
+        return p;
+    }
+
+    /// The next free slot's payload, or nullptr if the ring is full (counted, nothing changed).
+    /// What is written there is invisible until commit(). Claiming twice gives the same slot.
+    [[nodiscard]] T* claim() noexcept {
+        if (written_ - cached_read_ >= view_.capacity()) [[unlikely]] {
+            // Acquire: pairs with the release in RingConsumer::release(): the consumer is done
+            // with the slot before we write it again.
+            cached_read_ = view_.control->read_cursor.load(std::memory_order_acquire);
+            if (written_ - cached_read_ >= view_.capacity()) {
+                bump(view_.control->full_stalls);
+                return nullptr;
+            }
+        }
+        return &view_.slot(written_ + 1).payload;
+    }
+
+    /// Makes the claimed slot visible. Wait-free; one store.
+    /// @return its number, 1-based.
+    /// Crash: killed before the store, the record never existed; after it, it will be delivered.
+    std::uint64_t commit() noexcept {
+        ++written_;
+        // Release: pairs with the acquire in RingConsumer::peek(); payload before number.
+        view_.slot(written_).sequence.store(written_, std::memory_order_release);
+        return written_;
+    }
+
+    /// Copies `record` into the next slot and makes it visible.
+    /// @return its number; Errc::RingFull if no slot is free (nothing changed).
+    /// Threads: the one producer. Wait-free; no allocation, no syscall.
+    [[nodiscard]] Result<std::uint64_t> try_publish(const T& record) noexcept {
+        T* slot = claim();
+        if (slot == nullptr) {
+            return Errc::RingFull;
+        }
+        std::memcpy(static_cast<void*>(slot), &record, sizeof(T));
+        return commit();
+    }
+
+    /// Slots that may be written now; refreshes the cached read cursor.
+    [[nodiscard]] std::uint64_t free_slots() noexcept {
+        cached_read_ = view_.control->read_cursor.load(std::memory_order_acquire);
+        return view_.capacity() - (written_ - cached_read_);
+    }
+
+    /// Records published so far.
+    [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
+
+    /// The last published record, or nullptr if none ever was. Stays in place for a full lap.
+    [[nodiscard]] const T* last() const noexcept {
+        return written_ == 0 ? nullptr : &view_.slot(written_).payload;
+    }
+
+    /// Publishes statistics for inspectors. Once per duty cycle is enough.
+    void publish_stats() noexcept {
+        auto* c = view_.control;
+        c->write_hint.store(written_, std::memory_order_relaxed);
+        const std::uint64_t depth = written_ - c->read_cursor.load(std::memory_order_relaxed);
+        if (depth > c->high_water.load(std::memory_order_relaxed)) {
+            c->high_water.store(depth, std::memory_order_relaxed);
+        }
+    }
+
+private:
+    // Single writer: load and store, no read-modify-write.
+    static void bump(typename Policy::AtomicU64& counter) noexcept {
+        counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+
+    RingView<T, Policy> view_{};
+    std::uint64_t written_ = 0;
+    std::uint64_t cached_read_ = 0;
+};
+
+/// The consuming end. May look ahead of what it has released: a killed consumer gets everything
+/// above read_cursor again (at least once; the stages make it effectively once).
+template <class T, class Policy = StdPolicy>
+class RingConsumer {
+    static_assert(kRingPayload<T>);
+
+public:
+    RingConsumer() = default;
+
+    /// Continues where the last consumer released.
+    [[nodiscard]] static Result<RingConsumer> attach(RingView<T, Policy> view) noexcept {
+        auto written = view.find_write_cursor();
+        if (!written) {
+            return written.error();
+        }
+        RingConsumer c;
+        c.view_ = view;
+        c.next_ = view.control->read_cursor.load(std::memory_order_acquire) + 1;
+        return c;
+    }
+
+    /// The next unread record, or nullptr if none is visible. Does not move.
+    [[nodiscard]] const T* peek() const noexcept {
+        auto& slot = view_.slot(next_);
+        // Acquire: pairs with the release in RingProducer::commit().
+        if (slot.sequence.load(std::memory_order_acquire) != next_) {
+            return nullptr;
+        }
+        return &slot.payload;
+    }
+
+    /// Steps over the record that peek() showed. Its slot stays ours until release().
+    void advance() noexcept { ++next_; }
+
+    /// Gives back every slot up to and including record `n` (n < position()). One store; call it
+    /// per batch, or per record where the producer counts on each slot.
+    void release(std::uint64_t n) noexcept {
+        ASSERT(n < next_);
+        // Release: pairs with the acquire in RingProducer::claim(): our reads are done.
+        view_.control->read_cursor.store(n, std::memory_order_release);
+    }
+    /// Gives back everything stepped over.
+    void release() noexcept { release(next_ - 1); }
+
+    /// Calls `handle(const T&)` for at most `limit` records, then releases them in one store.
+    /// @return records handled.
+    template <class Handler>
+    std::size_t poll(std::size_t limit, Handler&& handle) noexcept {
+        std::size_t done = 0;
+        for (; done < limit; ++done) {
+            const T* record = peek();
+            if (record == nullptr) {
+                break;
+            }
+            handle(*record);
+            advance();
+        }
+        if (done > 0) {
+            release();
+        }
+        return done;
+    }
+
+    /// Number of the record that peek() would show.
+    [[nodiscard]] std::uint64_t position() const noexcept { return next_; }
+
+    /// Skips forward to record `n` without reading: the records before it are known to be handled
+    /// (their effects are in the journal). Never goes back.
+    void skip_to(std::uint64_t n) noexcept {
+        ASSERT(n >= next_);
+        next_ = n;
+    }
+
+private:
+    RingView<T, Policy> view_{};
+    std::uint64_t next_ = 1;
+};
+
+}  // namespace millrace
