@@ -1,0 +1,67 @@
+// LogSource: where a JournalReader gets bytes from: a directory, or memory in tests. list_log()
+// says for each file whether it is in use.
+#pragma once
+
+#include "core/result.h"
+#include "persist/journal_format.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+class LogSource {
+public:
+    virtual ~LogSource() = default;
+    /// Names of all journal files, sorted.
+    [[nodiscard]] virtual Result<std::vector<JournalFileName>> list() noexcept = 0;
+    /// Reads at `offset`. @return bytes read, fewer than asked only at the end of the file.
+    [[nodiscard]] virtual Result<std::size_t> read(const JournalFileName& file,
+                                                   std::uint64_t offset,
+                                                   std::span<std::byte> out) noexcept = 0;
+    /// The directory, for messages.
+    [[nodiscard]] virtual const std::string& where() const noexcept = 0;
+};
+
+/// A journal directory. Buffered reads: coherent with O_DIRECT writes on a local file system.
+/// Keeps the file read last open. Threads: one.
+class DirectorySource final : public LogSource {
+public:
+    explicit DirectorySource(std::string directory) noexcept;
+    ~DirectorySource() override;
+    DirectorySource(const DirectorySource&) = delete;
+    DirectorySource& operator=(const DirectorySource&) = delete;
+
+    [[nodiscard]] Result<std::vector<JournalFileName>> list() noexcept override;
+    [[nodiscard]] Result<std::size_t> read(const JournalFileName& file, std::uint64_t offset,
+                                           std::span<std::byte> out) noexcept override;
+    [[nodiscard]] const std::string& where() const noexcept override { return directory_; }
+
+    /// Flushes every journal file and the directory, and drops clean pages, so that what is read
+    /// afterwards is what is on the disk (a page cache may keep what a failed flush lost).
+    [[nodiscard]] Status settle() noexcept;
+
+private:
+    std::string directory_;
+    JournalFileName open_name_;
+    int fd_ = -1;
+};
+
+enum class LogFileUse : std::uint8_t {
+    Used,    // valid header
+    Unused,  // prepared, but nothing was ever acknowledged from it
+    Bad,     // holds group commits but no readable header, or another version
+};
+struct LogFile {
+    JournalFileName name;
+    LogFileUse use = LogFileUse::Unused;
+    JournalFileHeader header;
+    Error why;  // Bad
+};
+
+/// All files of `source` with their headers. IoError names nothing finer than the directory.
+[[nodiscard]] Result<std::vector<LogFile>> list_log(LogSource& source) noexcept;
+
+}  // namespace millrace
