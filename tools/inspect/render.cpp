@@ -1,0 +1,335 @@
+// The picture as text.
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <ctime>
+#include <optional>
+#include <tuple>
+
+#include "core/admin.h"
+#include "tools/inspect/page.h"
+#include "tools/inspect/view.h"
+
+namespace millrace::inspect {
+namespace {
+
+constexpr std::int64_t kStuckNs = 3'000'000'000;  // DESIGN rule 5: no progress for 3 s
+constexpr std::uint64_t kNearlyFullPercent = 80;
+
+/// Two pictures and the time between them.
+struct Span {
+    const PipelineView& now;
+    const PipelineView* before;
+    double seconds;
+
+    /// Events per second, if there is something to compare with. A counter that went back belongs
+    /// to another life of its owner.
+    [[nodiscard]] std::optional<double> rate(std::uint64_t n, std::uint64_t earlier) const noexcept {
+        if (before == nullptr || n < earlier) {
+            return std::nullopt;
+        }
+        return static_cast<double>(n - earlier) / seconds;
+    }
+};
+
+std::string per_second(std::optional<double> rate) {
+    return rate ? human_count(static_cast<std::uint64_t>(*rate + 0.5)) + "/s" : "-";
+}
+
+std::string wall_text(std::int64_t ns) {
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(
+                                                     ns / 1'000'000'000)));
+}
+
+std::uint64_t percent(const RingStat& r) noexcept {
+    return r.capacity == 0 ? 0 : r.depth() * 100 / r.capacity;
+}
+
+// ---- header and cursors ------------------------------------------------------------------------
+
+void add_header(Page& page, const Span& span, const RenderOptions& o) {
+    const HeaderStat& h = span.now.header;
+    page.add(fmt::format("millrace {}  {:.1f} MiB{}{}  layout {}{}", o.title,
+                         static_cast<double>(h.total_bytes) / (1 << 20), h.locked ? "  locked" : "",
+                         h.huge_pages ? "  huge pages" : "", h.layout_version,
+                         h.same_boot ? "" : "  FROM ANOTHER BOOT"),
+             h.same_boot ? Mood::Head : Mood::Warn);
+}
+
+void add_identity(Page& page, const HeaderStat& h) {
+    page.add(fmt::format("created {} by pid {} uid {}  uuid {}", wall_text(h.created_ns),
+                         h.creator_pid, h.creator_uid, h.uuid));
+    page.add(fmt::format("boot {}  schema {:016x}", h.boot_id, h.schema_hash));
+    page.add(fmt::format("journal directory {}", h.journal_dir));
+}
+
+void add_journal(Page& page, const Span& span) {
+    const CoreStat& c = span.now.core;
+    const CoreStat* p = span.before == nullptr ? nullptr : &span.before->core;
+    const bool bad = c.journal_state != static_cast<std::uint32_t>(JournalState::Running);
+    page.add(fmt::format("journal {} {} epoch {}  seq {} ({})  durable -{}  {}B",
+                         journal_state_name(c.journal_state), journal_backend_name(c.journal_backend),
+                         c.epoch, c.journal_seq,
+                         per_second(span.rate(c.journal_seq, p ? p->journal_seq : 0)),
+                         c.durable_lag(), human_count(c.journal_bytes)),
+             bad ? Mood::Bad : Mood::Plain);
+    const std::string hash = c.replica_hash_mismatch != 0
+                                 ? fmt::format("HASH DIFFERS AT {}", c.replica_hash_mismatch)
+                                 : fmt::format("hash ok to {}", c.replica_hash_checked);
+    page.add(fmt::format("replica -{}  {}  snapshot {}  effects {}  sqlite -{}{}", c.replica_lag(),
+                         hash, c.snapshot_seq, human_count(c.effects_written), c.sqlite_lag(),
+                         c.sqlite_errors == 0 ? "" : fmt::format("  ERRORS {}", c.sqlite_errors)),
+             c.replica_hash_mismatch != 0 ? Mood::Bad
+             : c.sqlite_errors != 0       ? Mood::Warn
+                                          : Mood::Plain);
+}
+
+void add_flow(Page& page, const Span& span) {
+    const CoreStat& c = span.now.core;
+    const CoreStat* p = span.before == nullptr ? nullptr : &span.before->core;
+    const auto with_rate = [&](std::uint64_t n, std::uint64_t earlier) {
+        const auto rate = span.rate(n, earlier);
+        return rate ? fmt::format("{} ({})", n, per_second(rate)) : std::to_string(n);
+    };
+    page.add(fmt::format("signals {}  refused {}  orders {}  filled {}",
+                         with_rate(c.signals_accepted, p ? p->signals_accepted : 0),
+                         c.entries_refused, with_rate(c.orders_sent, p ? p->orders_sent : 0),
+                         with_rate(c.orders_filled, p ? p->orders_filled : 0)));
+    page.add(fmt::format("rejected {}  live {}  positions {}  in doubt {}{}", c.orders_rejected,
+                         c.live_orders, c.open_positions, c.in_doubt,
+                         c.stop_requested != 0 ? "  STOP REQUESTED" : ""),
+             c.in_doubt != 0 ? Mood::Warn : Mood::Plain);
+}
+
+// ---- tables ------------------------------------------------------------------------------------
+
+Mood stage_mood(const StageStat& s) noexcept {
+    const auto state = static_cast<StageState>(s.state);
+    const bool should_live = state != StageState::Empty && state != StageState::Stopped;
+    if (state == StageState::Halted || state == StageState::Dead ||
+        (should_live && s.liveness == Liveness::Gone)) {
+        return Mood::Bad;
+    }
+    return should_live && s.heartbeat_age_ns > kStuckNs ? Mood::Warn : Mood::Plain;
+}
+
+Page stage_table(const Span& span, const RenderOptions& o) {
+    Page page{o.width};
+    page.add(fmt::format("{:<10} {:<10} {:>7} {:<10} {:>3} {:>3} {:>6} {:>7} {:>3} {:>8}", "STAGE",
+                         "STATE", "PID", "PROCESS", "CPU", "GEN", "BEAT", "WORK/S", "RST",
+                         "RECOVERY"), Mood::Head);
+    for (std::size_t i = 0; i < span.now.stages.size(); ++i) {
+        const StageStat& s = span.now.stages[i];
+        if (s.pid == 0 && s.state == 0 && !o.all) {
+            continue;
+        }
+        const std::uint64_t earlier = span.before ? span.before->stages[i].work : 0;
+        const std::string cpu = s.cpu == kNoId || s.pid == 0 ? "-" : std::to_string(s.cpu);
+        const std::string work = span.before ? per_second(span.rate(s.work, earlier))
+                                             : human_count(s.work);
+        page.add(fmt::format("{:<10} {:<10} {:>7} {:<10} {:>3} {:>3} {:>6} {:>7} {:>3} {:>8}",
+                             s.name, state_name(s.state), s.pid, liveness_name(s.liveness), cpu,
+                             s.generation, human_ns(s.heartbeat_age_ns), work, s.restarts,
+                             human_ns(s.recovery_ns)), stage_mood(s));
+    }
+    return page;
+}
+
+/// How long until the ring is full if both ends go on like this; "-" if it is not filling.
+std::string eta_full(const Span& span, const RingStat& r, const RingStat* before) {
+    if (before == nullptr || r.written < before->written || r.read < before->read) {
+        return "-";
+    }
+    const double in = *span.rate(r.written, before->written);
+    const double out = *span.rate(r.read, before->read);
+    if (in <= out) {
+        return "-";
+    }
+    const double left = static_cast<double>(r.capacity - r.depth()) / (in - out);
+    return human_ns(static_cast<std::int64_t>(std::min(left, 1e9) * 1e9));
+}
+
+void add_ring(Page& page, const Span& span, std::size_t index) {
+    const RingStat& r = span.now.rings[index];
+    if (!r.fault.empty()) {
+        page.add(fmt::format("{:<18} FAULT at read cursor {}: {}", r.name, r.read, r.fault),
+                 Mood::Bad);
+        return;
+    }
+    const RingStat* before = span.before ? &span.before->rings[index] : nullptr;
+    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>3}% {:>6} {:>6} {:>7} {:>7}", r.name,
+                         r.capacity, r.written, r.depth(), percent(r), r.high_water, r.full_stalls,
+                         before ? per_second(span.rate(r.written, before->written)) : "-",
+                         eta_full(span, r, before)),
+             percent(r) >= kNearlyFullPercent ? Mood::Bad
+             : r.full_stalls != 0             ? Mood::Warn
+                                              : Mood::Plain);
+}
+
+/// Rows in the segment's order, or what needs a look first (for a screen that has no room for all).
+enum class Order { AsStored, WorstFirst };
+
+Page ring_table(const Span& span, const RenderOptions& o, Order order) {
+    std::vector<std::size_t> shown;
+    for (std::size_t i = 0; i < span.now.rings.size(); ++i) {
+        if (o.all || !span.now.rings[i].unused) {
+            shown.push_back(i);
+        }
+    }
+    if (order == Order::WorstFirst) {
+        std::stable_sort(shown.begin(), shown.end(), [&](std::size_t a, std::size_t b) {
+            const RingStat& x = span.now.rings[a];
+            const RingStat& y = span.now.rings[b];
+            return std::make_tuple(!x.fault.empty(), percent(x), x.depth()) >
+                   std::make_tuple(!y.fault.empty(), percent(y), y.depth());
+        });
+    }
+    Page page{o.width};
+    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7}",
+                         fmt::format("RINGS {}", shown.size()), "SLOTS", "WRITTEN", "DEPTH", "",
+                         "HIGH", "STALLS", "IN/S", "FULL IN"), Mood::Head);
+    for (const std::size_t i : shown) {
+        add_ring(page, span, i);
+    }
+    return page;
+}
+
+std::string account_label(const SessionStat& s, const RenderOptions& o) {
+    return s.account < o.account_names.size() && !o.account_names[s.account].empty()
+               ? o.account_names[s.account]
+               : std::to_string(s.login);
+}
+
+Mood session_mood(const SessionStat& s) noexcept {
+    if (s.killed != 0 || s.link == static_cast<std::uint32_t>(LinkState::AuthRejected)) {
+        return Mood::Bad;
+    }
+    const bool fine = s.link == static_cast<std::uint32_t>(LinkState::Up) &&
+                      s.state == static_cast<std::uint32_t>(AccountState::Trading);
+    return fine ? Mood::Plain : Mood::Warn;
+}
+
+void add_session(Page& page, const SessionStat& s, const RenderOptions& o) {
+    page.add(fmt::format("{:<12.12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}{}{}",
+                         account_label(s, o), to_string(static_cast<LinkState>(s.link)),
+                         to_string(static_cast<AccountState>(s.state)), s.done,
+                         s.claimed > s.done ? s.claimed - s.done : 0,
+                         s.done > s.acked ? s.done - s.acked : 0, s.generation,
+                         human_count(s.fills), human_ns(s.heard_age_ns), s.busy ? " BUSY" : "",
+                         s.killed != 0 ? " KILL" : ""), session_mood(s));
+}
+
+Page session_table(const Span& span, const RenderOptions& o, Order order) {
+    std::vector<const SessionStat*> shown;
+    for (const SessionStat& s : span.now.sessions) {
+        shown.push_back(&s);
+    }
+    if (order == Order::WorstFirst) {
+        std::stable_sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) {
+            return session_mood(*a) > session_mood(*b);
+        });
+    }
+    Page page{o.width};
+    page.add(fmt::format("{:<12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}",
+                         fmt::format("ACCOUNTS {}", shown.size()), "LINK", "STATE", "SENT", "DOUBT",
+                         "UNACK", "GEN", "FILLS", "HEARD"), Mood::Head);
+    for (const SessionStat* s : shown) {
+        add_session(page, *s, o);
+    }
+    return page;
+}
+
+Page hop_table(const Span& span, const RenderOptions& o, Order order) {
+    std::vector<const HopStat*> shown;
+    for (const HopStat& h : span.now.hops) {
+        if (h.count != 0 || o.all) {
+            shown.push_back(&h);
+        }
+    }
+    if (order == Order::WorstFirst) {
+        std::stable_sort(shown.begin(), shown.end(),
+                         [](const auto* a, const auto* b) { return a->p99 > b->p99; });
+    }
+    Page page{o.width};
+    page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "HOP", "COUNT", "P50", "P90",
+                         "P99", "P99.9", "MAX"), Mood::Head);
+    for (const HopStat* h : shown) {
+        const auto t = [](std::uint64_t ns) { return human_ns(static_cast<std::int64_t>(ns)); };
+        page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", h->name,
+                             human_count(h->count), t(h->p50), t(h->p90), t(h->p99), t(h->p999),
+                             t(h->max)));
+    }
+    return page;
+}
+
+Page error_table(const Span& span, const RenderOptions& o) {
+    Page page{o.width};
+    page.add(fmt::format("{:<10} {:>7} {:<20}  {}", "ERRORS OF", "COUNT", "LAST", "TEXT"),
+             Mood::Head);
+    for (const ErrorRecord& e : span.now.errors) {
+        page.add(fmt::format("{:<10} {:>7} {:<20}  {}", e.stage, human_count(e.count),
+                             wall_text(e.last_ns), e.text), Mood::Warn);
+    }
+    return page;
+}
+
+Span make_span(const PipelineView& view, const PipelineView* previous, Nanos elapsed) {
+    // Another segment's counters are no basis for rates.
+    const bool usable = previous != nullptr && elapsed.value > 0 &&
+                        previous->header.uuid == view.header.uuid &&
+                        previous->rings.size() == view.rings.size();
+    return {view, usable ? previous : nullptr, static_cast<double>(elapsed.value) / 1e9};
+}
+
+/// Appends a table if it has rows and room for its title and one of them.
+void append_table(Page& page, const Page& table, std::size_t height, std::size_t rows_max) {
+    const std::size_t room = height > page.size() ? height - page.size() : 0;
+    if (table.size() > 1 && room > 1) {
+        page.append(table, std::min(room, rows_max + 1));
+    }
+}
+
+}  // namespace
+
+std::string render_stat(const PipelineView& view, const PipelineView* previous, Nanos elapsed,
+                        const RenderOptions& options) {
+    const Span span = make_span(view, previous, elapsed);
+    Page page{options.width};
+    add_header(page, span, options);
+    add_identity(page, view.header);
+    add_journal(page, span);
+    add_flow(page, span);
+    for (const Page& table : {stage_table(span, options), ring_table(span, options, Order::AsStored),
+                              session_table(span, options, Order::AsStored),
+                              hop_table(span, options, Order::AsStored),
+                              error_table(span, options)}) {
+        if (table.size() > 1) {
+            page.blank();
+            page.append(table, table.size());
+        }
+    }
+    return page.text(options.color);
+}
+
+std::string render_top(const PipelineView& view, const PipelineView* previous, Nanos elapsed,
+                       const RenderOptions& options) {
+    const Span span = make_span(view, previous, elapsed);
+    Page page{options.width};
+    add_header(page, span, options);
+    add_journal(page, span);
+    add_flow(page, span);
+    const std::size_t height = options.height;
+    // 24 lines hold all stages and the worst few of the rest; more lines are shared out evenly.
+    const std::size_t spare = height > 24 ? (height - 24) / 3 : 0;
+    append_table(page, stage_table(span, options), height, kStages);
+    append_table(page, error_table(span, options), height, view.errors.empty() ? 0 : 1 + spare);
+    append_table(page, ring_table(span, options, Order::WorstFirst), height, 2 + spare);
+    append_table(page, session_table(span, options, Order::WorstFirst), height, 2 + spare);
+    append_table(page, hop_table(span, options, Order::WorstFirst), height, kHops);
+    Page cut{options.width};
+    cut.append(page, std::max<std::size_t>(height, 1));
+    return cut.text(options.color);
+}
+
+}  // namespace millrace::inspect

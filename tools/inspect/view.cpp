@@ -1,0 +1,233 @@
+#include "tools/inspect/view.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "shm/role.h"
+#include "tools/inspect/rings.h"
+
+namespace millrace::inspect {
+namespace {
+
+// Relaxed throughout: these are counters shown to people; they order nothing.
+template <class Atomic>
+auto get(const Atomic& cell) noexcept {
+    return cell.load(std::memory_order_relaxed);
+}
+
+template <std::size_t N>
+std::string bounded(const char (&text)[N]) {
+    return {text, ::strnlen(text, N)};
+}
+
+HeaderStat read_header(const Segment& segment) {
+    const SegmentHeader& h = segment.header();
+    HeaderStat s;
+    s.uuid = fmt::format("{:016x}{:016x}", h.uuid[0], h.uuid[1]);
+    s.boot_id = bounded(h.boot_id);
+    s.journal_dir = bounded(h.journal_dir);
+    s.layout_version = h.layout_version;
+    s.schema_hash = h.schema_hash;
+    s.total_bytes = h.total_bytes;
+    s.creator_pid = h.creator_pid;
+    s.creator_uid = h.creator_uid;
+    s.created_ns = h.created_ns;
+    s.same_boot = segment.same_boot();
+    s.locked = h.locked != 0;
+    s.huge_pages = h.huge_pages != 0;
+    s.sessions = h.session_count;
+    return s;
+}
+
+CoreStat read_core(const Segment& segment) {
+    const CoreCells& c = segment.core();
+    CoreStat s;
+    // Followers first, leader last: a lag may come out too large by what happened meanwhile,
+    // never negative.
+    s.sqlite_seq = get(c.sqlite_seq);
+    s.sqlite_errors = get(c.sqlite_errors);
+    s.replica_applied = get(c.replica_applied);
+    s.replica_hash_checked = get(c.replica_hash_checked);
+    s.replica_hash_mismatch = get(c.replica_hash_mismatch);
+    s.snapshot_seq = get(c.snapshot_seq);
+    s.effects_written = get(c.effects_written);
+    s.durable = get(c.durable);
+    s.epoch = get(c.epoch);
+    s.reserved_seq = get(c.reserved_seq);
+    s.reserved_intent = get(c.reserved_intent);
+    s.journal_state = get(c.journal_state);
+    s.journal_backend = get(c.journal_backend);
+    s.journal_bytes = get(c.journal_bytes);
+    s.journal_commits = get(c.journal_commits);
+    s.orders_filled = get(c.orders_filled);
+    s.orders_rejected = get(c.orders_rejected);
+    s.orders_sent = get(c.orders_sent);
+    s.entries_refused = get(c.entries_refused);
+    s.signals_accepted = get(c.signals_accepted);
+    s.live_orders = get(c.live_orders);
+    s.in_doubt = get(c.in_doubt);
+    s.open_positions = get(c.open_positions);
+    s.next_intent = get(c.next_intent);
+    s.config_hash = get(c.config_hash);
+    s.completed = get(c.completed);
+    s.journal_seq = get(c.journal_seq);
+    s.stop_requested = get(c.stop_requested);
+    s.supervisor_pid = get(c.supervisor_pid);
+    return s;
+}
+
+Liveness liveness_of(std::uint32_t pid, std::uint64_t start_time, bool same_boot) {
+    if (pid == 0) {
+        return Liveness::None;
+    }
+    if (!same_boot) {
+        return Liveness::Foreign;
+    }
+    const std::uint64_t now = process_start_time(static_cast<int>(pid));
+    return now != 0 && now == start_time ? Liveness::Alive : Liveness::Gone;
+}
+
+std::int64_t age_of(std::int64_t stamp, bool same_boot, Nanos now) noexcept {
+    return stamp == 0 || !same_boot ? -1 : std::max<std::int64_t>(0, now.value - stamp);
+}
+
+std::int64_t since(std::int64_t from, std::int64_t to) noexcept {
+    return from == 0 || to < from ? -1 : to - from;
+}
+
+StageStat read_stage(const Segment& segment, StageId id, bool same_boot) {
+    const StageEntry& e = segment.stage(id);
+    StageStat s;
+    s.name = stage_name(id);
+    s.state = get(e.state);
+    s.pid = get(e.pid);
+    s.tid = get(e.tid);
+    s.cpu = get(e.cpu);
+    s.restarts = get(e.restarts);
+    s.last_exit = get(e.last_exit);
+    s.generation = get(e.generation);
+    s.work = get(e.work);
+    s.duty_cycles = get(e.duty_cycles);
+    s.liveness = liveness_of(s.pid, get(e.start_time), same_boot);
+    s.heartbeat_age_ns = age_of(get(e.heartbeat_ns), same_boot, segment.clock().now());
+    const std::int64_t started = get(e.started_ns);
+    s.recovery_ns = since(started, get(e.running_ns));
+    s.first_work_ns = since(started, get(e.first_work_ns));
+    return s;
+}
+
+RingStat read_ring(const Segment& segment, std::uint32_t index) {
+    const RingEntry& e = segment.ring_entry(index);
+    const RingControl<>& c = segment.ring_control(index);
+    RingStat s;
+    s.name = std::string{view(e.name)};
+    s.kind = static_cast<std::uint32_t>(e.kind);
+    s.slot_bytes = e.slot_bytes;
+    s.owner_id = e.owner_id;
+    s.capacity = e.capacity;
+    s.high_water = get(c.high_water);
+    s.full_stalls = get(c.full_stalls);
+    s.producer_generation = get(c.producer_generation);
+    s.consumer_generation = get(c.consumer_generation);
+    const Result<Cursors> cursors = with_ring<Result<Cursors>>(
+        segment, index, {Errc::BadLayout, "ring of a kind that this build does not know"},
+        [](const auto& ring) { return read_cursors(ring); });
+    if (cursors) {
+        s.read = cursors.value().read;
+        s.written = cursors.value().written;
+    } else {
+        s.read = s.written = get(c.read_cursor);
+        s.fault = cursors.error().what;
+    }
+    // The producer publishes its high-water mark from time to time; what we see may be above it.
+    s.high_water = std::max(s.high_water, s.depth());
+    s.unused = e.kind == RingKind::Session && e.owner_id < segment.sessions() &&
+               get(segment.session(AccountId{e.owner_id}).login) == 0 && s.written == 0;
+    return s;
+}
+
+SessionStat read_session(const SessionEntry& e, std::uint32_t account, bool same_boot, Nanos now) {
+    SessionStat s;
+    s.account = account;
+    s.login = get(e.login);
+    s.link = get(e.link);
+    s.state = get(e.account_state);
+    s.killed = get(e.killed);
+    s.busy = get(e.busy) != 0;
+    s.acked = get(e.acked);
+    s.done = get(e.done);
+    s.claimed = get(e.claimed);
+    s.generation = get(e.generation);
+    s.reconnects = get(e.reconnects);
+    s.commands_sent = get(e.commands_sent);
+    s.events_received = get(e.events_received);
+    s.fills = get(e.fills);
+    s.live_orders = get(e.live_orders);
+    s.heard_age_ns = age_of(get(e.heard_ns), same_boot, now);
+    return s;
+}
+
+HopStat read_hop(const Segment& segment, std::uint32_t hop) {
+    const Histogram& h = segment.hop(static_cast<Hop>(hop));
+    HopStat s;
+    s.name = hop_name(hop);
+    s.count = get(h.total);
+    s.max = get(h.max);
+    s.mean = s.count == 0 ? 0 : get(h.sum) / s.count;
+    // A bucket's upper end can lie above the largest value seen.
+    const auto quantile = [&](std::uint64_t num, std::uint64_t den) {
+        return std::min(h.quantile(num, den), s.max);
+    };
+    s.p50 = quantile(50, 100);
+    s.p90 = quantile(90, 100);
+    s.p99 = quantile(99, 100);
+    s.p999 = quantile(999, 1000);
+    return s;
+}
+
+std::vector<ErrorRecord> read_errors(const Segment& segment) {
+    std::vector<ErrorRecord> out;
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        const ErrorEntry& e = segment.error(i);
+        // Acquire: pairs with the claim in report_error(); a text that is just being written may
+        // still be cut short and is whole at the next look.
+        if (e.hash.load(std::memory_order_acquire) == 0) {
+            continue;
+        }
+        out.push_back({bounded(e.stage), bounded(e.text), get(e.count), get(e.first_ns),
+                       get(e.last_ns)});
+    }
+    std::stable_sort(out.begin(), out.end(),
+                     [](const auto& a, const auto& b) { return a.count > b.count; });
+    return out;
+}
+
+}  // namespace
+
+PipelineView read_view(const Segment& segment) {
+    PipelineView v;
+    v.header = read_header(segment);
+    v.core = read_core(segment);
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        v.stages.push_back(read_stage(segment, static_cast<StageId>(i), v.header.same_boot));
+    }
+    for (std::uint32_t i = 0; i < segment.ring_count(); ++i) {
+        v.rings.push_back(read_ring(segment, i));
+    }
+    const Nanos now = segment.clock().now();
+    for (std::uint32_t i = 0; i < segment.sessions(); ++i) {
+        const SessionEntry& e = segment.session(AccountId{i});
+        if (get(e.login) != 0) {
+            v.sessions.push_back(read_session(e, i, v.header.same_boot, now));
+        }
+    }
+    for (std::uint32_t i = 0; i < kHops; ++i) {
+        v.hops[i] = read_hop(segment, i);
+    }
+    v.errors = read_errors(segment);
+    return v;
+}
+
+}  // namespace millrace::inspect

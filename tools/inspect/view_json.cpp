@@ -1,0 +1,175 @@
+// The picture as JSON. Shape: tools/inspect/inspect.schema.json, definition "stat".
+#include <nlohmann/json.hpp>
+
+#include "core/order_status.h"
+#include "tools/inspect/view.h"
+
+namespace millrace::inspect {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Ages and times that are not known are null, never -1.
+ordered_json known(std::int64_t ns) { return ns < 0 ? ordered_json(nullptr) : ordered_json(ns); }
+ordered_json id_or_null(std::uint32_t id) {
+    return id == kNoId ? ordered_json(nullptr) : ordered_json(id);
+}
+
+ordered_json header_json(const HeaderStat& h) {
+    return {{"uuid", h.uuid},
+            {"layout_version", h.layout_version},
+            {"schema_hash", h.schema_hash},
+            {"total_bytes", h.total_bytes},
+            {"boot_id", h.boot_id},
+            {"same_boot", h.same_boot},
+            {"created_ns", h.created_ns},
+            {"creator_pid", h.creator_pid},
+            {"creator_uid", h.creator_uid},
+            {"locked", h.locked},
+            {"huge_pages", h.huge_pages},
+            {"sessions", h.sessions},
+            {"journal_dir", h.journal_dir}};
+}
+
+ordered_json core_json(const CoreStat& c) {
+    return {{"completed", c.completed},
+            {"journal_seq", c.journal_seq},
+            {"next_intent", c.next_intent},
+            {"config_hash", c.config_hash},
+            {"signals_accepted", c.signals_accepted},
+            {"entries_refused", c.entries_refused},
+            {"orders_sent", c.orders_sent},
+            {"orders_filled", c.orders_filled},
+            {"orders_rejected", c.orders_rejected},
+            {"live_orders", c.live_orders},
+            {"in_doubt", c.in_doubt},
+            {"open_positions", c.open_positions},
+            {"stop_requested", c.stop_requested != 0},
+            {"supervisor_pid", c.supervisor_pid}};
+}
+
+ordered_json journal_json(const CoreStat& c) {
+    return {{"state", journal_state_name(c.journal_state)},
+            {"backend", journal_backend_name(c.journal_backend)},
+            {"epoch", c.epoch},
+            {"durable", c.durable},
+            {"lag", c.durable_lag()},
+            {"bytes", c.journal_bytes},
+            {"commits", c.journal_commits},
+            {"reserved_seq", c.reserved_seq},
+            {"reserved_intent", c.reserved_intent}};
+}
+
+ordered_json replica_json(const CoreStat& c) {
+    return {{"applied", c.replica_applied},
+            {"lag", c.replica_lag()},
+            {"hash_checked", c.replica_hash_checked},
+            {"hash_mismatch", c.replica_hash_mismatch == 0 ? ordered_json(nullptr)
+                                                           : ordered_json(c.replica_hash_mismatch)},
+            {"snapshot_seq", c.snapshot_seq},
+            {"effects_written", c.effects_written}};
+}
+
+ordered_json stage_json(const StageStat& s) {
+    return {{"name", s.name},
+            {"state", state_name(s.state)},
+            {"process", liveness_name(s.liveness)},
+            {"pid", s.pid},
+            {"tid", s.tid},
+            {"cpu", id_or_null(s.cpu)},
+            {"generation", s.generation},
+            {"heartbeat_age_ns", known(s.heartbeat_age_ns)},
+            {"work", s.work},
+            {"duty_cycles", s.duty_cycles},
+            {"restarts", s.restarts},
+            {"last_exit", s.last_exit},
+            {"recovery_ns", known(s.recovery_ns)},
+            {"first_work_ns", known(s.first_work_ns)}};
+}
+
+ordered_json ring_json(const RingStat& r) {
+    return {{"name", r.name},
+            {"kind", kind_name(r.kind)},
+            {"slot_bytes", r.slot_bytes},
+            {"capacity", r.capacity},
+            {"read", r.read},
+            {"written", r.written},
+            {"depth", r.depth()},
+            {"high_water", r.high_water},
+            {"full_stalls", r.full_stalls},
+            {"owner_id", id_or_null(r.owner_id)},
+            {"producer_generation", r.producer_generation},
+            {"consumer_generation", r.consumer_generation},
+            {"fault", r.fault.empty() ? ordered_json(nullptr) : ordered_json(r.fault)}};
+}
+
+ordered_json session_json(const SessionStat& s, const RenderOptions& o) {
+    const bool named = s.account < o.account_names.size() && !o.account_names[s.account].empty();
+    return {{"account", s.account},
+            {"name", named ? ordered_json(o.account_names[s.account]) : ordered_json(nullptr)},
+            {"login", s.login},
+            {"link", to_string(static_cast<LinkState>(s.link))},
+            {"state", to_string(static_cast<AccountState>(s.state))},
+            {"killed", s.killed},
+            {"busy", s.busy},
+            {"claimed", s.claimed},
+            {"done", s.done},
+            {"acked", s.acked},
+            {"generation", s.generation},
+            {"reconnects", s.reconnects},
+            {"commands_sent", s.commands_sent},
+            {"events_received", s.events_received},
+            {"fills", s.fills},
+            {"live_orders", s.live_orders},
+            {"heard_age_ns", known(s.heard_age_ns)}};
+}
+
+ordered_json hop_json(const HopStat& h) {
+    return {{"hop", h.name},   {"count", h.count},    {"mean_ns", h.mean}, {"p50_ns", h.p50},
+            {"p90_ns", h.p90}, {"p99_ns", h.p99},     {"p999_ns", h.p999}, {"max_ns", h.max}};
+}
+
+ordered_json error_json(const ErrorRecord& e) {
+    return {{"stage", e.stage},
+            {"text", e.text},
+            {"count", e.count},
+            {"first_ns", e.first_ns},
+            {"last_ns", e.last_ns}};
+}
+
+template <class Items, class Make>
+ordered_json array_of(const Items& items, Make make) {
+    ordered_json out = ordered_json::array();
+    for (const auto& item : items) {
+        out.push_back(make(item));
+    }
+    return out;
+}
+
+}  // namespace
+
+std::string render_json(const PipelineView& view, const RenderOptions& options) {
+    ordered_json j;
+    j["segment"] = header_json(view.header);
+    j["core"] = core_json(view.core);
+    j["journal"] = journal_json(view.core);
+    j["replica"] = replica_json(view.core);
+    j["sqlite"] = {{"seq", view.core.sqlite_seq},
+                   {"lag", view.core.sqlite_lag()},
+                   {"errors", view.core.sqlite_errors}};
+    j["stages"] = array_of(view.stages, stage_json);
+    j["rings"] = ordered_json::array();
+    for (const RingStat& r : view.rings) {
+        if (options.all || !r.unused) {
+            j["rings"].push_back(ring_json(r));
+        }
+    }
+    j["sessions"] = array_of(view.sessions,
+                             [&](const SessionStat& s) { return session_json(s, options); });
+    j["latency"] = array_of(view.hops, hop_json);
+    j["errors"] = array_of(view.errors, error_json);
+    // A torn or foreign byte in a text must not make the whole report fail.
+    return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace millrace::inspect
