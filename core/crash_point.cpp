@@ -1,50 +1,41 @@
 #include "core/crash_point.h"
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 
-namespace millrace {
+namespace millrace::detail {
 namespace {
 
-constexpr std::size_t kNameMax = 64;
-char armed_name[kNameMax];
-long armed_passage = 1;
-std::atomic<long> passages{0};
+struct Armed {
+    const char* name = nullptr;
+    std::size_t length = 0;
+    int countdown = 1;
+};
 
-// Before main: a point passed during a stage's start counts too.
-[[maybe_unused]] const bool from_environment = [] {
-    const char* spec = std::getenv("MILLRACE_CRASH_POINT");
-    arm_crash_point(spec == nullptr ? "" : spec);
-    return true;
-}();
+Armed read_environment() noexcept {
+    Armed armed;
+    armed.name = std::getenv("MILLRACE_CRASH_POINT");
+    if (armed.name != nullptr) {
+        const char* colon = std::strchr(armed.name, ':');
+        armed.length = colon != nullptr ? static_cast<std::size_t>(colon - armed.name)
+                                        : std::strlen(armed.name);
+        armed.countdown = colon != nullptr ? std::atoi(colon + 1) : 1;
+    }
+    return armed;
+}
+
+Armed g_armed = read_environment();
 
 }  // namespace
 
-bool detail::crash_point_armed = false;
+const char* const g_crash_point = std::getenv("MILLRACE_CRASH_POINT");
 
-void arm_crash_point(const char* spec) noexcept {
-    const char* colon = std::strchr(spec, ':');
-    const std::size_t length = colon == nullptr ? std::strlen(spec)
-                                                : static_cast<std::size_t>(colon - spec);
-    const std::size_t kept = length < kNameMax ? length : kNameMax - 1;
-    std::memcpy(armed_name, spec, kept);
-    armed_name[kept] = '\0';
-    armed_passage = colon == nullptr ? 1 : std::strtol(colon + 1, nullptr, 10);
-    // Relaxed: armed before other threads exist.
-    passages.store(0, std::memory_order_relaxed);
-    detail::crash_point_armed = kept > 0;
-}
-
-void detail::crash_point_hit(const char* name) noexcept {
-    if (std::strcmp(name, armed_name) != 0) {
-        return;
-    }
-    // Relaxed: only the count matters; the kill ends everything after it.
-    if (passages.fetch_add(1, std::memory_order_relaxed) + 1 == armed_passage) {
-        static_cast<void>(std::raise(SIGKILL));
+void hit_crash_point(const char* name) noexcept {
+    if (std::strlen(name) == g_armed.length &&
+        std::strncmp(name, g_armed.name, g_armed.length) == 0 && --g_armed.countdown == 0) {
+        std::raise(SIGKILL);
     }
 }
 
-}  // namespace millrace
+}  // namespace millrace::detail
