@@ -62,7 +62,8 @@ enum class ResultKind : std::uint8_t {
     Duplicate = 3,     // known id; `seq` is the original's, whose level the ack waits for
     OrderDone = 4,     // one account's order reached a final state
     OrderInDoubt = 5,  // one account's order went IN_DOUBT; an OrderDone follows for certain
-    SignalDone = 6,    // every account's order is final; counts in volume fields' place
+    SignalDone = 6,    // every order of the signal is final; see accounts, filled, rejected
+    OrderWorking = 7,  // one account's pending order works at the broker
 };
 
 /// One result as it lies in a `results` ring: what became of a signal.

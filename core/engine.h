@@ -1,0 +1,237 @@
+// Engine: the deterministic state machine. apply(record) -> outputs, and nothing else.
+//
+// No clock, no I/O, no allocation after construction, no randomness, no hash order. The same
+// records give the same outputs and the same state, on every compiler, for ever (DESIGN rule 1).
+//
+// The file is the map; the work is in
+//     engine_signal.cpp   signals: ledger, validation, fan-out, pre-trade checks (risk.cpp)
+//     engine_order.cpp    an order's life: create, send, retry, end
+//     engine_report.cpp   what executors say
+//     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
+//     engine_admin.cpp    configuration and operator commands
+//     engine_state.cpp    state hash, snapshot image
+#pragma once
+
+#include "core/effect.h"
+#include "core/index_map.h"
+#include "core/journal_record.h"
+#include "core/pool.h"
+#include "core/result.h"
+#include "core/retcode.h"
+#include "core/state.h"
+#include "core/timer_heap.h"
+
+#include <vector>
+
+namespace millrace {
+
+/// Where outputs go. `order` and `result` carry (seq, k), unique and rising; the caller publishes
+/// or drops them. `effect` is called only if effects_wanted().
+class OutputPort {
+public:
+    virtual ~OutputPort() = default;
+    virtual void order(const OrderCommand& command) noexcept = 0;
+    virtual void result(const SignalResult& result) noexcept = 0;
+    virtual void effect(const Effect& effect) noexcept { (void)effect; }
+    virtual void definition(const DefinitionRow& row) noexcept { (void)row; }
+    [[nodiscard]] virtual bool effects_wanted() const noexcept { return false; }
+};
+
+/// Sizes of the fixed tables. A full table refuses new signals with a reason; nothing is lost.
+struct Capacity {
+    std::uint32_t accounts = 64;
+    std::uint32_t members = 1024;
+    std::uint32_t orders = 1U << 15;   // live orders and open positions
+    std::uint32_t signals = 1U << 17;  // the ledger: 7 days of signals
+};
+inline constexpr std::uint32_t kGroupsMax = 256;
+inline constexpr std::uint32_t kSourcesMax = 256;
+
+/// Most orders one input may put out besides fan-outs; the driver offers at least this budget.
+inline constexpr std::uint32_t kBudgetMin = 4;
+
+class Engine {
+public:
+    explicit Engine(const Capacity& capacity);
+
+    /// Applies one record. `record.seq` must follow the last one (any higher for a Jump).
+    /// Outputs at most max(budget, 1) orders; what is left waits in has_work().
+    void apply(const JournalRecord& record, OutputPort& out) noexcept;
+
+    // -- what the driver asks before it takes the next input --------------------------------
+
+    /// True if a fan-out, release or look-up waits for a Continue record.
+    [[nodiscard]] bool has_work() const noexcept { return jobs_size_ > 0; }
+    /// Symbol whose price the next Continue (or Timer) record must carry; kNoId if none.
+    [[nodiscard]] SymbolId work_symbol() const noexcept;
+    [[nodiscard]] SymbolId timer_symbol() const noexcept;
+    /// Earliest deadline; a Timer record is due when the clock has passed it. max() if none.
+    [[nodiscard]] Nanos next_deadline() const noexcept;
+    /// Result slots that `signal` may need; the driver takes it only if they are free.
+    [[nodiscard]] std::uint32_t results_needed(const Signal& signal) const noexcept;
+    /// Result slots promised to what `source` has in flight.
+    [[nodiscard]] std::uint32_t results_reserved(SourceId source) const noexcept;
+    [[nodiscard]] std::uint32_t results_reserved_total() const noexcept {
+        return g_.total_reserved_results;
+    }
+
+    // -- state ----------------------------------------------------------------------------
+
+    [[nodiscard]] Sequence seq() const noexcept { return g_.seq; }
+    [[nodiscard]] Nanos time() const noexcept { return g_.time; }
+    [[nodiscard]] const Globals& globals() const noexcept { return g_; }
+    [[nodiscard]] std::uint64_t output_hash() const noexcept { return g_.output_hash; }
+    /// Hash over the whole state; equal on every replica at the same sequence.
+    [[nodiscard]] std::uint64_t state_hash() noexcept;
+    /// The state as bytes (for a snapshot), and back. load() refuses an image of other capacities
+    /// or layouts and leaves the engine empty.
+    void save(std::vector<std::byte>& image);
+    [[nodiscard]] Status load(const std::byte* image, std::size_t bytes);
+
+    [[nodiscard]] const Account& account(AccountId id) const noexcept { return accounts_[id.value]; }
+    [[nodiscard]] std::uint32_t account_count() const noexcept { return capacity_.accounts; }
+    [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
+    [[nodiscard]] const SymbolState& symbol(SymbolId id) const noexcept { return symbols_[id.value]; }
+    [[nodiscard]] const Group& group(GroupId id) const noexcept { return groups_[id.value]; }
+    [[nodiscard]] const SourceState& source(SourceId id) const noexcept {
+        return sources_[id.value];
+    }
+    /// Definitions again, for an edge that lost its name tables with its segment.
+    void replay_definitions(OutputPort& out) const noexcept;
+
+private:
+    // engine_signal.cpp
+    void on_signal(const Signal& signal) noexcept;
+    [[nodiscard]] Reason validate(const Signal& s, Nanos deadline) const noexcept;
+    void refuse(const Signal& s, Reason why) noexcept;
+    void answer_duplicate(const Signal& s, std::uint32_t entry) noexcept;
+    [[nodiscard]] std::uint32_t remember(const Signal& s) noexcept;
+    void age_ledger() noexcept;
+    void link_newest(std::uint32_t entry) noexcept;
+    void unlink_age(std::uint32_t entry) noexcept;
+    void fan_out(Job& job) noexcept;
+    void fan_out_open(std::uint32_t entry, const Member& member) noexcept;
+    void fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept;
+    void request_close(std::uint32_t entry, std::uint32_t parent, Lots volume) noexcept;
+    [[nodiscard]] Lots close_volume(const SignalEntry& close, const Order& parent) const noexcept;
+    void finish_fan_out(std::uint32_t entry) noexcept;
+    void finish_signal_if_done(std::uint32_t entry) noexcept;
+
+    // risk.cpp
+    [[nodiscard]] Lots sized_volume(const Signal& s, const Account& a, const MemberSpec& m,
+                                    const SymbolSpec& spec) const noexcept;
+    [[nodiscard]] Reason check_entry(const Order& o, Account& a, Nanos now) noexcept;
+    [[nodiscard]] Reason check_price(const Order& o) const noexcept;
+    [[nodiscard]] bool take_token(Account& a, Nanos now) noexcept;
+    [[nodiscard]] bool is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept;
+    [[nodiscard]] Price market_price(Side side) const noexcept;
+    [[nodiscard]] bool has_price() const noexcept;
+    [[nodiscard]] std::uint8_t kill_actions(const Order& o) const noexcept;
+
+    // engine_order.cpp
+    [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
+                                             CommandType type) noexcept;
+    void start(std::uint32_t order) noexcept;
+    void send(std::uint32_t order) noexcept;
+    void query(std::uint32_t order) noexcept;
+    void unclaim(Order& o) noexcept;
+    void hold(std::uint32_t order) noexcept;
+    void retry_at(std::uint32_t order, Nanos when) noexcept;
+    void doubt(std::uint32_t order) noexcept;
+    void working(std::uint32_t order) noexcept;
+    void fill(std::uint32_t order, Lots volume, Price price, std::uint64_t deal) noexcept;
+    void end(std::uint32_t order, OrdStatus status, Reason reason) noexcept;
+    void set_status(std::uint32_t order, OrdStatus status) noexcept;
+    void position_reduced(std::uint32_t order, Lots volume) noexcept;
+    void release_if_done(std::uint32_t order) noexcept;
+    void answered(std::uint32_t order) noexcept;
+    void link(std::uint32_t order) noexcept;
+    void unlink(std::uint32_t order) noexcept;
+
+    // engine_report.cpp
+    void on_report(const Report& r) noexcept;
+    void on_outcome(std::uint32_t order, const Report& r) noexcept;
+    void on_executed(std::uint32_t order, const Report& r) noexcept;
+    void on_exec(const Report& r) noexcept;
+    void on_query_answer(std::uint32_t order, const Report& r) noexcept;
+    void on_unsent(std::uint32_t order, const Report& r) noexcept;
+    void on_session_up(Account& a, const Report& r) noexcept;
+    void on_session_down(Account& a) noexcept;
+    void refused_by_broker(std::uint32_t order, std::uint32_t code, RetcodeClass cls) noexcept;
+    void closed_at_broker(const Report& r) noexcept;
+    void reduce_position(const Report& r, Lots volume) noexcept;
+    void bind_tickets(Order& o, const Report& r) noexcept;
+    [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
+
+    // engine_timer.cpp
+    void on_timer() noexcept;
+    void run_jobs(std::uint32_t budget) noexcept;
+    void push_job(JobKind kind, std::uint32_t subject, std::uint32_t cursor) noexcept;
+    void pop_job() noexcept;
+    [[nodiscard]] std::uint32_t next_held(std::uint32_t order) const noexcept;
+    [[nodiscard]] bool symbol_in_doubt(const Order& o, const Account& a) const noexcept;
+    void queue_release(Account& a) noexcept;
+    void queue_queries(Account& a) noexcept;
+    void release_held(Job& job, std::uint32_t& budget) noexcept;
+    void query_all(Job& job, std::uint32_t& budget) noexcept;
+
+    // engine_admin.cpp
+    void on_admin(const AdminRecord& r) noexcept;
+    void on_start(const StartInput& s) noexcept;
+    void define_account(const AccountSpec& spec) noexcept;
+    void define_member(const MemberSpec& spec) noexcept;
+    void set_account(const AccountCommand& c) noexcept;
+    void on_kill(const KillCommand& c, bool clear) noexcept;
+    void on_resolve(const ResolveCommand& c) noexcept;
+    void update_account_state(Account& a) noexcept;
+    [[nodiscard]] Account* account_of(AccountId id) noexcept;
+
+    // outputs (engine.cpp)
+    void emit(OrderCommand& command) noexcept;
+    void emit(SignalResult& result) noexcept;
+    void put_result(const Order& o, ResultKind kind) noexcept;
+    void emit_definition(const DefinitionRow& row) noexcept;
+    void order_row(const Order& o) noexcept;
+    void signal_row(const SignalEntry& e, Reason reason) noexcept;
+    void position_row(const Order& o) noexcept;
+    void execution_row(const Order& o, const Report& r, bool entry) noexcept;
+    void account_row(const Account& a) noexcept;
+    void alert(AlertCode code, AccountId account, const Order* o, std::uint64_t detail) noexcept;
+    template <class Row>
+    void emit_effect(EffectKind kind, const Row& row) noexcept;
+    template <class Visitor>
+    void visit_state(Visitor&& visitor);
+    void rebuild_indexes() noexcept;
+    [[nodiscard]] Magic magic_of(const Order& o) const noexcept {
+        return Magic::make(g_.risk.magic_tag, o.intent, o.attempt);
+    }
+    void reserve_results(SourceId source, std::uint32_t n) noexcept;
+    void unreserve_results(SourceId source, std::uint32_t n) noexcept;
+
+    Capacity capacity_;
+    Globals g_;
+    Pool<Order> orders_;
+    Pool<SignalEntry> ledger_;
+    Pool<Member> members_;
+    std::unique_ptr<Account[]> accounts_;
+    std::unique_ptr<SymbolState[]> symbols_;
+    std::unique_ptr<Group[]> groups_;
+    std::unique_ptr<SourceState[]> sources_;
+    IndexMap by_signal_;     // SignalId -> ledger
+    IndexMap by_intent_;     // (account, intent) -> order
+    IndexMap by_position_;   // (account, position id) -> order, hedging accounts
+    TimerHeap timers_;
+    std::unique_ptr<Job[]> jobs_;
+    std::uint32_t jobs_capacity_;
+    std::uint32_t jobs_head_ = 0;
+    std::uint32_t jobs_size_ = 0;
+
+    // Of the record being applied.
+    const JournalRecord* record_ = nullptr;
+    OutputPort* out_ = nullptr;
+    std::uint32_t next_k_ = 0;
+    std::uint32_t next_effect_k_ = 0;
+    std::uint32_t orders_out_ = 0;
+};
+
+}  // namespace millrace

@@ -1,0 +1,254 @@
+// Configuration and operator commands, as inputs.
+#include "core/engine.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kToken = 1'000'000'000;
+
+DefinitionRow named(char kind, std::uint32_t id, const Text<16>& name) noexcept {
+    DefinitionRow row;
+    row.kind = kind;
+    row.id = id;
+    row.name = name;
+    return row;
+}
+
+}  // namespace
+
+void Engine::on_start(const StartInput& s) noexcept {
+    g_.epoch = s.epoch;
+    g_.logic_version = s.logic_version;
+    if (s.new_segment == 0) {
+        return;
+    }
+    // Cursors of the old segment mean nothing: whatever has no final report may be at a broker.
+    alert(AlertCode::SegmentLost, AccountId{kNoId}, nullptr, s.epoch);
+    for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
+        Account& a = accounts_[n];
+        if (!a.defined) {
+            continue;
+        }
+        a.link = LinkState::Down;
+        a.synced = false;
+        a.ready = false;
+        update_account_state(a);
+        for (std::uint32_t i = a.first_order; i != kNoId;) {
+            const std::uint32_t next = orders_[i].next_in_account;
+            if (orders_[i].status == OrdStatus::PendingNew) {
+                doubt(i);
+            }
+            i = next;
+        }
+    }
+}
+
+void Engine::on_admin(const AdminRecord& r) noexcept {
+    switch (r.op) {
+        case AdminOp::DefineSymbol: {
+            const auto spec = r.as<SymbolSpec>();
+            if (spec.id.value < kSymbolsMax) {
+                symbols_[spec.id.value].spec = spec;
+                symbols_[spec.id.value].defined = true;
+                out_->definition(named('S', spec.id.value, spec.name));
+            }
+            break;
+        }
+        case AdminOp::DefineSource: {
+            const auto spec = r.as<SourceSpec>();
+            if (spec.id.value < kSourcesMax) {
+                sources_[spec.id.value].spec = spec;
+                sources_[spec.id.value].defined = true;
+                out_->definition(named('O', spec.id.value, spec.name));
+            }
+            break;
+        }
+        case AdminOp::DefineGroup: {
+            const auto spec = r.as<GroupSpec>();
+            if (spec.id.value < kGroupsMax) {
+                groups_[spec.id.value].spec = spec;
+                groups_[spec.id.value].defined = true;
+                out_->definition(named('G', spec.id.value, spec.name));
+            }
+            break;
+        }
+        case AdminOp::DefineAccount: define_account(r.as<AccountSpec>()); break;
+        case AdminOp::DefineMember: define_member(r.as<MemberSpec>()); break;
+        case AdminOp::ConfigCommit: g_.config_hash = r.as<ConfigCommit>().config_hash; break;
+        case AdminOp::SetAccount: set_account(r.as<AccountCommand>()); break;
+        case AdminOp::Kill: on_kill(r.as<KillCommand>(), false); break;
+        case AdminOp::ClearKill: on_kill(r.as<KillCommand>(), true); break;
+        case AdminOp::Resolve: on_resolve(r.as<ResolveCommand>()); break;
+        case AdminOp::RiskLimits: g_.risk = r.as<RiskSpec>(); break;
+    }
+    if (out_->effects_wanted() && r.op >= AdminOp::DefineSymbol && r.op <= AdminOp::DefineAccount) {
+        static constexpr char kKinds[] = {'S', 'O', 'G', 'A'};
+        static_assert(offsetof(SymbolSpec, id) == 0 && offsetof(AccountSpec, id) == 0);
+        const auto kind = kKinds[static_cast<unsigned>(r.op) - 1];
+        const auto id = r.as<SymbolId>().value;
+        const Text<16> name = r.op == AdminOp::DefineAccount ? r.as<AccountSpec>().name
+                              : r.op == AdminOp::DefineSymbol ? r.as<SymbolSpec>().name
+                                                              : r.as<GroupSpec>().name;
+        emit_definition(named(kind, id, name));
+    }
+}
+
+void Engine::define_account(const AccountSpec& spec) noexcept {
+    if (spec.id.value >= capacity_.accounts) {
+        alert(AlertCode::TableFull, spec.id, nullptr, capacity_.accounts);
+        return;
+    }
+    Account& a = accounts_[spec.id.value];
+    const bool is_new = !a.defined;
+    a.spec = spec;
+    a.defined = true;
+    if (is_new) {
+        a.tokens = std::int64_t{spec.rate_burst} * kToken;
+        a.tokens_time = g_.time;
+    }
+    out_->definition(named('A', spec.id.value, spec.name));
+    account_row(a);
+}
+
+void Engine::define_member(const MemberSpec& spec) noexcept {
+    if (spec.group.value >= kGroupsMax || account_of(spec.account) == nullptr) {
+        return;
+    }
+    Group& g = groups_[spec.group.value];
+    for (std::uint32_t m = g.first_member; m != kNoId; m = members_[m].next) {
+        if (members_[m].spec.account == spec.account) {
+            members_[m].spec = spec;  // disabled ones stay in line and are passed over
+            return;
+        }
+    }
+    const std::uint32_t i = members_.allocate();
+    if (i == kNoId) {
+        alert(AlertCode::TableFull, spec.account, nullptr, members_.capacity());
+        return;
+    }
+    members_[i].spec = spec;
+    (g.last_member != kNoId ? members_[g.last_member].next : g.first_member) = i;
+    g.last_member = i;
+    ++g.members;
+}
+
+void Engine::set_account(const AccountCommand& c) noexcept {
+    if (Account* a = account_of(c.account)) {
+        a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
+        update_account_state(*a);
+        account_row(*a);
+    }
+}
+
+void Engine::update_account_state(Account& a) noexcept {
+    if (a.synced && a.queries_open == 0 && !a.query_queued) {
+        a.ready = true;
+        a.link = LinkState::Up;
+    }
+    AccountState next = a.wanted;
+    if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
+        next = !a.permitted ? AccountState::Suspended
+               : !a.ready   ? AccountState::Reconciling
+                            : next;
+    }
+    if (next == a.state) {
+        return;
+    }
+    a.state = next;
+    if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
+        queue_release(a);
+    }
+    account_row(a);
+}
+
+void Engine::queue_release(Account& a) noexcept {
+    const std::uint32_t first = next_held(a.first_order);
+    if (!a.release_queued && first != kNoId) {
+        a.release_queued = true;
+        push_job(JobKind::Release, a.spec.id.value, first);
+    }
+}
+
+void Engine::queue_queries(Account& a) noexcept {
+    for (std::uint32_t n = 0; n < jobs_size_; ++n) {
+        Job& job = jobs_[(jobs_head_ + n) % jobs_capacity_];
+        if (job.kind == JobKind::QueryAll && job.subject == a.spec.id.value) {
+            job.cursor = a.first_order;  // a newer session: ask everything again
+            return;
+        }
+    }
+    if (a.live_orders > 0) {
+        a.query_queued = true;
+        push_job(JobKind::QueryAll, a.spec.id.value, a.first_order);
+    }
+}
+
+void Engine::on_kill(const KillCommand& c, bool clear) noexcept {
+    std::uint8_t* flags = nullptr;
+    switch (c.scope) {
+        case KillScope::All: flags = &g_.killed_all; break;
+        case KillScope::Account: {
+            Account* a = account_of(AccountId{c.scope_id});
+            flags = a == nullptr ? nullptr : &a->killed;
+            break;
+        }
+        case KillScope::Group:
+            flags = c.scope_id < kGroupsMax ? &groups_[c.scope_id].killed : nullptr;
+            break;
+        case KillScope::Symbol:
+            flags = c.scope_id < kSymbolsMax ? &symbols_[c.scope_id].killed : nullptr;
+            break;
+        case KillScope::Source:
+            flags = c.scope_id < kSourcesMax ? &sources_[c.scope_id].killed : nullptr;
+            break;
+    }
+    if (flags == nullptr) {
+        return;
+    }
+    *flags = clear ? std::uint8_t{0} : static_cast<std::uint8_t>(*flags | c.actions);
+    alert(AlertCode::Killed, AccountId{c.scope == KillScope::Account ? c.scope_id : kNoId}, nullptr,
+          c.kill_id);
+}
+
+void Engine::on_resolve(const ResolveCommand& c) noexcept {
+    for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
+        const std::uint32_t i = by_intent_.find(key_of(AccountId{n}, c.magic.intent()));
+        if (i == kNoId || orders_[i].status != OrdStatus::InDoubt) {
+            continue;
+        }
+        if (c.status == OrdStatus::Filled && c.volume.value > 0) {
+            Report r;
+            r.account = AccountId{n};
+            r.magic = c.magic;
+            r.volume = c.volume;
+            r.price = c.price;
+            r.position_id = c.position_id;
+            bind_tickets(orders_[i], r);
+            on_executed(i, r);
+        } else if (is_final(c.status)) {
+            end(i, c.status, Reason::CanceledByUser);
+        }
+        return;
+    }
+}
+
+void Engine::replay_definitions(OutputPort& out) const noexcept {
+    for (std::uint32_t i = 0; i < kSymbolsMax; ++i) {
+        if (symbols_[i].defined) {
+            out.definition(named('S', i, symbols_[i].spec.name));
+        }
+        if (groups_[i].defined) {
+            out.definition(named('G', i, groups_[i].spec.name));
+        }
+        if (sources_[i].defined) {
+            out.definition(named('O', i, sources_[i].spec.name));
+        }
+    }
+    for (std::uint32_t i = 0; i < capacity_.accounts; ++i) {
+        if (accounts_[i].defined) {
+            out.definition(named('A', i, accounts_[i].spec.name));
+        }
+    }
+}
+
+}  // namespace millrace

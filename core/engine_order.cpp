@@ -1,0 +1,402 @@
+// An order's life: created, held or sent, in doubt, working, filled, ended, forgotten.
+//
+// Mind: end() and position_reduced() may free the order's slot; nobody touches it afterwards.
+#include "core/engine.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+constexpr unsigned kAttemptsMax = 1U << Magic::kAttemptBits;
+
+/// First 80 bits of the signal's UUID in base32 (RFC 4648 alphabet, lower case): what stands in
+/// the order's comment as second evidence.
+Text<16> comment_of(const SignalId& id) noexcept {
+    static constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    std::uint8_t bytes[10];
+    for (unsigned i = 0; i < 8; ++i) {
+        bytes[i] = static_cast<std::uint8_t>(id.hi >> (56 - 8 * i));
+    }
+    bytes[8] = static_cast<std::uint8_t>(id.lo >> 56);
+    bytes[9] = static_cast<std::uint8_t>(id.lo >> 48);
+    Text<16> t;
+    for (unsigned i = 0; i < 16; ++i) {
+        const unsigned bit = i * 5;
+        const unsigned pair = static_cast<unsigned>(bytes[bit / 8]) << 8 |
+                              (bit / 8 + 1 < 10 ? bytes[bit / 8 + 1] : 0U);
+        t.bytes[i] = kAlphabet[pair >> (11 - bit % 8) & 31];
+    }
+    return t;
+}
+
+template <std::size_t N>
+std::size_t append(Text<16>& to, std::size_t at, const Text<N>& part) noexcept {
+    for (std::size_t i = 0; i < N && part.bytes[i] != '\0' && at < 16; ++i) {
+        to.bytes[at++] = part.bytes[i];
+    }
+    return at;
+}
+
+/// The account's own name of a symbol: prefix + name + suffix.
+Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
+    Text<16> t;
+    append(t, append(t, append(t, 0, a.symbol_prefix), s.name), a.symbol_suffix);
+    return t;
+}
+
+bool is_unknown(OrdStatus s) noexcept {
+    return s == OrdStatus::PendingNew || s == OrdStatus::InDoubt || s == OrdStatus::Held;
+}
+
+}  // namespace
+
+std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
+                                   CommandType type) noexcept {
+    const std::uint32_t i = orders_.allocate();
+    ASSERT(i != kNoId);  // validate() saw room for all
+    Order& o = orders_[i];
+    SignalEntry& e = ledger_[entry];
+    o.intent = g_.next_intent++;
+    o.signal_id = e.signal.id;
+    o.signal = entry;
+    o.account = account;
+    o.symbol = e.signal.symbol;
+    o.source = e.signal.source;
+    o.type = type;
+    o.side = e.signal.side;
+    o.created = g_.time;
+    const std::uint32_t ttl = e.signal.ttl_ms == 0 ? kDefaultTtlMs : e.signal.ttl_ms;
+    const bool stamped = e.signal.send_time.value > 0 && e.signal.send_time <= e.accepted_time;
+    o.deadline = (stamped ? e.signal.send_time : e.accepted_time) + millis(ttl);
+    o.signal_time = e.signal.send_time;
+    o.edge_time = e.signal.edge_time;
+    link(i);
+    by_intent_.insert(key_of(account, o.intent), i);
+    ++e.orders_made;
+    ++e.orders_open;
+    ++accounts_[account.value].live_orders;
+    ++g_.live_orders;
+    reserve_results(o.source, 2);
+    return i;
+}
+
+void Engine::start(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    Account& a = accounts_[o.account.value];
+    if (o.type == CommandType::Open && (kill_actions(o) & kKillStop) != 0) {
+        end(i, OrdStatus::Rejected, Reason::Killed);
+        return;
+    }
+    if (o.parent != kNoId) {
+        Order& p = orders_[o.parent];
+        if (is_unknown(p.status)) {
+            p.close_wanted = true;  // wakes this one when the parent's fate is known
+            hold(i);
+            return;
+        }
+        const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
+        if (o.type == CommandType::Close && o.volume.value == 0) {
+            o.volume = close_volume(ledger_[o.signal], p);
+        }
+        const bool moot = (o.type == CommandType::Close && o.volume.value <= 0) ||
+                          (o.type == CommandType::Cancel && !works) ||
+                          (o.type == CommandType::Modify && !works && p.open_volume.value == 0);
+        if (moot) {
+            end(i, OrdStatus::Canceled, Reason::NothingToDo);
+            return;
+        }
+    }
+    const bool entry = o.type == CommandType::Open;
+    if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
+        hold(i);
+    } else if (a.state == AccountState::Trading ||
+               (a.state == AccountState::ReduceOnly && !entry)) {
+        const Reason why = entry ? check_entry(o, a, g_.time) : Reason::None;
+        if (why == Reason::None) {
+            send(i);
+        } else {
+            end(i, OrdStatus::Rejected, why);
+        }
+    } else {
+        end(i, OrdStatus::Rejected,
+            a.state == AccountState::ReduceOnly ? Reason::ReduceOnly : Reason::AccountNotTrading);
+    }
+}
+
+/// True if another order of the same symbol on this account is IN_DOUBT: no new entry until it is
+/// known what we hold (C19).
+bool Engine::symbol_in_doubt(const Order& o, const Account& a) const noexcept {
+    if (a.in_doubt == 0) {
+        return false;
+    }
+    for (std::uint32_t i = a.first_order; i != kNoId; i = orders_[i].next_in_account) {
+        if (orders_[i].status == OrdStatus::InDoubt && orders_[i].symbol == o.symbol) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void Engine::send(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    const Account& a = accounts_[o.account.value];
+    OrderCommand c;
+    c.account = o.account;
+    c.magic = magic_of(o);
+    c.type = o.type;
+    c.side = o.side;
+    c.price_kind = o.price_kind;
+    c.deviation_points = a.spec.deviation_points;
+    c.symbol = broker_symbol(a.spec, symbols_[o.symbol.value].spec);
+    c.volume = o.volume;
+    c.price = o.price;
+    c.stop_loss = o.stop_loss;
+    c.take_profit = o.take_profit;
+    if (o.parent != kNoId) {
+        Order& p = orders_[o.parent];
+        c.position_ticket = p.open_volume.value > 0 ? p.position_id : 0;
+        c.order_ticket = p.order_ticket;
+        if (o.type == CommandType::Close) {
+            p.closing = p.closing + o.volume;
+            o.claimed = true;
+        }
+    }
+    c.deadline = o.deadline;
+    c.signal_time = o.signal_time;
+    c.edge_time = o.edge_time;
+    c.comment = comment_of(o.signal_id);
+    set_status(i, OrdStatus::PendingNew);
+    ++g_.orders_sent;
+    timers_.set(i, Nanos{g_.time.value + g_.risk.answer_timeout_ns});
+    order_row(o);
+    emit(c);
+}
+
+/// A close that is not at the broker (any more) leaves its share of the position to others.
+void Engine::unclaim(Order& o) noexcept {
+    if (o.claimed) {
+        o.claimed = false;
+        orders_[o.parent].closing = orders_[o.parent].closing - o.volume;
+    }
+}
+
+void Engine::query(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    OrderCommand c;
+    c.account = o.account;
+    c.magic = magic_of(o);
+    c.type = CommandType::Query;
+    c.symbol = broker_symbol(accounts_[o.account.value].spec, symbols_[o.symbol.value].spec);
+    if (!o.query_open) {
+        o.query_open = true;
+        ++accounts_[o.account.value].queries_open;
+    }
+    o.queries = static_cast<std::uint8_t>(std::min(250, o.queries + 1));
+    emit(c);
+}
+
+void Engine::hold(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    set_status(i, OrdStatus::Held);
+    o.retrying = false;
+    timers_.set(i, o.deadline);
+    order_row(o);
+}
+
+void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
+    Order& o = orders_[i];
+    unclaim(o);
+    if (o.attempt + 1U >= kAttemptsMax) {
+        end(i, OrdStatus::Rejected, Reason::RetriesExhausted);
+        return;
+    }
+    if (when >= o.deadline) {
+        end(i, OrdStatus::Expired, Reason::Expired);
+        return;
+    }
+    set_status(i, OrdStatus::Held);
+    o.retrying = true;
+    timers_.set(i, when);
+    order_row(o);
+}
+
+void Engine::doubt(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    set_status(i, OrdStatus::InDoubt);
+    if (!o.update_sent) {
+        o.update_sent = true;
+        put_result(o, ResultKind::OrderInDoubt);
+        unreserve_results(o.source, 1);
+    }
+    alert(AlertCode::OrderInDoubt, o.account, &o, o.queries);
+    timers_.set(i, g_.time);  // look it up at once, then 10 s, then every 30 s (C19)
+    order_row(o);
+}
+
+void Engine::working(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    set_status(i, o.cum.value > 0 ? OrdStatus::PartiallyFilled : OrdStatus::New);
+    timers_.cancel(i);
+    if (!o.update_sent) {
+        o.update_sent = true;
+        put_result(o, ResultKind::OrderWorking);
+        unreserve_results(o.source, 1);
+    }
+    order_row(o);
+    if (o.close_wanted) {
+        answered(i);
+    }
+}
+
+void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal) noexcept {
+    Order& o = orders_[i];
+    ASSERT(volume.value > 0);
+    std::rotate(o.deals, o.deals + 3, o.deals + 4);
+    o.deals[0] = deal;
+    const Lots before = o.cum;
+    o.cum = o.cum + volume;
+    // Volume-weighted average in 1e-8; 128 bits hold any product.
+    o.avg.value = static_cast<std::int64_t>(
+        (static_cast<__int128>(o.avg.value) * before.value +
+         static_cast<__int128>(price.value) * volume.value) / o.cum.value);
+    if (o.type != CommandType::Open) {
+        return;
+    }
+    if (o.open_volume.value == 0) {
+        ++accounts_[o.account.value].open_positions;
+        ++g_.open_positions;
+        if (accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging) {
+            by_position_.insert(key_of(o.account, o.position_id), i);
+        }
+    }
+    o.open_volume = o.open_volume + volume;
+    position_row(o);
+}
+
+void Engine::set_status(std::uint32_t i, OrdStatus status) noexcept {
+    Order& o = orders_[i];
+    ASSERT(!is_final(o.status));
+    Account& a = accounts_[o.account.value];
+    const std::uint32_t now_doubted = status == OrdStatus::InDoubt ? 1 : 0;
+    const std::uint32_t was_doubted = o.status == OrdStatus::InDoubt ? 1 : 0;
+    g_.in_doubt += now_doubted - was_doubted;
+    a.in_doubt += now_doubted - was_doubted;
+    o.status = status;
+    if (was_doubted > now_doubted && a.ready) {
+        queue_release(a);  // entries of this symbol may have waited
+    }
+}
+
+void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
+    Order& o = orders_[i];
+    Account& a = accounts_[o.account.value];
+    ASSERT(is_final(status));
+    set_status(i, status);
+    o.reason = reason;
+    timers_.cancel(i);
+    unclaim(o);
+    if (o.query_open) {
+        o.query_open = false;
+        --a.queries_open;
+        update_account_state(a);
+    }
+    --a.live_orders;
+    --g_.live_orders;
+    SignalEntry& e = ledger_[o.signal];
+    --e.orders_open;
+    const bool done = status == OrdStatus::Filled || o.cum.value > 0;
+    ++(done ? e.filled : e.rejected);
+    ++(done ? g_.orders_filled : g_.orders_rejected);
+    put_result(o, ResultKind::OrderDone);
+    unreserve_results(o.source, o.update_sent ? 1 : 2);
+    order_row(o);
+    finish_signal_if_done(o.signal);
+    if (o.close_wanted) {
+        answered(i);
+    }
+    if (o.parent != kNoId) {
+        const std::uint32_t parent = o.parent;
+        o.parent = kNoId;
+        --orders_[parent].children;
+        release_if_done(parent);
+    }
+    release_if_done(i);
+}
+
+/// The fate of `i` is known: closes and cancels that waited for it start (by timer, so that they
+/// are sent under a record with a price and a budget of its own).
+void Engine::answered(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    o.close_wanted = false;
+    for (std::uint32_t c = o.next_in_account; c != kNoId; c = orders_[c].next_in_account) {
+        if (orders_[c].parent == i && orders_[c].status == OrdStatus::Held) {
+            timers_.set(c, g_.time);
+        }
+    }
+}
+
+void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
+    Order& o = orders_[i];
+    const Lots cut = std::min(volume, o.open_volume);
+    if (cut.value <= 0) {
+        return;
+    }
+    o.open_volume = o.open_volume - cut;
+    position_row(o);
+    if (o.open_volume.value == 0) {
+        --accounts_[o.account.value].open_positions;
+        --g_.open_positions;
+        by_position_.erase(key_of(o.account, o.position_id));
+        release_if_done(i);
+    }
+}
+
+void Engine::release_if_done(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    if (!is_final(o.status) || o.open_volume.value > 0 || o.children > 0) {
+        return;
+    }
+    unlink(i);
+    by_intent_.erase(key_of(o.account, o.intent));
+    orders_.release(i);
+}
+
+void Engine::link(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    Account& a = accounts_[o.account.value];
+    o.prev_in_account = a.last_order;
+    (a.last_order != kNoId ? orders_[a.last_order].next_in_account : a.first_order) = i;
+    a.last_order = i;
+    SignalEntry& e = ledger_[o.signal];
+    o.prev_in_signal = e.last_order;
+    (e.last_order != kNoId ? orders_[e.last_order].next_in_signal : e.first_order) = i;
+    e.last_order = i;
+    ++e.in_table;
+}
+
+void Engine::unlink(std::uint32_t i) noexcept {
+    const Order& o = orders_[i];
+    // A job that was about to visit this order visits the next one.
+    for (std::uint32_t n = 0; n < jobs_size_; ++n) {
+        Job& job = jobs_[(jobs_head_ + n) % jobs_capacity_];
+        if (job.cursor == i && job.kind != JobKind::FanOut) {
+            job.cursor = o.next_in_account;
+        } else if (job.cursor == i && ledger_[job.subject].signal.action != SignalAction::Open) {
+            job.cursor = o.next_in_signal;
+        }
+    }
+    Account& a = accounts_[o.account.value];
+    (o.prev_in_account != kNoId ? orders_[o.prev_in_account].next_in_account : a.first_order) =
+        o.next_in_account;
+    (o.next_in_account != kNoId ? orders_[o.next_in_account].prev_in_account : a.last_order) =
+        o.prev_in_account;
+    SignalEntry& e = ledger_[o.signal];
+    (o.prev_in_signal != kNoId ? orders_[o.prev_in_signal].next_in_signal : e.first_order) =
+        o.next_in_signal;
+    (o.next_in_signal != kNoId ? orders_[o.next_in_signal].prev_in_signal : e.last_order) =
+        o.prev_in_signal;
+    --e.in_table;
+}
+
+}  // namespace millrace

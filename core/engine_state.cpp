@@ -1,0 +1,129 @@
+// The whole state as bytes: hash, snapshot image, and back.
+#include "core/engine.h"
+
+namespace millrace {
+namespace {
+
+/// Head of a snapshot image: an image of other capacities or layouts is refused.
+struct ImageHeader {
+    std::uint64_t magic = 0x31474D4953524C4DULL;  // "MLRSIMG1"
+    std::uint32_t accounts = 0;
+    std::uint32_t members = 0;
+    std::uint32_t orders = 0;
+    std::uint32_t signals = 0;
+    std::uint32_t order_bytes = sizeof(Order);
+    std::uint32_t signal_bytes = sizeof(SignalEntry);
+    std::uint32_t account_bytes = sizeof(Account);
+    std::uint32_t globals_bytes = sizeof(Globals);
+    friend bool operator==(const ImageHeader&, const ImageHeader&) = default;
+};
+
+ImageHeader header_of(const Capacity& c) noexcept {
+    ImageHeader h;
+    h.accounts = c.accounts;
+    h.members = c.members;
+    h.orders = c.orders;
+    h.signals = c.signals;
+    return h;
+}
+
+std::uint64_t hash_bytes(std::uint64_t hash, const void* data, std::size_t bytes) noexcept {
+    const auto* p = static_cast<const unsigned char*>(data);
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+        std::uint64_t w = 0;
+        std::memcpy(&w, p, 8);
+        hash = mix64(hash ^ w) + 0x9E3779B97F4A7C15ULL;
+    }
+    for (; bytes > 0; --bytes, ++p) {
+        hash = mix64(hash ^ *p) + 0x9E3779B97F4A7C15ULL;
+    }
+    return hash;
+}
+
+}  // namespace
+
+/// The one list of what makes up the state; its order is the image's.
+template <class Visitor>
+void Engine::visit_state(Visitor&& visitor) {
+    visitor(&g_, sizeof g_);
+    orders_.visit(visitor);
+    ledger_.visit(visitor);
+    members_.visit(visitor);
+    visitor(accounts_.get(), sizeof(Account) * capacity_.accounts);
+    visitor(symbols_.get(), sizeof(SymbolState) * kSymbolsMax);
+    visitor(groups_.get(), sizeof(Group) * kGroupsMax);
+    visitor(sources_.get(), sizeof(SourceState) * kSourcesMax);
+    timers_.visit(visitor);
+    visitor(&jobs_head_, sizeof jobs_head_);
+    visitor(&jobs_size_, sizeof jobs_size_);
+    visitor(jobs_.get(), sizeof(Job) * jobs_capacity_);
+}
+
+std::uint64_t Engine::state_hash() noexcept {
+    std::uint64_t hash = 0;
+    visit_state([&hash](const void* data, std::size_t bytes) {
+        hash = hash_bytes(hash, data, bytes);
+    });
+    return hash;
+}
+
+void Engine::save(std::vector<std::byte>& image) {
+    const ImageHeader header = header_of(capacity_);
+    const auto add = [&image](const void* data, std::size_t bytes) {
+        const auto* p = static_cast<const std::byte*>(data);
+        image.insert(image.end(), p, p + bytes);
+    };
+    image.clear();
+    add(&header, sizeof header);
+    visit_state(add);
+}
+
+Status Engine::load(const std::byte* image, std::size_t bytes) {
+    ImageHeader header;
+    if (bytes < sizeof header) {
+        return {Errc::BadLayout, "snapshot image is shorter than its header"};
+    }
+    std::memcpy(&header, image, sizeof header);
+    if (!(header == header_of(capacity_))) {
+        return {Errc::BadVersion, "snapshot image was made with other capacities or layouts"};
+    }
+    std::size_t at = sizeof header;
+    bool fits = true;
+    visit_state([&](void* data, std::size_t n) {
+        fits = fits && n <= bytes - at;
+        if (fits) {
+            std::memcpy(data, image + at, n);
+            at += n;
+        }
+    });
+    if (!fits || at != bytes) {
+        return {Errc::BadLayout, "snapshot image has another length than its tables say"};
+    }
+    rebuild_indexes();
+    return ok_status();
+}
+
+void Engine::rebuild_indexes() noexcept {
+    by_signal_.clear();
+    by_intent_.clear();
+    by_position_.clear();
+    timers_.rebuild_places();
+    for (std::uint32_t i = 0; i < ledger_.used(); ++i) {
+        if (ledger_.is_live(i)) {
+            by_signal_.insert(key_of(ledger_[i].signal.id), i);
+        }
+    }
+    for (std::uint32_t i = 0; i < orders_.used(); ++i) {
+        if (!orders_.is_live(i)) {
+            continue;
+        }
+        const Order& o = orders_[i];
+        by_intent_.insert(key_of(o.account, o.intent), i);
+        if (o.open_volume.value > 0 &&
+            accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging) {
+            by_position_.insert(key_of(o.account, o.position_id), i);
+        }
+    }
+}
+
+}  // namespace millrace

@@ -1,0 +1,125 @@
+// Deadlines and deferred work.
+#include "core/engine.h"
+
+#include <algorithm>
+
+namespace millrace {
+
+/// The earliest deadline has passed: one order moves on. One record, one order, so that the record
+/// can carry that order's price.
+void Engine::on_timer() noexcept {
+    if (timers_.empty() || timers_.earliest() > g_.time) {
+        return;
+    }
+    const std::uint32_t i = timers_.earliest_order();
+    timers_.cancel(i);
+    Order& o = orders_[i];
+    switch (o.status) {
+        case OrdStatus::Held:
+            if (g_.time >= o.deadline) {
+                end(i, OrdStatus::Expired, Reason::Expired);
+                return;
+            }
+            if (o.retrying) {
+                o.retrying = false;
+                ++o.attempt;
+            }
+            start(i);
+            return;
+        case OrdStatus::PendingNew: doubt(i); return;  // the look-up comes with the next timer
+        case OrdStatus::InDoubt: {
+            const LinkState link = accounts_[o.account.value].link;
+            if (link == LinkState::Up || link == LinkState::Syncing) {
+                query(i);
+            }
+            timers_.set(i, g_.time + seconds(o.queries <= 1 ? 10 : 30));
+            return;
+        }
+        default: return;
+    }
+}
+
+void Engine::push_job(JobKind kind, std::uint32_t subject, std::uint32_t cursor) noexcept {
+    ASSERT(jobs_size_ < jobs_capacity_);
+    jobs_[(jobs_head_ + jobs_size_) % jobs_capacity_] = {kind, subject, cursor, 0};
+    ++jobs_size_;
+}
+
+void Engine::pop_job() noexcept {
+    const Job done = jobs_[jobs_head_];
+    jobs_[jobs_head_] = {};
+    jobs_head_ = (jobs_head_ + 1) % jobs_capacity_;
+    --jobs_size_;
+    if (done.kind == JobKind::FanOut) {
+        finish_fan_out(done.subject);
+    } else if (done.kind == JobKind::Release) {
+        accounts_[done.subject].release_queued = false;
+    } else {
+        accounts_[done.subject].query_queued = false;
+        // With nothing asked, the account may be ready at once.
+        update_account_state(accounts_[done.subject]);
+    }
+}
+
+/// Works off the front job within the record's budget. Only fan-outs and releases of the record's
+/// own symbol: the others need a record with their price.
+void Engine::run_jobs(std::uint32_t budget) noexcept {
+    const bool priced = record_->type == InputType::Continue || record_->type == InputType::Signal;
+    while (jobs_size_ > 0) {
+        Job& job = jobs_[jobs_head_];
+        if (job.cursor == kNoId) {
+            pop_job();
+            continue;
+        }
+        if (budget == 0) {
+            return;
+        }
+        if (job.kind == JobKind::QueryAll) {
+            query_all(job, budget);
+        } else if (!priced) {
+            return;
+        } else if (job.kind == JobKind::FanOut) {
+            const std::uint32_t before = orders_out_;
+            fan_out(job);
+            budget -= std::min(budget, orders_out_ - before);
+        } else {
+            // One order a record: the record carries the price of this order's symbol.
+            if (record_->type == InputType::Continue) {
+                release_held(job, budget);
+            }
+            return;
+        }
+    }
+}
+
+/// First order at or after `i` in its account's list that waits for TRADING; kNoId if none.
+std::uint32_t Engine::next_held(std::uint32_t i) const noexcept {
+    while (i != kNoId && (orders_[i].status != OrdStatus::Held || orders_[i].retrying)) {
+        i = orders_[i].next_in_account;
+    }
+    return i;
+}
+
+void Engine::release_held(Job& job, std::uint32_t& budget) noexcept {
+    const std::uint32_t i = next_held(job.cursor);
+    if (i != job.cursor || i == kNoId) {
+        job.cursor = i;  // the next record carries this one's price
+        return;
+    }
+    job.cursor = next_held(orders_[i].next_in_account);
+    timers_.cancel(i);
+    start(i);
+    --budget;
+}
+
+void Engine::query_all(Job& job, std::uint32_t& budget) noexcept {
+    const std::uint32_t i = job.cursor;
+    const Order& o = orders_[i];
+    job.cursor = o.next_in_account;
+    if (o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt) {
+        query(i);
+        --budget;
+    }
+}
+
+}  // namespace millrace

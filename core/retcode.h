@@ -1,0 +1,40 @@
+// Trade server return codes of MT5 and what each permits (reference: MQL5 ENUM_TRADE_RETCODE).
+#pragma once
+
+#include <cstdint>
+
+namespace millrace {
+
+/// What a return code means for the order. Two rules decide more than the table: the code is the
+/// answer, not OrderSend's boolean; and a code that is not listed may have executed.
+enum class RetcodeClass : std::uint8_t {
+    Ok,       // done, or a no-op that is as good as done
+    Part,     // some volume done, the rest is cancelled or still working
+    Reprice,  // definitely not done because of the price: new tick, collar, TTL, again (max 3)
+    Backoff,  // definitely not done because of load: later, inside the TTL
+    Queue,    // market closed: expires unless the signal asked to be held
+    Reject,   // definitely not done and never will be
+    Suspend,  // definitely not done: the account, symbol or terminal cannot trade
+    Recon,    // outcome unknown: IN_DOUBT until there is evidence
+};
+
+namespace retcode {
+inline constexpr std::uint32_t kRequote = 10004;
+inline constexpr std::uint32_t kReject = 10006;
+inline constexpr std::uint32_t kPlaced = 10008;  // a success, not a rate limit
+inline constexpr std::uint32_t kDone = 10009;
+inline constexpr std::uint32_t kDonePartial = 10010;
+inline constexpr std::uint32_t kError = 10011;
+inline constexpr std::uint32_t kTimeout = 10012;
+inline constexpr std::uint32_t kMarketClosed = 10018;
+inline constexpr std::uint32_t kNoMoney = 10019;
+inline constexpr std::uint32_t kTooManyRequests = 10024;
+inline constexpr std::uint32_t kNoChanges = 10025;
+inline constexpr std::uint32_t kConnection = 10031;
+inline constexpr std::uint32_t kPositionClosed = 10036;
+}  // namespace retcode
+
+/// Class of `code`; Recon for every number that is not in the public list, 0 included.
+[[nodiscard]] RetcodeClass classify(std::uint32_t code) noexcept;
+
+}  // namespace millrace

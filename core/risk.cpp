@@ -1,0 +1,138 @@
+// Sizing and pre-trade checks: what one account may send, decided from the inputs alone.
+#include "core/engine.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kToken = 1'000'000'000;  // one request, in the bucket's unit
+
+Lots floor_to_step(__int128 volume, Lots step) noexcept {
+    const __int128 s = step.value > 0 ? step.value : 1;
+    const __int128 v = volume / s * s;
+    constexpr __int128 kMax = std::int64_t{1} << 62;
+    return Lots{static_cast<std::int64_t>(v > kMax ? kMax : v)};
+}
+
+}  // namespace
+
+bool Engine::has_price() const noexcept {
+    const JournalRecord& r = *record_;
+    if (r.bid.value <= 0 || r.ask.value <= 0) {
+        return false;
+    }
+    const std::int64_t age_max = g_.risk.tick_age_max_ns;
+    return age_max == 0 || g_.time.value - r.tick_time.value <= age_max;
+}
+
+Price Engine::market_price(Side side) const noexcept {
+    return side == Side::Buy ? record_->ask : record_->bid;
+}
+
+Lots Engine::sized_volume(const Signal& s, const Account& a, const MemberSpec& m,
+                          const SymbolSpec& spec) const noexcept {
+    switch (m.sizing) {
+        case SizingMode::Fixed: return floor_to_step(m.value, spec.volume_step);
+        case SizingMode::Multiplier:
+            return floor_to_step(static_cast<__int128>(s.volume.value) * m.value / kScale,
+                                 spec.volume_step);
+        case SizingMode::EquityShare: {
+            // lots = equity x share / (price x contract size); each factor in 1e-8.
+            const Price px = s.price.value != 0 ? s.price : market_price(s.side);
+            if (px.value <= 0 || spec.contract_size <= 0 || a.equity.value <= 0) {
+                return Lots{0};
+            }
+            const __int128 money = static_cast<__int128>(a.equity.value) * m.value / kScale;
+            const __int128 lot = static_cast<__int128>(px.value) * spec.contract_size / kScale;
+            return lot == 0 ? Lots{0} : floor_to_step(money * kScale / lot, spec.volume_step);
+        }
+    }
+    return Lots{0};
+}
+
+Reason Engine::check_price(const Order& o) const noexcept {
+    if (!has_price()) {
+        return o.price_kind == PriceKind::Market ? Reason::NoPrice : Reason::None;
+    }
+    if (o.price_kind != PriceKind::Market || o.reference.value <= 0) {
+        return Reason::None;
+    }
+    const Ratio own = symbols_[o.symbol.value].spec.collar;
+    const std::int64_t collar = own.value > 0 ? own.value : g_.risk.collar.value;
+    const std::int64_t moved = market_price(o.side).value - o.reference.value;
+    const __int128 away = static_cast<__int128>(moved < 0 ? -moved : moved) * kScale;
+    return away > static_cast<__int128>(o.reference.value) * collar ? Reason::PriceCollar
+                                                                    : Reason::None;
+}
+
+Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
+    const SymbolSpec& spec = symbols_[o.symbol.value].spec;
+    if (o.volume > spec.volume_max ||
+        (a.spec.max_lots.value > 0 && o.volume > a.spec.max_lots)) {
+        return Reason::MaxLots;
+    }
+    // The order itself is among live_orders already.
+    if (a.spec.max_open_orders > 0 &&
+        a.live_orders + a.open_positions > a.spec.max_open_orders) {
+        return Reason::MaxOpenOrders;
+    }
+    if (const Reason price = check_price(o); price != Reason::None) {
+        return price;
+    }
+    if (o.attempt == 0 && is_recent_duplicate(o, a, now)) {
+        return Reason::DuplicateOrder;
+    }
+    return take_token(a, now) ? Reason::None : Reason::RateLimit;
+}
+
+/// Token bucket per account (mt5.md 1.4): rate and burst from its spec, halved by each 10024.
+bool Engine::take_token(Account& a, Nanos now) noexcept {
+    const std::int64_t rate =
+        std::max<std::int64_t>(1, std::int64_t{a.spec.rate_per_second} >> a.rate_shift);
+    const std::int64_t full = std::int64_t{std::max(1U, a.spec.rate_burst)} * kToken;
+    const std::int64_t passed = now.value - a.tokens_time.value;
+    // rate tokens a second = rate units a nanosecond; whole seconds beyond `full` change nothing.
+    const __int128 filled = static_cast<__int128>(passed) * rate + a.tokens;
+    a.tokens = filled > full ? full : static_cast<std::int64_t>(filled);
+    a.tokens_time = now;
+    if (a.tokens < kToken) {
+        return false;
+    }
+    a.tokens -= kToken;
+    return true;
+}
+
+bool Engine::is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept {
+    if (a.spec.duplicate_window_ms == 0) {
+        return false;
+    }
+    const std::int64_t window = std::int64_t{a.spec.duplicate_window_ms} * 1'000'000;
+    for (const RecentOrder& r : a.recent) {
+        if (r.symbol == o.symbol && r.side == o.side && r.volume == o.volume &&
+            now.value - r.time.value < window) {
+            return true;
+        }
+    }
+    RecentOrder& slot = a.recent[a.recent_next];
+    a.recent_next = (a.recent_next + 1) % 8;
+    slot.symbol = o.symbol;
+    slot.side = o.side;
+    slot.volume = o.volume;
+    slot.time = now;
+    return false;
+}
+
+std::uint8_t Engine::kill_actions(const Order& o) const noexcept {
+    const SignalEntry& e = ledger_[o.signal];
+    std::uint8_t k = g_.killed_all;
+    k = static_cast<std::uint8_t>(k | accounts_[o.account.value].killed);
+    k = static_cast<std::uint8_t>(k | symbols_[o.symbol.value].killed);
+    k = static_cast<std::uint8_t>(k | groups_[e.signal.group.value].killed);
+    if (o.source.value < kSourcesMax) {
+        k = static_cast<std::uint8_t>(k | sources_[o.source.value].killed);
+    }
+    return k;
+}
+
+}  // namespace millrace

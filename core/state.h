@@ -1,0 +1,200 @@
+// What the engine knows: plain entities in fixed tables, linked by index.
+#pragma once
+
+#include "core/admin.h"
+#include "core/order_command.h"
+#include "core/order_status.h"
+#include "core/signal.h"
+#include "core/types.h"
+
+#include <type_traits>
+
+namespace millrace {
+
+/// One intent on one account: the life of an order and, once filled, of the position it opened.
+/// Freed when it is final, its position is closed and no close or modify of ours refers to it.
+struct Order {
+    std::uint64_t intent = 0;       // unique for ever; its magic carries it
+    SignalId signal_id;
+    std::uint32_t signal = kNoId;   // ledger index of the signal that made it
+    AccountId account{kNoId};
+    SymbolId symbol{kNoId};
+    SourceId source{kNoId};
+    CommandType type{};
+    Side side{};
+    PriceKind price_kind{};
+    OrdStatus status = OrdStatus::Held;
+    std::uint8_t attempt = 0;
+    std::uint8_t reprices = 0;
+    std::uint8_t backoffs = 0;
+    std::uint8_t queries = 0;
+    bool retrying = false;          // Held because it waits for its next attempt
+    bool query_open = false;        // counted in Account::queries_open
+    bool update_sent = false;       // its one intermediate result slot is used
+    bool close_wanted = false;      // a close arrived before we knew the fill
+    bool claimed = false;           // Close: its volume counts in the parent's `closing`
+    std::uint8_t reserved = 0;
+    Reason reason = Reason::None;
+    std::uint32_t retcode = 0;
+    std::uint32_t parent = kNoId;   // Close, Modify, Cancel: the order they act on
+    std::uint32_t children = 0;     // live orders that have this one as parent
+    std::uint32_t next_in_account = kNoId;
+    std::uint32_t prev_in_account = kNoId;
+    std::uint32_t next_in_signal = kNoId;
+    std::uint32_t prev_in_signal = kNoId;
+    std::uint32_t reserved2 = 0;
+    Lots volume;
+    Lots cum;                       // executed
+    Lots open_volume;               // still open of the position this order made
+    Lots closing;                   // of open_volume, claimed by live closes
+    Lots close_wanted_volume;       // 0 = all
+    Price price;
+    Price avg;
+    Price stop_loss;
+    Price take_profit;
+    Price reference;
+    std::uint64_t order_ticket = 0;
+    std::uint64_t position_id = 0;
+    std::uint64_t deals[4] = {};    // latest deal tickets: a fill counts once
+    Nanos created;
+    Nanos deadline;                 // no (further) attempt at or after it
+    Nanos signal_time;
+    Nanos edge_time;
+};
+
+/// One signal in the dedupe ledger. Leaves by age only; stays while orders refer to it.
+struct SignalEntry {
+    Signal signal;
+    Sequence accepted;
+    Nanos accepted_time;
+    std::uint32_t first_order = kNoId;  // orders that are still in the table, newest first
+    std::uint32_t last_order = kNoId;
+    std::uint32_t older = kNoId;        // age list
+    std::uint32_t newer = kNoId;
+    std::uint32_t orders_made = 0;
+    std::uint32_t orders_open = 0;      // not final
+    std::uint32_t filled = 0;
+    std::uint32_t rejected = 0;
+    std::uint32_t in_table = 0;         // orders linked from first_order
+    bool fanned_out = false;
+    bool done = false;
+    std::uint16_t reserved = 0;
+    Lots closed_volume;                 // of signal.volume, by closes so far
+};
+
+struct RecentOrder {
+    SymbolId symbol{kNoId};
+    Side side{};
+    std::uint8_t reserved[3] = {};
+    Lots volume;
+    Nanos time;
+};
+
+struct Account {
+    AccountSpec spec;
+    bool defined = false;
+    bool permitted = true;       // broker lets this login trade
+    bool synced = false;         // SyncDone seen in this session
+    bool ready = false;          // reconciled in this session: synced and every look-up answered
+    bool query_queued = false;   // a job is queued
+    bool release_queued = false;
+    std::uint8_t killed = 0;     // kill actions in force
+    AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
+    AccountState state = AccountState::Reconciling;
+    LinkState link = LinkState::Down;
+    std::uint8_t reserved[6] = {};
+    std::uint64_t last_event = 0;   // executor events applied
+    std::uint64_t journal_id = 0;   // executor's intent journal
+    std::uint64_t generation = 0;
+    Money equity;
+    Money balance;
+    std::int64_t tokens = 0;        // rate bucket, 1e9 = one request
+    Nanos tokens_time;
+    std::uint32_t rate_shift = 0;   // halvings after 10024
+    std::uint32_t first_order = kNoId;
+    std::uint32_t last_order = kNoId;
+    std::uint32_t live_orders = 0;  // not final
+    std::uint32_t open_positions = 0;
+    std::uint32_t in_doubt = 0;     // blocks entries of the same symbol (C19)
+    std::uint32_t queries_open = 0;
+    std::uint32_t recent_next = 0;
+    RecentOrder recent[8];
+};
+
+struct Member {
+    MemberSpec spec;
+    std::uint32_t next = kNoId;  // in the group, in order of definition
+    std::uint32_t reserved = 0;
+};
+
+struct Group {
+    GroupSpec spec;
+    bool defined = false;
+    std::uint8_t killed = 0;
+    std::uint8_t reserved[2] = {};
+    std::uint32_t first_member = kNoId;
+    std::uint32_t last_member = kNoId;
+    std::uint32_t members = 0;
+};
+
+struct SymbolState {
+    SymbolSpec spec;
+    bool defined = false;
+    std::uint8_t killed = 0;
+    std::uint8_t reserved[6] = {};
+};
+
+struct SourceState {
+    SourceSpec spec;
+    bool defined = false;
+    std::uint8_t killed = 0;
+    std::uint8_t reserved[2] = {};
+    std::uint32_t reserved_results = 0;  // result slots promised to live orders and signals
+};
+
+/// Work that did not fit into the output slots of the record that caused it.
+enum class JobKind : std::uint32_t { FanOut = 1, Release = 2, QueryAll = 3 };
+struct Job {
+    JobKind kind{};
+    std::uint32_t subject = kNoId;  // FanOut: ledger index; Release, QueryAll: account
+    std::uint32_t cursor = kNoId;   // next member or order
+    std::uint32_t reserved = 0;
+};
+
+/// Everything that is not in a table.
+struct Globals {
+    RiskSpec risk;
+    Sequence seq;               // last applied
+    Nanos time;                 // of the last record
+    std::uint64_t next_intent = 1;
+    std::uint64_t epoch = 0;
+    std::uint64_t config_hash = 0;
+    std::uint64_t output_hash = 0;  // rolling, over every order and result put out
+    std::uint32_t logic_version = 0;
+    std::uint8_t killed_all = 0;
+    std::uint8_t reserved[3] = {};
+    std::uint32_t oldest_signal = kNoId;
+    std::uint32_t newest_signal = kNoId;
+    std::uint32_t live_orders = 0;
+    std::uint32_t in_doubt = 0;
+    std::uint32_t open_positions = 0;
+    std::uint32_t total_reserved_results = 0;
+    std::uint64_t signals_accepted = 0;
+    std::uint64_t signals_refused = 0;
+    std::uint64_t orders_sent = 0;
+    std::uint64_t orders_filled = 0;
+    std::uint64_t orders_rejected = 0;
+    std::uint64_t foreign_deals = 0;
+    std::uint64_t duplicate_executions = 0;
+};
+
+// The state hash and the snapshot image are over raw bytes: no entity may have padding.
+template <class T>
+inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
+static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
+static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
+static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
+static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
+static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);
+
+}  // namespace millrace
