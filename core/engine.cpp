@@ -146,6 +146,7 @@ void Engine::put_result(const Order& o, ResultKind kind) noexcept {
     r.avg_price = o.avg;
     r.retcode = o.retcode;
     r.magic = magic_of(o).value;
+    r.edge_time = o.edge_time;
     emit(r);
 }
 

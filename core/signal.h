@@ -85,8 +85,9 @@ struct SignalResult {
     Sequence original;        // Duplicate: sequence at which the first one was accepted
     Nanos time;
     std::uint64_t magic = 0;  // the order's id at the broker
+    Nanos edge_time;          // receipt of the signal at the edge, for latency end to end
 };
 static_assert(std::is_trivially_copyable_v<SignalResult>);
-static_assert(sizeof(SignalResult) == 96);
+static_assert(sizeof(SignalResult) == 104);
 
 }  // namespace millrace

@@ -125,6 +125,8 @@ struct CoreCells {
     AtomicU64 reserved_intent;    // intent ids below are reserved durably
     AtomicU32 journal_state;      // JournalState
     AtomicU32 journal_backend;    // JournalBackend
+    AtomicU64 jump_seq;           // new segment: numbers below may have been used before it
+    AtomicU64 jump_intent;        // the same for intent ids
     AtomicU64 journal_bytes;
     AtomicU64 journal_commits;
     // Replica's line.

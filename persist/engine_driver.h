@@ -1,0 +1,86 @@
+// EngineDriver: carries the engine's rings to and fro. The engine decides, the driver moves.
+//
+// For each input, rule 2 of the design, in this order and with a crash point between any two:
+//     (a) publish the record to the journal ring        = the commit point
+//     (b) apply it
+//     (c) publish its outputs, each with (seq, k)
+//     (d) completed = seq
+//     (e) advance the input ring's cursor
+#pragma once
+
+#include "core/engine.h"
+#include "persist/engine_outputs.h"
+#include "ring/spsc_ring.h"
+#include "shm/segment.h"
+
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+class EngineDriver {
+public:
+    /// Attaches to the rings as the engine. The caller owns role "engine" and has brought `engine`
+    /// to some record at or below `completed` (or to the end of the log, in a new segment).
+    /// @return BadCursor if a ring contradicts itself; `message` names it.
+    static Result<EngineDriver> attach(Segment& segment, std::string& message);
+
+    /// Same segment: applies what the journal ring holds beyond the engine's state, publishes the
+    /// outputs above `completed` that are missing, moves the input cursors, journals a Start.
+    /// @return NotFound if the ring no longer holds the record after engine.seq(): bring the engine
+    /// further with the journal files first (oldest_in_ring()).
+    [[nodiscard]] Status resume(Engine& engine, std::uint64_t epoch);
+
+    /// New segment: jumps past every id that may have left the host, marks what was in flight
+    /// IN_DOUBT. The journal stage must be running. `engine` is at the end of the log.
+    void begin(Engine& engine, std::uint64_t epoch);
+
+    /// True if no record was ever published to this segment's journal ring, or only the Jump.
+    [[nodiscard]] bool is_new_segment() const noexcept;
+    /// Sequence of the oldest record that the journal ring still holds; 0 if it is empty.
+    [[nodiscard]] std::uint64_t oldest_in_ring() const noexcept;
+
+    /// Takes at most `limit` inputs. Order: admin, reports, deadlines, deferred work, signals.
+    /// @return inputs taken. No allocation, no syscall but doorbells.
+    int poll(Engine& engine, Nanos now, int limit) noexcept;
+
+    /// True if poll() would find nothing at `now`.
+    [[nodiscard]] bool idle(const Engine& engine, Nanos now) const noexcept;
+
+    /// Copies what inspectors, the broker stage and ingress want to know into the segment.
+    void publish_cells(Engine& engine) noexcept;
+
+private:
+    template <class Slot>
+    struct Input {
+        RingConsumer<Slot> ring;
+        std::uint32_t index = kNoId;     // in the ring directory
+        std::uint32_t results = kNoId;   // signals: index into outputs_' result rings
+    };
+
+    explicit EngineDriver(Segment& segment) : segment_{&segment} {}
+    [[nodiscard]] Status attach_rings(std::string& message);
+    [[nodiscard]] bool can_take(const Engine& engine) const noexcept;
+    [[nodiscard]] bool take_admin(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] bool take_report(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] bool take_deferred(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] bool take_signal(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] bool has_credit(const Engine& engine, const Input<SignalSlot>& in,
+                                  const Signal& signal) noexcept;
+    JournalRecord& begin_record(const Engine& engine, Nanos now, SymbolId symbol,
+                                std::uint32_t ring, std::uint64_t cursor) noexcept;
+    void commit_record(Engine& engine, const JournalRecord& record) noexcept;
+    void release_input(std::uint32_t ring, std::uint64_t cursor) noexcept;
+    void note_hash(const Engine& engine) noexcept;
+    void note_account(const Engine& engine, AccountId account) noexcept;
+
+    Segment* segment_;
+    RingProducer<JournalRecord> journal_;
+    Input<AdminSlot> admin_;
+    Input<ReportSlot> reports_;
+    std::vector<Input<SignalSlot>> signals_;
+    std::size_t next_signal_ = 0;
+    EngineOutputs outputs_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,156 @@
+#include "persist/engine_outputs.h"
+
+#include "core/crash_point.h"
+#include "shm/doorbell.h"
+
+#include <cstring>
+
+namespace millrace {
+namespace {
+
+/// True if (seq, k) is at or before the last output that this ring ever got. The rule that makes
+/// delivery effectively once across a crash: each ring remembers its own last.
+template <class Slot>
+bool is_published(const RingProducer<Slot>& ring, Sequence seq, std::uint32_t k) noexcept {
+    const Slot* last = ring.last();
+    return last != nullptr && (last->value.seq > seq ||
+                               (last->value.seq == seq && last->value.k >= k));
+}
+
+}  // namespace
+
+Status EngineOutputs::attach(Segment& segment, std::string& message) {
+    segment_ = &segment;
+    auto orders = RingProducer<OrderSlot>::attach(segment.ring<OrderSlot>("orders"));
+    if (!orders) {
+        message = "ring orders: " + std::string{orders.error().what};
+        return orders.error();
+    }
+    orders_ = orders.value();
+    results_.clear();
+    for (std::uint32_t i = 0; i < segment.ring_count(); ++i) {
+        const RingEntry& entry = segment.ring_entry(i);
+        if (entry.kind != RingKind::Results) {
+            continue;
+        }
+        auto ring = RingProducer<ResultSlot>::attach(segment.ring<ResultSlot>(i));
+        if (!ring) {
+            message = "ring " + std::string{view(entry.name)} + ": " + ring.error().what;
+            return ring.error();
+        }
+        Results r;
+        r.ring = ring.value();
+        r.owner = SourceId{entry.owner_id};
+        r.doorbell = entry.doorbell;
+        if (entry.owner_id < kSourcesMax) {
+            ring_of_source_[entry.owner_id] = static_cast<std::uint32_t>(results_.size());
+        }
+        results_.push_back(r);
+    }
+    ASSERT(!results_.empty());
+    ASSERT(results_[0].owner.value == kNoId);  // ingress's ring is laid out first
+    return ok_status();
+}
+
+std::uint32_t EngineOutputs::result_ring_of(SourceId source) const noexcept {
+    return source.value < kSourcesMax ? ring_of_source_[source.value] : 0;
+}
+
+std::uint64_t EngineOutputs::reserved(const Engine& engine, std::uint32_t i) const noexcept {
+    if (i != 0) {
+        return engine.results_reserved(results_[i].owner);
+    }
+    std::uint64_t others = 0;
+    for (std::size_t n = 1; n < results_.size(); ++n) {
+        others += engine.results_reserved(results_[n].owner);
+    }
+    return engine.results_reserved_total() - others;
+}
+
+void EngineOutputs::order(const OrderCommand& command) noexcept {
+    if (mode_ == Mode::Drop ||
+        (mode_ == Mode::PublishNew && is_published(orders_, command.seq, command.k))) {
+        return;
+    }
+    MILLRACE_CRASH_POINT("engine.before_order");
+    OrderSlot* slot = orders_.claim();
+    // The driver offered no bigger budget than there were free slots.
+    ASSERT(slot != nullptr);
+    std::memcpy(&slot->value, &command, sizeof command);
+    orders_.commit();
+    orders_rung_ = false;
+    MILLRACE_CRASH_POINT("engine.after_order");
+}
+
+void EngineOutputs::result(const SignalResult& result) noexcept {
+    if (mode_ == Mode::Drop) {
+        return;
+    }
+    Results& to = results_[result_ring_of(result.source)];
+    if (mode_ == Mode::PublishNew && is_published(to.ring, result.seq, result.k)) {
+        return;
+    }
+    MILLRACE_CRASH_POINT("engine.before_result");
+    ResultSlot* slot = to.ring.claim();
+    if (slot == nullptr) {
+        // Slots are promised before a signal is taken; only the loss of a segment with more in
+        // flight than a ring holds comes here. The source asks again by resending its signal.
+        segment_->report_error("engine", "results ring full after the loss of a segment");
+        return;
+    }
+    std::memcpy(&slot->value, &result, sizeof result);
+    to.ring.commit();
+    to.rung = false;
+    if (result.kind == ResultKind::OrderDone && result.edge_time.value > 0) {
+        segment_->hop(Hop::SignalToResult).record((result.time - result.edge_time).value);
+    }
+    MILLRACE_CRASH_POINT("engine.after_result");
+}
+
+void EngineOutputs::definition(const DefinitionRow& row) noexcept {
+    NameTables& names = segment_->names();
+    NameEntry* entry = nullptr;
+    switch (row.kind) {
+        case 'S': entry = &names.symbols[row.id % kNamesPerKind]; break;
+        case 'G': entry = &names.groups[row.id % kNamesPerKind]; break;
+        case 'O': entry = &names.sources[row.id % kNamesPerKind]; break;
+        case 'A':
+            if (row.id < segment_->sessions()) {
+                // Release: pairs with the broker stage's acquire; it then accepts this login.
+                segment_->session(AccountId{row.id})
+                    .login.store(engine_->account(AccountId{row.id}).spec.login,
+                                 std::memory_order_release);
+            }
+            return;
+        default: return;
+    }
+    entry->name = row.name;
+    if (row.kind == 'S') {
+        entry->digits.store(engine_->symbol(SymbolId{row.id}).spec.digits,
+                            std::memory_order_relaxed);
+    }
+    // Release: pairs with the edges' acquire; the name is whole before it counts.
+    entry->ready.store(1, std::memory_order_release);
+}
+
+void EngineOutputs::wake() noexcept {
+    if (!orders_rung_) {
+        orders_rung_ = true;
+        ring(segment_->doorbell(StageId::Broker));
+    }
+    for (Results& r : results_) {
+        if (!r.rung) {
+            r.rung = true;
+            ring(segment_->doorbell(r.doorbell));
+        }
+    }
+}
+
+void EngineOutputs::publish_stats() noexcept {
+    orders_.publish_stats();
+    for (Results& r : results_) {
+        r.ring.publish_stats();
+    }
+}
+
+}  // namespace millrace
