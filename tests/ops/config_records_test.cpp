@@ -1,0 +1,141 @@
+// Goal: the engine is told exactly what the file says, and a name keeps its id for ever. Method:
+// records of small configurations, edited between runs.
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include "tests/ops/temp_dir.h"
+#include "tools/millrace/config_records.h"
+
+namespace millrace {
+namespace {
+
+using test::TempDir;
+
+AccountConfig account(const std::string& name, std::uint64_t login) {
+    AccountConfig a;
+    a.name = name;
+    a.login = login;
+    return a;
+}
+
+MemberConfig member(const std::string& name) {
+    MemberConfig m;
+    m.account = name;
+    return m;
+}
+
+Config two_accounts() {
+    Config c;
+    c.symbols = {{.name = "EURUSD"}, {.name = "XAUUSD"}};
+    c.accounts = {account("a", 1), account("b", 2)};
+    c.groups = {{"g", {member("a"), member("b")}}};
+    c.sources = {{.name = "src"}};
+    return c;
+}
+
+ConfigRecords made(const Config& c, IdBook& ids) {
+    std::vector<Mistake> mistakes;
+    ConfigRecords r = make_config_records(c, ids, mistakes);
+    EXPECT_TRUE(mistakes.empty());
+    return r;
+}
+
+template <class Body>
+std::vector<Body> bodies(const ConfigRecords& r, AdminOp op) {
+    std::vector<Body> found;
+    for (const AdminRecord& record : r.records) {
+        if (record.op == op) {
+            found.push_back(record.as<Body>());
+        }
+    }
+    return found;
+}
+
+TEST(ConfigRecords, BeginWithRiskAndEndWithCommitOfTheirHash) {
+    IdBook ids;
+    const ConfigRecords r = made(two_accounts(), ids);
+    EXPECT_EQ(r.records.front().op, AdminOp::RiskLimits);
+    EXPECT_EQ(r.records.back().op, AdminOp::ConfigCommit);
+    EXPECT_EQ(r.records.back().as<ConfigCommit>().config_hash, r.hash);
+    EXPECT_EQ(r.records.size(), 1U + 2 + 1 + 2 + 1 + 2 + 1);
+}
+
+TEST(ConfigRecords, HashChangesWithAnyValueAndOnlyThen) {
+    IdBook ids;
+    Config c = two_accounts();
+    const std::uint64_t before = made(c, ids).hash;
+    EXPECT_EQ(made(c, ids).hash, before);
+    c.accounts[1].max_lots = 1;
+    EXPECT_NE(made(c, ids).hash, before);
+}
+
+TEST(ConfigRecords, SwitchOffMemberThatWasRemovedAndKeepItsId) {
+    IdBook ids;
+    Config c = two_accounts();
+    (void)made(c, ids);
+    c.accounts.erase(c.accounts.begin());
+    c.groups[0].members.erase(c.groups[0].members.begin());
+    c.accounts.push_back(account("c", 3));
+    const ConfigRecords r = made(c, ids);
+    const auto members = bodies<MemberSpec>(r, AdminOp::DefineMember);
+    ASSERT_EQ(members.size(), 2U);
+    EXPECT_EQ(members[0].account.value, 1U);
+    EXPECT_EQ(members[0].enabled, 1);
+    EXPECT_EQ(members[1].account.value, 0U);
+    EXPECT_EQ(members[1].enabled, 0);
+    // "c" must not get the id of "a", which was removed.
+    EXPECT_EQ(ids.find(NameKind::Account, "c"), 2U);
+}
+
+TEST(ConfigRecords, AllowEverySymbolOrOnlyThoseNamed) {
+    IdBook ids;
+    Config c = two_accounts();
+    c.groups[0].members[1].symbols = {"XAUUSD"};
+    const auto members = bodies<MemberSpec>(made(c, ids), AdminOp::DefineMember);
+    EXPECT_EQ(members[0].symbols[3], ~std::uint64_t{0});
+    EXPECT_EQ(members[1].symbols[0], std::uint64_t{2});
+    EXPECT_EQ(members[1].symbols[3], 0U);
+}
+
+TEST(ConfigRecords, ComplainWhenIdsNoLongerFitTheSegment) {
+    IdBook ids;
+    ids.assign(NameKind::Account, "gone");
+    Config c = two_accounts();
+    c.accounts_max = 2;
+    std::vector<Mistake> mistakes;
+    (void)make_config_records(c, ids, mistakes);
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_NE(to_string(mistakes[0]).find("gets id 2, the table holds 2"), std::string::npos);
+}
+
+TEST(IdBook, SurvivesRestartAndIsPrivate) {
+    const TempDir dir;
+    IdBook ids;
+    (void)made(two_accounts(), ids);
+    std::string message;
+    ASSERT_TRUE(ids.save(dir.path(), message).ok()) << message;
+    const auto loaded = IdBook::load(dir.path(), message);
+    ASSERT_TRUE(loaded.ok()) << message;
+    EXPECT_EQ(loaded.value(), ids);
+    struct stat st {};
+    ASSERT_EQ(::stat((dir / "ids.json").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777U, 0600U);
+}
+
+TEST(IdBook, RefusesDamagedFileInsteadOfStartingAnew) {
+    const TempDir dir;
+    dir.write("ids.json", "{\"accounts\": {\"a\"");
+    std::string message;
+    EXPECT_EQ(IdBook::load(dir.path(), message).code(), Errc::BadInput);
+    EXPECT_NE(message.find("ids.json is damaged"), std::string::npos);
+}
+
+TEST(IdBook, SaysWhyItCannotBeSaved) {
+    std::string message;
+    EXPECT_EQ(IdBook{}.save("/nonexistent", message).code(), Errc::IoError);
+    EXPECT_NE(message.find("/nonexistent/ids.json.tmp: No such file"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace millrace

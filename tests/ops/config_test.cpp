@@ -1,0 +1,196 @@
+// Goal: a configuration is read exactly, and each mistake is answered with file, line, key and the
+// mend. Method: small files with one fault each.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <sys/stat.h>
+
+#include "tests/ops/temp_dir.h"
+#include "tools/millrace/config.h"
+#include "tools/millrace/decimal.h"
+
+namespace millrace {
+namespace {
+
+using test::TempDir;
+
+constexpr const char* kKey = "00112233445566778899aabbccddeeff";
+
+std::string all(const std::vector<Mistake>& mistakes) {
+    std::string text;
+    for (const Mistake& m : mistakes) {
+        text += to_string(m) + "\n";
+    }
+    return text;
+}
+
+struct Read {
+    Config config;
+    std::string mistakes;
+};
+Read read(const TempDir& dir, const std::string& text) {
+    std::vector<Mistake> mistakes;
+    Config c = read_config(dir.write("c.json", text), mistakes);
+    return {std::move(c), all(mistakes)};
+}
+
+std::string with_account(const std::string& fields) {
+    return R"({"journal": {"dir": "j"},
+ "accounts": [
+  {"name": "a1", "login": 1, "key": ")" + std::string{kKey} + "\"" + fields + "}]}";
+}
+
+TEST(Config, ReadsDefaultsFromSmallestFile) {
+    const TempDir dir;
+    const Read r = read(dir, R"({"journal": {"dir": "j"}})");
+    EXPECT_EQ(r.mistakes, "");
+    EXPECT_EQ(r.config.journal.dir, dir / "j");
+    EXPECT_EQ(r.config.sqlite.path, dir / "j/millrace.db");
+    EXPECT_EQ(r.config.risk.collar.value, kScale / 1000);
+    EXPECT_EQ(r.config.signals.port, 7401);
+}
+
+TEST(Config, NamesFileLineKeyAndNearestKeyOfTypo) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(",\n   \"max_lot\": 2"));
+    EXPECT_EQ(r.mistakes, dir.path() + "/c.json:4: accounts[0].max_lot: is no known key; did you "
+                                       "mean \"max_lots\"?\n");
+}
+
+TEST(Config, ReportsEveryMistakeAtOnce) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(",\n \"rate_burst\": 0,\n \"gate\": \"dsk\",\n \"login\": \"x\""));
+    EXPECT_NE(r.mistakes.find(":4: accounts[0].rate_burst: is 0; a whole number from 1 to"),
+              std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find(":5: accounts[0].gate: is \"dsk\"; allowed: process, disk; did you mean "
+                              "\"disk\"?"), std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find(":6: login: stands twice"), std::string::npos) << r.mistakes;
+}
+
+TEST(Config, NamesLineOfSyntaxError) {
+    const TempDir dir;
+    const Read r = read(dir, "{\n \"journal\": {\"dir\": \"j\"},\n \"name\" \"x\"}\n");
+    EXPECT_NE(r.mistakes.find("c.json:3: is not JSON"), std::string::npos) << r.mistakes;
+}
+
+TEST(Config, CountsLinesRightAfterNumberAtEndOfLine) {
+    const TempDir dir;
+    const Read r = read(dir, "{\"journal\": {\"dir\": \"j\"},\n \"accounts_max\": 0\n,\n \"nam\": 1}");
+    EXPECT_NE(r.mistakes.find(":2: accounts_max: is 0"), std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find(":4: nam: is no known key; did you mean \"name\"?"), std::string::npos)
+        << r.mistakes;
+}
+
+TEST(Config, ReadsDecimalsExactlyAndRefusesNinthDecimal) {
+    const TempDir dir;
+    EXPECT_EQ(read(dir, with_account(", \"max_lots\": 0.07000001")).config.accounts[0].max_lots, 7'000'001);
+    EXPECT_EQ(read(dir, with_account(", \"max_lots\": 3")).config.accounts[0].max_lots, 3 * kScale);
+    const Read r = read(dir, with_account(", \"max_lots\": 0.070000011"));
+    EXPECT_NE(r.mistakes.find("0.070000011 has more than 8 decimals"), std::string::npos) << r.mistakes;
+    const Read e = read(dir, with_account(", \"max_lots\": 1e2"));
+    EXPECT_NE(e.mistakes.find("no exponent"), std::string::npos) << e.mistakes;
+}
+
+TEST(Config, RefusesKeyFileThatOthersMayRead) {
+    const TempDir dir;
+    const std::string key = dir.write("a1.key", std::string{kKey} + "\n");
+    const std::string text = R"({"journal": {"dir": "j"},
+ "accounts": [{"name": "a1", "login": 1, "key_file": "a1.key"}]})";
+    ::chmod(key.c_str(), 0644);
+    EXPECT_NE(read(dir, text).mistakes.find("mode 0644, others may read it; chmod 600"),
+              std::string::npos);
+    ::chmod(key.c_str(), 0600);
+    const Read r = read(dir, text);
+    EXPECT_EQ(r.mistakes, "");
+    EXPECT_EQ(r.config.accounts[0].key.size(), 16U);
+}
+
+TEST(Config, RefusesMemberAndSymbolThatNothingDefines) {
+    const TempDir dir;
+    const Read r = read(dir, R"({"journal": {"dir": "j"}, "symbols": [{"name": "EURUSD"}],
+ "accounts": [{"name": "alpha", "login": 1, "key": ")" + std::string{kKey} + R"("}],
+ "groups": [{"name": "g", "members": [
+   {"account": "alpa", "symbols": ["EURUSB"]}]}]})");
+    EXPECT_NE(r.mistakes.find(":4: groups[\"g\"].members: account \"alpa\" is not defined; did you "
+                              "mean \"alpha\"?"), std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find("symbol \"EURUSB\" is not defined; did you mean \"EURUSD\"?"),
+              std::string::npos) << r.mistakes;
+}
+
+TEST(Config, RefusesTwoAccountsWithOneLogin) {
+    const TempDir dir;
+    const std::string key = kKey;
+    const Read r = read(dir, R"({"journal": {"dir": "j"}, "accounts": [
+ {"name": "a", "login": 7, "key": ")" + key + R"("}, {"name": "b", "login": 7, "key": ")" + key + "\"}]}");
+    EXPECT_NE(r.mistakes.find("\"b\" and \"a\" both have login 7"), std::string::npos) << r.mistakes;
+}
+
+TEST(Config, TakesAccountsAndMembersAddedAtRunTime) {
+    const TempDir dir;
+    dir.write("j/accounts.d/late.json", R"({"name": "late", "login": 9, "key": ")" + std::string{kKey} + "\"}");
+    dir.write("j/groups.d/g.json", R"({"name": "g", "members": [{"account": "late", "value": 0.5}]})");
+    const Read r = read(dir, R"({"journal": {"dir": "j"}, "groups": [{"name": "g"}]})");
+    EXPECT_EQ(r.mistakes, "");
+    ASSERT_EQ(r.config.accounts.size(), 1U);
+    ASSERT_EQ(r.config.groups.size(), 1U);
+    ASSERT_EQ(r.config.groups[0].members.size(), 1U);
+    EXPECT_EQ(r.config.groups[0].members[0].value, kScale / 2);
+}
+
+TEST(Config, SaysThatFileIsMissing) {
+    std::vector<Mistake> mistakes;
+    const Config ignored = read_config("/nonexistent/c.json", mistakes);
+    EXPECT_EQ(all(mistakes), "/nonexistent/c.json: cannot be opened for reading\n");
+}
+
+TEST(Config, AnswersGarbageWithAMistakeAndNeverCrashes) {
+    const TempDir dir;
+    for (const char* text : {"", "[", "[]", "\"x\"", "{\"journal\": []}", "{\"accounts\": [1, null]}",
+                             "{\"journal\":{\"dir\":\"j\"},\"groups\":[{\"members\":{}}]}", "\xff\xfe",
+                             "{\"listen\":{\"signals\":\"localhost:99999\"},\"journal\":{\"dir\":\"j\"}}"}) {
+        EXPECT_NE(read(dir, text).mistakes, "") << text;
+    }
+}
+
+void schema_keys(const nlohmann::json& schema, const std::string& path, std::set<std::string>& out) {
+    if (schema.contains("properties")) {
+        for (const auto& [key, value] : schema["properties"].items()) {
+            const std::string at = path.empty() ? key : path + "." + key;
+            out.insert(at);
+            schema_keys(value, at, out);
+        }
+    } else if (schema.contains("items")) {
+        schema_keys(schema["items"], path + "[]", out);
+    }
+}
+
+TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
+    const TempDir dir;
+    const std::string file = dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
+ "accounts": [{"name": "a", "login": 1, "key": ")" + std::string{kKey} + R"("}],
+ "groups": [{"name": "g", "members": [{"account": "a"}]}],
+ "sources": [{"name": "s", "key": ")" + std::string{kKey} + "\"}]}");
+    std::vector<Mistake> mistakes;
+    std::set<std::string> known;
+    const Config ignored = read_config(file, mistakes, &known);
+    EXPECT_EQ(all(mistakes), "");
+    std::set<std::string> in_schema;
+    schema_keys(nlohmann::json::parse(config_schema()), "", in_schema);
+    EXPECT_EQ(known, in_schema);
+}
+
+TEST(Decimal, RoundTripsThroughText) {
+    for (const char* text : {"0", "1", "-0.5", "0.00000001", "92233720368.54775807", "-123.45"}) {
+        const auto value = parse_decimal(text);
+        ASSERT_TRUE(value.ok()) << text;
+        EXPECT_EQ(format_decimal(value.value()), text);
+    }
+    for (const char* text : {"", "-", ".5", "1.2.3", "92233720369", "1e5", "NaN", "0x10", " 1"}) {
+        EXPECT_FALSE(parse_decimal(text).ok()) << text;
+    }
+    EXPECT_EQ(parse_decimal("1.230000000000").value(), 123'000'000);
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,159 @@
+// Config: everything that one pipeline is told, read from one JSON file and checked whole.
+//
+// The engine never sees this: config_records.h turns it into journalled admin records. Accounts
+// and members added at run time lie in <journal dir>/accounts.d and groups.d and are read with it.
+#pragma once
+
+#include "core/admin.h"
+#include "shm/segment.h"
+#include "tools/millrace/json_doc.h"
+
+#include <array>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+/// Where an acknowledgement or the egress gate waits (DESIGN "Durability").
+enum class Durability : std::uint8_t { Process = 0, Disk = 1 };
+enum class IdleStrategy : std::uint8_t { Park, Backoff, Spin };
+
+struct Endpoint {
+    std::string address;
+    std::uint16_t port = 0;
+};
+struct JournalConfig {
+    std::string dir;
+    std::uint32_t file_mib = 64;
+    JournalBackend backend = JournalBackend::None;  // None: the best that works
+    std::uint32_t retention_gib = 16;
+};
+struct RingsConfig {
+    std::uint32_t journal = 1U << 15;
+    std::uint32_t orders = 1U << 12;
+    std::uint32_t reports = 1U << 13;
+    std::uint32_t signals = 1U << 11;
+    std::uint32_t results = 1U << 13;
+    std::uint32_t admin = 1U << 11;
+    std::uint32_t session = 256;
+};
+struct SymbolConfig {
+    std::string name;
+    std::uint32_t digits = 5;
+    std::int64_t tick_size = 0;      // 1e-8; 0 = one digit
+    std::int64_t volume_min = kScale / 100;
+    std::int64_t volume_max = 100 * kScale;
+    std::int64_t volume_step = kScale / 100;
+    std::int64_t contract_size = 100'000 * kScale;
+    std::int64_t collar = 0;         // 0 = risk.collar
+};
+struct MemberConfig {
+    std::string account;
+    SizingMode sizing = SizingMode::Multiplier;
+    std::int64_t value = kScale;
+    std::vector<std::string> symbols;  // empty = all
+    bool enabled = true;
+    unsigned line = 0;
+};
+struct GroupConfig {
+    std::string name;
+    std::vector<MemberConfig> members;
+};
+struct AccountConfig {
+    std::string name;
+    std::uint64_t login = 0;
+    std::vector<std::byte> key{};
+    MarginMode margin_mode = MarginMode::Hedging;
+    std::string symbol_prefix;
+    std::string symbol_suffix;
+    std::int64_t max_lots = 0;
+    std::uint32_t max_open_orders = 0;
+    std::uint32_t rate_per_second = 5;
+    std::uint32_t rate_burst = 10;
+    std::uint32_t deviation_points = 20;
+    std::uint32_t duplicate_window_ms = 0;
+    Durability gate = Durability::Disk;
+};
+struct SourceConfig {
+    std::string name;
+    bool shm = false;               // a strategy in shared memory; else TCP
+    std::vector<std::byte> key{};   // TCP only
+    Durability ack = Durability::Disk;
+};
+struct CapacityConfig {
+    std::uint32_t orders = 1U << 16;
+    std::uint32_t positions = 1U << 16;
+    std::uint32_t signals = 1U << 16;
+    std::uint32_t ledger = 1U << 20;
+};
+struct StagePlacement {
+    std::uint32_t cpu = kNoId;      // kNoId = not pinned
+    IdleStrategy idle = IdleStrategy::Park;
+    std::string thread;             // stages with the same word share one thread; "" = its own
+};
+struct SqliteConfig {
+    bool enabled = true;
+    std::string path;
+    std::uint32_t batch_ms = 100;
+    std::uint32_t batch_rows = 2000;
+};
+struct RestartConfig {
+    std::uint32_t first_ms = 0;
+    std::uint32_t min_ms = 200;
+    std::uint32_t max_ms = 5000;
+    std::uint32_t stuck_ms = 3000;
+};
+struct LogConfig {
+    bool json = false;
+    std::string level = "info";
+    std::string file;               // "" = standard error
+};
+
+struct Config {
+    std::string file;               // it was read from
+    std::string name = "default";
+    JournalConfig journal;
+    RingsConfig rings;
+    std::uint32_t accounts_max = 64;
+    Endpoint signals{"127.0.0.1", 7401};
+    Endpoint bridge{"127.0.0.1", 7402};
+    std::vector<SymbolConfig> symbols;
+    std::vector<GroupConfig> groups;
+    std::vector<AccountConfig> accounts;
+    std::vector<SourceConfig> sources;
+    RiskSpec risk;
+    CapacityConfig capacity;
+    bool threads = false;           // stages as threads of one process
+    std::array<StagePlacement, kStages> placement;
+    SqliteConfig sqlite;
+    RestartConfig restart;
+    LogConfig log;
+
+    [[nodiscard]] std::string segment_path() const { return "/dev/shm/millrace-" + name; }
+    [[nodiscard]] const StagePlacement& placed(StageId id) const noexcept {
+        return placement[static_cast<std::uint32_t>(id)];
+    }
+};
+
+/// Reads and checks `file` and what was added at run time. Relative paths in it are relative to
+/// its folder. Reads key files; changes nothing.
+/// @param mistakes every mistake found; the configuration may be used only if there is none.
+/// @param known_keys if given, gets the path of every key that exists (for the schema's test).
+[[nodiscard]] Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
+                                 std::set<std::string>* known_keys = nullptr);
+
+/// Reads and checks one account's JSON object, as it stands in accounts[].
+[[nodiscard]] AccountConfig read_account(const std::string& file, std::string_view text,
+                                         std::vector<Mistake>& mistakes);
+
+/// The JSON Schema (draft 2020-12) of the file.
+[[nodiscard]] const char* config_schema() noexcept;
+
+/// Folders of what was added at run time.
+[[nodiscard]] std::string accounts_folder(const std::string& journal_dir);
+[[nodiscard]] std::string groups_folder(const std::string& journal_dir);
+
+}  // namespace millrace

@@ -1,0 +1,134 @@
+#include "tools/millrace/config_check.h"
+
+#include <map>
+#include <set>
+
+#include "tools/millrace/config_reader.h"
+
+namespace millrace {
+namespace {
+
+using Names = std::set<std::string>;
+
+struct Checker {
+    const Config& config;
+    std::vector<Mistake>& mistakes;
+
+    void add(std::string key, std::string text, unsigned line = 0) {
+        mistakes.push_back({config.file, line, std::move(key), std::move(text)});
+    }
+
+    /// @return the names, for look-ups.
+    template <class Items>
+    Names unique_names(const char* list, const Items& items) {
+        Names names;
+        for (const auto& item : items) {
+            if (!names.insert(item.name).second) {
+                add(list, "\"" + item.name + "\" is defined twice; names must differ");
+            }
+        }
+        return names;
+    }
+
+    void limit(const char* list, std::size_t count, std::size_t max, const char* mend) {
+        if (count > max) {
+            add(list, "has " + std::to_string(count) + " entries; at most " + std::to_string(max) +
+                          " fit" + mend);
+        }
+    }
+
+    void known(const std::string& at, const char* what, const std::string& name,
+               const Names& names, unsigned line) {
+        if (!names.contains(name)) {
+            const std::string near = nearest(name, {names.begin(), names.end()});
+            add(at, std::string{what} + " \"" + name + "\" is not defined" +
+                        (near.empty() ? "" : "; did you mean \"" + near + "\"?"),
+                line);
+        }
+    }
+};
+
+void check_logins(Checker& check) {
+    std::map<std::uint64_t, std::string> seen;
+    for (const AccountConfig& a : check.config.accounts) {
+        const auto [at, fresh] = seen.emplace(a.login, a.name);
+        if (!fresh) {
+            check.add("accounts", "\"" + a.name + "\" and \"" + at->second + "\" both have login " +
+                                      std::to_string(a.login));
+        }
+    }
+}
+
+void check_symbol_names(Checker& check) {
+    for (const AccountConfig& a : check.config.accounts) {
+        for (const SymbolConfig& s : check.config.symbols) {
+            const std::string full = a.symbol_prefix + s.name + a.symbol_suffix;
+            if (full.size() > sizeof(Text<16>)) {
+                check.add("accounts", "\"" + a.name + "\": its name for " + s.name + " would be \"" +
+                                          full + "\", longer than 16 bytes");
+            }
+        }
+    }
+}
+
+void check_members(Checker& check, const Names& accounts, const Names& symbols) {
+    for (const GroupConfig& g : check.config.groups) {
+        Names members;
+        const std::string at = "groups[\"" + g.name + "\"].members";
+        for (const MemberConfig& m : g.members) {
+            check.known(at, "account", m.account, accounts, m.line);
+            if (!members.insert(m.account).second) {
+                check.add(at, "account \"" + m.account + "\" is a member twice", m.line);
+            }
+            for (const std::string& s : m.symbols) {
+                check.known(at + "[\"" + m.account + "\"].symbols", "symbol", s, symbols, m.line);
+            }
+        }
+    }
+}
+
+void check_ports(Checker& check) {
+    const Config& c = check.config;
+    if (c.signals.port == c.bridge.port && c.signals.address == c.bridge.address) {
+        check.add("listen", "signals and bridge use the same port " + std::to_string(c.bridge.port));
+    }
+}
+
+/// A shared thread waits for nobody in particular: every stage on it must agree how it idles.
+void check_threads(Checker& check) {
+    std::map<std::string, const StagePlacement*> first;
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        const StagePlacement& p = check.config.placement[i];
+        if (p.thread.empty()) {
+            continue;
+        }
+        const std::string key =
+            std::string{"placement.stages."} + stage_name(static_cast<StageId>(i));
+        const auto [at, fresh] = first.emplace(p.thread, &p);
+        if (!fresh && (at->second->cpu != p.cpu || at->second->idle != p.idle)) {
+            check.add(key, "shares thread \"" + p.thread + "\" but names another cpu or idle");
+        }
+    }
+}
+
+}  // namespace
+
+void check_config(const Config& c, std::vector<Mistake>& mistakes) {
+    Checker check{c, mistakes};
+    const auto symbols = check.unique_names("symbols", c.symbols);
+    const auto accounts = check.unique_names("accounts", c.accounts);
+    check.unique_names("groups", c.groups);
+    check.unique_names("sources", c.sources);
+    check.limit("symbols", c.symbols.size(), kSymbolsMax, "");
+    check.limit("groups", c.groups.size(), kNamesPerKind, "");
+    check.limit("sources", c.sources.size(), kNamesPerKind, "");
+    check.limit("accounts", c.accounts.size(), c.accounts_max,
+                "; raise \"accounts_max\" (takes a clean stop and a new segment)");
+    check_logins(check);
+    check_symbol_names(check);
+    check_members(check, accounts, symbols);
+    check_ports(check);
+    check_threads(check);
+}
+
+}  // namespace millrace

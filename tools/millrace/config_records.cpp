@@ -1,0 +1,180 @@
+#include "tools/millrace/config_records.h"
+
+#include <xxhash.h>
+
+namespace millrace {
+namespace {
+
+SymbolSpec spec_of(const SymbolConfig& s, SymbolId id) {
+    SymbolSpec spec;
+    spec.id = id;
+    spec.digits = s.digits;
+    spec.name = make_text<16>(s.name);
+    spec.tick_size = Price{s.tick_size};
+    spec.volume_min = Lots{s.volume_min};
+    spec.volume_max = Lots{s.volume_max};
+    spec.volume_step = Lots{s.volume_step};
+    spec.contract_size = s.contract_size;
+    spec.collar = Ratio{s.collar};
+    return spec;
+}
+
+AccountSpec spec_of(const AccountConfig& a, AccountId id) {
+    AccountSpec spec;
+    spec.id = id;
+    spec.margin_mode = a.margin_mode;
+    spec.name = make_text<16>(a.name);
+    spec.login = a.login;
+    spec.symbol_prefix = make_text<8>(a.symbol_prefix);
+    spec.symbol_suffix = make_text<8>(a.symbol_suffix);
+    spec.max_lots = Lots{a.max_lots};
+    spec.max_open_orders = a.max_open_orders;
+    spec.rate_per_second = a.rate_per_second;
+    spec.rate_burst = a.rate_burst;
+    spec.deviation_points = a.deviation_points;
+    spec.duplicate_window_ms = a.duplicate_window_ms;
+    return spec;
+}
+
+template <class Spec, class Id>
+Spec named(Id id, const std::string& name) {
+    Spec spec;
+    spec.id = id;
+    spec.name = make_text<16>(name);
+    return spec;
+}
+
+class Maker {
+public:
+    Maker(const Config& config, IdBook& ids, std::vector<Mistake>& mistakes)
+        : config_{config}, ids_{ids}, mistakes_{mistakes} {}
+
+    ConfigRecords make() {
+        add(AdminOp::RiskLimits, config_.risk);
+        for (const SymbolConfig& s : config_.symbols) {
+            add(AdminOp::DefineSymbol, spec_of(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
+        }
+        for (const SourceConfig& s : config_.sources) {
+            const SourceId source{id(NameKind::Source, s.name, kNamesPerKind)};
+            add(AdminOp::DefineSource, named<SourceSpec>(source, s.name));
+        }
+        for (const AccountConfig& a : config_.accounts) {
+            const AccountId account{id(NameKind::Account, a.name, config_.accounts_max)};
+            add(AdminOp::DefineAccount, spec_of(a, account));
+        }
+        for (const GroupConfig& g : config_.groups) {
+            const GroupId group{id(NameKind::Group, g.name, kNamesPerKind)};
+            add(AdminOp::DefineGroup, named<GroupSpec>(group, g.name));
+            for (const MemberConfig& m : g.members) {
+                define_member(group, m);
+            }
+        }
+        remove_members();
+        commit();
+        return std::move(made_);
+    }
+
+private:
+    template <class Body>
+    void add(AdminOp op, const Body& body) {
+        made_.records.push_back(AdminRecord::make(op, body));
+    }
+
+    std::uint32_t id(NameKind kind, const std::string& name, std::uint32_t limit) {
+        const std::uint32_t given = ids_.assign(kind, name);
+        if (given >= limit) {
+            mistakes_.push_back({config_.file, 0, name,
+                                 "gets id " + std::to_string(given) + ", the table holds " +
+                                     std::to_string(limit) +
+                                     ": names that were removed keep their ids; raise "
+                                     "\"accounts_max\" or use a new journal directory"});
+        }
+        return given;
+    }
+
+    void define_member(GroupId group, const MemberConfig& m) {
+        MemberSpec spec{};
+        spec.group = group;
+        spec.account = AccountId{ids_.find(NameKind::Account, m.account)};
+        spec.sizing = m.sizing;
+        spec.enabled = m.enabled ? 1 : 0;
+        spec.value = m.value;
+        allow_symbols(spec, m.symbols);
+        add(AdminOp::DefineMember, spec);
+        seen_.insert({group.value, spec.account.value});
+    }
+
+    void allow_symbols(MemberSpec& spec, const std::vector<std::string>& names) {
+        for (std::uint64_t& word : spec.symbols) {
+            word = names.empty() ? ~std::uint64_t{0} : 0;
+        }
+        for (const std::string& name : names) {
+            const std::uint32_t symbol = ids_.find(NameKind::Symbol, name);
+            if (symbol < kSymbolsMax) {
+                spec.symbols[symbol / 64] |= std::uint64_t{1} << (symbol % 64);
+            }
+        }
+    }
+
+    void remove_members() {
+        for (const auto& [group, account] : ids_.members()) {
+            if (!seen_.contains({group, account})) {
+                MemberSpec spec{};
+                spec.group = GroupId{group};
+                spec.account = AccountId{account};
+                spec.enabled = 0;
+                add(AdminOp::DefineMember, spec);
+            }
+        }
+        ids_.members().insert(seen_.begin(), seen_.end());
+    }
+
+    void commit() {
+        const std::uint64_t hash = XXH3_64bits(made_.records.data(),
+                                               made_.records.size() * sizeof(AdminRecord));
+        made_.hash = hash == 0 ? 1 : hash;  // 0 = the engine has no configuration
+        add(AdminOp::ConfigCommit, ConfigCommit{made_.hash});
+    }
+
+    const Config& config_;
+    IdBook& ids_;
+    std::vector<Mistake>& mistakes_;
+    ConfigRecords made_;
+    std::set<IdBook::Member> seen_;
+};
+
+template <class Spec>
+std::string named_record(const char* op, const AdminRecord& record) {
+    return op + std::string{" "} + std::string{view(record.as<Spec>().name)};
+}
+
+}  // namespace
+
+ConfigRecords make_config_records(const Config& config, IdBook& ids,
+                                  std::vector<Mistake>& mistakes) {
+    return Maker{config, ids, mistakes}.make();
+}
+
+std::string describe(const AdminRecord& record) {
+    switch (record.op) {
+        case AdminOp::DefineSymbol: return named_record<SymbolSpec>("DefineSymbol", record);
+        case AdminOp::DefineSource: return named_record<SourceSpec>("DefineSource", record);
+        case AdminOp::DefineGroup: return named_record<GroupSpec>("DefineGroup", record);
+        case AdminOp::DefineAccount: return named_record<AccountSpec>("DefineAccount", record);
+        case AdminOp::DefineMember: {
+            const auto m = record.as<MemberSpec>();
+            return "DefineMember group " + std::to_string(m.group.value) + " account " +
+                   std::to_string(m.account.value);
+        }
+        case AdminOp::ConfigCommit: return "ConfigCommit";
+        case AdminOp::SetAccount:
+            return "SetAccount " + std::to_string(record.as<AccountCommand>().account.value);
+        case AdminOp::Kill: return "Kill";
+        case AdminOp::ClearKill: return "ClearKill";
+        case AdminOp::Resolve: return "Resolve";
+        case AdminOp::RiskLimits: return "RiskLimits";
+    }
+    return "unknown admin record";
+}
+
+}  // namespace millrace

@@ -1,0 +1,127 @@
+#include "tools/millrace/id_book.h"
+
+#include "core/types.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace millrace {
+namespace {
+
+using nlohmann::json;
+constexpr const char* kKeys[kNameKinds] = {"symbols", "groups", "accounts", "sources"};
+
+std::string book_path(const std::string& journal_dir) { return journal_dir + "/ids.json"; }
+
+Error fail(std::string& message, const std::string& text, int sys_errno) {
+    message = text + ": " + std::strerror(sys_errno);
+    return {sys_errno == ENOSPC || sys_errno == EDQUOT ? Errc::NoSpace : Errc::IoError, sys_errno,
+            "replace file"};
+}
+
+bool write_all(int fd, const std::string& text) noexcept {
+    std::size_t done = 0;
+    while (done < text.size()) {
+        const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        done += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+bool sync_folder_of(const std::string& path) noexcept {
+    const std::string folder = std::filesystem::path{path}.parent_path().string();
+    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool ok = fd >= 0 && ::fsync(fd) == 0;
+    if (fd >= 0) {
+        ::close(fd);
+    }
+    return ok;
+}
+
+}  // namespace
+
+Status replace_file(const std::string& path, const std::string& text, unsigned mode,
+                    std::string& message) {
+    const std::string temporary = path + ".tmp";
+    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0) {
+        return fail(message, "cannot write " + temporary, errno);
+    }
+    const bool written = write_all(fd, text) && ::fsync(fd) == 0;
+    const int why = errno;
+    ::close(fd);
+    if (!written) {
+        ::unlink(temporary.c_str());
+        return fail(message, "cannot write " + temporary, why);
+    }
+    if (::rename(temporary.c_str(), path.c_str()) != 0 || !sync_folder_of(path)) {
+        return fail(message, "cannot put " + path + " in place", errno);
+    }
+    return ok_status();
+}
+
+Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message) {
+    IdBook book;
+    std::ifstream in{book_path(journal_dir)};
+    if (!in) {
+        return book;
+    }
+    try {
+        const json doc = json::parse(in);
+        for (std::size_t kind = 0; kind < kNameKinds; ++kind) {
+            book.names_[kind] = doc.at(kKeys[kind]).get<std::map<std::string, std::uint32_t>>();
+        }
+        book.members_ = doc.at("members").get<std::set<Member>>();
+    } catch (const json::exception& e) {
+        message = book_path(journal_dir) + " is damaged (" + e.what() +
+                  "); put back a copy of it: ids in the journal mean nothing without it";
+        return {Errc::BadInput, "id book"};
+    }
+    return book;
+}
+
+Status IdBook::save(const std::string& journal_dir, std::string& message) const {
+    json doc;
+    doc["version"] = 1;
+    for (std::size_t kind = 0; kind < kNameKinds; ++kind) {
+        doc[kKeys[kind]] = names_[kind];
+    }
+    doc["members"] = members_;
+    return replace_file(book_path(journal_dir), doc.dump(1) + "\n", 0600, message);
+}
+
+std::uint32_t IdBook::assign(NameKind kind, const std::string& name) {
+    auto& names = names_[static_cast<std::size_t>(kind)];
+    // Names are never removed from the book, so its size is the next free id.
+    return names.emplace(name, static_cast<std::uint32_t>(names.size())).first->second;
+}
+
+std::uint32_t IdBook::find(NameKind kind, const std::string& name) const {
+    const auto& known = names(kind);
+    const auto at = known.find(name);
+    return at == known.end() ? kNoId : at->second;
+}
+
+std::string IdBook::name_of(NameKind kind, std::uint32_t id) const {
+    for (const auto& [name, known] : names(kind)) {
+        if (known == id) {
+            return name;
+        }
+    }
+    return {};
+}
+
+}  // namespace millrace

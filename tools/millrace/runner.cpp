@@ -1,0 +1,228 @@
+#include "tools/millrace/runner.h"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "shm/role.h"
+#include "tools/millrace/log.h"
+#include "tools/millrace/parker.h"
+
+namespace millrace {
+namespace {
+
+constexpr Nanos kKeepTimeEvery = millis(1);
+constexpr std::uint32_t kPauses = 256;   // ~10 us of waiting in the core
+constexpr std::uint32_t kYields = 64;
+
+void cpu_pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory");
+#endif
+}
+
+// Relaxed: the stage table is for inspectors and the supervisor, which want a recent picture.
+// Each field has one writer, so load and store are enough.
+template <class T, class V>
+void put(std::atomic<T>& field, V value) noexcept {
+    field.store(static_cast<T>(value), std::memory_order_relaxed);
+}
+template <class T>
+void add(std::atomic<T>& field, T n) noexcept {
+    field.store(field.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+struct Runner::Track {
+    StageSlot* slot = nullptr;
+    StageEntry* entry = nullptr;
+    StageId place{};
+    bool worked = false;  // since it took this place
+};
+
+Runner::Runner(const Segment& segment, const RunnerOptions& options, std::vector<StageSlot> slots)
+    : segment_{segment}, options_{options}, slots_{std::move(slots)} {
+    std::vector<Parker::Sleeper> sleepers;
+    for (StageSlot& slot : slots_) {
+        tracks_.push_back({&slot, nullptr, slot.place(), false});
+        sleepers.push_back({slot.stage.get(), &segment.doorbell(slot.place())});
+    }
+    parker_ = std::make_unique<Parker>(std::move(sleepers));
+}
+
+Runner::~Runner() = default;
+
+void Runner::adopt_role(Track& track, Nanos now) {
+    track.place = track.slot->place();
+    track.entry = &segment_.stage(track.place);
+    track.worked = false;
+    StageEntry& e = *track.entry;
+    put(e.pid, ::getpid());
+    put(e.start_time, process_start_time(::getpid()));
+    put(e.tid, ::syscall(SYS_gettid));
+    put(e.cpu, options_.cpu);
+    put(e.last_exit, 0);
+    add(e.generation, std::uint64_t{1});
+    put(e.started_ns, options_.started_ns);
+    put(e.first_work_ns, 0);
+    put(e.heartbeat_ns, now.value);
+    put(e.running_ns, now.value);
+    put(e.state, StageState::Running);
+}
+
+int Runner::step_all(Nanos now) {
+    int work = 0;
+    for (Track& t : tracks_) {
+        const int n = t.slot->stage->step(now);
+        add(t.entry->duty_cycles, std::uint64_t{1});
+        if (n > 0) {
+            add(t.entry->work, static_cast<std::uint64_t>(n));
+            if (!t.worked) {
+                t.worked = true;
+                put(t.entry->first_work_ns, segment_.clock().now().value);
+            }
+            work += n;
+        }
+    }
+    return work;
+}
+
+void Runner::keep_time(Nanos now) {
+    if (now.value - kept_at_.value < kKeepTimeEvery.value) {
+        return;
+    }
+    kept_at_ = now;
+    for (Track& t : tracks_) {
+        if (t.slot->place() != t.place) {
+            log_info(std::string{stage_name(t.place)} + " takes over as " +
+                     stage_name(t.slot->place()));
+            adopt_role(t, now);
+            parker_->move_to(segment_.doorbell(t.place));
+        }
+        put(t.entry->heartbeat_ns, now.value);
+    }
+}
+
+void Runner::idle(Nanos now) {
+    ++idle_rounds_;
+    if (options_.idle == IdleStrategy::Spin) {
+        cpu_pause();
+        return;
+    }
+    if (options_.idle == IdleStrategy::Backoff && idle_rounds_ < kPauses + kYields) {
+        idle_rounds_ < kPauses ? cpu_pause() : static_cast<void>(::sched_yield());
+        return;
+    }
+    Nanos limit = seconds(1);
+    for (const Track& t : tracks_) {
+        limit = std::min(limit, t.slot->stage->park_limit(now));
+    }
+    if (limit.value > 0) {
+        parker_->park(limit);
+    }
+}
+
+const char* Runner::failure() const {
+    for (const Track& t : tracks_) {
+        if (!t.slot->stage->healthy()) {
+            return t.slot->stage->failure();
+        }
+    }
+    return nullptr;
+}
+
+bool Runner::finish(Nanos now) {
+    if (!draining_) {
+        draining_ = true;
+        for (Track& t : tracks_) {
+            put(t.entry->state, StageState::Draining);
+        }
+    }
+    const bool done = std::all_of(tracks_.begin(), tracks_.end(),
+                                  [](const Track& t) { return t.slot->stage->drained(); });
+    if (done) {
+        for (Track& t : tracks_) {
+            put(t.entry->heartbeat_ns, now.value);
+            put(t.entry->state, StageState::Stopped);
+        }
+    }
+    return done;
+}
+
+RunEnd Runner::run() {
+    if (std::string message; options_.cpu != kNoId && !pin_to_cpu(options_.cpu, message)) {
+        log_warn(message);
+        options_.cpu = kNoId;
+    }
+    for (Track& t : tracks_) {
+        adopt_role(t, segment_.clock().now());
+    }
+    while (true) {
+        const Nanos now = segment_.clock().now();
+        const int work = step_all(now);
+        keep_time(now);
+        if (const char* reason = failure(); reason != nullptr) {
+            return {reason[0] == '\0' ? "the stage cannot go on" : reason};
+        }
+        if (abandon_.load(std::memory_order_relaxed) ||
+            (stop_.load(std::memory_order_relaxed) && finish(now))) {
+            return {};
+        }
+        if (work > 0) {
+            idle_rounds_ = 0;
+        } else {
+            idle(now);
+        }
+    }
+}
+
+bool pin_to_cpu(std::uint32_t cpu, std::string& message) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (cpu < CPU_SETSIZE) {
+        CPU_SET(cpu, &set);
+    }
+    if (cpu >= CPU_SETSIZE || ::sched_setaffinity(0, sizeof set, &set) != 0) {
+        message = "cannot pin to cpu " + std::to_string(cpu) + ": " +
+                  std::strerror(cpu >= CPU_SETSIZE ? EINVAL : errno) + "; running unpinned (" +
+                  std::to_string(usable_cpus()) + " cpus may be used here)";
+        return false;
+    }
+    return true;
+}
+
+std::uint32_t usable_cpus() noexcept {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) {
+        return 1;
+    }
+    return static_cast<std::uint32_t>(CPU_COUNT(&set));
+}
+
+IdleStrategy idle_for(const Config& config, StageId id, std::uint32_t cpus, std::string& message) {
+    std::set<std::string> spinning;
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        const StagePlacement& p = config.placement[i];
+        if (p.idle == IdleStrategy::Spin) {
+            spinning.insert(p.thread.empty() ? "#" + std::to_string(i) : p.thread);
+        }
+    }
+    const IdleStrategy wanted = config.placed(id).idle;
+    if (wanted == IdleStrategy::Spin && spinning.size() > cpus) {
+        message = "placement: " + std::to_string(spinning.size()) + " threads are to spin on " +
+                  std::to_string(cpus) + " cpus; they park instead";
+        return IdleStrategy::Park;
+    }
+    return wanted;
+}
+
+}  // namespace millrace
