@@ -11,11 +11,12 @@
 namespace millrace {
 namespace {
 
-// isa-l wants a mutable pointer and an int length; it writes nothing.
+// CRC-32/ISCSI. isa-l wants a mutable pointer and an int length; it writes nothing, and leaves
+// the final inversion to us.
 std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
     ASSERT(bytes.size() <= kCommitBytesMax);
     auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
-    return crc32_iscsi(data, static_cast<int>(bytes.size()), 0xFFFF'FFFFU);
+    return ~crc32_iscsi(data, static_cast<int>(bytes.size()), 0xFFFF'FFFFU);
 }
 
 template <class T>

@@ -103,6 +103,8 @@ private:
     std::uint64_t offset_ = 0;
     std::uint64_t commit_end_ = 0;
     bool failed_ = false;
+    bool judged_ = false;  // place_ tells the end at this very offset
+    std::size_t read_bytes_ = 0;
     LogCursor cursor_;
     LogPlace place_;
     JournalRecord record_;

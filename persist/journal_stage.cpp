@@ -1,0 +1,315 @@
+#include "persist/journal_stage.h"
+
+#include "core/crash_point.h"
+#include "persist/pwrite_disk.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace millrace {
+namespace {
+
+constexpr std::uint64_t kSegmentBytesMin = 64 * 1024;
+
+// Removes prepared files that nothing was ever acknowledged from. Their maker is dead (we own the
+// role), so a late write of its can only hit an unlinked inode.
+void remove_unused(const std::string& directory, LogSource& log) noexcept {
+    const auto files = list_log(log);
+    if (!files) {
+        return;  // recover() will say it
+    }
+    for (const auto& file : files.value()) {
+        if (file.use == LogFileUse::Unused) {
+            ::unlink((directory + "/" + file.name.text().data()).c_str());
+        }
+    }
+}
+
+std::string told(const char* what, const Error& error) {
+    std::string text = std::string{what} + ": " + error.what;
+    if (error.sys_errno != 0) {
+        text += std::string{" ("} + std::strerror(error.sys_errno) + ")";
+    }
+    return text;
+}
+
+}  // namespace
+
+JournalStage::JournalStage(const JournalStageOptions& options, std::unique_ptr<Disk> disk,
+                           CoreCells& cells) noexcept
+    : options_{options}, disk_{std::move(disk)}, cells_{&cells}, writer_{*disk_} {}
+
+Result<std::unique_ptr<JournalStage>> JournalStage::open(const JournalStageOptions& options,
+                                                         RingView<JournalRecord> ring,
+                                                         CoreCells& cells, std::string& message) {
+    DirectorySource log{options.directory};
+    if (auto settled = log.settle(); !settled) {
+        message = told(options.directory.c_str(), settled.error());
+        return settled.error();
+    }
+    remove_unused(options.directory, log);
+    auto disk = open_disk(options.directory, options.backend, message);
+    if (!disk) {
+        return disk.error();
+    }
+    return open(options, std::move(disk).value(), log, ring, cells, message);
+}
+
+Result<std::unique_ptr<JournalStage>> JournalStage::open(const JournalStageOptions& options,
+                                                         std::unique_ptr<Disk> disk, LogSource& log,
+                                                         RingView<JournalRecord> ring,
+                                                         CoreCells& cells, std::string& message) {
+    ASSERT(options.segment_bytes >= kSegmentBytesMin);
+    ASSERT(options.segment_bytes % kBlockBytes == 0);
+    ASSERT(options.first_file_bytes % kBlockBytes == 0);
+    std::unique_ptr<JournalStage> stage{new JournalStage{options, std::move(disk), cells}};
+    auto consumer = RingConsumer<JournalRecord>::attach(ring);
+    if (!consumer) {
+        message = told("journal ring", consumer.error());
+        return consumer.error();
+    }
+    stage->ring_ = consumer.value();
+    if (auto done = stage->recover(log, message); !done) {
+        return done.error();
+    }
+    if (auto done = stage->first_reservation(message); !done) {
+        return done.error();
+    }
+    if (auto done = stage->start_writing(message); !done) {
+        return done.error();
+    }
+    return Result<std::unique_ptr<JournalStage>>{std::move(stage)};
+}
+
+// Finds the record that this epoch continues behind. In the same segment that is `durable`: what
+// lies above it on disk was never acknowledged, is still in the ring, and is written again. In a
+// new segment it is the last valid record.
+Status JournalStage::recover(LogSource& log, std::string& message) {
+    auto files = list_log(log);
+    if (!files) {
+        message = told(log.where().c_str(), files.error());
+        return files.error();
+    }
+    std::uint64_t proven = 0;  // the newest header proves everything before its first record
+    for (const auto& file : files.value()) {
+        start_.epoch = std::max(start_.epoch, file.name.epoch);
+        if (file.use == LogFileUse::Used) {
+            proven = std::max(proven, file.header.first_seq - 1);
+        }
+    }
+    // Acquire: pairs with the release in acknowledge(), by a writer that is dead by now.
+    const std::uint64_t durable = cells_->durable.load(std::memory_order_acquire);
+    const std::uint64_t after = options_.same_segment ? std::max(durable, proven) : proven;
+    auto reader = JournalReader::open(log, Sequence{after}, {}, message);
+    if (!reader) {
+        message = "journal: record " + std::to_string(after) + " was acknowledged. " + message;
+        return reader.error();
+    }
+    if (!options_.same_segment) {
+        ReadStatus status = ReadStatus::Record;
+        while (status == ReadStatus::Record) {
+            status = reader.value().next();
+        }
+        if (status == ReadStatus::Corrupt) {
+            message = reader.value().fault().what;
+            return {reader.value().fault().code, "journal is damaged inside its durable part"};
+        }
+        start_.tail_torn = reader.value().end().code == Errc::TornTail;
+        start_.tail = reader.value().end().what;
+    }
+    start_.last = reader.value().cursor();
+    ++start_.epoch;
+    return check_floor(log, message);
+}
+
+Status JournalStage::check_floor(LogSource& log, std::string& message) const {
+    if (start_.last.seq >= options_.durable_floor) {
+        return ok_status();
+    }
+    message = log.where() + ": the journal ends at record " +
+              std::to_string(start_.last.seq.value) + ", but record " +
+              std::to_string(options_.durable_floor.value) +
+              " is known to have been durable: files are missing or damaged. Restore them from the "
+              "standby or a backup";
+    return {Errc::BadLayout, "journal ends before what is known to be durable"};
+}
+
+Status JournalStage::first_reservation(std::string& message) {
+    const bool fresh = start_.last.seq.value == 0 && start_.epoch == 1;
+    auto reservation = Reservation::open(options_.directory, fresh, message);
+    if (!reservation) {
+        return reservation.error();
+    }
+    reservation_ = std::move(reservation).value();
+    start_.reserved_seq = reservation_.current().seq;
+    start_.reserved_intent = reservation_.current().intent;
+    if (!options_.same_segment) {
+        // The engine jumps to what was reserved; it needs room behind that.
+        const std::uint64_t base = std::max(start_.reserved_seq, start_.last.seq.value + 1);
+        const Reserved to{base + options_.reserve_sequences,
+                          start_.reserved_intent + options_.reserve_intents};
+        if (auto done = reservation_.reserve(to); !done) {
+            message = told(options_.directory.c_str(), done.error());
+            return done.error();
+        }
+        // Relaxed: the engine reads them after it saw journal_state Running (acquire).
+        cells_->jump_seq.store(base, std::memory_order_relaxed);
+        cells_->jump_intent.store(start_.reserved_intent, std::memory_order_relaxed);
+    }
+    // Release: pairs with the engine's acquire before it hands out an id below these.
+    cells_->reserved_intent.store(reservation_.current().intent, std::memory_order_release);
+    cells_->reserved_seq.store(reservation_.current().seq, std::memory_order_release);
+    return ok_status();
+}
+
+Status JournalStage::start_writing(std::string& message) {
+    const JournalWriter::Start start{start_.epoch, start_.last.seq.value + 1, start_.last.chain,
+                                     options_.segment_bytes, options_.first_file_bytes};
+    if (auto opened = writer_.open(start); !opened) {
+        message = told(options_.directory.c_str(), opened.error()) +
+                  "; free space, or mend the disk, and start again";
+        return opened.error();
+    }
+    expected_ = start_.last.seq.value + 1;
+    start_.backend = disk_->backend();
+    cells_->journal_backend.store(static_cast<std::uint32_t>(start_.backend),
+                                  std::memory_order_relaxed);
+    cells_->durable_chain.store(start_.last.chain, std::memory_order_relaxed);
+    // Release: a reader that sees a `durable` of this epoch sees the epoch too, and so looks for
+    // our file (JournalReader::next).
+    cells_->epoch.store(start_.epoch, std::memory_order_release);
+    cells_->durable.store(start_.last.seq.value, std::memory_order_release);
+    cells_->journal_state.store(static_cast<std::uint32_t>(JournalState::Running),
+                                std::memory_order_release);
+    return ok_status();
+}
+
+int JournalStage::step(Nanos now) noexcept {
+    if (poisoned()) {
+        poison(error());
+        return 0;
+    }
+    int work = writer_.pump(now);
+    // Also with a failed writer: what completed before the failure is durable and may be told.
+    work += acknowledge(now);
+    if (!writer_.poisoned()) {
+        work += pack();
+        writer_.submit();
+        extend_reservation();
+    }
+    if (poisoned()) {
+        poison(error());
+    }
+    return work;
+}
+
+int JournalStage::acknowledge(Nanos now) noexcept {
+    const auto& acked = writer_.acked();
+    if (acked.seq == cells_->durable.load(std::memory_order_relaxed)) {
+        return 0;
+    }
+    MILLRACE_CRASH_POINT("journal.before_durable");
+    cells_->durable_chain.store(acked.chain, std::memory_order_relaxed);
+    // Release: pairs with the acquire of every durability gate and of the replica; the record is
+    // on disk before anybody can see this number.
+    cells_->durable.store(acked.seq, std::memory_order_release);
+    MILLRACE_CRASH_POINT("journal.before_release");
+    ring_.release(acked.tag);
+    cells_->journal_bytes.store(writer_.bytes_written(), std::memory_order_relaxed);
+    cells_->journal_commits.store(writer_.commits(), std::memory_order_relaxed);
+    if (options_.durable_ack != nullptr) {
+        options_.durable_ack->record((now - acked.oldest).value);
+    }
+    if (options_.on_durable) {
+        options_.on_durable();
+    }
+    return 1;
+}
+
+int JournalStage::pack() noexcept {
+    int packed = 0;
+    while (const JournalRecord* record = ring_.peek()) {
+        if (record->seq.value < expected_ && packed == 0 && !writer_.in_flight()) {
+            // Made durable by the last writer, which died before it gave the slot back.
+            ring_.advance();
+            ring_.release();
+            continue;
+        }
+        if (!accept(*record) || !writer_.append(*record, ring_.position())) {
+            break;
+        }
+        expected_ = record->seq.value + 1;
+        ring_.advance();
+        ++packed;
+    }
+    return packed;
+}
+
+// Numbers follow each other except at a Jump. Anything else means that the ring or its producer
+// is broken; a journal with a hole must not be written.
+bool JournalStage::accept(const JournalRecord& record) noexcept {
+    const bool follows = record.seq.value == expected_ ||
+                         (record.type == InputType::Jump && record.seq.value > expected_);
+    if (follows && record_bytes(record.type) != 0) {
+        return true;
+    }
+    error_ = {Errc::BadChain, 0, "journal: the ring's next record does not follow the last one"};
+    return false;
+}
+
+void JournalStage::extend_reservation() noexcept {
+    const Reserved& have = reservation_.current();
+    // Relaxed: only numbers; being late by a few is what half a block is for.
+    const std::uint64_t seq = cells_->journal_seq.load(std::memory_order_relaxed);
+    const std::uint64_t intent = cells_->next_intent.load(std::memory_order_relaxed);
+    const bool enough = seq + options_.reserve_sequences / 2 <= have.seq &&
+                        intent + options_.reserve_intents / 2 <= have.intent;
+    if (enough) [[likely]] {
+        return;
+    }
+    const Reserved to{seq + options_.reserve_sequences, intent + options_.reserve_intents};
+    if (auto done = reservation_.reserve(to); !done) {
+        error_ = done.error();
+        return;
+    }
+    // Release: pairs with the engine's acquire before it hands out an id below these.
+    cells_->reserved_intent.store(reservation_.current().intent, std::memory_order_release);
+    cells_->reserved_seq.store(reservation_.current().seq, std::memory_order_release);
+    if (options_.on_durable) {
+        options_.on_durable();
+    }
+}
+
+void JournalStage::poison(const Error& error) noexcept {
+    if (told_poisoned_) {
+        return;
+    }
+    told_poisoned_ = true;
+    const JournalState state =
+        error.code == Errc::NoSpace ? JournalState::Full : JournalState::Poisoned;
+    // Release: pairs with the acquire of whoever refuses new entries; `durable` is final by then.
+    cells_->journal_state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+    if (options_.on_durable) {
+        options_.on_durable();
+    }
+}
+
+bool JournalStage::idle() const noexcept {
+    return poisoned() || (!writer_.in_flight() && !writer_.rolling() && ring_.peek() == nullptr);
+}
+
+bool JournalStage::in_flight() const noexcept { return writer_.in_flight(); }
+
+void JournalStage::wait_io(Nanos timeout) noexcept { disk_->wait(timeout); }
+
+bool JournalStage::poisoned() const noexcept {
+    return writer_.poisoned() || error_.code != Errc::Ok;
+}
+
+Error JournalStage::error() const noexcept {
+    return writer_.poisoned() ? writer_.error() : error_;
+}
+
+}  // namespace millrace

@@ -1,0 +1,157 @@
+#include "persist/reservation.h"
+
+#include "core/crash_point.h"
+#include "persist/file_preparer.h"
+#include "persist/journal_format.h"
+
+#include <fcntl.h>
+#include <isa-l/crc.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+constexpr const char* kFileName = "reservation";
+
+Error failed(const char* what) noexcept {
+    const int e = errno;
+    const bool full = e == ENOSPC || e == EDQUOT || e == EFBIG;
+    return {full ? Errc::NoSpace : Errc::IoError, e, what};
+}
+
+std::uint32_t crc_of(ReservationBlock& block) noexcept {
+    return ~crc32_iscsi(reinterpret_cast<unsigned char*>(&block),
+                        static_cast<int>(offsetof(ReservationBlock, crc32c)), 0xFFFF'FFFFU);
+}
+
+std::optional<ReservationBlock> read_block(int fd, std::uint64_t slot) noexcept {
+    ReservationBlock block;
+    const auto at = static_cast<off_t>(slot * kBlockBytes);
+    if (::pread(fd, &block, sizeof(block), at) != static_cast<ssize_t>(sizeof(block))) {
+        return std::nullopt;
+    }
+    const bool ours = block.magic == kReservationMagic && block.version == 1;
+    if (!ours || crc_of(block) != block.crc32c || block.generation % 2 != slot) {
+        return std::nullopt;
+    }
+    return block;
+}
+
+}  // namespace
+
+Reservation::~Reservation() {
+    if (fd_ >= 0) {
+        ::close(fd_);
+    }
+    std::free(block_);
+}
+
+Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(block_, other.block_);
+    generation_ = other.generation_;
+    current_ = other.current_;
+    failed_ = other.failed_;
+    return *this;
+}
+
+Result<Reservation> Reservation::open(const std::string& directory, bool may_create,
+                                      std::string& message) {
+    const std::string path = directory + "/" + kFileName;
+    Reservation r;
+    r.block_ = static_cast<std::byte*>(std::aligned_alloc(kBlockBytes, kBlockBytes));
+    ASSERT(r.block_ != nullptr);
+    r.fd_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (r.fd_ < 0 && errno == ENOENT && may_create) {
+        // Made under another name: a crash in between leaves no half reservation.
+        const std::string fresh = std::string{kFileName} + ".new";
+        auto made = make_zeroed_file(directory, fresh.c_str(), 2 * kBlockBytes, {false, false});
+        if (!made) {
+            message = path + ": cannot be created (" + std::strerror(made.error().sys_errno) + ")";
+            return made.error();
+        }
+        ::close(made.value());
+        r.fd_ = ::open((directory + "/" + fresh).c_str(), O_RDWR | O_CLOEXEC);
+        if (r.fd_ < 0) {
+            return failed("reservation: cannot open the new file");
+        }
+        if (auto wrote = r.reserve({}); !wrote) {
+            message = path + ": cannot be written";
+            return wrote.error();
+        }
+        if (::rename((directory + "/" + fresh).c_str(), path.c_str()) != 0) {
+            return failed("reservation: cannot rename the new file");
+        }
+        if (auto synced = sync_directory(directory); !synced) {
+            return synced.error();
+        }
+        return r;
+    }
+    if (r.fd_ < 0 && errno == ENOENT) {
+        message = path + " is missing although the journal has records: numbers could be used "
+                  "twice. Restore it, or start a new journal directory and reconcile all accounts";
+        return {Errc::NotFound, "reservation file is missing", ENOENT};
+    }
+    if (r.fd_ < 0) {
+        message = path + ": cannot be opened (" + std::strerror(errno) + ")";
+        return failed("reservation: cannot open the file");
+    }
+    // What a failed flush left in the page cache must not be believed.
+    if (::fsync(r.fd_) != 0) {
+        return failed("reservation: cannot flush the file");
+    }
+    (void)::posix_fadvise(r.fd_, 0, 0, POSIX_FADV_DONTNEED);
+    const auto a = read_block(r.fd_, 0);
+    const auto b = read_block(r.fd_, 1);
+    if (!a && !b) {
+        message = path + ": neither of its two blocks is valid. Restore it, or start a new "
+                  "journal directory and reconcile all accounts";
+        return {Errc::BadChecksum, "reservation file is damaged"};
+    }
+    const ReservationBlock& newest = !b || (a && a->generation > b->generation) ? *a : *b;
+    r.generation_ = newest.generation;
+    r.current_ = {newest.reserved_seq, newest.reserved_intent};
+    return r;
+}
+
+Status Reservation::reserve(const Reserved& to) noexcept {
+    ASSERT(fd_ >= 0);
+    if (failed_) {
+        return {Errc::Poisoned, "reservation: an earlier write failed"};
+    }
+    ReservationBlock block;
+    block.generation = generation_ + 1;
+    block.reserved_seq = std::max(to.seq, current_.seq);
+    block.reserved_intent = std::max(to.intent, current_.intent);
+    block.crc32c = crc_of(block);
+    std::memset(block_, 0, kBlockBytes);
+    std::memcpy(block_, &block, sizeof(block));
+    const iovec part{block_, kBlockBytes};
+    const auto at = static_cast<off_t>(block.generation % 2 * kBlockBytes);
+    MILLRACE_CRASH_POINT("journal.before_reserve");
+    ssize_t put = -1;
+    do {
+        put = ::pwritev2(fd_, &part, 1, at, RWF_DSYNC);
+    } while (put < 0 && errno == EINTR);
+    if (put != static_cast<ssize_t>(kBlockBytes)) {
+        failed_ = true;
+        errno = put < 0 ? errno : ENOSPC;
+        return failed("reservation: a write failed");
+    }
+    MILLRACE_CRASH_POINT("journal.after_reserve");
+    generation_ = block.generation;
+    current_ = {block.reserved_seq, block.reserved_intent};
+    return ok_status();
+}
+
+}  // namespace millrace
