@@ -1,0 +1,160 @@
+// Goal: nothing a source submitted is lost or done twice, whoever dies in between.
+// Method: the stage is destroyed and made again on the same segment at many moments; clients are
+// replaced by new ones on the same ack log.
+#include "tests/ingress/raw_source.h"
+
+#include <set>
+
+namespace millrace::ingress_test {
+namespace {
+
+TEST(SignalClient, ResendsWhatHasNoAckAfterAReconnect) {
+    Bench bench{default_options(AckLevel::Disk)};
+    bench.engine.disk_slow = true;
+    int acks = 0;
+    SignalClient& client = bench.connect("alpha", {[&](const SignalAnswer&) { ++acks; }, {}, {}, {}});
+    for (std::uint64_t n = 1; n <= 10; ++n) {
+        ASSERT_TRUE(client.submit(open_signal(n)).ok());
+    }
+    ASSERT_TRUE(bench.until([&] { return bench.engine.accepted.size() == 10; }));
+    bench.steps(10);  // acks are parked in the stage, and die with it
+    bench.stop_stage();
+    bench.steps(5);
+    bench.engine.disk_slow = false;
+    bench.start_stage();
+    ASSERT_TRUE(bench.until([&] { return acks == 10; }));
+    EXPECT_EQ(client.stats().duplicates, 10U);
+    EXPECT_EQ(bench.engine.accepted.size(), 10U) << "the ledger knew them";
+    EXPECT_EQ(client.unacked(), 0U);
+}
+
+TEST(SignalClient, LosesNothingOverManyRestartsOfIngressUnderLoad) {
+    Bench bench{default_options(AckLevel::Disk), 64, 64};
+    std::set<SignalId> acked;
+    SignalClient& client =
+        bench.connect("alpha", {[&](const SignalAnswer& a) { acked.insert(a.id); }, {}, {}, {}});
+    std::uint64_t submitted = 0;
+    for (int round = 0; round < 25; ++round) {
+        for (int i = 0; i < 40; ++i) {
+            ASSERT_TRUE(client.submit(open_signal(++submitted)).ok());
+            if (i % (round + 3) == 0) {
+                bench.step_once();
+            }
+        }
+        bench.stop_stage();
+        bench.steps(round % 4);
+        bench.start_stage();
+    }
+    ASSERT_TRUE(bench.until([&] { return acked.size() == submitted; }))
+        << acked.size() << " of " << submitted;
+    EXPECT_EQ(bench.engine.accepted.size(), submitted) << "each accepted exactly once";
+    EXPECT_EQ(client.unacked(), 0U);
+    EXPECT_GE(client.stats().connects, 2U);
+}
+
+TEST(SignalClient, HoldsACloseBackUntilItsOpeningIsAcknowledged) {
+    Bench bench{default_options(), 4};
+    bench.engine.paused = true;
+    SignalClient& client = bench.connect("alpha");
+    // The ring takes four; the fifth is the opening signal, refused with "send again".
+    for (std::uint64_t n = 1; n <= 5; ++n) {
+        ASSERT_TRUE(client.submit(open_signal(n)).ok());
+    }
+    SignalRequest close = open_signal(6);
+    close.action = SignalAction::Close;
+    close.target = open_signal(5).id;
+    ASSERT_TRUE(client.submit(close).ok());
+    ASSERT_TRUE(bench.until([&] { return client.stats().retries > 0; }));
+    bench.engine.paused = false;
+    ASSERT_TRUE(bench.until([&] { return bench.engine.accepted.size() == 6; }));
+    EXPECT_EQ(bench.engine.accepted.back().id, close.id) << "the close overtook its opening";
+    ASSERT_TRUE(bench.until([&] { return client.unacked() == 0; }));
+}
+
+TEST(SignalClient, ConnectsOnceIngressIsThereAndSaysUntilThenWhyNot) {
+    Bench bench;
+    const SignalClientOptions options = bench.client_options("alpha");
+    bench.stop_stage();
+    SignalClient& client = bench.connect(options);
+    ASSERT_TRUE(client.submit(open_signal(1)).ok());
+    ASSERT_TRUE(bench.until([&] { return !client.last_error().empty(); }));
+    EXPECT_NE(client.last_error().find("cannot connect"), std::string::npos);
+    bench.start_stage();
+    ASSERT_TRUE(bench.until([&] { return client.unacked() == 0; }));
+}
+
+TEST(SignalClient, ReportsADenialWithTheServersReason) {
+    Bench bench;
+    SignalClientOptions options = bench.client_options("alpha");
+    options.key = key_of('x');
+    std::string why;
+    SignalClient& client =
+        bench.connect(options, {{}, {}, {}, [&](bool, std::string_view w) { why = w; }});
+    ASSERT_TRUE(bench.until([&] { return !why.empty(); }));
+    EXPECT_NE(why.find("wrong key"), std::string::npos);
+    EXPECT_FALSE(client.connected());
+}
+
+TEST(SignalClient, RefusesWhatItCouldNotKeepApart) {
+    Bench bench;
+    SignalClientOptions options = bench.client_options("alpha");
+    options.unacked_max = 2;
+    SignalClient& client = bench.connect(options);
+    EXPECT_EQ(client.submit(SignalRequest{}).code(), Errc::BadInput);
+    ASSERT_TRUE(client.submit(open_signal(1)).ok());
+    EXPECT_EQ(client.submit(open_signal(1)).code(), Errc::BadInput) << "still unanswered";
+    SignalRequest spaced = open_signal(2);
+    spaced.group = "two words";
+    EXPECT_EQ(client.submit(spaced).code(), Errc::BadInput);
+    ASSERT_TRUE(client.submit(open_signal(2)).ok());
+    EXPECT_EQ(client.submit(open_signal(3)).code(), Errc::Busy);
+    ASSERT_TRUE(bench.until([&] { return client.unacked() == 0; }));
+    EXPECT_TRUE(client.submit(open_signal(3)).ok());
+}
+
+TEST(SignalClient, GoesOnFromItsAckLogAfterItsOwnDeath) {
+    Bench bench;
+    SignalClientOptions options = bench.client_options("alpha");
+    options.ack_log = bench.dir.file("alpha.acks");
+    options.resume_ack_log = true;
+    {
+        SignalClient& first = bench.connect(options);
+        ASSERT_TRUE(first.submit(open_signal(1)).ok());
+        ASSERT_TRUE(bench.until([&] { return first.unacked() == 0; }));
+        bench.engine.paused = true;
+        for (std::uint64_t n = 2; n <= 5; ++n) {
+            SignalRequest r = open_signal(n);
+            r.stop_loss = Price{static_cast<std::int64_t>(n)};
+            ASSERT_TRUE(first.submit(r).ok());
+        }
+        bench.clients.clear();
+    }
+    bench.engine.paused = false;
+    SignalClient& second = bench.connect(options);
+    EXPECT_EQ(second.unacked(), 4U);
+    ASSERT_TRUE(bench.until([&] { return second.unacked() == 0; }));
+    ASSERT_EQ(bench.engine.accepted.size(), 5U);
+    EXPECT_EQ(bench.engine.accepted[4].stop_loss, Price{5});
+    std::string message;
+    const auto log = read_ack_log(options.ack_log, message);
+    ASSERT_TRUE(log.ok()) << message;
+    EXPECT_TRUE(log.value().unanswered().empty());
+}
+
+TEST(SignalClient, ReachesEveryConnectionOfASource) {
+    Bench bench;
+    int first_results = 0;
+    int second_results = 0;
+    SignalClient& first =
+        bench.connect("alpha", {{}, {}, [&](const SignalResult&) { ++first_results; }, {}});
+    SignalClient& second =
+        bench.connect("alpha", {{}, {}, [&](const SignalResult&) { ++second_results; }, {}});
+    ASSERT_TRUE(bench.until([&] { return first.connected() && second.connected(); }));
+    ASSERT_TRUE(first.submit(open_signal(1)).ok());
+    ASSERT_TRUE(bench.until([&] { return bench.engine.accepted.size() == 1; }));
+    bench.engine.publish(ResultKind::SignalDone, bench.engine.accepted[0]);
+    ASSERT_TRUE(bench.until([&] { return first_results == 1 && second_results == 1; }));
+}
+
+}  // namespace
+}  // namespace millrace::ingress_test
