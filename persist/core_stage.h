@@ -28,7 +28,6 @@ struct CoreOptions {
     /// tell the two apart and there is no take-over.
     enum class Role { Contend, Engine, Replica } role = Role::Contend;
     Nanos snapshot_every = seconds(60);
-    std::uint32_t snapshots_kept = 10;
 };
 
 class CoreStage final : public Stage {

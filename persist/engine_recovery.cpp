@@ -1,0 +1,70 @@
+#include "persist/engine_recovery.h"
+
+#include "persist/journal_reader.h"
+#include "persist/snapshot_file.h"
+
+#include <string>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+/// Replay has no one to tell: everything up to the end of the log was put out when it happened.
+class NullPort final : public OutputPort {
+public:
+    void order(const OrderCommand&) noexcept override {}
+    void result(const SignalResult&) noexcept override {}
+};
+
+}  // namespace
+
+Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engine,
+                  std::string& message) {
+    for (Sequence limit = at_most; limit.value > 0;) {
+        std::vector<std::string> bad;
+        auto snapshot = load_snapshot(journal_dir, limit, bad);
+        for (const std::string& why : bad) {
+            message += why + "; ";
+        }
+        if (!snapshot) {
+            return snapshot.code() == Errc::NotFound ? ok_status() : Status{snapshot.error()};
+        }
+        const Snapshot& s = snapshot.value();
+        auto loaded = s.logic_version == kLogicVersion
+                          ? engine.load(s.image.data(), s.image.size())
+                          : Status{Errc::BadVersion, "snapshot of another logic version"};
+        if (loaded || loaded.code() != Errc::BadVersion) {
+            return loaded;
+        }
+        // Made with other capacities or another logic: the log has everything too, or an older
+        // snapshot fits.
+        message += "snapshot at " + std::to_string(s.at.seq.value) + ": " + loaded.error().what + "; ";
+        limit = Sequence{s.at.seq.value - 1};
+    }
+    return ok_status();
+}
+
+Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine,
+                    std::string& message) {
+    if (engine.seq() >= end) {
+        return ok_status();
+    }
+    DirectorySource source{journal_dir};
+    auto reader = JournalReader::open(source, engine.seq(), {}, message);
+    if (!reader) {
+        return reader.error();
+    }
+    NullPort port;
+    while (engine.seq() < end) {
+        switch (reader.value().next(end)) {
+            case ReadStatus::Record: engine.apply(reader.value().record(), port); break;
+            case ReadStatus::End: return ok_status();  // a Jump goes over the numbers that remain
+            case ReadStatus::Corrupt:
+                message = reader.value().fault().what;
+                return {reader.value().fault().code, "journal is damaged"};
+        }
+    }
+    return ok_status();
+}
+
+}  // namespace millrace

@@ -1,0 +1,201 @@
+#include "persist/replica.h"
+
+#include "core/crash_point.h"
+#include "persist/engine_recovery.h"
+#include "persist/snapshot_file.h"
+#include "shm/doorbell.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+constexpr int kRecordsPerStep = 512;
+
+}  // namespace
+
+Replica::Replica(Segment& segment, const CoreOptions& options)
+    : segment_{&segment}, options_{options}, port_{*this} {}
+
+Replica::~Replica() {
+    if (snapshot_.valid()) {
+        snapshot_.wait();
+    }
+}
+
+void Replica::Port::effect(const Effect& effect) noexcept {
+    if (auto done = replica_->effects_->append(effect); !done) {
+        replica_->fail(std::string{"effects log: "} + done.error().what);
+    }
+}
+
+Sequence Replica::limit() const noexcept {
+    const CoreCells& core = segment_->core();
+    // Acquire: pairs with the engine's release; outputs of what we may apply are published.
+    const std::uint64_t completed = core.completed.load(std::memory_order_acquire);
+    // Acquire: pairs with the journal stage's release; the files hold what we read.
+    return Sequence{std::min(completed, core.durable.load(std::memory_order_acquire))};
+}
+
+/// Takes the role and rebuilds: effects log's end, newest snapshot at or below it, then the log.
+bool Replica::begin() noexcept {
+    if (!lock_.held()) {
+        std::string holder;
+        auto lock = RoleLock::try_acquire(options_.journal_dir, "replica", holder);
+        if (!lock) {
+            if (lock.code() != Errc::NotOwner) {
+                fail(std::string{"role replica: "} + lock.error().what);
+            }
+            return false;
+        }
+        lock_ = std::move(lock).value();
+    }
+    if (limit().value == 0) {
+        return false;  // a new segment: the engine has not begun yet
+    }
+    std::string message;
+    auto effects = EffectsWriter::open(options_.journal_dir, {}, message);
+    if (!effects) {
+        fail(message);
+        return false;
+    }
+    effects_.emplace(std::move(effects).value());
+    engine_ = std::make_unique<Engine>(options_.capacity);
+    // A snapshot is written after its effects were synced, so any will do; unless the effects log
+    // lost its tail, or is gone: then what is missing must be put out again.
+    const bool whole = effects_->last_mark().seq.value != 0 && effects_->cut().empty();
+    const Sequence from = whole ? limit() : std::min(effects_->last_mark().seq, limit());
+    if (auto loaded = load_state(options_.journal_dir, from, *engine_, message); !loaded) {
+        fail(message);
+        return false;
+    }
+    source_ = std::make_unique<DirectorySource>(options_.journal_dir);
+    auto reader = JournalReader::open(*source_, engine_->seq(), {}, message);
+    if (!reader) {
+        fail(message);
+        return false;
+    }
+    reader_.emplace(std::move(reader).value());
+    snapshot_seq_ = engine_->seq();
+    return true;
+}
+
+int Replica::step(Nanos now) noexcept {
+    if (!failure_.empty() || (!reader_ && !begin())) {
+        return 0;
+    }
+    const Sequence end = limit();
+    const std::uint64_t epoch = segment_->core().epoch.load(std::memory_order_acquire);
+    int work = 0;
+    while (work < kRecordsPerStep && engine_->seq() < end) {
+        const ReadStatus status = reader_->next(end, epoch);
+        if (status == ReadStatus::Corrupt) {
+            fail(reader_->fault().what);
+            break;
+        }
+        if (status == ReadStatus::End) {
+            break;
+        }
+        apply(reader_->record());
+        ++work;
+    }
+    if (work > 0) {
+        if (auto done = effects_->flush(); !done) {
+            fail(std::string{"effects log: "} + done.error().what);
+        }
+        CoreCells& core = segment_->core();
+        core.effects_written.store(effects_->written(), std::memory_order_relaxed);
+        // Release: pairs with the sinks' acquire; the effects are in the file.
+        core.replica_applied.store(engine_->seq().value, std::memory_order_release);
+        ring(segment_->doorbell(StageId::Sqlite));
+    }
+    maybe_snapshot(now);
+    return work;
+}
+
+void Replica::apply(const JournalRecord& record) noexcept {
+    engine_->apply(record, port_);
+    if (auto done = effects_->end_of_record(reader_->cursor()); !done) {
+        fail(std::string{"effects log: "} + done.error().what);
+    }
+    if (record.seq.value % kHashCheckEvery == 0) {
+        compare_hash();
+    }
+}
+
+/// The determinism check that runs all day: same records, same outputs, or somebody computes wrong.
+void Replica::compare_hash() noexcept {
+    const std::uint64_t seq = engine_->seq().value;
+    const HashCheck& check =
+        segment_->hash_check(static_cast<std::uint32_t>(seq / kHashCheckEvery));
+    // Acquire: pairs with the engine's release of `seq`; the hash between two equal reads is its.
+    const std::uint64_t before = check.seq.load(std::memory_order_acquire);
+    const std::uint64_t hash = check.hash.load(std::memory_order_acquire);
+    if (before != seq || check.seq.load(std::memory_order_relaxed) != seq) {
+        return;  // overwritten, or applied by an engine of another segment
+    }
+    CoreCells& core = segment_->core();
+    core.replica_hash_checked.store(seq, std::memory_order_relaxed);
+    if (hash != engine_->output_hash() && core.replica_hash_mismatch.load() == 0) {
+        core.replica_hash_mismatch.store(seq, std::memory_order_relaxed);
+        segment_->report_error("replica", "output hash differs from the live engine's");
+    }
+}
+
+void Replica::maybe_snapshot(Nanos now) noexcept {
+    if (snapshot_.valid() &&
+        snapshot_.wait_for(std::chrono::seconds{0}) == std::future_status::ready) {
+        if (auto done = snapshot_.get(); done) {
+            segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_relaxed);
+        } else {
+            segment_->report_error("replica", done.error().what);
+        }
+    }
+    if (next_snapshot_.value == 0) {
+        next_snapshot_ = now + options_.snapshot_every;
+    }
+    const bool is_due = now >= next_snapshot_ && engine_->seq() > snapshot_seq_;
+    if (!is_due || snapshot_.valid()) {
+        return;
+    }
+    next_snapshot_ = now + options_.snapshot_every;
+    // Effects are made again only from a snapshot at or below what their log still has.
+    if (auto done = effects_->sync(); !done) {
+        fail(std::string{"effects log: "} + done.error().what);
+        return;
+    }
+    snapshot_seq_ = engine_->seq();
+    auto image = std::make_shared<std::vector<std::byte>>();
+    engine_->save(*image);
+    snapshot_ = std::async(std::launch::async, [dir = options_.journal_dir, image,
+                                                at = reader_->cursor()] {
+        std::string message;
+        return write_snapshot(dir, at, *image, message);
+    });
+}
+
+bool Replica::idle() const noexcept {
+    return !failure_.empty() || !reader_ || engine_->seq() >= limit();
+}
+
+std::unique_ptr<Engine> Replica::hand_over() noexcept {
+    if (!reader_ || !failure_.empty()) {
+        return nullptr;
+    }
+    if (segment_->core().replica_hash_mismatch.load(std::memory_order_relaxed) != 0) {
+        return nullptr;  // a state that is known to differ must not go live
+    }
+    reader_.reset();
+    return std::move(engine_);
+}
+
+void Replica::fail(std::string why) noexcept {
+    if (failure_.empty()) {
+        segment_->report_error("replica", why);
+        failure_ = std::move(why);
+    }
+}
+
+}  // namespace millrace

@@ -1,0 +1,70 @@
+// Replica: the same engine over the durable log. Writes the effects log that the sinks follow and
+// the snapshots, compares its output hash with the live engine's, and is ready to take over.
+//
+// It never goes beyond `completed`: what the engine has journalled but not finished is for the next
+// engine to publish, so the outputs of everything the replica has applied are known to be out.
+#pragma once
+
+#include "core/engine.h"
+#include "persist/core_stage.h"
+#include "persist/effects_log.h"
+#include "persist/journal_reader.h"
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace millrace {
+
+class Replica {
+public:
+    Replica(Segment& segment, const CoreOptions& options);
+    ~Replica();
+
+    /// One duty cycle: takes role "replica" if it is free, rebuilds its state, follows the log.
+    int step(Nanos now) noexcept;
+    [[nodiscard]] bool idle() const noexcept;
+    /// Empty, or why it cannot go on.
+    [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+
+    /// Its engine, for the take-over; nullptr if it had not caught up to any state yet. The
+    /// replica is finished afterwards.
+    [[nodiscard]] std::unique_ptr<Engine> hand_over() noexcept;
+
+private:
+    /// Effects go to the log; orders and results were published by the live engine.
+    class Port final : public OutputPort {
+    public:
+        explicit Port(Replica& replica) : replica_{&replica} {}
+        void order(const OrderCommand&) noexcept override {}
+        void result(const SignalResult&) noexcept override {}
+        void effect(const Effect& effect) noexcept override;
+        [[nodiscard]] bool effects_wanted() const noexcept override { return true; }
+
+    private:
+        Replica* replica_;
+    };
+
+    [[nodiscard]] bool begin() noexcept;
+    [[nodiscard]] Sequence limit() const noexcept;
+    void apply(const JournalRecord& record) noexcept;
+    void compare_hash() noexcept;
+    void maybe_snapshot(Nanos now) noexcept;
+    void fail(std::string why) noexcept;
+
+    Segment* segment_;
+    CoreOptions options_;
+    RoleLock lock_;
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<LogSource> source_;
+    std::optional<JournalReader> reader_;
+    std::optional<EffectsWriter> effects_;
+    Port port_;
+    Nanos next_snapshot_;
+    Sequence snapshot_seq_;
+    std::future<Status> snapshot_;  // compressed and written beside the duty cycle
+    std::string failure_;
+};
+
+}  // namespace millrace
