@@ -1,0 +1,180 @@
+#include "persist/sqlite_db.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+namespace millrace {
+namespace {
+
+Error error_of(int rc) noexcept {
+    // Static text: sqlite3_errstr never returns memory that goes away.
+    return {sqlite_errc(rc), 0, sqlite3_errstr(rc)};
+}
+
+}  // namespace
+
+Errc sqlite_errc(int result_code) noexcept {
+    switch (result_code & 0xFF) {  // primary code of an extended one
+        case SQLITE_OK:
+        case SQLITE_DONE:
+        case SQLITE_ROW: return Errc::Ok;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED: return Errc::Busy;
+        case SQLITE_FULL: return Errc::NoSpace;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB: return Errc::BadChecksum;
+        default: return Errc::IoError;
+    }
+}
+
+SqliteStatement::~SqliteStatement() { sqlite3_finalize(statement_); }
+SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept
+    : statement_{std::exchange(other.statement_, nullptr)},
+      bound_{std::exchange(other.bound_, 0)},
+      failed_{std::exchange(other.failed_, 0)} {}
+SqliteStatement& SqliteStatement::operator=(SqliteStatement&& other) noexcept {
+    std::swap(statement_, other.statement_);
+    std::swap(bound_, other.bound_);
+    std::swap(failed_, other.failed_);
+    return *this;
+}
+
+SqliteStatement& SqliteStatement::bind(std::int64_t value) noexcept {
+    const int rc = sqlite3_bind_int64(statement_, ++bound_, value);
+    failed_ = failed_ == 0 ? rc : failed_;
+    return *this;
+}
+SqliteStatement& SqliteStatement::bind_text(std::string_view value) noexcept {
+    const int rc = sqlite3_bind_text(statement_, ++bound_, value.data(),
+                                     static_cast<int>(value.size()), SQLITE_TRANSIENT);
+    failed_ = failed_ == 0 ? rc : failed_;
+    return *this;
+}
+SqliteStatement& SqliteStatement::bind_blob(std::span<const std::byte> value) noexcept {
+    const int rc = sqlite3_bind_blob(statement_, ++bound_, value.data(),
+                                     static_cast<int>(value.size()), SQLITE_TRANSIENT);
+    failed_ = failed_ == 0 ? rc : failed_;
+    return *this;
+}
+SqliteStatement& SqliteStatement::bind_null() noexcept {
+    const int rc = sqlite3_bind_null(statement_, ++bound_);
+    failed_ = failed_ == 0 ? rc : failed_;
+    return *this;
+}
+
+void SqliteStatement::reset() noexcept {
+    // The result repeats the last step's failure, which its caller has been given already.
+    (void)sqlite3_reset(statement_);
+    (void)sqlite3_clear_bindings(statement_);
+    bound_ = 0;
+    failed_ = 0;
+}
+
+Status SqliteStatement::run() noexcept {
+    const int rc = failed_ != 0 ? failed_ : sqlite3_step(statement_);
+    reset();
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        return error_of(rc);
+    }
+    return ok_status();
+}
+
+Result<bool> SqliteStatement::row() noexcept {
+    const int rc = failed_ != 0 ? failed_ : sqlite3_step(statement_);
+    if (rc == SQLITE_ROW) {
+        return true;
+    }
+    reset();
+    if (rc != SQLITE_DONE) {
+        return error_of(rc);
+    }
+    return false;
+}
+
+std::int64_t SqliteStatement::column(int index) const noexcept {
+    return sqlite3_column_int64(statement_, index);
+}
+std::string SqliteStatement::column_text(int index) const {
+    const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, index));
+    return text == nullptr ? std::string{} : std::string{text};
+}
+
+SqliteDb::SqliteDb(SqliteDb&& other) noexcept : db_{std::exchange(other.db_, nullptr)} {}
+SqliteDb& SqliteDb::operator=(SqliteDb&& other) noexcept {
+    std::swap(db_, other.db_);
+    return *this;
+}
+
+Status SqliteDb::open(const std::string& path, int busy_ms) noexcept {
+    ASSERT(db_ == nullptr);
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    const int rc = sqlite3_open_v2(path.c_str(), &db_, flags, nullptr);
+    if (rc != SQLITE_OK) {
+        close();
+        return error_of(rc);
+    }
+    (void)sqlite3_extended_result_codes(db_, 1);
+    (void)sqlite3_busy_timeout(db_, busy_ms);
+    return ok_status();
+}
+
+void SqliteDb::close() noexcept {
+    // v2: statements that are still alive keep the connection until they are finalized.
+    (void)sqlite3_close_v2(std::exchange(db_, nullptr));
+}
+
+Status SqliteDb::exec(const std::string& sql) noexcept {
+    const int rc = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+    if (rc != SQLITE_OK) {
+        return error_of(rc);
+    }
+    return ok_status();
+}
+
+Result<SqliteStatement> SqliteDb::prepare(const std::string& sql) noexcept {
+    SqliteStatement s;
+    const int rc = sqlite3_prepare_v3(db_, sql.c_str(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &s.statement_, nullptr);
+    if (rc != SQLITE_OK) {
+        return error_of(rc);
+    }
+    return s;
+}
+
+namespace {
+
+/// Runs `sql` and reads its first column with `read`.
+template <class T, class Read>
+Result<T> first(SqliteDb& db, const std::string& sql, Read read) noexcept {
+    auto statement = db.prepare(sql);
+    if (!statement) {
+        return statement.error();
+    }
+    const auto row = statement.value().row();
+    if (!row) {
+        return row.error();
+    }
+    if (!row.value()) {
+        return {Errc::NotFound, "no row"};
+    }
+    return read(statement.value());
+}
+
+}  // namespace
+
+Result<std::int64_t> SqliteDb::number(const std::string& sql) noexcept {
+    return first<std::int64_t>(*this, sql, [](const SqliteStatement& s) { return s.column(0); });
+}
+Result<std::string> SqliteDb::text(const std::string& sql) noexcept {
+    return first<std::string>(*this, sql, [](const SqliteStatement& s) { return s.column_text(0); });
+}
+
+const char* SqliteDb::message() const noexcept {
+    return db_ == nullptr ? "not open" : sqlite3_errmsg(db_);
+}
+bool SqliteDb::in_transaction() const noexcept {
+    return db_ != nullptr && sqlite3_get_autocommit(db_) == 0;
+}
+
+}  // namespace millrace

@@ -1,0 +1,79 @@
+// A thin, non-throwing hold on one SQLite connection: statements, binding, result codes as Errc.
+#pragma once
+
+#include "core/result.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace millrace {
+
+/// What a result code of SQLite means to us: Busy (locked by another), NoSpace (disk full),
+/// BadChecksum (corrupt or not a database), IoError (everything else).
+[[nodiscard]] Errc sqlite_errc(int result_code) noexcept;
+
+/// One prepared statement. Bind in order, run, and it is ready to be bound again.
+class SqliteStatement {
+public:
+    SqliteStatement() = default;
+    ~SqliteStatement();
+    SqliteStatement(SqliteStatement&& other) noexcept;
+    SqliteStatement& operator=(SqliteStatement&& other) noexcept;
+
+    /// Binds the next parameter.
+    SqliteStatement& bind(std::int64_t value) noexcept;
+    SqliteStatement& bind_text(std::string_view value) noexcept;
+    SqliteStatement& bind_blob(std::span<const std::byte> value) noexcept;
+    SqliteStatement& bind_null() noexcept;
+
+    /// Runs a statement that returns no rows and resets it, bindings included.
+    [[nodiscard]] Status run() noexcept;
+    /// Advances to the next row. @return false at the end; the statement is reset then.
+    [[nodiscard]] Result<bool> row() noexcept;
+    [[nodiscard]] std::int64_t column(int index) const noexcept;
+    [[nodiscard]] std::string column_text(int index) const;
+
+private:
+    friend class SqliteDb;
+    void reset() noexcept;
+
+    sqlite3_stmt* statement_ = nullptr;
+    int bound_ = 0;
+    int failed_ = 0;  // first failed bind, reported by run()
+};
+
+/// One connection. Not for sharing between threads.
+class SqliteDb {
+public:
+    SqliteDb() = default;
+    ~SqliteDb() { close(); }
+    SqliteDb(SqliteDb&& other) noexcept;
+    SqliteDb& operator=(SqliteDb&& other) noexcept;
+
+    /// Opens `path`, creating it if asked to. `busy_ms`: how long one call waits for a lock.
+    [[nodiscard]] Status open(const std::string& path, int busy_ms) noexcept;
+    void close() noexcept;
+    [[nodiscard]] bool is_open() const noexcept { return db_ != nullptr; }
+
+    /// Runs one or several statements that return nothing of interest.
+    [[nodiscard]] Status exec(const std::string& sql) noexcept;
+    [[nodiscard]] Result<SqliteStatement> prepare(const std::string& sql) noexcept;
+    /// First column of the first row, as a number or as text; NotFound if there is no row.
+    [[nodiscard]] Result<std::int64_t> number(const std::string& sql) noexcept;
+    [[nodiscard]] Result<std::string> text(const std::string& sql) noexcept;
+
+    /// SQLite's words for the last failure.
+    [[nodiscard]] const char* message() const noexcept;
+    [[nodiscard]] bool in_transaction() const noexcept;
+
+private:
+    sqlite3* db_ = nullptr;
+};
+
+}  // namespace millrace

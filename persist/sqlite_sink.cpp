@@ -1,0 +1,290 @@
+#include "persist/sqlite_sink.h"
+
+#include <algorithm>
+
+#include "persist/sqlite_files.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kRecordsPerStep = 4096;    // so that a step ends even if no record has an effect
+constexpr Nanos kPollTime = millis(20);  // the log has no doorbell of its own
+constexpr Nanos kLate = seconds(5);      // requirement C7: alerts at 5 and at 30 s
+constexpr Nanos kVeryLate = seconds(30);
+
+/// The log cannot be followed from where the store is; other failures pass.
+bool is_other_history(Errc code) noexcept {
+    return code == Errc::BadChain || code == Errc::NotFound || code == Errc::TornTail;
+}
+
+}  // namespace
+
+SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> source,
+                       SqliteSinkOptions options)
+    : segment_{segment},
+      source_{std::move(source)},
+      options_{std::move(options)},
+      rebuild_path_{options_.store.path + ".rebuild"} {
+    ASSERT(source_ != nullptr);
+    ASSERT(options_.batch_rows > 0);
+    batch_.reserve(options_.batch_rows);
+}
+
+int SqliteSink::step(Nanos now) noexcept {
+    now_ = now;
+    const int done = now < retry_at_ ? 0 : work();
+    resting_ = done == 0;
+    return done;
+}
+
+int SqliteSink::work() noexcept {
+    if (phase_ == Phase::Closed && !open()) {
+        return 0;
+    }
+    const int pulled = pull();
+    if (pulled < 0 || (due() && !flush())) {
+        return 0;
+    }
+    quiet_ = pulled == 0 && pending_ == store_.cursor();
+    if (quiet_) {
+        succeeded();
+    }
+    const bool caught_up = quiet_ || store_.cursor().seq.value >= rebuild_to_;
+    if (phase_ == Phase::Rebuild && caught_up && pending_ == store_.cursor()) {
+        return finish_rebuild() ? 1 : 0;
+    }
+    return pulled;
+}
+
+Nanos SqliteSink::park_limit(Nanos now) const noexcept {
+    if (failing() && now < retry_at_) {
+        return std::min(retry_at_ - now, options_.retry_max);
+    }
+    return std::min(kPollTime, options_.batch_time);
+}
+
+// ---- opening -----------------------------------------------------------------------------------
+
+bool SqliteSink::open() noexcept {
+    // The file's existence is the durable decision to rebuild: go on with it.
+    if (sqlite_file_exists(rebuild_path_)) {
+        return open_rebuild(why_.empty() ? "a rebuild was interrupted" : why_.c_str());
+    }
+    if (damaged_) {
+        return open_rebuild("it was damaged");
+    }
+    return open_main();
+}
+
+bool SqliteSink::open_main() noexcept {
+    SqliteStoreOptions store = options_.store;
+    store.quick_check = store.quick_check && !checked_;
+    const Status opened = store_.open(store);
+    if (opened.code() == Errc::BadChecksum) {
+        (void)fail(Errc::BadChecksum, store_.message());
+        return open_rebuild("it was damaged");
+    }
+    if (!opened) {
+        return fail(opened.code(), store_.message());
+    }
+    checked_ = true;
+    const Status found = source_->seek(store_.cursor());
+    if (found) {
+        follow(Phase::Follow);
+        return true;
+    }
+    store_.close();
+    switch (found.code()) {
+        case Errc::TornTail: return wait_for_log();
+        case Errc::BadChain: return open_rebuild("its cursor is from another log");
+        case Errc::NotFound: return open_rebuild("the effects log begins after its cursor");
+        default: return fail_log(found.error());
+    }
+}
+
+/// The store is ahead of the log: the replica may be on its way there.
+bool SqliteSink::wait_for_log() noexcept {
+    behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
+    if (now_ - behind_since_ >= options_.behind_grace) {
+        return open_rebuild("its cursor is beyond the effects log");
+    }
+    retry_at_ = now_ + options_.retry_min;
+    quiet_ = true;
+    return false;
+}
+
+bool SqliteSink::open_rebuild(const char* why) noexcept {
+    if (why_ != why) {
+        why_ = why;
+        segment_.report_error("sqlite", options_.store.path + " is being rebuilt: " + why_);
+        const auto end = segment_.core().replica_applied.load(std::memory_order_relaxed);
+        rebuild_to_ = end != 0 ? end : UINT64_MAX;
+    }
+    SqliteStoreOptions store = options_.store;
+    store.path = rebuild_path_;
+    const Status opened = store_.open(store);
+    const bool unusable = opened.code() == Errc::BadChecksum || opened.code() == Errc::BadMagic;
+    if (!opened && !unusable) {
+        return fail(opened.code(), store_.message());
+    }
+    const Status found = opened ? source_->seek(store_.cursor()) : opened;
+    if (!found && !is_other_history(found.code()) && !unusable) {
+        store_.close();
+        return fail_log(found.error());
+    }
+    if (!found && !start_rebuild_afresh()) {
+        return false;
+    }
+    follow(Phase::Rebuild);
+    return true;
+}
+
+bool SqliteSink::start_rebuild_afresh() noexcept {
+    store_.close();
+    if (auto removed = sqlite_remove(rebuild_path_); !removed) {
+        return fail(removed.code(), rebuild_path_ + ": " + removed.error().what);
+    }
+    SqliteStoreOptions store = options_.store;
+    store.path = rebuild_path_;
+    if (auto opened = store_.open(store); !opened) {
+        return fail(opened.code(), store_.message());
+    }
+    if (auto found = source_->seek(EffectCursor{}); !found) {
+        store_.close();
+        return fail_log(found.error());
+    }
+    return true;
+}
+
+void SqliteSink::follow(Phase phase) noexcept {
+    phase_ = phase;
+    behind_since_ = {};
+    drop_batch();
+    retry_at_ = {};
+    publish_cursor();
+}
+
+// ---- following ---------------------------------------------------------------------------------
+
+void SqliteSink::drop_batch() noexcept {
+    batch_.clear();
+    pending_ = store_.cursor();
+}
+
+/// Reads ahead until the batch is full. @return records read; -1 after a failure.
+int SqliteSink::pull() noexcept {
+    int records = 0;
+    while (records < kRecordsPerStep && batch_.size() < options_.batch_rows) {
+        if (pending_ == store_.cursor()) {
+            batch_since_ = now_;
+        }
+        auto next = source_->next(batch_);
+        if (!next) {
+            // What was read may be torn: read again from what is stored.
+            store_.close();
+            phase_ = Phase::Closed;
+            (void)fail_log(next.error());
+            return -1;
+        }
+        if (!next.value()) {
+            break;
+        }
+        pending_ = *next.value();
+        ++records;
+    }
+    return records;
+}
+
+bool SqliteSink::due() const noexcept {
+    if (pending_ == store_.cursor()) {
+        return false;
+    }
+    return batch_.size() >= options_.batch_rows || now_ - batch_since_ >= options_.batch_time;
+}
+
+bool SqliteSink::flush() noexcept {
+    const Status stored = store_.store(batch_, pending_, Nanos{wall_ns()});
+    if (stored) {
+        drop_batch();
+        succeeded();
+        publish_cursor();
+        return true;
+    }
+    const std::string message = store_.message();
+    // A lock or a full disk passes: the batch waits. Anything else: open anew, believe the file.
+    if (stored.code() != Errc::Busy && stored.code() != Errc::NoSpace) {
+        damaged_ = stored.code() == Errc::BadChecksum;
+        store_.close();
+        if (damaged_ && phase_ == Phase::Rebuild) {
+            (void)sqlite_remove(rebuild_path_);  // if it stays, its check refuses it
+        }
+        phase_ = Phase::Closed;
+    }
+    return fail(stored.code(), message);
+}
+
+bool SqliteSink::finish_rebuild() noexcept {
+    Status done = store_.note(Nanos{wall_ns()}, "rebuilt", why_);
+    if (done) {
+        done = store_.checkpoint();
+    }
+    if (!done) {
+        return fail(done.code(), store_.message());
+    }
+    store_.close();
+    phase_ = Phase::Closed;
+    std::string kept;
+    done = sqlite_replace(options_.store.path, rebuild_path_, kept);
+    if (!done) {
+        return fail(done.code(), options_.store.path + ": " + done.error().what);
+    }
+    segment_.report_error("sqlite", options_.store.path + " was rebuilt because " + why_ +
+                                        (kept.empty() ? "" : "; the old one is kept as " + kept));
+    why_.clear();
+    damaged_ = false;
+    checked_ = true;  // written by this process a moment ago
+    return true;
+}
+
+// ---- failure and success -----------------------------------------------------------------------
+
+bool SqliteSink::fail(Errc code, const std::string& message) noexcept {
+    auto& errors = segment_.core().sqlite_errors;
+    // Relaxed: one writer, read by inspectors.
+    errors.store(errors.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    segment_.report_error("sqlite", message + " [" + std::string{to_string(code)} + "]");
+    failing_since_ = failing() ? failing_since_ : now_;
+    retry_wait_ = std::clamp(retry_wait_ + retry_wait_, options_.retry_min, options_.retry_max);
+    retry_at_ = now_ + retry_wait_;
+    quiet_ = false;
+    alert_when_late();
+    return false;
+}
+
+bool SqliteSink::fail_log(const Error& error) noexcept {
+    const std::string more = source_->message();
+    return fail(error.code, "effects log: " + (more.empty() ? std::string{error.what} : more));
+}
+
+void SqliteSink::alert_when_late() noexcept {
+    const Nanos late = now_ - failing_since_;
+    if (late >= kVeryLate) {
+        segment_.report_error("sqlite", options_.store.path + " has failed for over 30 s");
+    } else if (late >= kLate) {
+        segment_.report_error("sqlite", options_.store.path + " has failed for over 5 s");
+    }
+}
+
+void SqliteSink::succeeded() noexcept {
+    failing_since_ = {};
+    retry_wait_ = {};
+    retry_at_ = {};
+}
+
+void SqliteSink::publish_cursor() noexcept {
+    // Relaxed: for inspectors. Retention must not trust it to the last record: without full_sync a
+    // power cut takes the store back to its last checkpoint.
+    segment_.core().sqlite_seq.store(store_.cursor().seq.value, std::memory_order_relaxed);
+}
+
+}  // namespace millrace

@@ -1,0 +1,112 @@
+// SqliteSink: the stage that follows the effects log and keeps the SQLite store up to it.
+//
+// It may block (a disk, another program's lock) and nothing waits for it. Whatever fails is
+// counted, reported and tried again; what cannot be mended is rebuilt from the effects log beside
+// the old file, which is kept.
+#pragma once
+
+#include "persist/sqlite_store.h"
+#include "shm/segment.h"
+#include "shm/stage.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace millrace {
+
+/// Where effects come from, one journal record at a time. Implemented over the effects log by
+/// EffectsLogSource (persist/sqlite_effects.h).
+class EffectSource {
+public:
+    virtual ~EffectSource() = default;
+
+    /// Goes on after `cursor`; the zero cursor stands for the first record that is still there.
+    /// @return BadChain: the log has another history there; NotFound: it begins after it;
+    /// TornTail: it ends before it; others: not now, try again.
+    [[nodiscard]] virtual Status seek(const EffectCursor& cursor) noexcept = 0;
+
+    /// Appends all effects of the next complete record (it may have none).
+    /// @return the cursor after it, or nothing if no complete record is there yet.
+    [[nodiscard]] virtual Result<std::optional<EffectCursor>> next(
+        std::vector<Effect>& out) noexcept = 0;
+
+    /// More about the last failure than its code and text can say; may be empty.
+    [[nodiscard]] virtual std::string message() const { return {}; }
+};
+
+struct SqliteSinkOptions {
+    SqliteStoreOptions store;
+    Nanos batch_time = millis(100);   // a stored effect is at most this much late
+    std::uint32_t batch_rows = 2000;  // rows that make a batch full; a record is never split
+    Nanos retry_min = millis(200);
+    Nanos retry_max = seconds(5);
+    /// How long a log that ends before the store's cursor may take to grow there again: after a
+    /// power cut the replica writes again what the log had lost.
+    Nanos behind_grace = seconds(5);
+};
+
+class SqliteSink final : public Stage {
+public:
+    /// @param segment for the cells sqlite_seq and sqlite_errors and the error log; outlives it.
+    SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> source,
+               SqliteSinkOptions options);
+
+    int step(Nanos now) noexcept override;
+    [[nodiscard]] bool idle() const noexcept override { return resting_; }
+    [[nodiscard]] Nanos park_limit(Nanos now) const noexcept override;
+    /// A store that fails holds up no stop: what it lacks is in the effects log.
+    [[nodiscard]] bool drained() const noexcept override { return quiet_ || failing(); }
+
+    [[nodiscard]] const EffectCursor& stored() const noexcept { return store_.cursor(); }
+    [[nodiscard]] bool failing() const noexcept { return failing_since_.value != 0; }
+    [[nodiscard]] bool rebuilding() const noexcept { return phase_ == Phase::Rebuild; }
+
+private:
+    enum class Phase { Closed, Follow, Rebuild };
+
+    [[nodiscard]] int work() noexcept;
+    [[nodiscard]] bool open() noexcept;
+    [[nodiscard]] bool open_main() noexcept;
+    [[nodiscard]] bool open_rebuild(const char* why) noexcept;
+    [[nodiscard]] bool start_rebuild_afresh() noexcept;
+    [[nodiscard]] bool wait_for_log() noexcept;
+    [[nodiscard]] int pull() noexcept;
+    [[nodiscard]] bool due() const noexcept;
+    [[nodiscard]] bool flush() noexcept;
+    [[nodiscard]] bool finish_rebuild() noexcept;
+    void follow(Phase phase) noexcept;
+    void drop_batch() noexcept;
+    /// Counts and reports a failure and sets the time of the next try. @return false.
+    bool fail(Errc code, const std::string& message) noexcept;
+    bool fail_log(const Error& error) noexcept;
+    void alert_when_late() noexcept;
+    void succeeded() noexcept;
+    void publish_cursor() noexcept;
+
+    const Segment& segment_;
+    std::unique_ptr<EffectSource> source_;
+    SqliteSinkOptions options_;
+    std::string rebuild_path_;
+
+    SqliteStore store_;
+    Phase phase_ = Phase::Closed;
+    std::string why_;               // of the rebuild under way
+    std::uint64_t rebuild_to_ = 0;  // sequence at which the new file takes the old one's place
+    bool damaged_ = false;          // a running store turned out to be damaged
+    bool checked_ = false;          // quick_check is for the first open of a process
+
+    std::vector<Effect> batch_;
+    EffectCursor pending_;          // after the last effect of batch_
+    Nanos batch_since_{};
+    bool quiet_ = false;    // everything that the log holds is stored
+    bool resting_ = false;  // the last step found nothing to do
+
+    Nanos now_{};
+    Nanos retry_at_{};
+    Nanos retry_wait_{};
+    Nanos failing_since_{};
+    Nanos behind_since_{};
+};
+
+}  // namespace millrace

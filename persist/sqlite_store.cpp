@@ -1,0 +1,201 @@
+#include "persist/sqlite_store.h"
+
+#include "persist/sqlite_rows.h"
+#include "persist/sqlite_schema.h"
+
+namespace millrace {
+namespace {
+
+/// Pages of 4 KiB in the write-ahead log before SQLite moves them into the file.
+constexpr int kCheckpointPages = 2000;
+constexpr int kWalBytesMax = 64 << 20;  // what the write-ahead log is cut back to
+
+Status check_for_damage(SqliteDb& db) noexcept {
+    const auto answer = db.text("PRAGMA quick_check(1)");
+    if (!answer) {
+        return answer.error();
+    }
+    if (answer.value() != "ok") {
+        return {Errc::BadChecksum, "quick_check found damage"};
+    }
+    return ok_status();
+}
+
+Status use_wal(SqliteDb& db, bool full_sync) noexcept {
+    const auto mode = db.text("PRAGMA journal_mode = WAL");
+    if (!mode) {
+        return mode.error();
+    }
+    if (mode.value() != "wal") {
+        return {Errc::Unsupported, "this file system has no write-ahead log (WAL needs shared "
+                                   "memory); put the store on a local disk"};
+    }
+    return db.exec(std::string{"PRAGMA synchronous = "} + (full_sync ? "FULL" : "NORMAL") +
+                   "; PRAGMA wal_autocheckpoint = " + std::to_string(kCheckpointPages) +
+                   "; PRAGMA journal_size_limit = " + std::to_string(kWalBytesMax) +
+                   "; PRAGMA temp_store = MEMORY");
+}
+
+}  // namespace
+
+Status SqliteStore::failed(const char* doing, const Status& status) noexcept {
+    const std::string_view what = status.error().what;
+    const std::string_view said = db_.message();
+    // SQLite's own words name the table or the file; ours where it has none.
+    const bool more = said.find(what) != std::string_view::npos;
+    message_ = path_ + ": " + doing + ": " + std::string{more ? said : what};
+    return status;
+}
+
+Status SqliteStore::open(const SqliteStoreOptions& options) noexcept {
+    ASSERT(!is_open());
+    path_ = options.path;
+    Status opened = open_steps(options);
+    if (!opened) {
+        close();
+    }
+    return opened;
+}
+
+Status SqliteStore::open_steps(const SqliteStoreOptions& options) noexcept {
+    if (auto done = db_.open(options.path, options.busy_ms); !done) {
+        return failed("cannot open", done);
+    }
+    if (options.quick_check) {
+        if (auto done = check_for_damage(db_); !done) {
+            return failed("checking", done);
+        }
+    }
+    if (auto done = sqlite_migrate(db_); !done) {
+        return failed("bringing the tables up to date", done);
+    }
+    // After the file is known to be ours: WAL mode is written into it.
+    if (auto done = use_wal(db_, options.full_sync); !done) {
+        return failed("switching to WAL", done);
+    }
+    if (auto done = prepare(); !done) {
+        return failed("preparing statements", done);
+    }
+    if (auto done = read_cursor(); !done) {
+        return failed("reading the cursor", done);
+    }
+    return ok_status();
+}
+
+void SqliteStore::close() noexcept {
+    upserts_ = {};
+    put_cursor_ = {};
+    cursor_ = {};
+    db_.close();
+}
+
+Status SqliteStore::prepare() noexcept {
+    for (std::size_t kind = 1; kind < kKinds; ++kind) {
+        const std::string sql = sqlite_upsert(static_cast<EffectKind>(kind));
+        ASSERT(!sql.empty());
+        auto made = db_.prepare(sql);
+        if (!made) {
+            return made.error();
+        }
+        upserts_[kind] = std::move(made).value();
+    }
+    auto made = db_.prepare("UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
+                            "effects = effects + ?, updated_ns = ? WHERE id = 1");
+    if (!made) {
+        return made.error();
+    }
+    put_cursor_ = std::move(made).value();
+    return ok_status();
+}
+
+Status SqliteStore::read_cursor() noexcept {
+    auto statement = db_.prepare("SELECT epoch, seq, k, chain FROM cursor WHERE id = 1");
+    if (!statement) {
+        return statement.error();
+    }
+    SqliteStatement& s = statement.value();
+    const auto row = s.row();
+    if (!row) {
+        return row.error();
+    }
+    if (!row.value()) {
+        return {Errc::BadChecksum, "the cursor row is gone"};
+    }
+    cursor_.epoch = static_cast<std::uint64_t>(s.column(0));
+    cursor_.seq = Sequence{static_cast<std::uint64_t>(s.column(1))};
+    cursor_.k = static_cast<std::uint32_t>(s.column(2));
+    cursor_.chain = static_cast<std::uint64_t>(s.column(3));
+    return ok_status();
+}
+
+Status SqliteStore::write_rows(std::span<const Effect> effects) noexcept {
+    for (const Effect& effect : effects) {
+        const auto kind = static_cast<std::size_t>(effect.kind);
+        if (kind == 0 || kind >= kKinds) {
+            return {Errc::BadInput, "effect of a kind that this build does not know"};
+        }
+        if (auto done = sqlite_put(upserts_[kind], effect); !done) {
+            return done;
+        }
+    }
+    return ok_status();
+}
+
+Status SqliteStore::write_cursor(const EffectCursor& cursor, std::size_t effects,
+                                 Nanos now) noexcept {
+    return put_cursor_.bind(static_cast<std::int64_t>(cursor.epoch))
+        .bind(static_cast<std::int64_t>(cursor.seq.value))
+        .bind(cursor.k)
+        .bind(static_cast<std::int64_t>(cursor.chain))
+        .bind(static_cast<std::int64_t>(effects))
+        .bind(now.value)
+        .run();
+}
+
+Status SqliteStore::store(std::span<const Effect> effects, const EffectCursor& cursor,
+                          Nanos now) noexcept {
+    // A cursor never goes back: a log that does is another log (see the sink).
+    ASSERT(cursor.seq >= cursor_.seq);
+    Status done = db_.exec("BEGIN IMMEDIATE");
+    if (done) {
+        done = write_rows(effects);
+    }
+    if (done) {
+        done = write_cursor(cursor, effects.size(), now);
+    }
+    if (done) {
+        done = db_.exec("COMMIT");
+    }
+    if (done) {
+        cursor_ = cursor;
+        return done;
+    }
+    Status result = failed("storing effects", done);
+    if (db_.in_transaction()) {
+        // If even this fails, closing the connection drops the transaction.
+        (void)db_.exec("ROLLBACK");
+    }
+    return result;
+}
+
+Status SqliteStore::note(Nanos now, std::string_view event, std::string_view detail) noexcept {
+    auto insert = db_.prepare("INSERT INTO store_events VALUES (?, ?, ?)");
+    if (!insert) {
+        return failed("noting an event", insert.error());
+    }
+    auto done = insert.value().bind(now.value).bind_text(event).bind_text(detail).run();
+    return done ? done : failed("noting an event", done);
+}
+
+Status SqliteStore::checkpoint() noexcept {
+    const auto busy = db_.number("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (!busy) {
+        return failed("checkpoint", busy.error());
+    }
+    if (busy.value() != 0) {
+        return failed("checkpoint", Status{Errc::Busy, "a reader holds the write-ahead log"});
+    }
+    return ok_status();
+}
+
+}  // namespace millrace

@@ -1,0 +1,78 @@
+// SqliteStore: the file that effects become rows of, and the cursor that says how far it has come.
+//
+// The cursor is stored in the transaction of the rows that it covers, so a file always tells
+// exactly which effects it holds. Applying an effect again, or an older one late, changes nothing.
+#pragma once
+
+#include "core/effect.h"
+#include "persist/sqlite_db.h"
+
+#include <array>
+#include <span>
+#include <string>
+
+namespace millrace {
+
+/// Place in the effects log after the last effect stored. All zero: nothing stored yet.
+struct EffectCursor {
+    std::uint64_t epoch = 0;  // of the journal, for people; the chain is what proves
+    Sequence seq;             // journal record whose effects are stored, all of them
+    std::uint32_t k = 0;      // number of its last effect
+    std::uint64_t chain = 0;  // the log's chain hash there
+    friend bool operator==(const EffectCursor&, const EffectCursor&) = default;
+};
+
+struct SqliteStoreOptions {
+    std::string path;
+    bool full_sync = false;  // true: a commit survives power loss; false: the cursor steps back
+    bool quick_check = true; // read the whole file for damage when opening it
+    int busy_ms = 250;       // how long one call waits for another program's lock
+};
+
+class SqliteStore {
+public:
+    /// Opens or makes the file: checks it, brings its schema up to date, reads its cursor.
+    /// @return BadChecksum: damaged; BadMagic: not ours; BadVersion: newer than this build; Busy:
+    /// locked; NoSpace, IoError. The file is unchanged by a refusal.
+    [[nodiscard]] Status open(const SqliteStoreOptions& options) noexcept;
+    void close() noexcept;
+    [[nodiscard]] bool is_open() const noexcept { return db_.is_open(); }
+
+    /// Stores `effects` and `cursor` in one transaction.
+    /// @param now wall time for the cursor row.
+    /// @return as open(). Nothing of it is stored then, but after IoError, when it may be: open
+    /// again and believe the cursor.
+    /// Crash: before the commit nothing of it is there, after it everything.
+    [[nodiscard]] Status store(std::span<const Effect> effects, const EffectCursor& cursor,
+                               Nanos now) noexcept;
+
+    /// Notes what befell the store itself (table store_events).
+    [[nodiscard]] Status note(Nanos now, std::string_view event, std::string_view detail) noexcept;
+
+    /// Moves everything from the write-ahead log into the file, so that it may be renamed alone.
+    [[nodiscard]] Status checkpoint() noexcept;
+
+    [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }
+    /// The last failure in SQLite's words, with what was being done.
+    [[nodiscard]] const std::string& message() const noexcept { return message_; }
+
+private:
+    static constexpr std::size_t kKinds = 8;  // EffectKind is 1..7
+
+    [[nodiscard]] Status open_steps(const SqliteStoreOptions& options) noexcept;
+    [[nodiscard]] Status prepare() noexcept;
+    [[nodiscard]] Status read_cursor() noexcept;
+    [[nodiscard]] Status write_rows(std::span<const Effect> effects) noexcept;
+    [[nodiscard]] Status write_cursor(const EffectCursor& cursor, std::size_t effects,
+                                      Nanos now) noexcept;
+    Status failed(const char* doing, const Status& status) noexcept;
+
+    SqliteDb db_;
+    std::array<SqliteStatement, kKinds> upserts_;
+    SqliteStatement put_cursor_;
+    EffectCursor cursor_;
+    std::string path_;
+    std::string message_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,301 @@
+// Goal: the SQLite store holds exactly the effects up to its own cursor, whatever fails.
+// Method: a known history; the store compared row by row with one written in one go.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_schema.h"
+#include "tests/sqlite/effects.h"
+
+namespace millrace::sqlite_test {
+namespace {
+
+using SqliteSinkTest = SqliteFixture;
+
+TEST_F(SqliteSinkTest, StoresEveryEffectAndItsCursor) {
+    auto s = sink(300);
+    ASSERT_TRUE(run_to(*s, 300)) << error_log();
+    EXPECT_EQ(s->stored(), cursor_at(300));
+    EXPECT_EQ(segment_->core().sqlite_seq.load(), 300U);
+    EXPECT_EQ(errors(), 0U);
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 300)));
+}
+
+TEST_F(SqliteSinkTest, StoresARecordThatIsLargerThanABatchWhole) {
+    auto big = options();
+    big.batch_rows = 1;
+    SqliteSink s{*segment_, std::make_unique<MemoryLog>(60), big};
+    ASSERT_TRUE(run_to(s, 60)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 60)));
+}
+
+TEST_F(SqliteSinkTest, GivesEffectsToReadersWithinTheBatchTime) {
+    auto s = sink(13);
+    for (int i = 0; i < 8; ++i) {
+        now_ = now_ + millis(1);
+        s->step(now_);
+    }
+    EXPECT_EQ(s->stored().seq.value, 13U);
+}
+
+TEST_F(SqliteSinkTest, ChangesNothingWhenEffectsComeAgain) {
+    ASSERT_TRUE(run_to(*sink(200), 200)) << error_log();
+    const std::string before = dump(path_);
+    SqliteStore store;
+    ASSERT_TRUE(store.open({path_, false, true, 250}).ok()) << store.message();
+    // An old part of the history, then all of it, under the cursor that stands.
+    for (const std::uint64_t from : {40U, 1U}) {
+        std::vector<Effect> again;
+        for (std::uint64_t seq = from; seq <= (from == 1 ? 200U : 60U); ++seq) {
+            const auto effects = effects_of(seq);
+            again.insert(again.end(), effects.begin(), effects.end());
+        }
+        ASSERT_TRUE(store.store(again, store.cursor(), Nanos{}).ok()) << store.message();
+        EXPECT_TRUE(holds(path_, before));
+    }
+}
+
+/// Runs a sink over `last` records in a child that dies at a random moment.
+void sink_and_die(const Segment& segment, const SqliteSinkOptions& options, std::uint64_t last,
+                  int microseconds) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        SqliteSink s{segment, std::make_unique<MemoryLog>(last), options};
+        for (Nanos now = seconds(1);; now = now + millis(1)) {
+            s.step(now);
+        }
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds{microseconds});
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+TEST_F(SqliteSinkTest, HoldsExactlyTheRowsUpToItsCursorAfterEveryKill) {
+    constexpr std::uint64_t kRecords = 60'000;
+    const unsigned seed = std::random_device{}();
+    std::mt19937 random{seed};
+    std::uint64_t reached = 0;
+    int moved = 0;
+    for (int round = 0; round < 30; ++round) {
+        auto o = options();
+        o.batch_rows = static_cast<std::uint32_t>(1 + random() % 40);
+        sink_and_die(*segment_, o, kRecords, static_cast<int>(random() % 30'000));
+        SqliteStore store;
+        ASSERT_TRUE(store.open({path_, false, true, 250}).ok()) << store.message();
+        const std::uint64_t at = store.cursor().seq.value;
+        EXPECT_EQ(store.cursor(), cursor_at(at)) << "seed " << seed;
+        EXPECT_GE(at, reached) << "seed " << seed;
+        moved += at > reached ? 1 : 0;
+        reached = at;
+        store.close();
+        ASSERT_TRUE(holds(path_, expected_dump(dir_, at))) << "seed " << seed << " round " << round;
+    }
+    EXPECT_GT(moved, 5) << "the kills came before any work; seed " << seed;
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
+}
+
+TEST_F(SqliteSinkTest, RebuildsBesideTheOldFileWhenTheCursorIsFromAnotherLog) {
+    ASSERT_TRUE(run_to(*sink(150, 7), 150)) << error_log();
+    const std::string other = dump(path_);
+    auto s = sink(120);
+    ASSERT_TRUE(run_to(*s, 120)) << error_log();
+    // 150 lies beyond this log, so the sink first waits for it to grow.
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 120)));
+    EXPECT_TRUE(holds(path_ + ".stale-1", other));
+    EXPECT_TRUE(errors_mention("beyond the effects log")) << error_log();
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".rebuild"));
+}
+
+TEST_F(SqliteSinkTest, RebuildsWhenTheChainDiffersAtItsCursor) {
+    ASSERT_TRUE(run_to(*sink(100, 7), 100)) << error_log();
+    ASSERT_TRUE(run_to(*sink(150), 150)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 150)));
+    EXPECT_TRUE(errors_mention("its cursor is from another log")) << error_log();
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.text("SELECT event || ': ' || detail FROM store_events").value(),
+              "rebuilt: its cursor is from another log");
+}
+
+TEST_F(SqliteSinkTest, WaitsForALogThatAPowerCutShortened) {
+    ASSERT_TRUE(run_to(*sink(100), 100)) << error_log();
+    MemoryLog* log = nullptr;
+    auto s = sink(90, 0, &log);
+    EXPECT_FALSE(run_to(*s, 101, 500));
+    log->set_last(130);
+    ASSERT_TRUE(run_to(*s, 130)) << error_log();
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 130)));
+}
+
+TEST_F(SqliteSinkTest, RebuildsFromWhatIsLeftWhenRetentionHasPassedItsCursor) {
+    ASSERT_TRUE(run_to(*sink(50), 50)) << error_log();
+    MemoryLog* log = nullptr;
+    auto s = sink(200, 0, &log);
+    log->set_first(100);
+    ASSERT_TRUE(run_to(*s, 200)) << error_log();
+    EXPECT_TRUE(errors_mention("the effects log begins after its cursor")) << error_log();
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.number("SELECT min(seq) >= 100 FROM executions").value(), 1);
+    EXPECT_TRUE(sqlite_file_exists(path_ + ".stale-1"));
+}
+
+TEST_F(SqliteSinkTest, WaitsOutALockAndLosesNothing) {
+    ASSERT_TRUE(run_to(*sink(20), 20)) << error_log();
+    SqliteDb other;
+    ASSERT_TRUE(other.open(path_, 100).ok());
+    ASSERT_TRUE(other.exec("BEGIN IMMEDIATE").ok());
+    auto s = sink(400);
+    EXPECT_FALSE(run_to(*s, 400, 40'000));
+    EXPECT_TRUE(s->failing());
+    EXPECT_TRUE(s->drained()) << "a store that fails must not hold up a stop";
+    EXPECT_GT(errors(), 1U);
+    EXPECT_LT(errors(), 20U) << "tried again without waiting";
+    EXPECT_TRUE(errors_mention("locked")) << error_log();
+    EXPECT_TRUE(errors_mention("has failed for over 5 s")) << error_log();
+    EXPECT_TRUE(errors_mention("has failed for over 30 s")) << error_log();
+    ASSERT_TRUE(other.exec("COMMIT").ok());
+    ASSERT_TRUE(run_to(*s, 400)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 400)));
+}
+
+/// While it lives no file of this process may grow beyond `bytes`: the error of a full disk.
+class FileSizeLimit {
+public:
+    explicit FileSizeLimit(rlim_t bytes) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        rlimit limit = before_;
+        limit.rlim_cur = bytes;
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+    FileSizeLimit(const FileSizeLimit&) = delete;
+    FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+TEST_F(SqliteSinkTest, GoesOnWhereItWasAfterTheDiskWasFull) {
+    auto s = sink(6'000);
+    {
+        const FileSizeLimit full{300'000};
+        EXPECT_FALSE(run_to(*s, 6'000, 10'000));
+        EXPECT_TRUE(s->failing());
+        EXPECT_GT(errors(), 0U);
+    }
+    ASSERT_TRUE(run_to(*s, 6'000)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 6'000)));
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
+}
+
+void overwrite(const std::string& path, std::streamoff at, std::size_t bytes) {
+    std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(at);
+    file << std::string(bytes, '\xA5');
+    ASSERT_TRUE(file.good());
+}
+
+TEST_F(SqliteSinkTest, SetsADamagedFileAsideAndRebuildsIt) {
+    for (const std::streamoff at : {0, 4096 * 3 + 8}) {
+        ASSERT_TRUE(run_to(*sink(2'000), 2'000)) << error_log();
+        overwrite(path_, at, 600);
+        auto s = sink(2'000);
+        ASSERT_TRUE(run_to(*s, 2'000)) << error_log() << "damage at " << at;
+        EXPECT_TRUE(holds(path_, expected_dump(dir_, 2'000)));
+        EXPECT_GT(errors(), 0U);
+    }
+    EXPECT_TRUE(sqlite_file_exists(path_ + ".stale-1"));
+    EXPECT_TRUE(sqlite_file_exists(path_ + ".stale-2"));
+}
+
+TEST_F(SqliteSinkTest, FinishesARebuildThatWasKilled) {
+    ASSERT_TRUE(run_to(*sink(50, 7), 50)) << error_log();
+    std::mt19937 random{std::random_device{}()};
+    for (int round = 0; round < 10; ++round) {
+        sink_and_die(*segment_, options(), 3'000, static_cast<int>(random() % 10'000));
+    }
+    ASSERT_TRUE(run_to(*sink(3'000), 3'000)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 3'000)));
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-2"));
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".rebuild"));
+}
+
+TEST_F(SqliteSinkTest, LeavesTheDatabaseOfAnotherProgramAlone) {
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    ASSERT_TRUE(db.exec("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')").ok());
+    db.close();
+    auto s = sink(100);
+    EXPECT_FALSE(run_to(*s, 100, 2'000));
+    EXPECT_TRUE(errors_mention("a database of another program")) << error_log();
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.text("SELECT name FROM recipes").value(), "pie");
+    EXPECT_EQ(db.text("PRAGMA journal_mode").value(), "delete");
+}
+
+TEST_F(SqliteSinkTest, RefusesAFileOfANewerBuild) {
+    ASSERT_TRUE(run_to(*sink(20), 20)) << error_log();
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    ASSERT_TRUE(db.exec("PRAGMA user_version = 99").ok());
+    auto s = sink(30);
+    EXPECT_FALSE(run_to(*s, 30, 1'000));
+    EXPECT_TRUE(errors_mention("made by a newer build")) << error_log();
+    EXPECT_EQ(db.number("PRAGMA user_version").value(), 99);
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
+}
+
+TEST_F(SqliteSinkTest, ReadsTheLogAgainAfterAReadError) {
+    MemoryLog* log = nullptr;
+    auto s = sink(500, 0, &log);
+    EXPECT_FALSE(run_to(*s, 500, 2));
+    log->fail_next();
+    ASSERT_TRUE(run_to(*s, 500)) << error_log();
+    EXPECT_EQ(errors(), 1U);
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 500)));
+}
+
+TEST_F(SqliteSinkTest, NamesThePathThatCannotBeOpened) {
+    auto o = options();
+    o.store.path = dir_ + "/no/such/directory/store.db";
+    SqliteSink s{*segment_, std::make_unique<MemoryLog>(10), o};
+    EXPECT_FALSE(run_to(s, 10, 1'000));
+    EXPECT_TRUE(errors_mention("/no/such/directory/store.db: cannot open")) << error_log();
+}
+
+TEST_F(SqliteSinkTest, ShowsWordsAndDecimalsInItsViews) {
+    ASSERT_TRUE(run_to(*sink(40), 40)) << error_log();
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.text("SELECT account || ' ' || symbol || ' ' || type || ' ' || side || ' ' || "
+                      "status || ' ' || volume || ' ' || avg_price || ' ' || signal "
+                      "FROM v_orders WHERE intent = 3").value(),
+              "gold-desk XAUUSD OPEN BUY FILLED 0.1 1234.56 "
+              "01234567-89ab-cdef-0000-000000000001");
+    EXPECT_EQ(db.text("SELECT state || ' ' || link || ' ' || equity FROM v_accounts").value(),
+              "TRADING UP 1000.0");
+    EXPECT_EQ(db.text("SELECT source || ' ' || \"group\" || ' ' || accepted FROM v_signals "
+                      "WHERE seq = 18").value(), "alpha 2 1970-01-01T00:00:01.000Z");
+    for (const char* v : {"v_signals", "v_orders", "v_executions", "v_positions", "v_accounts",
+                          "v_alerts"}) {
+        const auto rows = db.number(std::string{"SELECT count(*) FROM "} + v);
+        ASSERT_TRUE(rows.ok()) << v << ": " << db.message();
+        EXPECT_GT(rows.value(), 0) << v;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::sqlite_test
