@@ -1,7 +1,7 @@
 // Goal: the frame codec neither loses nor invents a frame, whatever bytes arrive and however they
 // are cut. Method: known answers, every cut position, every flipped byte, random bytes by seed.
-#include "gateway/bridge_wire.h"
 #include "gateway/frame.h"
+#include "gateway/bridge_wire.h"
 
 #include <gtest/gtest.h>
 
@@ -157,7 +157,9 @@ TEST(Frame, LongStreamThroughTheSmallestBufferKeepsItsOrder) {
 }
 
 TEST(Frame, HmacMatchesRfc4231Case2AndAnyChangeIsSeen) {
-    const auto bytes = [](std::string_view s) { return std::as_bytes(std::span{s.data(), s.size()}); };
+    const auto bytes = [](std::string_view s) {
+        return std::as_bytes(std::span{s.data(), s.size()});
+    };
     Mac mac;
     hmac_sha256(bytes("Jefe"), bytes("what do ya want "), bytes("for nothing?"), mac);
     const Mac expected = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24,

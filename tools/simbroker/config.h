@@ -1,0 +1,48 @@
+// The simulated broker's configuration file, and the fault objects it shares with the control line.
+#pragma once
+
+#include "tools/simbroker/faults.h"
+#include "tools/simbroker/trade_server.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace millrace::sim {
+
+struct AccountEntry {
+    AccountConfig account;
+    std::vector<std::byte> key;  // HMAC key, 1..64 bytes
+    std::string symbol_prefix;
+    std::string symbol_suffix;
+};
+
+struct SimConfig {
+    std::vector<AccountEntry> accounts;       // at least one, logins distinct
+    std::vector<market::SymbolInfo> symbols;  // empty: those of the ticks
+    std::vector<Fault> faults;
+};
+
+/// What went wrong, for a human: the file, the key, what is allowed.
+struct ConfigError {
+    std::string message;
+};
+template <class T>
+using Parsed = std::variant<T, ConfigError>;
+
+/// Reads a config file:
+///     {"accounts": [{"login": 1001, "key": "hex", "margin_mode": "hedging", "balance": 10000,
+///                    "currency": "USD", "leverage": 100, "stop_out_percent": 50,
+///                    "symbol_prefix": "", "symbol_suffix": ""}],
+///      "symbols": ["EURUSD", {"name": "XAUUSD", "digits": 3, "contract_size": 100,
+///                             "volume_min": 0.01, "volume_max": 100, "volume_step": 0.01}],
+///      "faults": [{"kind": "retcode", "code": 10019, "count": 2}]}
+[[nodiscard]] Parsed<SimConfig> load_config(const std::string& path);
+
+/// One fault: kind, login (0 = all), command (open, close, modify, cancel, query; none = all),
+/// count or probability (default: count 1), code, executed, share, fixed_ms, jitter_ms, answer_ms.
+[[nodiscard]] Parsed<Fault> parse_fault(const nlohmann::json& object);
+
+}  // namespace millrace::sim

@@ -1,0 +1,194 @@
+// millrace-simbroker: a broker with its own books, and the terminals of its accounts.
+#include "tools/market/generator.h"
+#include "tools/simbroker/control.h"
+#include "tools/simbroker/simulator.h"
+
+#include <CLI/CLI.hpp>
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+namespace {
+
+using namespace millrace;
+using namespace millrace::sim;
+
+struct Arguments {
+    std::string config;
+    std::string connect = "127.0.0.1:7100";
+    std::string books = "simbroker.books";
+    std::string journal_dir = "simbroker.intents";
+    std::string control;
+    std::vector<std::string> ticks;
+    double speed = 1.0;
+    std::int64_t origin_ms = 0;
+    std::int64_t start_at_ns = 0;
+    std::int64_t gap_max_s = 0;
+    std::int64_t tick_gap_us = 50'000;
+    std::uint64_t seed = 1;
+    std::uint32_t absent_after_ms = 2'000;
+    bool manual_quotes = false;
+    bool no_intent_journal = false;
+    bool verbose = false;
+};
+
+void describe(CLI::App& app, Arguments& args) {
+    app.add_option("-c,--config", args.config, "accounts, symbols, faults (JSON)")->required();
+    app.add_option("--connect", args.connect, "broker stage, HOST:PORT")->capture_default_str();
+    app.add_option("--books", args.books, "the broker's own books")->capture_default_str();
+    app.add_option("--journal-dir", args.journal_dir, "intent journals of the terminals")
+        ->capture_default_str();
+    app.add_option("--control", args.control,
+                   "control line: Unix socket path or local port (0 = any)");
+    app.add_option("--speed", args.speed, "recorded seconds played in one second")
+        ->check(CLI::Range(0.001, 1e6));
+    app.add_option("--origin-ms", args.origin_ms, "recorded time that plays at --start-at-ns");
+    app.add_option("--start-at-ns", args.start_at_ns,
+                   "wall clock at which playing begins; 0 = now");
+    app.add_option("--gap-max-s", args.gap_max_s,
+                   "shorten longer gaps in recorded ticks; 0 = keep");
+    app.add_option("--tick-gap-us", args.tick_gap_us, "mean time between generated ticks")
+        ->check(CLI::Range(1, 60'000'000));
+    app.add_option("--seed", args.seed, "of generated ticks and of faults by probability");
+    app.add_option("--absent-after-ms", args.absent_after_ms,
+                   "when a request without answer or trace counts as not executed");
+    app.add_flag("--manual-quotes", args.manual_quotes, "no ticks but those of the control line");
+    app.add_flag("--no-intent-journal", args.no_intent_journal,
+                 "terminals forget and repeat: doubles become visible in the books");
+    app.add_flag("-v,--verbose", args.verbose, "log connections");
+}
+
+bool parse_address(const std::string& text, sockaddr_in& address) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string::npos) {
+        return false;
+    }
+    const std::string port = text.substr(colon + 1);
+    char* end = nullptr;
+    const unsigned long number = std::strtoul(port.c_str(), &end, 10);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(number));
+    return *end == '\0' && number > 0 && number <= 65'535 &&
+           ::inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) == 1;
+}
+
+// One socket and one file an account: the usual soft limit of 1,024 is for other programs.
+void raise_file_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int watch_signals(EventLoop& loop) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    const int fd = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    loop.watch(fd, EPOLLIN, [&loop](std::uint32_t) { loop.stop(); });
+    return fd;
+}
+
+void choose_market(const Arguments& args, SimOptions& options) {
+    if (options.config.symbols.empty()) {
+        for (const char* name : {"EURUSD", "GBPUSD", "USDJPY", "XAUUSD"}) {
+            options.config.symbols.push_back(market::infer_symbol(name, 0));
+        }
+    }
+    options.feed.speed = args.speed;
+    options.feed.origin = millis(args.origin_ms);
+    options.feed.start = Nanos{args.start_at_ns};
+    options.feed.gap_max = seconds(args.gap_max_s);
+    if (args.manual_quotes) {
+        return;
+    }
+    market::GeneratorOptions generator;
+    generator.seed = args.seed;
+    generator.start = args.origin_ms != 0 ? millis(args.origin_ms) : EventLoop::wall_now();
+    generator.mean_gap_ns = args.tick_gap_us * 1'000;
+    options.ticks = std::make_unique<market::TickGenerator>(options.config.symbols, generator);
+}
+
+int run(const Arguments& args) {
+    auto config = load_config(args.config);
+    if (const auto* error = std::get_if<ConfigError>(&config)) {
+        std::fprintf(stderr, "simbroker: %s\n", error->message.c_str());
+        return 2;
+    }
+    SimOptions options;
+    options.config = std::get<SimConfig>(std::move(config));
+    options.books_path = args.books;
+    options.journal_dir = args.journal_dir;
+    options.intent_journal = !args.no_intent_journal;
+    options.verbose = args.verbose;
+    options.seed = args.seed;
+    options.absent_after_ms = args.absent_after_ms;
+    if (!parse_address(args.connect, options.connect)) {
+        std::fprintf(stderr,
+                     "simbroker: --connect %s: must be an IPv4 address and a port, such as "
+                     "127.0.0.1:7100\n",
+                     args.connect.c_str());
+        return 2;
+    }
+    choose_market(args, options);
+    raise_file_limit();
+    EventLoop loop;
+    const int signals = watch_signals(loop);
+    Simulator simulator{loop, std::move(options)};
+    ControlServer control{
+        loop, [&simulator](const std::string& line) {
+            const auto command = nlohmann::json::parse(line, nullptr, false);
+            if (!command.is_object()) {
+                return std::string{R"({"error":"a line must be one JSON object","ok":false})"};
+            }
+            return simulator.control(command).dump();
+        }};
+    std::uint16_t control_port = 0;
+    if (!args.control.empty()) {
+        const auto listening = control.listen(args.control);
+        if (!listening) {
+            std::fprintf(stderr, "simbroker: --control %s: %s: %s\n", args.control.c_str(),
+                         listening.error().what, std::strerror(listening.error().sys_errno));
+            return 1;
+        }
+        control_port = listening.value();
+    }
+    std::string about;
+    if (const auto started = simulator.start(about); !started) {
+        const Error& error = started.error();
+        std::fprintf(stderr, "simbroker: %s: %s%s%s\n", about.c_str(), error.what,
+                     error.sys_errno != 0 ? ": " : "",
+                     error.sys_errno != 0 ? std::strerror(error.sys_errno) : "");
+        return 1;
+    }
+    std::printf("ready control=%u\n", control_port);
+    std::fflush(stdout);
+    loop.run();
+    simulator.finish();
+    loop.forget(signals);
+    ::close(signals);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{
+        "A simulated broker: accounts, books, market, faults; its terminals speak the "
+        "bridge protocol"};
+    Arguments args;
+    describe(app, args);
+    CLI11_PARSE(app, argc, argv);
+    return run(args);
+}

@@ -1,0 +1,80 @@
+// The whole simulated broker: trade server, terminals, market, faults, in one thread.
+#pragma once
+
+#include "tools/simbroker/config.h"
+#include "tools/simbroker/market_feed.h"
+#include "tools/simbroker/terminal.h"
+
+#include <nlohmann/json.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace millrace::sim {
+
+struct SimOptions {
+    SimConfig config;
+    std::string books_path;
+    std::string journal_dir;     // one file an account; created
+    sockaddr_in connect{};       // broker stage
+    bool intent_journal = true;  // false: memory alone, repeats are executed
+    bool verbose = false;
+    std::uint64_t seed = 1;
+    std::uint32_t absent_after_ms = 2'000;
+    FeedOptions feed;
+    std::unique_ptr<market::TickSource> ticks;  // null: quotes by control line alone
+};
+
+/// Threads: one.
+class Simulator {
+public:
+    Simulator(EventLoop& loop, SimOptions options);
+
+    /// Loads books and journals, starts terminals and market. @return the first error, and `what`
+    /// with the name of the file it is about.
+    [[nodiscard]] Status start(std::string& about);
+
+    /// Executes one control object and answers it: {"ok": true, ...} or {"ok": false, "error": ..}.
+    /// Commands (`cmd`): fault, clear_faults, busy, disconnect, lose_journal, permission, market,
+    /// tick, manual_trade, manual_close, stats, positions, stop.
+    [[nodiscard]] nlohmann::json control(const nlohmann::json& command);
+
+    /// Orderly end: sends what can be sent, closes all sessions.
+    void finish();
+
+private:
+    using Handler = nlohmann::json (Simulator::*)(const nlohmann::json&);
+    [[nodiscard]] nlohmann::json do_fault(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_clear(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_busy(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_disconnect(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_lose_journal(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_permission(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_market(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_tick(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_manual_trade(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_manual_close(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_stats(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_positions(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_stop(const nlohmann::json& command);
+
+    [[nodiscard]] Status open_server(std::vector<BookRecord>& missed);
+    void add_terminal(const AccountEntry& entry);
+    void send_quote(const market::Tick& tick);
+    void revalue_soon();
+    /// Calls `act` for the account named by "login", or for all without it.
+    nlohmann::json for_terminals(const nlohmann::json& command,
+                                 const std::function<void(Terminal&)>& act);
+
+    EventLoop& loop_;
+    SimOptions options_;
+    Faults faults_;
+    std::unique_ptr<TradeServer> server_;
+    std::map<std::uint64_t, std::unique_ptr<Terminal>> terminals_;
+    std::unique_ptr<MarketFeed> feed_;
+    std::uint64_t carrier_login_ = 0;  // whose session carries the ticks
+    std::uint64_t carrier_session_ = 0;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,164 @@
+// One account's terminal: a TCP client of the bridge protocol with an intent journal, as the MT5
+// Expert Advisor will be. It speaks to the broker stage on one side and to the trade server on
+// the other, and is where repeats are kept away from the server.
+#pragma once
+
+#include "gateway/frame.h"
+#include "tools/simbroker/event_loop.h"
+#include "tools/simbroker/faults.h"
+#include "tools/simbroker/intent_journal.h"
+#include "tools/simbroker/trade_server.h"
+
+#include <netinet/in.h>
+
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace millrace::sim {
+
+struct TerminalOptions {
+    std::uint64_t login = 0;
+    std::vector<std::byte> key;  // of the HMAC handshake
+    MarginMode margin_mode{};
+    std::string symbol_prefix;  // around the broker's canonical names
+    std::string symbol_suffix;
+    std::string journal_path;               // empty = memory alone
+    sockaddr_in server{};                   // broker stage
+    std::uint32_t absent_after_ms = 2'000;  // an unanswered request with no trace in the account's
+                                            // history counts as absent after this time
+    std::uint32_t account_info_ms = 1'000;  // at most one AccountInfo in this time
+    bool dedupe = true;                     // false: repeats are executed
+    bool quiet = true;                      // no log line per reconnect
+};
+
+struct TerminalCounters {
+    std::uint64_t commands = 0;  // journalled
+    std::uint64_t repeats = 0;   // answered from the journal
+    std::uint64_t stale = 0;     // of an older generation or epoch
+    std::uint64_t sessions = 0;  // Welcome received
+    std::uint64_t connects = 0;  // attempts
+    std::uint64_t bad_frames = 0;
+};
+
+/// Threads: one (the loop's).
+class Terminal {
+public:
+    Terminal(EventLoop& loop, TradeServer& server, Faults& faults, TerminalOptions options);
+    ~Terminal();
+    Terminal(const Terminal&) = delete;
+    Terminal& operator=(const Terminal&) = delete;
+
+    /// Opens the journal, settles what a death left open, then connects (and reconnects for ever).
+    /// @param missed unsolicited records of the books, oldest first.
+    [[nodiscard]] Status start(const std::vector<BookRecord>& missed);
+
+    /// Something happened to the account in the server's books.
+    void on_record(const BookRecord& record);
+    /// Sends a quote, canonical name; dropped if the peer does not keep up.
+    void send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos time);
+
+    /// Announces BUSY, then is deaf and dumb: reads nothing, sends nothing, not even heartbeats.
+    void busy(std::uint32_t ms);
+    /// Closes the connection as a network failure would; comes back by itself.
+    void drop_connection(const char* why);
+    /// Throws the journal away and begins a new one with a new id.
+    [[nodiscard]] Status lose_journal();
+    /// Sends what can be sent at once and closes: for an orderly end.
+    void finish();
+
+    [[nodiscard]] bool is_up() const noexcept { return state_ == State::Up && !busy_; }
+    [[nodiscard]] std::uint64_t login() const noexcept { return options_.login; }
+    [[nodiscard]] const TerminalCounters& counters() const noexcept { return counters_; }
+    [[nodiscard]] const IntentJournal& journal() const noexcept { return journal_; }
+
+private:
+    enum class State : std::uint8_t { Waiting, Connecting, Challenged, Greeting, Up };
+    struct Incoming {
+        std::uint64_t seq = 0;
+        bridge::Command command{};
+    };
+
+    // terminal_session.cpp: connection, frames, resume.
+    void connect();
+    void retry_later();
+    void on_socket(std::uint32_t events);
+    void on_connected();
+    [[nodiscard]] bool read_some();
+    void handle(const wire::Frame& frame);
+    void on_challenge(const bridge::Challenge& challenge);
+    void on_welcome(const bridge::Welcome& welcome);
+    void on_heartbeat_due();
+    void send_events();
+    void flush();
+    template <class Body>
+    void send(bridge::FrameType type, std::uint64_t seq, const Body& body);
+    void send_bodyless(bridge::FrameType type);
+    void offer_account_info();
+
+    // terminal_commands.cpp: what a command or kill does.
+    void run_batch();
+    void on_command(const Incoming& incoming);
+    void answer_query(const Incoming& incoming);
+    void submit(std::uint64_t magic);
+    void execute(const bridge::Command& command, Nanos answer_after);
+    void conclude(std::uint64_t magic, const TradeResult& result, std::uint64_t book_number);
+    void answer(std::uint64_t magic, const bridge::Event& event, std::uint64_t book_number);
+    void on_kill(const bridge::Kill& kill);
+    void carry_out_kills();
+    [[nodiscard]] bridge::Event killed(const bridge::Command& command) const;
+    [[nodiscard]] bool is_stopped(const bridge::Command& command) const;
+    [[nodiscard]] bool is_ours(std::uint64_t magic) const;
+    void settle_after_restart();
+    void raise_floor(const bridge::Command& command);
+    void add_event(const bridge::Event& event, std::uint64_t answers, std::uint64_t book_number);
+
+    // terminal_events.cpp: what the frames say.
+    [[nodiscard]] TradeRequest request_of(const bridge::Command& command) const;
+    [[nodiscard]] bridge::Event outcome_of(const bridge::Command& command,
+                                           const TradeResult& result) const;
+    [[nodiscard]] bridge::Event unsent_of(const bridge::Command& command, OrdStatus status,
+                                          Reason reason, std::uint32_t code) const;
+    [[nodiscard]] bridge::Event found_event(std::uint64_t magic, const OrderSummary& found) const;
+    [[nodiscard]] bridge::Event query_event(std::uint64_t magic) const;
+    [[nodiscard]] bridge::Event exec_event(const BookRecord& record) const;
+    [[nodiscard]] Text<16> canonical(const char (&name)[16]) const;
+    [[nodiscard]] Text<16> account_name(const Text<16>& canonical_name) const;
+
+    void check(const Status& status) const;
+    [[nodiscard]] std::function<void()> guarded(std::function<void()> callback);
+    void log(const char* what) const;
+
+    EventLoop& loop_;
+    TradeServer& server_;
+    Faults& faults_;
+    TerminalOptions options_;
+    TerminalCounters counters_;
+    IntentJournal journal_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+    State state_ = State::Waiting;
+    int fd_ = -1;
+    wire::BasicFrameReader<16 * 1024> reader_{bridge::kVersion};
+    std::vector<std::byte> out_;
+    std::size_t out_begin_ = 0;
+    bool want_write_ = false;
+    bool rx_ack_due_ = false;
+    bool sync_done_due_ = false;
+    bool busy_ = false;
+    bool muted_ = false;                           // a dropped event: nothing after it may arrive
+    std::unordered_set<std::uint64_t> in_flight_;  // magics at the trade server right now
+    std::vector<Incoming> batch_;
+    std::uint64_t sent_event_seq_ = 0;  // on this connection
+    std::uint64_t info_event_seq_ = 0;  // last AccountInfo
+    AccountMoney info_money_;
+    bool info_allowed_ = true;
+    Nanos info_time_;
+    Nanos last_heard_;
+    std::uint32_t retry_ms_ = 0;
+    EventLoop::TimerId heartbeat_timer_ = 0;
+    bool killing_ = false;
+};
+
+}  // namespace millrace::sim

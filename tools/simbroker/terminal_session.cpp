@@ -1,0 +1,517 @@
+// A terminal's connection: connect for ever, handshake, resume, frames in and out.
+#include "core/assert.h"
+#include "tools/market/text.h"
+#include "tools/simbroker/terminal.h"
+
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace millrace::sim {
+namespace {
+
+constexpr std::uint32_t kRetryFirstMs = 50;
+constexpr std::uint32_t kRetryMaxMs = 1'000;
+constexpr Nanos kHeartbeat = seconds(1);
+constexpr Nanos kSilenceMax = seconds(3);
+// Above this much unsent, ticks are dropped and events wait in the journal.
+constexpr std::size_t kOutBytesMax = 64 * 1024;
+constexpr int kReadsMax = 8;  // per wake-up, so that one busy peer does not starve the others
+constexpr std::uint32_t kBuild = 9'001;
+
+template <class Body>
+Result<Body> body_of(const wire::Frame& frame) {
+    return frame.as<Body>();
+}
+
+std::uint64_t new_journal_id() noexcept {
+    wire::Nonce random;
+    wire::fill_nonce(random);
+    std::uint64_t id = 0;
+    std::memcpy(&id, random, sizeof id);
+    return id | 1;  // never 0
+}
+
+}  // namespace
+
+Terminal::Terminal(EventLoop& loop, TradeServer& server, Faults& faults, TerminalOptions options)
+    : loop_{loop}, server_{server}, faults_{faults}, options_{std::move(options)} {}
+
+Terminal::~Terminal() {
+    *alive_ = false;
+    if (fd_ >= 0) {
+        loop_.forget(fd_);
+        ::close(fd_);
+    }
+}
+
+void Terminal::log(const char* what) const {
+    if (!options_.quiet) {
+        std::fprintf(stderr, "simbroker: account %llu: %s\n",
+                     static_cast<unsigned long long>(options_.login), what);
+    }
+}
+
+std::function<void()> Terminal::guarded(std::function<void()> callback) {
+    return [alive = alive_, callback = std::move(callback)] {
+        if (*alive) {
+            callback();
+        }
+    };
+}
+
+Status Terminal::start(const std::vector<BookRecord>& missed) {
+    JournalOptions options;
+    options.path = options_.journal_path;
+    options.login = options_.login;
+    options.new_id = new_journal_id();
+    options.now_ns = EventLoop::wall_now().value;
+    options.book_number = server_.last_number();
+    const Account* account = server_.state().find(options_.login);
+    options.account_has_history = account != nullptr && !account->by_magic.empty();
+    auto journal = IntentJournal::open(options);
+    if (!journal) {
+        return journal.error();
+    }
+    journal_ = std::move(journal).value();
+    for (const BookRecord& record : missed) {
+        if (record.login == options_.login) {
+            on_record(record);
+        }
+    }
+    settle_after_restart();
+    carry_out_kills();
+    connect();
+    return ok_status();
+}
+
+Status Terminal::lose_journal() {
+    drop_connection("fault: the journal is lost");
+    if (!options_.journal_path.empty()) {
+        journal_ = IntentJournal{};  // closes the file
+        std::remove(options_.journal_path.c_str());
+    }
+    JournalOptions options;
+    options.path = options_.journal_path;
+    options.login = options_.login;
+    options.new_id = new_journal_id();
+    options.now_ns = EventLoop::wall_now().value;
+    options.book_number = server_.last_number();
+    options.account_has_history = true;
+    auto journal = IntentJournal::open(options);
+    if (!journal) {
+        return journal.error();
+    }
+    journal_ = std::move(journal).value();
+    info_event_seq_ = 0;
+    return ok_status();
+}
+
+void Terminal::connect() {
+    state_ = State::Connecting;
+    ++counters_.connects;
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) {
+        return retry_later();
+    }
+    const int on = 1;
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const int result =
+        ::connect(fd_, reinterpret_cast<const sockaddr*>(&options_.server), sizeof options_.server);
+    if (result != 0 && errno != EINPROGRESS) {
+        ::close(fd_);
+        fd_ = -1;
+        return retry_later();
+    }
+    want_write_ = true;
+    loop_.watch(fd_, EPOLLOUT, [this](std::uint32_t events) { on_socket(events); });
+}
+
+void Terminal::retry_later() {
+    state_ = State::Waiting;
+    const Nanos wait = millis(retry_ms_);
+    retry_ms_ = std::min(kRetryMaxMs, std::max(kRetryFirstMs, retry_ms_ * 2));
+    loop_.after(wait, guarded([this] {
+                    if (state_ == State::Waiting) {
+                        connect();
+                    }
+                }));
+}
+
+void Terminal::drop_connection(const char* why) {
+    log(why);
+    if (heartbeat_timer_ != 0) {
+        loop_.cancel(heartbeat_timer_);
+        heartbeat_timer_ = 0;
+    }
+    if (fd_ >= 0) {
+        loop_.forget(fd_);
+        ::close(fd_);
+        fd_ = -1;
+    }
+    reader_.reset();
+    out_.clear();
+    out_begin_ = 0;
+    batch_.clear();
+    rx_ack_due_ = sync_done_due_ = busy_ = muted_ = false;
+    if (state_ != State::Waiting) {
+        retry_later();
+    }
+}
+
+void Terminal::on_socket(std::uint32_t events) {
+    if (state_ == State::Connecting) {
+        return on_connected();
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !busy_) {
+        if (!read_some()) {
+            return;
+        }
+        run_batch();
+    }
+    if (fd_ >= 0) {
+        send_events();
+        flush();
+    }
+}
+
+void Terminal::on_connected() {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) {
+        return drop_connection("connection refused");
+    }
+    state_ = State::Challenged;
+    last_heard_ = EventLoop::now();
+    want_write_ = false;
+    loop_.change(fd_, EPOLLIN);
+    heartbeat_timer_ = loop_.after(kHeartbeat, guarded([this] { on_heartbeat_due(); }));
+}
+
+bool Terminal::read_some() {
+    for (int i = 0; i < kReadsMax; ++i) {
+        const auto room = reader_.space();
+        const ssize_t n = ::recv(fd_, room.data(), room.size(), 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return true;
+        }
+        if (n <= 0) {
+            drop_connection("connection lost");
+            return false;
+        }
+        last_heard_ = EventLoop::now();
+        reader_.filled(static_cast<std::size_t>(n));
+        for (;;) {
+            const auto frame = reader_.next();
+            if (!frame) {
+                ++counters_.bad_frames;
+                drop_connection(frame.error().what);
+                return false;
+            }
+            if (frame.value() == nullptr) {
+                break;
+            }
+            handle(*frame.value());
+            if (fd_ < 0) {
+                return false;
+            }
+        }
+        if (static_cast<std::size_t>(n) < room.size()) {
+            return true;
+        }
+    }
+    return true;
+}
+
+void Terminal::handle(const wire::Frame& frame) {
+    const auto take = [&](auto body, bool expected, auto&& act) {
+        if (!body.ok() || !expected) {
+            ++counters_.bad_frames;
+            return drop_connection("frame out of place or of the wrong size");
+        }
+        act(body.value());
+    };
+    const bool up = state_ == State::Up;
+    switch (static_cast<bridge::FrameType>(frame.header.type)) {
+        case bridge::FrameType::Challenge:
+            return take(body_of<bridge::Challenge>(frame), state_ == State::Challenged,
+                        [this](const bridge::Challenge& body) { on_challenge(body); });
+        case bridge::FrameType::Welcome:
+            return take(body_of<bridge::Welcome>(frame), state_ == State::Greeting,
+                        [this](const bridge::Welcome& body) { on_welcome(body); });
+        case bridge::FrameType::Denied:
+            return take(body_of<bridge::Denied>(frame), !up, [this](const bridge::Denied& body) {
+                const std::string reason{market::view_of(body.reason)};
+                std::fprintf(stderr, "simbroker: account %llu denied: %s\n",
+                             static_cast<unsigned long long>(options_.login), reason.c_str());
+                retry_ms_ = kRetryMaxMs;
+                drop_connection("denied");
+            });
+        case bridge::FrameType::Command:
+            return take(body_of<bridge::Command>(frame), up, [&](const bridge::Command& body) {
+                batch_.push_back({frame.header.seq, body});
+            });
+        case bridge::FrameType::Kill:  // acts now, before the commands read with it
+            return take(body_of<bridge::Kill>(frame), up,
+                        [this](const bridge::Kill& body) { on_kill(body); });
+        case bridge::FrameType::EventAck:
+            return take(body_of<bridge::EventAck>(frame), up, [this](const bridge::EventAck& body) {
+                check(journal_.acknowledged(std::min(body.event_seq, journal_.event_seq())));
+            });
+        case bridge::FrameType::Heartbeat:
+            return take(body_of<bridge::Heartbeat>(frame), true, [](const bridge::Heartbeat&) {});
+        default:
+            ++counters_.bad_frames;
+            return drop_connection("frame of a type that only a terminal sends");
+    }
+}
+
+void Terminal::on_challenge(const bridge::Challenge& challenge) {
+    const SessionMemory& session = journal_.session();
+    bridge::Hello hello{};
+    hello.login = options_.login;
+    hello.journal_id = journal_.id();
+    hello.command_seq = session.command_seq;
+    hello.command_epoch = session.command_epoch;
+    hello.generation = session.generation;
+    hello.epoch = session.epoch;
+    hello.event_seq = journal_.event_seq();
+    hello.build = kBuild;
+    hello.margin_mode = static_cast<std::uint8_t>(options_.margin_mode);
+    hello.permissions = server_.trade_allowed(options_.login) ? 1 : 0;
+    const auto signed_part =
+        std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
+    wire::hmac_sha256(options_.key, std::as_bytes(std::span{challenge.nonce}), signed_part,
+                      hello.mac);
+    state_ = State::Greeting;
+    send(bridge::FrameType::Hello, 0, hello);
+}
+
+void Terminal::on_welcome(const bridge::Welcome& welcome) {
+    SessionMemory session = journal_.session();
+    if (welcome.generation < session.generation || welcome.epoch < session.epoch) {
+        ++counters_.stale;
+        return drop_connection("fenced: the other side is an older owner of this session");
+    }
+    // Event numbers that the peer knows and we do not: this journal replaced a lost one.
+    if (welcome.event_seq > journal_.event_seq() && journal_.intact().floor_intent == 0) {
+        IntactMemory memory;
+        memory.intact = 0;
+        check(journal_.remember(memory));
+    }
+    if (welcome.command_epoch != session.command_epoch) {
+        session.command_seq = welcome.next_command_seq - 1;  // numbers of another queue
+    }
+    session.generation = welcome.generation;
+    session.epoch = welcome.epoch;
+    session.command_epoch = welcome.command_epoch;
+    session.magic_tag = welcome.magic_tag;
+    check(journal_.remember(session));
+    if (welcome.event_seq > journal_.event_seq()) {
+        check(journal_.renumber_above(welcome.event_seq));
+    }
+    check(journal_.acknowledged(welcome.event_seq));
+    ++counters_.sessions;
+    state_ = State::Up;
+    retry_ms_ = 0;
+    sent_event_seq_ = welcome.event_seq;
+    sync_done_due_ = true;
+    info_time_ = Nanos{0};
+    offer_account_info();
+    send_events();
+}
+
+void Terminal::on_heartbeat_due() {
+    heartbeat_timer_ = 0;
+    if (fd_ < 0) {
+        return;
+    }
+    if (!busy_ && EventLoop::now() - last_heard_ > kSilenceMax) {
+        return drop_connection("three heartbeats missed");
+    }
+    heartbeat_timer_ = loop_.after(kHeartbeat, guarded([this] { on_heartbeat_due(); }));
+    if (busy_ || state_ != State::Up) {
+        return;
+    }
+    send(bridge::FrameType::Heartbeat, 0, bridge::Heartbeat{EventLoop::wall_now().value});
+    offer_account_info();
+    send_events();
+    flush();
+}
+
+void Terminal::offer_account_info() {
+    // One on its way at most: a state that is overtaken by the next needs no queue.
+    const auto& waiting = journal_.unacknowledged();
+    const bool outstanding = !waiting.empty() && info_event_seq_ >= waiting.front().seq;
+    const Nanos now = EventLoop::now();
+    const bool due = now - info_time_ >= millis(options_.account_info_ms) || info_time_.value == 0;
+    const AccountMoney money = server_.money(options_.login);
+    const bool allowed = server_.trade_allowed(options_.login);
+    const bool first = info_time_.value == 0;
+    const bool changed = money.equity != info_money_.equity ||
+                         money.balance != info_money_.balance || allowed != info_allowed_;
+    if (outstanding || !due || !(changed || first)) {
+        return;
+    }
+    bridge::Event event{};
+    event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
+    event.permissions = allowed ? 1 : 0;
+    event.equity = money.equity.value;
+    event.balance = money.balance.value;
+    event.broker_time_ns = EventLoop::wall_now().value;
+    add_event(event, 0, 0);
+    info_event_seq_ = journal_.event_seq();
+    info_money_ = money;
+    info_allowed_ = allowed;
+    info_time_ = now;
+}
+
+template <class Body>
+void Terminal::send(bridge::FrameType type, std::uint64_t seq, const Body& body) {
+    const std::size_t at = out_.size();
+    out_.resize(at + wire::kFrameBytes<Body>);
+    const std::size_t bytes =
+        wire::encode(std::span{out_}.subspan(at), type, bridge::kVersion, seq, body);
+    ASSERT(bytes == wire::kFrameBytes<Body>);
+}
+
+void Terminal::send_bodyless(bridge::FrameType type) {
+    const std::size_t at = out_.size();
+    out_.resize(at + sizeof(wire::FrameHeader));
+    const std::size_t bytes = wire::encode_bytes(
+        std::span{out_}.subspan(at), static_cast<std::uint8_t>(type), bridge::kVersion, 0, {});
+    ASSERT(bytes == sizeof(wire::FrameHeader));
+}
+
+void Terminal::send_events() {
+    if (state_ != State::Up || busy_ || muted_) {
+        return;
+    }
+    if (rx_ack_due_) {
+        rx_ack_due_ = false;
+        if (!faults_.strike(FaultKind::DropRxAck, options_.login)) {
+            send(bridge::FrameType::RxAck, 0, bridge::RxAck{journal_.session().command_seq});
+        }
+    }
+    const auto& events = journal_.unacknowledged();
+    while (!muted_ && !events.empty() && sent_event_seq_ < events.back().seq &&
+           out_.size() - out_begin_ < kOutBytesMax) {
+        const std::uint64_t next = std::max(sent_event_seq_ + 1, events.front().seq);
+        const StoredEvent& stored = events[static_cast<std::size_t>(next - events.front().seq)];
+        ASSERT(stored.seq == next);
+        sent_event_seq_ = next;
+        if (faults_.strike(FaultKind::DropEvent, options_.login)) {
+            // TCP loses bytes only together with everything after them.
+            muted_ = true;
+            loop_.after(millis(200), guarded([this] {
+                            if (muted_) {
+                                drop_connection("fault: event dropped");
+                            }
+                        }));
+            return;
+        }
+        send(bridge::FrameType::Event, next, stored.event);
+        if (faults_.strike(FaultKind::DuplicateEvent, options_.login)) {
+            send(bridge::FrameType::Event, next, stored.event);
+        }
+    }
+    const bool all_sent = events.empty() || sent_event_seq_ >= events.back().seq;
+    if (sync_done_due_ && all_sent) {
+        sync_done_due_ = false;
+        send_bodyless(bridge::FrameType::SyncDone);
+    }
+    if (!want_write_ && !out_.empty()) {
+        flush();
+    }
+}
+
+void Terminal::flush() {
+    if (fd_ < 0 || state_ == State::Connecting || busy_) {
+        return;
+    }
+    while (out_begin_ < out_.size()) {
+        const ssize_t n =
+            ::send(fd_, out_.data() + out_begin_, out_.size() - out_begin_, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (n <= 0) {
+            return drop_connection("connection lost while sending");
+        }
+        out_begin_ += static_cast<std::size_t>(n);
+    }
+    if (out_begin_ == out_.size()) {
+        out_.clear();
+        out_begin_ = 0;
+    }
+    const bool want_write = !out_.empty();
+    if (want_write != want_write_) {
+        want_write_ = want_write;
+        loop_.change(fd_, want_write ? EPOLLIN | EPOLLOUT : std::uint32_t{EPOLLIN});
+    }
+}
+
+void Terminal::send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos time) {
+    if (!is_up() || out_.size() - out_begin_ >= kOutBytesMax) {
+        return;
+    }
+    bridge::Tick tick{};
+    const Text<16> name = account_name(symbol);
+    std::memcpy(tick.symbol, name.bytes, sizeof tick.symbol);
+    tick.bid = bid.value;
+    tick.ask = ask.value;
+    tick.time_ns = time.value;
+    send(bridge::FrameType::Tick, 0, tick);
+    flush();
+}
+
+void Terminal::busy(std::uint32_t ms) {
+    if (!is_up()) {
+        return;
+    }
+    send(bridge::FrameType::Busy, 0, bridge::Busy{ms, 0});
+    flush();
+    if (fd_ < 0) {
+        return;
+    }
+    busy_ = true;
+    loop_.forget(fd_);  // not even a hang-up is noticed
+    loop_.after(millis(ms), guarded([this] {
+                    if (!busy_) {
+                        return;  // a new connection since
+                    }
+                    busy_ = false;
+                    last_heard_ = EventLoop::now();
+                    want_write_ = false;
+                    loop_.watch(fd_, EPOLLIN, [this](std::uint32_t events) { on_socket(events); });
+                    send_events();
+                    flush();
+                }));
+}
+
+void Terminal::finish() {
+    send_events();
+    flush();
+    *alive_ = false;
+    if (heartbeat_timer_ != 0) {
+        loop_.cancel(heartbeat_timer_);
+    }
+    if (fd_ >= 0) {
+        loop_.forget(fd_);
+        ::close(fd_);
+        fd_ = -1;
+    }
+    state_ = State::Waiting;
+}
+
+}  // namespace millrace::sim
