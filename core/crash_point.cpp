@@ -4,38 +4,36 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace millrace::detail {
+namespace millrace {
 namespace {
 
-struct Armed {
-    const char* name = nullptr;
-    std::size_t length = 0;
-    int countdown = 1;
-};
+std::size_t g_name_length = 0;
+int g_countdown = 1;
 
-Armed read_environment() noexcept {
-    Armed armed;
-    armed.name = std::getenv("MILLRACE_CRASH_POINT");
-    if (armed.name != nullptr) {
-        const char* colon = std::strchr(armed.name, ':');
-        armed.length = colon != nullptr ? static_cast<std::size_t>(colon - armed.name)
-                                        : std::strlen(armed.name);
-        armed.countdown = colon != nullptr ? std::atoi(colon + 1) : 1;
+const char* armed_by_environment() noexcept {
+    const char* spec = std::getenv("MILLRACE_CRASH_POINT");
+    if (spec != nullptr) {
+        arm_crash_point(spec);
     }
-    return armed;
+    return spec;
 }
-
-Armed g_armed = read_environment();
 
 }  // namespace
 
-const char* const g_crash_point = std::getenv("MILLRACE_CRASH_POINT");
+const char* detail::g_crash_point = armed_by_environment();
 
-void hit_crash_point(const char* name) noexcept {
-    if (std::strlen(name) == g_armed.length &&
-        std::strncmp(name, g_armed.name, g_armed.length) == 0 && --g_armed.countdown == 0) {
+void arm_crash_point(const char* spec) noexcept {
+    const char* colon = std::strchr(spec, ':');
+    g_name_length = colon != nullptr ? static_cast<std::size_t>(colon - spec) : std::strlen(spec);
+    g_countdown = colon != nullptr ? std::atoi(colon + 1) : 1;
+    detail::g_crash_point = spec;
+}
+
+void detail::hit_crash_point(const char* name) noexcept {
+    if (std::strlen(name) == g_name_length &&
+        std::strncmp(name, g_crash_point, g_name_length) == 0 && --g_countdown == 0) {
         std::raise(SIGKILL);
     }
 }
 
-}  // namespace millrace::detail
+}  // namespace millrace

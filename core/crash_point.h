@@ -8,8 +8,8 @@
 namespace millrace {
 
 namespace detail {
-/// The armed point's name, nullptr if none. Set once before main() runs.
-extern const char* const g_crash_point;
+/// The armed point as name[:n], nullptr if none. Set before threads start.
+extern const char* g_crash_point;
 void hit_crash_point(const char* name) noexcept;
 }  // namespace detail
 
@@ -19,6 +19,10 @@ inline void crash_point(const char* name) noexcept {
         detail::hit_crash_point(name);
     }
 }
+
+/// Arms `spec` (name[:n], kept by pointer) in this process; for the forked children of tests.
+/// Threads: before others start.
+void arm_crash_point(const char* spec) noexcept;
 
 }  // namespace millrace
 
