@@ -27,20 +27,6 @@ T load(std::span<const std::byte> at) noexcept {
     return value;
 }
 
-// Writes head, payload and fill at `at` and checksums them.
-void put_frame(std::span<std::byte> at, FrameKind kind, std::uint64_t chain,
-               std::span<const std::byte> payload) noexcept {
-    const std::size_t bytes = frame_bytes(payload.size());
-    ASSERT(at.size() >= bytes);
-    FrameHead head{0, static_cast<std::uint16_t>(payload.size()), kind, chain};
-    std::memcpy(at.data(), &head, sizeof(head));
-    std::memcpy(at.data() + sizeof(head), payload.data(), payload.size());
-    const std::size_t used = sizeof(head) + payload.size();
-    std::memset(at.data() + used, 0, bytes - used);
-    head.crc32c = crc32c(at.subspan(sizeof(head.crc32c), bytes - sizeof(head.crc32c)));
-    std::memcpy(at.data(), &head.crc32c, sizeof(head.crc32c));
-}
-
 // A Pad frame over all of `at`: zeros, checksummed like everything else.
 void put_pad(std::span<std::byte> at, std::uint64_t chain) noexcept {
     FrameHead head{0, static_cast<std::uint16_t>(at.size() - sizeof(FrameHead)), FrameKind::Pad,
@@ -52,7 +38,7 @@ void put_pad(std::span<std::byte> at, std::uint64_t chain) noexcept {
 }
 
 bool known_kind(FrameKind kind) noexcept {
-    return kind == FrameKind::Commit || kind == FrameKind::Record || kind == FrameKind::Pad;
+    return kind >= FrameKind::Commit && kind <= FrameKind::Mark;
 }
 
 template <class Number>
@@ -90,6 +76,19 @@ std::uint64_t chain_next(std::uint64_t previous, std::span<const std::byte> reco
 
 std::span<const std::byte> trimmed(const JournalRecord& record) noexcept {
     return std::as_bytes(std::span{&record, 1}).first(record_bytes(record.type));
+}
+
+void put_frame(std::span<std::byte> at, FrameKind kind, std::uint64_t chain,
+               std::span<const std::byte> payload) noexcept {
+    const std::size_t bytes = frame_bytes(payload.size());
+    ASSERT(at.size() >= bytes);
+    FrameHead head{0, static_cast<std::uint16_t>(payload.size()), kind, chain};
+    std::memcpy(at.data(), &head, sizeof(head));
+    std::memcpy(at.data() + sizeof(head), payload.data(), payload.size());
+    const std::size_t used = sizeof(head) + payload.size();
+    std::memset(at.data() + used, 0, bytes - used);
+    head.crc32c = crc32c(at.subspan(sizeof(head.crc32c), bytes - sizeof(head.crc32c)));
+    std::memcpy(at.data(), &head.crc32c, sizeof(head.crc32c));
 }
 
 void encode_header(JournalFileHeader header, std::span<std::byte> block) noexcept {

@@ -74,7 +74,13 @@ static_assert(std::is_trivially_copyable_v<JournalFileHeader> && sizeof(JournalF
 static_assert(offsetof(JournalFileHeader, first_seq) == 32);
 static_assert(offsetof(JournalFileHeader, crc32c) == 68);
 
-enum class FrameKind : std::uint16_t { Commit = 0xC0C1, Record = 0xC0C2, Pad = 0xC0C3 };
+enum class FrameKind : std::uint16_t {
+    Commit = 0xC0C1,
+    Record = 0xC0C2,
+    Pad = 0xC0C3,
+    Effect = 0xC0C4,  // effects log only (effects_log.h), as is Mark
+    Mark = 0xC0C5,
+};
 
 struct FrameHead {
     std::uint32_t crc32c = 0;
@@ -125,6 +131,10 @@ static_assert(kCommitFrameBytes == 64 && kRecordFrameBytesMax == 272);
 void encode_header(JournalFileHeader header, std::span<std::byte> block) noexcept;
 /// The header of `block`. BadMagic (also for zeros), BadChecksum, BadVersion, BadLayout.
 [[nodiscard]] Result<JournalFileHeader> decode_header(std::span<const std::byte> block) noexcept;
+
+/// Writes head, payload and zero fill at the start of `at`, checksummed; frame_bytes() long.
+void put_frame(std::span<std::byte> at, FrameKind kind, std::uint64_t chain,
+               std::span<const std::byte> payload) noexcept;
 
 /// A frame as found. `payload` points into what was parsed.
 struct Frame {

@@ -184,7 +184,7 @@ ReadStatus JournalReader::next(Sequence up_to, std::uint64_t epoch) noexcept {
         if (!frame) {
             const ReadStatus status = on_invalid(frame.error(), up_to);
             if (status == ReadStatus::Record) {
-                continue;  // a newer file goes on from here
+                continue;
             }
             return status;
         }
@@ -194,6 +194,8 @@ ReadStatus JournalReader::next(Sequence up_to, std::uint64_t epoch) noexcept {
             }
         } else if (frame.value().kind == FrameKind::Pad) {
             offset_ = commit_end_;
+        } else if (frame.value().kind != FrameKind::Record) {
+            return corrupt(Errc::BadLayout, "a frame that does not belong into a journal");
         } else {
             Sequence seq;
             if (frame.value().payload.size() >= JournalRecord::kHeaderBytes) {
@@ -337,7 +339,8 @@ bool JournalReader::take_record(const Frame& frame) noexcept {
     return true;
 }
 
-// No valid frame here. Record: a newer file goes on; End and Corrupt are final for this call.
+// No valid frame here. Record: look again, it goes on after all; End and Corrupt are final for
+// this call.
 ReadStatus JournalReader::on_invalid(const Error& why, Sequence up_to) noexcept {
     if (why.code == Errc::IoError) {
         return corrupt(Errc::IoError, why.what);
@@ -346,6 +349,10 @@ ReadStatus JournalReader::on_invalid(const Error& why, Sequence up_to) noexcept 
         return corrupt(Errc::IoError, message);
     }
     if (must_switch()) {
+        return ReadStatus::Record;
+    }
+    // A writer that is not waited for may have gone on here and rolled since we looked.
+    if (current_ + 1 < files_.size() && frame_here().ok()) {
         return ReadStatus::Record;
     }
     if (current_ + 1 < files_.size()) {
