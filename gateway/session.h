@@ -1,0 +1,215 @@
+// Session: one account at the broker stage: its command queue, its link to a terminal, and what
+// each of them permits the other.
+//
+// Resume (gateway/bridge_wire.h): at Hello the terminal's intent journal decides about every
+// Claimed command. Same journal and same command epoch: what it names is settled, what it does not
+// name is proven not received and is queued again (an expired entry is then answered Unsent, and
+// its number never appears on the wire: numbers grow, with gaps). Another journal or epoch: they
+// are in doubt; they are given up here and the engine looks them up by magic. Either is on record
+// in the segment before Welcome leaves.
+#pragma once
+
+#include "gateway/egress_gate.h"
+#include "gateway/session_kill.h"
+#include "gateway/session_peer.h"
+#include "gateway/session_queue.h"
+#include "gateway/session_reports.h"
+#include "gateway/session_symbols.h"
+
+#include <array>
+
+namespace millrace {
+
+/// What the host knows of a terminal's account; looked up by login at each Hello.
+struct TerminalAccount {
+    static constexpr std::size_t kKeyBytesMax = 64;
+
+    AccountId account{kNoId};
+    std::array<std::byte, kKeyBytesMax> key{};
+    std::size_t key_bytes = 0;      // 1 .. kKeyBytesMax
+    GateLevel gate = GateLevel::Disk;
+    Text<8> symbol_prefix;          // account's symbol = prefix + canonical name + suffix
+    Text<8> symbol_suffix;
+};
+
+/// Times of the bridge protocol; the defaults are the protocol's, tests shorten them.
+struct SessionTimes {
+    Nanos heartbeat_ns = seconds(1);
+    Nanos silence_ns = seconds(3);        // without BUSY: link down
+    Nanos busy_max_ns = seconds(30);      // BUSY extends silence to at most this
+    Nanos handshake_ns = seconds(5);      // from accept to Hello
+    Nanos closing_ns = millis(500);       // from Denied to close, at most
+    /// With the journal down, an entry that stands before a way out is answered JournalDown after
+    /// this; without one behind it, it may wait for the journal until its deadline.
+    Nanos way_out_ns = millis(250);
+};
+
+/// Counted in memory since the stage was made.
+struct BrokerStats {
+    std::uint64_t drained = 0;         // commands taken from `orders`
+    std::uint64_t repeats = 0;         // of those, taken or answered by a predecessor already
+    std::uint64_t queue_full = 0;
+    std::uint64_t sent = 0;
+    std::uint64_t resent = 0;          // proven not received, queued again
+    std::uint64_t in_doubt = 0;        // given up to the engine's look-up
+    std::uint64_t expired = 0;
+    std::uint64_t killed = 0;
+    std::uint64_t journal_down = 0;
+    std::uint64_t events = 0;
+    std::uint64_t event_repeats = 0;
+    std::uint64_t ticks = 0;
+    std::uint64_t ticks_dropped = 0;   // unknown symbol or no price
+    std::uint64_t denied = 0;
+    std::uint64_t replaced = 0;        // by a second connection
+    std::uint64_t stalls = 0;          // duty cycles cut short because `reports` was full
+};
+
+/// What all sessions share. Outlives them.
+struct SessionContext {
+    Segment& segment;
+    ReportSink& reports;
+    EgressGate& gate;
+    KillBoard& kills;
+    BrokerStats& stats;
+    const SessionTimes& times;
+    std::uint64_t epoch;
+    std::uint64_t magic_tag;
+};
+
+/// Threads: the broker stage. Memory: none after attach().
+class Session {
+public:
+    /// Commands on their way to the executor that its journal has not confirmed; more stay here,
+    /// where a kill or a deadline still reaches them.
+    static constexpr std::uint64_t kInFlightMax = 64;
+    /// Reports that handling one frame may publish.
+    static constexpr std::uint64_t kReportsPerFrame = 2;
+
+    Session(SessionContext& context, AccountId account) noexcept
+        : context_{&context}, account_{account} {}
+
+    /// Continues where the last broker stage was killed. @return BadCursor, see RingView.
+    [[nodiscard]] Status attach() noexcept;
+
+    /// Puts a command taken from `orders` into the queue. @return false if it is full.
+    [[nodiscard]] bool enqueue(const OrderCommand& command, Nanos now) noexcept;
+    /// Does what can be done now: answers what may not leave any more, sends what may.
+    /// Needs no room in `reports`: without it, it stops where an answer is due.
+    /// @return items done.
+    int service(Nanos now) noexcept;
+
+    /// A kill has been put on the board: tell the terminal at once, and give up entries that wait.
+    void kill(const KillCommand& kill) noexcept;
+    /// True once no entry that the last kill() is about waits any more.
+    [[nodiscard]] bool kill_swept() const noexcept { return sweep_to_ == 0; }
+
+    /// What speaks against a session with this terminal; nullptr if nothing does.
+    [[nodiscard]] const char* objection_to(const bridge::Hello& hello) const noexcept;
+    /// The terminal has proven who it is, and there is no objection. Reports SessionUp, sends Welcome and kills in force.
+    void link_up(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
+                 Nanos now) noexcept;
+    /// The peer is gone. The caller closes it.
+    void link_down(Nanos now) noexcept;
+    /// Handles one frame. The caller has made sure of kReportsPerFrame slots in `reports`.
+    /// @return BadFrame and what is wrong with it: the terminal is to be denied.
+    [[nodiscard]] Status on_frame(const wire::Frame& frame, Nanos now) noexcept;
+    /// The socket took bytes: what waited in the buffer may be written now.
+    void on_writable() noexcept;
+
+    /// Heartbeats, event acknowledgements. @return false if the terminal has been silent too long.
+    [[nodiscard]] bool keep_alive(Nanos now) noexcept;
+    /// Sends the acknowledgement of events that have become durable. @return frames sent.
+    int acknowledge_events() noexcept;
+    /// We could not read for a while: silence until now was ours.
+    void forgive_silence(Nanos now) noexcept;
+
+    [[nodiscard]] Peer* peer() const noexcept { return peer_; }
+    [[nodiscard]] AccountId account() const noexcept { return account_; }
+    /// True if service() may have something to do later without being told: commands wait, or a
+    /// report does.
+    [[nodiscard]] bool has_waiting() const noexcept {
+        return next_ <= queue_.last() || down_due_ || kill_due_ || sweep_to_ != 0;
+    }
+    [[nodiscard]] bool has_unacknowledged_events() const noexcept {
+        return peer_ != nullptr && last_event_ > acked_event_;
+    }
+    [[nodiscard]] SessionQueue& queue() noexcept { return queue_; }
+    /// The command `id`, if it waits here, was answered by a predecessor: it must not leave.
+    void mark_answered(OutputId id) noexcept;
+
+private:
+    [[nodiscard]] SessionEntry& entry() const noexcept { return context_->segment.session(account_); }
+    [[nodiscard]] bool may_send() const noexcept;
+    [[nodiscard]] Reason reason_to_refuse(std::uint64_t n, Nanos now) const noexcept;
+    [[nodiscard]] bool answer(std::uint64_t n, Reason reason, Nanos now) noexcept;
+    int sweep(Nanos now) noexcept;
+    int send_ready(Nanos now) noexcept;
+    [[nodiscard]] bool yields_to_way_out(Nanos now) noexcept;
+    void send(std::uint64_t n) noexcept;
+    void note_written(std::uint64_t n) noexcept;
+    int send_kills() noexcept;
+    [[nodiscard]] bridge::Kill kill_frame(std::size_t index) const noexcept;
+    void release_over() noexcept;
+    void recount() noexcept;
+    void count_answer(Reason reason) noexcept;
+
+    void settle(const bridge::Hello& hello) noexcept;
+    void report_link(ReportType type, Nanos now) noexcept;
+    void report_down(Nanos now) noexcept;
+    void set_link(LinkState state) noexcept;
+    void send_welcome() noexcept;
+    [[nodiscard]] Status on_rx_ack(const wire::Frame& frame) noexcept;
+    [[nodiscard]] Status on_event(const wire::Frame& frame, Nanos now) noexcept;
+    [[nodiscard]] Status on_busy(const wire::Frame& frame, Nanos now) noexcept;
+    [[nodiscard]] Status on_tick(const wire::Frame& frame, Nanos now) noexcept;
+    [[nodiscard]] Status on_sync_done(Nanos now) noexcept;
+    void measure_answer(const Report& report) noexcept;
+
+    SessionContext* context_;
+    AccountId account_;
+    SessionQueue queue_;
+
+    // Queue. `next_` is the first number that is neither Claimed nor over.
+    std::uint64_t next_ = 1;
+    std::uint64_t way_outs_ = 0;       // Queued commands that are no entries
+    std::uint64_t sweep_to_ = 0;       // entries up to here fell to a kill; 0 = none to look for
+    KillCommand sweep_kill_;
+    Nanos earliest_deadline_;          // lower bound over Queued commands; 0 = none has one
+    Nanos blocked_since_;              // head waits for a journal that is down; 0 = it does not
+
+    // Link.
+    Peer* peer_ = nullptr;
+    LinkState link_ = LinkState::Down;
+    GateLevel gate_level_ = GateLevel::Disk;
+    SymbolNames symbols_;
+    std::uint64_t generation_ = 0;
+    std::uint64_t journal_id_ = 0;
+    std::uint64_t journal_tail_ = 0;
+    std::uint64_t unwritten_ = 0;      // claimed, and partly still in the write buffer; 0 = none
+    Nanos heard_;
+    Nanos busy_until_;
+    Nanos beat_at_;
+    bool down_due_ = false;            // SessionDown waits for room in `reports`
+    bool kill_due_ = false;            // Kill frames wait for room in the write buffer
+    std::size_t kill_next_ = 0;        // the first of them
+
+    // Events.
+    std::uint64_t last_event_ = 0;     // received on this connection
+    std::uint64_t last_event_report_ = 0;
+    std::uint64_t acked_event_ = 0;
+    struct {
+        std::uint64_t event = 0;       // 0 = none
+        std::uint64_t report = 0;      // its number in `reports`
+        std::uint64_t seq = 0;         // journal record to wait for; 0 = not yet applied
+    } candidate_;
+
+    // Write times of the last commands, for the BrokerAnswer histogram.
+    struct Written {
+        Magic magic;
+        Nanos at;
+    };
+    static constexpr std::size_t kWrittenMax = 64;
+    std::array<Written, kWrittenMax> written_{};
+};
+
+}  // namespace millrace

@@ -1,0 +1,110 @@
+#include "gateway/session_kill.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace millrace {
+
+KillBoard::KillBoard(const Segment& segment)
+    : segment_{&segment}, accounts_(segment.sessions()) {
+    for (std::uint32_t i = 0; i < segment.sessions(); ++i) {
+        // Relaxed: written by the broker stage alone, which this process now is.
+        accounts_[i].actions = static_cast<std::uint8_t>(
+            segment.session(AccountId{i}).killed.load(std::memory_order_relaxed));
+    }
+    restore();
+}
+
+void KillBoard::restore() {
+    const auto view = segment_->ring<KillSlot>("admin.broker");
+    // Relaxed: this thread is the ring's consumer. What is above the cursor comes by the ring.
+    const std::uint64_t read = view.control->read_cursor.load(std::memory_order_relaxed);
+    const std::uint64_t oldest = read > view.capacity() ? read - view.capacity() + 1 : 1;
+    for (std::uint64_t n = oldest; n <= read; ++n) {
+        const auto& slot = view.slot(n);
+        // Acquire: pairs with RingProducer::commit(). Another number: lapped since, a newer one.
+        if (slot.sequence.load(std::memory_order_acquire) == n) {
+            static_cast<void>(apply(slot.payload.value));  // refused then, refused now
+        }
+    }
+}
+
+bool KillBoard::apply(const KillCommand& kill) noexcept {
+    switch (kill.scope) {
+        case KillScope::All:
+            for (std::uint32_t i = 0; i < accounts_.size(); ++i) {
+                apply_to_account(AccountId{i}, kill);
+            }
+            return true;
+        case KillScope::Account:
+            if (kill.scope_id >= accounts_.size()) {
+                return false;
+            }
+            apply_to_account(AccountId{kill.scope_id}, kill);
+            return true;
+        case KillScope::Symbol:
+            return apply_to_symbol(kill);
+        case KillScope::Group:
+        case KillScope::Source:
+            return false;
+    }
+    return false;
+}
+
+void KillBoard::apply_to_account(AccountId account, const KillCommand& kill) noexcept {
+    accounts_[account.value] = InForce{kill.kill_id, kill.actions, {}};
+    // Release: pairs with the acquire of whoever shows the account's state; the stage itself
+    // reads it only after a restart.
+    segment_->session(account).killed.store(kill.actions, std::memory_order_release);
+}
+
+bool KillBoard::apply_to_symbol(const KillCommand& kill) noexcept {
+    if (kill.symbol == Text<16>{}) {
+        return false;
+    }
+    const auto begin = symbols_.begin();
+    const auto end = begin + static_cast<std::ptrdiff_t>(symbol_count_);
+    auto at = std::find_if(begin, end, [&](const InForce& f) { return f.symbol == kill.symbol; });
+    if (at == end && symbol_count_ == symbols_.size()) {
+        at = std::find_if(begin, end, [](const InForce& f) { return f.actions == 0; });
+        if (at == end) {
+            return false;
+        }
+    } else if (at == end) {
+        ++symbol_count_;
+    }
+    *at = InForce{kill.kill_id, kill.actions, kill.symbol};
+    return true;
+}
+
+bool KillBoard::stops(AccountId account, const Text<16>& canonical) const noexcept {
+    if ((accounts_[account.value].actions & kKillStop) != 0) {
+        return true;
+    }
+    for (std::size_t i = 0; i < symbol_count_; ++i) {
+        if ((symbols_[i].actions & kKillStop) != 0 && symbols_[i].symbol == canonical) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::size_t KillBoard::frames(AccountId account) const noexcept {
+    const InForce& own = accounts_[account.value];
+    return (own.kill_id != 0 || own.actions != 0 ? 1U : 0U) + symbol_count_;
+}
+
+bridge::Kill KillBoard::frame(AccountId account, std::size_t index) const noexcept {
+    ASSERT(index < frames(account));
+    const bool own_first = frames(account) > symbol_count_;
+    const InForce& f = own_first && index == 0 ? accounts_[account.value]
+                                               : symbols_[index - (own_first ? 1 : 0)];
+    bridge::Kill out{};
+    // An id of 0 is one that has left the ring: a name of its own makes the terminal act on it.
+    out.kill_id = f.kill_id != 0 ? f.kill_id : segment_->uuid_low();
+    out.actions = f.actions;
+    std::memcpy(out.symbol, f.symbol.bytes, sizeof out.symbol);
+    return out;
+}
+
+}  // namespace millrace

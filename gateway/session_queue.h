@@ -1,0 +1,125 @@
+// SessionQueue: one account's commands, in a ring of the segment whose both ends are the broker
+// stage. The state of each command lies beside it in its slot, so a new stage knows exactly what
+// a killed one had done.
+//
+//     Queued ──before the write──▶ Claimed ──RX_ACK, or in doubt──▶ Settled ─▶ slot free
+//       │ ▲                           │
+//       │ └──proven not received──────┘        (the executor's journal says so, after a reconnect)
+//       └──answered Unsent──▶ Answered ─▶ slot free
+//
+// A command's number in this ring is its sequence on the wire. Numbers sent to an executor only
+// grow, with gaps where a command was answered here.
+#pragma once
+
+#include "core/order_command.h"
+#include "shm/segment.h"
+
+namespace millrace {
+
+enum class SlotState : std::uint32_t {
+    Queued = 0,    // certainly not at the executor
+    Claimed = 1,   // about to be written, or written: may be at the executor
+    Settled = 2,   // in the executor's intent journal, or given up to the engine as in doubt
+    Answered = 3,  // reported Unsent: must never leave any more
+};
+
+/// What lies in a session ring's slot; takes the place of Padded<OrderCommand>.
+struct SessionSlot {
+    OrderCommand command;
+    std::uint32_t state = 0;        // SlotState
+    std::uint32_t reserved = 0;
+    std::uint64_t journal_id = 0;   // Claimed: intent journal of the executor it was written to
+    Nanos seen;                     // when the broker stage took it from `orders`
+    std::uint64_t reserved2[2] = {};
+};
+static_assert(sizeof(SessionSlot) == sizeof(OrderSlot) && kRingPayload<SessionSlot>);
+
+/// Identity of a command among the engine's outputs.
+struct OutputId {
+    std::uint64_t seq = 0;
+    std::uint32_t k = 0;
+    friend constexpr auto operator<=>(const OutputId&, const OutputId&) = default;
+};
+[[nodiscard]] inline OutputId output_id(const OrderCommand& c) noexcept { return {c.seq.value, c.k}; }
+
+/// Threads: the broker stage. Crash: every member function changes shared memory by one release
+/// store at most, after everything that store stands for.
+class SessionQueue {
+public:
+    SessionQueue() = default;
+
+    /// Continues where the last broker stage was killed. @return BadCursor, see RingView.
+    [[nodiscard]] static Result<SessionQueue> attach(RingView<SessionSlot> view) noexcept {
+        auto producer = RingProducer<SessionSlot>::attach(view);
+        if (!producer) {
+            return producer.error();
+        }
+        SessionQueue q;
+        q.view_ = view;
+        q.producer_ = producer.value();
+        // Relaxed: this thread is the only consumer.
+        q.released_ = view.control->read_cursor.load(std::memory_order_relaxed);
+        return q;
+    }
+
+    /// Appends a command. @return RingFull; nothing changed.
+    [[nodiscard]] Result<std::uint64_t> push(const OrderCommand& command, Nanos seen) noexcept {
+        SessionSlot slot;
+        slot.command = command;
+        slot.seen = seen;
+        return producer_.try_publish(slot);
+    }
+
+    /// Numbers that hold a command: first() .. last(), empty if first() > last().
+    [[nodiscard]] std::uint64_t first() const noexcept { return released_ + 1; }
+    [[nodiscard]] std::uint64_t last() const noexcept { return producer_.written(); }
+
+    /// @param n first() .. last().
+    [[nodiscard]] SessionSlot& at(std::uint64_t n) const noexcept {
+        ASSERT(n > released_);
+        ASSERT(n <= last());
+        return view_.slot(n).payload;
+    }
+    [[nodiscard]] SlotState state(std::uint64_t n) const noexcept {
+        return static_cast<SlotState>(at(n).state);
+    }
+    void set_state(std::uint64_t n, SlotState state) noexcept {
+        // Release: what the new state stands for (a report published, a journal id noted) is in
+        // memory before it; a successor after a SIGKILL reads both.
+        std::atomic_ref<std::uint32_t>{at(n).state}.store(static_cast<std::uint32_t>(state),
+                                                          std::memory_order_release);
+    }
+
+    /// True if the command `id`, or a later one, was pushed: the front of `orders` is a repeat.
+    [[nodiscard]] bool has_taken(OutputId id) const noexcept {
+        const SessionSlot* newest = producer_.last();
+        return newest != nullptr && id <= output_id(newest->command);
+    }
+
+    /// Frees the slots at the front that nobody needs any more. @return slots freed.
+    std::uint64_t release_settled() noexcept {
+        std::uint64_t n = released_;
+        while (n < last() && is_over(n + 1)) {
+            ++n;
+        }
+        const std::uint64_t freed = n - released_;
+        if (freed > 0) {
+            released_ = n;
+            // Release: pairs with the acquire in RingProducer::claim(); our reads are done.
+            view_.control->read_cursor.store(n, std::memory_order_release);
+            producer_.publish_stats();
+        }
+        return freed;
+    }
+
+private:
+    [[nodiscard]] bool is_over(std::uint64_t n) const noexcept {
+        return state(n) == SlotState::Settled || state(n) == SlotState::Answered;
+    }
+
+    RingView<SessionSlot> view_{};
+    RingProducer<SessionSlot> producer_{};
+    std::uint64_t released_ = 0;
+};
+
+}  // namespace millrace

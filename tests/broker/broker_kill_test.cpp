@@ -1,0 +1,115 @@
+// Goal: the kill switch gets through whatever else is full, and stays in force.
+// Method: kills on `admin.broker` as the command line writes them.
+#include "broker_world.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::test {
+namespace {
+
+KillCommand kill_account(std::uint64_t id, std::uint32_t account, std::uint8_t actions) {
+    return KillCommand{id, KillScope::Account, actions, {}, account, {}};
+}
+
+TEST(BrokerKill, OvertakesTheQueueAndAnswersEntriesThatWait) {
+    World w{{.gate = GateLevel::Disk}};
+    Terminal& t = w.connect(kFirstLogin);
+    const Magic entry = w.order(0);
+    w.order(0, CommandType::Close);
+    w.steps(5);
+    w.kill(kill_account(9, 0, kKillStop | kKillFlatten));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::KillApplied) == 1; }));
+    w.durable_upto(9);
+    ASSERT_TRUE(w.until([&] { return t.order.size() == 2; }));
+    EXPECT_EQ(t.order, (std::vector<char>{'K', 'C'}));
+    EXPECT_EQ(t.kills[0].kill_id, 9U);
+    EXPECT_EQ(t.kills[0].actions, kKillStop | kKillFlatten);
+    EXPECT_EQ(t.commands[0].command.type, static_cast<std::uint8_t>(CommandType::Close));
+    ASSERT_NE(w.unsent(entry), nullptr);
+    EXPECT_EQ(w.unsent(entry)->reason, static_cast<std::uint16_t>(Reason::Killed));
+    EXPECT_EQ(w.entry(0).killed.load(), std::uint32_t{kKillStop | kKillFlatten});
+}
+
+TEST(BrokerKill, RefusesLaterEntriesUntilCleared) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    w.kill(kill_account(1, 0, kKillStop));
+    w.steps(5);
+    const Magic refused = w.order(0);
+    ASSERT_TRUE(w.until([&] { return w.unsent(refused) != nullptr; }));
+    w.kill(kill_account(2, 0, 0));
+    w.steps(5);
+    const Magic allowed = w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].command.magic, allowed.value);
+    EXPECT_EQ(t.kills.size(), 2U);
+}
+
+TEST(BrokerKill, TellsATerminalThatComesBackAndSurvivesTheStage) {
+    World w;
+    w.kill(kill_account(7, 0, kKillStop | kKillCancel));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::KillApplied) == 1; }));
+    w.restart_stage();
+    Terminal& t = w.connect(kFirstLogin);
+    ASSERT_TRUE(w.until([&] { return t.kills.size() == 1; }));
+    EXPECT_EQ(t.kills[0].kill_id, 7U);
+    const Magic refused = w.order(0);
+    ASSERT_TRUE(w.until([&] { return w.unsent(refused) != nullptr; }));
+    EXPECT_EQ(w.unsent(refused)->reason, static_cast<std::uint16_t>(Reason::Killed));
+}
+
+TEST(BrokerKill, StopsOneSymbolOnEveryAccountInItsOwnSpelling) {
+    World w{{.suffix = ".pro"}};
+    Terminal& a = w.connect(kFirstLogin);
+    Terminal& b = w.connect(kFirstLogin + 1);
+    KillCommand kill{3, KillScope::Symbol, kKillStop, {}, kNoId, make_text<16>("EURUSD")};
+    w.kill(kill);
+    ASSERT_TRUE(w.until([&] { return a.kills.size() == 1 && b.kills.size() == 1; }));
+    EXPECT_STREQ(a.kills[0].symbol, "EURUSD.pro");
+    const Magic refused = w.order(1);
+    ASSERT_TRUE(w.until([&] { return w.unsent(refused) != nullptr; }));
+    w.order(1, CommandType::Close);
+    ASSERT_TRUE(w.until([&] { return b.commands.size() == 1; }));
+}
+
+TEST(BrokerKill, ReachesEveryAccountWhileReportsIsFull) {
+    World w{{.accounts = 3, .session_slots = 16, .reports_slots = 16}};
+    Terminal& t = w.connect(kFirstLogin);
+    const Magic entry = w.order(1);
+    w.steps(3);
+    w.engine_reads = false;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        t.send_event(filled(Magic::make(kTag, i + 1, 0)));
+    }
+    ASSERT_TRUE(w.until([&] { return w.stage->stats().stalls >= 1; }));
+    while (w.segment.ring<ReportSlot>("reports").find_write_cursor().value() <
+           w.segment.ring_control(w.segment.find_ring("reports")).read_cursor.load() + 16) {
+        w.kill(KillCommand{4, KillScope::All, kKillStop, {}, kNoId, {}});
+        w.steps(2);
+    }
+    w.kill(KillCommand{5, KillScope::All, kKillFlatten | kKillStop, {}, kNoId, {}});
+    ASSERT_TRUE(w.until([&] { return !t.kills.empty() && t.kills.back().kill_id == 5; }));
+    EXPECT_EQ(w.count(ReportType::KillApplied), 0U);
+    w.engine_reads = true;
+    ASSERT_TRUE(w.until([&] {
+        std::size_t applied = 0;
+        for (const Report& r : w.reports) {
+            applied += r.type == ReportType::KillApplied && r.journal_id == 5 ? 1U : 0U;
+        }
+        return applied == 3;
+    }));
+    EXPECT_NE(w.unsent(entry), nullptr);
+}
+
+TEST(BrokerKill, RefusesAScopeThatItCannotResolveAndSaysSo) {
+    World w;
+    w.kill(KillCommand{6, KillScope::Group, kKillStop, {}, 1, {}});
+    w.steps(5);
+    EXPECT_TRUE(w.error_logged("kill refused"));
+    EXPECT_EQ(w.entry(0).killed.load(), 0U);
+    w.kill(kill_account(7, 1, kKillStop));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::KillApplied, 1) == 1; }));
+}
+
+}  // namespace
+}  // namespace millrace::test

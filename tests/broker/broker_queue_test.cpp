@@ -1,0 +1,215 @@
+// Goal: a command reaches its terminal once, or is answered; whatever happens to the link between.
+// Method: scripted terminals over loopback, the stage stepped by the test.
+#include "broker_world.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::test {
+namespace {
+
+TEST(BrokerQueue, DeliversCommandAndReportsItsOutcome) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    const Magic magic = w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    const bridge::Command& c = t.commands[0].command;
+    EXPECT_EQ(c.magic, magic.value);
+    EXPECT_EQ(c.epoch, 5U);
+    EXPECT_EQ(c.generation, t.generation);
+    EXPECT_GT(c.ttl_ms, 20'000U);
+    EXPECT_LE(c.ttl_ms, 30'000U);
+    t.send_event(filled(magic));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 1; }));
+    const Report& r = w.reports.back();
+    EXPECT_EQ(r.magic, magic);
+    EXPECT_EQ(r.event_seq, 1U);
+    EXPECT_EQ(r.account, AccountId{0});
+    EXPECT_EQ(w.entry(0).acked.load(), 1U);
+    EXPECT_EQ(w.segment.hop(Hop::BrokerAnswer).total.load(), 1U);
+    EXPECT_EQ(w.segment.hop(Hop::SignalToSocket).total.load(), 1U);
+}
+
+TEST(BrokerQueue, SendsAgainWhatTheSameJournalHasProvablyNotReceived) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.reads = false;
+    w.order(0);
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return w.stage->stats().sent == 2; }));
+    t.disconnect();  // both commands die in its receive buffer
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    t.reads = true;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 2; }));
+    EXPECT_EQ(t.commands[0].seq, 1U);
+    EXPECT_EQ(t.commands[1].seq, 2U);
+    EXPECT_EQ(w.stage->stats().resent, 2U);
+    EXPECT_EQ(w.stage->stats().in_doubt, 0U);
+}
+
+TEST(BrokerQueue, NeverRepeatsWhatTheJournalNamesAlthoughItsAckWasLost) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.acks = false;
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    t.disconnect();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 2; }));
+    EXPECT_EQ(t.commands[1].seq, 2U);
+    EXPECT_EQ(w.stage->stats().resent, 0U);
+}
+
+TEST(BrokerQueue, GivesUpToLookUpWhatAnotherJournalCannotDisprove) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.acks = false;
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    t.disconnect();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    const Magic unclaimed = w.order(0);
+    Terminal& other = w.connect(kFirstLogin, 78);
+    ASSERT_TRUE(w.until([&] { return other.commands.size() == 1; }));
+    EXPECT_EQ(other.commands[0].command.magic, unclaimed.value) << "only what never left may go";
+    EXPECT_EQ(other.commands[0].seq, 2U);
+    EXPECT_EQ(w.stage->stats().in_doubt, 1U);
+    std::uint64_t journal = 0;
+    for (const Report& r : w.reports) {
+        journal = r.type == ReportType::SessionUp ? r.journal_id : journal;
+    }
+    EXPECT_EQ(journal, 78U);
+}
+
+TEST(BrokerQueue, GivesUpToLookUpWhatAJournalOfAnotherSegmentCannotDisprove) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.acks = false;
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    t.disconnect();
+    t.command_epoch = 12345;
+    t.command_seq = 400;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return t.welcomes.size() == 2 && w.is_up(0); }));
+    w.steps(20);
+    EXPECT_EQ(t.commands.size(), 1U);
+    EXPECT_EQ(w.stage->stats().in_doubt, 1U);
+    EXPECT_EQ(t.welcomes[1].next_command_seq, 2U);
+}
+
+TEST(BrokerQueue, AnswersOverflowOfOneAccountAndServesTheOthers) {
+    World w{{.accounts = 2, .session_slots = 16}};
+    Terminal& t = w.connect(kFirstLogin + 1);
+    for (int i = 0; i < 20; ++i) {
+        w.order(0);  // its terminal never came
+    }
+    const Magic other = w.order(1);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1 && w.reports.size() >= 6; }));
+    EXPECT_EQ(t.commands[0].command.magic, other.value);
+    EXPECT_EQ(w.count(ReportType::Unsent, 0), 4U);
+    EXPECT_EQ(w.stage->stats().queue_full, 4U);
+    const Report* r = w.unsent(Magic::make(kTag, 17, 0));
+    ASSERT_NE(r, nullptr);
+    EXPECT_EQ(r->reason, static_cast<std::uint16_t>(Reason::QueueFull));
+    EXPECT_EQ(r->journal_id, 17U) << "the answer names the engine's output";
+}
+
+TEST(BrokerQueue, AnswersExpiryBehindAnOrderThatMayStillWait) {
+    World w;
+    const Magic patient = w.order(0, CommandType::Open, Nanos{});
+    const Magic late = w.order(0, CommandType::Open, seconds(1));
+    w.steps(3);
+    EXPECT_EQ(w.unsent(late), nullptr);
+    w.skew = seconds(2);
+    ASSERT_TRUE(w.until([&] { return w.unsent(late) != nullptr; }));
+    EXPECT_EQ(w.unsent(late)->reason, static_cast<std::uint16_t>(Reason::Expired));
+    EXPECT_EQ(w.unsent(patient), nullptr);
+    Terminal& t = w.connect(kFirstLogin);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].command.magic, patient.value);
+    EXPECT_EQ(t.commands[0].command.ttl_ms, 0U);
+}
+
+TEST(BrokerQueue, AnswersExpiredEntryThatWasSentButProvablyNotReceived) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.reads = false;
+    const Magic late = w.order(0, CommandType::Open, seconds(1));
+    ASSERT_TRUE(w.until([&] { return w.stage->stats().sent == 1; }));
+    t.disconnect();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    w.skew = seconds(2);
+    w.steps(10);
+    EXPECT_EQ(w.unsent(late), nullptr) << "without proof it is not definite";
+    t.reads = true;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return w.unsent(late) != nullptr; }));
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].seq, 2U) << "a number that was answered never appears";
+}
+
+TEST(BrokerQueue, KeepsMostCommandsBackFromATerminalThatDoesNotAck) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.acks = false;
+    for (int i = 0; i < 100; ++i) {
+        w.order(0);
+    }
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == Session::kInFlightMax; }));
+    w.steps(20);
+    EXPECT_EQ(t.commands.size(), Session::kInFlightMax);
+    t.send(bridge::FrameType::RxAck, 0, bridge::RxAck{t.command_seq});
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 100; }));
+}
+
+TEST(BrokerQueue, ServesOthersWhileOneTerminalNeverReads) {
+    World w{{.session_slots = 1024, .orders_slots = 4096, .reports_slots = 4096}};
+    Terminal& stuck = w.connect(kFirstLogin);
+    Terminal& well = w.connect(kFirstLogin + 1);
+    stuck.reads = false;
+    for (int i = 0; i < 500; ++i) {
+        w.order(0);
+        w.order(1);
+    }
+    ASSERT_TRUE(w.until([&] { return well.commands.size() == 500; }));
+    EXPECT_EQ(w.count(ReportType::Unsent), 0U);
+    EXPECT_LE(w.entry(0).claimed.load(), Session::kInFlightMax);
+}
+
+TEST(BrokerQueue, WaitsForRoomInReportsAndLosesNothing) {
+    World w{{.accounts = 1, .session_slots = 16, .reports_slots = 64}};
+    Terminal& t = w.connect(kFirstLogin);
+    w.engine_reads = false;
+    for (int i = 0; i < 200; ++i) {
+        t.send_event(filled(Magic::make(kTag, static_cast<std::uint64_t>(i) + 1, 0)));
+    }
+    ASSERT_TRUE(w.until([&] { return w.stage->stats().stalls == 1; }));
+    const Magic order = w.order(0);  // needs no answer: goes out all the same
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].command.magic, order.value);
+    w.skew = seconds(10);  // our silence, not the terminal's
+    w.steps(10);
+    w.engine_reads = true;
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 200; }));
+    EXPECT_EQ(w.count(ReportType::SessionDown), 0U);
+    for (std::uint64_t i = 0, n = 0; i < w.reports.size(); ++i) {
+        if (w.reports[i].type == ReportType::Outcome) {
+            EXPECT_EQ(w.reports[i].event_seq, ++n);
+        }
+    }
+}
+
+TEST(BrokerQueue, RefusesOrderForAnAccountThatTheSegmentHasNoPlaceFor) {
+    World w{{.accounts = 1}};
+    const Magic magic = w.order(7);
+    ASSERT_TRUE(w.until([&] { return w.unsent(magic) != nullptr; }));
+    EXPECT_TRUE(w.error_logged("beyond the segment's session table"));
+}
+
+}  // namespace
+}  // namespace millrace::test
