@@ -11,6 +11,7 @@ using signal_wire::FrameType;
 
 constexpr std::size_t kSendBufferBytes = 256 * 1024;
 constexpr int kReadsPerPoll = 16;
+constexpr std::size_t kRefusedResentMax = 4096;
 constexpr Nanos kHeartbeat = seconds(1);
 constexpr Nanos kOverdueCheck = millis(500);
 
@@ -98,7 +99,7 @@ Result<std::unique_ptr<SignalClient>> SignalClient::create(SignalClientOptions o
 void SignalClient::adopt(SignalRequest request) {
     const std::uint64_t number = next_number_++;
     numbers_.emplace(request.id, number);
-    pending_.emplace(number, Pending{std::move(request), 0, false, Nanos{}});
+    pending_.emplace(number, Pending{std::move(request), 0, 0, false, Nanos{}});
     ready_.push_back(number);
 }
 
@@ -413,7 +414,7 @@ void SignalClient::on_edge_refusal(const wire::Frame& frame, Nanos now) {
 void SignalClient::answered(const SignalAnswer& answer) {
     const auto named = numbers_.find(answer.id);
     if (named == numbers_.end()) {
-        return;  // a repeat: the answer to a resend of what was answered already
+        return accepted_after_all(answer);
     }
     const auto it = pending_.find(named->second);
     ASSERT(it != pending_.end());
@@ -422,12 +423,12 @@ void SignalClient::answered(const SignalAnswer& answer) {
     if (it->second.in_flight) {
         --in_flight_;
     }
-    AckLogEntry entry;
-    entry.kind = answer.kind;
-    entry.request.id = answer.id;
-    entry.request.send_time = full.send_time;
-    entry.ack_time = answer.ack_time;
-    entry.reason = answer.reason;
+    if (answer.kind == AckLogKind::Refused && it->second.copies > 1) {
+        if (refused_resent_.size() >= kRefusedResentMax) {
+            refused_resent_.erase(refused_resent_.begin());
+        }
+        refused_resent_.emplace(answer.id, full.send_time);
+    }
     pending_.erase(it);
     numbers_.erase(named);
     const auto [first, last] = blocked_.equal_range(answer.id);
@@ -435,6 +436,29 @@ void SignalClient::answered(const SignalAnswer& answer) {
         ready_.push_back(b->second);
     }
     blocked_.erase(first, last);
+    tell(full);
+}
+
+/// An answer to a signal that has one already: of another copy of it. It changes something only
+/// if the first said "refused" and this one does not.
+void SignalClient::accepted_after_all(const SignalAnswer& answer) {
+    const auto it = refused_resent_.find(answer.id);
+    if (it == refused_resent_.end() || answer.kind == AckLogKind::Refused) {
+        return;
+    }
+    SignalAnswer full = answer;
+    full.send_time = it->second;
+    refused_resent_.erase(it);
+    tell(full);
+}
+
+void SignalClient::tell(const SignalAnswer& answer) {
+    AckLogEntry entry;
+    entry.kind = answer.kind;
+    entry.request.id = answer.id;
+    entry.request.send_time = answer.send_time;
+    entry.ack_time = answer.ack_time;
+    entry.reason = answer.reason;
     // A log that fails now loses an ack line only: whoever reads it sends the signal again and is
     // told Duplicate.
     if (log_.is_open() && !log_.append(entry)) {
@@ -446,7 +470,7 @@ void SignalClient::answered(const SignalAnswer& answer) {
     const auto& callback =
         answer.kind == AckLogKind::Refused ? callbacks_.on_refused : callbacks_.on_ack;
     if (callback) {
-        callback(full);
+        callback(answer);
     }
 }
 
@@ -493,7 +517,8 @@ void SignalClient::send_signal(std::uint64_t number, Pending& pending, Nanos now
                                        to_wire(pending.request));
     const Status queued = connection_.send({frame, n});
     ASSERT(queued.ok());  // pump() looked for the room
-    stats_.resent += pending.sent_at.value != 0 ? 1 : 0;
+    stats_.resent += pending.copies != 0 ? 1 : 0;
+    ++pending.copies;
     pending.in_flight = true;
     pending.sent_at = now;
     sent_ = now;

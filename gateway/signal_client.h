@@ -33,6 +33,8 @@ struct SignalClientOptions {
 };
 
 /// The end of a signal's way in: `kind` Accepted or Duplicate for on_ack, Refused for on_refused.
+/// One a signal, with one exception: of two copies (one resent after a lost connection) the first
+/// may be refused for a passing reason and the second accepted; on_ack then follows on_refused.
 struct SignalAnswer {
     SignalId id;
     AckLogKind kind = AckLogKind::Accepted;
@@ -104,6 +106,7 @@ private:
     struct Pending {
         SignalRequest request;
         std::uint32_t attempts = 0;  // refused with "send again" so often
+        std::uint32_t copies = 0;    // sent so often
         bool in_flight = false;
         Nanos sent_at;
     };
@@ -121,6 +124,8 @@ private:
     void on_result(const wire::Frame& frame, Nanos now);
     void on_edge_refusal(const wire::Frame& frame, Nanos now);
     void answered(const SignalAnswer& answer);
+    void accepted_after_all(const SignalAnswer& answer);
+    void tell(const SignalAnswer& answer);
 
     void keep_time(Nanos now);
     void resend_overdue(Nanos now);
@@ -155,6 +160,9 @@ private:
     std::deque<std::uint64_t> ready_;                      // to be sent as soon as there is room
     std::multimap<SignalId, std::uint64_t> blocked_;       // by the target they wait for
     std::multimap<std::int64_t, std::uint64_t> retries_;   // by the time to send again
+    // Refused by the engine after more than one copy went out: a later copy may still be accepted
+    // (the reason may have passed), and the source must hear of it. Send stamps, newest 4096.
+    std::map<SignalId, Nanos> refused_resent_;
     SignalClientStats stats_;
 };
 

@@ -115,12 +115,17 @@ public:
     std::vector<Signal> accepted;
     bool paused = false;
     bool disk_slow = false;
+    int refuse_next = 0;
     [[nodiscard]] std::uint64_t seq() const { return seq_; }
     [[nodiscard]] std::uint64_t free_results() { return results_.free_slots(); }
 
 private:
     void take(const Signal& s) {
         ++seq_;
+        if (refuse_next > 0) {
+            --refuse_next;
+            return publish(ResultKind::Refused, s);  // not remembered, as the engine does it
+        }
         const auto [known, fresh] = ledger.emplace(s.id, seq_);
         if (!fresh) {
             return publish(ResultKind::Duplicate, s, Sequence{known->second});

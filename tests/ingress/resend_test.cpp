@@ -141,6 +141,31 @@ TEST(SignalClient, GoesOnFromItsAckLogAfterItsOwnDeath) {
     EXPECT_TRUE(log.value().unanswered().empty());
 }
 
+TEST(SignalClient, TellsOfAnAcceptanceThatFollowsTheRefusalOfAnEarlierCopy) {
+    Bench bench;
+    bench.engine.paused = true;
+    std::vector<AckLogKind> told;
+    SignalClientOptions options = bench.client_options("alpha");
+    options.ack_log = bench.dir.file("alpha.acks");
+    SignalClient& client =
+        bench.connect(options, {[&](const SignalAnswer& a) { told.push_back(a.kind); },
+                                [&](const SignalAnswer& a) { told.push_back(a.kind); }, {}, {}});
+    ASSERT_TRUE(client.submit(open_signal(1)).ok());
+    ASSERT_TRUE(bench.until([&] { return bench.stage->stats().signals == 1; }));
+    bench.stop_stage();
+    bench.start_stage();
+    ASSERT_TRUE(bench.until([&] { return bench.stage->stats().signals == 1; })) << "second copy";
+    bench.engine.refuse_next = 1;  // the reason passes between the copies
+    bench.engine.paused = false;
+    ASSERT_TRUE(bench.until([&] { return told.size() == 2; }));
+    EXPECT_EQ(told, (std::vector{AckLogKind::Refused, AckLogKind::Accepted}));
+    std::string message;
+    const auto log = read_ack_log(options.ack_log, message);
+    ASSERT_TRUE(log.ok()) << message;
+    EXPECT_EQ(log.value().entries.back().kind, AckLogKind::Accepted);
+    EXPECT_NE(log.value().entries.back().request.send_time.value, 0);
+}
+
 TEST(SignalClient, ReachesEveryConnectionOfASource) {
     Bench bench;
     int first_results = 0;

@@ -1,0 +1,178 @@
+// Goal: a strategy killed at any step loses nothing, doubles nothing, and leaves its role free.
+// Method: strategies as processes of their own, killed by SIGKILL at the client's crash points.
+#include "gateway/client/millrace_client.hpp"
+#include "tests/ingress/fixture.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+namespace millrace::ingress_test {
+namespace {
+
+using client::Strategy;
+
+/// client_child as a process; its stdin stays open until the object ends it.
+class Child {
+public:
+    Child(const std::string& segment, std::uint64_t first, std::uint64_t count,
+          const std::string& crash_point = "") {
+        int in[2];
+        int out[2];
+        EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
+        EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+        ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+        std::string words[] = {CLIENT_CHILD, segment, "scalper", std::to_string(first),
+                               std::to_string(count)};
+        char* argv[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(),
+                        words[4].data(), nullptr};
+        std::string crash = "MILLRACE_CRASH_POINT=" + crash_point;
+        char* armed[] = {crash.data(), nullptr};
+        char* calm[] = {nullptr};
+        EXPECT_EQ(::posix_spawn(&pid_, CLIENT_CHILD, &actions, nullptr, argv,
+                                crash_point.empty() ? calm : armed),
+                  0);
+        ::posix_spawn_file_actions_destroy(&actions);
+        ::close(in[0]);
+        ::close(out[1]);
+        stdin_ = net::Fd{in[1]};
+        stdout_ = net::Fd{out[0]};
+    }
+    ~Child() {
+        if (pid_ > 0) {
+            kill_now();
+        }
+    }
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+
+    /// Its first line of output; empty if it died without one.
+    std::string line() {
+        std::string text;
+        for (char c = 0; ::read(stdout_.get(), &c, 1) == 1 && c != '\n';) {
+            text += c;
+        }
+        return text;
+    }
+    int wait_status() {
+        int status = 0;
+        EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+        pid_ = -1;
+        return status;
+    }
+    int kill_now() {
+        ::kill(pid_, SIGKILL);
+        return wait_status();
+    }
+    int pid() const { return pid_; }
+
+private:
+    pid_t pid_ = -1;
+    net::Fd stdin_;
+    net::Fd stdout_;
+};
+
+struct ClientCrash : ::testing::Test {
+    ClientCrash() : segment{make_segment(dir, 64, 64, {{"scalper", SourceId{7}}})},
+                    engine{segment, "scalper"} {}
+    std::string path() const { return dir.file("segment"); }
+    bool killed(int status) const { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+
+    TempDir dir;
+    Segment segment;
+    EngineStandIn engine;
+};
+
+TEST_F(ClientCrash, LeavesNoHalfSignalWhenKilledBetweenClaimAndCommit) {
+    Child victim{path(), 1, 10, "client.before_commit:4"};
+    EXPECT_EQ(victim.line(), "");
+    ASSERT_TRUE(killed(victim.wait_status()));
+    engine.step();
+    EXPECT_EQ(engine.accepted.size(), 3U) << "the fourth was never published";
+    Child next{path(), 1, 10};  // it does not know how far it came: sends all of them again
+    ASSERT_EQ(next.line(), "done");
+    engine.step();
+    ASSERT_EQ(engine.accepted.size(), 10U);
+    for (std::uint64_t n = 1; n <= 10; ++n) {
+        EXPECT_EQ(engine.accepted[n - 1].id.lo, n);
+    }
+}
+
+TEST_F(ClientCrash, HasPublishedTheSignalWhenKilledRightAfterCommit) {
+    Child victim{path(), 1, 10, "client.after_commit:4"};
+    ASSERT_TRUE(killed(victim.wait_status()));
+    engine.step();
+    EXPECT_EQ(engine.accepted.size(), 4U);
+    Child next{path(), 4, 7};
+    ASSERT_EQ(next.line(), "done");
+    engine.step();
+    EXPECT_EQ(engine.accepted.size(), 10U) << "signal 4 was repeated and done once";
+}
+
+TEST_F(ClientCrash, DeliversAResultAgainWhoseHandlerHadNotReturned) {
+    Strategy s;
+    ASSERT_EQ(s.open(path(), "scalper"), MR_OK) << Strategy::error();
+    client::Signal signal{};
+    signal.action = MR_OPEN;
+    signal.volume = MR_SCALE;
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        signal.id = {1, n};
+        ASSERT_EQ(s.submit(signal), MR_OK);
+    }
+    engine.step();
+    s.close();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        Strategy victim;
+        if (victim.open(path(), "scalper") != MR_OK) {
+            ::_exit(1);
+        }
+        int seen = 0;
+        victim.poll([&](const client::Result&) {
+            if (++seen == 2) {
+                ::raise(SIGKILL);
+            }
+        });
+        ::_exit(2);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(killed(status));
+    ASSERT_EQ(s.open(path(), "scalper"), MR_OK) << Strategy::error();
+    std::vector<std::uint64_t> again;
+    s.poll([&](const client::Result& r) { again.push_back(r.signal.lo); });
+    EXPECT_EQ(again, (std::vector<std::uint64_t>{2, 3}));
+}
+
+TEST_F(ClientCrash, RefusesASecondProcessByNameAndPidUntilTheFirstIsDead) {
+    Child holder{path(), 1, 1};
+    ASSERT_EQ(holder.line(), "done");
+    Child second{path(), 2, 1};
+    const std::string why = second.line();
+    EXPECT_NE(why.find("\"scalper\""), std::string::npos) << why;
+    EXPECT_NE(why.find("pid " + std::to_string(holder.pid())), std::string::npos) << why;
+    EXPECT_EQ(WEXITSTATUS(second.wait_status()), 1);
+    ASSERT_TRUE(killed(holder.kill_now()));
+    Child third{path(), 3, 1};
+    EXPECT_EQ(third.line(), "done");
+    engine.step();
+    EXPECT_EQ(engine.accepted.size(), 2U);
+}
+
+TEST_F(ClientCrash, RecordsEachOwnerInTheRingsGenerations) {
+    RingControl<>& control = segment.ring_control(segment.find_ring("signals.scalper"));
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        Child child{path(), n, 1};
+        ASSERT_EQ(child.line(), "done");
+        EXPECT_EQ(control.producer_generation.load(), n);
+    }
+}
+
+}  // namespace
+}  // namespace millrace::ingress_test
