@@ -1,0 +1,239 @@
+// Goal: rule 2. Killed at any step, in the same segment or with the segment lost, the engine sends
+// each order at most once and ends each signal exactly once.
+// Method: fork journal and core over a real segment, arm one crash point, let the kernel kill the
+// process there, start another (or let the hot spare take over), and count outside.
+#include "tests/recovery/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace millrace::test {
+namespace {
+
+constexpr int kSignals = 40;
+
+std::string name_of(const testing::TestParamInfo<std::string>& param) {
+    std::string name = param.param;
+    for (char& c : name) {
+        c = c == '.' || c == ':' ? '_' : c;
+    }
+    return name;
+}
+
+class EngineCrash : public testing::TestWithParam<std::string> {
+protected:
+    void check_every_order_once(const Pipeline& p) {
+        EXPECT_EQ(p.executed.size(), p.signals_sent * kAccounts);
+        for (const auto& [magic, times] : p.executed) {
+            EXPECT_EQ(times, 1) << "magic " << magic << " executed twice";
+        }
+        for (std::size_t i = 1; i < p.order_keys.size(); ++i) {
+            EXPECT_LT(p.order_keys[i - 1], p.order_keys[i]) << "orders ring repeats (seq, k)";
+        }
+        for (std::uint64_t s = 1; s <= p.signals_sent; ++s) {
+            const auto it = p.done_results.find(s);
+            EXPECT_EQ(it == p.done_results.end() ? 0 : it->second, 1) << "signal " << s;
+        }
+    }
+    static bool all_done(const Pipeline& p) { return p.done_results.size() == p.signals_sent; }
+};
+
+TEST_P(EngineCrash, RestartInTheSameSegmentLosesAndDoublesNothing) {
+    Pipeline p;
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const std::string point = GetParam();
+    const pid_t victim = p.fork_core(point.c_str());
+    p.send_config();
+    p.connect_accounts(1);
+    p.send_signals(kSignals);
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(victim)); }))
+        << "crash point " << point << " was never reached";
+    p.fork_core(nullptr);
+    p.send_signals(kSignals);
+    EXPECT_TRUE(p.play_until([&] { return all_done(p); }));
+    check_every_order_once(p);
+}
+
+TEST_P(EngineCrash, HotSpareTakesOverAndLosesAndDoublesNothing) {
+    Pipeline p;
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const std::string point = GetParam();
+    const pid_t victim = p.fork_core(point.c_str());
+    p.send_config();
+    p.connect_accounts(1);
+    // The victim must be the engine: it has applied the configuration before the spare starts.
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() >= 4; }));
+    p.fork_core(nullptr);
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().replica_applied.load() > 4; }));
+    p.send_signals(kSignals);
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(victim)); }));
+    p.send_signals(kSignals);
+    EXPECT_TRUE(p.play_until([&] { return all_done(p); }));
+    EXPECT_EQ(p.segment().core().replica_hash_mismatch.load(), 0U);
+    check_every_order_once(p);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rule2, EngineCrash,
+                         testing::Values("engine.before_journal:60", "engine.after_journal:60",
+                                         "engine.before_order:60", "engine.after_order:60",
+                                         "engine.before_result:60", "engine.after_result:60",
+                                         "engine.after_apply:60", "engine.after_completed:60",
+                                         "engine.before_signal_release:20",
+                                         "engine.before_release:60"),
+                         name_of);
+
+class JournalCrash : public testing::TestWithParam<std::string> {};
+
+TEST_P(JournalCrash, NewEpochGoesOnFromTheRingAndTheEngineNotices) {
+    Pipeline p;
+    p.create_segment();
+    const std::string point = GetParam();
+    const pid_t victim = p.fork_journal(point.c_str());
+    p.fork_core(nullptr);
+    p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] {
+        killed = killed || Pipeline::was_killed(victim);
+        // One by one, so that there are several group commits.
+        p.send_signals(!killed && p.done_results.size() == p.signals_sent ? 1 : 0);
+        return killed;
+    }))
+        << "crash point " << point << " was never reached";
+    const std::uint64_t epoch = p.segment().core().epoch.load();
+    p.fork_journal(nullptr);
+    p.send_signals(kSignals);
+    const CoreCells& core = p.segment().core();
+    EXPECT_TRUE(p.play_until([&] {
+        return p.done_results.size() == p.signals_sent &&
+               core.durable.load() >= core.completed.load() &&
+               core.replica_applied.load() >= core.completed.load();
+    })) << "durable " << core.durable.load() << " completed " << core.completed.load()
+        << " replica " << core.replica_applied.load();
+    EXPECT_GT(core.epoch.load(), epoch);
+    EXPECT_EQ(core.replica_hash_mismatch.load(), 0U);
+    for (const auto& [magic, times] : p.executed) {
+        EXPECT_EQ(times, 1) << "magic " << magic;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(WritePath, JournalCrash,
+                         testing::Values("journal.before_submit:2", "journal.after_submit:2",
+                                         "journal.before_durable:2", "journal.before_release:2"),
+                         name_of);
+
+TEST(EngineRecovery, DiesAgainWhileRecoveringAndStillLosesNothing) {
+    for (const char* point : {"engine.recover.replayed", "engine.recover.released"}) {
+        Pipeline p;
+        p.create_segment();
+        p.fork_journal(nullptr);
+        const pid_t first = p.fork_core("engine.after_order:60");
+        p.send_config();
+        p.connect_accounts(1);
+        p.send_signals(kSignals);
+        bool killed = false;
+        ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(first)); }));
+        const pid_t second = p.fork_core(point);
+        killed = false;
+        ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(second)); }))
+            << point;
+        p.fork_core(nullptr);
+        EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; })) << point;
+        for (const auto& [magic, times] : p.executed) {
+            EXPECT_EQ(times, 1) << point << " magic " << magic;
+        }
+    }
+}
+
+TEST(EngineRecovery, DiesBetweenTheFirstTwoRecordsOfANewSegment) {
+    Pipeline p;
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const pid_t first = p.fork_core("engine.begin.jumped");
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(first)); }));
+    p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    p.send_signals(kSignals);
+    EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    EXPECT_EQ(p.executed.size(), p.signals_sent * kAccounts);
+}
+
+TEST(EngineRecovery, HeirDiesInsideTheTakeOverAndTheNextHeirLosesNothing) {
+    for (const char* point : {"takeover.locked", "takeover.attached", "takeover.running"}) {
+        Pipeline p;
+        p.create_segment();
+        p.fork_journal(nullptr);
+        const pid_t engine = p.fork_core(nullptr);
+        p.send_config();
+        p.connect_accounts(1);
+        ASSERT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() >= 4; }));
+        const pid_t heir = p.fork_core(point);
+        ASSERT_TRUE(p.play_until([&] { return p.segment().core().replica_applied.load() > 4; }));
+        p.send_signals(kSignals);
+        ASSERT_TRUE(p.play_until([&] { return p.executed.size() > kSignals; }));
+        Pipeline::kill_and_reap(engine);
+        bool killed = false;
+        ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(heir)); }))
+            << point;
+        p.fork_core(nullptr);
+        p.send_signals(kSignals);
+        EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; })) << point;
+        EXPECT_EQ(p.executed.size(), p.signals_sent * kAccounts) << point;
+        for (const auto& [magic, times] : p.executed) {
+            EXPECT_EQ(times, 1) << point << " magic " << magic;
+        }
+    }
+}
+
+TEST(EngineRecovery, AfterTheLossOfTheSegmentNoIdIsUsedTwiceAndNothingIsSentUnasked) {
+    Pipeline p;
+    p.create_segment();
+    const pid_t journal = p.fork_journal(nullptr);
+    const pid_t core = p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    p.answering = false;  // executed at the broker, and nobody tells
+    p.send_signals(kSignals);
+    ASSERT_TRUE(p.play_until([&] { return p.executed.size() == kSignals * kAccounts; }));
+    ASSERT_TRUE(p.play_until([&] {
+        const CoreCells& c = p.segment().core();
+        return c.durable.load() == c.journal_seq.load();
+    }));
+    Pipeline::kill_and_reap(core);
+    Pipeline::kill_and_reap(journal);
+    const auto before = p.intents;
+    const auto executed_before = p.executed;
+
+    p.create_segment();  // reboot: /dev/shm is empty
+    p.answering = true;
+    p.order_keys.clear();
+    p.fork_journal(nullptr);
+    p.fork_core(nullptr);
+    ASSERT_TRUE(p.play_until([&] {
+        return p.segment().core().in_doubt.load() == kSignals * kAccounts;
+    })) << "every order without a final report must be IN_DOUBT";
+    EXPECT_EQ(p.executed, executed_before) << "something was sent without being asked for";
+    p.segment().tick(SymbolId{0}).store(
+        {Price{110'000'000}, Price{110'001'000}, p.segment().clock().now()});
+    p.connect_accounts(1U << 20);
+    EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    EXPECT_TRUE(p.play_until([&] { return p.segment().core().in_doubt.load() == 0; }));
+    EXPECT_EQ(p.executed, executed_before) << "found at the broker, so never sent again";
+    p.send_signals(5);
+    EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    for (const std::uint64_t intent : p.intents) {
+        EXPECT_TRUE(before.count(intent) == 1 || intent > *before.rbegin());
+    }
+    EXPECT_EQ(p.intents.size(), before.size() + 5 * kAccounts);
+}
+
+}  // namespace
+}  // namespace millrace::test

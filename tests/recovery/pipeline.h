@@ -1,0 +1,74 @@
+// A pipeline small enough for a test: journal and core as forked processes over a real segment,
+// the test itself as source and broker stage. What it counts is outside the victims.
+#pragma once
+
+#include "persist/core_stage.h"
+#include "shm/segment.h"
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace millrace::test {
+
+inline constexpr std::uint32_t kAccounts = 4;
+
+class Pipeline {
+public:
+    Pipeline();
+    ~Pipeline();
+
+    /// Makes a new segment (removing an old one) and attaches the test's ring ends.
+    void create_segment();
+    /// Forks a process that runs the journal stage, or a core stage; `crash_point` may be null.
+    pid_t fork_journal(const char* crash_point);
+    pid_t fork_core(const char* crash_point);
+    /// SIGKILL and reap.
+    static void kill_and_reap(pid_t pid);
+    /// True if `pid` has died of SIGKILL (reaped then).
+    static bool was_killed(pid_t pid);
+
+    /// Plays the broker stage for one round: takes orders, answers them, reads results.
+    void play_broker();
+    /// Plays until `done` or a deadline of ten seconds. @return whether `done` came true.
+    bool play_until(const std::function<bool()>& done);
+
+    void send_config();
+    void connect_accounts(std::uint64_t generation);
+    void send_signals(int count);
+
+    Segment& segment() { return segment_; }
+    [[nodiscard]] std::string journal_dir() const { return dir_.string(); }
+
+    // What the outside world saw.
+    std::map<std::uint64_t, int> executed;        // magic -> times executed
+    std::set<std::uint64_t> intents;              // intents ever seen in an Open
+    std::map<std::uint64_t, int> done_results;    // signal lo -> SignalDone count
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
+    std::uint64_t signals_sent = 0;
+    bool answering = true;                        // false: orders are executed, answers kept back
+
+private:
+    void on_order(const OrderCommand& c);
+    void report(const Report& r);
+
+    std::filesystem::path dir_;
+    std::string segment_path_;
+    Segment segment_;
+    RingConsumer<OrderSlot> orders_;
+    RingConsumer<ResultSlot> results_;
+    RingProducer<ReportSlot> reports_;
+    RingProducer<AdminSlot> admin_;
+    RingProducer<SignalSlot> signals_;
+    std::uint64_t next_deal_ = 1;
+    std::map<std::uint32_t, std::uint64_t> event_seq_;
+    std::vector<Report> kept_back_;
+    std::vector<pid_t> children_;
+};
+
+}  // namespace millrace::test
