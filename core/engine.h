@@ -50,6 +50,10 @@ inline constexpr std::uint32_t kSourcesMax = 256;
 /// Most orders one input may put out besides fan-outs; the driver offers at least this budget.
 inline constexpr std::uint32_t kBudgetMin = 4;
 
+/// Most orders that one Close, Modify or Cancel makes for one order of its target: a pending that
+/// is filled in part takes a close and a cancel.
+inline constexpr std::uint32_t kChildrenPerTarget = 2;
+
 class Engine {
 public:
     explicit Engine(const Capacity& capacity);
@@ -84,7 +88,7 @@ public:
     /// Hash over the whole state; equal on every replica at the same sequence.
     [[nodiscard]] std::uint64_t state_hash() noexcept;
     /// The state as bytes (for a snapshot), and back. load() refuses an image of other capacities
-    /// or layouts and leaves the engine empty.
+    /// or layouts; whatever it refuses, the engine is then as new.
     void save(std::vector<std::byte>& image);
     [[nodiscard]] Status load(const std::byte* image, std::size_t bytes);
 
@@ -103,6 +107,8 @@ private:
     // engine_signal.cpp
     void on_signal(const Signal& signal) noexcept;
     [[nodiscard]] Reason validate(const Signal& s, Nanos deadline) const noexcept;
+    [[nodiscard]] Reason validate_open(const Signal& s) const noexcept;
+    [[nodiscard]] Reason validate_change(const Signal& s) const noexcept;
     void refuse(const Signal& s, Reason why) noexcept;
     void answer_duplicate(const Signal& s, std::uint32_t entry) noexcept;
     [[nodiscard]] std::uint32_t remember(const Signal& s) noexcept;
@@ -112,8 +118,13 @@ private:
     void fan_out(Job& job) noexcept;
     void fan_out_open(std::uint32_t entry, const Member& member) noexcept;
     void fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept;
-    void request_close(std::uint32_t entry, std::uint32_t parent, Lots volume) noexcept;
+    void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
+    void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
+    void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
     [[nodiscard]] Lots close_volume(const SignalEntry& close, const Order& parent) const noexcept;
+    [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
+    [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
+                                             CommandType type) noexcept;
     void finish_fan_out(std::uint32_t entry) noexcept;
     void finish_signal_if_done(std::uint32_t entry) noexcept;
 
@@ -135,6 +146,10 @@ private:
     void send(std::uint32_t order) noexcept;
     void query(std::uint32_t order) noexcept;
     void unclaim(Order& o) noexcept;
+    [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
+    void close_query(Order& o) noexcept;
+    void index_position(std::uint32_t order) noexcept;
+    void unindex_position(std::uint32_t order) noexcept;
     void hold(std::uint32_t order) noexcept;
     void retry_at(std::uint32_t order, Nanos when) noexcept;
     void doubt(std::uint32_t order) noexcept;
@@ -152,6 +167,13 @@ private:
     void on_report(const Report& r) noexcept;
     void on_outcome(std::uint32_t order, const Report& r) noexcept;
     void on_executed(std::uint32_t order, const Report& r) noexcept;
+    void on_opened(std::uint32_t order, const Report& r) noexcept;
+    void on_closed(std::uint32_t order, const Report& r) noexcept;
+    void on_modified(std::uint32_t order) noexcept;
+    void on_canceled(std::uint32_t order) noexcept;
+    void on_found(std::uint32_t order, const Report& r) noexcept;
+    void on_late(std::uint32_t order, const Report& r) noexcept;
+    void add_fill(std::uint32_t order, const Report& r, Lots volume) noexcept;
     void on_exec(const Report& r) noexcept;
     void on_query_answer(std::uint32_t order, const Report& r) noexcept;
     void on_unsent(std::uint32_t order, const Report& r) noexcept;
@@ -159,19 +181,23 @@ private:
     void on_session_down(Account& a) noexcept;
     void refused_by_broker(std::uint32_t order, std::uint32_t code, RetcodeClass cls) noexcept;
     void closed_at_broker(const Report& r) noexcept;
-    void reduce_position(const Report& r, Lots volume) noexcept;
+    [[nodiscard]] Lots reduce_position(const Report& r) noexcept;
     void bind_tickets(Order& o, const Report& r) noexcept;
     [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
+    [[nodiscard]] static bool is_current(const Account& a, const Report& r) noexcept {
+        return r.session_generation == 0 || r.session_generation >= a.generation;
+    }
 
     // engine_timer.cpp
     void on_timer() noexcept;
     void run_jobs(std::uint32_t budget) noexcept;
-    void push_job(JobKind kind, std::uint32_t subject, std::uint32_t cursor) noexcept;
+    void push_job(const Job& job) noexcept;
     void pop_job() noexcept;
     [[nodiscard]] std::uint32_t next_held(std::uint32_t order) const noexcept;
     [[nodiscard]] bool symbol_in_doubt(const Order& o, const Account& a) const noexcept;
     void queue_release(Account& a) noexcept;
-    void queue_queries(Account& a) noexcept;
+    void queue_queries(Account& a, bool working_too) noexcept;
+    [[nodiscard]] Job* find_job(JobKind kind, const Account& a) noexcept;
     void release_held(Job& job, std::uint32_t& budget) noexcept;
     void query_all(Job& job, std::uint32_t& budget) noexcept;
 
@@ -182,6 +208,7 @@ private:
     void define_member(const MemberSpec& spec) noexcept;
     void set_account(const AccountCommand& c) noexcept;
     void on_kill(const KillCommand& c, bool clear) noexcept;
+    void end_killed_entries() noexcept;
     void on_resolve(const ResolveCommand& c) noexcept;
     void update_account_state(Account& a) noexcept;
     [[nodiscard]] Account* account_of(AccountId id) noexcept;

@@ -100,8 +100,16 @@ void Engine::define_account(const AccountSpec& spec) noexcept {
     }
     Account& a = accounts_[spec.id.value];
     const bool is_new = !a.defined;
+    const bool reindex = !is_new && a.spec.margin_mode != spec.margin_mode;
     a.spec = spec;
     a.defined = true;
+    for (std::uint32_t i = reindex ? a.first_order : kNoId; i != kNoId;
+         i = orders_[i].next_in_account) {
+        unindex_position(i);
+        if (orders_[i].open_volume.value > 0) {
+            index_position(i);
+        }
+    }
     if (is_new) {
         a.tokens = std::int64_t{spec.rate_burst} * kToken;
         a.tokens_time = g_.time;
@@ -163,23 +171,30 @@ void Engine::update_account_state(Account& a) noexcept {
 
 void Engine::queue_release(Account& a) noexcept {
     const std::uint32_t first = next_held(a.first_order);
-    if (!a.release_queued && first != kNoId) {
-        a.release_queued = true;
-        push_job(JobKind::Release, a.spec.id.value, first);
+    if (first == kNoId) {
+        return;
     }
+    if (a.release_queued) {
+        // It may have passed one that had to wait for what is known only now.
+        find_job(JobKind::Release, a)->cursor = first;
+        return;
+    }
+    a.release_queued = true;
+    push_job({JobKind::Release, a.spec.id.value, first, 0});
 }
 
-void Engine::queue_queries(Account& a) noexcept {
-    for (std::uint32_t n = 0; n < jobs_size_; ++n) {
-        Job& job = jobs_[(jobs_head_ + n) % jobs_capacity_];
-        if (job.kind == JobKind::QueryAll && job.subject == a.spec.id.value) {
-            job.cursor = a.first_order;  // a newer session: ask everything again
-            return;
-        }
+/// Look-ups of everything unanswered; of working orders too if events about them may be lost.
+void Engine::queue_queries(Account& a, bool working_too) noexcept {
+    const std::uint32_t detail = working_too ? 1 : 0;
+    if (a.query_queued) {
+        Job* job = find_job(JobKind::QueryAll, a);
+        job->cursor = a.first_order;  // a newer session: ask everything again
+        job->detail |= detail;
+        return;
     }
     if (a.live_orders > 0) {
         a.query_queued = true;
-        push_job(JobKind::QueryAll, a.spec.id.value, a.first_order);
+        push_job({JobKind::QueryAll, a.spec.id.value, a.first_order, detail});
     }
 }
 
@@ -208,27 +223,49 @@ void Engine::on_kill(const KillCommand& c, bool clear) noexcept {
     *flags = clear ? std::uint8_t{0} : static_cast<std::uint8_t>(*flags | c.actions);
     alert(AlertCode::Killed, AccountId{c.scope == KillScope::Account ? c.scope_id : kNoId}, nullptr,
           c.kill_id);
+    if (!clear && (c.actions & kKillStop) != 0) {
+        end_killed_entries();
+    }
+}
+
+/// Entries that wait fall to a kill now: cleared later, it must not let them go.
+void Engine::end_killed_entries() noexcept {
+    for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
+        for (std::uint32_t i = accounts_[n].first_order; i != kNoId;) {
+            const Order& o = orders_[i];
+            const std::uint32_t next = o.next_in_account;
+            if (o.type == CommandType::Open && o.status == OrdStatus::Held &&
+                (kill_actions(o) & kKillStop) != 0) {
+                end(i, OrdStatus::Rejected, Reason::Killed);
+            }
+            i = next;
+        }
+    }
 }
 
 void Engine::on_resolve(const ResolveCommand& c) noexcept {
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         const std::uint32_t i = by_intent_.find(key_of(AccountId{n}, c.magic.intent()));
-        if (i == kNoId || orders_[i].status != OrdStatus::InDoubt) {
+        if (i == kNoId || orders_[i].status != OrdStatus::InDoubt ||
+            c.magic != magic_of(orders_[i])) {
             continue;
         }
-        if (c.status == OrdStatus::Filled && c.volume.value > 0) {
+        const CommandType type = orders_[i].type;
+        const bool deals = type == CommandType::Open || type == CommandType::Close;
+        if (c.status == OrdStatus::Filled && (c.volume.value > 0 || !deals)) {
             Report r;
             r.account = AccountId{n};
             r.magic = c.magic;
+            r.retcode = retcode::kDone;
             r.volume = c.volume;
             r.price = c.price;
             r.position_id = c.position_id;
             bind_tickets(orders_[i], r);
             on_executed(i, r);
-        } else if (is_final(c.status)) {
+        } else if (is_final(c.status) && c.status != OrdStatus::Filled) {
             end(i, c.status, Reason::CanceledByUser);
         }
-        return;
+        return;  // "filled" without a volume says nothing: the order stays in doubt
     }
 }
 

@@ -67,8 +67,7 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
     o.side = e.signal.side;
     o.created = g_.time;
     const std::uint32_t ttl = e.signal.ttl_ms == 0 ? kDefaultTtlMs : e.signal.ttl_ms;
-    const bool stamped = e.signal.send_time.value > 0 && e.signal.send_time <= e.accepted_time;
-    o.deadline = (stamped ? e.signal.send_time : e.accepted_time) + millis(ttl);
+    o.deadline = e.born + millis(ttl);
     o.signal_time = e.signal.send_time;
     o.edge_time = e.signal.edge_time;
     link(i);
@@ -84,28 +83,16 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
 void Engine::start(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
+    if (g_.time >= o.deadline) {
+        end(i, OrdStatus::Expired, Reason::Expired);
+        return;
+    }
     if (o.type == CommandType::Open && (kill_actions(o) & kKillStop) != 0) {
         end(i, OrdStatus::Rejected, Reason::Killed);
         return;
     }
-    if (o.parent != kNoId) {
-        Order& p = orders_[o.parent];
-        if (is_unknown(p.status)) {
-            p.close_wanted = true;  // wakes this one when the parent's fate is known
-            hold(i);
-            return;
-        }
-        const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
-        if (o.type == CommandType::Close && o.volume.value == 0) {
-            o.volume = close_volume(ledger_[o.signal], p);
-        }
-        const bool moot = (o.type == CommandType::Close && o.volume.value <= 0) ||
-                          (o.type == CommandType::Cancel && !works) ||
-                          (o.type == CommandType::Modify && !works && p.open_volume.value == 0);
-        if (moot) {
-            end(i, OrdStatus::Canceled, Reason::NothingToDo);
-            return;
-        }
+    if (o.parent != kNoId && waits_or_is_moot(i)) {
+        return;
     }
     const bool entry = o.type == CommandType::Open;
     if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
@@ -122,6 +109,34 @@ void Engine::start(std::uint32_t i) noexcept {
         end(i, OrdStatus::Rejected,
             a.state == AccountState::ReduceOnly ? Reason::ReduceOnly : Reason::AccountNotTrading);
     }
+}
+
+/// Of an order with a parent: held until the parent's fate is known, ended if there is nothing left
+/// to act on. A close takes its volume from the position as it stands now: since the last attempt
+/// it may have shrunk or gone (SL, TP, another close), and on a netting account a close of more
+/// than there is would open the other side.
+bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    Order& p = orders_[o.parent];
+    if (is_unknown(p.status)) {
+        p.close_wanted = true;  // wakes this one
+        hold(i);
+        return true;
+    }
+    const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
+    bool moot = false;
+    if (o.type == CommandType::Close) {
+        const Lots volume =
+            o.volume.value > 0 ? closable(p, o.volume) : close_volume(ledger_[o.signal], p);
+        moot = volume.value <= 0;
+        o.volume = moot ? o.volume : volume;
+    } else {
+        moot = !works && (o.type == CommandType::Cancel || p.open_volume.value == 0);
+    }
+    if (moot) {
+        end(i, OrdStatus::Canceled, Reason::NothingToDo);
+    }
+    return moot;
 }
 
 /// True if another order of the same symbol on this account is IN_DOUBT: no new entry until it is
@@ -196,6 +211,14 @@ void Engine::query(std::uint32_t i) noexcept {
     emit(c);
 }
 
+/// The look-up is answered, or will not be in this session.
+void Engine::close_query(Order& o) noexcept {
+    if (o.query_open) {
+        o.query_open = false;
+        --accounts_[o.account.value].queries_open;
+    }
+}
+
 void Engine::hold(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::Held);
@@ -266,12 +289,36 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     if (o.open_volume.value == 0) {
         ++accounts_[o.account.value].open_positions;
         ++g_.open_positions;
-        if (accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging) {
-            by_position_.insert(key_of(o.account, o.position_id), i);
-        }
     }
     o.open_volume = o.open_volume + volume;
+    index_position(i);
     position_row(o);
+    if (o.closed_early.value > 0) {
+        const Lots cut = std::min(o.closed_early, o.open_volume);
+        o.closed_early = o.closed_early - cut;
+        position_reduced(i, cut);  // frees nothing: the order is not final yet
+    }
+}
+
+/// Hedging accounts: a position is found by its id. Should a broker give one id to two orders, the
+/// first keeps the place and the other is found by walking (reduce_position).
+void Engine::index_position(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    const Key128 key = key_of(o.account, o.position_id);
+    if (o.indexed || o.position_id == 0 || by_position_.find(key) != kNoId ||
+        accounts_[o.account.value].spec.margin_mode != MarginMode::Hedging) {
+        return;
+    }
+    o.indexed = true;
+    by_position_.insert(key, i);
+}
+
+void Engine::unindex_position(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    if (o.indexed) {
+        o.indexed = false;
+        by_position_.erase(key_of(o.account, o.position_id));
+    }
 }
 
 void Engine::set_status(std::uint32_t i, OrdStatus status) noexcept {
@@ -297,9 +344,12 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     timers_.cancel(i);
     unclaim(o);
     if (o.query_open) {
-        o.query_open = false;
-        --a.queries_open;
+        close_query(o);
         update_account_state(a);
+    }
+    if (o.type == CommandType::Close && o.cum.value == 0) {
+        Order& p = orders_[o.parent];  // nothing came of it: its share is still to close
+        p.close_shares = p.close_shares - ledger_[o.signal].signal.volume;
     }
     --a.live_orders;
     --g_.live_orders;
@@ -347,7 +397,7 @@ void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
     if (o.open_volume.value == 0) {
         --accounts_[o.account.value].open_positions;
         --g_.open_positions;
-        by_position_.erase(key_of(o.account, o.position_id));
+        unindex_position(i);
         release_if_done(i);
     }
 }

@@ -15,6 +15,17 @@ bool has_seen(const Order& o, std::uint64_t deal) noexcept {
     return deal != 0 && std::find(std::begin(o.deals), std::end(o.deals), deal) != std::end(o.deals);
 }
 
+/// An attempt of it is on its way, and nobody has said yet what became of it.
+bool is_unanswered(const Order& o) noexcept {
+    return o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt;
+}
+
+/// 10036 is as good as done for a close; for anything else the thing to act on is gone.
+RetcodeClass class_of(const Order& o, std::uint32_t code) noexcept {
+    const bool gone = code == retcode::kPositionClosed && o.type != CommandType::Close;
+    return gone ? RetcodeClass::Reject : classify(code);
+}
+
 }  // namespace
 
 Account* Engine::account_of(AccountId id) noexcept {
@@ -43,10 +54,16 @@ void Engine::on_report(const Report& r) noexcept {
     }
     switch (r.type) {
         case ReportType::SessionUp: on_session_up(*a, r); return;
-        case ReportType::SessionDown: on_session_down(*a); return;
+        case ReportType::SessionDown:
+            if (is_current(*a, r)) {
+                on_session_down(*a);
+            }
+            return;
         case ReportType::SyncDone:
-            a->synced = true;
-            update_account_state(*a);
+            if (is_current(*a, r)) {
+                a->synced = true;
+                update_account_state(*a);
+            }
             return;
         case ReportType::AccountInfo:
             a->equity = r.equity;
@@ -61,21 +78,24 @@ void Engine::on_report(const Report& r) noexcept {
     }
     const std::uint32_t i = find_order(r);
     if (i == kNoId || is_final(orders_[i].status)) {
-        // Late evidence about an order that is over. Another execution of it would be a double.
-        const bool executed = r.type == ReportType::Outcome && r.volume.value > 0 &&
-                              !(i != kNoId && has_seen(orders_[i], r.deal_ticket));
-        if (executed) {
-            ++g_.duplicate_executions;
-            alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
-                  r.deal_ticket);
-        }
+        on_late(i, r);
         return;
     }
-    orders_[i].retcode = r.retcode != 0 ? r.retcode : orders_[i].retcode;
     switch (r.type) {
         case ReportType::Outcome: on_outcome(i, r); break;
         case ReportType::Unsent: on_unsent(i, r); break;
         default: on_query_answer(i, r); break;
+    }
+}
+
+/// Evidence about an order that is over. Another execution of it would be a double.
+void Engine::on_late(std::uint32_t i, const Report& r) noexcept {
+    const bool executed = r.type == ReportType::Outcome && r.volume.value > 0 &&
+                          !(i != kNoId && has_seen(orders_[i], r.deal_ticket));
+    if (executed) {
+        ++g_.duplicate_executions;
+        alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
+              r.deal_ticket);
     }
 }
 
@@ -84,15 +104,21 @@ void Engine::on_session_up(Account& a, const Report& r) noexcept {
     a.generation = r.session_generation;
     a.synced = false;
     a.ready = false;
+    const bool lost = a.journal_id != 0 && a.journal_id != r.journal_id;
+    if (lost) {
+        alert(AlertCode::ExecutorJournalLost, r.account, nullptr, r.journal_id);
+    }
     if (a.journal_id != r.journal_id) {
-        if (a.journal_id != 0) {
-            alert(AlertCode::ExecutorJournalLost, r.account, nullptr, r.journal_id);
-        }
         a.journal_id = r.journal_id;
         a.last_event = 0;  // a new journal numbers its events anew
     }
+    // The old session's look-ups may stay unanswered; an order that has got its answer meanwhile
+    // is not asked about again and must not keep the account waiting.
+    for (std::uint32_t i = a.first_order; i != kNoId; i = orders_[i].next_in_account) {
+        close_query(orders_[i]);
+    }
     // Look-ups of everything unanswered; what was never received is thereby proven absent.
-    queue_queries(a);
+    queue_queries(a, lost);
     update_account_state(a);
     account_row(a);
 }
@@ -108,80 +134,102 @@ void Engine::on_session_down(Account& a) noexcept {
 
 void Engine::bind_tickets(Order& o, const Report& r) noexcept {
     o.order_ticket = r.order_ticket != 0 ? r.order_ticket : o.order_ticket;
-    if (o.type == CommandType::Open && r.position_id != 0 && o.open_volume.value == 0) {
+    const bool unbound = o.open_volume.value == 0 || o.position_id == 0;
+    if (o.type == CommandType::Open && r.position_id != 0 && unbound) {
         o.position_id = r.position_id;
     }
 }
 
 void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
     Order& o = orders_[i];
-    const RetcodeClass cls = classify(r.retcode);
-    bind_tickets(o, r);
-    switch (cls) {
-        case RetcodeClass::Ok:
-        case RetcodeClass::Part: on_executed(i, r); return;
-        case RetcodeClass::Recon:
-            if (o.status != OrdStatus::InDoubt) {
-                doubt(i);
-            }
-            return;
-        default: refused_by_broker(i, r.retcode, cls); return;
+    const RetcodeClass cls = class_of(o, r.retcode);
+    const bool done = cls == RetcodeClass::Ok || cls == RetcodeClass::Part;
+    // About an older attempt, or one that is answered, only a deal is news: a refusal of it says
+    // nothing about the attempt in flight.
+    const bool news = r.magic == magic_of(o) && is_unanswered(o);
+    if (!news && !(done && r.volume.value > 0)) {
+        return;
+    }
+    o.retcode = r.retcode;
+    if (done) {
+        bind_tickets(o, r);
+        on_executed(i, r);
+    } else if (cls != RetcodeClass::Recon) {
+        refused_by_broker(i, r.retcode, cls);
+    } else if (o.status != OrdStatus::InDoubt) {
+        doubt(i);
     }
 }
 
 void Engine::on_executed(std::uint32_t i, const Report& r) noexcept {
-    Order& o = orders_[i];
-    const bool is_new = r.volume.value > 0 && !has_seen(o, r.deal_ticket);
-    switch (o.type) {
-        case CommandType::Open:
-            if (is_new) {
-                fill(i, r.volume, r.price, r.deal_ticket);
-                execution_row(o, r, true);
-            }
-            if (o.cum >= o.volume) {
-                end(i, OrdStatus::Filled, Reason::None);
-            } else if (o.price_kind != PriceKind::Market) {
-                working(i);
-            } else if (o.cum.value > 0) {
-                end(i, OrdStatus::Canceled, Reason::None);  // the rest of an IOC is gone
-            }
-            // A market order that was only placed waits for its deal, or for the answer timeout.
-            return;
-        case CommandType::Close: {
-            const std::uint32_t parent = o.parent;
-            if (!is_new) {
-                end(i, OrdStatus::Canceled, Reason::NothingToDo);  // 10036: closed before us
-                return;
-            }
-            fill(i, r.volume, r.price, r.deal_ticket);
-            execution_row(orders_[parent], r, false);
-            // The parent stays in the table while this child refers to it.
-            position_reduced(parent, r.volume);
-            end(i, o.cum >= o.volume ? OrdStatus::Filled : OrdStatus::Canceled, Reason::None);
-            return;
-        }
-        case CommandType::Modify: {
-            Order& p = orders_[o.parent];
-            p.stop_loss = o.stop_loss;
-            p.take_profit = o.take_profit;
-            p.price = p.open_volume.value > 0 ? p.price : o.price;
-            order_row(p);
-            if (p.open_volume.value > 0) {
-                position_row(p);
-            }
-            end(i, OrdStatus::Filled, Reason::None);
-            return;
-        }
-        case CommandType::Cancel: {
-            const std::uint32_t parent = o.parent;
-            if (!is_final(orders_[parent].status)) {
-                end(parent, OrdStatus::Canceled, Reason::CanceledByUser);
-            }
-            end(i, OrdStatus::Filled, Reason::None);
-            return;
-        }
+    switch (orders_[i].type) {
+        case CommandType::Open: on_opened(i, r); return;
+        case CommandType::Close: on_closed(i, r); return;
+        case CommandType::Modify: on_modified(i); return;
+        case CommandType::Cancel: on_canceled(i); return;
         case CommandType::Query: return;
     }
+}
+
+void Engine::on_opened(std::uint32_t i, const Report& r) noexcept {
+    Order& o = orders_[i];
+    if (r.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
+        add_fill(i, r, r.volume);
+    }
+    if (o.cum >= o.volume) {
+        end(i, OrdStatus::Filled, Reason::None);
+    } else if (o.price_kind != PriceKind::Market) {
+        working(i);
+    } else if (o.cum.value > 0) {
+        end(i, OrdStatus::Canceled, Reason::None);  // the rest of an IOC is gone
+    }
+    // A market order that was only placed waits for its deal, or for the answer timeout.
+}
+
+void Engine::on_closed(std::uint32_t i, const Report& r) noexcept {
+    Order& o = orders_[i];
+    if (r.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
+        add_fill(i, r, r.volume);
+        end(i, o.cum >= o.volume ? OrdStatus::Filled : OrdStatus::Canceled, Reason::None);
+    } else if (r.retcode == retcode::kPositionClosed || r.retcode == retcode::kNoChanges) {
+        end(i, OrdStatus::Canceled, Reason::NothingToDo);  // closed before us
+    }
+    // One that was only placed waits for its deal, or for the answer timeout.
+}
+
+/// Counts a deal of an entry or of a close.
+void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
+    Order& o = orders_[i];
+    const bool entry = o.type == CommandType::Open;
+    Report deal = r;
+    deal.volume = volume;
+    execution_row(entry ? o : orders_[o.parent], deal, entry);
+    fill(i, volume, r.price, r.deal_ticket);
+    if (!entry) {
+        // The parent stays in the table while this child refers to it.
+        position_reduced(o.parent, volume);
+    }
+}
+
+void Engine::on_modified(std::uint32_t i) noexcept {
+    const Order& o = orders_[i];
+    Order& p = orders_[o.parent];
+    p.stop_loss = o.stop_loss;
+    p.take_profit = o.take_profit;
+    p.price = p.open_volume.value > 0 ? p.price : o.price;
+    order_row(p);
+    if (p.open_volume.value > 0) {
+        position_row(p);
+    }
+    end(i, OrdStatus::Filled, Reason::None);
+}
+
+void Engine::on_canceled(std::uint32_t i) noexcept {
+    const std::uint32_t parent = orders_[i].parent;
+    if (!is_final(orders_[parent].status)) {
+        end(parent, OrdStatus::Canceled, Reason::CanceledByUser);
+    }
+    end(i, OrdStatus::Filled, Reason::None);
 }
 
 void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass cls) noexcept {
@@ -197,8 +245,10 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         return;
     }
     if (cls == RetcodeClass::Backoff) {
-        a.rate_shift = code == retcode::kTooManyRequests
-                           ? std::min(kRateShiftMax, a.rate_shift + 1) : a.rate_shift;
+        if (code == retcode::kTooManyRequests) {
+            a.rate_shift = std::min(kRateShiftMax, a.rate_shift + 1);
+            a.rate_changed = g_.time;
+        }
         if (o.backoffs < kBackoffsMax) {
             retry_at(i, g_.time + seconds(std::int64_t{1} << o.backoffs++));
         } else {
@@ -223,7 +273,20 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
 }
 
 void Engine::on_unsent(std::uint32_t i, const Report& r) noexcept {
+    Order& o = orders_[i];
     const Reason why = static_cast<Reason>(r.reason);
+    if (r.magic != magic_of(o) || !is_unanswered(o)) {
+        return;
+    }
+    // A look-up carries the order's magic and can be refused too (stale session, full queue). Once
+    // one is out, such a refusal says nothing about the order; the next look-up will.
+    const bool may_be_look_up =
+        why == Reason::None || why == Reason::QueueFull || why == Reason::TableFull;
+    if (o.queries > 0 && may_be_look_up) {
+        close_query(o);
+        update_account_state(accounts_[o.account.value]);
+        return;
+    }
     if (why == Reason::Expired) {
         end(i, OrdStatus::Expired, Reason::Expired);
     } else if (why == Reason::None) {
@@ -237,33 +300,48 @@ void Engine::on_unsent(std::uint32_t i, const Report& r) noexcept {
 void Engine::on_query_answer(std::uint32_t i, const Report& r) noexcept {
     Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
-    if (o.query_open) {
-        o.query_open = false;
-        --a.queries_open;
-    }
-    bind_tickets(o, r);
-    if (r.type == ReportType::QueryAbsent) {
-        // Proof: an intact intent journal never saw it and the session is newer than the send.
-        // An answer about an older attempt says nothing about the one in flight.
-        const bool unanswered = o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt;
-        if (r.magic == magic_of(o) && unanswered) {
+    close_query(o);
+    // An answer about an older attempt says nothing about the one in flight.
+    if (r.magic == magic_of(o)) {
+        if (r.type == ReportType::QueryFound) {
+            on_found(i, r);
+        } else if (r.type == ReportType::QueryAbsent && is_unanswered(o)) {
+            // Proof: an intact intent journal never saw it and the session is newer than the send.
             retry_at(i, g_.time);
-        }
-    } else if (r.type == ReportType::QueryFound && r.magic == magic_of(o)) {
-        const auto status = static_cast<OrdStatus>(r.ord_status);
-        if (status == OrdStatus::Rejected) {
-            on_outcome(i, r);
-        } else if (status == OrdStatus::Canceled || status == OrdStatus::Expired) {
-            end(i, status, Reason::CanceledByUser);
-        } else if (status != OrdStatus::PendingNew) {
-            Report done = r;
-            done.retcode = retcode::kDone;
-            // The answer cumulates; only what we have not counted is new.
-            done.volume = r.volume - o.cum;
-            on_executed(i, done);
         }
     }
     update_account_state(a);
+}
+
+/// The broker or the executor's journal knows the order and says how it stands.
+void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
+    Order& o = orders_[i];
+    const auto status = static_cast<OrdStatus>(r.ord_status);
+    const auto why = static_cast<Reason>(r.reason);
+    if (status == OrdStatus::Rejected) {
+        if (why != Reason::None) {  // an Unsent that the journal kept
+            on_unsent(i, r);
+        } else {
+            on_outcome(i, r);
+        }
+        return;
+    }
+    if (status == OrdStatus::PendingNew || status == OrdStatus::InDoubt) {
+        return;  // on its way; the outcome follows
+    }
+    bind_tickets(o, r);
+    o.retcode = r.retcode;
+    Report news = r;
+    news.retcode = retcode::kDone;
+    news.volume = r.volume - o.cum;  // the answer cumulates: what we have counted is not new
+    if (status != OrdStatus::Canceled && status != OrdStatus::Expired) {
+        on_executed(i, news);
+        return;
+    }
+    if (news.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
+        add_fill(i, news, news.volume);  // done in part before it was taken away
+    }
+    end(i, status, status == OrdStatus::Expired ? Reason::Expired : Reason::CanceledByUser);
 }
 
 void Engine::on_exec(const Report& r) noexcept {
@@ -284,9 +362,9 @@ void Engine::on_exec(const Report& r) noexcept {
     Order& o = orders_[i];
     bind_tickets(o, r);
     if (r.exec_kind == ExecKind::PendingCanceled) {
-        end(i, r.reason == static_cast<std::uint16_t>(Reason::Expired) ? OrdStatus::Expired
-                                                                      : OrdStatus::Canceled,
-            Reason::CanceledByUser);
+        const bool expired = r.reason == static_cast<std::uint16_t>(Reason::Expired);
+        end(i, expired ? OrdStatus::Expired : OrdStatus::Canceled,
+            expired ? Reason::Expired : Reason::CanceledByUser);
         return;
     }
     on_executed(i, r);
@@ -294,25 +372,42 @@ void Engine::on_exec(const Report& r) noexcept {
 
 /// SL, TP, stop-out, a human, the kill switch: our position shrank without a close of ours.
 void Engine::closed_at_broker(const Report& r) noexcept {
-    if (accounts_[r.account.value].spec.margin_mode == MarginMode::Hedging) {
-        const std::uint32_t i = by_position_.find(key_of(r.account, r.position_id));
-        if (i == kNoId) {
-            return;  // not ours, or closed already by a close of ours
-        }
-        execution_row(orders_[i], r, false);
-        position_reduced(i, r.volume);
+    const std::uint32_t known = by_position_.find(key_of(r.account, r.position_id));
+    if (known != kNoId) {
+        execution_row(orders_[known], r, false);
+        position_reduced(known, r.volume);
         return;
     }
-    reduce_position(r, r.volume);
+    const Lots rest = reduce_position(r);
+    // The answer to the entry may still be on its way: what it opened is closed by so much.
+    const std::uint32_t i = find_order(r);
+    if (rest.value > 0 && i != kNoId && orders_[i].type == CommandType::Open &&
+        !is_final(orders_[i].status)) {
+        Order& o = orders_[i];
+        o.closed_early = o.closed_early + rest;
+        execution_row(o, r, false);
+    }
+    // Else: not ours, or closed already by a close of ours.
 }
 
-/// Netting: one position per symbol made of several orders; the oldest shares go first.
-void Engine::reduce_position(const Report& r, Lots volume) noexcept {
-    std::uint32_t i = accounts_[r.account.value].first_order;
-    while (i != kNoId && volume.value > 0) {
-        const std::uint32_t next = orders_[i].next_in_account;
+/// Netting: one position per symbol made of several orders, of which some may offset others. What
+/// was closed is the side that outweighs; its oldest shares go first.
+/// @return volume that no order of ours explains.
+Lots Engine::reduce_position(const Report& r) noexcept {
+    const std::uint32_t first = accounts_[r.account.value].first_order;
+    Lots net;
+    for (std::uint32_t i = first; i != kNoId; i = orders_[i].next_in_account) {
         const Order& o = orders_[i];
         if (o.open_volume.value > 0 && o.position_id == r.position_id) {
+            net = o.side == Side::Buy ? net + o.open_volume : net - o.open_volume;
+        }
+    }
+    const Side side = net.value >= 0 ? Side::Buy : Side::Sell;
+    Lots volume = r.volume;
+    for (std::uint32_t i = first; i != kNoId && volume.value > 0;) {
+        const std::uint32_t next = orders_[i].next_in_account;
+        const Order& o = orders_[i];
+        if (o.open_volume.value > 0 && o.position_id == r.position_id && o.side == side) {
             const Lots cut = std::min(volume, o.open_volume);
             Report part = r;
             part.volume = cut;
@@ -322,6 +417,7 @@ void Engine::reduce_position(const Report& r, Lots volume) noexcept {
         }
         i = next;
     }
+    return volume;
 }
 
 }  // namespace millrace

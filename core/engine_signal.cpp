@@ -1,7 +1,7 @@
 // Signals: the ledger, validation, and fan-out to the accounts of a group.
 #include "core/engine.h"
 
-#include <utility>
+#include <algorithm>
 
 namespace millrace {
 namespace {
@@ -48,20 +48,23 @@ void Engine::on_signal(const Signal& s) noexcept {
     emit(r);
     reserve_results(s.source, 1);  // SignalDone
     signal_row(ledger_[entry], Reason::None);
-    std::uint32_t first = kNoId;
+    Job job{JobKind::FanOut, entry, kNoId, 0};
     if (s.action == SignalAction::Open) {
-        first = groups_[s.group.value].first_member;
+        job.cursor = groups_[s.group.value].first_member;
+        // An account that joins meanwhile takes no part: validate() saw no room for it.
+        job.detail = groups_[s.group.value].members;
     } else {
         const std::uint32_t target = by_signal_.find(key_of(s.target));
-        first = ledger_[target].first_order;
-        ledger_[target].closed_volume.value += s.action == SignalAction::Close ? s.volume.value : 0;
+        job.cursor = ledger_[target].first_order;
+        job.detail = ledger_[target].in_table;
     }
-    push_job(JobKind::FanOut, entry, first);
+    push_job(job);
 }
 
 Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
     if (s.id.is_none() || !is_known(s.action) || s.side > Side::Sell ||
-        s.price_kind > PriceKind::Stop || s.ttl_ms > kTtlMsMax) {
+        s.price_kind > PriceKind::Stop || s.ttl_ms > kTtlMsMax ||
+        s.source.value >= kSourcesMax) {  // results are reserved by source
         return Reason::BadSignal;
     }
     if (s.group.value >= kGroupsMax || !groups_[s.group.value].defined) {
@@ -80,31 +83,40 @@ Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
     if (g_.time >= deadline) {
         return Reason::Expired;
     }
-    const Group& group = groups_[s.group.value];
     if (ledger_.full()) {
         return Reason::LedgerFull;
     }
-    if (s.action != SignalAction::Open) {
-        if (s.volume.value < 0) {
-            return Reason::BadVolume;
-        }
-        const std::uint32_t target = by_signal_.find(key_of(s.target));
-        if (target == kNoId) {
-            return Reason::UnknownTarget;
-        }
-        return orders_.capacity() - orders_.live() < ledger_[target].in_table ? Reason::TableFull
-                                                                             : Reason::None;
-    }
+    return s.action == SignalAction::Open ? validate_open(s) : validate_change(s);
+}
+
+Reason Engine::validate_open(const Signal& s) const noexcept {
     if (s.volume.value <= 0) {
         return Reason::BadVolume;
     }
     if (s.price_kind != PriceKind::Market && s.price.value == 0) {
         return Reason::BadPrice;
     }
+    const Group& group = groups_[s.group.value];
     if (group.members == 0) {
         return Reason::EmptyGroup;
     }
     return orders_.capacity() - orders_.live() < group.members ? Reason::TableFull : Reason::None;
+}
+
+/// Close, Modify, Cancel.
+Reason Engine::validate_change(const Signal& s) const noexcept {
+    if (s.volume.value < 0) {
+        return Reason::BadVolume;
+    }
+    const std::uint32_t target = by_signal_.find(key_of(s.target));
+    if (target == kNoId || ledger_[target].signal.action != SignalAction::Open) {
+        return Reason::UnknownTarget;
+    }
+    if (ledger_[target].signal.symbol != s.symbol) {
+        return Reason::BadSignal;  // the price beside the record would be another symbol's
+    }
+    const std::uint64_t wanted = std::uint64_t{kChildrenPerTarget} * ledger_[target].in_table;
+    return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
 void Engine::refuse(const Signal& s, Reason why) noexcept {
@@ -151,6 +163,10 @@ std::uint32_t Engine::remember(const Signal& s) noexcept {
     e.signal = s;
     e.accepted = g_.seq;
     e.accepted_time = g_.time;
+    e.born = born(s, g_.time);
+    if (s.reference_price.value == 0 && has_price()) {
+        e.signal.reference_price = market_price(s.side);  // later accounts compare with it too
+    }
     by_signal_.insert(key_of(s.id), i);
     link_newest(i);
     return i;
@@ -194,14 +210,17 @@ void Engine::age_ledger() noexcept {
 
 void Engine::fan_out(Job& job) noexcept {
     const std::uint32_t entry = job.subject;
-    if (ledger_[entry].signal.action == SignalAction::Open) {
-        const std::uint32_t m = job.cursor;
-        job.cursor = members_[m].next;
-        fan_out_open(entry, members_[m]);
+    const std::uint32_t at = job.cursor;
+    const bool opens = ledger_[entry].signal.action == SignalAction::Open;
+    job.cursor = opens ? members_[at].next : orders_[at].next_in_signal;
+    --job.detail;
+    if (job.detail == 0) {
+        job.cursor = kNoId;
+    }
+    if (opens) {
+        fan_out_open(entry, members_[at]);
     } else {
-        const std::uint32_t target = job.cursor;
-        job.cursor = orders_[target].next_in_signal;
-        fan_out_to_order(entry, target);
+        fan_out_to_order(entry, at);
     }
 }
 
@@ -233,70 +252,91 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
 }
 
 void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept {
-    const Signal& s = ledger_[entry].signal;
-    Order& t = orders_[target];
-    if (t.type != CommandType::Open) {
-        return;
-    }
-    const bool is_pending = t.status == OrdStatus::New || t.status == OrdStatus::PartiallyFilled;
+    const SignalAction action = ledger_[entry].signal.action;
+    const Order& t = orders_[target];
+    ASSERT(t.type == CommandType::Open);
+    const bool works = t.status == OrdStatus::New || t.status == OrdStatus::PartiallyFilled;
     const bool is_unknown = t.status == OrdStatus::PendingNew || t.status == OrdStatus::InDoubt;
-    if (t.status == OrdStatus::Held && s.action != SignalAction::Modify) {
-        end(target, OrdStatus::Canceled, Reason::CanceledByUser);  // it never left
+    if (action == SignalAction::Modify) {
+        request_modify(entry, target);
         return;
     }
-    if (s.action == SignalAction::Modify) {
-        const std::uint32_t i = create_order(entry, t.account, CommandType::Modify);
-        Order& o = orders_[i];
-        o.parent = target;
-        ++t.children;
-        o.price_kind = t.price_kind;
-        o.price = is_pending && s.price.value != 0 ? s.price : t.price;
-        o.stop_loss = s.stop_loss;
-        o.take_profit = s.take_profit;
-        start(i);
+    if (t.status == OrdStatus::Held) {
+        end(target, OrdStatus::Canceled, Reason::CanceledByUser);  // no attempt is at the broker
         return;
     }
-    if (s.action == SignalAction::Close && (t.open_volume.value > 0 || is_unknown)) {
-        request_close(entry, target, close_volume(ledger_[entry], t));
+    // What an unanswered pending will be, a position or an order that works, is not known yet: a
+    // close asks for both, and the one that does not apply ends as moot.
+    const bool may_work = works || (is_unknown && (action == SignalAction::Cancel ||
+                                                   t.price_kind != PriceKind::Market));
+    if (action == SignalAction::Close && (t.open_volume.value > 0 || is_unknown)) {
+        request_close(entry, target);
     }
-    if (is_pending || (is_unknown && s.action == SignalAction::Cancel)) {
-        const std::uint32_t i = create_order(entry, t.account, CommandType::Cancel);
-        orders_[i].parent = target;
-        ++orders_[target].children;
-        start(i);
+    if (may_work) {
+        request_cancel(entry, target);
     }
 }
 
-void Engine::request_close(std::uint32_t entry, std::uint32_t parent, Lots volume) noexcept {
-    Order& t = orders_[parent];
-    const std::uint32_t i = create_order(entry, t.account, CommandType::Close);
+/// An order that acts on `parent`, which stays in the table as long as this one lives.
+std::uint32_t Engine::create_child(std::uint32_t entry, std::uint32_t parent,
+                                   CommandType type) noexcept {
+    const std::uint32_t i = create_order(entry, orders_[parent].account, type);
     Order& o = orders_[i];
+    Order& p = orders_[parent];
     o.parent = parent;
-    ++t.children;
-    o.side = opposite(t.side);
-    o.volume = volume;
+    o.symbol = p.symbol;
+    o.side = p.side;
+    ++p.children;
+    return i;
+}
+
+void Engine::request_close(std::uint32_t entry, std::uint32_t parent) noexcept {
+    const std::uint32_t i = create_child(entry, parent, CommandType::Close);
+    Order& o = orders_[i];
+    Order& p = orders_[parent];
+    o.side = opposite(p.side);
+    p.close_shares = p.close_shares + ledger_[entry].signal.volume;
     start(i);
 }
 
-/// Volume to close of `parent`'s position: everything, or the signal's share of it in whole steps;
-/// what would be left must be 0 or at least the minimum (10014 otherwise).
+void Engine::request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept {
+    start(create_child(entry, parent, CommandType::Cancel));
+}
+
+void Engine::request_modify(std::uint32_t entry, std::uint32_t parent) noexcept {
+    const Signal& s = ledger_[entry].signal;
+    const std::uint32_t i = create_child(entry, parent, CommandType::Modify);
+    Order& o = orders_[i];
+    const Order& p = orders_[parent];
+    o.price_kind = p.price_kind;
+    o.price = p.price_kind != PriceKind::Market && s.price.value != 0 ? s.price : p.price;
+    o.stop_loss = s.stop_loss;
+    o.take_profit = s.take_profit;
+    start(i);
+}
+
+/// Volume to close of `parent`'s position: the signal's share of it in whole steps, or everything
+/// if it asks for that, or if its closes so far add up to the whole signal (no rounded rest stays).
 Lots Engine::close_volume(const SignalEntry& close, const Order& parent) const noexcept {
-    const Lots available = parent.open_volume - parent.closing;
-    const std::uint32_t target = by_signal_.find(key_of(close.signal.target));
-    const SignalEntry& opened = ledger_[target];
-    if (close.signal.volume.value == 0 || opened.closed_volume >= opened.signal.volume) {
-        return available;
+    const SignalEntry& opened = ledger_[parent.signal];
+    if (close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume) {
+        return closable(parent, parent.open_volume);
     }
     const SymbolSpec& spec = symbols_[parent.symbol.value].spec;
     const __int128 share = static_cast<__int128>(parent.cum.value) * close.signal.volume.value /
                            opened.signal.volume.value;
     const std::int64_t step = spec.volume_step.value > 0 ? spec.volume_step.value : 1;
-    Lots v{static_cast<std::int64_t>(share) / step * step};
-    if (v < spec.volume_min) {
-        v = spec.volume_min;
-    }
-    const Lots left = available - v;
-    return left.value < 0 || (left.value > 0 && left < spec.volume_min) ? available : v;
+    const Lots v{static_cast<std::int64_t>(share) / step * step};
+    return closable(parent, std::max(v, spec.volume_min));
+}
+
+/// `wanted`, cut to what no other close has claimed; what would be left must be 0 or at least the
+/// minimum (10014 otherwise). 0 or less if there is nothing to close.
+Lots Engine::closable(const Order& parent, Lots wanted) const noexcept {
+    const Lots available = parent.open_volume - parent.closing;
+    const Lots left = available - wanted;
+    const bool whole = left < symbols_[parent.symbol.value].spec.volume_min;
+    return whole ? available : wanted;
 }
 
 void Engine::finish_fan_out(std::uint32_t entry) noexcept {

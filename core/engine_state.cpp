@@ -81,10 +81,12 @@ void Engine::save(std::vector<std::byte>& image) {
 Status Engine::load(const std::byte* image, std::size_t bytes) {
     ImageHeader header;
     if (bytes < sizeof header) {
+        *this = Engine{capacity_};
         return {Errc::BadLayout, "snapshot image is shorter than its header"};
     }
     std::memcpy(&header, image, sizeof header);
     if (!(header == header_of(capacity_))) {
+        *this = Engine{capacity_};
         return {Errc::BadVersion, "snapshot image was made with other capacities or layouts"};
     }
     std::size_t at = sizeof header;
@@ -97,6 +99,7 @@ Status Engine::load(const std::byte* image, std::size_t bytes) {
         }
     });
     if (!fits || at != bytes) {
+        *this = Engine{capacity_};
         return {Errc::BadLayout, "snapshot image has another length than its tables say"};
     }
     rebuild_indexes();
@@ -119,8 +122,7 @@ void Engine::rebuild_indexes() noexcept {
         }
         const Order& o = orders_[i];
         by_intent_.insert(key_of(o.account, o.intent), i);
-        if (o.open_volume.value > 0 &&
-            accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging) {
+        if (o.indexed) {
             by_position_.insert(key_of(o.account, o.position_id), i);
         }
     }

@@ -22,6 +22,7 @@ void Engine::on_timer() noexcept {
             }
             if (o.retrying) {
                 o.retrying = false;
+                o.queries = 0;  // of this attempt
                 ++o.attempt;
             }
             start(i);
@@ -39,10 +40,21 @@ void Engine::on_timer() noexcept {
     }
 }
 
-void Engine::push_job(JobKind kind, std::uint32_t subject, std::uint32_t cursor) noexcept {
+void Engine::push_job(const Job& job) noexcept {
     ASSERT(jobs_size_ < jobs_capacity_);
-    jobs_[(jobs_head_ + jobs_size_) % jobs_capacity_] = {kind, subject, cursor, 0};
+    jobs_[(jobs_head_ + jobs_size_) % jobs_capacity_] = job;
     ++jobs_size_;
+}
+
+/// The account's queued job of this kind, nullptr if there is none.
+Job* Engine::find_job(JobKind kind, const Account& a) noexcept {
+    for (std::uint32_t n = 0; n < jobs_size_; ++n) {
+        Job& job = jobs_[(jobs_head_ + n) % jobs_capacity_];
+        if (job.kind == kind && job.subject == a.spec.id.value) {
+            return &job;
+        }
+    }
+    return nullptr;
 }
 
 void Engine::pop_job() noexcept {
@@ -79,6 +91,11 @@ void Engine::run_jobs(std::uint32_t budget) noexcept {
         } else if (!priced) {
             return;
         } else if (job.kind == JobKind::FanOut) {
+            // One order of a target may take a close and a cancel: both fit, or it waits.
+            if (budget < kChildrenPerTarget &&
+                ledger_[job.subject].signal.action != SignalAction::Open) {
+                return;
+            }
             const std::uint32_t before = orders_out_;
             fan_out(job);
             budget -= std::min(budget, orders_out_ - before);
@@ -116,7 +133,9 @@ void Engine::query_all(Job& job, std::uint32_t& budget) noexcept {
     const std::uint32_t i = job.cursor;
     const Order& o = orders_[i];
     job.cursor = o.next_in_account;
-    if (o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt) {
+    const bool works = o.status == OrdStatus::New || o.status == OrdStatus::PartiallyFilled;
+    if (o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt ||
+        (works && job.detail != 0)) {
         query(i);
         --budget;
     }

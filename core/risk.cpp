@@ -7,10 +7,11 @@ namespace millrace {
 namespace {
 
 constexpr std::int64_t kToken = 1'000'000'000;  // one request, in the bucket's unit
+constexpr Nanos kRateRecovery = seconds(60);    // a halved rate doubles again after it
 
 Lots floor_to_step(__int128 volume, Lots step) noexcept {
     const __int128 s = step.value > 0 ? step.value : 1;
-    const __int128 v = volume / s * s;
+    const __int128 v = volume > 0 ? volume / s * s : 0;
     constexpr __int128 kMax = std::int64_t{1} << 62;
     return Lots{static_cast<std::int64_t>(v > kMax ? kMax : v)};
 }
@@ -88,6 +89,10 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
 
 /// Token bucket per account (mt5.md 1.4): rate and burst from its spec, halved by each 10024.
 bool Engine::take_token(Account& a, Nanos now) noexcept {
+    while (a.rate_shift > 0 && now - a.rate_changed >= kRateRecovery) {
+        --a.rate_shift;
+        a.rate_changed = a.rate_changed + kRateRecovery;
+    }
     const std::int64_t rate =
         std::max<std::int64_t>(1, std::int64_t{a.spec.rate_per_second} >> a.rate_shift);
     const std::int64_t full = std::int64_t{std::max(1U, a.spec.rate_burst)} * kToken;

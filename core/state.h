@@ -33,7 +33,7 @@ struct Order {
     bool update_sent = false;       // its one intermediate result slot is used
     bool close_wanted = false;      // a close arrived before we knew the fill
     bool claimed = false;           // Close: its volume counts in the parent's `closing`
-    std::uint8_t reserved = 0;
+    bool indexed = false;           // found by its position id
     Reason reason = Reason::None;
     std::uint32_t retcode = 0;
     std::uint32_t parent = kNoId;   // Close, Modify, Cancel: the order they act on
@@ -47,7 +47,8 @@ struct Order {
     Lots cum;                       // executed
     Lots open_volume;               // still open of the position this order made
     Lots closing;                   // of open_volume, claimed by live closes
-    Lots close_wanted_volume;       // 0 = all
+    Lots close_shares;              // of its signal's volume, by closes that live or executed
+    Lots closed_early;              // closed at the broker before we knew of the fill
     Price price;
     Price avg;
     Price stop_loss;
@@ -67,6 +68,7 @@ struct SignalEntry {
     Signal signal;
     Sequence accepted;
     Nanos accepted_time;
+    Nanos born;                         // its TTL runs from here
     std::uint32_t first_order = kNoId;  // orders that are still in the table, newest first
     std::uint32_t last_order = kNoId;
     std::uint32_t older = kNoId;        // age list
@@ -79,7 +81,6 @@ struct SignalEntry {
     bool fanned_out = false;
     bool done = false;
     std::uint16_t reserved = 0;
-    Lots closed_volume;                 // of signal.volume, by closes so far
 };
 
 struct RecentOrder {
@@ -110,6 +111,7 @@ struct Account {
     Money balance;
     std::int64_t tokens = 0;        // rate bucket, 1e9 = one request
     Nanos tokens_time;
+    Nanos rate_changed;             // when rate_shift last changed
     std::uint32_t rate_shift = 0;   // halvings after 10024
     std::uint32_t first_order = kNoId;
     std::uint32_t last_order = kNoId;
@@ -158,7 +160,7 @@ struct Job {
     JobKind kind{};
     std::uint32_t subject = kNoId;  // FanOut: ledger index; Release, QueryAll: account
     std::uint32_t cursor = kNoId;   // next member or order
-    std::uint32_t reserved = 0;
+    std::uint32_t detail = 0;       // FanOut: accounts still to visit; QueryAll: 1 = working too
 };
 
 /// Everything that is not in a table.
