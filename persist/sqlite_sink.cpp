@@ -180,11 +180,7 @@ int SqliteSink::pull() noexcept {
         }
         auto next = source_->next(batch_);
         if (!next) {
-            // What was read may be torn: read again from what is stored.
-            store_.close();
-            phase_ = Phase::Closed;
-            (void)fail_log(next.error());
-            return -1;
+            return stop_at_log_failure(next.error());
         }
         if (!next.value()) {
             break;
@@ -193,6 +189,17 @@ int SqliteSink::pull() noexcept {
         ++records;
     }
     return records;
+}
+
+/// Stores what was read before the failure, then reads again from there. @return -1.
+int SqliteSink::stop_at_log_failure(const Error& error) noexcept {
+    const bool stored = pending_ == store_.cursor() || flush();
+    if (stored) {
+        store_.close();
+        phase_ = Phase::Closed;
+        (void)fail_log(error);
+    }
+    return -1;
 }
 
 bool SqliteSink::due() const noexcept {

@@ -72,6 +72,7 @@ private:
     [[nodiscard]] bool start_rebuild_afresh() noexcept;
     [[nodiscard]] bool wait_for_log() noexcept;
     [[nodiscard]] int pull() noexcept;
+    [[nodiscard]] int stop_at_log_failure(const Error& error) noexcept;
     [[nodiscard]] bool due() const noexcept;
     [[nodiscard]] bool flush() noexcept;
     [[nodiscard]] bool finish_rebuild() noexcept;
