@@ -41,7 +41,7 @@ struct SignalAnswer {
     Reason reason = Reason::None;
     std::string_view text;   // of a refusal at the edge; valid during the callback
     Sequence seq;            // journal record; 0 if refused at the edge
-    std::uint32_t accounts = 0;  // orders made, for Accepted
+    std::uint32_t accounts = 0;  // Duplicate: orders made so far
     Nanos send_time;
     Nanos ack_time;
 };

@@ -82,9 +82,9 @@ typedef struct mr_signal {
 } mr_signal;
 
 enum mr_result_kind {
-    MR_ACCEPTED = 1,     /* in the ledger; survives any crash of any process. `accounts` orders */
+    MR_ACCEPTED = 1,     /* in the ledger; survives any crash of any process */
     MR_REFUSED = 2,      /* nothing will be done; see reason */
-    MR_DUPLICATE = 3,    /* known id: the original's outcome stands */
+    MR_DUPLICATE = 3,    /* known id: the original's outcome stands; original_seq, accounts */
     MR_ORDER_DONE = 4,   /* one account's order is final: ord_status, cum_volume, avg_price */
     MR_IN_DOUBT = 5,     /* one account's order is in doubt; an MR_ORDER_DONE follows */
     MR_SIGNAL_DONE = 6,  /* every order of the signal is final: accounts, filled, rejected */
