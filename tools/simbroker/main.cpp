@@ -1,5 +1,7 @@
 // millrace-simbroker: a broker with its own books, and the terminals of its accounts.
 #include "tools/market/generator.h"
+#include "tools/market/price_index.h"
+#include "tools/market/text.h"
 #include "tools/simbroker/control.h"
 #include "tools/simbroker/simulator.h"
 
@@ -12,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -47,6 +50,8 @@ void describe(CLI::App& app, Arguments& args) {
         ->capture_default_str();
     app.add_option("--control", args.control,
                    "control line: Unix socket path or local port (0 = any)");
+    app.add_option("--ticks", args.ticks, "recorded ticks to play (CSV, CSV.gz, MT5 export)")
+        ->check(CLI::ExistingFile);
     app.add_option("--speed", args.speed, "recorded seconds played in one second")
         ->check(CLI::Range(0.001, 1e6));
     app.add_option("--origin-ms", args.origin_ms, "recorded time that plays at --start-at-ns");
@@ -100,16 +105,48 @@ int watch_signals(EventLoop& loop) {
     return fd;
 }
 
-void choose_market(const Arguments& args, SimOptions& options) {
+// Symbols of the ticks that the configuration does not describe get their facts from the ticks.
+bool use_recorded(const Arguments& args, SimOptions& options) {
+    std::string about;
+    auto index = market::PriceIndex::read(args.ticks, about);
+    if (!index) {
+        std::fprintf(stderr, "simbroker: --ticks %s: %s\n", about.c_str(), index.error().what);
+        return false;
+    }
+    for (const auto& [path, defects] : index.value().defects()) {
+        std::fprintf(stderr, "simbroker: %s: %s\n", path.c_str(), describe(defects).c_str());
+        for (const std::string& example : defects.examples) {
+            std::fprintf(stderr, "simbroker:   %s\n", example.c_str());
+        }
+    }
+    for (const Text<16>& symbol : index.value().symbols()) {
+        const auto is_it = [&symbol](const market::SymbolInfo& info) {
+            return info.name == market::view_of(symbol);
+        };
+        auto& known = options.config.symbols;
+        if (std::none_of(known.begin(), known.end(), is_it)) {
+            known.push_back(index.value().info(symbol));
+        }
+    }
+    std::vector<std::unique_ptr<market::TickSource>> sources;
+    for (const std::string& path : args.ticks) {
+        auto reader = market::TickReader::open(path);
+        if (!reader) {
+            std::fprintf(stderr, "simbroker: --ticks %s: %s\n", path.c_str(), reader.error().what);
+            return false;
+        }
+        sources.push_back(std::move(reader).value());
+    }
+    options.ticks = std::make_unique<market::TickMerge>(std::move(sources));
+    return true;
+}
+
+void use_generator(const Arguments& args, SimOptions& options) {
     if (options.config.symbols.empty()) {
         for (const char* name : {"EURUSD", "GBPUSD", "USDJPY", "XAUUSD"}) {
             options.config.symbols.push_back(market::infer_symbol(name, 0));
         }
     }
-    options.feed.speed = args.speed;
-    options.feed.origin = millis(args.origin_ms);
-    options.feed.start = Nanos{args.start_at_ns};
-    options.feed.gap_max = seconds(args.gap_max_s);
     if (args.manual_quotes) {
         return;
     }
@@ -118,6 +155,18 @@ void choose_market(const Arguments& args, SimOptions& options) {
     generator.start = args.origin_ms != 0 ? millis(args.origin_ms) : EventLoop::wall_now();
     generator.mean_gap_ns = args.tick_gap_us * 1'000;
     options.ticks = std::make_unique<market::TickGenerator>(options.config.symbols, generator);
+}
+
+bool choose_market(const Arguments& args, SimOptions& options) {
+    options.feed.speed = args.speed;
+    options.feed.origin = millis(args.origin_ms);
+    options.feed.start = Nanos{args.start_at_ns};
+    options.feed.gap_max = seconds(args.gap_max_s);
+    if (!args.ticks.empty()) {
+        return use_recorded(args, options);
+    }
+    use_generator(args, options);
+    return true;
 }
 
 int run(const Arguments& args) {
@@ -141,7 +190,9 @@ int run(const Arguments& args) {
                      args.connect.c_str());
         return 2;
     }
-    choose_market(args, options);
+    if (!choose_market(args, options)) {
+        return 2;
+    }
     raise_file_limit();
     EventLoop loop;
     const int signals = watch_signals(loop);
