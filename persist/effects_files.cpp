@@ -37,8 +37,8 @@ Result<std::vector<std::uint64_t>> list(const std::string& directory) {
         std::uint64_t number = 0;
         const bool framed =
             name.size() == 22 && name.starts_with("effects-") && name.ends_with(".mre");
-        if (framed && std::from_chars(name.data() + 8, name.data() + 18, number).ptr ==
-                          name.data() + 18) {
+        if (framed &&
+            std::from_chars(name.data() + 8, name.data() + 18, number).ptr == name.data() + 18) {
             numbers.push_back(number);
         }
     }
@@ -50,8 +50,8 @@ Result<std::vector<std::uint64_t>> list(const std::string& directory) {
 std::int64_t read_at(int fd, std::uint64_t offset, std::span<std::byte> out) noexcept {
     std::size_t done = 0;
     while (done < out.size()) {
-        const ssize_t got = ::pread(fd, out.data() + done, out.size() - done,
-                                    static_cast<off_t>(offset + done));
+        const ssize_t got =
+            ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
         if (got < 0 && errno == EINTR) {
             continue;
         }

@@ -35,9 +35,9 @@ struct EffectsHeader {
     std::uint64_t first_seq = 0;       // no effect in it is of an earlier record
     std::uint64_t effects_before = 0;  // in all files before it
     std::uint64_t previous_chain = kChainSeed;
-    LogCursor mark;                    // the last mark before it
+    LogCursor mark;  // the last mark before it
     std::uint64_t reserved[2] = {};
-    std::uint64_t header_hash = 0;     // XXH3_64
+    std::uint64_t header_hash = 0;  // XXH3_64
 };
 static_assert(std::is_trivially_copyable_v<EffectsHeader> && sizeof(EffectsHeader) == 96);
 static_assert(offsetof(EffectsHeader, header_hash) == 88);
@@ -123,8 +123,7 @@ public:
     /// @return NotFound if the log begins later (retention) and BadChain if it has another record
     /// there: rebuild the store. Busy if the log has not come that far yet: try again.
     [[nodiscard]] static Result<EffectsReader> resume(const std::string& directory,
-                                                      const LogCursor& after,
-                                                      std::string& message);
+                                                      const LogCursor& after, std::string& message);
     ~EffectsReader();
     EffectsReader(EffectsReader&& other) noexcept;
     EffectsReader& operator=(EffectsReader&& other) noexcept;

@@ -26,7 +26,9 @@ EffectsReader::~EffectsReader() {
     }
 }
 
-EffectsReader::EffectsReader(EffectsReader&& other) noexcept { *this = std::move(other); }
+EffectsReader::EffectsReader(EffectsReader&& other) noexcept {
+    *this = std::move(other);
+}
 
 EffectsReader& EffectsReader::operator=(EffectsReader&& other) noexcept {
     directory_ = std::move(other.directory_);

@@ -18,7 +18,7 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kFrameBytesMax = frame_bytes(sizeof(Effect));
 
 std::uint64_t size_of(int fd) noexcept {
-    struct stat info {};
+    struct stat info{};
     return ::fstat(fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
 
@@ -33,7 +33,9 @@ EffectsWriter::~EffectsWriter() {
     }
 }
 
-EffectsWriter::EffectsWriter(EffectsWriter&& other) noexcept { *this = std::move(other); }
+EffectsWriter::EffectsWriter(EffectsWriter&& other) noexcept {
+    *this = std::move(other);
+}
 
 EffectsWriter& EffectsWriter::operator=(EffectsWriter&& other) noexcept {
     directory_ = std::move(other.directory_);

@@ -34,8 +34,8 @@ Status fill_zeros(int fd, std::uint64_t bytes) noexcept {
     std::memset(zeros.get(), 0, kZeroChunkBytes);
     std::uint64_t done = 0;
     while (done < bytes) {
-        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done,
-                                                                        kZeroChunkBytes));
+        const auto n =
+            static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, kZeroChunkBytes));
         const ssize_t put = ::pwrite(fd, zeros.get(), n, static_cast<off_t>(done));
         if (put < 0 && errno == EINTR) {
             continue;
@@ -97,8 +97,8 @@ Result<int> make_zeroed_file(const std::string& directory, const char* name, std
         return made.error();
     }
     MILLRACE_CRASH_POINT("journal.file_prepared");
-    const int flags = O_WRONLY | O_CLOEXEC | (mode.direct ? O_DIRECT : 0) |
-                      (mode.dsync ? O_DSYNC : 0);
+    const int flags =
+        O_WRONLY | O_CLOEXEC | (mode.direct ? O_DIRECT : 0) | (mode.dsync ? O_DSYNC : 0);
     const int fd = ::open(path.c_str(), flags);
     if (fd < 0) {
         return failed("journal: cannot open the new file");

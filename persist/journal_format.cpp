@@ -61,8 +61,8 @@ std::array<char, 48> JournalFileName::text() const noexcept {
 
 Result<JournalFileName> JournalFileName::parse(std::string_view text) noexcept {
     JournalFileName name;
-    const bool framed = text.size() == kTextBytes && text.starts_with("journal-") && text[18] == '-' &&
-                        text.ends_with(".mrj");
+    const bool framed = text.size() == kTextBytes && text.starts_with("journal-") &&
+                        text[18] == '-' && text.ends_with(".mrj");
     if (!framed || !parse_digits(text.substr(8, 10), name.epoch) ||
         !parse_digits(text.substr(19, 6), name.index)) {
         return {Errc::NotFound, "not the name of a journal file"};

@@ -66,7 +66,7 @@ struct JournalFileHeader {
     std::uint64_t first_seq = 0;       // older files' records from here on are void
     std::uint64_t previous_chain = 0;  // chain at first_seq - 1
     std::uint64_t segment_bytes = 0;
-    std::int64_t created_ns = 0;       // wall clock, for people
+    std::int64_t created_ns = 0;  // wall clock, for people
     std::uint32_t reserved2 = 0;
     std::uint32_t crc32c = 0;
 };
@@ -91,7 +91,8 @@ struct FrameHead {
 static_assert(std::is_trivially_copyable_v<FrameHead> && sizeof(FrameHead) == 16);
 
 /// Payload of a Commit frame: where it belongs (a misdirected write is seen) and what it proves.
-/// Layout (bytes): 0 epoch · 8 index · 12 bytes · 16 offset · 24 first_seq · 32 acked_seq · 40 number
+/// Layout (bytes): 0 epoch · 8 index · 12 bytes · 16 offset · 24 first_seq · 32 acked_seq · 40
+/// number
 struct CommitHead {
     std::uint64_t epoch = 0;
     std::uint32_t index = 0;

@@ -24,8 +24,8 @@ std::string name_of(const LogSource& source, const JournalFileName& file) {
 JournalReader::JournalReader(LogSource& source, const Options& options) noexcept
     : source_{&source}, window_(std::max(options.window_bytes, 2 * kBlockBytes)) {}
 
-Result<JournalReader> JournalReader::open(LogSource& source, Sequence after,
-                                          const Options& options, std::string& message) {
+Result<JournalReader> JournalReader::open(LogSource& source, Sequence after, const Options& options,
+                                          std::string& message) {
     JournalReader reader{source, options};
     if (auto listed = reader.refresh(message); !listed) {
         return listed.error();
@@ -64,7 +64,8 @@ Status JournalReader::refresh(std::string& message) {
         }
     }
     if (started && (kept.empty() || kept.front().name != here)) {
-        message = name_of(*source_, here) + ": was removed, or its header damaged, while it was read";
+        message =
+            name_of(*source_, here) + ": was removed, or its header damaged, while it was read";
         return {Errc::NotFound, "journal file vanished while it was read"};
     }
     files_ = std::move(kept);
@@ -96,8 +97,7 @@ Status JournalReader::start_behind(Sequence after, std::string& message) {
     }
     current_ = static_cast<std::size_t>(best - files_.data());
     offset_ = commit_end_ = kBlockBytes;
-    cursor_ = {best->name.epoch, Sequence{best->header.first_seq - 1},
-               best->header.previous_chain};
+    cursor_ = {best->name.epoch, Sequence{best->header.first_seq - 1}, best->header.previous_chain};
     return cursor_.seq == after ? ok_status() : seek_commit(after, message);
 }
 
@@ -165,9 +165,11 @@ ReadStatus JournalReader::next(Sequence up_to, std::uint64_t epoch) noexcept {
     }
     if (offset_ == 0) {
         if (files_.empty()) {
-            return up_to == kWholeLog ? ReadStatus::End
-                                      : corrupt(Errc::NotFound, source_->where() + ": no journal "
-                                                "file, although records were acknowledged");
+            return up_to == kWholeLog
+                       ? ReadStatus::End
+                       : corrupt(Errc::NotFound, source_->where() +
+                                                     ": no journal "
+                                                     "file, although records were acknowledged");
         }
         if (std::string why; !start_behind(cursor_.seq, why)) {
             return corrupt(Errc::NotFound, why);
@@ -243,8 +245,8 @@ Status JournalReader::load(std::uint64_t offset, std::size_t bytes, bool fresh) 
     if (covered && !fresh) {
         return ok_status();
     }
-    const bool sequential = !fresh && window_used_ != 0 && offset >= window_at_ &&
-                            offset <= window_at_ + window_used_;
+    const bool sequential =
+        !fresh && window_used_ != 0 && offset >= window_at_ && offset <= window_at_ + window_used_;
     read_bytes_ = sequential ? std::min(read_bytes_ * 2, window_.size())
                              : std::min(kFirstReadBytes, window_.size());
     const auto got = source_->read(files_[current_].name, offset,
@@ -398,8 +400,8 @@ ReadStatus JournalReader::judge_tail(const Error& why) noexcept {
                 continue;  // the block of the last valid record was judged by its frames
             }
             torn = true;
-            const auto commit = at > offset_ ? parse_commit(block)
-                                             : Result<CommitHead>{Errc::NotFound};
+            const auto commit =
+                at > offset_ ? parse_commit(block) : Result<CommitHead>{Errc::NotFound};
             const bool proof = commit.ok() && commit.value().epoch == file.name.epoch &&
                                commit.value().index == file.name.index &&
                                commit.value().offset == at &&
@@ -408,8 +410,7 @@ ReadStatus JournalReader::judge_tail(const Error& why) noexcept {
                 return corrupt(why.code == Errc::NotFound ? Errc::BadLayout : why.code,
                                std::string{why.what} + ", but the group commit at offset " +
                                    std::to_string(at) + " proves that records up to " +
-                                   std::to_string(commit.value().acked_seq) +
-                                   " were acknowledged");
+                                   std::to_string(commit.value().acked_seq) + " were acknowledged");
             }
         }
         if (blocks == 0) {

@@ -41,7 +41,7 @@ enum class ReadStatus : std::uint8_t {
 
 /// Where and how reading ended, or what is damaged.
 struct LogPlace {
-    Errc code = Errc::Ok;      // End: Ok or TornTail; else BadChecksum, BadChain, BadLayout, ...
+    Errc code = Errc::Ok;  // End: Ok or TornTail; else BadChecksum, BadChain, BadLayout, ...
     JournalFileName file;
     std::uint64_t offset = 0;  // first byte that is not part of a valid record
     Sequence seq;              // last valid record before it
@@ -59,8 +59,7 @@ public:
     /// has another chain than the cursor (the cursor is of another log: rebuild); BadVersion,
     /// BadChecksum, IoError. `message` says it for people. `source` must outlive the reader.
     [[nodiscard]] static Result<JournalReader> resume(LogSource& source, const LogCursor& after,
-                                                      const Options& options,
-                                                      std::string& message);
+                                                      const Options& options, std::string& message);
     /// The same by number alone, without comparing chains.
     [[nodiscard]] static Result<JournalReader> open(LogSource& source, Sequence after,
                                                     const Options& options, std::string& message);

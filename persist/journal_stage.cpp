@@ -4,6 +4,7 @@
 #include "persist/pwrite_disk.h"
 
 #include <unistd.h>
+#include <csignal>
 
 #include <algorithm>
 #include <cstring>
@@ -44,6 +45,8 @@ JournalStage::JournalStage(const JournalStageOptions& options, std::unique_ptr<D
 Result<std::unique_ptr<JournalStage>> JournalStage::open(const JournalStageOptions& options,
                                                          RingView<JournalRecord> ring,
                                                          CoreCells& cells, std::string& message) {
+    // A file-size limit must come back as EFBIG from the write, not kill the process.
+    (void)::signal(SIGXFSZ, SIG_IGN);
     DirectorySource log{options.directory};
     if (auto settled = log.settle(); !settled) {
         message = told(options.directory.c_str(), settled.error());
@@ -300,9 +303,13 @@ bool JournalStage::idle() const noexcept {
     return poisoned() || (!writer_.in_flight() && !writer_.rolling() && ring_.peek() == nullptr);
 }
 
-bool JournalStage::in_flight() const noexcept { return writer_.in_flight(); }
+bool JournalStage::in_flight() const noexcept {
+    return writer_.in_flight();
+}
 
-void JournalStage::wait_io(Nanos timeout) noexcept { disk_->wait(timeout); }
+void JournalStage::wait_io(Nanos timeout) noexcept {
+    disk_->wait(timeout);
+}
 
 bool JournalStage::poisoned() const noexcept {
     return writer_.poisoned() || error_.code != Errc::Ok;

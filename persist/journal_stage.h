@@ -23,27 +23,27 @@
 namespace millrace {
 
 struct JournalStageOptions {
-    std::string directory;                 // exists; the caller owns the journal role in it
-    bool same_segment = false;             // the ring and cells are those that the last stage used
-    Sequence durable_floor;                // known elsewhere to have been durable; 0 = nothing known
-    std::uint64_t segment_bytes = 64ULL << 20;    // of a file; multiple of kBlockBytes, >= 64 KiB
-    std::uint64_t first_file_bytes = 4ULL << 20;  // of an epoch's first file (files grow x4)
+    std::string directory;      // exists; the caller owns the journal role in it
+    bool same_segment = false;  // the ring and cells are those that the last stage used
+    Sequence durable_floor;     // known elsewhere to have been durable; 0 = nothing known
+    std::uint64_t segment_bytes = 64ULL << 20;      // of a file; multiple of kBlockBytes, >= 64 KiB
+    std::uint64_t first_file_bytes = 4ULL << 20;    // of an epoch's first file (files grow x4)
     JournalBackend backend = JournalBackend::None;  // None: the best that works here
     std::uint64_t reserve_sequences = 1ULL << 20;
     std::uint64_t reserve_intents = 1ULL << 24;
-    std::function<void()> on_durable;      // wake hook: `durable` or the state has moved
-    Histogram* durable_ack = nullptr;      // record time -> durable, oldest record of each commit
+    std::function<void()> on_durable;  // wake hook: `durable` or the state has moved
+    Histogram* durable_ack = nullptr;  // record time -> durable, oldest record of each commit
 };
 
 /// What a start found. In a new segment the engine continues behind `last`, with ids from the
 /// reservation upwards (InputType::Jump).
 struct JournalStart {
-    LogCursor last;                     // last valid record of the log
-    std::uint64_t epoch = 0;            // of this writer
-    std::uint64_t reserved_seq = 0;     // as found: numbers below may have been used
+    LogCursor last;                  // last valid record of the log
+    std::uint64_t epoch = 0;         // of this writer
+    std::uint64_t reserved_seq = 0;  // as found: numbers below may have been used
     std::uint64_t reserved_intent = 0;
     bool tail_torn = false;
-    std::string tail;                   // what was cut off, for the log
+    std::string tail;  // what was cut off, for the log
     JournalBackend backend = JournalBackend::None;
 };
 

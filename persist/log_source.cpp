@@ -13,7 +13,9 @@
 namespace millrace {
 namespace {
 
-Error io_error(const char* what) noexcept { return {Errc::IoError, errno, what}; }
+Error io_error(const char* what) noexcept {
+    return {Errc::IoError, errno, what};
+}
 
 // Whether the first group commit of a file without a readable header is valid: then the header
 // was once there (it completes before anything else is written) and has been lost.
@@ -81,8 +83,8 @@ Result<std::size_t> DirectorySource::read(const JournalFileName& file, std::uint
     }
     std::size_t done = 0;
     while (done < out.size()) {
-        const ssize_t got = ::pread(fd_, out.data() + done, out.size() - done,
-                                    static_cast<off_t>(offset + done));
+        const ssize_t got =
+            ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
         if (got < 0 && errno == EINTR) {
             continue;
         }

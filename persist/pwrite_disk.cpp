@@ -28,7 +28,8 @@ public:
     PwriteDisk(const PwriteDisk&) = delete;
     PwriteDisk& operator=(const PwriteDisk&) = delete;
 
-    [[nodiscard]] Status prepare(const JournalFileName& name, std::uint64_t bytes) noexcept override {
+    [[nodiscard]] Status prepare(const JournalFileName& name,
+                                 std::uint64_t bytes) noexcept override {
         return preparer_.start(name, bytes);
     }
     [[nodiscard]] Prepared prepared() noexcept override { return preparer_.state(); }
@@ -85,13 +86,19 @@ int try_direct(const std::string& directory) noexcept {
     return refused;
 }
 
-Result<std::unique_ptr<Disk>> open_as(const std::string& directory, JournalBackend backend) noexcept {
+Result<std::unique_ptr<Disk>> open_as(const std::string& directory,
+                                      JournalBackend backend) noexcept {
     switch (backend) {
-        case JournalBackend::UringDirect: return open_uring_disk(directory, true);
-        case JournalBackend::UringBuffered: return open_uring_disk(directory, false);
-        case JournalBackend::PwriteDirect: return open_pwrite_disk(directory, true);
-        case JournalBackend::PwriteBuffered: return open_pwrite_disk(directory, false);
-        case JournalBackend::None: break;
+        case JournalBackend::UringDirect:
+            return open_uring_disk(directory, true);
+        case JournalBackend::UringBuffered:
+            return open_uring_disk(directory, false);
+        case JournalBackend::PwriteDirect:
+            return open_pwrite_disk(directory, true);
+        case JournalBackend::PwriteBuffered:
+            return open_pwrite_disk(directory, false);
+        case JournalBackend::None:
+            break;
     }
     return {Errc::BadInput, "no such journal backend"};
 }
@@ -142,11 +149,16 @@ Result<std::unique_ptr<Disk>> open_disk(const std::string& directory, JournalBac
 
 const char* to_string(JournalBackend backend) noexcept {
     switch (backend) {
-        case JournalBackend::None: return "none";
-        case JournalBackend::UringDirect: return "uring-direct";
-        case JournalBackend::UringBuffered: return "uring-buffered";
-        case JournalBackend::PwriteDirect: return "pwrite-direct";
-        case JournalBackend::PwriteBuffered: return "pwrite-buffered";
+        case JournalBackend::None:
+            return "none";
+        case JournalBackend::UringDirect:
+            return "uring-direct";
+        case JournalBackend::UringBuffered:
+            return "uring-buffered";
+        case JournalBackend::PwriteDirect:
+            return "pwrite-direct";
+        case JournalBackend::PwriteBuffered:
+            return "pwrite-buffered";
     }
     return "unknown";
 }

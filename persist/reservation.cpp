@@ -54,7 +54,9 @@ Reservation::~Reservation() {
     std::free(block_);
 }
 
-Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+Reservation::Reservation(Reservation&& other) noexcept {
+    *this = std::move(other);
+}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
     std::swap(fd_, other.fd_);
@@ -98,7 +100,8 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
         return r;
     }
     if (r.fd_ < 0 && errno == ENOENT) {
-        message = path + " is missing although the journal has records: numbers could be used "
+        message = path +
+                  " is missing although the journal has records: numbers could be used "
                   "twice. Restore it, or start a new journal directory and reconcile all accounts";
         return {Errc::NotFound, "reservation file is missing", ENOENT};
     }
@@ -114,7 +117,8 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     const auto a = read_block(r.fd_, 0);
     const auto b = read_block(r.fd_, 1);
     if (!a && !b) {
-        message = path + ": neither of its two blocks is valid. Restore it, or start a new "
+        message = path +
+                  ": neither of its two blocks is valid. Restore it, or start a new "
                   "journal directory and reconcile all accounts";
         return {Errc::BadChecksum, "reservation file is damaged"};
     }

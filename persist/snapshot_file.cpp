@@ -103,7 +103,7 @@ Result<std::vector<std::byte>> read_file(const std::string& path) {
     if (fd < 0) {
         return failed("cannot be opened");
     }
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd, &info) != 0) {
         const Error error = failed("cannot be examined");
         ::close(fd);

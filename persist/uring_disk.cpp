@@ -23,7 +23,8 @@ public:
     UringDisk& operator=(const UringDisk&) = delete;
 
     [[nodiscard]] int setup() noexcept;
-    [[nodiscard]] Status prepare(const JournalFileName& name, std::uint64_t bytes) noexcept override {
+    [[nodiscard]] Status prepare(const JournalFileName& name,
+                                 std::uint64_t bytes) noexcept override {
         return preparer_.start(name, bytes);
     }
     [[nodiscard]] Prepared prepared() noexcept override { return preparer_.state(); }
@@ -110,7 +111,8 @@ Status UringDisk::submit_write(std::uint64_t offset, std::span<const std::byte> 
         submitted = ::io_uring_submit(&ring_);
     }
     if (submitted != 1) {
-        return {Errc::IoError, "journal: io_uring refused a write", submitted < 0 ? -submitted : EIO};
+        return {Errc::IoError, "journal: io_uring refused a write",
+                submitted < 0 ? -submitted : EIO};
     }
     ++in_flight_;
     return ok_status();

@@ -8,9 +8,13 @@
 namespace millrace::testing {
 namespace {
 
-constexpr std::uint32_t effects_of(std::uint64_t seq) { return static_cast<std::uint32_t>(seq % 4); }
+constexpr std::uint32_t effects_of(std::uint64_t seq) {
+    return static_cast<std::uint32_t>(seq % 4);
+}
 
-LogCursor cursor_at(std::uint64_t seq) { return {1, Sequence{seq}, seq * 1'000'003}; }
+LogCursor cursor_at(std::uint64_t seq) {
+    return {1, Sequence{seq}, seq * 1'000'003};
+}
 
 Effect make_effect(std::uint64_t seq, std::uint32_t k) {
     Effect e = Effect::make(EffectKind::Alert, AlertRow{});

@@ -126,10 +126,10 @@ private:
 struct DiskEvent {
     enum class Kind { Prepare, Submit, Complete } kind{};
     JournalFileName file;
-    std::uint64_t offset = 0;       // Submit
-    std::uint64_t size = 0;         // Prepare
-    std::vector<std::byte> bytes;   // Submit
-    std::size_t submit = 0;         // Complete: index of the Submit event
+    std::uint64_t offset = 0;      // Submit
+    std::uint64_t size = 0;        // Prepare
+    std::vector<std::byte> bytes;  // Submit
+    std::size_t submit = 0;        // Complete: index of the Submit event
 };
 
 /// Faults by the number of the write (0-based, headers count).
@@ -151,7 +151,8 @@ public:
     std::vector<DiskEvent> events;
     std::uint64_t writes = 0;
 
-    [[nodiscard]] Status prepare(const JournalFileName& name, std::uint64_t bytes) noexcept override {
+    [[nodiscard]] Status prepare(const JournalFileName& name,
+                                 std::uint64_t bytes) noexcept override {
         if (prepares_++ > 0 && faults_.prepare_errno != 0) {
             state_ = Prepared::Failed;
             return ok_status();
@@ -187,8 +188,8 @@ public:
             result = -EIO;
         }
         failed_ = failed_ || result < 0;
-        events.push_back({DiskEvent::Kind::Submit, file_, offset, 0,
-                          {bytes.begin(), bytes.end()}, 0});
+        events.push_back(
+            {DiskEvent::Kind::Submit, file_, offset, 0, {bytes.begin(), bytes.end()}, 0});
         pending_.push_back({token, result, events.size() - 1, faults_.never.contains(n)});
         return ok_status();
     }
@@ -260,7 +261,8 @@ struct Rig {
         options.same_segment = same_segment;
         options.segment_bytes = options.first_file_bytes = file_bytes;
         stage.reset();
-        auto opened = JournalStage::open(options, std::move(made), log, ring.view(), *cells, message);
+        auto opened =
+            JournalStage::open(options, std::move(made), log, ring.view(), *cells, message);
         if (!opened) {
             return opened.error();
         }

@@ -46,16 +46,16 @@ TEST(JournalFormat, KeepsItsGoldenBytes) {
     header.created_ns = 1'700'000'000'000'000'000;
     std::vector<std::byte> block(kBlockBytes);
     encode_header(header, block);
-    EXPECT_EQ(hex(std::span{block}.first(72)), 
+    EXPECT_EQ(hex(std::span{block}.first(72)),
               "4d524a524e4c3031010000000010000003000000000000000200000000000000"
               "e8030000000000008877665544332211000001000000000000002a36fe9c9717"
               "0000000066fe654a");
     const auto commit = one_commit(1);
     EXPECT_EQ(commit.size(), kBlockBytes);
-    EXPECT_EQ(hex(std::span{commit}.first(64)), 
+    EXPECT_EQ(hex(std::span{commit}.first(64)),
               "126630233000c1c0454341524c4c494d03000000000000000200000000100000"
               "0020000000000000010000000000000000000000000000000900000000000000");
-    EXPECT_EQ(hex(std::span{commit}.subspan(64, 80)), 
+    EXPECT_EQ(hex(std::span{commit}.subspan(64, 80)),
               "7bcd1b67d000c2c0db71ed51b9d0adec0100000000000000e803000000000000"
               "030000000000000008000000000000000000000000000000000000000000000000"
               "000000ffff04011f20212223242526");

@@ -1,7 +1,7 @@
 // Goal: no number is handed out twice, whichever of the two blocks a crash tears. Method: real
 // file, every byte of either block damaged.
-#include "journal_fakes.h"
 #include "persist/reservation.h"
+#include "journal_fakes.h"
 
 #include <fstream>
 
@@ -53,7 +53,9 @@ TEST(Reservation, SurvivesDamageOfTheBlockBeingWritten) {
 
 TEST(Reservation, RefusesWhenNothingValidIsLeft) {
     const TempDir dir;
-    { (void)open(dir, true); }
+    {
+        (void)open(dir, true);
+    }
     std::filesystem::resize_file(std::filesystem::path{dir.path()} / "reservation", 0);
     std::string message;
     EXPECT_EQ(Reservation::open(dir.path(), true, message).code(), Errc::BadChecksum);

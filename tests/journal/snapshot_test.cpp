@@ -3,11 +3,11 @@
 #include "journal_fakes.h"
 #include "persist/snapshot_file.h"
 
-#include <csignal>
-#include <fstream>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <fstream>
 
 namespace millrace::testing {
 namespace {
@@ -22,7 +22,8 @@ std::vector<std::byte> image_of(std::uint64_t seq) {
 
 void write(const TempDir& dir, std::uint64_t seq) {
     std::string message;
-    ASSERT_TRUE(write_snapshot(dir.path(), {3, Sequence{seq}, seq * 7}, image_of(seq), message).ok())
+    ASSERT_TRUE(
+        write_snapshot(dir.path(), {3, Sequence{seq}, seq * 7}, image_of(seq), message).ok())
         << message;
 }
 
@@ -89,7 +90,8 @@ TEST(Snapshot, FallsBackPastEveryTruncation) {
     write(dir, 100);
     write(dir, 200);
     const auto path = path_of(dir, 200);
-    for (std::uint64_t size = std::filesystem::file_size(path); size > 0; size -= size > 120 ? 311 : 1) {
+    for (std::uint64_t size = std::filesystem::file_size(path); size > 0;
+         size -= size > 120 ? 311 : 1) {
         std::filesystem::resize_file(path, std::min(size - 1, std::filesystem::file_size(path)));
         std::vector<std::string> bad;
         const auto s = load_snapshot(dir.path(), Sequence{1000}, bad);
