@@ -1,0 +1,360 @@
+// Durable ack through the journal stage beside the best single 4 KiB durable write on the same
+// disk, and journal throughput beside sequential O_DIRECT writes of the same block size: rivals
+// and ours round by round in one run.
+//
+//     bench_journal [--dir DIR] [--rounds N] [--json FILE]
+#include "persist/journal_stage.h"
+#include "persist/pwrite_disk.h"
+#include "persist/uring_disk.h"
+#include "shm/clock.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+constexpr int kWritesPerRound = 25;
+constexpr std::uint64_t kFileBytes = 64ULL << 20;
+constexpr std::uint64_t kThroughputBytes = 48ULL << 20;
+constexpr std::uint32_t kSlots = 1U << 15;
+
+[[noreturn]] void die(const std::string& what) {
+    std::fprintf(stderr, "bench_journal: %s\n", what.c_str());
+    std::exit(1);
+}
+
+struct Options {
+    std::string dir = std::filesystem::temp_directory_path().string();
+    std::string json;
+    int rounds = 80;
+};
+
+using Samples = std::vector<std::int64_t>;
+
+std::int64_t quantile(Samples samples, double q) {
+    std::sort(samples.begin(), samples.end());
+    const auto at = static_cast<std::size_t>(q * static_cast<double>(samples.size() - 1));
+    return samples[at];
+}
+
+std::byte* aligned(std::size_t bytes) {
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(kBlockBytes, bytes));
+    if (memory == nullptr) {
+        die("no memory");
+    }
+    std::memset(memory, 0x5A, bytes);
+    return memory;
+}
+
+/// A preallocated, written file with O_DIRECT, overwritten block after block.
+class RawFile {
+public:
+    explicit RawFile(const std::string& path)
+        : fd_{::open(path.c_str(), O_RDWR | O_CREAT | O_DIRECT, 0600)},
+          block_{aligned(kCommitBytesMax)} {
+        if (fd_ < 0) {
+            die(path + ": " + std::strerror(errno));
+        }
+        for (std::uint64_t at = 0; at < kFileBytes; at += kCommitBytesMax) {
+            write(at, kCommitBytesMax);
+        }
+        ::fsync(fd_);
+    }
+    ~RawFile() {
+        ::close(fd_);
+        std::free(block_);
+    }
+    RawFile(const RawFile&) = delete;
+    RawFile& operator=(const RawFile&) = delete;
+
+    void write(std::uint64_t at, std::size_t bytes) {
+        if (::pwrite(fd_, block_, bytes, static_cast<off_t>(at)) != static_cast<ssize_t>(bytes)) {
+            die(std::string{"write: "} + std::strerror(errno));
+        }
+    }
+    void write_fdatasync() {
+        write(next(), kBlockBytes);
+        ::fdatasync(fd_);
+    }
+    void write_dsync() {
+        const iovec part{block_, kBlockBytes};
+        if (::pwritev2(fd_, &part, 1, static_cast<off_t>(next()), RWF_DSYNC) < 0) {
+            die(std::string{"pwritev2: "} + std::strerror(errno));
+        }
+    }
+    void sequential() {
+        for (std::uint64_t at = 0; at < kThroughputBytes; at += kCommitBytesMax) {
+            write(at, kCommitBytesMax);
+        }
+    }
+
+private:
+    std::uint64_t next() { return at_ = (at_ + kBlockBytes) % kFileBytes; }
+    int fd_;
+    std::byte* block_;
+    std::uint64_t at_ = 0;
+};
+
+/// The journal's own disk without the journal: durable io_uring writes, 4 KiB or 256 KiB.
+class RawUring {
+public:
+    explicit RawUring(const std::string& dir) : block_{aligned(kCommitBytesMax)} {
+        auto disk = open_uring_disk(dir, true);
+        if (!disk) {
+            die(disk.error().what);
+        }
+        disk_ = std::move(disk).value();
+        disk_->register_memory({block_, kCommitBytesMax});
+        if (!disk_->prepare({9'000'000'000ULL, 0}, kFileBytes) ||
+            disk_->wait_prepared() != Prepared::Ready || !disk_->use_prepared()) {
+            die("cannot prepare a file");
+        }
+        keep(4, kCommitBytesMax, kFileBytes);
+    }
+    ~RawUring() { std::free(block_); }
+    RawUring(const RawUring&) = delete;
+    RawUring& operator=(const RawUring&) = delete;
+
+    void write_one() { keep(1, kBlockBytes, kBlockBytes); }
+    void sequential() { keep(kWritesInFlightMax, kCommitBytesMax, kThroughputBytes); }
+
+private:
+    // Writes `total` bytes in pieces of `bytes`, `depth` on their way at a time.
+    void keep(std::size_t depth, std::size_t bytes, std::uint64_t total) {
+        std::size_t flying = 0;
+        std::uint64_t sent = 0;
+        while (sent < total || flying > 0) {
+            while (flying < depth && sent < total) {
+                at_ = at_ + bytes > kFileBytes ? 0 : at_;
+                if (!disk_->submit_write(at_, {block_, bytes}, 1)) {
+                    die("io_uring refused a write");
+                }
+                at_ += bytes;
+                sent += bytes;
+                ++flying;
+            }
+            DiskCompletion done[kWritesInFlightMax];
+            const std::size_t n = disk_->poll(done);
+            if (n == 0) {
+                disk_->wait(millis(1));
+            }
+            flying -= n;
+        }
+    }
+    std::unique_ptr<Disk> disk_;
+    std::byte* block_;
+    std::uint64_t at_ = 0;
+};
+
+/// The stage with its ring; one thread does both ends, so no hand-over between cores is in here.
+class Journal {
+public:
+    explicit Journal(const std::string& dir)
+        : control_{std::make_unique<RingControl<>>()},
+          slots_{std::make_unique<RingSlot<JournalRecord>[]>(kSlots)},
+          cells_{std::make_unique<CoreCells>()} {
+        control_->capacity = kSlots;
+        control_->slot_bytes = sizeof(RingSlot<JournalRecord>);
+        const RingView<JournalRecord> view{control_.get(), slots_.get()};
+        producer_ = RingProducer<JournalRecord>::attach(view).value();
+        JournalStageOptions options;
+        options.directory = dir;
+        options.first_file_bytes = options.segment_bytes;
+        std::string message;
+        auto stage = JournalStage::open(options, view, *cells_, message);
+        if (!stage) {
+            die(message);
+        }
+        stage_ = std::move(stage).value();
+    }
+    void publish() {
+        JournalRecord record;
+        record.seq = Sequence{++seq_};
+        record.type = InputType::Signal;
+        if (!producer_.try_publish(record).ok()) {
+            --seq_;
+        }
+    }
+    void until_durable(std::uint64_t seq) {
+        while (cells_->durable.load(std::memory_order_acquire) < seq) {
+            if (stage_->poisoned()) {
+                die(stage_->error().what);
+            }
+            if (stage_->step(Nanos{1}) == 0) {
+                stage_->wait_io(millis(1));
+            }
+        }
+    }
+    void one() {
+        publish();
+        until_durable(seq_);
+    }
+    /// Keeps the ring full until kThroughputBytes are on disk. @return bytes, records.
+    std::pair<std::uint64_t, std::uint64_t> sequential() {
+        const std::uint64_t bytes = cells_->journal_bytes.load();
+        const std::uint64_t first = seq_;
+        while (cells_->journal_bytes.load() - bytes < kThroughputBytes) {
+            for (std::uint64_t free = producer_.free_slots(); free > 0; --free) {
+                publish();
+            }
+            if (stage_->step(Nanos{1}) == 0) {
+                stage_->wait_io(millis(1));
+            }
+        }
+        until_durable(seq_);
+        return {cells_->journal_bytes.load() - bytes, seq_ - first};
+    }
+    [[nodiscard]] const char* backend() const { return to_string(stage_->start().backend); }
+
+private:
+    std::unique_ptr<RingControl<>> control_;
+    std::unique_ptr<RingSlot<JournalRecord>[]> slots_;
+    std::unique_ptr<CoreCells> cells_;
+    RingProducer<JournalRecord> producer_;
+    std::unique_ptr<JournalStage> stage_;
+    std::uint64_t seq_ = 0;
+};
+
+template <class Work>
+std::int64_t timed(Work&& work) {
+    const std::int64_t start = monotonic_ns();
+    work();
+    return monotonic_ns() - start;
+}
+
+struct Row {
+    std::string name;
+    double value;
+    double limit;
+    double ratio;
+};
+
+void report(const std::vector<Row>& rows, const std::string& json) {
+    for (const Row& r : rows) {
+        std::printf("%-34s %12.1f   limit %12.1f   ratio %6.2f\n", r.name.c_str(), r.value, r.limit,
+                    r.ratio);
+    }
+    if (json.empty()) {
+        return;
+    }
+    std::FILE* file = std::fopen(json.c_str(), "w");
+    if (file == nullptr) {
+        die(json + ": " + std::strerror(errno));
+    }
+    std::fputs("[\n", file);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        std::fprintf(file,
+                     "  {\"name\": \"%s\", \"value\": %.3f, \"limit\": %.3f, \"ratio\": %.4f}%s\n",
+                     rows[i].name.c_str(), rows[i].value, rows[i].limit, rows[i].ratio,
+                     i + 1 < rows.size() ? "," : "");
+    }
+    std::fputs("]\n", file);
+    std::fclose(file);
+}
+
+void latency(RawFile& file, RawUring& uring, Journal& journal, int rounds, std::vector<Row>& rows) {
+    Samples fdatasync_ns, dsync_ns, uring_ns, ack_ns;
+    for (int round = 0; round < rounds; ++round) {
+        for (int i = 0; i < kWritesPerRound; ++i) {
+            fdatasync_ns.push_back(timed([&] { file.write_fdatasync(); }));
+        }
+        for (int i = 0; i < kWritesPerRound; ++i) {
+            dsync_ns.push_back(timed([&] { file.write_dsync(); }));
+        }
+        for (int i = 0; i < kWritesPerRound; ++i) {
+            uring_ns.push_back(timed([&] { uring.write_one(); }));
+        }
+        for (int i = 0; i < kWritesPerRound; ++i) {
+            ack_ns.push_back(timed([&] { journal.one(); }));
+        }
+    }
+    for (const auto& [q, name] : {std::pair{0.5, "p50"}, std::pair{0.99, "p99"}}) {
+        const auto us = [q = q](const Samples& s) {
+            return static_cast<double>(quantile(s, q)) / 1000.0;
+        };
+        const double best = std::min({us(fdatasync_ns), us(dsync_ns), us(uring_ns)});
+        std::printf(
+            "4 KiB durable write %s, us: pwrite+fdatasync %.1f, RWF_DSYNC %.1f, "
+            "io_uring DSYNC %.1f\n",
+            name, us(fdatasync_ns), us(dsync_ns), us(uring_ns));
+        rows.push_back(
+            {std::string{"durable_ack_"} + name + "_us", us(ack_ns), best, us(ack_ns) / best});
+    }
+}
+
+void throughput(RawFile& file, RawUring& uring, Journal& journal, int rounds,
+                std::vector<Row>& rows) {
+    Samples pwrite_ns, uring_ns;
+    std::vector<double> ours, records;
+    for (int round = 0; round < rounds; ++round) {
+        pwrite_ns.push_back(timed([&] { file.sequential(); }));
+        uring_ns.push_back(timed([&] { uring.sequential(); }));
+        std::pair<std::uint64_t, std::uint64_t> done;
+        const std::int64_t ns = timed([&] { done = journal.sequential(); });
+        ours.push_back(static_cast<double>(done.first) * 1e3 / static_cast<double>(ns));
+        records.push_back(static_cast<double>(done.second) * 1e9 / static_cast<double>(ns));
+    }
+    std::sort(ours.begin(), ours.end());
+    std::sort(records.begin(), records.end());
+    const auto mb = [](const Samples& s) {
+        return static_cast<double>(kThroughputBytes) * 1e3 / static_cast<double>(quantile(s, 0.5));
+    };
+    const double limit = std::max(mb(pwrite_ns), mb(uring_ns));
+    std::printf("sequential 256 KiB O_DIRECT, MB/s: pwrite %.0f, io_uring DSYNC x4 %.0f\n",
+                mb(pwrite_ns), mb(uring_ns));
+    std::printf("journal records/s: %.0f\n", records[records.size() / 2]);
+    rows.push_back(
+        {"journal_throughput_MB_s", ours[ours.size() / 2], limit, ours[ours.size() / 2] / limit});
+}
+
+int run(const Options& options) {
+    std::string dir = options.dir + "/bench-journal-XXXXXX";
+    if (::mkdtemp(dir.data()) == nullptr) {
+        die(dir + ": " + std::strerror(errno));
+    }
+    std::filesystem::create_directories(dir + "/raw");
+    std::filesystem::create_directories(dir + "/journal");
+    std::vector<Row> rows;
+    {
+        RawFile file{dir + "/raw/file"};
+        RawUring uring{dir + "/raw"};
+        Journal journal{dir + "/journal"};
+        std::printf("journal backend %s in %s\n", journal.backend(), dir.c_str());
+        latency(file, uring, journal, options.rounds, rows);
+        throughput(file, uring, journal, std::max(3, options.rounds / 10), rows);
+    }
+    std::filesystem::remove_all(dir);
+    report(rows, options.json);
+    return 0;
+}
+
+}  // namespace
+}  // namespace millrace
+
+int main(int argc, char** argv) {
+    millrace::Options options;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string key = argv[i];
+        if (key == "--dir") {
+            options.dir = argv[i + 1];
+        } else if (key == "--json") {
+            options.json = argv[i + 1];
+        } else if (key == "--rounds") {
+            options.rounds = std::max(1, std::atoi(argv[i + 1]));
+        } else {
+            millrace::die("usage: bench_journal [--dir DIR] [--rounds N] [--json FILE]");
+        }
+    }
+    return millrace::run(options);
+}
