@@ -123,6 +123,9 @@ TEST_F(View, ComputesRatesAndTimeToFullBetweenTwoPictures) {
     // 4 of 8 slots are free and 1 a second goes in.
     EXPECT_NE(text.find("1/s   4.00s"), std::string::npos) << text;
     EXPECT_EQ(render_stat(now, nullptr, seconds(2), {}).find("125/s"), std::string::npos);
+    publish("orders", OrderSlot{}, 4);
+    EXPECT_NE(render_stat(read_view(*segment_), nullptr, Nanos{}, {}).find("   FULL"),
+              std::string::npos);
 }
 
 TEST_F(View, TakesNoRatesFromAnotherSegment) {

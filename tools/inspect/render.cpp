@@ -58,9 +58,9 @@ void add_header(Page& page, const Span& span, const RenderOptions& o) {
 }
 
 void add_identity(Page& page, const HeaderStat& h) {
-    page.add(fmt::format("created {} by pid {} uid {}  uuid {}", wall_text(h.created_ns),
-                         h.creator_pid, h.creator_uid, h.uuid));
-    page.add(fmt::format("boot {}  schema {:016x}", h.boot_id, h.schema_hash));
+    page.add(fmt::format("created {} by pid {} uid {}  schema {:016x}",
+                         wall_text(h.created_ns), h.creator_pid, h.creator_uid, h.schema_hash));
+    page.add(fmt::format("uuid {}  boot {}", h.uuid, h.boot_id));
     page.add(fmt::format("journal directory {}", h.journal_dir));
 }
 
@@ -117,8 +117,9 @@ Mood stage_mood(const StageStat& s) noexcept {
 Page stage_table(const Span& span, const RenderOptions& o) {
     Page page{o.width};
     page.add(fmt::format("{:<10} {:<10} {:>7} {:<10} {:>3} {:>3} {:>6} {:>7} {:>3} {:>8}", "STAGE",
-                         "STATE", "PID", "PROCESS", "CPU", "GEN", "BEAT", "WORK/S", "RST",
-                         "RECOVERY"), Mood::Head);
+                         "STATE", "PID", "PROCESS", "CPU", "GEN", "BEAT",
+                         span.before != nullptr ? "WORK/S" : "WORK", "RST", "RECOVERY"),
+             Mood::Head);
     for (std::size_t i = 0; i < span.now.stages.size(); ++i) {
         const StageStat& s = span.now.stages[i];
         if (s.pid == 0 && s.state == 0 && !o.all) {
@@ -138,6 +139,9 @@ Page stage_table(const Span& span, const RenderOptions& o) {
 
 /// How long until the ring is full if both ends go on like this; "-" if it is not filling.
 std::string eta_full(const Span& span, const RingStat& r, const RingStat* before) {
+    if (r.depth() >= r.capacity) {
+        return "FULL";
+    }
     if (before == nullptr || r.written < before->written || r.read < before->read) {
         return "-";
     }
