@@ -154,6 +154,7 @@ private:
     void count_answer(Reason reason) noexcept;
 
     void settle(const bridge::Hello& hello) noexcept;
+    [[nodiscard]] std::uint64_t event_floor(const bridge::Hello& hello) const noexcept;
     void report_link(ReportType type, Nanos now) noexcept;
     void report_down(Nanos now) noexcept;
     void set_link(LinkState state) noexcept;

@@ -12,7 +12,8 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 /// Generations carry the engine's epoch in front, so that a take-over on another host with a
 /// segment of its own still grows.
 constexpr unsigned kGenerationBits = 20;
-constexpr std::uint64_t kGenerationMax = std::uint64_t{1} << 62U;
+/// No count gets there; a number above it is nonsense that must not become ours.
+constexpr std::uint64_t kNumberMax = std::uint64_t{1} << 62U;
 
 bool is_executor_report(std::uint8_t type) noexcept {
     switch (static_cast<ReportType>(type)) {
@@ -117,8 +118,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     generation_ = 1 + std::max({generation_, floor, hello.generation});
     // Release: on record before a terminal can have seen it.
     entry().generation.store(generation_, std::memory_order_release);
-    const bool same_journal = journal_id_ == hello.journal_id;
-    acked_event_ = same_journal ? acked_event_ : 0;
+    acked_event_ = event_floor(hello);
     last_event_ = acked_event_;
     candidate_ = {};
     settle(hello);
@@ -141,8 +141,8 @@ const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
     if (hello.epoch > context_->epoch) {
         return "this host is stale: the terminal has served a newer epoch; start the newer host";
     }
-    if (hello.generation > kGenerationMax) {
-        return "HELLO: generation is above 2^62";
+    if (hello.generation > kNumberMax || hello.event_seq > kNumberMax) {
+        return "HELLO: generation or event_seq is above 2^62";
     }
     if (hello.command_epoch != context_->segment.uuid_low()) {
         return nullptr;
@@ -152,14 +152,33 @@ const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
                : nullptr;
 }
 
+/// The event number to resume after. The terminal forgets its events up to it, so it must never
+/// be above what this very journal had acknowledged; but a journal that replaces a lost one has to
+/// learn that it does (its silence about a magic proves nothing): a number above its own tells it,
+/// and makes it number its events anew above that.
+std::uint64_t Session::event_floor(const bridge::Hello& hello) const noexcept {
+    if (journal_id_ == hello.journal_id) {
+        return acked_event_;
+    }
+    // Acquire: pairs with the engine's release.
+    const std::uint64_t applied = entry().applied_event.load(std::memory_order_acquire);
+    // Relaxed: own cell. Not 0: some executor has had a command in this segment.
+    const bool had_commands = entry().claimed.load(std::memory_order_relaxed) != 0;
+    const bool never_welcomed = hello.generation == 0;
+    if (never_welcomed && (had_commands || applied > 0)) {
+        return std::max(applied, hello.event_seq + 1);
+    }
+    // Either an older copy of the journal, or one that a stage before us served: its own numbers
+    // tell. In doubt all of its unacknowledged events come again; the engine drops repeats.
+    return hello.event_seq < applied ? applied : 0;
+}
+
 void Session::send_welcome() noexcept {
     bridge::Welcome welcome{};
     welcome.generation = generation_;
     welcome.epoch = context_->epoch;
     welcome.command_epoch = context_->segment.uuid_low();
     welcome.next_command_seq = next_;
-    // Only what this stage has acknowledged to this very journal: the terminal has forgotten that
-    // already. applied_event could belong to a journal before it, and events would be lost.
     welcome.event_seq = acked_event_;
     welcome.magic_tag = context_->magic_tag;
     const bool queued = peer_->send(bridge::FrameType::Welcome, 0, welcome);

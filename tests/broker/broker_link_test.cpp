@@ -155,6 +155,44 @@ TEST(BrokerLink, AcknowledgesNoEventThatTheEngineHasNotApplied) {
     ASSERT_TRUE(w.until([&] { w.skew = w.skew + millis(5); return t.forgotten == 1; }));
 }
 
+TEST(BrokerLink, TellsAJournalThatItReplacesALostOneAndLosesNoneOfItsEvents) {
+    World w;
+    Terminal& lost = w.connect(kFirstLogin);
+    EXPECT_EQ(lost.welcomes[0].event_seq, 0U) << "the first terminal ever is intact";
+    w.order(0);
+    ASSERT_TRUE(w.until([&] { return lost.commands.size() == 1; }));
+    lost.disconnect();
+    auto& fresh = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin, 78));
+    fresh.events.assign(3, filled(Magic::make(kTag, 1, 0)));
+    fresh.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return fresh.welcomes.size() == 1; }));
+    EXPECT_EQ(fresh.welcomes[0].event_seq, 4U) << "above its own: it is to number them anew";
+}
+
+TEST(BrokerLink, ResumesEventsOfAKnownJournalAfterTheStageRestarted) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    t.send_event(filled(Magic::make(kTag, 1, 0)));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 1; }));
+    w.entry(0).applied_event.store(1);
+    w.restart_stage();
+    t.send_event(filled(Magic::make(kTag, 2, 0)));  // into the closed socket
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 3; }));
+    EXPECT_EQ(t.welcomes[1].event_seq, 0U);
+    EXPECT_EQ(w.reports.back().type == ReportType::SyncDone ? 2U : w.reports.back().event_seq, 2U);
+}
+
+TEST(BrokerLink, TellsAnOlderCopyOfAJournalWhatItNoLongerKnows) {
+    World w;
+    w.entry(0).applied_event.store(40);
+    auto& t = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin));
+    t.generation = 3;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return t.welcomes.size() == 1; }));
+    EXPECT_EQ(t.welcomes[0].event_seq, 40U);
+}
+
 TEST(BrokerLink, StoresQuotesBySymbolOfTheHost) {
     World w{{.suffix = "m"}};
     w.define_symbol(3, "XAUUSD");
