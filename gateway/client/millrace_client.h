@@ -5,8 +5,9 @@
  * can be open once on a host; a second open is refused and told who holds it.
  *
  * Threads: one thread at a time per client (several clients in one process are fine). No function
- * blocks but mr_wait(). mr_submit(), mr_poll_results() and mr_tick() make no syscall unless the
- * engine sleeps and must be woken; they allocate nothing.
+ * blocks but mr_wait(). mr_submit(), mr_poll_results() and mr_tick() allocate nothing and make no
+ * syscall, but that mr_submit() wakes the engine if it sleeps and looks once a second whether the
+ * segment is still the one in use (one stat()).
  *
  * Order: signals are taken in the order of mr_submit(). Results arrive in the order in which they
  * were caused; (seq, k) grows and never repeats but after a crash of this process (below).
