@@ -195,9 +195,8 @@ void read_risk(ObjectReader& o, RiskSpec& r) {
 }
 
 void read_capacity(ObjectReader& o, CapacityConfig& c) {
+    o.integer("members", c.members, {16, 1 << 24});
     o.integer("orders", c.orders, {64, 1 << 24});
-    o.integer("positions", c.positions, {64, 1 << 24});
-    o.integer("signals", c.signals, {64, 1 << 24});
     o.integer("ledger", c.ledger, {64, 1 << 28});
 }
 
@@ -354,9 +353,9 @@ Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
         *known_keys = log.known_keys;
     }
     if (!c.journal.dir.empty()) {
-        read_added(accounts_folder(c.journal.dir), mistakes, [&](ObjectReader& o, const std::string& at) {
-            c.accounts.push_back(read_account_object(o, at));
-        });
+        for (AccountConfig& added : read_added_accounts(c.journal.dir, mistakes)) {
+            c.accounts.push_back(std::move(added));
+        }
         read_added(groups_folder(c.journal.dir), mistakes, [&](ObjectReader& o, const std::string&) {
             merge_group(c.groups, read_group(o));
         });
@@ -366,6 +365,15 @@ Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
         check_config(c, mistakes);
     }
     return c;
+}
+
+std::vector<AccountConfig> read_added_accounts(const std::string& journal_dir,
+                                               std::vector<Mistake>& mistakes) {
+    std::vector<AccountConfig> accounts;
+    read_added(accounts_folder(journal_dir), mistakes, [&](ObjectReader& o, const std::string& at) {
+        accounts.push_back(read_account_object(o, at));
+    });
+    return accounts;
 }
 
 AccountConfig read_account(const std::string& file, std::string_view text,

@@ -84,10 +84,9 @@ struct SourceConfig {
     Durability ack = Durability::Disk;
 };
 struct CapacityConfig {
-    std::uint32_t orders = 1U << 16;
-    std::uint32_t positions = 1U << 16;
-    std::uint32_t signals = 1U << 16;
-    std::uint32_t ledger = 1U << 20;
+    std::uint32_t members = 1024;
+    std::uint32_t orders = 1U << 15;
+    std::uint32_t ledger = 1U << 17;
 };
 struct StagePlacement {
     std::uint32_t cpu = kNoId;      // kNoId = not pinned
@@ -148,6 +147,10 @@ struct Config {
 /// Reads and checks one account's JSON object, as it stands in accounts[].
 [[nodiscard]] AccountConfig read_account(const std::string& file, std::string_view text,
                                          std::vector<Mistake>& mistakes);
+
+/// The accounts that were added at run time.
+[[nodiscard]] std::vector<AccountConfig> read_added_accounts(const std::string& journal_dir,
+                                                             std::vector<Mistake>& mistakes);
 
 /// The JSON Schema (draft 2020-12) of the file.
 [[nodiscard]] const char* config_schema() noexcept;

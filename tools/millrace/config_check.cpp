@@ -87,10 +87,33 @@ void check_members(Checker& check, const Names& accounts, const Names& symbols) 
     }
 }
 
+void check_capacity(Checker& check) {
+    std::size_t members = 0;
+    for (const GroupConfig& g : check.config.groups) {
+        members += g.members.size();
+    }
+    if (members > check.config.capacity.members) {
+        check.add("capacity.members", "is " + std::to_string(check.config.capacity.members) +
+                                          ", the groups have " + std::to_string(members) +
+                                          " members; raise it");
+    }
+}
+
 void check_ports(Checker& check) {
     const Config& c = check.config;
     if (c.signals.port == c.bridge.port && c.signals.address == c.bridge.address) {
         check.add("listen", "signals and bridge use the same port " + std::to_string(c.bridge.port));
+    }
+}
+
+/// The engine and the replica watch over each other: as processes each has its own.
+void check_core_threads(Checker& check) {
+    for (const StageId id : {StageId::Engine, StageId::Replica}) {
+        if (!check.config.threads && !check.config.placed(id).thread.empty()) {
+            check.add(std::string{"placement.stages."} + stage_name(id) + ".thread",
+                      "needs placement.mode \"threads\": as processes, engine and replica must be "
+                      "able to outlive each other");
+        }
     }
 }
 
@@ -127,8 +150,10 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_logins(check);
     check_symbol_names(check);
     check_members(check, accounts, symbols);
+    check_capacity(check);
     check_ports(check);
     check_threads(check);
+    check_core_threads(check);
 }
 
 }  // namespace millrace

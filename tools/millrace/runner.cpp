@@ -46,13 +46,14 @@ struct Runner::Track {
     StageEntry* entry = nullptr;
     StageId place{};
     bool worked = false;  // since it took this place
+    bool running = false; // and is not rebuilding its state any more
 };
 
 Runner::Runner(const Segment& segment, const RunnerOptions& options, std::vector<StageSlot> slots)
     : segment_{segment}, options_{options}, slots_{std::move(slots)} {
     std::vector<Parker::Sleeper> sleepers;
     for (StageSlot& slot : slots_) {
-        tracks_.push_back({&slot, nullptr, slot.place(), false});
+        tracks_.push_back({&slot, nullptr, slot.place(), false, false});
         sleepers.push_back({slot.stage.get(), &segment.doorbell(slot.place())});
     }
     parker_ = std::make_unique<Parker>(std::move(sleepers));
@@ -74,14 +75,48 @@ void Runner::adopt_role(Track& track, Nanos now) {
     put(e.started_ns, options_.started_ns);
     put(e.first_work_ns, 0);
     put(e.heartbeat_ns, now.value);
-    put(e.running_ns, now.value);
-    put(e.state, StageState::Running);
+    put(e.running_ns, 0);
+    put(e.state, StageState::Recovering);
+    track.running = false;
+    note_running(track, now);
+}
+
+void Runner::note_running(Track& t, Nanos now) {
+    if (t.running || (t.slot->recovering && t.slot->recovering())) {
+        return;
+    }
+    t.running = true;
+    const bool spare = t.slot->role && t.place == StageId::Replica;
+    put(t.entry->running_ns, now.value);
+    put(t.entry->state, spare ? StageState::Standby : StageState::Running);
+}
+
+void Runner::take_over(Track& t, Nanos now) {
+    log_warn(std::string{stage_name(t.place)} + " takes over as " + stage_name(t.slot->place()));
+    if (options_.of_role) {
+        const RunnerOptions placed = options_.of_role(t.slot->place());
+        options_.cpu = placed.cpu;
+        options_.idle = placed.idle;
+        pin();
+    }
+    adopt_role(t, now);
+    parker_->move_to(segment_.doorbell(t.place));
+}
+
+void Runner::pin() {
+    if (std::string message; options_.cpu != kNoId && !pin_to_cpu(options_.cpu, message)) {
+        log_warn(message);
+        options_.cpu = kNoId;
+    }
 }
 
 int Runner::step_all(Nanos now) {
     int work = 0;
     for (Track& t : tracks_) {
         const int n = t.slot->stage->step(now);
+        if (t.slot->place() != t.place) {
+            take_over(t, now);
+        }
         add(t.entry->duty_cycles, std::uint64_t{1});
         if (n > 0) {
             add(t.entry->work, static_cast<std::uint64_t>(n));
@@ -101,12 +136,7 @@ void Runner::keep_time(Nanos now) {
     }
     kept_at_ = now;
     for (Track& t : tracks_) {
-        if (t.slot->place() != t.place) {
-            log_info(std::string{stage_name(t.place)} + " takes over as " +
-                     stage_name(t.slot->place()));
-            adopt_role(t, now);
-            parker_->move_to(segment_.doorbell(t.place));
-        }
+        note_running(t, now);
         put(t.entry->heartbeat_ns, now.value);
     }
 }
@@ -158,10 +188,7 @@ bool Runner::finish(Nanos now) {
 }
 
 RunEnd Runner::run() {
-    if (std::string message; options_.cpu != kNoId && !pin_to_cpu(options_.cpu, message)) {
-        log_warn(message);
-        options_.cpu = kNoId;
-    }
+    pin();
     for (Track& t : tracks_) {
         adopt_role(t, segment_.clock().now());
     }

@@ -2,6 +2,7 @@
 // their entries of the stage table up to date.
 #pragma once
 
+#include "shm/role.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
 #include "tools/millrace/config.h"
@@ -16,10 +17,12 @@ namespace millrace {
 
 /// A stage as the runner holds it.
 struct StageSlot {
-    std::unique_ptr<Stage> stage;
+    RoleLock lock{};                 // given up after the stage is gone
+    std::unique_ptr<Stage> stage{};
     StageId id{};                    // its place in the stage table and its doorbell
-    std::function<StageId()> role;   // if the place can change while it runs (the hot spare, which
+    std::function<StageId()> role{}; // if the place can change while it runs (the hot spare, which
                                      // then has its thread to itself)
+    std::function<bool()> recovering{};  // true while its state is being rebuilt
 
     [[nodiscard]] StageId place() const { return role ? role() : id; }
 };
@@ -28,6 +31,8 @@ struct RunnerOptions {
     std::uint32_t cpu = kNoId;       // kNoId = not pinned
     IdleStrategy idle = IdleStrategy::Park;
     std::int64_t started_ns = 0;     // segment clock: when this process was executed
+    /// Placement of a role that is taken over; empty: cpu and idle stay as they are.
+    std::function<RunnerOptions(StageId)> of_role{};
 };
 
 /// How a run ended: by request (reason empty) or because a stage could not go on.
@@ -57,6 +62,9 @@ private:
     int step_all(Nanos now);
     void keep_time(Nanos now);
     void adopt_role(Track& track, Nanos now);
+    void take_over(Track& track, Nanos now);
+    void note_running(Track& track, Nanos now);
+    void pin();
     void idle(Nanos now);
     [[nodiscard]] bool finish(Nanos now);
     [[nodiscard]] const char* failure() const;

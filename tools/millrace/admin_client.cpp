@@ -1,0 +1,140 @@
+#include "tools/millrace/admin_client.h"
+
+#include <chrono>
+#include <thread>
+
+#include "shm/doorbell.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kLockWaitNs = 2'000'000'000;
+
+void nap(std::int64_t since_ns) {
+    // Quick answers are the rule: look often at first.
+    const bool early = monotonic_ns() - since_ns < 2'000'000;
+    std::this_thread::sleep_for(std::chrono::microseconds{early ? 20 : 1000});
+}
+
+Error fail(std::string& message, std::string text, Errc code) {
+    message = std::move(text);
+    return {code, 0, "admin"};
+}
+
+std::string engine_now(const Segment& segment) {
+    const StageEntry& e = segment.stage(StageId::Engine);
+    const auto pid = e.pid.load(std::memory_order_relaxed);
+    const bool alive = pid != 0 && process_start_time(static_cast<int>(pid)) ==
+                                       e.start_time.load(std::memory_order_relaxed);
+    return alive ? "the engine (pid " + std::to_string(pid) + ") is alive but has not come to it"
+                 : "the engine is not running";
+}
+
+}  // namespace
+
+Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
+    AdminClient client{segment};
+    const std::string dir = segment.header().journal_dir;
+    const std::int64_t begin = monotonic_ns();
+    while (true) {
+        std::string holder;
+        auto lock = RoleLock::try_acquire(dir, "admin", holder);
+        if (lock) {
+            client.lock_ = std::move(lock).value();
+            break;
+        }
+        if (lock.code() != Errc::NotOwner) {
+            return fail(message, "cannot lock " + dir + "/locks/admin.lock: " + lock.error().what,
+                        lock.code());
+        }
+        if (monotonic_ns() - begin > kLockWaitNs) {
+            return fail(message, "another command line (" + holder +
+                                     ") has been at work for 2 s; try again when it is done",
+                        Errc::NotOwner);
+        }
+        nap(begin);
+    }
+    auto engine = RingProducer<AdminSlot>::attach(segment.ring<AdminSlot>("admin"));
+    auto broker = RingProducer<KillSlot>::attach(segment.ring<KillSlot>("admin.broker"));
+    if (!engine || !broker) {
+        const Error& e = engine ? broker.error() : engine.error();
+        return fail(message, std::string{"ring admin: "} + e.what, e.code);
+    }
+    client.engine_ = std::move(engine).value();
+    client.broker_ = std::move(broker).value();
+    return client;
+}
+
+Status AdminClient::send(const AdminRecord& record, const Options& options, std::string& message) {
+    const std::int64_t begin = monotonic_ns();
+    AdminSlot slot{};
+    slot.value = record;
+    auto number = engine_.try_publish(slot);
+    while (!number && monotonic_ns() - begin < options.timeout.value) {
+        nap(begin);
+        number = engine_.try_publish(slot);
+    }
+    if (!number) {
+        return fail(message, "ring admin is full: " + engine_now(*segment_) +
+                                 "; nothing was sent, see `millrace inspect stat`", Errc::RingFull);
+    }
+    engine_.publish_stats();
+    ring(segment_->doorbell(StageId::Engine));
+    return wait_applied(number.value(), options, message);
+}
+
+Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
+                                 std::string& message) const {
+    const CoreCells& core = segment_->core();
+    const std::int64_t begin = monotonic_ns();
+    // Acquire: pairs with the engine's release; the status belongs to a number not before ours.
+    while (core.admin_applied.load(std::memory_order_acquire) < number) {
+        // Relaxed: a request to give up orders nothing.
+        const bool give_up =
+            options.give_up != nullptr && options.give_up->load(std::memory_order_relaxed);
+        if (give_up || monotonic_ns() - begin > options.timeout.value) {
+            return fail(message, "no answer: " + engine_now(*segment_) +
+                                     "; the command waits in its ring and will be applied, do not "
+                                     "send it again", Errc::Timeout);
+        }
+        nap(begin);
+    }
+    const std::uint64_t status = core.admin_last_status.load(std::memory_order_relaxed);
+    const auto code = static_cast<Errc>(status & 0xFFU);
+    if (status >> 8 == number && code != Errc::Ok) {
+        return fail(message, "the engine refused it: " + std::string{to_string(code)}, code);
+    }
+    return ok_status();
+}
+
+Status AdminClient::kill_at_broker(const KillCommand& command, std::string& message) {
+    KillSlot slot{};
+    slot.value = command;
+    if (!broker_.try_publish(slot)) {
+        return fail(message, "ring admin.broker is full: the broker stage is not taking commands; "
+                             "no terminal is being sent anything either. Stop trading at the broker",
+                    Errc::RingFull);
+    }
+    broker_.publish_stats();
+    ring(segment_->doorbell(StageId::Broker));
+    return ok_status();
+}
+
+bool send_config(const Segment& segment, const ConfigRecords& config,
+                 const std::atomic<bool>* give_up, std::string& message) {
+    auto client = AdminClient::open(segment, message);
+    if (!client) {
+        return false;
+    }
+    AdminClient::Options options;
+    options.give_up = give_up;
+    for (const AdminRecord& record : config.records) {
+        if (!client.value().send(record, options, message)) {
+            message = describe(record) + ": " + message;
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace millrace

@@ -1,0 +1,61 @@
+// AdminClient: how the command line and the supervisor speak to the engine and, for the kill
+// switch, to the broker stage directly (DESIGN rule 9).
+//
+//     command line -> ring `admin.broker` -> broker stage      kill, first: passes no gate
+//     command line -> ring `admin`        -> engine            journalled, applied, answered
+#pragma once
+
+#include "core/admin.h"
+#include "shm/role.h"
+#include "shm/segment.h"
+#include "tools/millrace/config_records.h"
+
+#include <atomic>
+#include <string>
+
+namespace millrace {
+
+/// The one producer of both rings: holds the role `admin`.
+/// Threads: one. Crash: what was published is applied; what was not, never existed.
+class AdminClient {
+public:
+    /// Waits up to 2 s for another command line to finish.
+    /// @param segment outlives the client; its header names the journal directory.
+    /// @return NotOwner: `message` names the holder's pid; IoError, BadCursor.
+    static Result<AdminClient> open(const Segment& segment, std::string& message);
+
+    struct Options {
+        Nanos timeout = seconds(5);
+        const std::atomic<bool>* give_up = nullptr;  // looked at while waiting
+    };
+    /// Publishes one record and waits until the engine has applied it.
+    /// @return Timeout: it is in the ring and will be applied when the engine is back; the
+    /// engine's own error if it refused; `message` says which and what to do.
+    [[nodiscard]] Status send(const AdminRecord& record, const Options& options,
+                              std::string& message);
+    [[nodiscard]] Status send(const AdminRecord& record, std::string& message) {
+        return send(record, Options{}, message);
+    }
+
+    /// Publishes to the broker stage, which acts at once; does not wait.
+    /// @return RingFull if 64 commands wait there already (the broker stage is down).
+    [[nodiscard]] Status kill_at_broker(const KillCommand& command, std::string& message);
+
+private:
+    explicit AdminClient(const Segment& segment) noexcept : segment_{&segment} {}
+    [[nodiscard]] Status wait_applied(std::uint64_t number, const Options& options,
+                                      std::string& message) const;
+
+    const Segment* segment_;
+    RoleLock lock_;
+    RingProducer<AdminSlot> engine_;
+    RingProducer<KillSlot> broker_;
+};
+
+/// Sends all records of a configuration, one after the other.
+/// @param give_up set by another thread to end early; may be nullptr.
+/// @return false with `message` naming the record that was not taken.
+[[nodiscard]] bool send_config(const Segment& segment, const ConfigRecords& config,
+                               const std::atomic<bool>* give_up, std::string& message);
+
+}  // namespace millrace

@@ -1,0 +1,53 @@
+#include "tools/millrace/backlog.h"
+
+namespace millrace {
+namespace {
+
+template <class T>
+bool has_unread(const Segment& segment, std::uint32_t index) noexcept {
+    const auto ring = segment.ring<T>(index);
+    const std::uint64_t next = ring.control->read_cursor.load(std::memory_order_acquire) + 1;
+    // Acquire: pairs with the producer's commit.
+    return ring.slot(next).sequence.load(std::memory_order_acquire) == next;
+}
+
+bool unread(const Segment& s, std::uint32_t index) noexcept {
+    switch (s.ring_entry(index).kind) {
+        case RingKind::Signals: return has_unread<SignalSlot>(s, index);
+        case RingKind::Results: return has_unread<ResultSlot>(s, index);
+        case RingKind::Admin: return has_unread<AdminSlot>(s, index);
+        case RingKind::AdminBroker: return has_unread<KillSlot>(s, index);
+        case RingKind::Orders:
+        case RingKind::Session: return has_unread<OrderSlot>(s, index);
+        case RingKind::Reports: return has_unread<ReportSlot>(s, index);
+        case RingKind::Journal: return has_unread<JournalRecord>(s, index);
+    }
+    return false;
+}
+
+/// An account's queue waits for its terminal, which is no fault of the stage.
+bool counts(RingKind kind) noexcept { return kind != RingKind::Session; }
+
+}  // namespace
+
+bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept {
+    const CoreCells& core = segment.core();
+    // Relaxed: a hint; the caller looks again before it acts, seconds later.
+    const auto cell = [](const AtomicU64& c) { return c.load(std::memory_order_relaxed); };
+    if (&entry == &segment.stage(StageId::Replica)) {
+        return cell(core.durable) > cell(core.replica_applied);
+    }
+    if (&entry == &segment.stage(StageId::Sqlite)) {
+        return cell(core.replica_applied) > cell(core.sqlite_seq);
+    }
+    for (std::uint32_t i = 0; i < segment.ring_count(); ++i) {
+        const RingEntry& ring = segment.ring_entry(i);
+        if (counts(ring.kind) && ring.doorbell < kStages &&
+            &entry == &segment.stage(static_cast<StageId>(ring.doorbell)) && unread(segment, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace millrace

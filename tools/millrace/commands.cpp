@@ -1,0 +1,210 @@
+#include "tools/millrace/commands.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "tools/millrace/log.h"
+#include "tools/millrace/operator.h"
+#include "tools/millrace/stages.h"
+#include "tools/millrace/supervisor.h"
+
+namespace millrace {
+namespace {
+
+/// Options of a command live as long as its callback.
+template <class Options>
+std::shared_ptr<Options> options_for() {
+    return std::make_shared<Options>();
+}
+
+std::shared_ptr<Target> add_target(CLI::App* app) {
+    auto target = options_for<Target>();
+    app->add_option("-c,--config", target->config, "configuration file of the pipeline");
+    app->add_option("-s,--segment", target->segment,
+                    "name or path of its segment (default: the only one on this host)");
+    return target;
+}
+
+bool load_config(const std::string& file, Config& config) {
+    std::vector<Mistake> mistakes;
+    config = read_config(file, mistakes);
+    for (const Mistake& m : mistakes) {
+        std::fprintf(stderr, "%s\n", to_string(m).c_str());
+    }
+    return mistakes.empty();
+}
+
+struct UpOptions {
+    std::string config;
+    bool threads = false;
+    bool json = false;
+};
+
+int up(const UpOptions& options) {
+    Config config;
+    if (!load_config(options.config, config)) {
+        return kExitBadConfig;
+    }
+    config.threads = config.threads || options.threads;
+    config.log.json = config.log.json || options.json;
+    std::string message;
+    if (!log_start(config.log, "up", message)) {
+        log_warn(message);
+    }
+    SupervisorOptions supervisor;
+    supervisor.threads = config.threads;
+    const int code = supervise(config, supervisor);
+    log_stop();
+    return code;
+}
+
+int check(const std::string& file) {
+    Config config;
+    if (!load_config(file, config)) {
+        return kExitBadConfig;
+    }
+    std::printf("OK: %zu accounts in %zu groups, %zu symbols, %zu sources; journal %s\n",
+                config.accounts.size(), config.groups.size(), config.symbols.size(),
+                config.sources.size(), config.journal.dir.c_str());
+    return kExitOk;
+}
+
+void add_set_account(CLI::App* account, Command& command, const char* word, AccountState state,
+                     const char* help) {
+    CLI::App* sub = account->add_subcommand(word, help);
+    auto target = add_target(sub);
+    auto names = options_for<std::vector<std::string>>();
+    sub->add_option("NAME", *names, "accounts")->required();
+    sub->callback([&command, target, names, state] {
+        command.run = [=] { return set_accounts(*target, state, *names); };
+    });
+}
+
+void add_kill(CLI::App& app, Command& command, const char* word, bool clear, const char* help) {
+    CLI::App* sub = app.add_subcommand(word, help);
+    auto target = add_target(sub);
+    auto request = options_for<KillRequest>();
+    request->clear = clear;
+    sub->add_flag("--all", request->all, "every account");
+    sub->add_option("--account", request->account, "one account");
+    sub->add_option("--group", request->group, "the accounts of a group");
+    sub->add_option("--symbol", request->symbol, "one symbol, on every account");
+    sub->add_option("--source", request->source, "what comes from one source");
+    if (!clear) {
+        sub->add_flag("--cancel", request->cancel, "also cancel our pending orders");
+        sub->add_flag("--flatten", request->flatten, "also close our positions");
+    }
+    sub->callback([&command, target, request] {
+        command.run = [=] { return kill_switch(*target, *request); };
+    });
+}
+
+}  // namespace
+
+void add_pipeline_commands(CLI::App& app, Command& command) {
+    CLI::App* up_app = app.add_subcommand("up", "start the pipeline and keep it running");
+    auto options = options_for<UpOptions>();
+    up_app->add_option("-c,--config", options->config, "configuration file")->required();
+    up_app->add_flag("--threads", options->threads, "stages as threads of this process");
+    up_app->add_flag("--log-json", options->json, "one JSON object a line");
+    up_app->callback([&command, options] { command.run = [=] { return up(*options); }; });
+
+    CLI::App* down = app.add_subcommand("down", "drain and stop the pipeline");
+    auto target = add_target(down);
+    down->callback([&command, target] { command.run = [=] { return stop_pipeline(*target); }; });
+
+    CLI::App* stage = app.add_subcommand("stage", "run stages in this process (`up` does this)");
+    auto names = options_for<std::vector<std::string>>();
+    auto config = options_for<std::string>();
+    stage->add_option("NAME", *names, "ingress, core-0, broker, journal, core-1, sqlite")->required();
+    stage->add_option("-c,--config", *config, "configuration file")->required();
+    stage->callback([&command, names, config] {
+        command.run = [&command, names, config] {
+            return run_stage_process(*names, *config, command.executed_ns);
+        };
+    });
+}
+
+void add_account_commands(CLI::App& app, Command& command) {
+    CLI::App* account = app.add_subcommand("account", "show, add, pause and resume accounts");
+    account->require_subcommand(1);
+    add_set_account(account, command, "pause", AccountState::Inactive, "take no new signals");
+    add_set_account(account, command, "resume", AccountState::Trading, "trade again");
+    add_set_account(account, command, "reduce-only", AccountState::ReduceOnly, "closes only");
+    add_set_account(account, command, "disable", AccountState::Disabled, "no orders at all");
+    CLI::App* list = account->add_subcommand("list", "every account and how it stands");
+    auto list_target = add_target(list);
+    list->callback([&command, list_target] {
+        command.run = [=] { return list_accounts(*list_target); };
+    });
+    CLI::App* add = account->add_subcommand("add", "add one account to the running pipeline");
+    auto add_to = add_target(add);
+    auto file = options_for<std::string>();
+    add->add_option("FILE", *file, "its JSON object as in accounts[]; - reads standard input")->required();
+    add->callback([&command, add_to, file] { command.run = [=] { return add_account(*add_to, *file); }; });
+
+    CLI::App* group = app.add_subcommand("group", "add groups, add and remove their members");
+    group->require_subcommand(1);
+    CLI::App* group_add = group->add_subcommand("add", "add a group");
+    auto group_to = add_target(group_add);
+    auto name = options_for<std::string>();
+    group_add->add_option("NAME", *name, "the group")->required();
+    group_add->callback([&command, group_to, name] {
+        command.run = [=] { return add_group(*group_to, *name); };
+    });
+    CLI::App* member = group->add_subcommand("member", "add, change or remove a member");
+    auto member_to = add_target(member);
+    auto change = options_for<MemberChange>();
+    member->add_option("GROUP", change->group, "the group")->required();
+    member->add_option("ACCOUNT", change->account, "the account")->required();
+    member->add_option("--sizing", change->sizing, "fixed, multiplier or equity_share");
+    member->add_option("--value", change->value, "lots, factor or share, by sizing");
+    member->add_option("--symbols", change->symbols, "only these")->delimiter(',');
+    member->add_flag("--remove", change->remove, "no new signals of this group");
+    member->callback([&command, member_to, change] {
+        command.run = [=] { return change_member(*member_to, *change); };
+    });
+}
+
+void add_emergency_commands(CLI::App& app, Command& command) {
+    add_kill(app, command, "kill", false, "STOP trading: all, or one account, group, symbol, source");
+    add_kill(app, command, "unkill", true, "let a killed scope trade again");
+
+    CLI::App* resolve = app.add_subcommand("resolve", "end an IN_DOUBT order as found at the broker");
+    auto target = add_target(resolve);
+    auto magic = options_for<std::string>();
+    auto filled = options_for<std::string>();
+    auto rejected = options_for<bool>();
+    resolve->add_option("MAGIC", *magic, "the order's magic number")->required();
+    resolve->add_option("--filled", *filled, "VOLUME@PRICE that was executed");
+    resolve->add_flag("--rejected", *rejected, "nothing was executed");
+    resolve->callback([&command, target, magic, filled, rejected] {
+        command.run = [=] { return resolve_order(*target, *magic, *filled, *rejected); };
+    });
+
+    CLI::App* recover = app.add_subcommand("recover", "help an engine that halted");
+    auto recover_target = add_target(recover);
+    auto seq = options_for<std::uint64_t>();
+    recover->add_option("--skip", *seq, "record that it dies of, as the alert names it")->required();
+    recover->callback([&command, recover_target, seq] {
+        command.run = [=] { return recover_skip(*recover_target, *seq); };
+    });
+}
+
+void add_config_commands(CLI::App& app, Command& command) {
+    CLI::App* config = app.add_subcommand("config", "check a configuration, print its schema");
+    config->require_subcommand(1);
+    CLI::App* check_app = config->add_subcommand("check", "print OK or every mistake");
+    auto file = options_for<std::string>();
+    check_app->add_option("FILE", *file, "configuration file")->required();
+    check_app->callback([&command, file] { command.run = [=] { return check(*file); }; });
+    CLI::App* schema = config->add_subcommand("schema", "print the JSON Schema");
+    schema->callback([&command] {
+        command.run = [] {
+            std::fputs(config_schema(), stdout);
+            return static_cast<int>(kExitOk);
+        };
+    });
+}
+
+}  // namespace millrace

@@ -1,0 +1,26 @@
+// The command line's shape: which words there are and which function each one calls.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <functional>
+
+namespace millrace {
+
+/// What was asked for; `run` does it.
+struct Command {
+    std::function<int()> run;
+    std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
+};
+
+/// up, down, stage.
+void add_pipeline_commands(CLI::App& app, Command& command);
+/// account, group.
+void add_account_commands(CLI::App& app, Command& command);
+/// kill, unkill, resolve, recover.
+void add_emergency_commands(CLI::App& app, Command& command);
+/// config check, config schema.
+void add_config_commands(CLI::App& app, Command& command);
+
+}  // namespace millrace

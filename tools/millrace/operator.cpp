@@ -1,0 +1,263 @@
+#include "tools/millrace/operator.h"
+
+#include <charconv>
+#include <cstdio>
+#include <set>
+
+#include "tools/millrace/admin_client.h"
+#include "tools/millrace/decimal.h"
+#include "tools/millrace/id_book.h"
+#include "tools/millrace/stages.h"
+
+namespace millrace {
+namespace {
+
+int complain(const std::string& text) {
+    std::fprintf(stderr, "millrace: %s\n", text.c_str());
+    return kExitError;
+}
+
+/// The pipeline and its names, as every command needs them.
+struct Session {
+    Segment segment;
+    IdBook ids;
+};
+
+Result<Session> open_session(const Target& target, std::string& message) {
+    auto segment = attach_target(target, message);
+    if (!segment) {
+        return segment.error();
+    }
+    auto ids = IdBook::load(segment.value().header().journal_dir, message);
+    if (!ids) {
+        return ids.error();
+    }
+    return Session{std::move(segment).value(), std::move(ids).value()};
+}
+
+std::string unknown_name(const IdBook& ids, NameKind kind, const char* what, const std::string& name) {
+    std::string text = std::string{"no "} + what + " is called \"" + name + "\"; known:";
+    for (const auto& [known, id] : ids.names(kind)) {
+        text += " " + known;
+    }
+    return text;
+}
+
+/// One part of a kill: what the engine is told, and what the broker stage can be told.
+struct KillPart {
+    KillScope scope;
+    std::uint32_t id;
+    std::string symbol;
+};
+
+std::uint8_t actions_of(const KillRequest& r) {
+    if (r.clear) {
+        return 0;
+    }
+    return static_cast<std::uint8_t>(kKillStop | (r.cancel ? kKillCancel : 0) |
+                                     (r.flatten ? kKillFlatten : 0));
+}
+
+KillCommand command_of(const KillPart& part, std::uint8_t actions, std::uint64_t kill_id) {
+    KillCommand k;
+    k.kill_id = kill_id;
+    k.scope = part.scope;
+    k.actions = actions;
+    k.scope_id = part.id;
+    k.symbol = make_text<16>(part.symbol);
+    return k;
+}
+
+/// What the request names. The names are checked before anything is sent.
+Result<KillPart> part_of(const IdBook& ids, const KillRequest& r, std::string& message) {
+    const struct {
+        const std::string& name;
+        NameKind kind;
+        KillScope scope;
+        const char* what;
+    } scopes[] = {{r.account, NameKind::Account, KillScope::Account, "account"},
+                  {r.group, NameKind::Group, KillScope::Group, "group"},
+                  {r.symbol, NameKind::Symbol, KillScope::Symbol, "symbol"},
+                  {r.source, NameKind::Source, KillScope::Source, "source"}};
+    for (const auto& s : scopes) {
+        if (s.name.empty()) {
+            continue;
+        }
+        const std::uint32_t id = ids.find(s.kind, s.name);
+        if (id == kNoId) {
+            message = unknown_name(ids, s.kind, s.what, s.name);
+            return {Errc::NotFound, "kill"};
+        }
+        return KillPart{s.scope, id, s.scope == KillScope::Symbol ? s.name : ""};
+    }
+    return KillPart{KillScope::All, kNoId, ""};
+}
+
+/// The broker stage knows accounts and symbols: a group is told as its accounts.
+std::vector<KillPart> broker_parts(const IdBook& ids, const KillPart& part) {
+    if (part.scope == KillScope::Source) {
+        return {};  // only the engine knows what came from whom
+    }
+    if (part.scope != KillScope::Group) {
+        return {part};
+    }
+    std::vector<KillPart> parts;
+    for (const auto& [group, account] : ids.members()) {
+        if (group == part.id) {
+            parts.push_back({KillScope::Account, account, ""});
+        }
+    }
+    return parts;
+}
+
+int send_kill(Session& s, AdminClient& client, const KillPart& part, const KillRequest& request) {
+    std::string message;
+    const std::uint8_t actions = actions_of(request);
+    auto kill_id = static_cast<std::uint64_t>(wall_ns());
+    bool broker_told = true;
+    for (const KillPart& p : broker_parts(s.ids, part)) {
+        if (!client.kill_at_broker(command_of(p, actions, kill_id++), message)) {
+            complain(message);
+            broker_told = false;
+        }
+    }
+    if (broker_told) {
+        std::printf("broker stage told\n");
+    }
+    const KillCommand command = command_of(part, actions_of(request), kill_id);
+    const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
+    if (!client.send(AdminRecord::make(op, command), message)) {
+        return complain(message);
+    }
+    std::printf("engine told, journalled\n");
+    return broker_told ? kExitOk : kExitError;
+}
+
+bool parse_filled(const std::string& text, ResolveCommand& r, std::string& message) {
+    const std::size_t at = text.find('@');
+    const auto volume = parse_decimal(text.substr(0, at));
+    const auto price = parse_decimal(at == std::string::npos ? "" : text.substr(at + 1));
+    if (!volume || !price || volume.value() <= 0 || price.value() <= 0) {
+        message = "--filled \"" + text + "\": VOLUME@PRICE is needed, such as 0.10@1.08542";
+        return false;
+    }
+    r.volume = Lots{volume.value()};
+    r.price = Price{price.value()};
+    return true;
+}
+
+const char* state_word(AccountState s) {
+    switch (s) {
+        case AccountState::Trading: return "resumed";
+        case AccountState::ReduceOnly: return "reduce-only";
+        case AccountState::Inactive: return "paused";
+        case AccountState::Disabled: return "disabled";
+        default: return "set";
+    }
+}
+
+}  // namespace
+
+int set_accounts(const Target& target, AccountState state, const std::vector<std::string>& names) {
+    std::string message;
+    auto session = open_session(target, message);
+    if (!session) {
+        return complain(message);
+    }
+    const IdBook& ids = session.value().ids;
+    for (const std::string& name : names) {
+        if (ids.find(NameKind::Account, name) == kNoId) {
+            return complain(unknown_name(ids, NameKind::Account, "account", name));
+        }
+    }
+    auto client = AdminClient::open(session.value().segment, message);
+    if (!client) {
+        return complain(message);
+    }
+    for (const std::string& name : names) {
+        AccountCommand command;
+        command.account = AccountId{ids.find(NameKind::Account, name)};
+        command.state = state;
+        if (!client.value().send(AdminRecord::make(AdminOp::SetAccount, command), message)) {
+            return complain(name + ": " + message);
+        }
+        std::printf("%s: %s\n", name.c_str(), state_word(state));
+    }
+    return kExitOk;
+}
+
+int list_accounts(const Target& target) {
+    std::string message;
+    auto session = open_session(target, message);
+    if (!session) {
+        return complain(message);
+    }
+    const Segment& segment = session.value().segment;
+    std::printf("%-16s %5s %14s %-14s %-14s %10s %8s\n", "account", "id", "login", "state", "link",
+                "fills", "live");
+    for (const auto& [name, id] : session.value().ids.names(NameKind::Account)) {
+        if (id >= segment.sessions()) {
+            continue;
+        }
+        const SessionEntry& e = segment.session(AccountId{id});
+        const auto load = [](const auto& cell) { return cell.load(std::memory_order_relaxed); };
+        const std::string state{to_string(static_cast<AccountState>(load(e.account_state)))};
+        const std::string link{to_string(static_cast<LinkState>(load(e.link)))};
+        std::printf("%-16s %5u %14lu %-14s %-14s %10lu %8lu\n", name.c_str(), id,
+                    static_cast<unsigned long>(load(e.login)), state.c_str(), link.c_str(),
+                    static_cast<unsigned long>(load(e.fills)),
+                    static_cast<unsigned long>(load(e.live_orders)));
+    }
+    return kExitOk;
+}
+
+int kill_switch(const Target& target, const KillRequest& request) {
+    const int named = !request.account.empty() + !request.group.empty() + !request.symbol.empty() +
+                      !request.source.empty() + (request.all ? 1 : 0);
+    if (named != 1) {
+        return complain("say exactly one of --all, --account, --group, --symbol, --source");
+    }
+    std::string message;
+    auto session = open_session(target, message);
+    if (!session) {
+        return complain(message);
+    }
+    const auto part = part_of(session.value().ids, request, message);
+    if (!part) {
+        return complain(message);
+    }
+    auto client = AdminClient::open(session.value().segment, message);
+    if (!client) {
+        return complain(message);
+    }
+    return send_kill(session.value(), client.value(), part.value(), request);
+}
+
+int resolve_order(const Target& target, const std::string& magic, const std::string& filled,
+                  bool rejected) {
+    ResolveCommand r;
+    const char* end = magic.data() + magic.size();
+    if (std::from_chars(magic.data(), end, r.magic.value).ptr != end || magic.empty()) {
+        return complain("\"" + magic + "\" is no magic number; `millrace inspect` shows them");
+    }
+    if (filled.empty() != rejected) {
+        return complain("say either --filled VOLUME@PRICE or --rejected");
+    }
+    std::string message;
+    if (!filled.empty() && !parse_filled(filled, r, message)) {
+        return complain(message);
+    }
+    r.status = rejected ? OrdStatus::Rejected : OrdStatus::Filled;
+    auto session = open_session(target, message);
+    if (!session) {
+        return complain(message);
+    }
+    auto client = AdminClient::open(session.value().segment, message);
+    if (!client || !client.value().send(AdminRecord::make(AdminOp::Resolve, r), message)) {
+        return complain(message);
+    }
+    std::printf("order %s: %s\n", magic.c_str(), rejected ? "rejected" : "filled");
+    return kExitOk;
+}
+
+}  // namespace millrace

@@ -1,0 +1,137 @@
+// One process with one stage (or those that share a thread), as the supervisor starts it.
+#include <signal.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "shm/doorbell.h"
+#include "tools/millrace/log.h"
+#include "tools/millrace/stages.h"
+
+namespace millrace {
+namespace {
+
+// For the signal handlers, which can be given nothing. Set once before they are installed.
+Runner* g_runner = nullptr;
+const Segment* g_segment = nullptr;
+
+void on_stop_signal(int) { g_runner->request_stop(); }
+
+/// Leaves in the stage table why we died: the supervisor may be a new one, which was never our
+/// parent and gets no wait status. Async-signal-safe: atomic stores and getpid().
+void on_crash_signal(int signal) {
+    const auto self = static_cast<std::uint32_t>(::getpid());
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        StageEntry& e = g_segment->stage(static_cast<StageId>(i));
+        if (e.pid.load(std::memory_order_relaxed) == self) {
+            e.last_exit.store(static_cast<std::uint32_t>(signal), std::memory_order_relaxed);
+        }
+    }
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+}
+
+void handle(int signal, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    ::sigemptyset(&action.sa_mask);
+    ::sigaction(signal, &action, nullptr);
+}
+
+void install_handlers(Runner& runner, const Segment& segment) {
+    g_runner = &runner;
+    g_segment = &segment;
+    handle(SIGTERM, on_stop_signal);
+    handle(SIGINT, on_stop_signal);
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
+        handle(signal, on_crash_signal);
+    }
+}
+
+int fail(int code, const std::string& text) {
+    log_error(text);
+    log_stop();
+    return code;
+}
+
+std::string join(const std::vector<std::string>& names) {
+    std::string s;
+    for (const std::string& n : names) {
+        s += (s.empty() ? "" : "+") + n;
+    }
+    return s;
+}
+
+/// The segment of this configuration. Never creates one: only `up` does (DESIGN rule 5).
+Result<Segment> attach(const Config& config, std::string& message) {
+    auto segment = Segment::attach(config.segment_path(), Segment::Mode::ReadWrite, message);
+    if (segment && segment.value().header().journal_dir != config.journal.dir) {
+        message = config.segment_path() + " belongs to journal " +
+                  segment.value().header().journal_dir + ", not to " + config.journal.dir +
+                  "; give this pipeline another \"name\"";
+        return {Errc::BadInput, "segment"};
+    }
+    return segment;
+}
+
+int run(Segment& segment, const Config& config, const std::vector<std::string>& names,
+        std::int64_t executed_ns) {
+    std::string message;
+    const auto ids = IdBook::load(config.journal.dir, message);
+    if (!ids) {
+        return fail(kExitError, message);
+    }
+    const StageContext context{segment, config, ids.value(), false};
+    std::vector<StageSlot> slots;
+    for (const std::string& name : names) {
+        auto slot = build_stage(name, context, message);
+        if (!slot) {
+            return fail(slot.code() == Errc::NotOwner ? kExitRoleHeld : kExitError,
+                        name + ": " + message);
+        }
+        slots.push_back(std::move(slot).value());
+    }
+    RunnerOptions options = runner_options(config, slots[0].place());
+    options.started_ns = executed_ns + segment.header().clock_anchor_ns;
+    options.of_role = [&config](StageId id) { return runner_options(config, id); };
+    Runner runner{segment, options, std::move(slots)};
+    install_handlers(runner, segment);
+    const RunEnd end = runner.run();
+    if (end.failed()) {
+        segment.report_error(names[0], end.reason);
+        return fail(kExitStageFailed, "ends: " + end.reason);
+    }
+    log_info("stopped");
+    log_stop();
+    return kExitOk;
+}
+
+}  // namespace
+
+int run_stage_process(const std::vector<std::string>& names, const std::string& config_file,
+                      std::int64_t executed_ns) {
+    // A peer that is gone and a file at its size limit are errors of a call, not of the process.
+    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);
+    std::vector<Mistake> mistakes;
+    const Config config = read_config(config_file, mistakes);
+    std::string message;
+    if (!log_start(config.log, join(names), message)) {
+        log_warn(message);
+    }
+    for (const Mistake& m : mistakes) {
+        log_error(to_string(m));
+    }
+    if (!mistakes.empty()) {
+        log_stop();
+        return kExitBadConfig;
+    }
+    doorbell_setup();
+    auto segment = attach(config, message);
+    if (!segment) {
+        return fail(kExitError, message);
+    }
+    return run(segment.value(), config, names, executed_ns);
+}
+
+}  // namespace millrace

@@ -1,0 +1,33 @@
+// What `millrace up` does before the first stage: the journal directory, the segment, the ids.
+#pragma once
+
+#include "tools/millrace/config.h"
+#include "tools/millrace/config_records.h"
+
+#include <string>
+
+namespace millrace {
+
+/// Makes the journal directory if it is missing and proves that it can be used.
+/// @return IoError, NoSpace: `message` names the directory and the mend (read-only, full, not ours).
+[[nodiscard]] Status prepare_journal_dir(const JournalConfig& journal, std::string& message);
+
+/// Ids for every name, saved before anything uses them, and the records made of them.
+[[nodiscard]] Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids,
+                                                    std::string& message);
+
+/// Attaches to the pipeline's segment, or creates it: when there is none, or it is of another
+/// boot or damaged and no living process holds a role in the journal directory.
+/// @param created says which.
+/// @return NotOwner: roles are held by living processes that do not use this segment (named);
+/// BadInput: the segment is another journal's; NoSpace, IoError from its creation.
+[[nodiscard]] Result<Segment> prepare_segment(const Config& config, const IdBook& ids,
+                                              bool& created, std::string& message);
+
+/// "engine (pid 12), journal (pid 13)": who holds the roles of stages; empty if nobody does.
+[[nodiscard]] std::string living_roles(const std::string& journal_dir);
+
+/// What of the configuration takes effect only in a new segment, and differs; empty if nothing.
+[[nodiscard]] std::string needs_new_segment(const Config& config, const Segment& segment);
+
+}  // namespace millrace

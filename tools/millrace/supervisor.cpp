@@ -1,0 +1,398 @@
+#include "tools/millrace/supervisor.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "shm/doorbell.h"
+#include "tools/millrace/admin_client.h"
+#include "tools/millrace/backlog.h"
+#include "tools/millrace/log.h"
+#include "tools/millrace/stop_sequence.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kWatchEveryNs = 100'000'000;
+/// A stage that rebuilds its state reads files and moves no counter meanwhile.
+constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
+constexpr Nanos kRecoveryLook = millis(5);
+
+template <class T>
+T get(const std::atomic<T>& cell) noexcept {
+    return cell.load(std::memory_order_relaxed);  // a recent picture is enough everywhere here
+}
+
+std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
+    char text[32];
+    std::snprintf(text, sizeof text, "+%.1f ms", static_cast<double>(to_ns - from_ns) / 1e6);
+    return text;
+}
+
+StageState state_of(const StageEntry& e) noexcept { return static_cast<StageState>(get(e.state)); }
+
+}  // namespace
+
+/// A worker and what the supervisor remembers of it.
+struct Supervisor::Kept {
+    Kept(std::unique_ptr<Worker> u, const RestartConfig& restart) : worker{std::move(u)}, policy{restart} {}
+
+    std::unique_ptr<Worker> worker;
+    RestartPolicy policy;
+    std::int64_t restart_at_ns = 0;   // not running: when to start it
+    std::int64_t died_ns = 0;         // last death; 0 = its recovery has been reported
+    std::uint64_t work = 0;           // progress when last looked at
+    std::int64_t moved_ns = 0;        // when that changed
+    bool reported_still = false;
+    bool killed_by_us = false;
+};
+
+Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids,
+                       const ConfigRecords& records, const SupervisorOptions& options)
+    : segment_{segment}, config_{config}, ids_{ids}, records_{records}, options_{options} {
+    make_workers();
+}
+
+Supervisor::~Supervisor() {
+    stopping_.store(true, std::memory_order_relaxed);
+    if (config_thread_.joinable()) {
+        config_thread_.join();
+    }
+}
+
+/// One worker for each stage, or for those that are configured to share a thread.
+void Supervisor::make_workers() {
+    const StageContext context{segment_, config_, ids_, options_.threads};
+    std::vector<std::vector<StageName>> groups;
+    for (const StageName& s : pipeline_stages(config_, options_.threads)) {
+        const std::string& thread = config_.placed(s.id).thread;
+        const auto mate = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+            return !thread.empty() && config_.placed(group[0].id).thread == thread;
+        });
+        if (mate != groups.end()) {
+            mate->push_back(s);
+        } else {
+            groups.push_back({s});
+        }
+    }
+    for (auto& group : groups) {
+        std::unique_ptr<Worker> worker;
+        if (options_.threads) {
+            worker = std::make_unique<ThreadWorker>(std::move(group), context);
+        } else {
+            worker = std::make_unique<ProcessWorker>(std::move(group), options_.executable, config_.file);
+        }
+        workers_.push_back(std::make_unique<Kept>(std::move(worker), config_.restart));
+    }
+}
+
+/// The stage-table entries that this worker's process has taken.
+std::vector<StageEntry*> Supervisor::entries_of(const Kept& kept) const {
+    std::vector<StageEntry*> found;
+    const ProcessId process = kept.worker->process();
+    const auto consider = [&](StageId id) {
+        StageEntry& e = segment_.stage(id);
+        if (static_cast<int>(get(e.pid)) == process.pid && get(e.start_time) == process.start_time) {
+            found.push_back(&e);
+        }
+    };
+    if (kept.worker->is_core() && !options_.threads) {
+        consider(StageId::Engine);
+        consider(StageId::Replica);
+        return found;
+    }
+    for (const StageName& s : kept.worker->stages()) {
+        consider(s.id);
+    }
+    return found;
+}
+
+/// Finds a living process that is this worker already. Only processes outlive a supervisor.
+void Supervisor::adopt(Kept& kept) {
+    auto* worker = dynamic_cast<ProcessWorker*>(kept.worker.get());
+    if (worker == nullptr || worker->running()) {
+        return;
+    }
+    std::vector<StageId> places = {worker->stages()[0].id};
+    if (worker->is_core()) {
+        places = {StageId::Engine, StageId::Replica};
+    }
+    for (const StageId id : places) {
+        const StageEntry& e = segment_.stage(id);
+        const ProcessId process{static_cast<int>(get(e.pid)), get(e.start_time)};
+        const bool taken = std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+            return other->worker->running() && other->worker->process() == process;
+        });
+        if (process.alive() && process.pid != ::getpid() && !taken && worker->adopt(process)) {
+            log_info(worker->name() + ": adopted pid " + std::to_string(process.pid) + ", " +
+                     stage_name(id) + " since generation " + std::to_string(get(e.generation)));
+            return;
+        }
+    }
+}
+
+void Supervisor::begin() {
+    segment_.core().supervisor_pid.store(static_cast<std::uint32_t>(::getpid()),
+                                         std::memory_order_relaxed);
+    segment_.core().stop_requested.store(0, std::memory_order_relaxed);
+    halted_ = state_of(segment_.stage(StageId::Engine)) == StageState::Halted;
+    for (auto& kept : workers_) {
+        adopt(*kept);
+    }
+    // From the end of the flow to its beginning: the journal first, for the others ask it for its
+    // epoch, and nobody is let in before there is somebody to serve him.
+    for (auto kept = workers_.rbegin(); kept != workers_.rend(); ++kept) {
+        if (!(*kept)->worker->running() && !(halted_ && (*kept)->worker->is_core())) {
+            start(**kept);
+        }
+    }
+    config_thread_ = std::thread{[this] { tell_config(); }};
+}
+
+void Supervisor::start(Kept& kept) {
+    std::string message;
+    const std::int64_t now = monotonic_ns();
+    kept.killed_by_us = false;
+    kept.reported_still = false;
+    kept.work = 0;
+    kept.moved_ns = now;
+    if (!kept.worker->start(message)) {
+        const Nanos wait = kept.policy.after_death(false);
+        kept.restart_at_ns = now + wait.value;
+        segment_.report_error("supervisor", message);
+        log_error(kept.worker->name() + ": cannot start: " + message + "; again in " +
+                  std::to_string(wait.value / 1'000'000) + " ms");
+        return;
+    }
+    log_info(kept.worker->name() + ": started, pid " + std::to_string(kept.worker->process().pid));
+}
+
+void Supervisor::on_end(Kept& kept) {
+    const auto entries = entries_of(kept);
+    const ProcessId was = kept.worker->process();
+    WorkerEnd end = kept.worker->reap();
+    const std::int64_t now = monotonic_ns();
+    const bool progressed = std::any_of(entries.begin(), entries.end(),
+                                        [](const StageEntry* e) { return get(e->first_work_ns) != 0; });
+    for (StageEntry* e : entries) {
+        end.own_fault = end.own_fault || (end.status == 0 && get(e->last_exit) != 0);
+        e->last_exit.store(end.status, std::memory_order_relaxed);
+        e->restarts.store(get(e->restarts) + 1, std::memory_order_relaxed);
+        e->state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_relaxed);
+    }
+    end.own_fault = end.own_fault || kept.killed_by_us;
+    if (kept.worker->is_core()) {
+        on_core_end(end, entries);
+    }
+    if (end.role_held) {
+        adopt(kept);
+    }
+    const Nanos wait = kept.policy.after_death(progressed);
+    kept.restart_at_ns = now + wait.value;
+    kept.died_ns = now;
+    const std::string text = kept.worker->name() + " (pid " + std::to_string(was.pid) + ") " + end.text;
+    segment_.report_error("supervisor", kept.worker->name() + " " + end.text);
+    log_warn(text + (kept.worker->running() ? "; adopted the one that runs"
+                                          : "; starts again in " +
+                                                std::to_string(wait.value / 1'000'000) + " ms"));
+}
+
+void Supervisor::on_core_end(const WorkerEnd& end, const std::vector<StageEntry*>& entries) {
+    // The hot spare asks the kernel for the role every few milliseconds; now it need not wait.
+    ring(segment_.doorbell(StageId::Replica));
+    const bool was_engine = std::find(entries.begin(), entries.end(),
+                                      &segment_.stage(StageId::Engine)) != entries.end();
+    if (!was_engine || !end.own_fault) {
+        return;
+    }
+    // Acquire: pairs with the engine's release; the first record not completed is what it was at.
+    const Sequence seq{segment_.core().completed.load(std::memory_order_acquire) + 1};
+    if (poison_.died_at(seq)) {
+        halt(seq);
+    }
+}
+
+void Supervisor::halt(Sequence seq) {
+    halted_ = true;
+    for (auto& kept : workers_) {
+        if (kept->worker->is_core() && kept->worker->running()) {
+            kept->worker->kill();  // the spare would die of the same record
+        }
+    }
+    segment_.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted),
+                                                std::memory_order_relaxed);
+    const std::string text =
+        "ALERT the engine died twice at record " + std::to_string(seq.value) +
+        " and is halted; no signal is taken. Look at it with `millrace inspect ring journal`, then "
+        "`millrace recover --skip " + std::to_string(seq.value) + "` takes it out of the log";
+    segment_.report_error("supervisor", text);
+    log_error(text);
+}
+
+/// `millrace recover --skip` has taken the mark away: go on.
+void Supervisor::maybe_unhalt() {
+    if (halted_ && state_of(segment_.stage(StageId::Engine)) != StageState::Halted) {
+        halted_ = false;
+        poison_.clear();
+        log_info("the engine's halt was lifted");
+    }
+}
+
+void Supervisor::restart_due() {
+    const std::int64_t now = monotonic_ns();
+    for (auto& kept : workers_) {
+        const bool held_back = halted_ && kept->worker->is_core();
+        if (!kept->worker->running() && !held_back && now >= kept->restart_at_ns) {
+            start(*kept);
+        }
+    }
+}
+
+/// Work waits and the stage's counters and heartbeat stand still: it is hung.
+void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
+    if (!kept.worker->running() || kept.killed_by_us) {
+        return;
+    }
+    std::uint64_t work = 0;
+    std::int64_t heartbeat = 0;
+    bool recovering = false;
+    bool waiting = false;
+    for (const StageEntry* e : entries_of(kept)) {
+        work += get(e->duty_cycles);
+        heartbeat = std::max(heartbeat, get(e->heartbeat_ns));
+        recovering = recovering || state_of(*e) == StageState::Recovering;
+        waiting = waiting || has_backlog(segment_, *e);
+    }
+    if (work != kept.work || heartbeat == 0) {
+        kept.work = work;
+        kept.moved_ns = now_ns;
+        kept.reported_still = false;
+        return;
+    }
+    const std::int64_t still_ns = now_ns - kept.moved_ns;
+    const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
+    if (still_ns < bound || (kept.reported_still && !waiting)) {
+        return;
+    }
+    kept.reported_still = true;
+    const std::string text = kept.worker->name() + " (pid " +
+                             std::to_string(kept.worker->process().pid) + ") has not moved for " +
+                             std::to_string(still_ns / 1'000'000) + " ms";
+    segment_.report_error("supervisor", kept.worker->name() + " does not move");
+    if (!waiting) {
+        log_warn(text + " and no work waits; stopped by somebody? It is left alone");
+        return;
+    }
+    log_error(text + " with work waiting: killed, to be replaced");
+    kept.killed_by_us = true;
+    kept.worker->kill();
+}
+
+/// After a death: when was the place taken again, and when did it work again?
+void Supervisor::note_recovery(Kept& kept) {
+    if (kept.died_ns == 0 || !kept.worker->running()) {
+        return;
+    }
+    const std::int64_t anchor = segment_.header().clock_anchor_ns;
+    for (const StageEntry* e : entries_of(kept)) {
+        const std::int64_t first = get(e->first_work_ns);
+        const std::int64_t running = get(e->running_ns);
+        if (running != 0 && first != 0) {
+            const std::int64_t died = kept.died_ns + anchor;
+            log_info(kept.worker->name() + ": back as " + std::string{view(e->name)} +
+                     ": death noticed +0 ms, exec " + ms_since(died, get(e->started_ns)) +
+                     ", running " + ms_since(died, running) + ", first work " +
+                     ms_since(died, first));
+            kept.died_ns = 0;
+            return;
+        }
+    }
+}
+
+/// Ten times a second: what no descriptor tells.
+void Supervisor::keep_watch() {
+    const std::int64_t now = monotonic_ns();
+    for (auto& kept : workers_) {
+        note_recovery(*kept);
+    }
+    if (now - watched_ns_ < kWatchEveryNs) {
+        return;
+    }
+    watched_ns_ = now;
+    StageEntry& self = segment_.stage(StageId::Supervisor);
+    self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
+    maybe_unhalt();
+    for (auto& kept : workers_) {
+        check_progress(*kept, now);
+    }
+}
+
+Nanos Supervisor::next_wake(Nanos limit) const {
+    const std::int64_t now = monotonic_ns();
+    std::int64_t wake = now + std::min(limit.value, kWatchEveryNs);
+    for (const auto& kept : workers_) {
+        if (!kept->worker->running() && !(halted_ && kept->worker->is_core())) {
+            wake = std::min(wake, kept->restart_at_ns);
+        } else if (kept->died_ns != 0 && now - kept->died_ns < 1'000'000'000) {
+            wake = std::min(wake, now + kRecoveryLook.value);
+        }
+    }
+    return Nanos{std::max<std::int64_t>(wake - now, 0)};
+}
+
+void Supervisor::turn(Nanos limit, int stop_fd) {
+    std::vector<pollfd> fds = {{stop_fd, POLLIN, 0}};
+    for (const auto& kept : workers_) {
+        fds.push_back({kept->worker->end_fd(), POLLIN, 0});  // -1 is ignored by poll
+    }
+    const Nanos wait = next_wake(limit);
+    const timespec ts{wait.value / 1'000'000'000, wait.value % 1'000'000'000};
+    if (::ppoll(fds.data(), fds.size(), &ts, nullptr) > 0) {
+        for (std::size_t i = 0; i < workers_.size(); ++i) {
+            if (fds[i + 1].revents != 0) {
+                on_end(*workers_[i]);
+            }
+        }
+    }
+    if ((fds[0].revents & POLLIN) == 0) {
+        restart_due();
+        keep_watch();
+    }
+}
+
+/// In a thread of its own: the engine may be long in coming, and deaths must not wait for it.
+void Supervisor::tell_config() {
+    const CoreCells& core = segment_.core();
+    while (!stopping_.load(std::memory_order_relaxed)) {
+        const bool up = state_of(segment_.stage(StageId::Engine)) == StageState::Running;
+        if (up && get(core.config_hash) == records_.hash) {
+            config_done_.store(true, std::memory_order_relaxed);
+            return;
+        }
+        std::string message;
+        if (up && send_config(segment_, records_, &stopping_, message)) {
+            log_info("the engine has the configuration: " +
+                     std::to_string(records_.records.size()) + " records");
+        } else if (up && !stopping_.load(std::memory_order_relaxed)) {
+            log_error("configuration not taken: " + message);
+            std::this_thread::sleep_for(std::chrono::milliseconds{500});
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    }
+}
+
+bool Supervisor::stop() {
+    stopping_.store(true, std::memory_order_relaxed);
+    if (config_thread_.joinable()) {
+        config_thread_.join();
+    }
+    std::vector<Worker*> workers;
+    for (auto& kept : workers_) {
+        workers.push_back(kept->worker.get());
+    }
+    return stop_in_order(segment_, std::move(workers));
+}
+
+}  // namespace millrace

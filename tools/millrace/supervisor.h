@@ -1,0 +1,79 @@
+// Supervisor: `millrace up`. Starts the stages that are missing, adopts those that run, restarts
+// the dead, kills the hung, tells the engine the configuration, and stops all in order.
+//
+// Stages outlive it: nothing here is needed for trading, and a new supervisor carries on.
+#pragma once
+
+#include "tools/millrace/config.h"
+#include "tools/millrace/config_records.h"
+#include "tools/millrace/restart_policy.h"
+#include "tools/millrace/worker.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace millrace {
+
+struct SupervisorOptions {
+    std::string executable = "/proc/self/exe";
+    bool threads = false;  // all stages as threads of this process
+};
+
+/// Runs the pipeline until SIGTERM or SIGINT, then stops it. @return an ExitCode.
+/// Blocks both signals in the calling thread and hears them by signalfd.
+[[nodiscard]] int supervise(const Config& config, const SupervisorOptions& options);
+
+class Supervisor {
+public:
+    /// @param segment, config, ids, records outlive it.
+    Supervisor(Segment& segment, const Config& config, const IdBook& ids,
+               const ConfigRecords& records, const SupervisorOptions& options);
+    ~Supervisor();
+
+    /// Adopts living stages and starts the missing ones.
+    void begin();
+    /// Waits at most `limit` for something to happen, and deals with it.
+    /// @param stop_fd readable = return at once; -1 = none.
+    void turn(Nanos limit, int stop_fd);
+    /// Drains and stops all stages in order.
+    /// @return true if every one stopped by itself and all that was journalled is on disk.
+    [[nodiscard]] bool stop();
+
+    [[nodiscard]] bool halted() const noexcept { return halted_; }
+
+private:
+    struct Kept;  // a worker and its history
+
+    void make_workers();
+    void adopt(Kept& kept);
+    void start(Kept& kept);
+    void on_end(Kept& kept);
+    void on_core_end(const WorkerEnd& end, const std::vector<StageEntry*>& entries);
+    void halt(Sequence seq);
+    void maybe_unhalt();
+    void restart_due();
+    void check_progress(Kept& kept, std::int64_t now_ns);
+    void note_recovery(Kept& kept);
+    void keep_watch();
+    void tell_config();
+    [[nodiscard]] std::vector<StageEntry*> entries_of(const Kept& kept) const;
+    [[nodiscard]] Nanos next_wake(Nanos limit) const;
+
+    Segment& segment_;
+    const Config& config_;
+    const IdBook& ids_;
+    const ConfigRecords& records_;
+    SupervisorOptions options_;
+    std::vector<std::unique_ptr<Kept>> workers_;  // in stop order: ingress first
+    PoisonWatch poison_;
+    bool halted_ = false;
+    std::int64_t watched_ns_ = 0;
+    std::thread config_thread_;
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> config_done_{false};
+};
+
+}  // namespace millrace

@@ -1,0 +1,117 @@
+// `millrace up`: from a configuration file to a running pipeline, and back to nothing.
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "shm/doorbell.h"
+#include "shm/role.h"
+#include "tools/millrace/log.h"
+#include "tools/millrace/startup.h"
+#include "tools/millrace/supervisor.h"
+
+namespace millrace {
+namespace {
+
+/// SIGTERM and SIGINT as a descriptor. Blocked for every thread made after this.
+int open_stop_fd() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGTERM);
+    ::sigaddset(&set, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+bool stop_asked(int stop_fd) {
+    signalfd_siginfo info{};
+    if (::read(stop_fd, &info, sizeof info) != ssize_t{sizeof info}) {
+        return false;
+    }
+    log_info(std::string{"stopping: "} + ::strsignal(static_cast<int>(info.ssi_signo)) + " from pid " +
+             std::to_string(info.ssi_pid));
+    return true;
+}
+
+void enter_in_table(const Segment& segment) {
+    StageEntry& e = segment.stage(StageId::Supervisor);
+    e.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
+    e.start_time.store(process_start_time(::getpid()), std::memory_order_relaxed);
+    e.generation.fetch_add(1, std::memory_order_relaxed);
+    e.started_ns.store(segment.clock().now().value, std::memory_order_relaxed);
+    e.running_ns.store(segment.clock().now().value, std::memory_order_relaxed);
+    e.state.store(static_cast<std::uint32_t>(StageState::Running), std::memory_order_relaxed);
+}
+
+void finish(const Config& config, const Segment& segment, bool clean) {
+    segment.stage(StageId::Supervisor)
+        .state.store(static_cast<std::uint32_t>(StageState::Stopped), std::memory_order_relaxed);
+    if (!clean) {
+        log_warn("stopped, not clean: " + config.segment_path() +
+                 " is kept, the next `millrace up` goes on from it");
+        return;
+    }
+    ::unlink(config.segment_path().c_str());
+    log_info("stopped clean: everything is in the journal; removed " + config.segment_path());
+}
+
+int run(const Config& config, const SupervisorOptions& options) {
+    std::string message;
+    IdBook ids;
+    auto records = prepare_records(config, ids, message);
+    if (!records) {
+        log_error(message);
+        return kExitError;
+    }
+    bool created = false;
+    auto segment = prepare_segment(config, ids, created, message);
+    if (!segment) {
+        log_error(message);
+        return kExitError;
+    }
+    Segment& s = segment.value();
+    log_info((created ? "made segment " : "attached to segment ") + config.segment_path() + ", " +
+             std::to_string(s.header().total_bytes >> 20U) + " MiB");
+    if (const std::string later = needs_new_segment(config, s); !later.empty()) {
+        log_warn("these settings take effect after a clean stop: " + later);
+    }
+    const int stop_fd = open_stop_fd();
+    enter_in_table(s);
+    Supervisor supervisor{s, config, ids, records.value(), options};
+    supervisor.begin();
+    log_info("signals on " + config.signals.address + ":" + std::to_string(config.signals.port) +
+             ", terminals on " + config.bridge.address + ":" + std::to_string(config.bridge.port));
+    while (!stop_asked(stop_fd)) {
+        supervisor.turn(millis(100), stop_fd);
+    }
+    finish(config, s, supervisor.stop());
+    ::close(stop_fd);
+    return kExitOk;
+}
+
+}  // namespace
+
+int supervise(const Config& config, const SupervisorOptions& options) {
+    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);
+    doorbell_setup();
+    std::string message;
+    if (!prepare_journal_dir(config.journal, message)) {
+        log_error(message);
+        return kExitError;
+    }
+    std::string holder;
+    const auto lock = RoleLock::try_acquire(config.journal.dir, "supervisor", holder);
+    if (!lock) {
+        log_error(lock.code() == Errc::NotOwner
+                      ? "another `millrace up` (" + holder + ") keeps this journal; stop it with "
+                        "`millrace down -c " + config.file + "`"
+                      : "cannot lock " + config.journal.dir + "/locks/supervisor.lock: " +
+                            std::strerror(lock.error().sys_errno));
+        return lock.code() == Errc::NotOwner ? kExitRoleHeld : kExitError;
+    }
+    return run(config, options);
+}
+
+}  // namespace millrace
