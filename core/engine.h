@@ -181,7 +181,10 @@ private:
     void on_session_down(Account& a) noexcept;
     void refused_by_broker(std::uint32_t order, std::uint32_t code, RetcodeClass cls) noexcept;
     void closed_at_broker(const Report& r) noexcept;
-    [[nodiscard]] Lots reduce_position(const Report& r) noexcept;
+    void reduce_shares(const Report& r) noexcept;
+    void cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept;
+    void close_early(const Report& rest, SymbolId symbol) noexcept;
+    void pass_on_closed_early(Order& o) noexcept;
     void bind_tickets(Order& o, const Report& r) noexcept;
     [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
     [[nodiscard]] static bool is_current(const Account& a, const Report& r) noexcept {

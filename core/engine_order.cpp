@@ -301,7 +301,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
 }
 
 /// Hedging accounts: a position is found by its id. Should a broker give one id to two orders, the
-/// first keeps the place and the other is found by walking (reduce_position).
+/// first keeps the place and the other is found by walking (reduce_shares).
 void Engine::index_position(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     const Key128 key = key_of(o.account, o.position_id);
@@ -362,6 +362,7 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     unreserve_results(o.source, o.update_sent ? 1 : 2);
     order_row(o);
     finish_signal_if_done(o.signal);
+    pass_on_closed_early(o);
     if (o.close_wanted) {
         answered(i);
     }

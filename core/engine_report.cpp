@@ -207,7 +207,15 @@ void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
     fill(i, volume, r.price, r.deal_ticket);
     if (!entry) {
         // The parent stays in the table while this child refers to it.
+        const Lots excess = volume - orders_[o.parent].open_volume;
         position_reduced(o.parent, volume);
+        if (excess.value > 0 &&
+            accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {
+            // A deal that came after this one was taken from the parent's share: it was another's.
+            deal.volume = excess;
+            deal.side = o.side;
+            reduce_shares(deal);
+        }
     }
 }
 
@@ -372,52 +380,95 @@ void Engine::on_exec(const Report& r) noexcept {
 
 /// SL, TP, stop-out, a human, the kill switch: our position shrank without a close of ours.
 void Engine::closed_at_broker(const Report& r) noexcept {
+    if (accounts_[r.account.value].spec.margin_mode == MarginMode::Netting) {
+        reduce_shares(r);
+        return;
+    }
     const std::uint32_t known = by_position_.find(key_of(r.account, r.position_id));
     if (known != kNoId) {
         execution_row(orders_[known], r, false);
         position_reduced(known, r.volume);
         return;
     }
-    const Lots rest = reduce_position(r);
     // The answer to the entry may still be on its way: what it opened is closed by so much.
     const std::uint32_t i = find_order(r);
-    if (rest.value > 0 && i != kNoId && orders_[i].type == CommandType::Open &&
-        !is_final(orders_[i].status)) {
-        Order& o = orders_[i];
-        o.closed_early = o.closed_early + rest;
-        execution_row(o, r, false);
+    if (i != kNoId && orders_[i].type == CommandType::Open && !is_final(orders_[i].status)) {
+        orders_[i].closed_early = orders_[i].closed_early + r.volume;
+        execution_row(orders_[i], r, false);
+        return;
     }
-    // Else: not ours, or closed already by a close of ours.
+    reduce_shares(r);  // two orders with one position id, or not ours, or closed already
 }
 
-/// Netting: one position per symbol made of several orders, of which some may offset others. What
-/// was closed is the side that outweighs; its oldest shares go first.
-/// @return volume that no order of ours explains.
-Lots Engine::reduce_position(const Report& r) noexcept {
-    const std::uint32_t first = accounts_[r.account.value].first_order;
-    Lots net;
-    for (std::uint32_t i = first; i != kNoId; i = orders_[i].next_in_account) {
-        const Order& o = orders_[i];
-        if (o.open_volume.value > 0 && o.position_id == r.position_id) {
-            net = o.side == Side::Buy ? net + o.open_volume : net - o.open_volume;
-        }
+/// Netting: one position per symbol is made of several orders, some of which may offset others.
+/// The deal closes shares of its own opposite side: of that position, the oldest first; then of the
+/// symbol, because an order whose fills came before and after a flat moment has shares of two
+/// positions. What they do not explain was opened by an entry that is not answered yet.
+void Engine::reduce_shares(const Report& r) noexcept {
+    SymbolId symbol{kNoId};
+    if (const std::uint32_t i = find_order(r); i != kNoId) {
+        symbol = orders_[i].symbol;
     }
-    const Side side = net.value >= 0 ? Side::Buy : Side::Sell;
-    Lots volume = r.volume;
-    for (std::uint32_t i = first; i != kNoId && volume.value > 0;) {
+    std::uint32_t i = accounts_[r.account.value].first_order;
+    for (; i != kNoId && symbol.value == kNoId; i = orders_[i].next_in_account) {
+        symbol = orders_[i].position_id == r.position_id ? orders_[i].symbol : symbol;
+    }
+    Report rest = r;
+    cut_shares(rest, symbol, true);
+    cut_shares(rest, symbol, false);
+    close_early(rest, symbol);
+}
+
+/// Takes `rest.volume` from open shares and leaves what they do not explain.
+void Engine::cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept {
+    const Side side = opposite(rest.side);
+    std::uint32_t i = accounts_[rest.account.value].first_order;
+    while (i != kNoId && rest.volume.value > 0) {
         const std::uint32_t next = orders_[i].next_in_account;
         const Order& o = orders_[i];
-        if (o.open_volume.value > 0 && o.position_id == r.position_id && o.side == side) {
-            const Lots cut = std::min(volume, o.open_volume);
-            Report part = r;
-            part.volume = cut;
+        const bool fits = same_position ? o.position_id == rest.position_id : o.symbol == symbol;
+        if (fits && o.side == side && o.open_volume.value > 0) {
+            Report part = rest;
+            part.volume = std::min(rest.volume, o.open_volume);
             execution_row(o, part, false);
-            volume = volume - cut;
-            position_reduced(i, cut);
+            rest.volume = rest.volume - part.volume;
+            position_reduced(i, part.volume);
         }
         i = next;
     }
-    return volume;
+}
+
+/// Lays `rest.volume` at the door of entries that may still turn out to have executed.
+void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
+    const Side side = opposite(rest.side);
+    Lots volume = rest.volume;
+    std::uint32_t i = accounts_[rest.account.value].first_order;
+    for (; i != kNoId && volume.value > 0; i = orders_[i].next_in_account) {
+        Order& o = orders_[i];
+        const bool fits = symbol.value == kNoId || o.symbol == symbol;
+        if (o.type == CommandType::Open && !is_final(o.status) && o.side == side && fits) {
+            const Lots cut = std::min(volume, o.volume - o.cum - o.closed_early);
+            o.closed_early = o.closed_early + cut;
+            o.position_id = o.position_id == 0 ? rest.position_id : o.position_id;
+            volume = volume - cut;
+        }
+    }
+}
+
+/// An entry ended with less than was laid at its door: another one explains the rest.
+void Engine::pass_on_closed_early(Order& o) noexcept {
+    if (o.closed_early.value > 0 &&
+        accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {
+        Report rest;
+        rest.account = o.account;
+        rest.exec_kind = ExecKind::ClosedManually;
+        rest.magic = magic_of(o);
+        rest.side = opposite(o.side);
+        rest.position_id = o.position_id;
+        rest.volume = o.closed_early;
+        o.closed_early = Lots{};
+        reduce_shares(rest);
+    }
 }
 
 }  // namespace millrace

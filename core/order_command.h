@@ -85,7 +85,7 @@ struct Report {
     Magic magic;
     std::uint32_t retcode = 0;     // TRADE_RETCODE_*
     std::uint8_t ord_status = 0;   // OrdStatus the executor reports (QueryFound, Outcome)
-    Side side{};
+    Side side{};                   // of the deal: a Sell closes (part of) a long position
     std::uint8_t permissions = 0;  // AccountInfo: bit 0 trading allowed
     std::uint8_t flags = 0;
     std::uint64_t order_ticket = 0;

@@ -253,6 +253,7 @@ public:
         Report r = outcome(c, retcode::kDone, volume);
         r.type = ReportType::Exec;
         r.exec_kind = kind;
+        r.side = kind == ExecKind::PendingFilled ? c.side : opposite(c.side);
         r.deal_ticket = deal != 0 ? deal : 9'000'000 + events_[c.account.value];
         return r;
     }
