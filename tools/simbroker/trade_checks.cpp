@@ -163,25 +163,41 @@ bool TradeServer::has_money_for(const Account& account, const Symbol& symbol, Si
     return equity - live->margin.value >= needed;
 }
 
-void TradeServer::compute_money(const Account& account, Live& live) const {
-    std::int64_t floating = 0;
-    std::int64_t margin = 0;
-    for (const auto& [id, position] : account.positions) {
-        const Symbol* symbol = symbol_of(position.symbol);
-        if (symbol == nullptr || symbol->bid.value == 0) {
-            continue;
-        }
-        const Price closing = position.volume > 0 ? symbol->bid : symbol->ask;
-        floating += profit_of(account, *symbol, position.volume, position.open_price, closing);
-        const std::int64_t units =
-            scale_down(static_cast<__int128>(position.lots().value) * symbol->info.contract_size);
-        const std::int64_t notional =
-            scale_down(static_cast<__int128>(units) * position.open_price.value);
-        margin +=
-            to_deposit(account, symbol->info.quote, notional) / std::max(1U, live.config.leverage);
+TradeServer::Worth TradeServer::worth_of(const Account& account, const Position& position) const {
+    const Symbol* symbol = symbol_of(position.symbol);
+    const auto live = live_.find(account.login);
+    if (symbol == nullptr || symbol->bid.value == 0 || live == live_.end()) {
+        return {};
     }
-    live.floating = Money{floating};
-    live.margin = Money{margin};
+    const Price closing = position.volume > 0 ? symbol->bid : symbol->ask;
+    const std::int64_t units =
+        scale_down(static_cast<__int128>(position.lots().value) * symbol->info.contract_size);
+    const std::int64_t notional =
+        scale_down(static_cast<__int128>(units) * position.open_price.value);
+    return {profit_of(account, *symbol, position.volume, position.open_price, closing),
+            to_deposit(account, symbol->info.quote, notional) /
+                std::max(1U, live->second.config.leverage)};
+}
+
+TradeServer::Worth TradeServer::worth_of(std::uint64_t login, std::uint64_t position) const {
+    const Account* account = state_.find(login);
+    const auto live = live_.find(login);
+    if (account == nullptr || live == live_.end() || live->second.stale) {
+        return {};  // not summed up yet: there is nothing to correct
+    }
+    const auto it = account->positions.find(position);
+    return it == account->positions.end() ? Worth{} : worth_of(*account, it->second);
+}
+
+void TradeServer::compute_money(const Account& account, Live& live) const {
+    Worth sum;
+    for (const auto& [id, position] : account.positions) {
+        const Worth one = worth_of(account, position);
+        sum.floating += one.floating;
+        sum.margin += one.margin;
+    }
+    live.floating = Money{sum.floating};
+    live.margin = Money{sum.margin};
     live.stale = false;
 }
 

@@ -107,12 +107,17 @@ void TradeServer::commit(std::span<BookRecord> records) {
         return;
     }
     for (const BookRecord& record : records) {
+        const Worth before = worth_of(record.login, record.position);
         state_.apply(record);
+        if (record.kind == BookKind::Deal) {
+            // By difference: a flatten of 10,000 positions must not sum them up 10,000 times.
+            const Worth after = worth_of(record.login, record.position);
+            Live& live = live_[record.login];
+            live.floating = Money{live.floating.value + after.floating - before.floating};
+            live.margin = Money{live.margin.value + after.margin - before.margin};
+        }
     }
     for (const BookRecord& record : records) {
-        if (record.kind == BookKind::Deal) {
-            live_[record.login].stale = true;
-        }
         if (hooks_.on_record) {
             hooks_.on_record(record);
         }

@@ -150,7 +150,7 @@ private:
     struct Live {  // what the books do not hold
         AccountConfig config;
         bool trade_allowed = true;
-        bool stale = true;  // a deal came after floating and margin were computed
+        bool stale = true;  // money never computed since the start
         Money floating;
         Money margin;
     };
@@ -183,6 +183,13 @@ private:
     void trigger(const Trigger& trigger);
     void fill_pending(const Account&, const WorkingOrder&);
     [[nodiscard]] const Live* fresh_live(std::uint64_t login) const;
+    /// Floating profit and margin of one position at the current quote.
+    struct Worth {
+        std::int64_t floating = 0;
+        std::int64_t margin = 0;
+    };
+    [[nodiscard]] Worth worth_of(const Account& account, const Position& position) const;
+    [[nodiscard]] Worth worth_of(std::uint64_t login, std::uint64_t position) const;
     void compute_money(const Account& account, Live& live) const;
     void stop_out(std::uint64_t login);
 
@@ -197,8 +204,7 @@ private:
     BookState state_;
     Hooks hooks_;
     std::map<Text<16>, Symbol> symbols_;
-    // Mutable: floating profit and margin are computed when somebody asks, because a flatten of
-    // 10,000 positions must not sum them up 10,000 times.
+    // Mutable: money is computed when somebody first asks.
     mutable std::unordered_map<std::uint64_t, Live> live_;
     std::uint64_t next_order_ = 1;
     std::uint64_t next_deal_ = 1;
