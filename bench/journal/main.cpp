@@ -280,8 +280,8 @@ void latency(RawFile& file, RawUring& uring, Journal& journal, int rounds, std::
         }
     }
     for (const auto& [q, name] : {std::pair{0.5, "p50"}, std::pair{0.99, "p99"}}) {
-        const auto us = [q = q](const Samples& s) {
-            return static_cast<double>(quantile(s, q)) / 1000.0;
+        const auto us = [at = q](const Samples& s) {
+            return static_cast<double>(quantile(s, at)) / 1000.0;
         };
         const double best = std::min({us(fdatasync_ns), us(dsync_ns), us(uring_ns)});
         std::printf(

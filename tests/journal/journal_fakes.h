@@ -147,6 +147,8 @@ public:
 
     /// While true, completions are kept back.
     bool hold = false;
+    /// Completions that one poll gives at most.
+    std::size_t poll_max = kWritesInFlightMax;
     DiskFaults& faults() { return faults_; }
     std::vector<DiskEvent> events;
     std::uint64_t writes = 0;
@@ -195,7 +197,8 @@ public:
     }
     [[nodiscard]] std::size_t poll(std::span<DiskCompletion> out) noexcept override {
         std::size_t n = 0;
-        for (std::size_t i = 0; !hold && n < out.size() && i < pending_.size();) {
+        for (std::size_t i = 0;
+             !hold && n < std::min(out.size(), poll_max) && i < pending_.size();) {
             const std::size_t at = faults_.reverse ? pending_.size() - 1 - i : i;
             if (pending_[at].never) {
                 ++i;

@@ -65,6 +65,7 @@ Recording record_run() {
         for (int i = 0; i < 60; ++i) {
             rig.publish(random() % 8 + 1);
             rig.disk->hold = random() % 3 != 0;
+            rig.disk->poll_max = random() % 3 + 1;
             (void)rig.stage->step(Nanos{1});
             note();
         }
