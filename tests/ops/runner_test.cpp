@@ -118,9 +118,16 @@ protected:
     RunEnd end_;
 };
 
+StageSlot slot_of(std::unique_ptr<Stage> stage, StageId id) {
+    StageSlot slot;
+    slot.stage = std::move(stage);
+    slot.id = id;
+    return slot;
+}
+
 std::vector<StageSlot> one(std::unique_ptr<Stage> stage, StageId id) {
     std::vector<StageSlot> slots;
-    slots.push_back({std::move(stage), id, {}});
+    slots.push_back(slot_of(std::move(stage), id));
     return slots;
 }
 
@@ -158,7 +165,7 @@ TEST_F(RunnerTest, ServesEveryStageOfASharedThread) {
     CountingStage& a = *first;
     CountingStage& b = *second;
     std::vector<StageSlot> slots = one(std::move(first), StageId::Broker);
-    slots.push_back({std::move(second), StageId::Journal, {}});
+    slots.push_back(slot_of(std::move(second), StageId::Journal));
     start(std::move(slots));
     EXPECT_LT(wake_us(a, StageId::Broker), 5000);
     EXPECT_LT(wake_us(b, StageId::Journal), 5000);
@@ -204,7 +211,8 @@ TEST_F(RunnerTest, GivesHotSpareTheEntryOfTheRoleItTookOver) {
     CountingStage& s = *stage;
     std::atomic<StageId> role{StageId::Replica};
     std::vector<StageSlot> slots;
-    slots.push_back({std::move(stage), StageId::Replica, [&role] { return role.load(); }});
+    slots.push_back(slot_of(std::move(stage), StageId::Replica));
+    slots[0].role = [&role] { return role.load(); };
     start(std::move(slots));
     ASSERT_TRUE(eventually([&] { return entry(StageId::Replica).pid.load() != 0; }));
     role.store(StageId::Engine);

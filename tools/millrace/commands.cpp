@@ -47,6 +47,7 @@ int up(const UpOptions& options) {
     }
     config.threads = config.threads || options.threads;
     config.log.json = config.log.json || options.json;
+    block_stop_signals();
     std::string message;
     if (!log_start(config.log, "up", message)) {
         log_warn(message);

@@ -75,6 +75,7 @@ void read_journal(ObjectReader& o, const std::string& file, JournalConfig& j) {
     j.dir = dir.empty() ? "" : beside(file, dir);
     o.integer("file_mib", j.file_mib, {1, 4096});
     o.integer("retention_gib", j.retention_gib, {1, 65536});
+    o.integer("snapshot_s", j.snapshot_s, {1, 3600});
     o.choice("backend", j.backend,
              {{"auto", JournalBackend::None},
               {"uring", JournalBackend::UringDirect},

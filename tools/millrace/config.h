@@ -30,6 +30,7 @@ struct JournalConfig {
     std::uint32_t file_mib = 64;
     JournalBackend backend = JournalBackend::None;  // None: the best that works
     std::uint32_t retention_gib = 16;
+    std::uint32_t snapshot_s = 60;
 };
 struct RingsConfig {
     std::uint32_t journal = 1U << 15;

@@ -38,6 +38,10 @@ Parker::Parker(std::vector<Sleeper> sleepers) : sleepers_{std::move(sleepers)} {
 Parker::~Parker() {
     // Release: pairs with the acquire in bridge(); nothing but the flag itself is handed over.
     stopping_.store(true, std::memory_order_release);
+    for (const Sleeper& s : sleepers_) {
+        s.bell->armed.store(1, std::memory_order_relaxed);  // so that ring() wakes the bridge
+        ring(*s.bell);
+    }
     for (std::thread& t : bridges_) {
         t.join();
     }

@@ -80,12 +80,23 @@ void ProcessWatch::send(int signal) const noexcept {
     (void)::syscall(SYS_pidfd_send_signal, fd_, signal, nullptr, 0);
 }
 
-Result<ProcessId> spawn(const std::vector<std::string>& arguments, std::string& message) {
+Result<ProcessId> spawn(const std::vector<std::string>& arguments, std::string& message,
+                        const std::string& crash_point) {
     std::vector<char*> argv;
     for (const std::string& a : arguments) {
         argv.push_back(const_cast<char*>(a.c_str()));
     }
     argv.push_back(nullptr);
+    // Not by setenv(): other threads of ours may be reading the environment.
+    std::string armed = "MILLRACE_CRASH_POINT=" + crash_point;
+    std::vector<char*> environment;
+    for (char** e = environ; *e != nullptr; ++e) {
+        environment.push_back(*e);
+    }
+    if (!crash_point.empty()) {
+        environment.insert(environment.begin(), armed.data());  // getenv() finds the first
+    }
+    environment.push_back(nullptr);
     posix_spawnattr_t attributes;
     ::posix_spawnattr_init(&attributes);
     sigset_t none;
@@ -97,7 +108,8 @@ Result<ProcessId> spawn(const std::vector<std::string>& arguments, std::string& 
     ::posix_spawnattr_setflags(
         &attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     int pid = 0;
-    const int rc = ::posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(), environ);
+    const int rc = ::posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(),
+                                 environment.data());
     ::posix_spawnattr_destroy(&attributes);
     if (rc != 0) {
         message = "cannot start " + arguments[0] + ": " + std::strerror(rc);

@@ -49,8 +49,9 @@ private:
 
 /// Starts `arguments[0]` in a session of its own (a Ctrl-C at our terminal does not reach it) with
 /// default signals. @return IoError with errno; `message` names the file.
+/// @param crash_point armed in it alone (core/crash_point.h); empty = our environment as it is.
 [[nodiscard]] Result<ProcessId> spawn(const std::vector<std::string>& arguments,
-                                      std::string& message);
+                                      std::string& message, const std::string& crash_point = "");
 
 /// What a wait status means: "exit status 3", "killed by signal 9 (Killed)".
 [[nodiscard]] std::string describe_wait_status(int status);

@@ -38,6 +38,16 @@ void handle(int signal, void (*handler)(int)) {
     ::sigaction(signal, &action, nullptr);
 }
 
+/// Blocked in every thread but the main one (and there too until the handlers stand), so that a
+/// signal ends the main thread's sleep and none is lost while the stage is being built.
+void mask_stop_signals(int how) {
+    sigset_t set;
+    ::sigemptyset(&set);
+    ::sigaddset(&set, SIGTERM);
+    ::sigaddset(&set, SIGINT);
+    ::pthread_sigmask(how, &set, nullptr);
+}
+
 void install_handlers(Runner& runner, const Segment& segment) {
     g_runner = &runner;
     g_segment = &segment;
@@ -96,6 +106,7 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
     options.of_role = [&config](StageId id) { return runner_options(config, id); };
     Runner runner{segment, options, std::move(slots)};
     install_handlers(runner, segment);
+    mask_stop_signals(SIG_UNBLOCK);
     const RunEnd end = runner.run();
     if (end.failed()) {
         segment.report_error(names[0], end.reason);
@@ -113,6 +124,7 @@ int run_stage_process(const std::vector<std::string>& names, const std::string& 
     // A peer that is gone and a file at its size limit are errors of a call, not of the process.
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);
+    mask_stop_signals(SIG_BLOCK);
     std::vector<Mistake> mistakes;
     const Config config = read_config(config_file, mistakes);
     std::string message;

@@ -67,6 +67,7 @@ Result<StageSlot> build_core(const std::string& name, const StageContext& c, std
     options.capacity.members = c.config.capacity.members;
     options.capacity.orders = c.config.capacity.orders;
     options.capacity.signals = c.config.capacity.ledger;
+    options.snapshot_every = seconds(c.config.journal.snapshot_s);
     if (c.threads) {
         options.role = name == "engine" ? CoreOptions::Role::Engine : CoreOptions::Role::Replica;
     }

@@ -141,11 +141,15 @@ void Supervisor::begin() {
     for (auto& kept : workers_) {
         adopt(*kept);
     }
-    // From the end of the flow to its beginning: the journal first, for the others ask it for its
-    // epoch, and nobody is let in before there is somebody to serve him.
-    for (auto kept = workers_.rbegin(); kept != workers_.rend(); ++kept) {
-        if (!(*kept)->worker->running() && !(halted_ && (*kept)->worker->is_core())) {
-            start(**kept);
+    // The journal first, for the others ask it for its epoch; ingress last, for nobody is let in
+    // before there is somebody to serve him.
+    for (const StageId id : {StageId::Journal, StageId::Engine, StageId::Broker, StageId::Replica,
+                             StageId::Sqlite, StageId::Ingress}) {
+        for (auto& kept : workers_) {
+            const bool mine = kept->worker->stages()[0].id == id;
+            if (mine && !kept->worker->running() && !(halted_ && kept->worker->is_core())) {
+                start(*kept);
+            }
         }
     }
     config_thread_ = std::thread{[this] { tell_config(); }};

@@ -22,8 +22,12 @@ struct SupervisorOptions {
     bool threads = false;  // all stages as threads of this process
 };
 
-/// Runs the pipeline until SIGTERM or SIGINT, then stops it. @return an ExitCode.
-/// Blocks both signals in the calling thread and hears them by signalfd.
+/// Blocks SIGTERM and SIGINT in the calling thread and all that it makes afterwards. To be called
+/// before any thread is made (the log's too): one that lets them through would end the process.
+void block_stop_signals();
+
+/// Runs the pipeline until SIGTERM or SIGINT, which it hears by signalfd, then stops it.
+/// @return an ExitCode.
 [[nodiscard]] int supervise(const Config& config, const SupervisorOptions& options);
 
 class Supervisor {

@@ -14,13 +14,16 @@
 namespace millrace {
 namespace {
 
-/// SIGTERM and SIGINT as a descriptor. Blocked for every thread made after this.
-int open_stop_fd() {
+sigset_t stop_signals() {
     sigset_t set;
     ::sigemptyset(&set);
     ::sigaddset(&set, SIGTERM);
     ::sigaddset(&set, SIGINT);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    return set;
+}
+
+int open_stop_fd() {
+    const sigset_t set = stop_signals();
     return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -91,6 +94,11 @@ int run(const Config& config, const SupervisorOptions& options) {
 }
 
 }  // namespace
+
+void block_stop_signals() {
+    const sigset_t set = stop_signals();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
 
 int supervise(const Config& config, const SupervisorOptions& options) {
     ::signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,9 @@
 #include <cerrno>
 #include <csignal>
 
+#include "tools/millrace/crash_plan.h"
+#include "tools/millrace/log.h"
+
 namespace millrace {
 
 Worker::Worker(std::vector<StageName> stages) : stages_{std::move(stages)} {
@@ -31,9 +34,14 @@ ProcessWorker::ProcessWorker(std::vector<StageName> stages, std::string executab
 }
 
 bool ProcessWorker::start(std::string& message) {
-    const auto id = spawn(arguments_, message);
+    const std::string crash_point = planned_crash(name(), starts_++);
+    const auto id = spawn(arguments_, message, crash_point);
     if (!id) {
         return false;
+    }
+    if (!crash_point.empty()) {
+        log_warn(name() + ": pid " + std::to_string(id.value().pid) + " is armed to die at " +
+                 crash_point);
     }
     auto watch = ProcessWatch::open(id.value());
     if (!watch) {

@@ -71,6 +71,7 @@ private:
     std::vector<std::string> arguments_;
     ProcessWatch watch_;
     bool ours_ = false;  // our child: it leaves a wait status
+    std::size_t starts_ = 0;
 };
 
 /// A thread of this process.

@@ -1,0 +1,259 @@
+// Goal: whatever is killed comes back, nothing runs twice, a stop is orderly, and an operator gets
+// through. Method: the real executable as child processes, hit with signals.
+#include <gtest/gtest.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "shm/role.h"
+#include "tests/ops/pipeline_fixture.h"
+
+namespace millrace {
+namespace {
+
+using test::eventually;
+using test::Finished;
+using test::pid_of;
+using test::Pipeline;
+using test::runs;
+
+constexpr StageId kKillable[] = {StageId::Ingress, StageId::Broker,  StageId::Journal,
+                                 StageId::Replica, StageId::Sqlite, StageId::Engine};
+
+std::uint64_t generation(const Segment& s, StageId id) {
+    return s.stage(id).generation.load(std::memory_order_relaxed);
+}
+
+TEST(Supervisor, StartsEveryStageAndStopsCleanOnSigterm) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    EXPECT_NE(p.log().find("stopped clean"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(p.segment_path()));
+    for (const StageId id : kKillable) {
+        EXPECT_EQ(RoleLock::holder_pid(p.journal_dir(), stage_name(id)), 0) << stage_name(id);
+    }
+}
+
+TEST(Supervisor, BringsBackEveryStageThatIsKilled) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    for (const StageId id : kKillable) {
+        const std::uint64_t before = generation(s, id);
+        const int victim = pid_of(s, id);
+        ::kill(victim, SIGKILL);
+        ASSERT_TRUE(eventually([&] {
+            return generation(s, id) > before && runs(s, id) && pid_of(s, id) != victim;
+        })) << stage_name(id);
+    }
+    ASSERT_TRUE(p.wait_running());
+    EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+}
+
+TEST(Supervisor, GivesTheEngineToTheSpareWhenItDies) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    const int spare = pid_of(s, StageId::Replica);
+    ::kill(pid_of(s, StageId::Engine), SIGKILL);
+    ASSERT_TRUE(eventually([&] { return pid_of(s, StageId::Engine) == spare; }));
+    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Replica) && pid_of(s, StageId::Replica) != spare; }));
+}
+
+TEST(Supervisor, AdoptsRunningStagesAfterItsOwnDeath) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    std::vector<int> before;
+    for (const StageId id : kKillable) {
+        before.push_back(pid_of(s, id));
+    }
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    p.up("second.log");
+    ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
+    std::vector<int> after;
+    for (const StageId id : kKillable) {
+        after.push_back(pid_of(s, id));
+    }
+    EXPECT_EQ(before, after);
+    // And it watches them: an adopted one that dies comes back too.
+    ::kill(pid_of(s, StageId::Broker), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Broker) && pid_of(s, StageId::Broker) != before[1]; }));
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    EXPECT_NE(p.log("second.log").find("stopped clean"), std::string::npos) << p.log("second.log");
+}
+
+TEST(Supervisor, RefusesASecondUpAndNamesTheFirst) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Finished second = p.run({"up"});
+    EXPECT_EQ(second.status, 3);
+    EXPECT_NE(second.output.find("another `millrace up` (pid " + std::to_string(p.supervisor()) + ")"),
+              std::string::npos) << second.output;
+}
+
+TEST(Supervisor, KillsAStoppedStageOnlyIfWorkWaitsForIt) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    const int ingress = pid_of(s, StageId::Ingress);
+    ::kill(ingress, SIGSTOP);
+    EXPECT_TRUE(eventually([&] { return p.log().find("It is left alone") != std::string::npos; }));
+    EXPECT_EQ(pid_of(s, StageId::Ingress), ingress);
+    ::kill(ingress, SIGCONT);
+    const int engine = pid_of(s, StageId::Engine);
+    ::kill(engine, SIGSTOP);
+    const Finished pause = p.run({"account", "pause", "a1"});  // work: it waits in ring admin
+    EXPECT_EQ(pause.status, 0) << pause.output;
+    EXPECT_NE(pid_of(s, StageId::Engine), engine);
+    EXPECT_NE(p.log().find("with work waiting: killed"), std::string::npos);
+}
+
+TEST(Supervisor, GoesOnFromTheJournalWhenTheSegmentIsLost) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    ASSERT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    ::unlink(p.segment_path().c_str());
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    const Finished refused = p.run({"up"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.output.find("stages of this journal are alive: engine (pid"), std::string::npos)
+        << refused.output;
+    const Finished down = p.run({"down"});
+    EXPECT_EQ(down.status, 0) << down.output;
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_TRUE(eventually([&] {
+        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
+    }));
+}
+
+TEST(Supervisor, SaysWhyTheJournalDirectoryCannotBeUsed) {
+    Pipeline p;
+    p.dir().write("j", "a file where a folder should be");
+    const Finished up = p.run({"up"});
+    EXPECT_EQ(up.status, 1);
+    EXPECT_NE(up.output.find("cannot make journal directory " + p.journal_dir()), std::string::npos)
+        << up.output;
+}
+
+TEST(Supervisor, AnswersAConfigWithATypoByFileAndLine) {
+    Pipeline p;
+    p.write_config(",\n \"acounts\": []");
+    const Finished up = p.run({"up"});
+    EXPECT_EQ(up.status, 2);
+    EXPECT_NE(up.output.find("acounts: is no known key; did you mean \"accounts\"?"), std::string::npos)
+        << up.output;
+}
+
+TEST(Supervisor, StopsTheStagesOfADeadSupervisorByDown) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    const Finished down = p.run({"down"});
+    EXPECT_EQ(down.status, 0);
+    EXPECT_NE(down.output.find("stopped clean"), std::string::npos) << down.output;
+    EXPECT_FALSE(std::filesystem::exists(p.segment_path()));
+}
+
+TEST(Supervisor, RunsAllStagesAsThreadsOfOneProcess) {
+    Pipeline p;
+    p.up("up.log", {"--threads"});
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    {
+        const Segment s = p.attach();
+        EXPECT_EQ(pid_of(s, StageId::Journal), p.supervisor());
+    }
+    EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    ::kill(p.supervisor(), SIGINT);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    EXPECT_NE(p.log().find("stopped clean"), std::string::npos);
+}
+
+TEST(Operator, AddsAccountAndMemberToARunningPipeline) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const std::string file = p.dir().write(
+        "late.json", R"({"name": "late", "login": 9, "key": "00112233445566778899aabbccddeeff"})");
+    const Finished add = p.run({"account", "add", file});
+    EXPECT_EQ(add.status, 0) << add.output;
+    const Finished member = p.run({"group", "member", "g", "late", "--value", "0.07"});
+    EXPECT_EQ(member.status, 0) << member.output;
+    EXPECT_NE(p.run({"account", "list"}).output.find("late"), std::string::npos);
+    const Finished again = p.run({"account", "add", file});
+    EXPECT_EQ(again.status, 1);
+    EXPECT_NE(again.output.find("was added before"), std::string::npos) << again.output;
+    EXPECT_EQ(p.run({"config", "check", p.config()}, false).status, 0);
+}
+
+TEST(Operator, LeavesNothingBehindWhenAnAddedAccountIsWrong) {
+    Pipeline p;
+    const std::string file = p.dir().write(
+        "twin.json", R"({"name": "twin", "login": 1001, "key": "00112233445566778899aabbccddeeff"})");
+    const Finished add = p.run({"account", "add", file});
+    EXPECT_EQ(add.status, 2);
+    EXPECT_NE(add.output.find("both have login 1001"), std::string::npos) << add.output;
+    EXPECT_EQ(p.run({"config", "check", p.config()}, false).status, 0);
+}
+
+TEST(Operator, KillsGetThroughAndUnknownNamesAreAnswered) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Finished kill = p.run({"kill", "--group", "g", "--cancel", "--flatten"});
+    EXPECT_EQ(kill.status, 0);
+    EXPECT_NE(kill.output.find("broker stage told"), std::string::npos) << kill.output;
+    EXPECT_NE(kill.output.find("engine told, journalled"), std::string::npos) << kill.output;
+    EXPECT_EQ(p.run({"unkill", "--group", "g"}).status, 0);
+    const Finished typo = p.run({"kill", "--account", "a9"});
+    EXPECT_EQ(typo.status, 1);
+    EXPECT_NE(typo.output.find("no account is called \"a9\"; known: a1"), std::string::npos);
+    EXPECT_NE(p.run({"kill"}).output.find("say exactly one of --all"), std::string::npos);
+}
+
+TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedIt) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    // What a supervisor leaves after two deaths at one record: no core, and the mark.
+    for (int i = 0; i < 2; ++i) {
+        ::kill(pid_of(s, StageId::Replica), SIGKILL);
+        ::kill(pid_of(s, StageId::Engine), SIGKILL);
+    }
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
+    s.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted));
+    p.up("second.log");
+    ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
+    EXPECT_EQ(RoleLock::holder_pid(p.journal_dir(), "engine"), 0) << "started a halted engine";
+    const std::uint64_t at = s.core().completed.load() + 1;
+    EXPECT_NE(p.run({"recover", "--skip", std::to_string(at + 5)}).output.find("only the record that"),
+              std::string::npos);
+    const Finished lifted = p.run({"recover", "--skip", std::to_string(at)});
+    EXPECT_EQ(lifted.status, 0) << lifted.output;
+    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Engine); }));
+}
+
+}  // namespace
+}  // namespace millrace
