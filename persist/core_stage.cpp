@@ -156,7 +156,9 @@ int CoreStage::step_engine(Nanos now) noexcept {
 }
 
 int CoreStage::step_replica(Nanos now) noexcept {
-    if (options_.role == CoreOptions::Role::Contend && now >= next_lock_try_) {
+    // Relaxed: a request. In an orderly stop the engine's end is no death to mend.
+    const bool stopping = segment_->core().stop_requested.load(std::memory_order_relaxed) != 0;
+    if (options_.role == CoreOptions::Role::Contend && !stopping && now >= next_lock_try_) {
         next_lock_try_ = now + kLockEvery;
         std::string holder;
         auto lock = RoleLock::try_acquire(options_.journal_dir, "engine", holder);
