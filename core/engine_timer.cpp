@@ -137,6 +137,9 @@ void Engine::query_all(Job& job, std::uint32_t& budget) noexcept {
     if (o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt ||
         (works && job.detail != 0)) {
         query(i);
+        if (o.status == OrdStatus::InDoubt) {
+            timers_.set(i, g_.time + seconds(10));  // not again at once by its timer
+        }
         --budget;
     }
 }

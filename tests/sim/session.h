@@ -77,7 +77,10 @@ public:
             const Frame f = down_.front();
             down_.pop_front();
             terminal.on_command(f.number, f.command, now);
-            std::erase_if(queue_, [&f](const Item& i) { return i.claimed && i.number <= f.number; });
+            if (rng.chance(700)) {  // RX_ACK comes; else a later one, or Hello, speaks for it
+                std::erase_if(queue_,
+                              [&f](const Item& i) { return i.claimed && i.number <= f.number; });
+            }
             worked = true;
         }
         for (const Report& r : terminal.events()) {
@@ -85,6 +88,11 @@ public:
                 sent_event_ = r.event_seq;
                 up_wire_.push_back(r);
             }
+        }
+        if (down_.empty()) {
+            std::erase_if(queue_, [&terminal](const Item& i) {
+                return i.claimed && i.number <= terminal.command_seq();
+            });
         }
         if (!sync_sent_) {
             sync_sent_ = true;

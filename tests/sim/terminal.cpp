@@ -183,6 +183,10 @@ void Terminal::crash(Nanos now) {
         }
     }
     flights_.clear();
+    if (canary_ == Canary::ForgetsIntents) {
+        intents_.clear();
+        command_seq_ = 0;
+    }
 }
 
 void Terminal::lose_journal(Nanos now) {

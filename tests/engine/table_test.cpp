@@ -1,0 +1,134 @@
+// Goal: the fixed tables behave as the standard containers they replace, for ever.
+// Method: random operations side by side with std::map and std::set (RapidCheck prints the case).
+#include "core/index_map.h"
+#include "core/pool.h"
+#include "core/retcode.h"
+#include "core/timer_heap.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+#include <set>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+TEST(Pool, HandsOutEveryItemOnceAndRefusesWhenFull) {
+    Pool<std::uint64_t> pool{3};
+    std::set<std::uint32_t> seen{pool.allocate(), pool.allocate(), pool.allocate()};
+    EXPECT_EQ(seen, (std::set<std::uint32_t>{0, 1, 2}));
+    EXPECT_EQ(pool.allocate(), kNoId);
+    EXPECT_TRUE(pool.full());
+}
+
+TEST(Pool, GivesAFreedItemBackValueInitialised) {
+    Pool<std::uint64_t> pool{2};
+    const std::uint32_t i = pool.allocate();
+    pool[i] = 7;
+    pool.release(i);
+    EXPECT_FALSE(pool.is_live(i));
+    EXPECT_EQ(pool.allocate(), i);
+    EXPECT_EQ(pool[i], 0U);
+}
+
+TEST(PoolDeathTest, StopsAtADoubleRelease) {
+    Pool<std::uint64_t> pool{2};
+    const std::uint32_t i = pool.allocate();
+    pool.release(i);
+    EXPECT_DEATH(pool.release(i), "ASSERT failed");
+}
+
+RC_GTEST_PROP(IndexMap, AnswersLikeAMapThroughInsertionsAndDeletions, ()) {
+    // Few keys in a small table: long runs that wrap around its end.
+    IndexMap map{16};
+    std::map<std::uint64_t, std::uint32_t> oracle;
+    const auto steps = *rc::gen::container<std::vector<std::pair<std::uint64_t, bool>>>(
+        rc::gen::pair(rc::gen::inRange<std::uint64_t>(0, 24), rc::gen::arbitrary<bool>()));
+    std::uint32_t n = 0;
+    for (const auto& [number, inserts] : steps) {
+        const Key128 key{number % 3, number};
+        if (inserts && (oracle.size() < 16 || oracle.contains(number))) {
+            map.insert(key, ++n);
+            oracle[number] = n;
+        } else if (!inserts) {
+            map.erase(key);
+            oracle.erase(number);
+        }
+        for (std::uint64_t k = 0; k < 24; ++k) {
+            const auto it = oracle.find(k);
+            RC_ASSERT(map.find({k % 3, k}) == (it == oracle.end() ? kNoId : it->second));
+        }
+    }
+}
+
+TEST(IndexMap, KeepsTheZeroKeyApartFromEmptySlots) {
+    IndexMap map{8};
+    EXPECT_EQ(map.find({}), kNoId);
+    map.erase({});
+    map.insert({}, 5);
+    EXPECT_EQ(map.find({}), 5U);
+    map.erase({});
+    EXPECT_EQ(map.find({}), kNoId);
+}
+
+RC_GTEST_PROP(TimerHeap, FiresInTheOrderOfASortedSet, ()) {
+    TimerHeap heap{12};
+    std::map<std::uint32_t, std::int64_t> set_at;
+    const auto steps = *rc::gen::container<std::vector<std::pair<std::uint32_t, std::int64_t>>>(
+        rc::gen::pair(rc::gen::inRange<std::uint32_t>(0, 12),
+                      rc::gen::inRange<std::int64_t>(-3, 20)));
+    for (const auto& [order, at] : steps) {
+        if (at < 0) {
+            heap.cancel(order);
+            set_at.erase(order);
+        } else {
+            heap.set(order, Nanos{at});
+            set_at[order] = at;
+        }
+        std::set<std::pair<std::int64_t, std::uint32_t>> sorted;
+        for (const auto& [o, t] : set_at) {
+            sorted.insert({t, o});
+        }
+        RC_ASSERT(heap.empty() == sorted.empty());
+        if (!sorted.empty()) {
+            RC_ASSERT(heap.earliest().value == sorted.begin()->first);
+            RC_ASSERT(heap.earliest_order() == sorted.begin()->second);
+        }
+    }
+}
+
+TEST(Retcode, HasTheClassOfTheReferenceForEveryCode) {
+    const std::map<std::uint32_t, RetcodeClass> table = {
+        {10004, RetcodeClass::Reprice}, {10006, RetcodeClass::Reject},
+        {10007, RetcodeClass::Reject},  {10008, RetcodeClass::Ok},
+        {10009, RetcodeClass::Ok},      {10010, RetcodeClass::Part},
+        {10011, RetcodeClass::Recon},   {10012, RetcodeClass::Recon},
+        {10013, RetcodeClass::Reject},  {10014, RetcodeClass::Reject},
+        {10015, RetcodeClass::Reject},  {10016, RetcodeClass::Reject},
+        {10017, RetcodeClass::Suspend}, {10018, RetcodeClass::Queue},
+        {10019, RetcodeClass::Reject},  {10020, RetcodeClass::Reprice},
+        {10021, RetcodeClass::Reprice}, {10022, RetcodeClass::Reject},
+        {10023, RetcodeClass::Backoff}, {10024, RetcodeClass::Backoff},
+        {10025, RetcodeClass::Ok},      {10026, RetcodeClass::Suspend},
+        {10027, RetcodeClass::Suspend}, {10028, RetcodeClass::Backoff},
+        {10029, RetcodeClass::Backoff}, {10030, RetcodeClass::Reject},
+        {10031, RetcodeClass::Recon},   {10032, RetcodeClass::Reject},
+        {10033, RetcodeClass::Reject},  {10034, RetcodeClass::Reject},
+        {10035, RetcodeClass::Reject},  {10036, RetcodeClass::Ok},
+        {10038, RetcodeClass::Reject},  {10039, RetcodeClass::Recon},
+        {10040, RetcodeClass::Reject},  {10041, RetcodeClass::Reject},
+        {10042, RetcodeClass::Reject},  {10043, RetcodeClass::Reject},
+        {10044, RetcodeClass::Reject},  {10045, RetcodeClass::Reject},
+        {10046, RetcodeClass::Reject}};
+    ASSERT_EQ(table.size(), 41U);
+    for (std::uint32_t code = 0; code < 20'000; ++code) {
+        const auto it = table.find(code);
+        // A number that nobody listed may have executed.
+        ASSERT_EQ(classify(code), it == table.end() ? RetcodeClass::Recon : it->second) << code;
+    }
+}
+
+}  // namespace
+}  // namespace millrace
