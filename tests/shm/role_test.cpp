@@ -1,0 +1,118 @@
+// Goal: a role has one living owner, whatever happens to processes and pids.
+// Method: forked children that hold, die, stop, and inherit.
+#include "shm/role.h"
+
+#include "tests/shm/temp_dir.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace millrace {
+namespace {
+
+using test::TempDir;
+
+/// Forks a child that takes `role`, says so through a pipe and then waits to be killed.
+pid_t fork_holder(const TempDir& dir, const char* role) {
+    int ready[2];
+    EXPECT_EQ(::pipe(ready), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        std::string holder;
+        auto lock = RoleLock::try_acquire(dir.str(), role, holder);
+        const char answer = lock.ok() ? 'y' : 'n';
+        (void)!::write(ready[1], &answer, 1);
+        for (;;) {
+            ::pause();
+        }
+    }
+    char answer = 0;
+    EXPECT_EQ(::read(ready[0], &answer, 1), 1);
+    EXPECT_EQ(answer, 'y');
+    ::close(ready[0]);
+    ::close(ready[1]);
+    return pid;
+}
+
+TEST(RoleLock, SecondOwnerIsRefusedByThePidOfTheFirst) {
+    const TempDir dir;
+    const pid_t pid = fork_holder(dir, "engine");
+    std::string holder;
+    EXPECT_EQ(RoleLock::try_acquire(dir.str(), "engine", holder).code(), Errc::NotOwner);
+    EXPECT_EQ(holder, "pid " + std::to_string(pid));
+    EXPECT_EQ(RoleLock::holder_pid(dir.str(), "engine"), pid);
+    EXPECT_TRUE(RoleLock::try_acquire(dir.str(), "journal", holder).ok()) << "another role is free";
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+}
+
+TEST(RoleLock, IsFreeTheMomentItsOwnerIsKilledEvenUnreaped) {
+    const TempDir dir;
+    const pid_t pid = fork_holder(dir, "engine");
+    ::kill(pid, SIGKILL);
+    siginfo_t info{};
+    // The child is dead but stays a zombie: kill(pid, 0) would still call it alive.
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
+    EXPECT_EQ(::kill(pid, 0), 0);
+    EXPECT_EQ(process_start_time(pid), 0U) << "a zombie is not alive";
+    std::string holder;
+    EXPECT_TRUE(RoleLock::try_acquire(dir.str(), "engine", holder).ok()) << holder;
+    ::waitpid(pid, nullptr, 0);
+}
+
+TEST(RoleLock, AStoppedOwnerKeepsIt) {
+    const TempDir dir;
+    const pid_t pid = fork_holder(dir, "engine");
+    ::kill(pid, SIGSTOP);
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+    std::string holder;
+    EXPECT_EQ(RoleLock::try_acquire(dir.str(), "engine", holder).code(), Errc::NotOwner);
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+}
+
+TEST(RoleLock, AForkedChildWithTheDescriptorDoesNotKeepItAlive) {
+    const TempDir dir;
+    int pipe_fd[2];
+    ASSERT_EQ(::pipe(pipe_fd), 0);
+    const pid_t owner = ::fork();
+    if (owner == 0) {
+        std::string holder;
+        auto lock = RoleLock::try_acquire(dir.str(), "engine", holder);
+        const pid_t grandchild = ::fork();
+        if (grandchild == 0) {
+            for (;;) {
+                ::pause();
+            }
+        }
+        (void)!::write(pipe_fd[1], &grandchild, sizeof grandchild);
+        for (;;) {
+            ::pause();
+        }
+    }
+    pid_t grandchild = 0;
+    ASSERT_EQ(::read(pipe_fd[0], &grandchild, sizeof grandchild),
+              static_cast<ssize_t>(sizeof grandchild));
+    ::kill(owner, SIGKILL);
+    ::waitpid(owner, nullptr, 0);
+    std::string holder;
+    EXPECT_TRUE(RoleLock::try_acquire(dir.str(), "engine", holder).ok()) << holder;
+    ::kill(grandchild, SIGKILL);
+}
+
+TEST(RoleLock, UnwritableDirectoryIsAnErrorNotAnOwner) {
+    std::string holder;
+    EXPECT_EQ(RoleLock::try_acquire("/proc/nowhere", "engine", holder).code(), Errc::IoError);
+}
+
+TEST(ProcessStartTime, TellsThisProcessAndNoOther) {
+    EXPECT_GT(process_start_time(::getpid()), 0U);
+    EXPECT_EQ(process_start_time(4'194'305), 0U);  // beyond pid_max
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,159 @@
+// Goal: attaching trusts nothing, changes nothing and says what is wrong.
+// Method: a good segment, damaged field by field in a copy of its file.
+#include "shm/segment.h"
+
+#include "tests/shm/temp_dir.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+using test::TempDir;
+
+SegmentPlan small_plan(const TempDir& dir) {
+    SegmentPlan plan;
+    plan.path = dir.file("segment");
+    plan.journal_dir = dir.str();
+    plan.sessions = 2;
+    plan.session_slots = 4;
+    plan.journal_slots = 16;
+    plan.orders_slots = plan.reports_slots = plan.signals_slots = 8;
+    plan.results_slots = plan.admin_slots = 8;
+    plan.strategies = {{"alpha", SourceId{3}}};
+    plan.lock_memory = false;
+    return plan;
+}
+
+std::vector<char> bytes_of(const std::string& path) {
+    std::ifstream in{path, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
+void write_bytes(const std::string& path, const std::vector<char>& bytes) {
+    std::ofstream{path, std::ios::binary}.write(bytes.data(),
+                                                static_cast<std::streamsize>(bytes.size()));
+}
+
+TEST(Segment, CreatedAndAttachedShowsTheSameRingsAndClock) {
+    const TempDir dir;
+    std::string message;
+    auto made = Segment::create(small_plan(dir), message);
+    ASSERT_TRUE(made.ok()) << message;
+    auto seen = Segment::attach(dir.file("segment"), Segment::Mode::ReadOnly, message);
+    ASSERT_TRUE(seen.ok()) << message;
+    EXPECT_EQ(seen.value().uuid_low(), made.value().uuid_low());
+    EXPECT_EQ(seen.value().ring_count(), made.value().ring_count());
+    EXPECT_NE(seen.value().find_ring("signals.alpha"), kNoId);
+    EXPECT_EQ(seen.value().find_ring("signals.beta"), kNoId);
+    EXPECT_TRUE(seen.value().same_boot());
+    EXPECT_NEAR(static_cast<double>(seen.value().clock().now().value),
+                static_cast<double>(wall_ns()), 1e9);
+}
+
+TEST(Segment, SecondCreatorIsRefusedAndTheFirstUntouched) {
+    const TempDir dir;
+    std::string message;
+    auto made = Segment::create(small_plan(dir), message);
+    ASSERT_TRUE(made.ok());
+    const auto before = bytes_of(dir.file("segment"));
+    EXPECT_EQ(Segment::create(small_plan(dir), message).code(), Errc::Busy);
+    EXPECT_EQ(bytes_of(dir.file("segment")), before);
+}
+
+TEST(Segment, TooLittleSpaceIsAnErrorWithTheMendAndLeavesNoFile) {
+    const TempDir dir;
+    SegmentPlan plan = small_plan(dir);
+    plan.journal_slots = 1U << 31;  // 512 GiB
+    std::string message;
+    EXPECT_EQ(Segment::create(plan, message).code(), Errc::NoSpace);
+    EXPECT_NE(message.find("MiB"), std::string::npos) << message;
+    EXPECT_FALSE(std::filesystem::exists(plan.path));
+}
+
+TEST(Segment, MissingFileNamesItAndTheCommandThatMakesIt) {
+    std::string message;
+    EXPECT_EQ(Segment::attach("/nonexistent/segment", Segment::Mode::ReadOnly, message).code(),
+              Errc::NotFound);
+    EXPECT_NE(message.find("millrace up"), std::string::npos);
+}
+
+TEST(Segment, EveryCorruptedHeaderFieldIsRefusedAndTheFileLeftAlone) {
+    const TempDir dir;
+    std::string message;
+    {
+        auto made = Segment::create(small_plan(dir), message);
+        ASSERT_TRUE(made.ok()) << message;
+    }
+    const auto good = bytes_of(dir.file("segment"));
+    const struct {
+        const char* field;
+        std::size_t offset;
+        Errc expected;
+    } fields[] = {
+        {"magic", offsetof(SegmentHeader, magic), Errc::BadMagic},
+        {"layout_version", offsetof(SegmentHeader, layout_version), Errc::BadVersion},
+        {"header_bytes", offsetof(SegmentHeader, header_bytes), Errc::BadLayout},
+        {"schema_hash", offsetof(SegmentHeader, schema_hash), Errc::BadVersion},
+        {"total_bytes", offsetof(SegmentHeader, total_bytes), Errc::BadLayout},
+        {"ring_count", offsetof(SegmentHeader, ring_count), Errc::BadLayout},
+        {"session_count", offsetof(SegmentHeader, session_count), Errc::BadLayout},
+        {"stage_count", offsetof(SegmentHeader, stage_count), Errc::BadLayout},
+        {"doorbell_count", offsetof(SegmentHeader, doorbell_count), Errc::BadLayout},
+        {"core_offset", offsetof(SegmentHeader, core_offset), Errc::BadLayout},
+        {"doorbells_offset", offsetof(SegmentHeader, doorbells_offset), Errc::BadLayout},
+        {"stages_offset", offsetof(SegmentHeader, stages_offset), Errc::BadLayout},
+        {"sessions_offset", offsetof(SegmentHeader, sessions_offset), Errc::BadLayout},
+        {"names_offset", offsetof(SegmentHeader, names_offset), Errc::BadLayout},
+        {"ticks_offset", offsetof(SegmentHeader, ticks_offset), Errc::BadLayout},
+        {"hops_offset", offsetof(SegmentHeader, hops_offset), Errc::BadLayout},
+        {"errors_offset", offsetof(SegmentHeader, errors_offset), Errc::BadLayout},
+        {"hashes_offset", offsetof(SegmentHeader, hashes_offset), Errc::BadLayout},
+        {"rings_offset", offsetof(SegmentHeader, rings_offset), Errc::BadLayout},
+    };
+    const std::string copy = dir.file("copy");
+    for (const auto& f : fields) {
+        auto bad = good;
+        bad[f.offset + 3] = static_cast<char>(bad[f.offset + 3] ^ 0x55);
+        write_bytes(copy, bad);
+        message.clear();
+        EXPECT_EQ(Segment::attach(copy, Segment::Mode::ReadOnly, message).code(), f.expected)
+            << f.field << ": " << message;
+        EXPECT_FALSE(message.empty()) << f.field;
+        EXPECT_EQ(bytes_of(copy), bad) << f.field;
+    }
+}
+
+TEST(Segment, TruncatedAtAnyPlaceIsRefused) {
+    const TempDir dir;
+    std::string message;
+    { ASSERT_TRUE(Segment::create(small_plan(dir), message).ok()) << message; }
+    auto bytes = bytes_of(dir.file("segment"));
+    const std::string copy = dir.file("copy");
+    for (const std::size_t keep : {std::size_t{0}, std::size_t{100}, std::size_t{4096},
+                                   bytes.size() / 2, bytes.size() - 1}) {
+        auto cut = bytes;
+        cut.resize(keep);
+        write_bytes(copy, cut);
+        EXPECT_FALSE(Segment::attach(copy, Segment::Mode::ReadOnly, message).ok()) << keep;
+    }
+}
+
+TEST(Segment, CountsDistinctErrors) {
+    const TempDir dir;
+    std::string message;
+    auto made = Segment::create(small_plan(dir), message);
+    ASSERT_TRUE(made.ok());
+    made.value().report_error("broker", "unknown login 7");
+    made.value().report_error("broker", "unknown login 7");
+    made.value().report_error("ingress", "bad frame");
+    EXPECT_EQ(made.value().error(0).count.load(), 2U);
+    EXPECT_STREQ(made.value().error(0).text, "unknown login 7");
+    EXPECT_EQ(made.value().error(1).count.load(), 1U);
+}
+
+}  // namespace
+}  // namespace millrace
