@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <random>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -168,6 +171,27 @@ TEST(Frame, HmacMatchesRfc4231Case2AndAnyChangeIsSeen) {
     EXPECT_TRUE(same_mac(mac, expected));
     mac[31] ^= 1;
     EXPECT_FALSE(same_mac(mac, expected));
+}
+
+TEST(Frame, DocumentedExamplesAreFramesOfThisCodec) {
+    std::ifstream document{MILLRACE_SOURCE_DIR "/gateway/BRIDGE.md"};
+    ASSERT_TRUE(document) << "gateway/BRIDGE.md";
+    BasicFrameReader<4 * kFrameBytesMax> reader{kVersion};
+    std::string types;
+    for (std::string line; std::getline(document, line);) {
+        const bool is_dump = line.size() > 10 && line.starts_with("    0") && line[8] == ' ';
+        std::istringstream bytes{is_dump ? line.substr(8) : ""};
+        for (std::string byte; bytes >> byte;) {
+            reader.space()[0] = static_cast<std::byte>(std::stoul(byte, nullptr, 16));
+            reader.filled(1);
+        }
+        const auto frame = reader.next();
+        ASSERT_TRUE(frame.ok()) << line;
+        if (frame.value() != nullptr) {
+            types += std::to_string(frame.value()->header.type) + " ";
+        }
+    }
+    EXPECT_EQ(types, "1 2 3 13 5 6 7 8 12 6 ");
 }
 
 }  // namespace
