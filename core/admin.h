@@ -127,7 +127,8 @@ struct AdminRecord {
 
     template <class Body>
     static AdminRecord make(AdminOp op, const Body& body) noexcept {
-        static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= sizeof(AdminRecord::body));
+        static_assert(std::is_trivially_copyable_v<Body> &&
+                      sizeof(Body) <= sizeof(AdminRecord::body));
         AdminRecord r;
         r.op = op;
         std::memcpy(r.body, &body, sizeof(Body));

@@ -61,7 +61,8 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
         case InputType::Timer: on_timer(); break;
         case InputType::Continue: break;  // its budget is the message
         case InputType::Skip:
-            alert(AlertCode::SequenceSkipped, AccountId{kNoId}, nullptr, record.as<SkipInput>().seq);
+            alert(AlertCode::SequenceSkipped, AccountId{kNoId}, nullptr,
+                  record.as<SkipInput>().seq);
             break;
     }
     run_jobs(record.budget > orders_out_ ? record.budget - orders_out_ : 0);

@@ -92,10 +92,14 @@ public:
     void save(std::vector<std::byte>& image);
     [[nodiscard]] Status load(const std::byte* image, std::size_t bytes);
 
-    [[nodiscard]] const Account& account(AccountId id) const noexcept { return accounts_[id.value]; }
+    [[nodiscard]] const Account& account(AccountId id) const noexcept {
+        return accounts_[id.value];
+    }
     [[nodiscard]] std::uint32_t account_count() const noexcept { return capacity_.accounts; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
-    [[nodiscard]] const SymbolState& symbol(SymbolId id) const noexcept { return symbols_[id.value]; }
+    [[nodiscard]] const SymbolState& symbol(SymbolId id) const noexcept {
+        return symbols_[id.value];
+    }
     [[nodiscard]] const Group& group(GroupId id) const noexcept { return groups_[id.value]; }
     [[nodiscard]] const SourceState& source(SourceId id) const noexcept {
         return sources_[id.value];

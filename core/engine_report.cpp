@@ -12,7 +12,8 @@ constexpr std::uint8_t kBackoffsMax = 5;   // 1-2-4-8-16 s, cut by the TTL (C9)
 constexpr std::uint32_t kRateShiftMax = 4;
 
 bool has_seen(const Order& o, std::uint64_t deal) noexcept {
-    return deal != 0 && std::find(std::begin(o.deals), std::end(o.deals), deal) != std::end(o.deals);
+    return deal != 0 &&
+           std::find(std::begin(o.deals), std::end(o.deals), deal) != std::end(o.deals);
 }
 
 /// An attempt of it is on its way, and nobody has said yet what became of it.

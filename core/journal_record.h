@@ -45,8 +45,8 @@ struct SkipInput {
 /// Input ring that a record came from; kNoRing for inputs that the engine stage makes itself.
 inline constexpr std::uint16_t kNoRing = 0xFFFF;
 
-/// Layout (bytes): 0 seq · 8 time · 16 source_cursor · 24 bid · 32 ask · 40 tick_time · 48 budget
-/// · 52 source_ring · 54 type · 55 version · 56 body
+/// Layout (bytes): 0 seq · 8 time · 16 source_cursor · 24 bid · 32 ask · 40 tick_time
+/// · 48 budget · 52 source_ring · 54 type · 55 version · 56 body
 struct JournalRecord {
     Sequence seq;
     Nanos time;                      // never before the previous record's

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/admin.h"
+#include "core/effect.h"
 #include "core/order_command.h"
 #include "core/order_status.h"
 #include "core/signal.h"

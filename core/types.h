@@ -70,7 +70,8 @@ struct Magic : Tagged<std::uint64_t, struct MagicTag> {
     static constexpr unsigned kAttemptBits = 3;
     static constexpr unsigned kIntentBits = 45;
     static constexpr unsigned kTagBits = 15;
-    static constexpr Magic make(std::uint64_t tag, std::uint64_t intent, unsigned attempt) noexcept {
+    static constexpr Magic make(std::uint64_t tag, std::uint64_t intent,
+                                unsigned attempt) noexcept {
         return Magic{(tag << (kIntentBits + kAttemptBits)) | (intent << kAttemptBits) | attempt};
     }
     [[nodiscard]] constexpr std::uint64_t tag() const noexcept {

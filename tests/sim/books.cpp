@@ -75,7 +75,8 @@ std::uint64_t Books::book_deal(std::uint32_t symbol, Side side, Lots volume, Mag
 Report Books::open_market(const OrderCommand& c, std::uint32_t share_percent) {
     note_execution(c);
     const std::int64_t part = c.volume.value * share_percent / 100 / kStep * kStep;
-    const Lots volume{std::clamp<std::int64_t>(part, std::min(kStep, c.volume.value), c.volume.value)};
+    const Lots volume{
+        std::clamp<std::int64_t>(part, std::min(kStep, c.volume.value), c.volume.value)};
     Report r = answer(c, volume == c.volume ? retcode::kDone : retcode::kDonePartial);
     r.order_ticket = next_ticket_++;
     r.deal_ticket = next_deal_++;
@@ -110,7 +111,8 @@ Report Books::close(const OrderCommand& c, std::uint32_t share_percent) {
     require(p->symbol == symbol_of(c.symbol), "I5 no phantom", "a close with another symbol");
     note_execution(c);
     const std::int64_t part = c.volume.value * share_percent / 100 / kStep * kStep;
-    const Lots volume{std::clamp<std::int64_t>(part, std::min(kStep, c.volume.value), c.volume.value)};
+    const Lots volume{
+        std::clamp<std::int64_t>(part, std::min(kStep, c.volume.value), c.volume.value)};
     Report r = answer(c, volume == c.volume ? retcode::kDone : retcode::kDonePartial);
     r.order_ticket = next_ticket_++;
     const Report deal = close_position(p->id, volume, ExecKind::None);

@@ -116,8 +116,9 @@ void World::check_states(ReplayPort& replay) {
                 engine.apply(r, unused);
             }
         }
-        require(engine.state_hash() == live, "I10 snapshot",
-                "snapshot " + std::to_string(s.seq) + " and its suffix differ from the live engine");
+        require(
+            engine.state_hash() == live, "I10 snapshot",
+            "snapshot " + std::to_string(s.seq) + " and its suffix differ from the live engine");
     }
 }
 

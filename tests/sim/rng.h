@@ -1,4 +1,4 @@
-// Rng: splitmix64, one stream per part, so that a draw added in one place does not reshuffle others.
+// Rng: splitmix64. One stream per part: a draw added in one place does not reshuffle others.
 #pragma once
 
 #include "core/index_map.h"

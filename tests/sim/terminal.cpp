@@ -222,7 +222,8 @@ void Terminal::broker_moves() {
             add_event(books.cancel_pending(p.ticket));
         } else {
             const std::int64_t steps = p.left.value / (kScale / 100);
-            const auto part = static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(steps)));
+            const auto part =
+                static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(steps)));
             add_event(books.fill_pending(
                 p.ticket, rng_.chance(500) ? p.left : Lots{(part + 1) * (kScale / 100)}));
         }

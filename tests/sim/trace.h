@@ -1,4 +1,5 @@
-// One line per record and output, for reading a failing seed: simulate --from SEED --seeds 1 --trace 1
+// One line per record and output, for reading a failing seed:
+//     simulate --from SEED --seeds 1 --trace 1
 #pragma once
 
 #include "core/engine.h"
@@ -20,9 +21,10 @@ inline void trace(const JournalRecord& r) {
         std::cout << "report type " << static_cast<int>(p.type) << " acc " << p.account.value
                   << " ev " << p.event_seq << " intent " << p.magic.intent() << "/"
                   << p.magic.attempt() << " exec " << static_cast<int>(p.exec_kind) << " code "
-                  << p.retcode << " st " << static_cast<char>(p.ord_status == 0 ? '-' : p.ord_status) << " reason " << p.reason
-                  << " vol " << p.volume.value / 1'000'000 << " pos " << p.position_id << " deal "
-                  << p.deal_ticket;
+                  << p.retcode << " st "
+                  << static_cast<char>(p.ord_status == 0 ? '-' : p.ord_status) << " reason "
+                  << p.reason << " vol " << p.volume.value / 1'000'000 << " pos " << p.position_id
+                  << " deal " << p.deal_ticket;
     } else {
         std::cout << "input " << static_cast<int>(r.type);
     }
@@ -40,8 +42,8 @@ inline void trace(const OrderCommand& c) {
 inline void trace(const SignalResult& r) {
     std::cout << "    result " << r.k << " kind " << static_cast<int>(r.kind) << " signal "
               << r.signal.lo << " acc " << r.account.value << " intent " << Magic{r.magic}.intent()
-              << " st " << static_cast<char>(r.ord_status == 0 ? '-' : r.ord_status) << " reason " << r.reason << " cum "
-              << r.cum_volume.value / 1'000'000 << "\n";
+              << " st " << static_cast<char>(r.ord_status == 0 ? '-' : r.ord_status) << " reason "
+              << r.reason << " cum " << r.cum_volume.value / 1'000'000 << "\n";
 }
 
 }  // namespace millrace::sim

@@ -49,7 +49,8 @@ World::~World() = default;
 /// Swarm: each class of fault is off with one half, else anywhere up to its most.
 void World::draw_faults() {
     const auto draw = [this](std::uint32_t most) -> std::uint32_t {
-        return faults_rng_.chance(500) ? 0 : 1 + static_cast<std::uint32_t>(faults_rng_.below(most));
+        return faults_rng_.chance(500) ? 0
+                                       : 1 + static_cast<std::uint32_t>(faults_rng_.below(most));
     };
     faults_ = {draw(200), draw(150), draw(200), draw(200), draw(200), draw(10), draw(5), draw(20),
                draw(50),  draw(60),  draw(20),  draw(3),   draw(900), draw(100), draw(3)};
@@ -315,7 +316,8 @@ Signal World::draw_signal() {
     s.send_time = now_;
     s.edge_time = now_;
     s.side = source_rng_.chance(500) ? Side::Buy : Side::Sell;
-    s.ttl_ms = source_rng_.chance(500) ? 0 : 200 + static_cast<std::uint32_t>(source_rng_.below(20'000));
+    s.ttl_ms =
+        source_rng_.chance(500) ? 0 : 200 + static_cast<std::uint32_t>(source_rng_.below(20'000));
     const std::uint64_t what = source_rng_.below(100);
     if (what < 55 || opens_.empty()) {
         s.action = SignalAction::Open;

@@ -1,0 +1,120 @@
+#!/bin/sh
+# Checks the rules of layout that a compiler does not: the include graph, what core/ may not use,
+# headers that compile alone, line and file lengths.
+#
+#     tidy.sh ROOT [CXX]      prints every offence with its mend; status 1 if there is any
+#
+# Without CXX headers are not compiled. LONG_LINES_MAX: lines over 100 characters that are borne.
+set -u
+root=${1:?usage: tidy.sh ROOT [CXX]}
+cxx=${2:-}
+cd "$root" || exit 2
+offences=$(mktemp) || exit 2
+long=$(mktemp) || exit 2
+trap 'rm -f "$offences" "$long"' EXIT
+
+# Long lines that were there before this check. The number may only shrink: lower it when it does.
+long_lines_max=${LONG_LINES_MAX:-210}
+
+say() { printf '%s\n' "$1" >>"$offences"; }
+
+sources() { find "$@"  -name '*.h' -o -name '*.cpp' 2>/dev/null | sort; }
+
+# -- include graph: what each folder may include of ours ------------------------------------------
+allowed() {
+    case $1 in
+        core) echo 'core' ;;
+        shm | ring) echo 'core shm ring' ;;
+        persist) echo 'core shm ring persist' ;;
+        gateway) echo 'core shm ring gateway' ;;
+        tools) echo 'core shm ring persist gateway tools' ;;
+        tests | bench) echo 'core shm ring persist gateway tools tests bench' ;;
+    esac
+}
+for folder in core shm ring persist gateway tools bench tests; do
+    [ -d "$folder" ] || continue
+    may=" $(allowed "$folder") "
+    for f in $(sources "$folder"); do
+        sed -n 's/^[[:space:]]*#[[:space:]]*include "\([a-z]*\)\/.*/\1/p' "$f" | sort -u |
+            while read -r to; do
+                case " core shm ring persist gateway tools tests bench " in
+                    *" $to "*) ;;
+                    *) continue ;;
+                esac
+                case $may in
+                    *" $to "*) ;;
+                    *) say "$f: includes $to/, but $folder/ may include only:$may" ;;
+                esac
+            done
+    done
+done
+
+# -- core is pure ------------------------------------------------------------------------------------
+# assert.cpp prints before it dies; crash_point.* exists to kill this process and reads its name
+# from the environment. Neither is reached by a replay.
+code_of() {  # the text without comments and string literals
+    sed -e 's/"\([^"\\]\|\\.\)*"/""/g' -e 's://.*$::' "$1"
+}
+ban() {  # FILE PATTERN WHY
+    code_of "$1" | grep -nE "$2" | while IFS=: read -r line rest; do
+        say "$1:$line: $3:$rest"
+    done
+}
+for f in $(sources core); do
+    case $f in
+        core/assert.cpp | core/crash_point.cpp | core/crash_point.h) continue ;;
+    esac
+    ban "$f" '(system|steady|high_resolution)_clock|clock_gettime|gettimeofday|(^|[^_[:alnum:].>])time\((nullptr|NULL|0|&)' \
+        'core has no clock: time comes in the record'
+    ban "$f" '(^|[^_[:alnum:]])s?rand(om)?\(|random_device|mt19937|<random>' \
+        'core has no randomness'
+    ban "$f" '<(thread|mutex|condition_variable|future|iostream|fstream|cstdio|stdio\.h|unistd\.h|chrono|ctime)>' \
+        'core has no threads, clocks or I/O'
+    ban "$f" '(^|[^_[:alnum:]])(f|s|sn)?printf\(|std::c(out|err)' 'core has no I/O'
+    ban "$f" 'unordered_(map|set)|std::hash' 'core decides nothing by hash order: use IndexMap'
+    ban "$f" '(^|[^_[:alnum:]])(float|double)([^_[:alnum:]]|$)' \
+        'core has no floating point: scaled integers (types.h)'
+    ban "$f" '(^|[^_[:alnum:]])(new|malloc|calloc|realloc)([[:space:](]|$)|std::string([^_]|$)|(push|emplace)_back\(|\.resize\(' \
+        'core does not allocate after construction'
+    case $f in
+        core/engine.h | core/engine_state.cpp) ;;  # save() fills the image of a snapshot
+        *) ban "$f" 'std::vector' 'core has fixed tables (pool.h), no growing ones' ;;
+    esac
+    ban "$f" '(^|[^_[:alnum:]])(throw|catch)([^_[:alnum:]]|$)' 'pipeline code neither throws nor catches'
+done
+
+# -- size and leftovers -------------------------------------------------------------------------------
+for folder in core shm ring persist gateway tools tests bench; do
+    [ -d "$folder" ] || continue
+    for f in $(sources "$folder"); do
+        awk -v f="$f" 'length($0) > 100 {
+                printf "%s:%d: line of %d characters; 100 is the limit\n", f, NR, length($0)
+            }' "$f" >>"$long"
+        lines=$(wc -l <"$f")
+        [ "$lines" -le 600 ] || say "$f: $lines lines; 600 is the limit, split it by subject"
+        grep -nE '(^|[^_[:alnum:]])(TO''DO|FIX''ME)' "$f" | while IFS=: read -r line rest; do
+            say "$f:$line: finish it or write an issue:$rest"
+        done
+    done
+done
+
+# -- headers compile alone ----------------------------------------------------------------------------
+if [ -n "$cxx" ]; then
+    export cxx
+    for folder in core shm ring persist gateway; do
+        [ -d "$folder" ] && find "$folder" -name '*.h'
+    done | xargs -P 2 -I{} sh -c 'printf "#include \"%s\"\n" {} |
+            "$cxx" -std=c++20 -fsyntax-only -I. -x c++ - >/dev/null 2>&1 || echo {}' |
+        while read -r f; do
+            say "$f: does not compile alone; include what it uses"
+        done
+fi
+
+if [ "$(wc -l <"$long")" -gt "$long_lines_max" ]; then
+    cat "$long" >>"$offences"
+fi
+if [ -s "$offences" ]; then
+    sort -u "$offences"
+    exit 1
+fi
+echo "tidy: clean"
