@@ -1,0 +1,43 @@
+# Shared by tools/demo, tools/test and .ci/run. Sourced, not run.
+#
+# What it prints goes to standard error: standard output belongs to the caller.
+
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+began=$SECONDS
+
+# A second checkout finds what the first one compiled.
+export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Runs a command with its output kept back; shows all of it if the command fails.
+quietly() {
+    local what="$1" log status=0
+    shift
+    log="$(mktemp)"
+    "$@" >"$log" 2>&1 || status=$?
+    if [ "$status" -ne 0 ]; then
+        cat "$log" >&2
+        say "$what failed (exit status $status): $*"
+        rm -f "$log"
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+set_up() { bash "$root/tools/setup" >&2; }
+
+# configure PRESET: once quick, later quicker. The preset decides the folder, build/PRESET.
+configure() { (cd "$root" && quietly "cmake --preset $1" cmake --preset "$1"); }
+
+# build PRESET [TARGET...]: as many jobs as cores, fewer if memory is short (a job takes up to 1 GB).
+build() {
+    local preset="$1" jobs memory
+    shift
+    jobs="$(nproc)"
+    memory="$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)"
+    if [ "$memory" -lt "$jobs" ]; then jobs=$((memory > 0 ? memory : 1)); fi
+    quietly "build of $preset" cmake --build "$root/build/$preset" --parallel "$jobs" \
+        ${1:+--target "$@"}
+}
