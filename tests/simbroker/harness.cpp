@@ -111,28 +111,35 @@ std::optional<wire::Frame> Stage::read_frame(Clock::time_point deadline) {
 }
 
 bridge::Hello Stage::accept_hello() {
-    close();
     bridge::Hello hello{};
     const auto deadline = in_ms(10'000);
-    if (!wait_readable(listen_fd_, deadline)) {
-        ADD_FAILURE() << "no terminal connected in 10 s";
+    while (Clock::now() < deadline) {
+        close();
+        if (!wait_readable(listen_fd_, deadline)) {
+            break;
+        }
+        fd_ = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
+        bridge::Challenge challenge{};
+        wire::fill_nonce(challenge.nonce);
+        std::byte out[wire::kFrameBytes<bridge::Challenge>];
+        const std::size_t bytes =
+            wire::encode(out, bridge::FrameType::Challenge, bridge::kVersion, 0, challenge);
+        // A process that was killed may have left a dead connection in the backlog: the next one.
+        const bool sent = ::send(fd_, out, bytes, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes);
+        const auto frame = sent ? read_frame(deadline) : std::nullopt;
+        if (!frame || frame->header.type != static_cast<std::uint8_t>(bridge::FrameType::Hello)) {
+            continue;
+        }
+        hello = frame->as<bridge::Hello>().value();
+        wire::Mac mac;
+        const auto key = key_bytes();
+        const auto signed_part =
+            std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
+        wire::hmac_sha256(key, std::as_bytes(std::span{challenge.nonce}), signed_part, mac);
+        EXPECT_TRUE(wire::same_mac(mac, hello.mac));
         return hello;
     }
-    fd_ = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
-    bridge::Challenge challenge{};
-    wire::fill_nonce(challenge.nonce);
-    send(bridge::FrameType::Challenge, 0, challenge);
-    const auto frame = read_frame(deadline);
-    if (!frame || frame->header.type != static_cast<std::uint8_t>(bridge::FrameType::Hello)) {
-        ADD_FAILURE() << "no HELLO";
-        return hello;
-    }
-    hello = frame->as<bridge::Hello>().value();
-    wire::Mac mac;
-    const auto key = key_bytes();
-    wire::hmac_sha256(key, std::as_bytes(std::span{challenge.nonce}),
-                      std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac)), mac);
-    EXPECT_TRUE(wire::same_mac(mac, hello.mac));
+    ADD_FAILURE() << "no terminal said HELLO in 10 s";
     return hello;
 }
 

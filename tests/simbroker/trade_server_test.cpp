@@ -206,6 +206,34 @@ TEST_F(Server, NettingAddsReducesClosesAndReverses) {
     EXPECT_EQ(positions(kNetting), 0U);
 }
 
+TEST_F(Server, NettingCloseIsADealToTheOtherSideWhateverThePositionBecame) {
+    const TradeResult bought = run(request(Side::Buy));  // another account's: unchanged
+    const TradeResult longs = run(request(Side::Buy), kNetting);
+    run(request(Side::Sell, 3 * kTenth), kNetting);
+    EXPECT_EQ(position(kNetting).volume, -2 * kTenth);
+    const TradeResult closed = run(closing(longs.position, kTenth), kNetting);
+    EXPECT_EQ(closed.retcode, retcode::kDone);
+    EXPECT_EQ(closed.side, Side::Sell);
+    EXPECT_EQ(position(kNetting).volume, -3 * kTenth) << "the close of a long share sells";
+    TradeRequest other = closing(longs.position, 4 * kTenth);
+    other.side = Side::Buy;
+    EXPECT_EQ(run(other, kNetting).retcode, retcode::kDone);
+    EXPECT_EQ(position(kNetting).volume, kTenth) << "more than there is goes to the other side";
+    EXPECT_EQ(run(closing(bought.position, 2 * kTenth)).retcode, retcode::kInvalidCloseVolume)
+        << "hedging: never more than the position";
+}
+
+TEST_F(Server, ModifyOfAFilledOrderMeansItsPosition) {
+    const TradeResult opened = run(request(Side::Buy));
+    TradeRequest modify = request(Side::Buy);
+    modify.type = CommandType::Modify;
+    modify.position_ticket = opened.position;
+    modify.order_ticket = opened.order;
+    modify.stop_loss = price(109'000);
+    EXPECT_EQ(run(modify).retcode, retcode::kDone);
+    EXPECT_EQ(position().stop_loss, price(109'000));
+}
+
 TEST_F(Server, NettingStopsAreReplacedByANewOrdersStops) {
     TradeRequest first = request(Side::Buy);
     first.stop_loss = price(109'000);

@@ -3,6 +3,7 @@
 #include "tools/market/text.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace millrace::market {
 namespace {
@@ -29,8 +30,9 @@ Result<PriceIndex> PriceIndex::read(const std::vector<std::string>& paths, std::
     }
     // Files of one symbol may come in any order.
     for (auto& [symbol, samples] : index.samples_) {
-        std::stable_sort(samples.begin(), samples.end(),
-                         [](const QuoteAt& a, const QuoteAt& b) { return a.time < b.time; });
+        std::sort(samples.begin(), samples.end(), [](const QuoteAt& a, const QuoteAt& b) {
+            return std::tie(a.time, a.bid, a.ask) < std::tie(b.time, b.bid, b.ask);
+        });
     }
     return index;
 }

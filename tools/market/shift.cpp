@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace millrace::market {
 namespace {
@@ -237,6 +238,7 @@ std::vector<TradeEvent> random_trades(std::uint64_t seed, std::uint64_t count,
             event.stop_loss = level(base, -5 * up);
             event.take_profit = level(base, 5 * up);
         }
+        event.line = events.size() + 1;
         events.push_back(event);
         TradeEvent end = event;
         end.time = event.time + Nanos{static_cast<std::int64_t>(random.below(span / 20 + 1) + 1)};
@@ -247,13 +249,16 @@ std::vector<TradeEvent> random_trades(std::uint64_t seed, std::uint64_t count,
             change.time = event.time + Nanos{(end.time - event.time).value / 2};
             change.stop_loss = level(base, -8 * up);
             change.take_profit = level(base, 8 * up);
+            change.line = events.size() + 1;
             events.push_back(change);
         }
         end.action = pending ? TradeAction::CancelPending : TradeAction::CloseAll;
+        end.line = events.size() + 1;
         events.push_back(end);
     }
-    std::stable_sort(events.begin(), events.end(),
-                     [](const TradeEvent& a, const TradeEvent& b) { return a.time < b.time; });
+    std::sort(events.begin(), events.end(), [](const TradeEvent& a, const TradeEvent& b) {
+        return std::tie(a.time, a.line) < std::tie(b.time, b.line);
+    });
     return events;
 }
 

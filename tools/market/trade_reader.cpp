@@ -130,8 +130,10 @@ public:
 
     TradeFile finish() {
         TradeReport& report = file_.report;
-        std::stable_sort(file_.events.begin(), file_.events.end(),
-                         [](const TradeEvent& a, const TradeEvent& b) { return a.time < b.time; });
+        std::sort(file_.events.begin(), file_.events.end(),
+                  [](const TradeEvent& a, const TradeEvent& b) {
+                      return std::tie(a.time, a.line) < std::tie(b.time, b.line);
+                  });
         for (const TradeEvent& event : file_.events) {
             ++report.events[std::string{to_string(event.action)}];
             ++report.symbols[std::string{view_of(event.symbol)}];

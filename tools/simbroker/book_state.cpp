@@ -3,6 +3,7 @@
 #include "core/assert.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace millrace::sim {
 namespace {
@@ -54,8 +55,9 @@ std::vector<Trigger> TriggerBook::hit_by(Price bid, Price ask) const {
     falls(ask_falls_to, ask.value);
     rises(ask_rises_to, ask.value);
     // A gap can reach both levels of one position: the stop loss is the one that counts.
-    std::stable_sort(hit.begin(), hit.end(),
-                     [](const Trigger& a, const Trigger& b) { return a.kind < b.kind; });
+    std::sort(hit.begin(), hit.end(), [](const Trigger& a, const Trigger& b) {
+        return std::tie(a.kind, a.login, a.id) < std::tie(b.kind, b.login, b.id);
+    });
     return hit;
 }
 

@@ -174,8 +174,9 @@ TradeResult TradeServer::run(std::uint64_t login, const TradeRequest& request, R
         case CommandType::Close:
             return close(*account, request, fill_share);
         case CommandType::Modify:
-            return request.order_ticket != 0 ? modify_order(*account, request)
-                                             : modify_position(*account, request);
+            // Once a pending is filled its order ticket is history: the position is meant.
+            return request.position_ticket != 0 ? modify_position(*account, request)
+                                                : modify_order(*account, request);
         case CommandType::Cancel:
             return cancel(*account, request);
         case CommandType::Query:
@@ -319,6 +320,15 @@ BookRecord TradeServer::deal_out(const Account& account, const Position& positio
     return deal;
 }
 
+/// On a netting account a close is a deal to the other side of what it closes, whatever the
+/// position has become meanwhile: it may be smaller than the close, or stand on the other side.
+bool TradeServer::offsets(const Account& account, const Position& position,
+                          const TradeRequest& request) noexcept {
+    return account.margin_mode == MarginMode::Netting && request.reason == ExecKind::None &&
+           request.volume.value > 0 &&
+           (request.side == position.side() || request.volume > position.lots());
+}
+
 TradeResult TradeServer::close(const Account& account, const TradeRequest& request,
                                Ratio fill_share) {
     TradeResult result;
@@ -334,6 +344,13 @@ TradeResult TradeServer::close(const Account& account, const TradeRequest& reque
     }
     const Position position = *found;  // commit() changes the account
     Symbol* symbol = symbol_of(position.symbol);
+    if (offsets(account, position, request) && symbol != nullptr) {
+        if (const std::uint32_t refusal = check_open(account, *symbol, request); refusal != 0) {
+            result.retcode = refusal;
+            return result;
+        }
+        return open_market(account, *symbol, request, fill_share);
+    }
     const Lots wanted = request.volume.value == 0 ? position.lots() : request.volume;
     const auto code = [&]() -> std::uint32_t {
         if (symbol == nullptr || symbol->bid.value == 0) {

@@ -157,6 +157,7 @@ private:
 
     TradeResult open_market(const Account&, Symbol&, const TradeRequest&, Ratio fill_share);
     TradeResult open_pending(const Account&, Symbol&, const TradeRequest&);
+    [[nodiscard]] static bool offsets(const Account&, const Position&, const TradeRequest&) noexcept;
     TradeResult close(const Account&, const TradeRequest&, Ratio fill_share);
     TradeResult modify_position(const Account&, const TradeRequest&);
     TradeResult modify_order(const Account&, const TradeRequest&);
