@@ -48,6 +48,7 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
     orders_out_ = 0;
     g_.seq = record.seq;
     g_.time = record.time;
+    record_symbol_ = symbol_of(record);
     switch (record.type) {
         case InputType::Start: on_start(record.as<StartInput>()); break;
         case InputType::Jump:
@@ -68,6 +69,16 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
     run_jobs(record.budget > orders_out_ ? record.budget - orders_out_ : 0);
     record_ = nullptr;
     out_ = nullptr;
+}
+
+/// Whose price `record` carries; the driver asked the same questions before it made the record.
+SymbolId Engine::symbol_of(const JournalRecord& record) const noexcept {
+    switch (record.type) {
+        case InputType::Signal: return record.as<Signal>().symbol;
+        case InputType::Timer: return timer_symbol();
+        case InputType::Continue: return work_symbol();
+        default: return SymbolId{kNoId};
+    }
 }
 
 SymbolId Engine::work_symbol() const noexcept {

@@ -190,6 +190,8 @@ private:
     void close_early(const Report& rest, SymbolId symbol) noexcept;
     void pass_on_closed_early(Order& o) noexcept;
     void bind_tickets(Order& o, const Report& r) noexcept;
+    void note_position(Account& a, std::uint64_t position_id, SymbolId symbol) noexcept;
+    [[nodiscard]] SymbolId symbol_of_position(const Report& r) const noexcept;
     [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
     [[nodiscard]] static bool is_current(const Account& a, const Report& r) noexcept {
         return r.session_generation == 0 || r.session_generation >= a.generation;
@@ -198,6 +200,7 @@ private:
     // engine_timer.cpp
     void on_timer() noexcept;
     void run_jobs(std::uint32_t budget) noexcept;
+    [[nodiscard]] SymbolId symbol_of(const JournalRecord& record) const noexcept;
     void push_job(const Job& job) noexcept;
     void pop_job() noexcept;
     [[nodiscard]] std::uint32_t next_held(std::uint32_t order) const noexcept;
@@ -262,6 +265,7 @@ private:
 
     // Of the record being applied.
     const JournalRecord* record_ = nullptr;
+    SymbolId record_symbol_{kNoId};  // whose price it carries
     OutputPort* out_ = nullptr;
     std::uint32_t next_k_ = 0;
     std::uint32_t next_effect_k_ = 0;

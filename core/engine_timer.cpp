@@ -74,7 +74,8 @@ void Engine::pop_job() noexcept {
 }
 
 /// Works off the front job within the record's budget. Only fan-outs and releases of the record's
-/// own symbol: the others need a record with their price.
+/// own symbol: the others need a record with their price, and the job that is in front now need not
+/// be the one that the record was made for.
 void Engine::run_jobs(std::uint32_t budget) noexcept {
     const bool priced = record_->type == InputType::Continue || record_->type == InputType::Signal;
     while (jobs_size_ > 0) {
@@ -88,7 +89,7 @@ void Engine::run_jobs(std::uint32_t budget) noexcept {
         }
         if (job.kind == JobKind::QueryAll) {
             query_all(job, budget);
-        } else if (!priced) {
+        } else if (!priced || work_symbol() != record_symbol_) {
             return;
         } else if (job.kind == JobKind::FanOut) {
             // One order of a target may take a close and a cancel: both fit, or it waits.

@@ -257,6 +257,26 @@ TEST(Release, ComesBackForAnEntryItHadToPass) {
     EXPECT_EQ(rig.take_orders().size(), 2U);
 }
 
+TEST(Release, OfTheNextAccountWaitsForARecordWithItsPrice) {
+    Rig rig;
+    rig.world(2);
+    rig.session_down(0);
+    rig.session_down(1);
+    rig.signal(rig.open(1));
+    EXPECT_TRUE(rig.orders.empty()) << "both are held";
+    for (const std::uint32_t account : {0U, 1U}) {
+        rig.link_up(account);
+    }
+    for (const std::uint32_t account : {0U, 1U}) {
+        Report done = rig.from(account, ReportType::SyncDone);
+        done.session_generation = rig.engine.account(AccountId{account}).generation;
+        rig.input(InputType::Report, done);  // both releases are queued before either runs
+    }
+    rig.settle();
+    EXPECT_EQ(rig.take_orders().size(), 2U);
+    EXPECT_EQ(rig.count(ResultKind::OrderDone), 0U) << "none refused for want of a price";
+}
+
 TEST(FanOut, LeavesOutAnAccountThatJoinedWhileItRan) {
     Rig rig;
     rig.world(2);
