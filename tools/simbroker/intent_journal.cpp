@@ -56,13 +56,12 @@ struct Counters {
 };
 
 template <class Body>
-Result<Body> body_as(std::span<const std::byte> bytes) {
+Status read_into(std::span<const std::byte> bytes, Body& body) {
     if (bytes.size() != sizeof(Body)) {
         return {Errc::BadLayout, "intent journal: a record has another size than its kind"};
     }
-    Body body;
     std::memcpy(&body, bytes.data(), sizeof body);
-    return body;
+    return ok_status();
 }
 
 }  // namespace
@@ -159,88 +158,84 @@ Status IntentJournal::load(std::span<const std::byte> bytes, std::uint64_t login
 }
 
 Status IntentJournal::replay(Kind kind, std::span<const std::byte> body, std::uint64_t login) {
-    const auto with = [body](auto* into) -> Status {
-        const auto parsed = body_as<std::remove_pointer_t<decltype(into)>>(body);
-        if (!parsed) {
-            return parsed.error();
-        }
-        *into = parsed.value();
-        return ok_status();
-    };
-    std::uint64_t number = 0;
     switch (kind) {
-        case Kind::Identity: {
-            Identity identity{};
-            if (const auto s = with(&identity); !s) {
-                return s;
-            }
-            if (identity.login != login) {
-                return {Errc::BadMagic, "intent journal: it belongs to another account"};
-            }
-            id_ = identity.id;
-            book_number_ = identity.book_number;
-            created_ns_ = identity.created_ns;
-            return ok_status();
-        }
+        case Kind::Identity:
+            return replay_identity(body, login);
         case Kind::Session:
-            return with(&session_);
+            return read_into(body, session_);
+        case Kind::Intact:
+            return read_into(body, intact_);
+        case Kind::CommandSeq:
+            return read_into(body, session_.command_seq);
         case Kind::Kill: {
             KillMemory kill;
-            const auto s = with(&kill);
+            const auto s = read_into(body, kill);
             keep(kill);
             return s;
         }
-        case Kind::Intact:
-            return with(&intact_);
         case Kind::Counters: {
             Counters counters{};
-            const auto s = with(&counters);
+            const auto s = read_into(body, counters);
             event_seq_ = counters.event_seq;
             book_number_ = counters.book_number;
             return s;
         }
         case Kind::Received:
-        case Kind::Intent: {
-            Intent intent;
-            const auto s = with(&intent);
-            if (s) {
-                keep(intent);
-                session_.command_seq = kind == Kind::Received ? intent.seq : session_.command_seq;
-            }
-            return s;
-        }
+        case Kind::Intent:
+            return replay_intent(kind, body);
         case Kind::Event: {
             EventBody event{};
-            const auto s = with(&event);
+            const auto s = read_into(body, event);
             if (s) {
                 keep_event(event.seq, event.book_number, event.answers, event.event);
             }
             return s;
         }
         case Kind::Sending:
-            if (const auto s = with(&number); !s) {
-                return s;
-            }
-            if (const auto it = intents_.find(number); it != intents_.end()) {
-                it->second.state = IntentState::Sending;
-            }
-            return ok_status();
-        case Kind::CommandSeq:
-            return with(&session_.command_seq);
         case Kind::EventAck:
-            if (const auto s = with(&number); !s) {
-                return s;
-            }
-            drop_acknowledged(number);
-            return ok_status();
         case Kind::Renumber:
-            if (const auto s = with(&number); !s) {
-                return s;
-            }
-            renumber(number);
-            return ok_status();
+            return replay_number(kind, body);
     }
     return {Errc::BadVersion, "intent journal: a record of a kind this version does not know"};
+}
+
+Status IntentJournal::replay_identity(std::span<const std::byte> body, std::uint64_t login) {
+    Identity identity{};
+    if (const auto s = read_into(body, identity); !s) {
+        return s;
+    }
+    if (identity.login != login) {
+        return {Errc::BadMagic, "intent journal: it belongs to another account"};
+    }
+    id_ = identity.id;
+    book_number_ = identity.book_number;
+    created_ns_ = identity.created_ns;
+    return ok_status();
+}
+
+Status IntentJournal::replay_intent(Kind kind, std::span<const std::byte> body) {
+    Intent intent;
+    const auto s = read_into(body, intent);
+    if (s) {
+        keep(intent);
+        session_.command_seq = kind == Kind::Received ? intent.seq : session_.command_seq;
+    }
+    return s;
+}
+
+Status IntentJournal::replay_number(Kind kind, std::span<const std::byte> body) {
+    std::uint64_t number = 0;
+    if (const auto s = read_into(body, number); !s) {
+        return s;
+    }
+    if (kind == Kind::EventAck) {
+        drop_acknowledged(number);
+    } else if (kind == Kind::Renumber) {
+        renumber(number);
+    } else if (const auto it = intents_.find(number); it != intents_.end()) {
+        it->second.state = IntentState::Sending;
+    }
+    return ok_status();
 }
 
 Status IntentJournal::write_state() {

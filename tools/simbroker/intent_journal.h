@@ -116,6 +116,9 @@ private:
     [[nodiscard]] Status write(Kind kind, const Body& body);
     [[nodiscard]] Status load(std::span<const std::byte> bytes, std::uint64_t login);
     [[nodiscard]] Status replay(Kind kind, std::span<const std::byte> body, std::uint64_t login);
+    [[nodiscard]] Status replay_identity(std::span<const std::byte> body, std::uint64_t login);
+    [[nodiscard]] Status replay_intent(Kind kind, std::span<const std::byte> body);
+    [[nodiscard]] Status replay_number(Kind kind, std::span<const std::byte> body);
     [[nodiscard]] Status create(const JournalOptions& options);
     [[nodiscard]] Status compact();
     [[nodiscard]] Status write_state();

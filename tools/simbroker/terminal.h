@@ -3,6 +3,7 @@
 // the other, and is where repeats are kept away from the server.
 #pragma once
 
+#include "core/assert.h"
 #include "gateway/frame.h"
 #include "tools/simbroker/event_loop.h"
 #include "tools/simbroker/faults.h"
@@ -80,7 +81,7 @@ private:
         bridge::Command command{};
     };
 
-    // terminal_session.cpp: connection, frames, resume.
+    // terminal_session.cpp: connection, frames, resume; terminal_io.cpp: what it sends.
     void connect();
     void retry_later();
     void on_socket(std::uint32_t events);
@@ -93,7 +94,13 @@ private:
     void send_events();
     void flush();
     template <class Body>
-    void send(bridge::FrameType type, std::uint64_t seq, const Body& body);
+    void send(bridge::FrameType type, std::uint64_t seq, const Body& body) {
+        const std::size_t at = out_.size();
+        out_.resize(at + wire::kFrameBytes<Body>);
+        const std::size_t bytes =
+            wire::encode(std::span{out_}.subspan(at), type, bridge::kVersion, seq, body);
+        ASSERT(bytes == wire::kFrameBytes<Body>);
+    }
     void send_bodyless(bridge::FrameType type);
     void offer_account_info();
 

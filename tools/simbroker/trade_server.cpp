@@ -1,4 +1,5 @@
-// Executing: requests, triggers, server-made closes. Validation and money are in trade_checks.cpp.
+// Executing requests. What a deal does to a position is in trade_deals.cpp, what quotes set off in
+// trade_triggers.cpp, validation and money in trade_checks.cpp.
 #include "tools/simbroker/trade_server.h"
 
 #include "core/assert.h"
@@ -9,28 +10,6 @@
 
 namespace millrace::sim {
 namespace {
-
-// Volume-weighted average of two fills; both volumes > 0.
-Price average(Price a, Lots a_volume, Price b, Lots b_volume) {
-    const __int128 sum = static_cast<__int128>(a.value) * a_volume.value +
-                         static_cast<__int128>(b.value) * b_volume.value;
-    return Price{static_cast<std::int64_t>(sum / (a_volume.value + b_volume.value))};
-}
-
-TradeRequest request_of(const WorkingOrder& order) {
-    TradeRequest request;
-    request.type = CommandType::Open;
-    request.side = order.side;
-    request.price_kind = order.price_kind;
-    request.magic = Magic{order.magic};
-    request.symbol = order.symbol;
-    request.volume = order.volume;
-    request.price = order.price;
-    request.stop_loss = order.stop_loss;
-    request.take_profit = order.take_profit;
-    request.comment = order.comment;
-    return request;
-}
 
 // The share of a market order that a partial fill executes.
 Lots share_of(Lots volume, Ratio share, const market::SymbolInfo& info) {
@@ -239,96 +218,6 @@ TradeResult TradeServer::open_pending(const Account& account, Symbol& symbol,
     return result;
 }
 
-BookRecord TradeServer::deal_in(const Account& account, const Symbol& symbol,
-                                const TradeRequest& request, Lots volume, Price price,
-                                std::uint64_t order) {
-    BookRecord deal = record_of(BookKind::Deal, account.login, request);
-    deal.order = order;
-    deal.deal = next_deal_++;
-    deal.price = price.value;
-    deal.volume = volume.value;
-    if (account.margin_mode == MarginMode::Netting) {
-        if (const Position* position = account.find_position(request.symbol)) {
-            return net(account, *position, symbol, request, deal);
-        }
-    }
-    deal.entry = Entry::In;
-    deal.position = order;
-    deal.position_ticket = order;
-    deal.position_volume = request.side == Side::Buy ? volume.value : -volume.value;
-    deal.open_price = price.value;
-    return deal;
-}
-
-BookRecord TradeServer::net(const Account& account, const Position& position, const Symbol& symbol,
-                            const TradeRequest& request, BookRecord deal) const {
-    const std::int64_t signed_volume = deal.side == Side::Buy ? deal.volume : -deal.volume;
-    deal.position = position.id;
-    deal.position_ticket = position.ticket;
-    deal.position_volume = position.volume + signed_volume;
-    deal.open_price = position.open_price.value;
-    // One pair of stops for the whole position: a new order that brings stops replaces them.
-    const bool brings_stops = request.stop_loss.value != 0 || request.take_profit.value != 0;
-    deal.stop_loss = brings_stops ? request.stop_loss.value : position.stop_loss.value;
-    deal.take_profit = brings_stops ? request.take_profit.value : position.take_profit.value;
-    if (position.side() == deal.side) {
-        deal.entry = Entry::In;
-        deal.open_price =
-            average(position.open_price, position.lots(), Price{deal.price}, Lots{deal.volume})
-                .value;
-        return deal;
-    }
-    const std::int64_t closed = std::min(deal.volume, position.lots().value);
-    const std::int64_t signed_closed = position.volume > 0 ? closed : -closed;
-    deal.profit = profit_of(account, symbol, signed_closed, position.open_price, Price{deal.price});
-    deal.balance += deal.profit;
-    const bool reversed = deal.volume > position.lots().value;
-    deal.entry = reversed ? Entry::InOut : Entry::Out;
-    if (reversed) {
-        deal.open_price = deal.price;
-        deal.position_ticket = deal.order;  // the identifier stays (mt5.md 2.1)
-        deal.stop_loss = request.stop_loss.value;
-        deal.take_profit = request.take_profit.value;
-    }
-    return deal;
-}
-
-BookRecord TradeServer::deal_out(const Account& account, const Position& position,
-                                 const Symbol& symbol, Lots volume, Price price,
-                                 std::uint64_t order, std::uint64_t magic) {
-    BookRecord deal = record_of(BookKind::Deal, account.login, {});
-    const bool is_long = position.volume > 0;
-    const std::int64_t signed_volume = is_long ? volume.value : -volume.value;
-    deal.command = CommandType::Close;
-    deal.magic = magic;
-    deal.side = opposite(position.side());
-    deal.entry = Entry::Out;
-    deal.order = order;
-    deal.deal = next_deal_++;
-    deal.position = position.id;
-    deal.position_ticket = position.ticket;
-    deal.volume = volume.value;
-    deal.price = price.value;
-    deal.stop_loss = position.stop_loss.value;
-    deal.take_profit = position.take_profit.value;
-    deal.position_volume = position.volume - signed_volume;
-    deal.open_price = position.open_price.value;
-    deal.profit = profit_of(account, symbol, signed_volume, position.open_price, price);
-    deal.balance += deal.profit;
-    deal.symbol = position.symbol;
-    deal.comment = position.comment;
-    return deal;
-}
-
-/// On a netting account a close is a deal to the other side of what it closes, whatever the
-/// position has become meanwhile: it may be smaller than the close, or stand on the other side.
-bool TradeServer::offsets(const Account& account, const Position& position,
-                          const TradeRequest& request) noexcept {
-    return account.margin_mode == MarginMode::Netting && request.reason == ExecKind::None &&
-           request.volume.value > 0 &&
-           (request.side == position.side() || request.volume > position.lots());
-}
-
 TradeResult TradeServer::close(const Account& account, const TradeRequest& request,
                                Ratio fill_share) {
     TradeResult result;
@@ -490,96 +379,6 @@ TradeResult TradeServer::cancel(const Account& account, const TradeRequest& requ
     result.retcode = retcode::kDone;
     result.status = OrdStatus::Filled;
     return result;
-}
-
-void TradeServer::on_quote(const Text<16>& name, Price bid, Price ask) {
-    Symbol* symbol = symbol_of(name);
-    if (symbol == nullptr || bid.value <= 0 || ask.value <= 0) {
-        return;
-    }
-    symbol->bid = bid;
-    symbol->ask = ask;
-    if (!symbol->open) {
-        return;
-    }
-    for (const Trigger& hit : state_.triggers(name).hit_by(bid, ask)) {
-        trigger(hit);
-    }
-}
-
-void TradeServer::trigger(const Trigger& hit) {
-    const Account* account = state_.find(hit.login);
-    ASSERT(account != nullptr);
-    if (hit.kind == TriggerKind::Order) {
-        if (const auto it = account->orders.find(hit.id); it != account->orders.end()) {
-            fill_pending(*account, WorkingOrder{it->second});
-        }
-        return;
-    }
-    const auto it = account->positions.find(hit.id);
-    if (it == account->positions.end()) {
-        return;  // closed by an earlier trigger of the same quote
-    }
-    close_by_server(hit.login, hit.id, Lots{},
-                    hit.kind == TriggerKind::StopLoss ? ExecKind::ClosedByStopLoss
-                                                      : ExecKind::ClosedByTakeProfit);
-}
-
-void TradeServer::fill_pending(const Account& account, const WorkingOrder& order) {
-    Symbol* symbol = symbol_of(order.symbol);
-    ASSERT(symbol != nullptr);
-    const TradeRequest request = request_of(order);
-    if (!has_money_for(account, *symbol, order.side, order.volume)) {
-        cancel_by_server(account.login, order.ticket, ExecKind::PendingCanceled,
-                         retcode::kRejectCancel);
-        return;
-    }
-    // A limit fills at the market, which is its price or better; a stop at the market, which in a
-    // gap is worse than its price.
-    const Price price = order.side == Side::Buy ? symbol->ask : symbol->bid;
-    BookRecord deal = deal_in(account, *symbol, request, order.volume, price, order.ticket);
-    deal.reason = ExecKind::PendingFilled;
-    commit({&deal, 1});
-}
-
-Lots TradeServer::close_by_server(std::uint64_t login, std::uint64_t position_id, Lots volume,
-                                  ExecKind why) {
-    const Account* account = state_.find(login);
-    const Position* found = account == nullptr ? nullptr : account->find_position(position_id);
-    if (found == nullptr) {
-        return Lots{};
-    }
-    const Position position = *found;
-    const Symbol* symbol = symbol_of(position.symbol);
-    if (symbol == nullptr || symbol->bid.value == 0 || !symbol->open) {
-        return Lots{};
-    }
-    const Lots all = position.lots();
-    const Lots closing = volume.value <= 0 || volume > all ? all : volume;
-    const Price price = position.volume > 0 ? symbol->bid : symbol->ask;
-    BookRecord deal =
-        deal_out(*account, position, *symbol, closing, price, next_order_++, position.magic);
-    deal.reason = why;
-    commit({&deal, 1});
-    return closing;
-}
-
-bool TradeServer::cancel_by_server(std::uint64_t login, std::uint64_t order, ExecKind why,
-                                   std::uint32_t code) {
-    const Account* account = state_.find(login);
-    if (account == nullptr) {
-        return false;
-    }
-    const auto it = account->orders.find(order);
-    if (it == account->orders.end()) {
-        return false;
-    }
-    BookRecord record = record_of(BookKind::OrderCanceled, login, request_of(it->second));
-    record.order = order;
-    record.reason = why;
-    record.retcode = code;
-    commit({&record, 1});
-    return true;
 }
 
 }  // namespace millrace::sim

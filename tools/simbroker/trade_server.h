@@ -75,6 +75,9 @@ struct TradeResult {
     Price ask;
 };
 
+/// The request that `order` stands for.
+[[nodiscard]] TradeRequest request_of(const WorkingOrder& order);
+
 struct AccountConfig {
     std::uint64_t login = 0;
     MarginMode margin_mode{};
@@ -157,7 +160,8 @@ private:
 
     TradeResult open_market(const Account&, Symbol&, const TradeRequest&, Ratio fill_share);
     TradeResult open_pending(const Account&, Symbol&, const TradeRequest&);
-    [[nodiscard]] static bool offsets(const Account&, const Position&, const TradeRequest&) noexcept;
+    [[nodiscard]] static bool offsets(const Account&, const Position&,
+                                      const TradeRequest&) noexcept;
     TradeResult close(const Account&, const TradeRequest&, Ratio fill_share);
     TradeResult modify_position(const Account&, const TradeRequest&);
     TradeResult modify_order(const Account&, const TradeRequest&);
