@@ -138,7 +138,32 @@ void Engine::bind_tickets(Order& o, const Report& r) noexcept {
     const bool unbound = o.open_volume.value == 0 || o.position_id == 0;
     if (o.type == CommandType::Open && r.position_id != 0 && unbound) {
         o.position_id = r.position_id;
+        note_position(accounts_[o.account.value], r.position_id, o.symbol);
     }
+}
+
+void Engine::note_position(Account& a, std::uint64_t position_id, SymbolId symbol) noexcept {
+    if (a.spec.margin_mode != MarginMode::Netting) {
+        return;
+    }
+    for (const PositionSymbol& p : a.positions) {
+        if (p.position_id == position_id) {
+            return;
+        }
+    }
+    a.positions[a.positions_next % std::size(a.positions)] = {position_id, symbol, 0};
+    ++a.positions_next;
+}
+
+/// A report names no symbol: it follows from the position, or from the order that opened it.
+SymbolId Engine::symbol_of_position(const Report& r) const noexcept {
+    for (const PositionSymbol& p : accounts_[r.account.value].positions) {
+        if (p.position_id == r.position_id) {
+            return p.symbol;
+        }
+    }
+    const std::uint32_t i = find_order(r);
+    return i == kNoId ? SymbolId{kNoId} : orders_[i].symbol;
 }
 
 void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
@@ -406,14 +431,7 @@ void Engine::closed_at_broker(const Report& r) noexcept {
 /// symbol, because an order whose fills came before and after a flat moment has shares of two
 /// positions. What they do not explain was opened by an entry that is not answered yet.
 void Engine::reduce_shares(const Report& r) noexcept {
-    SymbolId symbol{kNoId};
-    if (const std::uint32_t i = find_order(r); i != kNoId) {
-        symbol = orders_[i].symbol;
-    }
-    std::uint32_t i = accounts_[r.account.value].first_order;
-    for (; i != kNoId && symbol.value == kNoId; i = orders_[i].next_in_account) {
-        symbol = orders_[i].position_id == r.position_id ? orders_[i].symbol : symbol;
-    }
+    const SymbolId symbol = symbol_of_position(r);
     Report rest = r;
     cut_shares(rest, symbol, true);
     cut_shares(rest, symbol, false);
@@ -446,8 +464,8 @@ void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
     std::uint32_t i = accounts_[rest.account.value].first_order;
     for (; i != kNoId && volume.value > 0; i = orders_[i].next_in_account) {
         Order& o = orders_[i];
-        const bool fits = symbol.value == kNoId || o.symbol == symbol;
-        if (o.type == CommandType::Open && !is_final(o.status) && o.side == side && fits) {
+        const bool fits = o.symbol == symbol && o.side == side;
+        if (o.type == CommandType::Open && is_unanswered(o) && fits) {
             const Lots cut = std::min(volume, o.volume - o.cum - o.closed_early);
             o.closed_early = o.closed_early + cut;
             o.position_id = o.position_id == 0 ? rest.position_id : o.position_id;

@@ -69,13 +69,16 @@ std::uint64_t Engine::state_hash() noexcept {
 
 void Engine::save(std::vector<std::byte>& image) {
     const ImageHeader header = header_of(capacity_);
-    const auto add = [&image](const void* data, std::size_t bytes) {
-        const auto* p = static_cast<const std::byte*>(data);
-        image.insert(image.end(), p, p + bytes);
-    };
-    image.clear();
-    add(&header, sizeof header);
-    visit_state(add);
+    std::size_t bytes = sizeof header;
+    visit_state([&bytes](const void*, std::size_t n) { bytes += n; });
+    image = std::vector<std::byte>(bytes);
+    std::memcpy(image.data(), &header, sizeof header);
+    std::size_t at = sizeof header;
+    visit_state([&](const void* data, std::size_t n) {
+        std::memcpy(image.data() + at, data, n);
+        at += n;
+    });
+    ASSERT(at == bytes);
 }
 
 Status Engine::load(const std::byte* image, std::size_t bytes) {
