@@ -1,0 +1,284 @@
+// Goal: what is slow, deaf or stopped holds up nothing but itself; the kill switch gets through;
+// afterwards everything is accounted for. Method: the whole pipeline under load, one part of it
+// stopped or flooded for seconds; the others' fills, the operator's commands and the broker's
+// books tell.
+//
+// MILLRACE_CHAOS_POSITIONS says how many positions the flatten closes (10,000).
+#include <gtest/gtest.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "gateway/frame.h"
+#include "gateway/signal_wire.h"
+#include "gateway/tcp.h"
+#include "shm/clock.h"
+#include "tests/chaos/world.h"
+
+namespace millrace::chaos {
+namespace {
+
+constexpr Nanos kCommandMax = seconds(20);   // an operator's patience on a loaded machine
+constexpr std::size_t kPositions = 10'000;
+
+std::uint64_t sum_of(const std::map<std::uint32_t, std::uint64_t>& fills, std::uint32_t except) {
+    std::uint64_t sum = 0;
+    for (const auto& [account, count] : fills) {
+        sum += account == except ? 0 : count;
+    }
+    return sum;
+}
+
+void expect_kill_gets_through(World& world, const std::string& name) {
+    std::string output;
+    EXPECT_EQ(world.command({"kill", "--account", name}, kCommandMax, &output), 0) << output;
+    EXPECT_EQ(world.command({"unkill", "--account", name}, kCommandMax, &output), 0) << output;
+}
+
+void expect_good_end(World& world) {
+    const Judgement judgement = world.finish();
+    EXPECT_TRUE(judgement.good()) << describe(judgement, world);
+    EXPECT_GT(judgement.book_executions, 0U) << "nothing was traded: this proves nothing";
+}
+
+TEST(ChaosPressure, TradesOnWhileOneTerminalIsBusy) {
+    World world{WorldOptions{}};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    const demo::AccountPlan& busy = world.pipeline().plan().accounts.front();
+    ASSERT_TRUE(world.control({{"cmd", "busy"}, {"login", busy.login}, {"ms", 10'000}}).at("ok"));
+    const std::int64_t began = monotonic_ns();
+    const auto logins = world.pipeline().logins();
+    const auto at = std::find_if(logins.begin(), logins.end(),
+                                 [&](const auto& l) { return l.second == busy.login; });
+    ASSERT_NE(at, logins.end());
+    const std::uint64_t before = sum_of(world.fills(), at->first);
+    EXPECT_TRUE(world.turn_until(
+        [&] { return sum_of(world.fills(), at->first) >= before + 30; }, seconds(9)))
+        << "the others stand still";
+    EXPECT_LT(monotonic_ns() - began, seconds(10).value) << "it was not busy any more";
+    expect_kill_gets_through(world, world.pipeline().plan().accounts.back().name);
+    expect_good_end(world);
+}
+
+TEST(ChaosPressure, TradesOnWhileIngressIsDead) {
+    World world{WorldOptions{}};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    world.pipeline().supervisor().signal(SIGKILL);
+    ASSERT_TRUE(world.pipeline().supervisor().wait(seconds(10)));
+    ASSERT_TRUE(world.kill_stage(StageId::Ingress));
+    world.turn_for(seconds(1));
+    // Neither supervisor nor ingress are needed for what is on its way, nor for the way out.
+    expect_kill_gets_through(world, world.pipeline().plan().accounts.back().name);
+    world.turn_for(seconds(3));
+    ASSERT_EQ(world.heal(), "");
+    ASSERT_TRUE(world.turn_until([&] { return world.source().connected(); }, seconds(60)));
+    world.turn_for(seconds(2));
+    expect_good_end(world);
+}
+
+TEST(ChaosPressure, LetsTheKillSwitchThroughWhileTheDiskIsStopped) {
+    WorldOptions options;
+    options.edits = {{"\"accounts_max\"", "\"restart\": {\"stuck_ms\": 60000}, \"accounts_max\""}};
+    World world{options};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    ASSERT_TRUE(world.kill_stage(StageId::Journal, SIGSTOP));
+    world.turn_for(seconds(1));
+    std::string output;
+    EXPECT_EQ(world.command({"kill", "--all", "--cancel"}, kCommandMax, &output), 0) << output;
+    for (const auto& [account, login] : world.pipeline().logins()) {
+        // Acquire: pairs with the broker stage's release, once it has told the terminals.
+        EXPECT_TRUE(world.turn_until(
+            [&] {
+                return world.segment().session(AccountId{account}).killed.load(
+                           std::memory_order_acquire) != 0;
+            },
+            seconds(10)))
+            << "login " << login;
+    }
+    world.turn_for(seconds(3));
+    ASSERT_TRUE(world.kill_stage(StageId::Journal, SIGCONT));
+    EXPECT_EQ(world.command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
+    const std::uint64_t before = sum_of(world.fills(), kNoId);
+    EXPECT_TRUE(world.turn_until([&] { return sum_of(world.fills(), kNoId) > before + 30; },
+                                 seconds(60)))
+        << "no trading after the heal";
+    expect_good_end(world);
+}
+
+/// A source that logs in by hand, sends, and never reads.
+class DeafSource {
+public:
+    DeafSource(World& world, const std::string& name, const std::vector<std::byte>& key) {
+        auto fd = net::begin_connect("127.0.0.1", world.pipeline().plan().signals_port);
+        fd_ = std::move(fd).value();
+        const int small = 4096;
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        log_in(world, name, key);
+    }
+
+    /// A close of a signal that nobody knows: it goes to the engine and is refused there.
+    /// @return false if the connection takes no more.
+    bool send(std::uint64_t n) {
+        signal_wire::Submit s{};
+        s.id_hi = 0xDEAF;
+        s.id_lo = n;
+        s.target_hi = 0xDEAD;
+        s.target_lo = n;
+        std::memcpy(s.group, "all", 3);
+        std::memcpy(s.symbol, "EURUSD", 6);
+        s.action = static_cast<std::uint8_t>(SignalAction::Close);
+        return put(signal_wire::FrameType::Submit, n, s);
+    }
+
+private:
+    void log_in(World& world, const std::string& name, const std::vector<std::byte>& key) {
+        wire::FrameReader reader{signal_wire::kVersion};
+        const wire::Frame* frame = nullptr;
+        ASSERT_TRUE(world.turn_until(
+            [&] {
+                const auto room = reader.space();
+                const ssize_t n = ::recv(fd_.get(), room.data(), room.size(), MSG_DONTWAIT);
+                reader.filled(n > 0 ? static_cast<std::size_t>(n) : 0);
+                const auto next = reader.next();
+                frame = next ? next.value() : nullptr;
+                return frame != nullptr;
+            },
+            seconds(20)));
+        const auto challenge = frame->as<signal_wire::Challenge>();
+        ASSERT_TRUE(challenge.ok());
+        signal_wire::Login login{};
+        name.copy(login.source, sizeof login.source);
+        wire::hmac_sha256(key, std::as_bytes(std::span{challenge.value().nonce}),
+                          std::as_bytes(std::span{login.source}), login.mac);
+        ASSERT_TRUE(put(signal_wire::FrameType::Login, 0, login));
+    }
+
+    /// Whole frames only: what the socket takes a part of is finished before the next one.
+    template <class Body>
+    bool put(signal_wire::FrameType type, std::uint64_t seq, const Body& body) {
+        if (rest_.empty()) {
+            std::byte frame[wire::kFrameBytes<Body>];
+            const std::size_t n = wire::encode(frame, type, signal_wire::kVersion, seq, body);
+            rest_.assign(frame, frame + n);
+        }
+        const ssize_t sent =
+            ::send(fd_.get(), rest_.data(), rest_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        rest_.erase(rest_.begin(), rest_.begin() + (sent > 0 ? sent : 0));
+        return rest_.empty();
+    }
+
+    net::Fd fd_;
+    std::vector<std::byte> rest_;
+};
+
+TEST(ChaosPressure, TradesOnWhileOneSourceNeverReadsItsResults) {
+    const std::string key_hex(64, 'd');
+    WorldOptions options;
+    options.edits = {
+        {"\"sources\": [", "\"sources\": [{\"name\": \"deaf\", \"kind\": \"tcp\", \"key\": \"" + key_hex +
+                               "\", \"ack\": \"disk\"}, "},
+        // So that it is full soon.
+        {"\"accounts_max\"", "\"rings\": {\"results\": 1024}, \"accounts_max\""}};
+    World world{options};
+    ASSERT_EQ(world.start(), "") << world.log();
+    DeafSource deaf{world, "deaf", std::vector<std::byte>(32, std::byte{0xDD})};
+    const std::uint64_t before = sum_of(world.fills(), kNoId);
+    std::uint64_t sent = 0;
+    const std::int64_t until = monotonic_ns() + seconds(8).value;
+    while (monotonic_ns() < until) {
+        for (int i = 0; i < 50 && deaf.send(sent + 1); ++i) {
+            ++sent;
+        }
+        world.turn();
+    }
+    // Far more than one results ring and all socket buffers hold.
+    EXPECT_GT(sent, 500U);
+    std::printf("the deaf source sent %lu signals\n", static_cast<unsigned long>(sent));
+    EXPECT_GT(sum_of(world.fills(), kNoId), before + 30) << "the other source stands still";
+    expect_kill_gets_through(world, world.pipeline().plan().accounts.back().name);
+    expect_good_end(world);
+}
+
+/// Market orders on the hedging accounts, where each is a position of its own.
+void open_positions(World& world, std::size_t count, std::size_t accounts) {
+    market::Random random{77};
+    const std::size_t signals = (count + accounts - 1) / accounts;
+    std::size_t sent = 0;
+    const bool done = world.turn_until(
+        [&] {
+            // A window: the quotes stay fresh and no queue overflows.
+            for (; sent < signals && world.source().lives().open_count() < 40; ++sent) {
+                demo::Planned p;
+                p.request.id = demo::random_id(random);
+                p.request.group = "hedging";
+                p.request.symbol = "EURUSD";
+                p.request.side = sent % 2 == 0 ? Side::Buy : Side::Sell;
+                p.request.volume = Lots{kScale / 10};
+                if (!world.source().send(p)) {
+                    break;
+                }
+            }
+            world.source().ask_again();
+            return sent == signals && world.source().settled();
+        },
+        seconds(240));
+    EXPECT_TRUE(done) << sent << " of " << signals << " sent, "
+                      << world.source().lives().open_count() << " open";
+}
+
+std::size_t positions_of(World& world, std::uint64_t login) {
+    const nlohmann::json answer = world.control({{"cmd", "positions"}, {"login", login}});
+    return answer.at("ok").get<bool>() ? answer.at("positions").size() : std::size_t{0} - 1;
+}
+
+std::size_t all_positions(World& world) {
+    std::size_t sum = 0;
+    for (const auto& [account, login] : world.pipeline().logins()) {
+        sum += positions_of(world, login);
+    }
+    return sum;
+}
+
+TEST(ChaosPressure, FlattensThousandsOfPositionsAtOneWord) {
+    const char* given = std::getenv("MILLRACE_CHAOS_POSITIONS");
+    const std::size_t wanted = given == nullptr ? kPositions : std::strtoull(given, nullptr, 10);
+    WorldOptions options;
+    options.accounts = 8;
+    World world{options};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.hush(true);
+    const std::int64_t began = monotonic_ns();
+    open_positions(world, wanted, 4);
+    const std::size_t open = all_positions(world);
+    EXPECT_GE(open, wanted * 9 / 10);
+    const std::int64_t word = monotonic_ns();
+    std::string output;
+    EXPECT_EQ(world.command({"kill", "--all", "--flatten"}, kCommandMax, &output), 0) << output;
+    const std::int64_t told = monotonic_ns();
+    EXPECT_TRUE(world.turn_until([&] { return all_positions(world) == 0; }, seconds(120)));
+    const std::int64_t flat = monotonic_ns();
+    // Relaxed: a count to wait for.
+    EXPECT_TRUE(world.turn_until(
+        [&] { return world.segment().core().open_positions.load(std::memory_order_relaxed) == 0; },
+        seconds(120)))
+        << "the engine still counts "
+        << world.segment().core().open_positions.load(std::memory_order_relaxed);
+    const auto s = [](std::int64_t from, std::int64_t to) {
+        return static_cast<double>(to - from) / 1e9;
+    };
+    std::printf("%zu positions opened in %.1f s; kill --all --flatten: told after %.2f s, flat at "
+                "the broker after %.2f s, in the engine after %.2f s\n",
+                open, s(began, word), s(word, told), s(word, flat), s(word, monotonic_ns()));
+    EXPECT_EQ(world.command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
+    expect_good_end(world);
+}
+
+}  // namespace
+}  // namespace millrace::chaos

@@ -1,0 +1,71 @@
+// Goal: a stage that stands still is replaced if work waits for it, and left alone if none does.
+// Method: SIGSTOP on stages of the running pipeline, the supervisor watched through its log and the
+// stage table.
+#include <gtest/gtest.h>
+
+#include <signal.h>
+
+#include "shm/clock.h"
+#include "tests/chaos/world.h"
+
+namespace millrace::chaos {
+namespace {
+
+constexpr Nanos kNoticeMax = seconds(30);   // 3 s, and what a loaded machine adds
+
+int pid_of(const Segment& segment, StageId id) {
+    return static_cast<int>(segment.stage(id).pid.load(std::memory_order_relaxed));
+}
+
+std::string who(StageId id, int pid) {
+    return std::string{stage_name(id)} + " (pid " + std::to_string(pid) + ")";
+}
+
+TEST(ChaosStall, LeavesAStoppedStageAloneThatHasNoWork) {
+    World world{WorldOptions{}};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    ASSERT_TRUE(world.rest(seconds(60)));
+    const int pid = pid_of(world.segment(), StageId::Ingress);
+    ASSERT_TRUE(world.kill_stage(StageId::Ingress, SIGSTOP));
+    const std::string report = who(StageId::Ingress, pid) + " has not moved";
+    EXPECT_TRUE(world.turn_until(
+        [&] { return world.log().find(report) != std::string::npos; }, kNoticeMax))
+        << world.log();
+    world.turn_for(seconds(2));
+    EXPECT_NE(world.log().find("It is left alone"), std::string::npos);
+    EXPECT_EQ(pid_of(world.segment(), StageId::Ingress), pid);
+    ASSERT_TRUE(world.kill_stage(StageId::Ingress, SIGCONT)) << "it was replaced";
+    world.hush(false);
+    world.turn_for(seconds(2));
+    const Judgement judgement = world.finish();
+    EXPECT_TRUE(judgement.good()) << describe(judgement, world);
+}
+
+TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
+    World world{WorldOptions{}};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    for (const StageId id : {StageId::Broker, StageId::Engine, StageId::Journal}) {
+        SCOPED_TRACE(stage_name(id));
+        const int pid = pid_of(world.segment(), id);
+        const std::int64_t begin = monotonic_ns();
+        ASSERT_TRUE(world.kill_stage(id, SIGSTOP));
+        ASSERT_TRUE(world.turn_until([&] { return pid_of(world.segment(), id) != pid; },
+                                     kNoticeMax))
+            << world.log();
+        EXPECT_GE(monotonic_ns() - begin, millis(2500).value) << "it had 3 s to move";
+        const std::string log = world.log();
+        const std::size_t said = log.find(who(id, pid).substr(who(id, pid).find('(')) + " has not");
+        EXPECT_NE(said, std::string::npos);
+        EXPECT_NE(log.find("with work waiting: killed"), std::string::npos);
+        ASSERT_TRUE(world.turn_until([&] { return world.pipeline().accounts_ready(); },
+                                     seconds(60)));
+        world.turn_for(seconds(1));
+    }
+    const Judgement judgement = world.finish();
+    EXPECT_TRUE(judgement.good()) << describe(judgement, world);
+}
+
+}  // namespace
+}  // namespace millrace::chaos

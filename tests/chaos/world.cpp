@@ -1,0 +1,423 @@
+#include "tests/chaos/world.h"
+
+#include "shm/clock.h"
+#include "tools/demo_run/evidence.h"
+#include "tools/demo_run/store_check.h"
+#include "tools/market/generator.h"
+#include "tools/millrace/key_file.h"
+#include "tools/millrace/process.h"
+#include "tools/simbroker/append_file.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace millrace::chaos {
+namespace {
+
+constexpr Nanos kStartMax = seconds(90);   // of each step, on a machine that does much else
+constexpr Nanos kHealMax = seconds(90);
+constexpr Nanos kCancelEvery = seconds(5);
+constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
+constexpr std::size_t kProblemsShown = 12;
+constexpr StageId kStageProcesses[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
+                                       StageId::Journal, StageId::Ingress, StageId::Sqlite};
+
+/// Free ports below those that the kernel gives to outgoing connections: such a one may not be
+/// taken by a client of ours while its listener is dead.
+std::uint16_t quiet_port() {
+    for (int tries = 0; tries < 1000; ++tries) {
+        std::uint16_t dice = 0;
+        ASSERT(::getrandom(&dice, sizeof dice, 0) == ssize_t{sizeof dice});
+        const auto port = static_cast<std::uint16_t>(12'000 + dice % 20'000);
+        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_port = ::htons(port);
+        at.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+        const bool is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+        ::close(fd);
+        if (is_free) {
+            return port;
+        }
+    }
+    return 0;
+}
+
+std::string text_of(const std::string& path) {
+    std::ifstream in{path};
+    return {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
+}
+
+ProcessId holder_of(const Segment& segment, StageId id) {
+    const StageEntry& e = segment.stage(id);
+    // Relaxed: compared with /proc before anything is done to it.
+    return {static_cast<int>(e.pid.load(std::memory_order_relaxed)),
+            e.start_time.load(std::memory_order_relaxed)};
+}
+
+}  // namespace
+
+World::World(WorldOptions options) : options_{std::move(options)} {
+    ::signal(SIGPIPE, SIG_IGN);
+    demo::become_subreaper();
+}
+
+World::~World() = default;
+
+std::string World::prepare() {
+    demo::Options o;
+    o.accounts = options_.accounts;
+    o.rate = options_.rate;
+    o.seed = options_.seed;
+    std::string message;
+    if (!demo::prepare_input(o, input_, message)) {
+        return message;
+    }
+    const char* keep = std::getenv("MILLRACE_CHAOS_KEEP");
+    auto workspace = demo::Workspace::create(
+        keep == nullptr ? "" : std::string{keep} + "/" + std::to_string(wall_ns()), message);
+    if (!workspace) {
+        return message;
+    }
+    workspace_ = std::move(workspace.value());
+    demo::Plan plan = demo::make_plan(o, input_.symbols);
+    plan.segment_name = "chaos-" + std::to_string(::getpid());
+    plan.signals_port = quiet_port();
+    plan.bridge_port = quiet_port();
+    if (!workspace_.write(plan, message)) {
+        return message;
+    }
+    edit_config();
+    pipeline_ = std::make_unique<demo::Pipeline>(workspace_, std::move(plan), input_.market);
+    pipeline_->set_start_max(kStartMax);
+    pipeline_->set_broker_control(workspace_.path("control"));
+    return "";
+}
+
+void World::edit_config() const {
+    std::string text = text_of(workspace_.path("millrace.json"));
+    std::vector<Edit> edits = options_.edits;
+    // Every journal that is killed leaves two prepared files: small ones are enough here.
+    edits.push_back({"\"file_mib\": 16", "\"file_mib\": 2"});
+    for (const Edit& edit : edits) {
+        const std::size_t at = text.find(edit.find);
+        ASSERT(at != std::string::npos);
+        text.replace(at, edit.find.size(), edit.put);
+    }
+    std::ofstream{workspace_.path("millrace.json")} << text;
+}
+
+std::string World::start() {
+    if (std::string why = prepare(); !why.empty()) {
+        return why;
+    }
+    if (std::string why = pipeline_->start(true); !why.empty()) {
+        return why;
+    }
+    logins_ = pipeline_->logins();
+    return connect();
+}
+
+std::string World::connect() {
+    demo::SourceOptions so;
+    so.clock = segment().clock();
+    so.client.port = pipeline_->plan().signals_port;
+    so.client.source = pipeline_->plan().source;
+    std::string message;
+    so.client.key = parse_key(pipeline_->plan().source_key_hex, message);
+    so.client.ack_log = workspace_.path("source.acks");
+    auto source = demo::Source::create(so, message);
+    if (!source) {
+        return message;
+    }
+    source_ = std::move(source.value());
+    script_ = input_.make_script(
+        source_->lives(),
+        [this](std::string_view symbol) -> std::optional<demo::QuoteNow> {
+            const auto q = pipeline_->quote(symbol);
+            return q ? std::optional{demo::QuoteNow{q->bid, q->ask}} : std::nullopt;
+        },
+        pipeline_->market_start());
+    began_ns_ = monotonic_ns();
+    quiet_ = true;
+    const bool up = turn_until([this] { return source_->connected(); }, kStartMax);
+    quiet_ = false;
+    return up ? "" : "the source could not log in: " + source_->last_error();
+}
+
+void World::turn() {
+    reap();
+    const Nanos elapsed{monotonic_ns() - began_ns_};
+    if (!waiting_ && !quiet_) {
+        waiting_ = script_->next(elapsed);
+    }
+    while (waiting_) {
+        const Status sent = source_->send(*waiting_);
+        if (!sent && sent.code() == Errc::Busy) {
+            break;  // the client is full: next time
+        }
+        waiting_ = quiet_ ? std::nullopt : script_->next(elapsed);
+    }
+    source_->poll(1);
+}
+
+bool World::turn_until(const std::function<bool()>& done, Nanos limit) {
+    const std::int64_t until = monotonic_ns() + limit.value;
+    while (!done()) {
+        if (monotonic_ns() > until) {
+            return false;
+        }
+        turn();
+    }
+    return true;
+}
+
+void World::turn_for(Nanos time) {
+    (void)turn_until([] { return false; }, time);
+}
+
+bool World::kill_stage(StageId id, int signal) {
+    const auto watch = ProcessWatch::open(holder_of(segment(), id));
+    if (!watch || watch.value().dead()) {
+        return false;
+    }
+    watch.value().send(signal);
+    if (signal == SIGKILL) {
+        killed_.push_back(watch.value().id().pid);
+    }
+    return true;
+}
+
+/// A stage whose supervisor died before it is our child now, and stays a zombie until it is waited
+/// for. One whose parent lives is not ours: ECHILD, nothing happens.
+void World::reap() {
+    std::erase_if(killed_, [](int pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+}
+
+void World::kill_everything() {
+    // The supervisor first, or it would start again what dies.
+    pipeline_->supervisor().signal(SIGKILL);
+    (void)pipeline_->supervisor().wait(kHealMax);
+    pipeline_->broker().signal(SIGKILL);
+    (void)pipeline_->broker().wait(kHealMax);
+    const std::int64_t until = monotonic_ns() + kHealMax.value;
+    for (bool any = true; any && monotonic_ns() < until;) {
+        any = false;
+        for (const StageId id : kStageProcesses) {
+            any = kill_stage(id) || any;
+        }
+        reap();
+    }
+    // A stage that was just starting stands in no table yet.
+    demo::end_descendants();
+}
+
+std::string World::start_again() {
+    if (std::string why = pipeline_->start(true); !why.empty()) {
+        return why;
+    }
+    logins_ = pipeline_->logins();
+    return "";
+}
+
+std::string World::heal() {
+    std::string why;
+    if (!pipeline_->supervisor().running()) {
+        why += pipeline_->start_supervisor();
+    }
+    if (!pipeline_->broker().running()) {
+        why += pipeline_->start_broker();
+    }
+    return why;
+}
+
+int World::command(const std::vector<std::string>& words, Nanos limit, std::string* output) {
+    const auto self = std::filesystem::read_symlink("/proc/self/exe");
+    const auto tools = self.parent_path().parent_path();
+    std::vector<std::string> arguments{(tools / "millrace/millrace").string()};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    arguments.insert(arguments.end(), {"-c", workspace_.path("millrace.json")});
+    const std::string log = workspace_.path("command.log");
+    std::filesystem::remove(log);
+    std::string message;
+    auto child = demo::Child::spawn(arguments, log, message);
+    if (!child) {
+        return -1;
+    }
+    // The source goes on meanwhile.
+    const bool ended = turn_until([&] { return !child.value().running(); }, limit);
+    if (output != nullptr) {
+        *output = text_of(log);
+    }
+    return ended && WIFEXITED(child.value().status()) ? WEXITSTATUS(child.value().status()) : -1;
+}
+
+nlohmann::json World::control(const nlohmann::json& line) {
+    const std::string path = workspace_.path("control");
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    ASSERT(path.size() < sizeof at.sun_path);
+    std::memcpy(at.sun_path, path.c_str(), path.size());
+    const timeval limit{30, 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const std::string text = line.dump() + "\n";
+    std::string answer;
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
+        ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())) {
+        char bytes[4096];
+        for (ssize_t n = 1; n > 0 && answer.find('\n') == std::string::npos;) {
+            n = ::recv(fd, bytes, sizeof bytes, 0);
+            answer.append(bytes, n > 0 ? static_cast<std::size_t>(n) : 0);
+        }
+    }
+    ::close(fd);
+    auto parsed = nlohmann::json::parse(answer, nullptr, false);
+    return parsed.is_object() ? parsed : nlohmann::json{{"ok", false}, {"error", "no answer"}};
+}
+
+std::string World::log() const { return text_of(workspace_.path("millrace.log")); }
+
+std::map<std::uint32_t, std::uint64_t> World::fills() const {
+    std::map<std::uint32_t, std::uint64_t> by_account;
+    for (const auto& [id, life] : source_->lives().all()) {
+        for (const auto& [account, share] : life.shares) {
+            by_account[account] += share.done && share.cum_volume.value > 0 ? 1 : 0;
+        }
+    }
+    return by_account;
+}
+
+bool World::rest(Nanos limit) {
+    quiet_ = true;
+    std::int64_t cancel_at = 0;
+    const auto settled = [this, &cancel_at] {
+        if (monotonic_ns() >= cancel_at) {
+            cancel_at = monotonic_ns() + kCancelEvery.value;
+            cancel_working();
+        }
+        source_->ask_again();
+        return source_->settled() && !waiting_;
+    };
+    return turn_until(settled, limit);
+}
+
+/// A pending order has no end of its own. The script has sent a cancel for most, but that one may
+/// have run out of time while something was dead.
+void World::cancel_working() {
+    market::Random random{static_cast<std::uint64_t>(wall_ns())};
+    for (const SignalId& id : source_->lives().open()) {
+        const demo::Life& life = *source_->lives().find(id);
+        const SignalRequest& r = life.request;
+        if (life.answer == demo::Answer::Accepted && r.action == SignalAction::Open &&
+            r.price_kind != PriceKind::Market) {
+            demo::Planned cancel;
+            cancel.request.id = demo::random_id(random);
+            cancel.request.target = id;
+            cancel.request.group = r.group;
+            cancel.request.symbol = r.symbol;
+            cancel.request.side = r.side;
+            cancel.request.action = SignalAction::Cancel;
+            (void)source_->send(cancel);  // a refused one is judged like any other signal
+        }
+    }
+}
+
+void World::settle(Nanos limit, Judgement& judgement) {
+    std::vector<std::string>& problems = judgement.problems;
+    if (const std::string why = heal(); !why.empty()) {
+        problems.push_back(why);
+    }
+    if (!turn_until([this] { return pipeline_->accounts_ready(); }, kHealMax)) {
+        problems.push_back("not every account trades again");
+    }
+    if (!rest(limit)) {
+        problems.push_back(std::to_string(source_->lives().open_count()) +
+                           " signals have no end after " + std::to_string(limit.value / 1'000'000) +
+                           " ms");
+    }
+    // Relaxed: a count to wait for.
+    const auto in_doubt = [this] {
+        return segment().core().in_doubt.load(std::memory_order_relaxed);
+    };
+    if (!turn_until([&] { return in_doubt() == 0; }, limit)) {
+        problems.push_back(std::to_string(in_doubt()) + " orders are still in doubt");
+    }
+    const std::uint64_t differs = segment().core().replica_hash_mismatch.load();
+    if (differs != 0) {
+        problems.push_back("the replica computes otherwise than the engine at record " +
+                           std::to_string(differs));
+    }
+}
+
+Judgement World::finish(Nanos settle_max) {
+    Judgement judgement;
+    settle(settle_max, judgement);
+    if (const std::string why = pipeline_->stop(); !why.empty()) {
+        judgement.problems.push_back(why);
+    }
+    if (::access(pipeline_->segment_path().c_str(), F_OK) == 0) {
+        judgement.problems.push_back("the stop was not clean: the segment is kept");
+    }
+    judge(judgement);
+    return judgement;
+}
+
+void World::judge(Judgement& judgement) {
+    demo::Evidence books{kMagicTag};
+    const auto bytes = sim::read_file(pipeline_->books_path());
+    if (!bytes || !sim::scan_books(bytes.value(), [&](const auto& r) { books.add(r); })) {
+        judgement.problems.push_back("the broker's books cannot be read");
+    }
+    std::string message;
+    auto log = read_ack_log(workspace_.path("source.acks"), message);
+    if (!log) {
+        judgement.problems.push_back("the source's log cannot be read: " + message);
+    }
+    // One outage that never ends: under such fire a signal may be late, refused or expired. It may
+    // not be lost, doubled or executed without an order of ours.
+    demo::Outages always;
+    always.add({"chaos", Nanos{1}, Nanos{}});
+    const auto entries = log ? log.value().entries : std::vector<AckLogEntry>{};
+    judgement.verdict = demo::judge({source_->lives(), entries, books, always, logins_, false});
+    judgement.book_executions = books.own_deals();
+    for (const demo::Problem& p : judgement.verdict.problems) {
+        judgement.problems.push_back(std::string{to_string(p.wrong)} + " " + to_hex(p.signal) +
+                                     ": " + p.text);
+    }
+    const auto store = demo::read_store(workspace_.path("millrace.db"), message);
+    if (!store) {
+        judgement.problems.push_back("SQLite store: " + message);
+    } else if (store.value().signals_accepted != source_->counts().accepted) {
+        judgement.problems.push_back(
+            "the SQLite store has " + std::to_string(store.value().signals_accepted) +
+            " accepted signals, the source " + std::to_string(source_->counts().accepted));
+    } else if (store.value().orders_not_final != 0) {
+        judgement.problems.push_back("the SQLite store has " +
+                                     std::to_string(store.value().orders_not_final) +
+                                     " orders that are not final");
+    }
+}
+
+std::string describe(const Judgement& judgement, const World& world) {
+    std::string text = std::to_string(judgement.problems.size()) + " problems\n";
+    for (std::size_t i = 0; i < judgement.problems.size() && i < kProblemsShown; ++i) {
+        text += "  " + judgement.problems[i] + "\n";
+    }
+    return text + "millrace up says last:\n" +
+           demo::tail_of(world.workspace().path("millrace.log"), 25) + "the broker says last:\n" +
+           demo::tail_of(world.workspace().path("simbroker.log"), 5);
+}
+
+}  // namespace millrace::chaos
