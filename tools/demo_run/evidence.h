@@ -1,0 +1,67 @@
+// Evidence: the simulated broker's own books, arranged by what the verdict asks: which intents were
+// executed, by how many orders, for which signal.
+#pragma once
+
+#include "tools/simbroker/books.h"
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace millrace::demo {
+
+/// An order of ours at the broker: all attempts of one intent on one account together.
+struct Execution {
+    CommandType command{};
+    std::string comment;              // base32 of the signal's id
+    std::set<std::uint64_t> orders;   // tickets of the broker's orders that have a deal
+    std::int64_t volume = 0;          // of their deals, 1e-8 lots
+};
+
+/// First 80 bits of a signal's id in base32, as it stands in an order's comment (the engine writes
+/// it there; this is written apart from it, so that neither proves itself).
+[[nodiscard]] std::string comment_of(const SignalId& id);
+
+class Evidence {
+public:
+    using Key = std::pair<std::uint64_t, std::uint64_t>;  // login, intent
+
+    /// @param magic_tag orders with another one are foreign and only counted.
+    explicit Evidence(std::uint64_t magic_tag) : tag_{magic_tag} {}
+
+    /// Takes the records in their order.
+    void add(const sim::BookRecord& record);
+
+    /// What was executed for one intent, nullptr if nothing.
+    [[nodiscard]] const Execution* find(std::uint64_t login, std::uint64_t intent) const;
+    /// Logins on which an Open with this comment was executed, each with the tickets that did it.
+    [[nodiscard]] const std::map<std::uint64_t, std::set<std::uint64_t>>& opened(
+        const std::string& comment) const;
+
+    /// Logins on which any order with this comment was executed.
+    [[nodiscard]] std::size_t executed_accounts(const std::string& comment) const;
+    [[nodiscard]] const std::map<Key, Execution>& executions() const noexcept { return by_intent_; }
+    [[nodiscard]] std::uint64_t deals() const noexcept { return deals_; }
+    [[nodiscard]] std::uint64_t own_deals() const noexcept { return own_deals_; }
+    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+
+private:
+    struct Placed {
+        CommandType command{};
+        std::uint64_t magic = 0;
+        std::string comment;
+    };
+
+    std::uint64_t tag_;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, Placed> placed_;  // login, order ticket
+    std::map<Key, Execution> by_intent_;
+    std::map<std::string, std::map<std::uint64_t, std::set<std::uint64_t>>> opened_;
+    std::map<std::string, std::set<std::uint64_t>> executed_on_;
+    std::uint64_t deals_ = 0;
+    std::uint64_t own_deals_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+}  // namespace millrace::demo

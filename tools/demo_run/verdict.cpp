@@ -1,0 +1,253 @@
+#include "tools/demo_run/verdict.h"
+
+#include "tools/market/decimal.h"
+
+#include <algorithm>
+
+namespace millrace::demo {
+namespace {
+
+/// Refusals that a market explains: the price moved, the size does not fit, the broker said no.
+bool is_of_market(Reason why) noexcept {
+    switch (why) {
+        case Reason::NoPrice:
+        case Reason::PriceCollar:
+        case Reason::MaxLots:
+        case Reason::MaxOpenOrders:
+        case Reason::SymbolFiltered:
+        case Reason::VolumeBelowMin:
+        case Reason::ReduceOnly:
+        case Reason::BrokerReject:
+        case Reason::MarketClosed:
+        case Reason::NoMoney:
+        case Reason::RetriesExhausted: return true;
+        default: return false;
+    }
+}
+
+class Judge {
+public:
+    explicit Judge(const Case& c) : case_{c} {}
+
+    Verdict run() {
+        for (const auto& [id, life] : case_.lives.all()) {
+            by_comment_[comment_of(id)] = id;
+            judge_life(id, life);
+        }
+        for (const AckLogEntry& entry : case_.ack_log) {
+            check_ack(entry);
+        }
+        for (const auto& [key, execution] : case_.books.executions()) {
+            check_execution(key, execution);
+        }
+        return std::move(verdict_);
+    }
+
+private:
+    void add(Wrong wrong, const SignalId& id, std::string text) {
+        verdict_.problems.push_back({wrong, id, std::move(text)});
+    }
+
+    /// The log survives the source; a life that it does not know would be a hole in the witness.
+    void check_ack(const AckLogEntry& entry) {
+        const Life* life = case_.lives.find(entry.request.id);
+        const bool acked =
+            entry.kind == AckLogKind::Accepted || entry.kind == AckLogKind::Duplicate;
+        if (acked && (life == nullptr || !life->over())) {
+            if (ended_lost_.insert(entry.request.id).second) {
+                add(Wrong::Lost, entry.request.id, "acknowledged, and its end was never told");
+            }
+        }
+    }
+
+    void judge_life(const SignalId& id, const Life& life) {
+        count_ends(life);
+        if (life.purpose == Purpose::RefusedOnPurpose) {
+            if (life.answer != Answer::Refused) {
+                add(Wrong::Refusal, id, "sent wrong on purpose and not refused");
+            }
+            return;
+        }
+        check_books(id, life);
+        // A signal that ended needs its life up to the end; one that expired, up to its deadline.
+        const Nanos end = life.over() ? life.ended : life.deadline();
+        if (case_.outages.touch(life.sent, std::max(end, life.acked))) {
+            return;
+        }
+        ++verdict_.untouched;
+        check_untouched(id, life);
+    }
+
+    void count_ends(const Life& life) {
+        for (const auto& [account, share] : life.shares) {
+            if (share.done) {
+                std::string key{to_string(share.status)};
+                if (share.reason != Reason::None) {
+                    key += ": " + std::string{to_string(share.reason)};
+                }
+                ++verdict_.order_ends[key];
+            }
+        }
+    }
+
+    /// What the source was told against what the broker did.
+    void check_books(const SignalId& id, const Life& life) {
+        const std::string comment = comment_of(id);
+        std::uint32_t told = 0;
+        for (const auto& [account, share] : life.shares) {
+            if (share.done && moves_volume(life)) {
+                ++told;
+                check_share(id, account, share);
+            }
+        }
+        // Results may be missed while ingress is down; the end of the signal still gives the sum.
+        if (moves_volume(life) && told < life.accounts &&
+            case_.books.executed_accounts(comment) != life.filled) {
+            add(Wrong::Lost, id,
+                "told that " + std::to_string(life.filled) + " accounts filled, the books have " +
+                    std::to_string(case_.books.executed_accounts(comment)));
+        }
+    }
+
+    static bool moves_volume(const Life& life) noexcept {
+        return life.request.action == SignalAction::Open ||
+               life.request.action == SignalAction::Close;
+    }
+
+    void check_share(const SignalId& id, std::uint32_t account, const Share& share) {
+        ++verdict_.checked_orders;
+        const auto login = case_.logins.find(account);
+        if (login == case_.logins.end() || share.magic == 0) {
+            if (share.cum_volume.value > 0) {
+                add(Wrong::Lost, id, "filled on account " + std::to_string(account) +
+                                         ", which has no login or the order no magic");
+            }
+            return;
+        }
+        const Execution* found = case_.books.find(login->second, Magic{share.magic}.intent());
+        const std::int64_t executed = found == nullptr ? 0 : found->volume;
+        if (executed != share.cum_volume.value) {
+            add(Wrong::Lost, id,
+                "login " + std::to_string(login->second) + ": told " +
+                    std::string{to_string(share.status)} + " " +
+                    market::format_decimal(share.cum_volume.value) + " lots, the books have " +
+                    market::format_decimal(executed));
+        }
+    }
+
+    void check_untouched(const SignalId& id, const Life& life) {
+        if (life.answer == Answer::None) {
+            add(Wrong::Unfilled, id, "never answered");
+            return;
+        }
+        if (life.answer == Answer::Refused) {
+            refused(id, life);
+            return;
+        }
+        for (const auto& [account, share] : life.shares) {
+            if (share.done && share.cum_volume.value == 0) {
+                check_ended(id, life, account, share);
+            }
+        }
+    }
+
+    void refused(const SignalId& id, const Life& life) {
+        if (life.reason == Reason::Expired) {
+            add(Wrong::Expired, id, "refused as expired, with no outage in its life");
+        } else if (!follows_touched(life) &&
+                   !(case_.market_may_refuse && is_of_market(life.reason))) {
+            add(Wrong::Unfilled, id,
+                "refused: " + std::string{to_string(life.reason)} + " " + life.text);
+        }
+    }
+
+    void check_ended(const SignalId& id, const Life& life, std::uint32_t account,
+                     const Share& share) {
+        const std::string who = "account " + std::to_string(account) + ": ";
+        if (share.status == OrdStatus::Expired) {
+            add(Wrong::Expired, id, who + "expired, with no outage in its life");
+        } else if (share.status == OrdStatus::Filled || share.reason == Reason::NothingToDo) {
+            return;  // modified or cancelled as asked; or closed at the broker before
+        } else if (share.status == OrdStatus::Canceled &&
+                   life.request.price_kind != PriceKind::Market) {
+            return;  // a pending order that was taken back
+        } else if (came_too_late(life, account)) {
+            return;  // its pending order was filled while the cancel was on its way
+        } else if (!follows_touched(life) &&
+                   !(case_.market_may_refuse && is_of_market(share.reason))) {
+            add(Wrong::Unfilled, id,
+                who + std::string{to_string(share.status)} + ": " +
+                    std::string{to_string(share.reason)} + ", retcode " +
+                    std::to_string(share.retcode));
+        }
+    }
+
+    /// A cancel or modify of a pending order that the broker filled meanwhile.
+    [[nodiscard]] bool came_too_late(const Life& life, std::uint32_t account) const {
+        const bool changes = life.request.action == SignalAction::Cancel ||
+                             life.request.action == SignalAction::Modify;
+        const Life* opened = changes ? case_.lives.find(life.request.target) : nullptr;
+        if (opened == nullptr || opened->request.price_kind == PriceKind::Market) {
+            return false;
+        }
+        const auto share = opened->shares.find(account);
+        return share != opened->shares.end() && share->second.cum_volume.value > 0;
+    }
+
+    /// True for a close, modify or cancel whose opening signal a fault touched.
+    [[nodiscard]] bool follows_touched(const Life& life) const {
+        if (life.request.target.is_none()) {
+            return false;
+        }
+        const Life* opened = case_.lives.find(life.request.target);
+        return opened == nullptr || opened->answer != Answer::Accepted ||
+               case_.outages.touch(opened->sent, opened->over() ? opened->ended : life.sent);
+    }
+
+    void check_execution(const Evidence::Key& key, const Execution& execution) {
+        const auto at = by_comment_.find(execution.comment);
+        const SignalId id = at == by_comment_.end() ? SignalId{} : at->second;
+        const std::string where = "login " + std::to_string(key.first) + ", intent " +
+                                  std::to_string(key.second);
+        if (at == by_comment_.end()) {
+            add(Wrong::Unknown, id, where + ": comment \"" + execution.comment +
+                                        "\" belongs to no signal of ours");
+        }
+        if (execution.orders.size() > 1) {
+            add(Wrong::Doubled, id, where + ": executed by " +
+                                        std::to_string(execution.orders.size()) + " orders");
+        } else if (execution.command == CommandType::Open &&
+                   case_.books.opened(execution.comment).at(key.first).size() > 1) {
+            add(Wrong::Doubled, id, where + ": its signal opened more than once there");
+        }
+    }
+
+    const Case& case_;
+    Verdict verdict_;
+    std::map<std::string, SignalId> by_comment_;
+    std::set<SignalId> ended_lost_;
+};
+
+}  // namespace
+
+const char* to_string(Wrong wrong) noexcept {
+    switch (wrong) {
+        case Wrong::Lost: return "lost";
+        case Wrong::Doubled: return "doubled";
+        case Wrong::Unfilled: return "unfilled";
+        case Wrong::Expired: return "expired";
+        case Wrong::Unknown: return "unknown";
+        case Wrong::Refusal: return "refusal";
+    }
+    return "?";
+}
+
+std::uint64_t Verdict::count(Wrong wrong) const noexcept {
+    return static_cast<std::uint64_t>(
+        std::count_if(problems.begin(), problems.end(),
+                      [wrong](const Problem& p) { return p.wrong == wrong; }));
+}
+
+Verdict judge(const Case& evidence) { return Judge{evidence}.run(); }
+
+}  // namespace millrace::demo

@@ -1,0 +1,57 @@
+// Verdict: were signals lost or doubled, judged from the broker's books and the source's own log,
+// never from the pipeline's state.
+//
+//   lost       the source was told that an account's order is filled and the books have no such
+//              execution; or a signal was acknowledged and its end never told; or the books have an
+//              execution whose order was reported as not executed
+//   doubled    one intent executed by more than one order of the broker; or one opening signal
+//              opened more than once on one account
+//   unfilled   a valid signal that no outage touched and that was not carried out
+//   expired    an order or signal that ran out of time although its life overlapped no outage
+//   unknown    an execution with our tag whose signal the source never sent
+//   refusal    a signal that was sent wrong on purpose and was not refused
+#pragma once
+
+#include "tools/demo_run/evidence.h"
+#include "tools/demo_run/lives.h"
+#include "tools/demo_run/outages.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace millrace::demo {
+
+enum class Wrong : std::uint8_t { Lost, Doubled, Unfilled, Expired, Unknown, Refusal };
+[[nodiscard]] const char* to_string(Wrong wrong) noexcept;
+
+/// One thing that must not be, for people: which signal, which account, why.
+struct Problem {
+    Wrong wrong{};
+    SignalId signal;
+    std::string text;
+};
+
+struct Case {
+    const Lives& lives;
+    const std::vector<AckLogEntry>& ack_log;   // the source's own record
+    const Evidence& books;
+    const Outages& outages;
+    std::map<std::uint32_t, std::uint64_t> logins;  // account id -> login
+    /// Recorded markets: a refusal by price, size or the broker is the market's, not ours.
+    bool market_may_refuse = false;
+};
+
+struct Verdict {
+    std::vector<Problem> problems;
+    std::uint64_t untouched = 0;             // valid signals whose life overlapped no outage
+    std::uint64_t checked_orders = 0;        // orders held against the books
+    std::map<std::string, std::uint64_t> order_ends;  // "Filled", "Rejected: PriceCollar" ...
+
+    [[nodiscard]] std::uint64_t count(Wrong wrong) const noexcept;
+    [[nodiscard]] bool good() const noexcept { return problems.empty(); }
+};
+
+[[nodiscard]] Verdict judge(const Case& evidence);
+
+}  // namespace millrace::demo
