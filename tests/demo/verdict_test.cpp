@@ -2,6 +2,7 @@
 // synthetic books, results and logs, each with one fault.
 #include <gtest/gtest.h>
 
+#include "core/admin.h"
 #include "tools/demo_run/verdict.h"
 #include "tools/market/text.h"
 
