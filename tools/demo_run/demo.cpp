@@ -108,11 +108,24 @@ std::string Run::prepare() {
                  input_.note.ticks.c_str());
     std::fflush(screen_);
     pipeline_ = std::make_unique<Pipeline>(workspace_, std::move(plan), input_.market);
-    if (std::string why = pipeline_->start(!options_.recorded_signals()); !why.empty()) {
+    if (std::string why = pipeline_->start(false); !why.empty()) {
         return why;
     }
     logins_ = pipeline_->logins();
-    return connect();
+    if (std::string why = connect(); !why.empty()) {
+        return why;
+    }
+    if (std::string why = pipeline_->wait_for_quotes(input_.quotes_first); !why.empty()) {
+        return why;
+    }
+    script_ = input_.make_script(
+        source_->lives(),
+        [this](std::string_view symbol) -> std::optional<QuoteNow> {
+            const auto q = pipeline_->quote(symbol);
+            return q ? std::optional{QuoteNow{q->bid, q->ask}} : std::nullopt;
+        },
+        pipeline_->market_start());
+    return "";
 }
 
 std::string Run::connect() {
@@ -137,13 +150,6 @@ std::string Run::connect() {
         }
     }
     report_.ack_disk = source_->acks_when_durable();
-    script_ = input_.make_script(
-        source_->lives(),
-        [this](std::string_view symbol) -> std::optional<QuoteNow> {
-            const auto q = pipeline_->quote(symbol);
-            return q ? std::optional{QuoteNow{q->bid, q->ask}} : std::nullopt;
-        },
-        pipeline_->market_start());
     return "";
 }
 

@@ -106,7 +106,7 @@ std::vector<market::TradeEvent> choose_events(const Options& options,
         note.skipped.emplace_back("rows: " + why, rows);
     }
     for (const auto& [why, rows] : file.report.by_broker) {
-        note.skipped.emplace_back("rows: " + why + " (the broker's doing, no signal)", rows);
+        note.skipped.emplace_back("rows, the source's broker did it: " + why, rows);
     }
     if (options.shift_signals) {
         const market::ShiftReport shifted = market::shift_onto(file.events, index);
@@ -141,6 +141,7 @@ bool read_signals(const Options& options, const market::PriceIndex& index, Input
                   "--shift-signals moves it there";
         return false;
     }
+    input.quotes_first = {std::string{market::view_of(ro.events.front().symbol)}};
     ro.speed = options.speed;
     ro.seed = options.seed;
     ro.origin = Nanos{ro.events.front().time.value -
@@ -167,6 +168,9 @@ bool prepare_input(const Options& options, Input& input, std::string& message) {
     if (!options.recorded_ticks()) {
         generate_market(options, input);
         generate_signals(options, input);
+        for (const market::SymbolInfo& symbol : input.symbols) {
+            input.quotes_first.push_back(symbol.name);
+        }
         return true;
     }
     market::PriceIndex index;
@@ -175,6 +179,7 @@ bool prepare_input(const Options& options, Input& input, std::string& message) {
     }
     if (!options.recorded_signals()) {
         generate_signals(options, input);
+        input.quotes_first = {input.symbols.front().name};  // others may begin days later
         return true;
     }
     // TTL is recorded time too, but this machine's own latency does not scale.

@@ -48,17 +48,29 @@ std::string Pipeline::start(bool quotes_needed) {
     if (std::string why = wait_for_segment(); !why.empty()) {
         return why;
     }
-    if (std::string why = wait_for("every stage runs", &Pipeline::stages_running); !why.empty()) {
+    if (std::string why = wait_for("every stage runs", [this] { return stages_running(); });
+        !why.empty()) {
         return why;
     }
     if (std::string why = start_broker(); !why.empty()) {
         return why;
     }
-    if (std::string why = wait_for("every account trades", &Pipeline::accounts_ready);
+    if (std::string why = wait_for("every account trades", [this] { return accounts_ready(); });
         !why.empty()) {
         return why;
     }
-    return quotes_needed ? wait_for("every symbol has a quote", &Pipeline::quotes_there) : "";
+    std::vector<std::string> symbols;
+    for (const market::SymbolInfo& s : plan_.symbols) {
+        symbols.push_back(s.name);
+    }
+    return quotes_needed ? wait_for_quotes(symbols) : "";
+}
+
+std::string Pipeline::wait_for_quotes(const std::vector<std::string>& symbols) {
+    return wait_for("the market has quotes", [this, &symbols] {
+        return std::all_of(symbols.begin(), symbols.end(),
+                           [this](const std::string& s) { return quote(s).has_value(); });
+    });
 }
 
 std::string Pipeline::start_supervisor() {
@@ -150,9 +162,9 @@ std::string Pipeline::wait_for_segment() {
            tail_of(workspace_.path("millrace.log"), kTailLines);
 }
 
-std::string Pipeline::wait_for(const char* what, bool (Pipeline::*ready)() const) {
+std::string Pipeline::wait_for(const char* what, const std::function<bool()>& ready) {
     const std::int64_t until = monotonic_ns() + start_max_.value;
-    while (!(this->*ready)()) {
+    while (!ready()) {
         if (std::string why = why_dead(supervisor_, "millrace up", "millrace.log"); !why.empty()) {
             return why;
         }
@@ -207,11 +219,6 @@ bool Pipeline::accounts_ready() const {
         up += ready ? 1 : 0;
     }
     return up == plan_.accounts.size();
-}
-
-bool Pipeline::quotes_there() const {
-    return std::all_of(plan_.symbols.begin(), plan_.symbols.end(),
-                       [this](const market::SymbolInfo& s) { return quote(s.name).has_value(); });
 }
 
 std::map<std::uint32_t, std::uint64_t> Pipeline::logins() const {

@@ -5,6 +5,7 @@
 #include "tools/demo_run/child.h"
 #include "tools/demo_run/workspace.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,6 +39,9 @@ public:
     /// a quote (`quotes_needed`). @return a sentence about what went wrong; empty = all is up.
     [[nodiscard]] std::string start(bool quotes_needed);
 
+    /// Waits until each of `symbols` has a quote. @return what went wrong; empty = they have.
+    [[nodiscard]] std::string wait_for_quotes(const std::vector<std::string>& symbols);
+
     /// Sends the generated or recorded market on its way; start() has done it for the first time.
     [[nodiscard]] std::string start_broker();
     [[nodiscard]] std::string start_supervisor();
@@ -64,9 +68,8 @@ public:
 
 private:
     [[nodiscard]] std::string wait_for_segment();
-    [[nodiscard]] std::string wait_for(const char* what, bool (Pipeline::*ready)() const);
+    [[nodiscard]] std::string wait_for(const char* what, const std::function<bool()>& ready);
     [[nodiscard]] bool stages_running() const;
-    [[nodiscard]] bool quotes_there() const;
     [[nodiscard]] std::string why_dead(Child& child, const char* name, const std::string& log);
 
     const Workspace& workspace_;

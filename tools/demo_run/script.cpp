@@ -9,6 +9,7 @@ constexpr Nanos kRipeAfter = seconds(1);
 constexpr std::size_t kPositionsMax = 40;   // then closes outweigh opens
 constexpr std::size_t kPendingsMax = 12;
 constexpr std::size_t kRecentMax = 64;
+constexpr int kOpenTries = 8;
 
 std::int64_t share_of(Price price, std::int64_t per_mille, const market::SymbolInfo& info) {
     return market::round_to_step(price.value / 1000 * per_mille, info.tick_size.value);
@@ -41,7 +42,7 @@ std::optional<Planned> GeneratedScript::next(Nanos elapsed) {
     return make(elapsed);
 }
 
-Planned GeneratedScript::make(Nanos elapsed) {
+std::optional<Planned> GeneratedScript::make(Nanos elapsed) {
     const std::uint64_t dice = random_.below(1000);
     std::optional<Planned> made;
     const bool many = positions_.size() >= kPositionsMax;
@@ -63,10 +64,10 @@ Planned GeneratedScript::make(Nanos elapsed) {
     } else if (dice < (many ? 800U : 560U)) {
         made = close(elapsed, false);
     }
-    if (!made) {
-        made = open(elapsed);
+    for (int tries = 0; !made && tries < kOpenTries; ++tries) {
+        made = open(elapsed);  // nothing as long as its symbol has no quote
     }
-    return made ? *made : wrong();  // no quote yet: nothing valid can be said
+    return made;
 }
 
 std::optional<Planned> GeneratedScript::open(Nanos elapsed) {

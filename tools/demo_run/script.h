@@ -63,7 +63,7 @@ private:
         bool halved = false;
     };
 
-    [[nodiscard]] Planned make(Nanos elapsed);
+    [[nodiscard]] std::optional<Planned> make(Nanos elapsed);
     [[nodiscard]] std::optional<Planned> open(Nanos elapsed);
     [[nodiscard]] std::optional<Planned> place(Nanos elapsed);
     [[nodiscard]] std::optional<Planned> close(Nanos elapsed, bool part);
