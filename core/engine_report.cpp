@@ -180,6 +180,8 @@ void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
     if (done) {
         bind_tickets(o, r);
         on_executed(i, r);
+    } else if (r.retcode == retcode::kPositionClosed) {
+        end(i, OrdStatus::Canceled, Reason::NothingToDo);  // SL, TP or a netting deal was first
     } else if (cls != RetcodeClass::Recon) {
         refused_by_broker(i, r.retcode, cls);
     } else if (o.status != OrdStatus::InDoubt) {

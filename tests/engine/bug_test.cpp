@@ -387,7 +387,7 @@ TEST(Resolve, NeedsAVolumeForAFillAndTheAttemptItIsAbout) {
     EXPECT_EQ(rig.open_volume(), centi(10));
 }
 
-TEST(Modify, OfAPositionThatIsGoneIsRefusedNotDone) {
+TEST(Modify, OfAPositionThatIsGoneEndsAsNothingToDo) {
     Rig rig;
     rig.world();
     rig.signal(rig.open(1));
@@ -396,7 +396,7 @@ TEST(Modify, OfAPositionThatIsGoneIsRefusedNotDone) {
     modify.stop_loss = points(109'000);
     rig.signal(modify);
     rig.report(rig.outcome(rig.only_order(), retcode::kPositionClosed));
-    EXPECT_EQ(rig.reasons(ResultKind::OrderDone).back(), Reason::BrokerReject);
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone).back(), Reason::NothingToDo);
 }
 
 TEST(Signal, OfASourceBeyondTheTableIsRefused) {
