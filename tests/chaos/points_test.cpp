@@ -24,13 +24,18 @@ namespace {
 constexpr Nanos kHitMax = seconds(150);     // until the last point of a group has struck
 constexpr Nanos kNudgeAfter = seconds(4);
 
+/// What is done when no point has struck for a while.
+enum class Nudge : std::uint8_t {
+    None,
+    KillEngine,    // a core may be armed for the role that it does not have: then roles change
+    KillSwitch,    // `millrace kill` and `unkill` for one account
+    RebuildStore,  // gives the sink a reason to replace its store
+};
+
 struct Group {
     const char* name;
     const char* plan;
-    /// A core may be armed for the role that it does not have: kill the engine, and roles change.
-    bool nudge_engine = false;
-    /// The sink gets a reason to replace its store.
-    bool rebuild_store = false;
+    Nudge nudge = Nudge::None;
 };
 
 const Group kGroups[] = {
@@ -44,20 +49,21 @@ const Group kGroups[] = {
      "engine.before_signal_release:20,engine.before_release:60;"
      "core-1=engine.begin.jumped,engine.after_journal:60,engine.after_completed:60,"
      "engine.after_order:20,engine.after_result:20,engine.recover.released",
-     true},
+     Nudge::KillEngine},
     {"takeover",
      "core-0=takeover.locked,takeover.attached,takeover.running;"
      "core-1=takeover.locked,takeover.attached,takeover.running",
-     true},
+     Nudge::KillEngine},
     {"replica",
      "core-0=effects.after_write:20,snapshot.before_rename,snapshot.after_rename;"
      "core-1=effects.after_write:20,snapshot.before_rename,snapshot.after_rename"},
     {"broker",
      "broker=broker.after_settle,broker.after_welcome:3,broker.before_claim:20,"
      "broker.after_claim:20,broker.after_write:20,broker.after_done:20,broker.after_release:20,"
-     "broker.before_report:20,broker.after_report:20,broker.after_answered:20,broker.after_ack:20,"
-     "broker.after_drain:20,broker.after_orders_release:20"},
-    {"sqlite", "sqlite=-,sqlite-replace-wal-moved,sqlite-replace-old-moved", false, true},
+     "broker.before_report:20,broker.after_report:20,broker.after_ack:20,broker.after_drain:20,"
+     "broker.after_orders_release:20,broker.after_kill_noted,broker.after_kill_sent",
+     Nudge::KillSwitch},
+    {"sqlite", "sqlite=-,sqlite-replace-wal-moved,sqlite-replace-old-moved", Nudge::RebuildStore},
 };
 
 /// The plan is in the environment while this lives.
@@ -108,6 +114,10 @@ bool runs(const Segment& segment, StageId id) {
     return state == StageState::Running || state == StageState::Standby;
 }
 
+int pid_of(const Segment& segment, StageId id) {
+    return static_cast<int>(segment.stage(id).pid.load(std::memory_order_relaxed));
+}
+
 class ChaosPoints : public testing::TestWithParam<std::tuple<Group, bool>> {
 protected:
     /// Plays until every point of the group has struck. @return those that did not.
@@ -124,21 +134,41 @@ protected:
             if (missing.size() != before) {
                 before = missing.size();
                 nudge_at = monotonic_ns() + kNudgeAfter.value;
-            } else if (group.nudge_engine && monotonic_ns() > nudge_at) {
-                nudge(world);
+            } else if (monotonic_ns() > nudge_at) {
+                nudge(world, group.nudge);
                 nudge_at = monotonic_ns() + kNudgeAfter.value;
             }
         }
         return missing;
     }
 
-    void nudge(World& world) {
+    void nudge(World& world, Nudge how) {
+        switch (how) {
+            case Nudge::None: return;
+            case Nudge::KillEngine: return kill_engine(world);
+            case Nudge::KillSwitch: return use_kill_switch(world);
+            case Nudge::RebuildStore:
+                std::ofstream{world.workspace().path("millrace.db.rebuild")};
+                ours_.insert(pid_of(world.segment(), StageId::Sqlite));
+                (void)world.kill_stage(StageId::Sqlite);
+                return;
+        }
+    }
+
+    void kill_engine(World& world) {
         const Segment& segment = world.segment();
         if (runs(segment, StageId::Engine) && runs(segment, StageId::Replica)) {
-            ours_.insert(static_cast<int>(
-                segment.stage(StageId::Engine).pid.load(std::memory_order_relaxed)));
+            ours_.insert(pid_of(segment, StageId::Engine));
             (void)world.kill_stage(StageId::Engine);
         }
+    }
+
+    /// Also while the broker stage dies of it: told again, it must get through.
+    static void use_kill_switch(World& world) {
+        const std::string name = world.pipeline().plan().accounts.back().name;
+        std::string output;
+        EXPECT_EQ(world.command({"kill", "--account", name}, seconds(30), &output), 0) << output;
+        EXPECT_EQ(world.command({"unkill", "--account", name}, seconds(30), &output), 0) << output;
     }
 
     std::set<int> ours_;   // pids that the test itself killed
@@ -152,11 +182,6 @@ TEST_P(ChaosPoints, LoseAndDoubleNothing) {
     {
         const Armed armed{group.plan};
         ASSERT_EQ(world.start(), "") << world.log();
-    }
-    if (group.rebuild_store) {
-        world.turn_for(seconds(2));
-        std::ofstream{world.workspace().path("millrace.db.rebuild")};
-        ASSERT_TRUE(world.kill_stage(StageId::Sqlite));
     }
     const std::set<std::string> missing = play_until_struck(world, group);
     for (const std::string& point : missing) {
