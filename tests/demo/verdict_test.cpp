@@ -106,7 +106,7 @@ TEST(Verdict, FindsNothingWhereEverySignalWasFilledOnce) {
     EXPECT_TRUE(v.good()) << texts(v);
     EXPECT_EQ(v.untouched, 2U);
     EXPECT_EQ(v.checked_orders, 2U);
-    EXPECT_EQ(v.order_ends.at("Filled"), 2U);
+    EXPECT_EQ(v.order_ends.at("FILLED"), 2U);
 }
 
 TEST(Verdict, CallsFillLostThatTheBooksDoNotHave) {

@@ -196,8 +196,14 @@ SignalRequest GeneratedScript::blank(SignalAction action) {
     r.action = action;
     const std::uint64_t pick = random_.below(10);
     r.group = options_.groups[pick < 6 ? 0 : pick % options_.groups.size()];
-    r.symbol = options_.symbols[random_.below(options_.symbols.size())].name;
+    const std::size_t symbol = random_.below(options_.symbols.size());
+    r.symbol = options_.symbols[symbol].name;
     r.side = random_.below(2) == 0 ? Side::Buy : Side::Sell;
+    if (r.group != "hedging") {
+        // Where netting accounts take part a symbol trades one way: of two sides there is only one
+        // position left, and stops meant for the other are refused (10016).
+        r.side = symbol % 2 == 0 ? Side::Buy : Side::Sell;
+    }
     recent_.push_back(r.id);
     if (recent_.size() > kRecentMax) {
         recent_.erase(recent_.begin());
