@@ -1,6 +1,7 @@
 #include "persist/engine_driver.h"
 
 #include "core/crash_point.h"
+#include "persist/skip_list.h"
 #include "shm/doorbell.h"
 
 #include <algorithm>
@@ -90,6 +91,12 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
     const std::uint64_t held = std::min<std::uint64_t>(written, view.capacity());
     // Acquire: pairs with the dead engine's release in commit_record().
     const Sequence completed{segment_->core().completed.load(std::memory_order_acquire)};
+    std::string message;
+    const auto skips = SkipList::load(segment_->header().journal_dir, message);
+    if (!skips) {
+        segment_->report_error("engine", message);
+        return {skips.code(), "the skip list cannot be read"};
+    }
     outputs_.set_engine(&engine);
     bool follows = true;
     for (std::uint64_t n = written - held + 1; n <= written; ++n) {
@@ -104,7 +111,7 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
         }
         outputs_.set_mode(record.seq <= completed ? EngineOutputs::Mode::Drop
                                                   : EngineOutputs::Mode::PublishNew);
-        engine.apply(record, outputs_);
+        skips.value().apply(engine, record, outputs_);
     }
     MILLRACE_CRASH_POINT("engine.recover.replayed");
     outputs_.set_mode(EngineOutputs::Mode::Publish);

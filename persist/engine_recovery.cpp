@@ -1,6 +1,7 @@
 #include "persist/engine_recovery.h"
 
 #include "persist/journal_reader.h"
+#include "persist/skip_list.h"
 #include "persist/snapshot_file.h"
 
 #include <string>
@@ -54,10 +55,16 @@ Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine
     if (!reader) {
         return reader.error();
     }
+    const auto skips = SkipList::load(journal_dir, message);
+    if (!skips) {
+        return skips.error();
+    }
     NullPort port;
     while (engine.seq() < end) {
         switch (reader.value().next(end)) {
-            case ReadStatus::Record: engine.apply(reader.value().record(), port); break;
+            case ReadStatus::Record:
+                skips.value().apply(engine, reader.value().record(), port);
+                break;
             case ReadStatus::End: return ok_status();  // a Jump goes over the numbers that remain
             case ReadStatus::Corrupt:
                 message = reader.value().fault().what;

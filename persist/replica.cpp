@@ -56,6 +56,12 @@ bool Replica::begin() noexcept {
         return false;  // a new segment: the engine has not begun yet
     }
     std::string message;
+    auto skips = SkipList::load(options_.journal_dir, message);
+    if (!skips) {
+        fail(message);
+        return false;
+    }
+    skips_ = std::move(skips).value();
     auto effects = EffectsWriter::open(options_.journal_dir, {}, message);
     if (!effects) {
         fail(message);
@@ -116,7 +122,7 @@ int Replica::step(Nanos now) noexcept {
 }
 
 void Replica::apply(const JournalRecord& record) noexcept {
-    engine_->apply(record, port_);
+    skips_.apply(*engine_, record, port_);
     if (auto done = effects_->end_of_record(reader_->cursor()); !done) {
         fail(std::string{"effects log: "} + done.error().what);
     }

@@ -9,6 +9,7 @@
 #include "persist/core_stage.h"
 #include "persist/effects_log.h"
 #include "persist/journal_reader.h"
+#include "persist/skip_list.h"
 
 #include <future>
 #include <memory>
@@ -59,6 +60,7 @@ private:
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<LogSource> source_;
     std::optional<JournalReader> reader_;
+    SkipList skips_;
     std::optional<EffectsWriter> effects_;
     Port port_;
     Nanos next_snapshot_;

@@ -230,29 +230,73 @@ TEST(Operator, KillsGetThroughAndUnknownNamesAreAnswered) {
     EXPECT_NE(p.run({"kill"}).output.find("say exactly one of --all"), std::string::npos);
 }
 
-TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedIt) {
+/// Leaves a record in the journal ring as an engine does that dies while it applies it.
+/// @return its number.
+std::uint64_t leave_in_flight(const Segment& s, const AdminRecord& admin) {
+    auto ring = RingProducer<JournalRecord>::attach(s.ring<JournalRecord>("journal"));
+    EXPECT_TRUE(ring.ok());
+    JournalRecord record;
+    record.seq = Sequence{ring.value().last()->seq.value + 1};
+    record.time = s.clock().now();
+    record.set_body(InputType::Admin, admin);
+    EXPECT_TRUE(ring.value().try_publish(record).ok());
+    return record.seq.value;
+}
+
+TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedItAndSkipsIt) {
     Pipeline p;
     p.up();
     ASSERT_TRUE(p.wait_running());
     const Segment s = p.attach();
     ::kill(p.supervisor(), SIGKILL);
     p.wait_supervisor();
-    // What a supervisor leaves after two deaths at one record: no core, and the mark.
+    // What a supervisor leaves after two deaths at one record: no core, the record, and the mark.
     for (int i = 0; i < 2; ++i) {
         ::kill(pid_of(s, StageId::Replica), SIGKILL);
         ::kill(pid_of(s, StageId::Engine), SIGKILL);
     }
     ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
+    AccountCommand disable;
+    disable.account = AccountId{0};
+    disable.state = AccountState::Disabled;
+    const std::uint64_t at = leave_in_flight(s, AdminRecord::make(AdminOp::SetAccount, disable));
     s.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted));
     p.up("second.log");
     ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
     EXPECT_EQ(RoleLock::holder_pid(p.journal_dir(), "engine"), 0) << "started a halted engine";
-    const std::uint64_t at = s.core().completed.load() + 1;
     EXPECT_NE(p.run({"recover", "--skip", std::to_string(at + 5)}).output.find("only the record that"),
               std::string::npos);
+    const int broker = pid_of(s, StageId::Broker);
     const Finished lifted = p.run({"recover", "--skip", std::to_string(at)});
     EXPECT_EQ(lifted.status, 0) << lifted.output;
-    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Engine); }));
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_NE(pid_of(s, StageId::Broker), broker);
+    EXPECT_TRUE(eventually([&] { return s.core().replica_applied.load() > at; }));
+    const std::string accounts = p.run({"account", "list"}).output;
+    EXPECT_EQ(accounts.find("DISABLED"), std::string::npos) << accounts;
+    EXPECT_NE(accounts.find("RECONCILING"), std::string::npos) << accounts;
+    EXPECT_EQ(s.core().replica_hash_mismatch.load(), 0U);
+}
+
+TEST(Operator, FindsARecordThatWasLeftInFlightAppliedAfterAnOrdinaryDeath) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    for (int i = 0; i < 2; ++i) {
+        ::kill(pid_of(s, StageId::Replica), SIGKILL);
+        ::kill(pid_of(s, StageId::Engine), SIGKILL);
+    }
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
+    AccountCommand disable;
+    disable.account = AccountId{0};
+    disable.state = AccountState::Disabled;
+    (void)leave_in_flight(s, AdminRecord::make(AdminOp::SetAccount, disable));
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_NE(p.run({"account", "list"}).output.find("DISABLED"), std::string::npos);
 }
 
 }  // namespace

@@ -50,4 +50,16 @@ bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept {
     return false;
 }
 
+Sequence record_in_flight(const Segment& segment) noexcept {
+    const auto ring = segment.ring<JournalRecord>("journal");
+    const auto written = ring.find_write_cursor();
+    if (!written || written.value() == 0) {
+        return Sequence{};
+    }
+    const Sequence last = ring.slot(written.value()).payload.seq;
+    // Acquire: pairs with the engine's release; the outputs of all up to here are published.
+    const std::uint64_t completed = segment.core().completed.load(std::memory_order_acquire);
+    return last.value > completed ? last : Sequence{};
+}
+
 }  // namespace millrace

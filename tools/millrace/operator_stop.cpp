@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "tools/millrace/backlog.h"
 #include "tools/millrace/id_book.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
@@ -80,6 +81,20 @@ int end_orphans(const std::string& journal_dir) {
     return kExitOk;
 }
 
+/// What the skipped record would have changed is unknown: with their sessions gone, all accounts
+/// start in RECONCILING. The supervisor starts the stage again.
+void restart_broker(const Segment& segment) {
+    const StageEntry& e = segment.stage(StageId::Broker);
+    const ProcessId process{static_cast<int>(e.pid.load(std::memory_order_relaxed)),
+                            e.start_time.load(std::memory_order_relaxed)};
+    auto watch = ProcessWatch::open(process);
+    if (process.alive() && watch) {
+        watch.value().send(SIGKILL);
+        (void)watch.value().wait_dead(kStopBound);
+        std::printf("broker stage (pid %d) restarts: every account reconciles\n", process.pid);
+    }
+}
+
 }  // namespace
 
 int stop_pipeline(const Target& target) {
@@ -115,11 +130,11 @@ int recover_skip(const Target& target, std::uint64_t seq) {
     }
     StageEntry& engine = segment.value().stage(StageId::Engine);
     const auto halted = static_cast<std::uint32_t>(StageState::Halted);
-    const std::uint64_t at = segment.value().core().completed.load(std::memory_order_acquire) + 1;
-    if (engine.state.load(std::memory_order_relaxed) != halted || seq != at) {
+    const std::uint64_t at = record_in_flight(segment.value()).value;
+    if (engine.state.load(std::memory_order_relaxed) != halted || seq != at || at == 0) {
         return complain("the engine is not halted at record " + std::to_string(seq) +
-                        "; only the record that halts it may be skipped (now: " +
-                        std::to_string(at) + ")");
+                        "; only the record that halts it may be skipped (" +
+                        (at == 0 ? std::string{"now: none"} : "now: " + std::to_string(at)) + ")");
     }
     const std::string path = std::string{segment.value().header().journal_dir} + "/skip";
     std::string text;
@@ -129,6 +144,7 @@ int recover_skip(const Target& target, std::uint64_t seq) {
     if (!replace_file(path, text + std::to_string(seq) + "\n", 0600, message)) {
         return complain(message);
     }
+    restart_broker(segment.value());
     // Release: pairs with the supervisor's look; the file is in place before the halt is lifted.
     engine.state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_release);
     std::printf("record %lu is skipped; the engine starts again\n", static_cast<unsigned long>(seq));

@@ -188,7 +188,7 @@ void Supervisor::on_end(Kept& kept) {
     }
     end.own_fault = end.own_fault || kept.killed_by_us;
     if (kept.worker->is_core()) {
-        on_core_end(end, entries);
+        on_core_end(end);
     }
     if (end.role_held) {
         adopt(kept);
@@ -203,17 +203,13 @@ void Supervisor::on_end(Kept& kept) {
                                                 std::to_string(wait.value / 1'000'000) + " ms"));
 }
 
-void Supervisor::on_core_end(const WorkerEnd& end, const std::vector<StageEntry*>& entries) {
+void Supervisor::on_core_end(const WorkerEnd& end) {
     // The hot spare asks the kernel for the role every few milliseconds; now it need not wait.
     ring(segment_.doorbell(StageId::Replica));
-    const bool was_engine = std::find(entries.begin(), entries.end(),
-                                      &segment_.stage(StageId::Engine)) != entries.end();
-    if (!was_engine || !end.own_fault) {
-        return;
-    }
-    // Acquire: pairs with the engine's release; the first record not completed is what it was at.
-    const Sequence seq{segment_.core().completed.load(std::memory_order_acquire) + 1};
-    if (poison_.died_at(seq)) {
+    // Whichever of the two it was: one that dies while it takes over still stands in the table as
+    // the replica. A record in flight at two deaths is what they died of.
+    const Sequence seq = record_in_flight(segment_);
+    if (end.own_fault && seq != Sequence{} && poison_.died_at(seq)) {
         halt(seq);
     }
 }

@@ -55,7 +55,7 @@ private:
     void adopt(Kept& kept);
     void start(Kept& kept);
     void on_end(Kept& kept);
-    void on_core_end(const WorkerEnd& end, const std::vector<StageEntry*>& entries);
+    void on_core_end(const WorkerEnd& end);
     void halt(Sequence seq);
     void maybe_unhalt();
     void restart_due();
