@@ -207,9 +207,18 @@ void BrokerStage::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noex
         deny(peer, "wrong MAC: the terminal's key differs from the configured one", now);
     } else if (terminal.account.value >= sessions_.size()) {
         deny(peer, "the account lies beyond the segment's session table", now);
+    } else if (!is_defined(terminal.account, hello.value().login)) {
+        deny(peer, "the engine has not taken this account's configuration yet: come again", now);
     } else {
         log_in(peer, hello.value(), terminal, now);
     }
+}
+
+/// The engine drops reports about accounts that it does not know, SessionUp included: a terminal
+/// that is faster than the configuration has to come again.
+bool BrokerStage::is_defined(AccountId account, std::uint64_t login) const noexcept {
+    // Acquire: pairs with the engine stage's release when it defines the account.
+    return segment_.session(account).login.load(std::memory_order_acquire) == login;
 }
 
 void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,

@@ -82,6 +82,7 @@ private:
     void pump(Peer& peer, Nanos now) noexcept;
     void on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     void on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
+    [[nodiscard]] bool is_defined(AccountId account, std::uint64_t login) const noexcept;
     void log_in(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
                 Nanos now) noexcept;
     void deny(Peer& peer, const char* reason, Nanos now) noexcept;

@@ -44,6 +44,17 @@ TEST(BrokerLink, DeniesUnknownLoginWrongKeyAndOtherVersionWithTheReason) {
     EXPECT_TRUE(w.reports.empty());
 }
 
+TEST(BrokerLink, SendsATerminalAwayThatIsFasterThanTheConfiguration) {
+    World w;
+    w.entry(0).login.store(0, std::memory_order_release);
+    w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
+    EXPECT_NE(denial(w, *w.terminals[0]).find("come again"), std::string::npos);
+    EXPECT_TRUE(w.reports.empty());
+    w.entry(0).login.store(kFirstLogin, std::memory_order_release);
+    w.connect(kFirstLogin);
+    EXPECT_EQ(w.count(ReportType::SessionUp), 1U);
+}
+
 TEST(BrokerLink, DeniesATerminalThatHasServedANewerEpoch) {
     World w;
     w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
