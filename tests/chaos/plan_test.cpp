@@ -6,7 +6,8 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kPlan = "journal=journal.before_submit:20,-,journal.before_durable;core-0=a.b";
+constexpr const char* kPlan =
+    "journal=journal.before_submit:20,-,journal.before_durable;core-0=a.b";
 
 TEST(CrashPlan, ArmsEachStartWithItsOwnEntry) {
     EXPECT_EQ(planned_crash(kPlan, "journal", 0), "journal.before_submit:20");

@@ -182,8 +182,8 @@ TEST(ChaosPressure, TradesOnWhileOneSourceNeverReadsItsResults) {
     const std::string key_hex(64, 'd');
     WorldOptions options;
     options.edits = {
-        {"\"sources\": [", "\"sources\": [{\"name\": \"deaf\", \"kind\": \"tcp\", \"key\": \"" + key_hex +
-                               "\", \"ack\": \"disk\"}, "},
+        {"\"sources\": [",
+         R"("sources": [{"name": "deaf", "kind": "tcp", "ack": "disk", "key": ")" + key_hex + "\"}, "},
         // So that it is full soon.
         {"\"accounts_max\"", "\"rings\": {\"results\": 1024}, \"accounts_max\""}};
     World world{options};

@@ -68,8 +68,8 @@ TEST(ChaosRandom, LosesAndDoublesNothingWhateverIsKilledWhenever) {
     const Judgement judgement = world.finish();
     const demo::SourceCounts& counts = world.source().counts();
     std::printf("%lu kills in %.1f s, seed %lu, kill -> first new message:\n%s"
-                "signals %lu, accepted %lu, account orders held against the books %lu, executed %lu; "
-                "lost %lu, doubled %lu, unknown %lu\n",
+                "signals %lu, accepted %lu, account orders held against the books %lu, "
+                "executed %lu; lost %lu, doubled %lu, unknown %lu\n",
                 static_cast<unsigned long>(killer.kills()), took, static_cast<unsigned long>(seed),
                 killer.table().c_str(), static_cast<unsigned long>(counts.sent),
                 static_cast<unsigned long>(counts.accepted),

@@ -81,7 +81,7 @@ public:
     [[nodiscard]] nlohmann::json control(const nlohmann::json& line);
 
     /// Lets everything come to its end: pendings cancelled, each signal ended, nothing in doubt;
-    /// stops the pipeline in order, then judges. Fills in what kept it from that, each time bounded.
+    /// stops the pipeline in order, then judges. Each wait is bounded; what kept it is a problem.
     [[nodiscard]] Judgement finish(Nanos settle_max = seconds(120));
 
     [[nodiscard]] demo::Pipeline& pipeline() noexcept { return *pipeline_; }
