@@ -183,7 +183,8 @@ TEST(ChaosPressure, TradesOnWhileOneSourceNeverReadsItsResults) {
     WorldOptions options;
     options.edits = {
         {"\"sources\": [",
-         R"("sources": [{"name": "deaf", "kind": "tcp", "ack": "disk", "key": ")" + key_hex + "\"}, "},
+         R"("sources": [{"name": "deaf", "kind": "tcp", "ack": "disk", "key": ")" + key_hex +
+             "\"}, "},
         // So that it is full soon.
         {"\"accounts_max\"", "\"rings\": {\"results\": 1024}, \"accounts_max\""}};
     World world{options};
