@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "shm/doorbell.h"
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/retention.h"
 #include "tools/millrace/stop_sequence.h"
 
 namespace millrace {
@@ -19,6 +21,8 @@ constexpr std::int64_t kWatchEveryNs = 100'000'000;
 /// A stage that rebuilds its state reads files and moves no counter meanwhile.
 constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
 constexpr Nanos kRecoveryLook = millis(5);
+constexpr std::int64_t kPruneEveryNs = 10'000'000'000;
+constexpr std::chrono::milliseconds kHouseNap{20};
 
 template <class T>
 T get(const std::atomic<T>& cell) noexcept {
@@ -57,8 +61,8 @@ Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids
 
 Supervisor::~Supervisor() {
     stopping_.store(true, std::memory_order_relaxed);
-    if (config_thread_.joinable()) {
-        config_thread_.join();
+    if (housekeeper_.joinable()) {
+        housekeeper_.join();
     }
 }
 
@@ -152,7 +156,7 @@ void Supervisor::begin() {
             }
         }
     }
-    config_thread_ = std::thread{[this] { tell_config(); }};
+    housekeeper_ = std::thread{[this] { keep_house(); }};
 }
 
 void Supervisor::start(Kept& kept) {
@@ -362,20 +366,33 @@ void Supervisor::turn(Nanos limit, int stop_fd) {
     }
 }
 
-/// In a thread of its own: the engine may be long in coming, and deaths must not wait for it.
+/// In a thread of its own: engine and disk may be slow, and deaths must not wait for them.
+void Supervisor::keep_house() {
+    tell_config();
+    std::int64_t next_ns = 0;
+    while (!stopping_.load(std::memory_order_relaxed)) {
+        if (monotonic_ns() >= next_ns) {
+            next_ns = monotonic_ns() + kPruneEveryNs;
+            prune_files();
+        }
+        std::this_thread::sleep_for(kHouseNap);
+    }
+}
+
 void Supervisor::tell_config() {
     const CoreCells& core = segment_.core();
     while (!stopping_.load(std::memory_order_relaxed)) {
         const bool up = state_of(segment_.stage(StageId::Engine)) == StageState::Running;
         if (up && get(core.config_hash) == records_.hash) {
-            config_done_.store(true, std::memory_order_relaxed);
             return;
         }
         std::string message;
         if (up && send_config(segment_, records_, &stopping_, message)) {
             log_info("the engine has the configuration: " +
                      std::to_string(records_.records.size()) + " records");
-        } else if (up && !stopping_.load(std::memory_order_relaxed)) {
+            return;
+        }
+        if (up && !stopping_.load(std::memory_order_relaxed)) {
             log_error("configuration not taken: " + message);
             std::this_thread::sleep_for(std::chrono::milliseconds{500});
         }
@@ -383,10 +400,32 @@ void Supervisor::tell_config() {
     }
 }
 
+void Supervisor::prune_files() {
+    RetentionLimits limits;
+    limits.bytes_max = std::uint64_t{config_.journal.retention_gib} << 30U;
+    const CoreCells& core = segment_.core();
+    limits.stored = Sequence{get(config_.sqlite.enabled ? core.sqlite_seq : core.replica_applied)};
+    const Retained done = prune(config_.journal.dir, limits);
+    if (done.journal_files + done.effects_files > 0) {
+        log_info("retention: removed " + std::to_string(done.journal_files) + " journal and " +
+                 std::to_string(done.effects_files) + " effects files");
+    }
+    if (done.store_cut_off) {
+        const std::string text = "ALERT retention: the SQLite store is too far behind; effects that "
+                                 "it lacks were removed and it rebuilds from the rest";
+        segment_.report_error("supervisor", text);
+        log_error(text);
+    }
+    if (!done.trouble.empty()) {
+        segment_.report_error("supervisor", done.trouble);
+        log_error("retention: " + done.trouble);
+    }
+}
+
 bool Supervisor::stop() {
     stopping_.store(true, std::memory_order_relaxed);
-    if (config_thread_.joinable()) {
-        config_thread_.join();
+    if (housekeeper_.joinable()) {
+        housekeeper_.join();
     }
     std::vector<Worker*> workers;
     for (auto& kept : workers_) {

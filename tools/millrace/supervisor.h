@@ -62,7 +62,9 @@ private:
     void check_progress(Kept& kept, std::int64_t now_ns);
     void note_recovery(Kept& kept);
     void keep_watch();
+    void keep_house();
     void tell_config();
+    void prune_files();
     [[nodiscard]] std::vector<StageEntry*> entries_of(const Kept& kept) const;
     [[nodiscard]] Nanos next_wake(Nanos limit) const;
 
@@ -75,9 +77,8 @@ private:
     PoisonWatch poison_;
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
-    std::thread config_thread_;
+    std::thread housekeeper_;
     std::atomic<bool> stopping_{false};
-    std::atomic<bool> config_done_{false};
 };
 
 }  // namespace millrace
