@@ -101,7 +101,9 @@ private:
             }
         }
         // Results may be missed while ingress is down; the end of the signal still gives the sum.
-        if (moves_volume(life) && told < life.accounts &&
+        // Of openings only: a close may be two orders on an account, one of which executes nothing
+        // (it cancels what was still pending).
+        if (life.request.action == SignalAction::Open && told < life.accounts &&
             case_.books.executed_accounts(comment) != life.filled) {
             add(Wrong::Lost, id,
                 "told that " + std::to_string(life.filled) + " accounts filled, the books have " +
