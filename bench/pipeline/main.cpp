@@ -82,8 +82,9 @@ double fan_out_round(Rig& rig, std::uint32_t accounts) {
         std::uint32_t seen = 0;
         while (seen < accounts) {
             const std::int64_t t = monotonic_ns();
-            rig.step();
+            rig.step_engine();
             in_engine += seen == 0 ? monotonic_ns() - t : 0;
+            rig.step();
             for (int got = rig.answer_orders(); got > 0; got = rig.answer_orders()) {
                 seen += static_cast<std::uint32_t>(got);
                 rig.step();

@@ -122,8 +122,10 @@ void Rig::pump_until_idle() {
     }
 }
 
+void Rig::step_engine() { driver_->poll(*engine_, clock().now(), 64); }
+
 void Rig::step() {
-    driver_->poll(*engine_, clock().now(), 64);
+    step_engine();
     journal_->step(clock().now());
 }
 

@@ -23,6 +23,8 @@ public:
 
     /// One duty cycle of engine and journal, as they share a core.
     void step();
+    /// The engine's alone, with its rings and doorbells.
+    void step_engine();
     /// Publishes an Open for the whole group; returns its send stamp.
     Nanos publish_signal();
     /// Takes every order that is visible and answers it Filled. @return orders taken.
