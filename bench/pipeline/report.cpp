@@ -26,8 +26,8 @@ void print_machine() {
             break;
         }
     }
-    std::printf("machine: %s, %ld cores, Linux %s; strategy and broker's eyes on core 0, engine and "
-                "journal duty cycles on core 1\n",
+    std::printf("machine: %s, %ld cores, Linux %s; strategy and broker's eyes on core 0, "
+                "engine and journal duty cycles on core 1\n",
                 model.c_str(), ::sysconf(_SC_NPROCESSORS_ONLN), u.release);
 }
 
@@ -46,8 +46,8 @@ bool write_json(const std::string& path, const std::vector<Figure>& figures) {
     out << "[\n";
     for (std::size_t i = 0; i < figures.size(); ++i) {
         const Figure& f = figures[i];
-        out << "  {\"name\": \"" << f.name << "\", \"unit\": \"" << f.unit << "\", \"value\": " << f.value
-            << ", \"limit_name\": \"" << f.limit_name << "\", \"limit\": " << f.limit
+        out << "  {\"name\": \"" << f.name << "\", \"unit\": \"" << f.unit
+            << "\", \"value\": " << f.value << ", \"limit_name\": \"" << f.limit_name << "\", \"limit\": " << f.limit
             << ", \"ratio\": " << f.ratio << ", \"low\": " << f.spread_low
             << ", \"high\": " << f.spread_high << ", \"goal\": \"" << f.goal << "\"}"
             << (i + 1 < figures.size() ? ",\n" : "\n");

@@ -59,7 +59,8 @@ Rig::Rig(const std::string& directory, std::uint32_t accounts) {
                                       segment_.core(), message);
     require(journal.ok(), message);
     journal_ = std::move(journal).value();
-    engine_ = std::make_unique<Engine>(Capacity{accounts, accounts, 1U << 16, 1U << 18});
+    capacity_ = {accounts, accounts, 1U << 16, 1U << 18};
+    engine_ = std::make_unique<Engine>(capacity_);
     auto driver = EngineDriver::attach(segment_, message);
     require(driver.ok(), message);
     driver_ = std::make_unique<EngineDriver>(std::move(driver).value());

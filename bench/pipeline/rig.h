@@ -36,12 +36,14 @@ public:
 
     Engine& engine() { return *engine_; }
     Segment& segment() { return segment_; }
+    [[nodiscard]] const Capacity& capacity() const { return capacity_; }
     [[nodiscard]] Clock clock() const { return segment_.clock(); }
 
 private:
     void configure(std::uint32_t accounts);
     void pump_until_idle();
 
+    Capacity capacity_;
     std::string segment_path_;
     Segment segment_;
     std::unique_ptr<JournalStage> journal_;
