@@ -232,6 +232,20 @@ TEST(Verdict, WantsWrongSignalRefused) {
     EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
 }
 
+TEST(Lives, StayOpenUntilBothTheAckAndTheEndHaveCome) {
+    World w;
+    const SignalRequest r = w.send();
+    w.done(r, 1);  // the ack waits for the disk, the end does not
+    EXPECT_EQ(w.lives.open_count(), 1U);
+    w.accept(r);
+    EXPECT_EQ(w.lives.open_count(), 0U);
+    w.done(r, 1);  // told again
+    EXPECT_EQ(w.lives.open_count(), 0U);
+    const SignalRequest wrong = w.send();
+    w.lives.refused(wrong.id, Reason::BadVolume, "", w.tick());
+    EXPECT_EQ(w.lives.open_count(), 0U);
+}
+
 TEST(Verdict, CountsUnansweredSignalAsUnfilled) {
     World w;
     (void)w.send();

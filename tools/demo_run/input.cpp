@@ -102,11 +102,16 @@ bool read_market(const Options& options, Input& input, market::PriceIndex& index
 std::vector<market::TradeEvent> choose_events(const Options& options,
                                               const market::PriceIndex& index,
                                               market::TradeFile file, InputNote& note) {
+    const auto skip = [&note](const std::string& why, std::uint64_t count) {
+        if (count > 0) {
+            note.skipped.emplace_back(why, count);
+        }
+    };
     for (const auto& [why, rows] : file.report.left_out) {
-        note.skipped.emplace_back("rows: " + why, rows);
+        skip("rows: " + why, rows);
     }
     for (const auto& [why, rows] : file.report.by_broker) {
-        note.skipped.emplace_back("rows, the source's broker did it: " + why, rows);
+        skip("rows, the source's broker did it: " + why, rows);
     }
     if (options.shift_signals) {
         const market::ShiftReport shifted = market::shift_onto(file.events, index);
@@ -114,11 +119,6 @@ std::vector<market::TradeEvent> choose_events(const Options& options,
     }
     const market::Coverage c = market::coverage(file.events, index);
     auto events = market::covered_only(file.events, index);
-    const auto skip = [&note](const char* why, std::uint64_t count) {
-        if (count > 0) {
-            note.skipped.emplace_back(why, count);
-        }
-    };
     skip("trades outside the ticks' time", c.outside_time);
     skip("trades in symbols without ticks", c.outside_symbols);
     skip("trades whose opening was skipped", c.inside - events.size());

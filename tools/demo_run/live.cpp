@@ -100,7 +100,7 @@ void Live::draw(const inspect::PipelineView& view, Nanos elapsed, const std::str
 void Live::line(const inspect::PipelineView& view, const std::string& head,
                 const std::vector<Kill>& kills) {
     for (; kills_told_ < kills.size(); ++kills_told_) {
-        if (kills[kills_told_].running_ns < 0 && kills_told_ + 1 == kills.size()) {
+        if (kills[kills_told_].all_back_ns < 0 && kills_told_ + 1 == kills.size()) {
             break;  // still being measured
         }
         std::fprintf(out_, "         %s\n", describe(kills[kills_told_]).c_str());

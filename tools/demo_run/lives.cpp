@@ -18,56 +18,67 @@ void Lives::sent(const SignalRequest& request, Purpose purpose, Nanos now) {
     ++open_;
 }
 
-void Lives::accepted(const SignalId& id, Nanos now) {
-    Life* life = at(id);
-    if (life != nullptr && life->answer == Answer::None) {
-        life->answer = Answer::Accepted;
-        life->acked = now;
+template <class Change>
+void Lives::update(const SignalId& id, Change&& change) {
+    const auto at = lives_.find(id);
+    if (at == lives_.end()) {
+        return;
     }
+    const bool was_over = at->second.over();
+    change(at->second);
+    open_ -= at->second.over() && !was_over ? 1 : 0;
+}
+
+void Lives::accepted(const SignalId& id, Nanos now) {
+    update(id, [now](Life& life) {
+        if (life.answer == Answer::None) {
+            life.answer = Answer::Accepted;
+            life.acked = now;
+        }
+    });
 }
 
 void Lives::refused(const SignalId& id, Reason reason, std::string_view text, Nanos now) {
-    Life* life = at(id);
-    if (life == nullptr || life->answer == Answer::Accepted) {
-        return;  // a repeat's refusal takes nothing back
-    }
-    life->answer = Answer::Refused;
-    life->reason = reason;
-    life->text = text;
-    life->acked = now;
-    end(*life, now);
+    update(id, [&](Life& life) {
+        if (life.answer != Answer::None) {
+            return;  // a repeat's refusal takes nothing back
+        }
+        life.answer = Answer::Refused;
+        life.reason = reason;
+        life.text = text;
+        life.acked = now;
+        life.ended = now;
+    });
 }
 
 void Lives::result(const SignalResult& r, Nanos now) {
-    Life* life = at(r.signal);
-    if (life == nullptr) {
-        return;
-    }
-    switch (r.kind) {
-        case ResultKind::OrderDone: {
-            Share& share = life->shares[r.account.value];
-            share.status = static_cast<OrdStatus>(r.ord_status);
-            share.reason = static_cast<Reason>(r.reason);
-            share.retcode = r.retcode;
-            share.cum_volume = r.cum_volume;
-            share.magic = r.magic;
-            share.done = true;
-            return;
+    update(r.signal, [&](Life& life) {
+        switch (r.kind) {
+            case ResultKind::OrderDone: {
+                Share& share = life.shares[r.account.value];
+                share.status = static_cast<OrdStatus>(r.ord_status);
+                share.reason = static_cast<Reason>(r.reason);
+                share.retcode = r.retcode;
+                share.cum_volume = r.cum_volume;
+                share.magic = r.magic;
+                share.done = true;
+                return;
+            }
+            case ResultKind::OrderInDoubt: life.shares[r.account.value].was_in_doubt = true; return;
+            case ResultKind::OrderWorking:
+                life.shares[r.account.value].status = OrdStatus::New;
+                life.shares[r.account.value].magic = r.magic;
+                return;
+            case ResultKind::SignalDone:
+                life.accounts = r.accounts;
+                life.filled = r.filled;
+                life.rejected = r.rejected;
+                life.reason = static_cast<Reason>(r.reason);
+                life.ended = life.ended.value != 0 ? life.ended : now;
+                return;
+            default: return;
         }
-        case ResultKind::OrderInDoubt: life->shares[r.account.value].was_in_doubt = true; return;
-        case ResultKind::OrderWorking:
-            life->shares[r.account.value].status = OrdStatus::New;
-            life->shares[r.account.value].magic = r.magic;
-            return;
-        case ResultKind::SignalDone:
-            life->accounts = r.accounts;
-            life->filled = r.filled;
-            life->rejected = r.rejected;
-            life->reason = static_cast<Reason>(r.reason);
-            end(*life, now);
-            return;
-        default: return;
-    }
+    });
 }
 
 const Life* Lives::find(const SignalId& id) const noexcept {
@@ -83,18 +94,6 @@ std::vector<SignalId> Lives::open() const {
         }
     }
     return ids;
-}
-
-Life* Lives::at(const SignalId& id) noexcept {
-    const auto at = lives_.find(id);
-    return at == lives_.end() ? nullptr : &at->second;
-}
-
-void Lives::end(Life& life, Nanos now) noexcept {
-    if (!life.over()) {
-        life.ended = now;
-        --open_;
-    }
 }
 
 }  // namespace millrace::demo

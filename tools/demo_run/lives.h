@@ -45,8 +45,8 @@ struct Life {
     std::uint32_t rejected = 0;
     std::map<std::uint32_t, Share> shares;  // by account id
 
-    /// Nothing more will come.
-    [[nodiscard]] bool over() const noexcept { return ended.value != 0; }
+    /// Nothing more will come. An end can be told before the ack, which waits for the disk.
+    [[nodiscard]] bool over() const noexcept { return ended.value != 0 && answer != Answer::None; }
     /// The last moment at which it may be carried out.
     [[nodiscard]] Nanos deadline() const noexcept;
 };
@@ -67,8 +67,9 @@ public:
     [[nodiscard]] std::size_t open_count() const noexcept { return open_; }
 
 private:
-    [[nodiscard]] Life* at(const SignalId& id) noexcept;
-    void end(Life& life, Nanos now) noexcept;
+    /// Applies `change` to a life and keeps count of those that are open.
+    template <class Change>
+    void update(const SignalId& id, Change&& change);
 
     std::map<SignalId, Life> lives_;
     std::size_t open_ = 0;
