@@ -41,3 +41,19 @@ build() {
     quietly "build of $preset" cmake --build "$root/build/$preset" --parallel "$jobs" \
         ${1:+--target "$@"}
 }
+
+# run_tests RETRY OPTION...: ctest in the current folder. With RETRY set, what failed runs twice more,
+# alone; both must pass. A machine that stalls for seconds fails a test now and then; a fault in the
+# code fails it again, and either way the log names it.
+run_tests() {
+    local retry="$1" failed
+    shift
+    rm -f Testing/Temporary/LastTestsFailed.log
+    if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then return 0; fi
+    failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
+    if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
+    if [ "$(wc -l <<<"$failed")" -gt 3 ]; then say "More than three tests failed."; return 8; fi
+    say "Failed, and run again twice, alone:" "$failed"
+    ctest --rerun-failed --repeat until-fail:2 --output-on-failure --timeout 1800 || return 8
+    say "FLAKY (failed once, then passed twice):" "$failed"
+}

@@ -5,15 +5,25 @@
 #include "tests/shm/temp_dir.h"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 namespace millrace {
 namespace {
 
 using test::TempDir;
+
+/// In a child: a session of its own, since the kernel hangs up a process group that gets orphaned
+/// while one of its members is stopped; and dead with the test, whatever ends that.
+void stand_alone() {
+    ::setsid();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
 
 /// Forks a child that takes `role`, says so through a pipe and then waits to be killed.
 pid_t fork_holder(const TempDir& dir, const char* role) {
@@ -21,6 +31,7 @@ pid_t fork_holder(const TempDir& dir, const char* role) {
     EXPECT_EQ(::pipe(ready), 0);
     const pid_t pid = ::fork();
     if (pid == 0) {
+        stand_alone();
         std::string holder;
         auto lock = RoleLock::try_acquire(dir.str(), role, holder);
         const char answer = lock.ok() ? 'y' : 'n';
@@ -66,11 +77,20 @@ TEST(RoleLock, IsFreeTheMomentItsOwnerIsKilledEvenUnreaped) {
 TEST(RoleLock, AStoppedOwnerKeepsIt) {
     const TempDir dir;
     const pid_t pid = fork_holder(dir, "engine");
-    ::kill(pid, SIGSTOP);
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0) << std::strerror(errno);
     int status = 0;
-    ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+    ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid) << std::strerror(errno);
+    ASSERT_TRUE(WIFSTOPPED(status)) << "wait status " << status;
     std::string holder;
-    EXPECT_EQ(RoleLock::try_acquire(dir.str(), "engine", holder).code(), Errc::NotOwner);
+    const auto second = RoleLock::try_acquire(dir.str(), "engine", holder);
+    EXPECT_EQ(second.code(), Errc::NotOwner);
+    EXPECT_EQ(holder, "pid " + std::to_string(pid));
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info,
+                       WEXITED | WCONTINUED | WNOHANG | WNOWAIT),
+              0);
+    EXPECT_EQ(info.si_pid, 0) << "it died or went on: code " << info.si_code << ", status "
+                              << info.si_status;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
 }
@@ -81,10 +101,12 @@ TEST(RoleLock, AForkedChildWithTheDescriptorDoesNotKeepItAlive) {
     ASSERT_EQ(::pipe(pipe_fd), 0);
     const pid_t owner = ::fork();
     if (owner == 0) {
+        stand_alone();
         std::string holder;
         auto lock = RoleLock::try_acquire(dir.str(), "engine", holder);
         const pid_t grandchild = ::fork();
         if (grandchild == 0) {
+            ::setsid();  // not PDEATHSIG: it has to outlive the owner
             for (;;) {
                 ::pause();
             }

@@ -3,19 +3,23 @@
 
 #include <unistd.h>
 
-#include <atomic>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 namespace millrace::test {
 
 class TempDir {
 public:
     TempDir() {
-        static std::atomic<int> number{0};
-        path_ = std::filesystem::temp_directory_path() /
-                ("millrace-shm-" + std::to_string(::getpid()) + "-" + std::to_string(number++));
-        std::filesystem::create_directories(path_);
+        std::string name = (std::filesystem::temp_directory_path() / "millrace-shm-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) {
+            throw std::filesystem::filesystem_error{"mkdtemp " + name,
+                                                    {errno, std::generic_category()}};
+        }
+        path_ = name;
     }
     ~TempDir() { std::filesystem::remove_all(path_); }
     TempDir(const TempDir&) = delete;
