@@ -85,6 +85,8 @@ public:
     [[nodiscard]] std::size_t peers() const noexcept { return peers_open_; }
 
 private:
+    static constexpr std::uint64_t kListenerTag = ~std::uint64_t{0};  // others: a peer's index
+
     IngressStage(Segment& segment, IngressOptions options);
     Status attach(std::string& message);
 

@@ -102,6 +102,8 @@ public:
     [[nodiscard]] Nanos now() const noexcept { return clock_.now(); }
 
 private:
+    static constexpr Nanos kHeartbeat = seconds(1);  // sent when nothing else was
+
     enum class Link : std::uint8_t { Down, Connecting, AwaitChallenge, AwaitWelcome, Up };
     struct Pending {
         SignalRequest request;
