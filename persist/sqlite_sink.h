@@ -5,35 +5,15 @@
 // the old file, which is kept.
 #pragma once
 
+#include "persist/effect_source.h"
 #include "persist/sqlite_store.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 namespace millrace {
-
-/// Where effects come from, one journal record at a time. Implemented over the effects log by
-/// EffectsLogSource (persist/sqlite_effects.h).
-class EffectSource {
-public:
-    virtual ~EffectSource() = default;
-
-    /// Goes on after `cursor`; the zero cursor stands for the first record that is still there.
-    /// @return BadChain: the log has another history there; NotFound: it begins after it;
-    /// TornTail: it ends before it; others: not now, try again.
-    [[nodiscard]] virtual Status seek(const EffectCursor& cursor) noexcept = 0;
-
-    /// Appends all effects of the next complete record (it may have none).
-    /// @return the cursor after it, or nothing if no complete record is there yet.
-    [[nodiscard]] virtual Result<std::optional<EffectCursor>> next(
-        std::vector<Effect>& out) noexcept = 0;
-
-    /// More about the last failure than its code and text can say; may be empty.
-    [[nodiscard]] virtual std::string message() const { return {}; }
-};
 
 struct SqliteSinkOptions {
     SqliteStoreOptions store;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/effect.h"
+#include "persist/effect_source.h"
 #include "persist/sqlite_db.h"
 
 #include <array>
@@ -12,15 +13,6 @@
 #include <string>
 
 namespace millrace {
-
-/// Place in the effects log after the last effect stored. All zero: nothing stored yet.
-struct EffectCursor {
-    std::uint64_t epoch = 0;  // of the journal, for people; the chain is what proves
-    Sequence seq;             // journal record whose effects are stored, all of them
-    std::uint32_t k = 0;      // number of its last effect
-    std::uint64_t chain = 0;  // the log's chain hash there
-    friend bool operator==(const EffectCursor&, const EffectCursor&) = default;
-};
 
 struct SqliteStoreOptions {
     std::string path;

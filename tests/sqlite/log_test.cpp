@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "persist/sqlite_effects.h"
+#include "persist/effects_log_source.h"
 #include "persist/sqlite_files.h"
 #include "tests/sqlite/effects.h"
 

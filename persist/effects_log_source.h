@@ -1,8 +1,8 @@
-// The effects log as the SQLite sink reads it: whole records at a time.
+// The effects log as sinks read it: whole records at a time.
 #pragma once
 
+#include "persist/effect_source.h"
 #include "persist/effects_log.h"
-#include "persist/sqlite_sink.h"
 
 #include <optional>
 #include <string>

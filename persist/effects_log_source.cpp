@@ -1,4 +1,4 @@
-#include "persist/sqlite_effects.h"
+#include "persist/effects_log_source.h"
 
 #include <fcntl.h>
 #include <unistd.h>
