@@ -1,0 +1,240 @@
+#include "tests/redis/server.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace millrace::redis_test {
+
+TempDir::TempDir() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "millrace-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    path_ = pattern;
+}
+
+TempDir::~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::uint16_t free_port() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t n = sizeof at;
+    EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n), 0);
+    ::close(fd);
+    return ntohs(at.sin_port);
+}
+
+// ---- one process -------------------------------------------------------------------------------
+
+RedisProcess::RedisProcess(Options options) : options_{std::move(options)} {
+    std::filesystem::create_directories(options_.directory);
+    std::ofstream file{options_.directory + "/redis.conf"};
+    file << "port " << options_.port << "\nbind 127.0.0.1\ndaemonize no\nlogfile \"\"\ndir "
+         << options_.directory << "\n"
+         << options_.config << "\n";
+}
+
+RedisProcess::~RedisProcess() { kill(); }
+
+void RedisProcess::start() {
+    ASSERT_FALSE(running());
+    const std::string config = options_.directory + "/redis.conf";
+    const std::string log = options_.directory + "/log";
+    const char* program = options_.sentinel ? "redis-sentinel" : "redis-server";
+    pid_ = ::fork();
+    if (pid_ == 0) {
+        ::setsid();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+        ::dup2(out, 1);
+        ::dup2(out, 2);
+        ::execlp(program, program, config.c_str(), nullptr);
+        ::_exit(127);  // no such program: tools/setup installs it
+    }
+    const auto answers = [this] {
+        RedisLink probe;
+        if (!probe.connect(at(), {}, {})) {
+            return false;
+        }
+        const auto pong = probe.call({"PING"});
+        return pong.ok() || pong.code() == Errc::Busy;
+    };
+    ASSERT_TRUE(eventually(answers, 30)) << program << " does not answer:\n" << this->log();
+}
+
+void RedisProcess::kill() {
+    if (running()) {
+        ::kill(pid_, SIGKILL);
+        int status = 0;
+        ::waitpid(pid_, &status, 0);
+        pid_ = -1;
+    }
+}
+
+void RedisProcess::signal(int number) const {
+    ASSERT_TRUE(running());
+    ::kill(pid_, number);
+}
+
+std::string RedisProcess::log() const {
+    std::ifstream in{options_.directory + "/log"};
+    std::stringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+RedisLink RedisProcess::link() const {
+    RedisLink l;
+    EXPECT_TRUE(l.connect(at(), {}, {seconds(2), seconds(10)}).ok()) << l.message() << log();
+    return l;
+}
+
+std::string RedisProcess::ask(std::initializer_list<std::string_view> words) const {
+    RedisLink l = link();
+    RespCommands c;
+    c.add(words);
+    EXPECT_TRUE(l.send(c.bytes()).ok()) << l.message();
+    auto got = l.reply();
+    EXPECT_TRUE(got.ok()) << l.message();
+    if (!got.ok()) {
+        return {};
+    }
+    const RedisView& v = got.value();
+    std::string text{v.text()};
+    for (std::size_t i = 0; i < v.size(); ++i) {
+        text += (i == 0 ? "" : " ") + std::string{v[i].text()};
+    }
+    return text.empty() && !v.is_nil() && !v.is_array() ? std::to_string(v.integer()) : text;
+}
+
+// ---- a cluster ---------------------------------------------------------------------------------
+
+RedisCluster::RedisCluster(const std::string& directory, const std::string& extra) {
+    const std::uint16_t first = free_port();
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::uint16_t port = i == 0 ? first : free_port();
+        std::string config = "appendonly yes\nappendfsync everysec\nsave \"\"\n"
+                             "maxmemory-policy noeviction\nrepl-diskless-sync yes\n"
+                             "repl-diskless-sync-delay 0\nrepl-timeout 5\n"
+                             "repl-ping-replica-period 1\nmin-replicas-max-lag 2\n"
+                             "replica-announce-ip 127.0.0.1\nreplica-announce-port " +
+                             std::to_string(port) + "\n" + extra;
+        config += i == 0 ? "" : "\nreplicaof 127.0.0.1 " + std::to_string(first);
+        nodes_.push_back(std::make_unique<RedisProcess>(RedisProcess::Options{
+            directory + "/node" + std::to_string(i), port, false, config}));
+        nodes_.back()->start();
+    }
+    await_replicas(2);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::string config =
+            "protected-mode no\nsentinel announce-ip 127.0.0.1\n"
+            "sentinel monitor desk 127.0.0.1 " + std::to_string(first) + " 2\n"
+            "sentinel down-after-milliseconds desk 500\nsentinel failover-timeout desk 3000\n"
+            "sentinel parallel-syncs desk 2\n";
+        sentinels_.push_back(std::make_unique<RedisProcess>(RedisProcess::Options{
+            directory + "/sentinel" + std::to_string(i), free_port(), true, config}));
+        sentinels_.back()->start();
+        hurry(i);
+    }
+    // Before a Sentinel knows all others it may not be able to fail over.
+    EXPECT_TRUE(eventually([this] {
+        for (const auto& s : sentinels_) {
+            auto l = s->link();
+            const auto about = l.call({"SENTINEL", "MASTER", "desk"});
+            if (!about || about.value().field("num-slaves").integer() != 2 ||
+                about.value().field("num-other-sentinels").integer() != 2 ||
+                !l.call({"SENTINEL", "CKQUORUM", "desk"})) {
+                return false;
+            }
+        }
+        return true;
+    })) << sentinels_[0]->log();
+}
+
+void RedisCluster::hurry(std::size_t i) {
+    (void)sentinel(i).ask({"SENTINEL", "DEBUG", "info-period", "500", "publish-period", "500",
+                           "ping-period", "200", "ask-period", "200"});
+}
+
+RedisPlace RedisCluster::place() const {
+    RedisPlace p;
+    for (const auto& s : sentinels_) {
+        p.sentinels.push_back(s->at());
+    }
+    p.primary_name = "desk";
+    p.timeouts = {millis(300), millis(700)};
+    return p;
+}
+
+std::size_t RedisCluster::named_by_majority() {
+    std::map<std::int64_t, int> votes;
+    for (const auto& s : sentinels_) {
+        RedisLink l;
+        if (s->running() && l.connect(s->at(), {}, {millis(200), millis(200)})) {
+            const auto named = l.call({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", "desk"});
+            ++votes[named ? named.value()[1].integer() : 0];
+        }
+    }
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        if (votes[nodes_[i]->at().port] >= 2) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+std::size_t RedisCluster::primary(std::size_t not_this) {
+    std::size_t found = SIZE_MAX;
+    EXPECT_TRUE(eventually([&] {
+        found = named_by_majority();
+        if (found == SIZE_MAX || found == not_this || !node(found).running()) {
+            return false;
+        }
+        RedisLink l;
+        if (!l.connect(node(found).at(), {}, {millis(200), millis(200)})) {
+            return false;
+        }
+        const auto role = l.call({"ROLE"});
+        return role.ok() && role.value()[0].text() == "master";
+    })) << "no primary: " << sentinels_[0]->log();
+    return found;
+}
+
+void RedisCluster::await_replicas(std::size_t n) {
+    EXPECT_TRUE(eventually([&] {
+        for (const auto& node : nodes_) {
+            RedisLink l;
+            if (!node->running() || !l.connect(node->at(), {}, {millis(200), millis(200)})) {
+                continue;
+            }
+            const auto info = l.call({"INFO", "replication"});
+            std::size_t online = 0;
+            for (std::size_t at = 0; info.ok() && (at = info.value().text().find(
+                                                       "state=online", at)) != std::string::npos;
+                 ++at) {
+                ++online;
+            }
+            if (online >= n) {
+                return true;
+            }
+        }
+        return false;
+    })) << nodes_[0]->log();
+}
+
+}  // namespace millrace::redis_test

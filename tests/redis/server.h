@@ -1,0 +1,103 @@
+// Real redis-server and redis-sentinel processes on loopback ports of their own, dead with the test.
+#pragma once
+
+#include "persist/redis_primary.h"
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace::redis_test {
+
+/// A directory under /tmp (or TMPDIR), removed at the end.
+class TempDir {
+public:
+    TempDir();
+    ~TempDir();
+    TempDir(const TempDir&) = delete;
+    TempDir& operator=(const TempDir&) = delete;
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_;
+};
+
+/// A loopback port that was free a moment ago.
+std::uint16_t free_port();
+
+/// One process of Redis: a server, or a Sentinel if `sentinel`. Its files stay between kill() and
+/// start(). Threads: all calls from the thread that made it (the child dies with that thread).
+class RedisProcess {
+public:
+    struct Options {
+        std::string directory;
+        std::uint16_t port = 0;
+        bool sentinel = false;
+        std::string config{};  // lines of the configuration file
+    };
+    explicit RedisProcess(Options options);
+    ~RedisProcess();
+    RedisProcess(const RedisProcess&) = delete;
+    RedisProcess& operator=(const RedisProcess&) = delete;
+
+    /// Starts it and waits until it answers PING (LOADING counts as an answer).
+    void start();
+    /// SIGKILL, and reaps it.
+    void kill();
+    void stop() { signal(SIGSTOP); }
+    void resume() { signal(SIGCONT); }
+    [[nodiscard]] bool running() const noexcept { return pid_ > 0; }
+    [[nodiscard]] RedisEndpoint at() const { return {"127.0.0.1", options_.port}; }
+    /// What it printed, for messages.
+    [[nodiscard]] std::string log() const;
+    /// A connection for the test itself.
+    [[nodiscard]] RedisLink link() const;
+    /// One command. Fails the test if there is no answer; an error that it answered is text.
+    std::string ask(std::initializer_list<std::string_view> words) const;
+
+private:
+    void signal(int number) const;
+    Options options_;
+    pid_t pid_ = -1;
+};
+
+/// One primary, two replicas, three Sentinels with a quorum of two.
+class RedisCluster {
+public:
+    /// @param extra configuration lines for the servers.
+    explicit RedisCluster(const std::string& directory, const std::string& extra = "");
+
+    [[nodiscard]] RedisProcess& node(std::size_t i) { return *nodes_[i]; }
+    [[nodiscard]] RedisProcess& sentinel(std::size_t i) { return *sentinels_[i]; }
+    [[nodiscard]] RedisPlace place() const;
+    /// Index of the node that the Sentinels (a majority) name and that says `master` itself; waits.
+    /// @param not_this another one than this node.
+    [[nodiscard]] std::size_t primary(std::size_t not_this = SIZE_MAX);
+    /// Waits until the primary has `n` replicas in step with it.
+    void await_replicas(std::size_t n);
+    /// Sentinel's own timers made short; lost when it restarts.
+    void hurry(std::size_t sentinel);
+
+private:
+    [[nodiscard]] std::size_t named_by_majority();
+
+    std::vector<std::unique_ptr<RedisProcess>> nodes_;
+    std::vector<std::unique_ptr<RedisProcess>> sentinels_;
+};
+
+/// Calls `done` every few milliseconds until it is true. @return false after `limit_s`.
+template <class F>
+[[nodiscard]] bool eventually(F done, int limit_s = 60) {
+    for (int i = 0; i < limit_s * 200; ++i) {
+        if (done()) {
+            return true;
+        }
+        ::usleep(5'000);
+    }
+    return done();
+}
+
+}  // namespace millrace::redis_test
