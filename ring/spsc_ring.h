@@ -223,7 +223,8 @@ public:
         }
         RingConsumer c;
         c.view_ = view;
-        c.next_ = view.control->read_cursor.load(std::memory_order_acquire) + 1;
+        // Relaxed: only this role's owners write it, and the one before is proven dead.
+        c.next_ = view.control->read_cursor.load(std::memory_order_relaxed) + 1;
         return c;
     }
 
