@@ -117,7 +117,7 @@ int BrokerStage::step(Nanos now) noexcept {
     }
     work += finish_kills(now);
     work += keep_time(now);
-    if (reports_.take_published() > 0) {
+    if (reports_.take_published(now) > 0) {
         millrace::ring(segment_.doorbell(StageId::Engine));
     }
     return work;

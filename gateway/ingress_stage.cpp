@@ -127,7 +127,7 @@ int IngressStage::step(Nanos now) noexcept {
     if (now >= next_check_) {
         keep_time(now);
         next_check_ = now + kTimeCheck;
-        signals_.publish_stats();
+        signals_.publish_stats(now.value);
     }
     flush_dirty(now);
     return work;

@@ -85,9 +85,9 @@ public:
     }
 
     /// Reports published since the last call: the engine's doorbell is due if not 0.
-    [[nodiscard]] std::uint64_t take_published() noexcept {
+    [[nodiscard]] std::uint64_t take_published(Nanos now) noexcept {
         if (published_ != 0) {
-            producer_.publish_stats();
+            producer_.publish_stats(now.value);
         }
         return std::exchange(published_, 0);
     }

@@ -384,8 +384,9 @@ void EngineDriver::publish_cells(Engine& engine) noexcept {
             note_account(engine, AccountId{i});
         }
     }
-    journal_.publish_stats();
-    outputs_.publish_stats();
+    const Nanos now = segment_->clock().now();
+    journal_.publish_stats(now.value);
+    outputs_.publish_stats(now);
 }
 
 }  // namespace millrace

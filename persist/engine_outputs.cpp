@@ -146,10 +146,10 @@ void EngineOutputs::wake() noexcept {
     }
 }
 
-void EngineOutputs::publish_stats() noexcept {
-    orders_.publish_stats();
+void EngineOutputs::publish_stats(Nanos now) noexcept {
+    orders_.publish_stats(now.value);
     for (Results& r : results_) {
-        r.ring.publish_stats();
+        r.ring.publish_stats(now.value);
     }
 }
 

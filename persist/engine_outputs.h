@@ -41,7 +41,7 @@ public:
 
     /// Rings the doorbells of whoever got something since the last call.
     void wake() noexcept;
-    void publish_stats() noexcept;
+    void publish_stats(Nanos now) noexcept;
 
 private:
     struct Results {

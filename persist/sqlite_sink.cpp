@@ -17,6 +17,11 @@ bool is_other_history(Errc code) noexcept {
     return code == Errc::BadChain || code == Errc::NotFound || code == Errc::TornTail;
 }
 
+/// One writer, read by inspectors: load and store, relaxed.
+void count(AtomicU64& cell) noexcept {
+    cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> source,
@@ -32,6 +37,9 @@ SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> sou
 
 int SqliteSink::step(Nanos now) noexcept {
     now_ = now;
+    if (failing() && now >= retry_at_) {
+        count(segment_.core().sqlite_retries);
+    }
     const int done = now < retry_at_ ? 0 : work();
     resting_ = done == 0;
     return done;
@@ -212,6 +220,10 @@ bool SqliteSink::due() const noexcept {
 bool SqliteSink::flush() noexcept {
     const Status stored = store_.store(batch_, pending_, Nanos{wall_ns()});
     if (stored) {
+        // Relaxed: one writer, read by inspectors.
+        CoreCells& core = segment_.core();
+        count(core.sqlite_batches);
+        core.sqlite_batch_rows.store(batch_.size(), std::memory_order_relaxed);
         drop_batch();
         succeeded();
         publish_cursor();
@@ -256,11 +268,10 @@ bool SqliteSink::finish_rebuild() noexcept {
 // ---- failure and success -----------------------------------------------------------------------
 
 bool SqliteSink::fail(Errc code, const std::string& message) noexcept {
-    auto& errors = segment_.core().sqlite_errors;
-    // Relaxed: one writer, read by inspectors.
-    errors.store(errors.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    count(segment_.core().sqlite_errors);
     segment_.report_error("sqlite", message + " [" + std::string{to_string(code)} + "]");
     failing_since_ = failing() ? failing_since_ : now_;
+    segment_.core().sqlite_failing_ns.store(failing_since_.value, std::memory_order_relaxed);
     retry_wait_ = std::clamp(retry_wait_ + retry_wait_, options_.retry_min, options_.retry_max);
     retry_at_ = now_ + retry_wait_;
     quiet_ = false;
@@ -284,6 +295,7 @@ void SqliteSink::alert_when_late() noexcept {
 
 void SqliteSink::succeeded() noexcept {
     failing_since_ = {};
+    segment_.core().sqlite_failing_ns.store(0, std::memory_order_relaxed);
     retry_wait_ = {};
     retry_at_ = {};
 }

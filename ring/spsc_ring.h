@@ -57,6 +57,8 @@ struct RingControl {
     typename Policy::AtomicU64 full_stalls;
     typename Policy::AtomicU64 high_water;
     typename Policy::AtomicU64 producer_generation;
+    typename Policy::AtomicU64 high_water_ns;  // caller's clock when it was reached; 0 = not told
+    typename Policy::AtomicU64 stall_ns;       // time in which publishes were refused, see below
 };
 static_assert(sizeof(RingControl<>) == 3 * kCacheLineBytes);
 
@@ -186,12 +188,23 @@ public:
     }
 
     /// Publishes statistics for inspectors. Once per duty cycle is enough.
-    void publish_stats() noexcept {
+    /// @param now_ns the caller's clock; 0 = no times are noted. stall_ns grows by the time since
+    /// the last call if a publish was refused meanwhile, so it is too large by one call at most.
+    void publish_stats(std::int64_t now_ns = 0) noexcept {
         auto* c = view_.control;
+        const auto now = static_cast<std::uint64_t>(now_ns);
+        const std::uint64_t stalls = c->full_stalls.load(std::memory_order_relaxed);
+        if (stalls != stalls_seen_ && stats_ns_ != 0 && now > stats_ns_) {
+            c->stall_ns.store(c->stall_ns.load(std::memory_order_relaxed) + now - stats_ns_,
+                              std::memory_order_relaxed);
+        }
+        stalls_seen_ = stalls;
+        stats_ns_ = now;
         c->write_hint.store(written_, std::memory_order_relaxed);
         const std::uint64_t depth = written_ - c->read_cursor.load(std::memory_order_relaxed);
         if (depth > c->high_water.load(std::memory_order_relaxed)) {
             c->high_water.store(depth, std::memory_order_relaxed);
+            c->high_water_ns.store(now, std::memory_order_relaxed);
         }
     }
 
@@ -204,6 +217,8 @@ private:
     RingView<T, Policy> view_{};
     std::uint64_t written_ = 0;
     std::uint64_t cached_read_ = 0;
+    std::uint64_t stalls_seen_ = 0;
+    std::uint64_t stats_ns_ = 0;
 };
 
 /// The consuming end. May look ahead of what it has released: a killed consumer gets everything

@@ -21,7 +21,7 @@ namespace millrace {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31454341524C4D4DULL;  // "MMLRACE1"
 /// Raise it with every change of a struct in this file.
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 
 using AtomicU32 = std::atomic<std::uint32_t>;
 using AtomicU64 = std::atomic<std::uint64_t>;
@@ -98,6 +98,7 @@ struct alignas(kCacheLineBytes) StageEntry {
     AtomicI64 started_ns;    // exec
     AtomicI64 running_ns;    // reached Running
     AtomicI64 first_work_ns; // first item after the start
+    AtomicU64 idle_cycles;   // duty cycles that found nothing to do
 };
 
 /// The engine's and the journal's cursors. Each field: one writer.
@@ -138,6 +139,10 @@ struct CoreCells {
     // Sinks.
     alignas(kCacheLineBytes) AtomicU64 sqlite_seq;  // stored up to
     AtomicU64 sqlite_errors;
+    AtomicU64 sqlite_batches;     // transactions since the segment began
+    AtomicU64 sqlite_batch_rows;  // rows of the last one
+    AtomicU64 sqlite_retries;     // tries after a failure
+    AtomicI64 sqlite_failing_ns;  // failing since, segment clock; 0 = it works
     // Supervisor.
     alignas(kCacheLineBytes) AtomicU32 stop_requested;  // 1: drain and stop
     AtomicU32 supervisor_pid;

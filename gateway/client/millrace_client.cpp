@@ -377,7 +377,7 @@ int mr_submit(mr_client* client, const mr_signal* signal) {
     client->signals.commit();
     MILLRACE_CRASH_POINT("client.after_commit");
     mr::ring(*client->engine_bell);
-    client->signals.publish_stats();
+    client->signals.publish_stats(now.value);
     return MR_OK;
 }
 

@@ -78,7 +78,7 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
         return fail(message, "ring admin is full: " + engine_now(*segment_) +
                                  "; nothing was sent, see `millrace inspect stat`", Errc::RingFull);
     }
-    engine_.publish_stats();
+    engine_.publish_stats(segment_->clock().now().value);
     ring(segment_->doorbell(StageId::Engine));
     return wait_applied(number.value(), options, message);
 }
@@ -115,7 +115,7 @@ Status AdminClient::kill_at_broker(const KillCommand& command, std::string& mess
                              "no terminal is being sent anything either. Stop trading at the broker",
                     Errc::RingFull);
     }
-    broker_.publish_stats();
+    broker_.publish_stats(segment_->clock().now().value);
     ring(segment_->doorbell(StageId::Broker));
     return ok_status();
 }

@@ -125,6 +125,8 @@ int Runner::step_all(Nanos now) {
                 put(t.entry->first_work_ns, segment_.clock().now().value);
             }
             work += n;
+        } else {
+            add(t.entry->idle_cycles, std::uint64_t{1});
         }
     }
     return work;
