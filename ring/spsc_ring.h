@@ -20,10 +20,12 @@
 #include "core/result.h"
 #include "core/types.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <type_traits>
 
 namespace millrace {
@@ -33,6 +35,9 @@ struct StdPolicy {
     using AtomicU64 = std::atomic<std::uint64_t>;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// Records that RingConsumer::take() keeps at most before it releases them.
+inline constexpr std::uint64_t kTakeLagMax = 32;
 
 inline constexpr std::uint64_t kRingMagic = 0x31474E4952524C4DULL;  // "MLRRING1"
 
@@ -100,7 +105,8 @@ struct RingView {
         const std::uint64_t read = control->read_cursor.load(std::memory_order_acquire);
         std::uint64_t n = read;
         // Acquire: pairs with commit(); the payload of what we count as visible is visible.
-        while (n < read + capacity() && slot(n + 1).sequence.load(std::memory_order_acquire) == n + 1) {
+        while (n < read + capacity() &&
+               slot(n + 1).sequence.load(std::memory_order_acquire) == n + 1) {
             ++n;
         }
         // What was read must still stand in its slot, unless the producer has lapped it since.
@@ -131,6 +137,8 @@ public:
         }
         RingProducer p;
         p.view_ = view;
+        p.slots_ = view.slots;
+        p.mask_ = view.capacity() - 1;
         p.written_ = written.value();
         p.cached_read_ = view.control->read_cursor.load(std::memory_order_acquire);
         return p;
@@ -139,25 +147,71 @@ public:
     /// The next free slot's payload, or nullptr if the ring is full (counted, nothing changed).
     /// What is written there is invisible until commit(). Claiming twice gives the same slot.
     [[nodiscard]] T* claim() noexcept {
-        if (written_ - cached_read_ >= view_.capacity()) [[unlikely]] {
-            // Acquire: pairs with the release in RingConsumer::release(): the consumer is done
-            // with the slot before we write it again.
-            cached_read_ = view_.control->read_cursor.load(std::memory_order_acquire);
-            if (written_ - cached_read_ >= view_.capacity()) {
+        if (written_ - cached_read_ > mask_) [[unlikely]] {
+            if (free_slots() == 0) {
                 bump(view_.control->full_stalls);
                 return nullptr;
             }
         }
-        return &view_.slot(written_ + 1).payload;
+        return &next_slot(0).payload;
+    }
+
+    /// Claims up to `wanted` slots, to be written through claimed() and made visible by
+    /// commit_batch(). They may wrap around the end of the ring. Nothing is visible and nothing is
+    /// reserved until then: claiming again, in whatever way, starts at the same slot.
+    /// @return how many may be written: 0 if the ring is full (counted), else 1 .. wanted.
+    [[nodiscard]] std::uint64_t claim_batch(std::uint64_t wanted) noexcept {
+        std::uint64_t free = capacity() - (written_ - cached_read_);
+        if (free < wanted) {
+            free = free_slots();
+            if (free == 0) {
+                bump(view_.control->full_stalls);
+            }
+        }
+        claimed_ = free < wanted ? free : wanted;
+        return claimed_;
+    }
+
+    /// The payload of the `i`-th slot of the batch, i < what claim_batch() returned.
+    [[nodiscard]] T& claimed(std::uint64_t i) noexcept {
+        ASSERT(i < claimed_);
+        return next_slot(i).payload;
+    }
+
+    /// Makes the first `count` slots of the batch visible, one after the other; the rest of the
+    /// claim is dropped. Wait-free; `count` stores.
+    /// @return the number of the last one published.
+    /// Crash: killed between two stores, the records before exist and those after never did. (Last
+    /// to first, the batch would appear at once, but a producer killed half-way would leave numbers
+    /// that its heir's next record makes visible.)
+    std::uint64_t commit_batch(std::uint64_t count) noexcept {
+        ASSERT(count <= claimed_);
+        claimed_ = 0;
+        for (; count > 0; --count) {
+            commit();
+        }
+        return written_;
+    }
+
+    /// Copies as many of `records` as there is room for and makes them visible.
+    /// @return how many, from the front.
+    [[nodiscard]] std::size_t try_publish_batch(std::span<const T> records) noexcept {
+        const std::uint64_t n = records.empty() ? 0 : claim_batch(records.size());
+        for (std::uint64_t i = 0; i < n; ++i) {
+            std::memcpy(static_cast<void*>(&claimed(i)), &records[i], sizeof(T));
+        }
+        return n == 0 ? 0 : (commit_batch(n), n);
     }
 
     /// Makes the claimed slot visible. Wait-free; one store.
     /// @return its number, 1-based.
     /// Crash: killed before the store, the record never existed; after it, it will be delivered.
     std::uint64_t commit() noexcept {
+        auto& slot = next_slot(0);
         ++written_;
-        // Release: pairs with the acquire in RingConsumer::peek(); payload before number.
-        view_.slot(written_).sequence.store(written_, std::memory_order_release);
+        // Release: pairs with the acquire in RingConsumer::peek(); payload before number. Of a
+        // batch each store is one: whoever sees a number sees all numbers before it.
+        slot.sequence.store(written_, std::memory_order_release);
         return written_;
     }
 
@@ -175,8 +229,10 @@ public:
 
     /// Slots that may be written now; refreshes the cached read cursor.
     [[nodiscard]] std::uint64_t free_slots() noexcept {
+        // Acquire: pairs with the release in RingConsumer::release(): the consumer is done with
+        // the slots before we write them again.
         cached_read_ = view_.control->read_cursor.load(std::memory_order_acquire);
-        return view_.capacity() - (written_ - cached_read_);
+        return capacity() - (written_ - cached_read_);
     }
 
     /// Records published so far.
@@ -214,9 +270,18 @@ private:
         counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 
+    [[nodiscard]] std::uint64_t capacity() const noexcept { return mask_ + 1; }
+    /// The slot of record written_ + 1 + i.
+    [[nodiscard]] RingSlot<T, Policy>& next_slot(std::uint64_t i) const noexcept {
+        return slots_[(written_ + i) & mask_];
+    }
+
     RingView<T, Policy> view_{};
+    RingSlot<T, Policy>* slots_ = nullptr;  // copies of what the view says: no second look per hop
+    std::uint64_t mask_ = 0;                // capacity - 1
     std::uint64_t written_ = 0;
     std::uint64_t cached_read_ = 0;
+    std::uint64_t claimed_ = 0;             // slots of the batch being written
     std::uint64_t stalls_seen_ = 0;
     std::uint64_t stats_ns_ = 0;
 };
@@ -238,14 +303,18 @@ public:
         }
         RingConsumer c;
         c.view_ = view;
+        c.slots_ = view.slots;
+        c.mask_ = view.capacity() - 1;
+        c.lag_max_ = std::clamp<std::uint64_t>(view.capacity() / 8, 1, kTakeLagMax);
         // Relaxed: only this role's owners write it, and the one before is proven dead.
-        c.next_ = view.control->read_cursor.load(std::memory_order_relaxed) + 1;
+        c.released_ = view.control->read_cursor.load(std::memory_order_relaxed);
+        c.next_ = c.released_ + 1;
         return c;
     }
 
     /// The next unread record, or nullptr if none is visible. Does not move.
     [[nodiscard]] const T* peek() const noexcept {
-        auto& slot = view_.slot(next_);
+        auto& slot = slots_[(next_ - 1) & mask_];
         // Acquire: pairs with the release in RingProducer::commit().
         if (slot.sequence.load(std::memory_order_acquire) != next_) {
             return nullptr;
@@ -262,9 +331,31 @@ public:
         ASSERT(n < next_);
         // Release: pairs with the acquire in RingProducer::claim(): our reads are done.
         view_.control->read_cursor.store(n, std::memory_order_release);
+        released_ = n;
     }
     /// Gives back everything stepped over.
     void release() noexcept { release(next_ - 1); }
+
+    /// Steps to the next record and shows it; nullptr if none is visible. Asking for a record says
+    /// that those before it are done: they are released in batches of min(capacity / 8, 32), and
+    /// all of them whenever the ring is found empty. The record shown is kept until the next call.
+    /// One cursor store in 32 instead of one each is what makes one-by-one consumers fast; where
+    /// the producer counts on each slot, use peek(), advance() and release().
+    /// Crash: killed, the consumer gets up to 32 records again that it had done.
+    [[nodiscard]] const T* take() noexcept {
+        const T* record = peek();
+        if (record == nullptr) [[unlikely]] {
+            if (released_ != next_ - 1) {
+                release();
+            }
+            return nullptr;
+        }
+        if (next_ - 1 - released_ >= lag_max_) [[unlikely]] {
+            release();
+        }
+        advance();
+        return record;
+    }
 
     /// Calls `handle(const T&)` for at most `limit` records, then releases them in one store.
     /// @return records handled.
@@ -297,7 +388,11 @@ public:
 
 private:
     RingView<T, Policy> view_{};
+    RingSlot<T, Policy>* slots_ = nullptr;  // copies of what the view says: no second look per hop
+    std::uint64_t mask_ = 0;                // capacity - 1
     std::uint64_t next_ = 1;
+    std::uint64_t released_ = 0;            // our own read_cursor, without reading the shared line
+    std::uint64_t lag_max_ = 1;             // records that take() keeps unreleased
 };
 
 }  // namespace millrace
