@@ -190,8 +190,7 @@ private:
     void close_early(const Report& rest, SymbolId symbol) noexcept;
     void pass_on_closed_early(Order& o) noexcept;
     void bind_tickets(Order& o, const Report& r) noexcept;
-    void note_position(Account& a, std::uint64_t position_id, SymbolId symbol) noexcept;
-    [[nodiscard]] SymbolId symbol_of_position(const Report& r) const noexcept;
+    [[nodiscard]] SymbolId symbol_of(const Report& r) const noexcept;
     [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
     [[nodiscard]] static bool is_current(const Account& a, const Report& r) noexcept {
         return r.session_generation == 0 || r.session_generation >= a.generation;

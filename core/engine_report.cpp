@@ -138,29 +138,14 @@ void Engine::bind_tickets(Order& o, const Report& r) noexcept {
     const bool unbound = o.open_volume.value == 0 || o.position_id == 0;
     if (o.type == CommandType::Open && r.position_id != 0 && unbound) {
         o.position_id = r.position_id;
-        note_position(accounts_[o.account.value], r.position_id, o.symbol);
     }
 }
 
-void Engine::note_position(Account& a, std::uint64_t position_id, SymbolId symbol) noexcept {
-    if (a.spec.margin_mode != MarginMode::Netting) {
-        return;
-    }
-    for (const PositionSymbol& p : a.positions) {
-        if (p.position_id == position_id) {
-            return;
-        }
-    }
-    a.positions[a.positions_next % std::size(a.positions)] = {position_id, symbol, 0};
-    ++a.positions_next;
-}
-
-/// A report names no symbol: it follows from the position, or from the order that opened it.
-SymbolId Engine::symbol_of_position(const Report& r) const noexcept {
-    for (const PositionSymbol& p : accounts_[r.account.value].positions) {
-        if (p.position_id == r.position_id) {
-            return p.symbol;
-        }
+/// The symbol that a deal is in. An executor names it; one that uses a name we do not know still
+/// tells by the order.
+SymbolId Engine::symbol_of(const Report& r) const noexcept {
+    if (r.symbol.value < kSymbolsMax) {
+        return r.symbol;
     }
     const std::uint32_t i = find_order(r);
     return i == kNoId ? SymbolId{kNoId} : orders_[i].symbol;
@@ -242,6 +227,7 @@ void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
             // A deal that came after this one was taken from the parent's share: it was another's.
             deal.volume = excess;
             deal.side = o.side;
+            deal.symbol = o.symbol;
             reduce_shares(deal);
         }
     }
@@ -433,7 +419,7 @@ void Engine::closed_at_broker(const Report& r) noexcept {
 /// symbol, because an order whose fills came before and after a flat moment has shares of two
 /// positions. What they do not explain was opened by an entry that is not answered yet.
 void Engine::reduce_shares(const Report& r) noexcept {
-    const SymbolId symbol = symbol_of_position(r);
+    const SymbolId symbol = symbol_of(r);
     Report rest = r;
     cut_shares(rest, symbol, true);
     cut_shares(rest, symbol, false);
@@ -485,6 +471,7 @@ void Engine::pass_on_closed_early(Order& o) noexcept {
         rest.exec_kind = ExecKind::ClosedManually;
         rest.magic = magic_of(o);
         rest.side = opposite(o.side);
+        rest.symbol = o.symbol;
         rest.position_id = o.position_id;
         rest.volume = o.closed_early;
         o.closed_early = Lots{};

@@ -11,10 +11,11 @@
 namespace millrace {
 
 /// Version of the record layouts in this folder. A reader refuses others by name.
-inline constexpr std::uint8_t kRecordVersion = 1;
+/// 2: Report names its symbol.
+inline constexpr std::uint8_t kRecordVersion = 2;
 /// Version of the engine's decisions. A journalled input (Start); a new one begins only after a
 /// drained stop (`millrace upgrade`).
-inline constexpr std::uint32_t kLogicVersion = 1;
+inline constexpr std::uint32_t kLogicVersion = 2;
 
 enum class InputType : std::uint8_t {
     Start = 1,     // StartInput: an engine began or took over

@@ -101,8 +101,10 @@ struct Report {
     std::uint64_t journal_id = 0;  // SessionUp: identity of the executor's intent journal
     std::uint64_t journal_tail = 0;// SessionUp: last command sequence it received
     Nanos broker_time;             // when the broker did it, its clock
+    SymbolId symbol{kNoId};        // that it is about; kNoId = none, or none of ours
+    std::uint32_t reserved = 0;
 };
 static_assert(std::is_trivially_copyable_v<Report>);
-static_assert(sizeof(Report) == 152);
+static_assert(sizeof(Report) == 160);
 
 }  // namespace millrace

@@ -92,13 +92,6 @@ struct RecentOrder {
     Nanos time;
 };
 
-/// Whose position it was: a netting account's position outlives the orders that made it.
-struct PositionSymbol {
-    std::uint64_t position_id = 0;
-    SymbolId symbol{kNoId};
-    std::uint32_t reserved = 0;
-};
-
 struct Account {
     AccountSpec spec;
     bool defined = false;
@@ -129,8 +122,6 @@ struct Account {
     std::uint32_t queries_open = 0;
     std::uint32_t recent_next = 0;
     RecentOrder recent[8];
-    PositionSymbol positions[16];   // netting: latest position ids
-    std::uint64_t positions_next = 0;
 };
 
 struct Member {

@@ -310,6 +310,11 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
     r.time = now;
     r.account = account_;
     r.session_generation = generation_;
+    Text<16> name;
+    std::memcpy(name.bytes, event.value().symbol, sizeof name.bytes);
+    if (name != Text<16>{}) {
+        r.symbol = symbols_.find(context_->segment.names(), name);
+    }
     last_event_report_ = context_->reports.publish(r);
     last_event_ = frame.header.seq;
     ++context_->stats.events;

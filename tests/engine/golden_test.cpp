@@ -147,6 +147,8 @@ Report report() {
     set(r.journal_id, next);
     set(r.journal_tail, next);
     set(r.broker_time, next);
+    set(r.symbol, next);
+    set(r.reserved, next);
     return r;
 }
 SymbolSpec symbol_spec() {
@@ -478,7 +480,7 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         }
     }
     EXPECT_EQ(now.size(), kGolden.size());
-    EXPECT_EQ(kRecordVersion, 1) << "commit new golden bytes together with the new version";
+    EXPECT_EQ(kRecordVersion, 2) << "commit new golden bytes together with the new version";
     for (const auto& [name, bytes] : now) {
         const auto it = kGolden.find(name);
         ASSERT_NE(it, kGolden.end()) << name << " has no golden bytes";
@@ -490,7 +492,7 @@ TEST(Golden, BodiesOnDiskKeepTheirLengths) {
     EXPECT_EQ(JournalRecord::kHeaderBytes, 56U);
     const std::pair<InputType, std::size_t> lengths[] = {
         {InputType::Start, 16},   {InputType::Jump, 8},    {InputType::Signal, 112},
-        {InputType::Report, 152}, {InputType::Admin, 128}, {InputType::Timer, 8},
+        {InputType::Report, 160}, {InputType::Admin, 128}, {InputType::Timer, 8},
         {InputType::Continue, 8}, {InputType::Skip, 8}};
     for (const auto& [type, bytes] : lengths) {
         EXPECT_EQ(body_bytes(type), bytes) << "bump kRecordVersion";

@@ -237,6 +237,7 @@ public:
         r.volume = volume;
         r.requested = c.volume;
         r.price = c.side == Side::Buy ? ask : bid;
+        r.symbol = SymbolId{c.symbol == text<16>("EURUSD") ? 0U : 1U};
         r.order_ticket = 1'000'000 + c.magic.intent();
         r.position_id = c.position_ticket != 0 ? c.position_ticket : r.order_ticket;
         r.deal_ticket = volume.value > 0 ? 2'000'000 + c.magic.value % 1'000'000 : 0;

@@ -20,6 +20,7 @@ Report Books::answer(const OrderCommand& c, std::uint32_t code) const {
     r.side = c.side;
     r.requested = c.volume;
     r.price = Price{kScale};
+    r.symbol = SymbolId{symbol_of(c.symbol)};
     return r;
 }
 
@@ -158,6 +159,7 @@ Report Books::fill_pending(std::uint64_t ticket, Lots part) {
     r.type = ReportType::Exec;
     r.exec_kind = ExecKind::PendingFilled;
     r.magic = p.magic;
+    r.symbol = SymbolId{p.symbol};
     r.retcode = retcode::kDone;
     r.side = p.side;
     r.volume = std::min(part, p.left);
@@ -186,6 +188,7 @@ Report Books::cancel_pending(std::uint64_t ticket) {
     r.type = ReportType::Exec;
     r.exec_kind = ExecKind::PendingCanceled;
     r.magic = p.magic;
+    r.symbol = SymbolId{p.symbol};
     r.order_ticket = ticket;
     return r;
 }
@@ -197,6 +200,7 @@ Report Books::close_position(std::uint64_t id, Lots part, ExecKind why) {
     r.type = ReportType::Exec;
     r.exec_kind = why;
     r.magic = p.magic;
+    r.symbol = SymbolId{p.symbol};
     r.retcode = retcode::kDone;
     r.side = p.volume > 0 ? Side::Sell : Side::Buy;
     r.volume = Lots{std::min(part.value, std::abs(p.volume))};

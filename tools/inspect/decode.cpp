@@ -140,7 +140,7 @@ ordered_json describe(const OrderCommand& c, const Names&) {
             {"comment", std::string{view(c.comment)}}};
 }
 
-ordered_json describe(const Report& r, const Names&) {
+ordered_json describe(const Report& r, const Names& n) {
     return {{"account", id_or_null(r.account.value)},
             {"type", word(kReports, num(r.type))},
             {"exec_kind", word(kExecs, num(r.exec_kind))},
@@ -153,6 +153,7 @@ ordered_json describe(const Report& r, const Names&) {
             {"status", r.ord_status == 0 ? ordered_json(nullptr)
                                          : ordered_json(to_string(OrdStatus{r.ord_status}))},
             {"side", word(kSides, num(r.side))},
+            {"symbol", n.symbol(r.symbol)},
             {"order_ticket", r.order_ticket},
             {"deal_ticket", r.deal_ticket},
             {"position_id", r.position_id},
