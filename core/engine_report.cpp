@@ -300,15 +300,6 @@ void Engine::on_unsent(std::uint32_t i, const Report& r) noexcept {
     if (r.magic != magic_of(o) || !is_unanswered(o)) {
         return;
     }
-    // A look-up carries the order's magic and can be refused too (stale session, full queue). Once
-    // one is out, such a refusal says nothing about the order; the next look-up will.
-    const bool may_be_look_up =
-        why == Reason::None || why == Reason::QueueFull || why == Reason::TableFull;
-    if (o.queries > 0 && may_be_look_up) {
-        close_query(o);
-        update_account_state(accounts_[o.account.value]);
-        return;
-    }
     if (why == Reason::Expired) {
         end(i, OrdStatus::Expired, Reason::Expired);
     } else if (why == Reason::None) {

@@ -49,7 +49,8 @@ enum class ReportType : std::uint8_t {
     Outcome = 1,       // the executor's answer to `magic`: retcode and what was done
     Exec = 2,          // a deal or order change without a command of ours: pending filled, SL, TP,
                        // stop-out, manual; `exec_kind` says which
-    Unsent = 3,        // definite: never reached the broker (`reason`: Expired, QueueFull, Killed)
+    Unsent = 3,        // definite: never reached the broker (`reason`: Expired, QueueFull, Killed).
+                       // About the order itself: a refused Query is answered QueryUnknown
     QueryFound = 4,    // evidence: the broker or the executor's journal knows `magic`
     QueryAbsent = 5,   // proof of absence: NOT_RECEIVED from an intact intent journal
     QueryUnknown = 6,  // no proof either way; stays IN_DOUBT

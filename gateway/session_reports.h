@@ -56,13 +56,16 @@ public:
         return view_.control->read_cursor.load(std::memory_order_acquire) >= number;
     }
 
-    /// Answers a command that never left this host. The report carries the command's (seq, k) in
-    /// journal_id and journal_tail, which Unsent does not use otherwise.
+    /// Answers a command that never left this host: a look-up, which carries the magic of the order
+    /// it asks about, with QueryUnknown, because Unsent would speak of that order. The report carries
+    /// the command's (seq, k) in journal_id and journal_tail, which neither type uses otherwise.
     void unsent(const OrderCommand& command, Reason reason, Nanos now) noexcept {
         Report r;
         r.time = now;
         r.account = command.account;
-        r.type = ReportType::Unsent;
+        const bool look_up = command.type == CommandType::Query;
+        r.type = look_up ? ReportType::QueryUnknown : ReportType::Unsent;
+        r.ord_status = look_up ? static_cast<std::uint8_t>(OrdStatus::InDoubt) : std::uint8_t{0};
         r.reason = static_cast<std::uint16_t>(reason);
         r.magic = command.magic;
         r.side = command.side;
@@ -79,7 +82,9 @@ public:
             return {};
         }
         const Report& r = newest->value;
-        const bool ours = r.type == ReportType::Unsent && r.event_seq == 0;
+        // Executors number their events; what has no number and answers a command is from here.
+        const bool answers = r.type == ReportType::Unsent || r.type == ReportType::QueryUnknown;
+        const bool ours = answers && r.event_seq == 0;
         return ours ? OutputId{r.journal_id, static_cast<std::uint32_t>(r.journal_tail)}
                     : OutputId{};
     }

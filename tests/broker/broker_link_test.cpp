@@ -204,6 +204,25 @@ TEST(BrokerLink, TellsAnOlderCopyOfAJournalWhatItNoLongerKnows) {
     EXPECT_EQ(t.welcomes[0].event_seq, 40U);
 }
 
+TEST(BrokerLink, NamesTheHostsSymbolInReportsOfDeals) {
+    World w{{.suffix = "m"}};
+    w.define_symbol(3, "XAUUSD");
+    Terminal& t = w.connect(kFirstLogin);
+    for (const char* name : {"XAUUSDm", "NOSUCH", ""}) {
+        bridge::Event e = filled(Magic::make(kTag, t.events.size() + 1, 0));
+        std::memcpy(e.symbol, name, std::strlen(name));
+        t.send_event(e);
+    }
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 3; }));
+    std::vector<std::uint32_t> symbols;
+    for (const Report& r : w.reports) {
+        if (r.type == ReportType::Outcome) {
+            symbols.push_back(r.symbol.value);
+        }
+    }
+    EXPECT_EQ(symbols, (std::vector<std::uint32_t>{3, kNoId, kNoId}));
+}
+
 TEST(BrokerLink, StoresQuotesBySymbolOfTheHost) {
     World w{{.suffix = "m"}};
     w.define_symbol(3, "XAUUSD");

@@ -101,6 +101,20 @@ TEST(BrokerQueue, GivesUpToLookUpWhatAJournalOfAnotherSegmentCannotDisprove) {
     EXPECT_EQ(t.welcomes[1].next_command_seq, 2U);
 }
 
+TEST(BrokerQueue, AnswersALookUpThatFindsNoRoomWithUnknown) {
+    World w{{.accounts = 1, .session_slots = 16}};
+    for (int i = 0; i < 16; ++i) {
+        w.order(0);  // its terminal never came
+    }
+    w.order(0, CommandType::Query);
+    ASSERT_TRUE(w.until([&] { return !w.reports.empty(); }));
+    EXPECT_EQ(w.reports[0].type, ReportType::QueryUnknown);
+    EXPECT_EQ(w.reports[0].ord_status, static_cast<std::uint8_t>(OrdStatus::InDoubt));
+    EXPECT_EQ(w.count(ReportType::Unsent), 0U);
+    const auto last = ReportSink::attach(w.segment).value().last_answer();
+    EXPECT_EQ(last.seq, 17U) << "a successor must know that it was answered";
+}
+
 TEST(BrokerQueue, AnswersOverflowOfOneAccountAndServesTheOthers) {
     World w{{.accounts = 2, .session_slots = 16}};
     Terminal& t = w.connect(kFirstLogin + 1);

@@ -146,6 +146,26 @@ TEST(Attempts, IgnoreALateRefusalOfAnEarlierOne) {
     EXPECT_EQ(rig.engine.globals().duplicate_executions, 0U);
 }
 
+TEST(Netting, LaysADealAtTheDoorOfTheSymbolThatTheReportNames) {
+    Rig rig;
+    rig.world(1, MarginMode::Netting);
+    rig.signal(rig.open(1));
+    const OrderCommand eurusd = rig.only_order();
+    Signal other = rig.open(2);
+    other.symbol = SymbolId{1};
+    rig.signal(other);
+    const OrderCommand gbpusd = rig.only_order();
+    // Position and magic are unknown here: only the symbol tells which unanswered entry it cut.
+    Report cut = rig.exec(gbpusd, ExecKind::ClosedManually, centi(4));
+    cut.magic = Magic{};
+    cut.position_id = 555;
+    rig.report(cut);
+    rig.fill(eurusd);
+    EXPECT_EQ(rig.open_volume(), centi(10));
+    rig.fill(gbpusd);
+    EXPECT_EQ(rig.open_volume(), centi(16));
+}
+
 TEST(InDoubt, IsNotLeftWhenTheLookUpItselfWasRefused) {
     Rig rig;
     rig.world();
@@ -155,13 +175,29 @@ TEST(InDoubt, IsNotLeftWhenTheLookUpItselfWasRefused) {
     const OrderCommand query = rig.only_order();
     ASSERT_EQ(query.type, CommandType::Query);
     for (const Reason why : {Reason::None, Reason::QueueFull, Reason::TableFull}) {
-        Report refused = rig.from(0, ReportType::Unsent);
+        Report refused = rig.from(0, ReportType::QueryUnknown);
         refused.magic = query.magic;
         refused.reason = static_cast<std::uint16_t>(why);
         rig.report(refused);
         EXPECT_EQ(rig.find(entry.magic)->status, OrdStatus::InDoubt);
+        EXPECT_FALSE(rig.find(entry.magic)->query_open);
     }
     EXPECT_TRUE(rig.orders.empty()) << "a second attempt beside one that may have executed";
+}
+
+TEST(InDoubt, EndsWhenTheOrderTurnsOutNeverToHaveLeft) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    rig.advance(seconds(6));
+    ASSERT_EQ(rig.only_order().type, CommandType::Query);
+    Report stale = rig.from(0, ReportType::Unsent);
+    stale.magic = entry.magic;
+    rig.report(stale);
+    const OrderCommand again = rig.only_order();
+    EXPECT_EQ(again.type, CommandType::Open);
+    EXPECT_EQ(again.magic.attempt(), 1U);
 }
 
 TEST(InDoubt, CountsThePartThatWasDoneBeforeTheCancel) {

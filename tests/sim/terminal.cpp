@@ -16,7 +16,7 @@ constexpr std::uint32_t kSaysNothing[] = {0, 10011, 10012, 10031, 10039, 10005, 
 Report Terminal::unsent(const OrderCommand& c, Reason why) const {
     Report r;
     r.account = account_;
-    r.type = ReportType::Unsent;
+    r.type = c.type == CommandType::Query ? ReportType::QueryUnknown : ReportType::Unsent;
     r.magic = c.magic;
     r.reason = static_cast<std::uint16_t>(why);
     return r;

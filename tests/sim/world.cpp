@@ -219,7 +219,7 @@ void World::answer_unsent(const OrderCommand& c, Reason why) {
     Report r;
     r.time = now_;
     r.account = c.account;
-    r.type = ReportType::Unsent;
+    r.type = c.type == CommandType::Query ? ReportType::QueryUnknown : ReportType::Unsent;
     r.reason = static_cast<std::uint16_t>(why);
     r.magic = c.magic;
     r.journal_id = c.seq.value;

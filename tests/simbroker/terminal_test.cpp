@@ -219,13 +219,20 @@ TEST_F(Terminal, RefusesACommandOfAnOlderGenerationAndAnOlderOwnersSession) {
     EXPECT_EQ(type_of(event->second), ReportType::Unsent);
     EXPECT_EQ(event->second.retcode, bridge::kStaleGeneration);
     EXPECT_EQ(executions(dir, 1), 0U);
+    auto look_up = query_command(command.magic);
+    look_up.generation = 4;
+    stage.send_command(2, look_up);
+    const auto refused = stage.next_event();
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(type_of(refused->second), ReportType::QueryUnknown) << "Unsent is about the order";
+    EXPECT_EQ(refused->second.retcode, bridge::kStaleGeneration);
     stage.close();
     stage.open({.generation = 4});
     EXPECT_TRUE(stage.wait_closed()) << "a fenced owner must not get a session";
-    const bridge::Hello hello = stage.open({.generation = 6, .next_command_seq = 2});
+    const bridge::Hello hello = stage.open({.generation = 6, .next_command_seq = 3});
     EXPECT_EQ(hello.generation, 5U);
     command.generation = 6;
-    stage.send_command(2, command);
+    stage.send_command(3, command);
     for (auto e = stage.next_event(); e; e = stage.next_event()) {
         if (type_of(e->second) == ReportType::Outcome) {
             EXPECT_EQ(e->second.retcode, 10009U) << "refused as stale is not executed: it may come";

@@ -87,8 +87,7 @@ void Terminal::on_command(const Incoming& incoming) {
     ++counters_.commands;
     if (command.generation < session.generation || command.epoch < session.epoch) {
         ++counters_.stale;
-        add_event(unsent_of(command, OrdStatus::Rejected, Reason::None, bridge::kStaleGeneration),
-                  0, 0);
+        add_event(stale(command), 0, 0);
         return check(journal_.received_without_intent(incoming.seq));
     }
     if (type == CommandType::Query) {
@@ -114,6 +113,17 @@ void Terminal::on_command(const Incoming& incoming) {
         die_now();
     }
     submit(command.magic);
+}
+
+/// The refusal of an older owner's frame. A look-up carries the magic of the order it asks about:
+/// Unsent would speak of that order.
+bridge::Event Terminal::stale(const bridge::Command& command) const {
+    const bool look_up = command.type == static_cast<std::uint8_t>(CommandType::Query);
+    bridge::Event event =
+        unsent_of(command, look_up ? OrdStatus::InDoubt : OrdStatus::Rejected, Reason::None,
+                  bridge::kStaleGeneration);
+    event.type = static_cast<std::uint8_t>(look_up ? ReportType::QueryUnknown : ReportType::Unsent);
+    return event;
 }
 
 void Terminal::raise_floor(const bridge::Command& command) {
