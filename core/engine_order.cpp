@@ -267,6 +267,7 @@ void Engine::working(std::uint32_t i) noexcept {
         unreserve_results(o.source, 1);
     }
     order_row(o);
+    pass_on_closed_early(o);
     if (o.close_wanted) {
         answered(i);
     }

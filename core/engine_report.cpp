@@ -453,7 +453,8 @@ void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
     }
 }
 
-/// An entry ended with less than was laid at its door: another one explains the rest.
+/// An entry ended, or works at the broker, with less than was laid at its door: another one explains
+/// the rest. (A pending's fills are told before the deals that close them.)
 void Engine::pass_on_closed_early(Order& o) noexcept {
     if (o.closed_early.value > 0 &&
         accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {

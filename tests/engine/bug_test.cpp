@@ -166,6 +166,22 @@ TEST(Netting, LaysADealAtTheDoorOfTheSymbolThatTheReportNames) {
     EXPECT_EQ(rig.open_volume(), centi(16));
 }
 
+TEST(Netting, PassesADealOnFromAPendingThatTurnsOutToWaitStill) {
+    Rig rig;
+    rig.world(1, MarginMode::Netting);
+    rig.signal(rig.pending(1, PriceKind::Stop, points(111'000)));
+    const OrderCommand pending = rig.only_order();
+    rig.signal(rig.open(2));
+    const OrderCommand market = rig.only_order();
+    // Neither is answered: the deal is laid at the older one's door, and it was the other's.
+    Report cut = rig.exec(market, ExecKind::ClosedByStopOut, centi(4));
+    cut.position_id = 555;
+    rig.report(cut);
+    rig.report(rig.outcome(pending, retcode::kPlaced));
+    rig.fill(market);
+    EXPECT_EQ(rig.open_volume(), centi(6));
+}
+
 TEST(InDoubt, IsNotLeftWhenTheLookUpItselfWasRefused) {
     Rig rig;
     rig.world();

@@ -29,6 +29,19 @@ TEST_P(Simulation, HoldsEveryInvariantUnderEveryMixOfFaults) {
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, Simulation, ::testing::Range<std::uint64_t>(1, 9));
 
+TEST(SimulationRegression, HoldsForSeedsThatOnceFailed) {
+    for (const std::uint64_t seed : {514'417ULL}) {
+        Options options;
+        options.seed = seed;
+        try {
+            World world{options};
+            static_cast<void>(world.run());
+        } catch (const Violation& v) {
+            FAIL() << "seed " << seed << ": " << v.what();
+        }
+    }
+}
+
 class CanaryTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(CanaryTest, IsFoundByAnInvariantWithinAHundredSeeds) {
