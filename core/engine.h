@@ -183,6 +183,7 @@ private:
     void on_unsent(std::uint32_t order, const Report& r) noexcept;
     void on_session_up(Account& a, const Report& r) noexcept;
     void on_session_down(Account& a) noexcept;
+    void doubt_unanswered(const Account& a) noexcept;
     void refused_by_broker(std::uint32_t order, std::uint32_t code, RetcodeClass cls) noexcept;
     void closed_at_broker(const Report& r) noexcept;
     void reduce_shares(const Report& r) noexcept;

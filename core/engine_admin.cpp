@@ -33,13 +33,7 @@ void Engine::on_start(const StartInput& s) noexcept {
         a.synced = false;
         a.ready = false;
         update_account_state(a);
-        for (std::uint32_t i = a.first_order; i != kNoId;) {
-            const std::uint32_t next = orders_[i].next_in_account;
-            if (orders_[i].status == OrdStatus::PendingNew) {
-                doubt(i);
-            }
-            i = next;
-        }
+        doubt_unanswered(a);
     }
 }
 

@@ -130,7 +130,18 @@ void Engine::on_session_down(Account& a) noexcept {
     a.ready = false;
     update_account_state(a);
     alert(AlertCode::LinkDown, a.spec.id, nullptr, a.generation);
+    // Nobody is left to answer (C19). Those that had not left the host yet are found out by the
+    // look-ups of the next session, or answered Unsent.
+    doubt_unanswered(a);
     account_row(a);
+}
+
+void Engine::doubt_unanswered(const Account& a) noexcept {
+    for (std::uint32_t i = a.first_order; i != kNoId; i = orders_[i].next_in_account) {
+        if (orders_[i].status == OrdStatus::PendingNew) {
+            doubt(i);
+        }
+    }
 }
 
 void Engine::bind_tickets(Order& o, const Report& r) noexcept {
