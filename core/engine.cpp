@@ -106,7 +106,7 @@ std::uint32_t Engine::results_needed(const Signal& s) const noexcept {
     if (s.action == SignalAction::Open) {
         return s.group.value < kGroupsMax ? 2 + 2 * groups_[s.group.value].members : 2;
     }
-    const std::uint32_t target = by_signal_.find(key_of(s.target));
+    const std::uint32_t target = find_target(s.target);
     return target == kNoId ? 2 : 2 + 2 * kChildrenPerTarget * ledger_[target].in_table;
 }
 

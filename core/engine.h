@@ -114,6 +114,9 @@ private:
     [[nodiscard]] Reason validate_open(const Signal& s) const noexcept;
     [[nodiscard]] Reason validate_change(const Signal& s) const noexcept;
     void refuse(const Signal& s, Reason why) noexcept;
+    void put_refusal(const Signal& s, Reason why, Sequence first) noexcept;
+    void remember_refusal(const Signal& s, Reason why) noexcept;
+    [[nodiscard]] std::uint32_t find_target(const SignalId& id) const noexcept;
     void answer_duplicate(const Signal& s, std::uint32_t entry) noexcept;
     [[nodiscard]] std::uint32_t remember(const Signal& s) noexcept;
     void age_ledger() noexcept;

@@ -119,6 +119,8 @@ void Engine::define_member(const MemberSpec& spec) noexcept {
     Group& g = groups_[spec.group.value];
     for (std::uint32_t m = g.first_member; m != kNoId; m = members_[m].next) {
         if (members_[m].spec.account == spec.account) {
+            g.enabled += spec.enabled != 0 ? 1U : 0U;
+            g.enabled -= members_[m].spec.enabled != 0 ? 1U : 0U;
             members_[m].spec = spec;  // disabled ones stay in line and are passed over
             return;
         }
@@ -132,6 +134,7 @@ void Engine::define_member(const MemberSpec& spec) noexcept {
     (g.last_member != kNoId ? members_[g.last_member].next : g.first_member) = i;
     g.last_member = i;
     ++g.members;
+    g.enabled += spec.enabled != 0 ? 1U : 0U;
 }
 
 void Engine::set_account(const AccountCommand& c) noexcept {

@@ -27,6 +27,26 @@ bool is_known(SignalAction a) noexcept {
            a == SignalAction::Cancel;
 }
 
+/// True if the very same signal might be accepted at another time. A stamped one that has expired,
+/// or is older than the ledger, stays so; what is wrong in its own fields stays wrong.
+bool may_pass(Reason why, bool stamped) noexcept {
+    switch (why) {
+        case Reason::UnknownGroup:
+        case Reason::UnknownSymbol:
+        case Reason::UnknownTarget:
+        case Reason::EmptyGroup:
+        case Reason::TableFull: return true;
+        case Reason::Expired: return !stamped;
+        default: return false;
+    }
+}
+
+/// Places in a ledger of `signals` that refusals may take: all of them, and one source's.
+constexpr std::uint32_t refusals_max(std::uint32_t signals) noexcept { return signals / 4; }
+constexpr std::uint32_t refusals_max_per_source(std::uint32_t signals) noexcept {
+    return signals / 64 + 4;
+}
+
 }  // namespace
 
 void Engine::on_signal(const Signal& s) noexcept {
@@ -41,23 +61,25 @@ void Engine::on_signal(const Signal& s) noexcept {
     }
     const std::uint32_t entry = remember(s);
     ++g_.signals_accepted;
+    Job job{JobKind::FanOut, entry, kNoId, 0};
     SignalResult r;
     r.kind = ResultKind::Accepted;
     r.signal = s.id;
     r.source = s.source;
+    if (s.action == SignalAction::Open) {
+        const Group& group = groups_[s.group.value];
+        job.cursor = group.first_member;
+        // An account that joins meanwhile takes no part: validate() saw no room for it.
+        job.detail = group.members;
+        r.accounts = group.enabled;
+    } else {
+        const std::uint32_t target = find_target(s.target);
+        job.cursor = ledger_[target].first_order;
+        job.detail = r.accounts = ledger_[target].in_table;
+    }
     emit(r);
     reserve_results(s.source, 1);  // SignalDone
     signal_row(ledger_[entry], Reason::None);
-    Job job{JobKind::FanOut, entry, kNoId, 0};
-    if (s.action == SignalAction::Open) {
-        job.cursor = groups_[s.group.value].first_member;
-        // An account that joins meanwhile takes no part: validate() saw no room for it.
-        job.detail = groups_[s.group.value].members;
-    } else {
-        const std::uint32_t target = by_signal_.find(key_of(s.target));
-        job.cursor = ledger_[target].first_order;
-        job.detail = ledger_[target].in_table;
-    }
     push_job(job);
 }
 
@@ -108,7 +130,7 @@ Reason Engine::validate_change(const Signal& s) const noexcept {
     if (s.volume.value < 0) {
         return Reason::BadVolume;
     }
-    const std::uint32_t target = by_signal_.find(key_of(s.target));
+    const std::uint32_t target = find_target(s.target);
     if (target == kNoId || ledger_[target].signal.action != SignalAction::Open) {
         return Reason::UnknownTarget;
     }
@@ -119,14 +141,16 @@ Reason Engine::validate_change(const Signal& s) const noexcept {
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
+/// The accepted signal with this id, kNoId if there is none.
+std::uint32_t Engine::find_target(const SignalId& id) const noexcept {
+    const std::uint32_t entry = by_signal_.find(key_of(id));
+    return entry != kNoId && ledger_[entry].refused == Reason::None ? entry : kNoId;
+}
+
 void Engine::refuse(const Signal& s, Reason why) noexcept {
     ++g_.signals_refused;
-    SignalResult r;
-    r.kind = ResultKind::Refused;
-    r.reason = static_cast<std::uint16_t>(why);
-    r.signal = s.id;
-    r.source = s.source;
-    emit(r);
+    put_refusal(s, why, Sequence{});
+    remember_refusal(s, why);
     SignalEntry shown;
     shown.signal = s;
     shown.accepted_time = g_.time;
@@ -138,8 +162,44 @@ void Engine::refuse(const Signal& s, Reason why) noexcept {
     }
 }
 
+void Engine::put_refusal(const Signal& s, Reason why, Sequence first) noexcept {
+    SignalResult r;
+    r.kind = ResultKind::Refused;
+    r.reason = static_cast<std::uint16_t>(why);
+    r.signal = s.id;
+    r.source = s.source;
+    r.original = first;
+    emit(r);
+}
+
+/// A copy of a refused signal must not be accepted later, when the reason has passed: its source
+/// was told that nothing would be done. Only reasons that can pass take a place in the ledger, and
+/// no source takes more than its share of places: rubbish must not push signals out.
+void Engine::remember_refusal(const Signal& s, Reason why) noexcept {
+    const bool stamped = s.send_time.value > 0 && s.send_time <= g_.time;
+    if (s.source.value >= kSourcesMax || !may_pass(why, stamped)) {
+        return;
+    }
+    SourceState& source = sources_[s.source.value];
+    const bool in_share = source.refusals < refusals_max_per_source(capacity_.signals) &&
+                          g_.refusals < refusals_max(capacity_.signals);
+    if (!in_share || ledger_.full()) {
+        return;
+    }
+    SignalEntry& e = ledger_[remember(s)];
+    e.refused = why;
+    e.done = true;
+    ++source.refusals;
+    ++g_.refusals;
+}
+
 void Engine::answer_duplicate(const Signal& s, std::uint32_t entry) noexcept {
     const SignalEntry& e = ledger_[entry];
+    if (e.refused != Reason::None) {
+        ++g_.signals_refused;
+        put_refusal(s, e.refused, e.accepted);
+        return;
+    }
     SignalResult r;
     r.kind = ResultKind::Duplicate;
     r.reason = static_cast<std::uint16_t>(Reason::DuplicateSignal);
@@ -202,6 +262,10 @@ void Engine::age_ledger() noexcept {
             e.accepted_time = g_.time;
             link_newest(i);
             continue;
+        }
+        if (e.refused != Reason::None) {
+            --sources_[e.signal.source.value].refusals;
+            --g_.refusals;
         }
         by_signal_.erase(key_of(e.signal.id));
         ledger_.release(i);

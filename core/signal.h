@@ -79,10 +79,12 @@ struct SignalResult {
     Lots cum_volume;          // executed
     Price avg_price;          // volume-weighted
     std::uint32_t retcode = 0;    // MT5 trade server return code, 0 = none
-    std::uint32_t accounts = 0;   // Accepted, SignalDone: orders made
+    std::uint32_t accounts = 0;   // Accepted: accounts it goes to (close, modify, cancel: orders it
+                                  // acts on); SignalDone, Duplicate: orders made
     std::uint32_t filled = 0;     // SignalDone
     std::uint32_t rejected = 0;   // SignalDone: rejected, cancelled or expired
-    Sequence original;        // Duplicate: sequence at which the first one was accepted
+    Sequence original;        // Duplicate: sequence at which the first one was accepted;
+                              // Refused: at which it was refused first, 0 = now
     Nanos time;
     std::uint64_t magic = 0;  // the order's id at the broker
     Nanos edge_time;          // receipt of the signal at the edge, for latency end to end

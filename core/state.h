@@ -64,7 +64,8 @@ struct Order {
     Nanos edge_time;
 };
 
-/// One signal in the dedupe ledger. Leaves by age only; stays while orders refer to it.
+/// One signal in the dedupe ledger, accepted or refused. Leaves by age only; stays while orders
+/// refer to it.
 struct SignalEntry {
     Signal signal;
     Sequence accepted;
@@ -81,7 +82,7 @@ struct SignalEntry {
     std::uint32_t in_table = 0;         // orders linked from first_order
     bool fanned_out = false;
     bool done = false;
-    std::uint16_t reserved = 0;
+    Reason refused = Reason::None;      // why; None = accepted
 };
 
 struct RecentOrder {
@@ -138,6 +139,7 @@ struct Group {
     std::uint32_t first_member = kNoId;
     std::uint32_t last_member = kNoId;
     std::uint32_t members = 0;
+    std::uint32_t enabled = 0;   // of them
 };
 
 struct SymbolState {
@@ -153,6 +155,7 @@ struct SourceState {
     std::uint8_t killed = 0;
     std::uint8_t reserved[2] = {};
     std::uint32_t reserved_results = 0;  // result slots promised to live orders and signals
+    std::uint32_t refusals = 0;          // of its signals in the ledger
 };
 
 /// Work that did not fit into the output slots of the record that caused it.
@@ -184,6 +187,7 @@ struct Globals {
     std::uint32_t total_reserved_results = 0;
     std::uint64_t signals_accepted = 0;
     std::uint64_t signals_refused = 0;
+    std::uint64_t refusals = 0;          // refused signals in the ledger
     std::uint64_t orders_sent = 0;
     std::uint64_t orders_filled = 0;
     std::uint64_t orders_rejected = 0;
