@@ -26,6 +26,7 @@ std::string_view to_string(Errc code) noexcept {
         case Errc::NotFound: return "NotFound";
         case Errc::Busy: return "Busy";
         case Errc::BadInput: return "BadInput";
+        case Errc::OtherBoot: return "OtherBoot";
     }
     return "?";
 }

@@ -35,6 +35,7 @@ enum class Errc : std::uint8_t {
     NotFound,
     Busy,
     BadInput,
+    OtherBoot,         // a segment that was made before the host's last start
 };
 
 /// The enumerator's name, for logs and messages.

@@ -1,10 +1,12 @@
 // Where everything lies in the segment. One file in /dev/shm; every stage maps it whole.
 //
-//     | header 4 KiB | core cells | doorbells | stages | sessions | names | ticks | hops | errors |
-//     | ring directory | ring controls and slots ... |
+//     | header, its copy: 4 KiB | core cells | doorbells | stages | sessions | names | ticks | hops |
+//     | errors | hash checks | ring directory, its copy | ring controls and slots ... |
 //
-// All offsets are from the start of the file, stored in the header, validated on attach. Shared
-// structs hold std::atomic only where two processes meet; each such field names its one writer.
+// All offsets are from the start of the file, stored in the header, validated on attach. Header and
+// directory never change after creation and stand there twice, so that damage is found and named.
+// Shared structs hold std::atomic only where two processes meet; each such field names its one
+// writer.
 #pragma once
 
 #include "core/journal_record.h"
@@ -237,12 +239,15 @@ struct SegmentHeader {
     std::int64_t created_ns;     // wall clock
     std::int64_t clock_anchor_ns;// wall minus CLOCK_MONOTONIC at creation
     char journal_dir[256];
-    std::uint32_t huge_pages;    // 1 = backed by huge pages
-    std::uint32_t locked;        // 1 = mlocked at creation
+    std::uint32_t huge_pages;    // 1 = huge_bytes is not 0
+    std::uint32_t locked;        // 1 = mlocked at creation; who attaches to write locks it too
+    std::uint32_t page_bytes;    // the file system's page: 4096, or hugetlbfs's 2 MiB or 1 GiB
+    std::uint32_t numa_node;     // where the pages lie if that was asked for, kNoId = anywhere
     std::uint32_t ring_count;
     std::uint32_t session_count;
     std::uint32_t stage_count;
     std::uint32_t doorbell_count;
+    std::uint64_t huge_bytes;    // backed by huge pages at creation
     std::uint64_t core_offset;
     std::uint64_t doorbells_offset;
     std::uint64_t stages_offset;
@@ -252,9 +257,11 @@ struct SegmentHeader {
     std::uint64_t hops_offset;       // kHops Histograms
     std::uint64_t errors_offset;
     std::uint64_t hashes_offset;
-    std::uint64_t rings_offset;      // RingEntry[ring_count]
+    std::uint64_t rings_offset;      // RingEntry[2 * ring_count]: the directory and its copy
     std::uint64_t data_offset;       // controls and slots
 };
-static_assert(sizeof(SegmentHeader) <= 4096);
+/// Where in the header's page its copy lies.
+inline constexpr std::uint64_t kHeaderCopyOffset = 2048;
+static_assert(sizeof(SegmentHeader) <= kHeaderCopyOffset);
 
 }  // namespace millrace

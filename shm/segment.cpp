@@ -4,9 +4,11 @@
 #include <boost/interprocess/mapped_region.hpp>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,34 +36,118 @@ Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0)
 
 std::string errno_text(int e) { return std::string{": "} + std::strerror(e); }
 
-/// Reserves every byte of the file, so that a full /dev/shm is an error here and never a SIGBUS
-/// later. The file is removed again if that fails.
-Status reserve_file(const std::string& path, std::uint64_t bytes, std::string& message) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        const int e = errno;
-        return fail(message, "cannot create segment " + path + errno_text(e) +
-                                 (e == EEXIST ? " (attach to it, or remove it when its owner is dead)"
-                                              : ""),
-                    e == EEXIST ? Errc::Busy : Errc::IoError, e);
+/// A descriptor that closes itself.
+class Descriptor {
+public:
+    explicit Descriptor(int fd) noexcept : fd_{fd} {}
+    ~Descriptor() {
+        if (fd_ >= 0) {
+            ::close(fd_);
+        }
     }
-    const int rc = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
-    ::close(fd);
-    if (rc != 0) {
-        ::unlink(path.c_str());
-        return fail(message, "segment " + path + " needs " + std::to_string(bytes >> 20) +
-                                 " MiB and the file system gives no more" + errno_text(rc) +
-                                 "; make /dev/shm larger (mount -o remount,size=...) or lower "
-                                 "\"rings\" and \"accounts_max\" in the configuration",
-                    Errc::NoSpace, rc);
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+private:
+    int fd_;
+};
+
+/// Maps the very file behind `fd`: a path could name another one by now.
+std::unique_ptr<bip::mapped_region> map_file(int fd, bool writable) {
+    const auto mode = writable ? bip::read_write : bip::read_only;
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    const bip::file_mapping file{path.c_str(), mode};
+    return std::make_unique<bip::mapped_region>(file, mode);
+}
+
+/// A new file of `bytes` (none reserved yet), mapped.
+Result<std::unique_ptr<bip::mapped_region>> map_new(int fd, const std::string& path,
+                                                    std::uint64_t bytes, std::string& message) {
+    if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+        const int e = errno;
+        return fail(message, no_space_text(path, bytes, e),
+                    e == EFBIG || e == EINVAL ? Errc::NoSpace : Errc::IoError, e);
+    }
+    try {
+        return map_file(fd, true);
+    } catch (const bip::interprocess_exception& e) {
+        // hugetlbfs reserves its pages here.
+        const int code = static_cast<int>(e.get_native_error());
+        return fail(message, code == ENOMEM ? no_space_text(path, bytes, code)
+                                            : "cannot map segment " + path + ": " + e.what(),
+                    code == ENOMEM ? Errc::NoSpace : Errc::IoError, code);
+    }
+}
+
+const char* kind_of(mode_t mode) noexcept {
+    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket"
+           : S_ISLNK(mode) ? "a symbolic link" : "a device";
+}
+
+/// Looks before it opens: opening a FIFO or a device may do something.
+Status check_file(const std::string& path, const struct stat& st, Segment::Mode mode,
+                  std::string& message) {
+    if (!S_ISREG(st.st_mode)) {
+        return fail(message, path + " is " + kind_of(st.st_mode) + ", not a segment file",
+                    Errc::BadInput);
+    }
+    if (mode == Segment::Mode::ReadWrite && st.st_uid != ::geteuid()) {
+        return fail(message, path + " belongs to uid " + std::to_string(st.st_uid) +
+                                 ", not to this process's uid " + std::to_string(::geteuid()),
+                    Errc::BadAuth);
+    }
+    if (static_cast<std::uint64_t>(st.st_size) < kHeaderCopyOffset + sizeof(SegmentHeader)) {
+        return fail(message, path + " has " + std::to_string(st.st_size) +
+                                 " bytes, too few for a segment header", Errc::BadLayout);
     }
     return ok_status();
 }
 
-std::unique_ptr<bip::mapped_region> map_file(const std::string& path, bool writable) {
-    const auto mode = writable ? bip::read_write : bip::read_only;
-    const bip::file_mapping file{path.c_str(), mode};
-    return std::make_unique<bip::mapped_region>(file, mode);
+/// A hole is filled when it is first touched, by SIGBUS if the file system is full then. Files of
+/// ours have none; a cut file that was lengthened again, or a sparse copy, has.
+bool has_holes(int fd, const struct stat& st) noexcept {
+    struct statfs fs {};
+    return ::fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
+           static_cast<std::uint64_t>(st.st_blocks) * 512 < static_cast<std::uint64_t>(st.st_size);
+}
+
+Result<std::unique_ptr<bip::mapped_region>> map_existing(const std::string& path,
+                                                         Segment::Mode mode,
+                                                         std::string& message) {
+    struct stat st {};
+    if (::lstat(path.c_str(), &st) != 0) {
+        const int e = errno;
+        return fail(message, "no segment at " + path + errno_text(e) +
+                                 "; `millrace up` creates it",
+                    e == EACCES                       ? Errc::BadAuth
+                    : e == ENOENT || e == ENOTDIR ? Errc::NotFound
+                                                  : Errc::IoError,
+                    e);
+    }
+    if (auto good = check_file(path, st, mode, message); !good) {
+        return good.error();
+    }
+    const int access = mode == Segment::Mode::ReadWrite ? O_RDWR : O_RDONLY;
+    const Descriptor fd{::open(path.c_str(), access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    if (fd.get() < 0 || ::fstat(fd.get(), &st) != 0) {
+        const int e = errno;
+        return fail(message, "cannot open segment " + path + errno_text(e),
+                    e == EACCES || e == EPERM ? Errc::BadAuth : Errc::IoError, e);
+    }
+    if (auto good = check_file(path, st, mode, message); !good) {  // it may be another one by now
+        return good.error();
+    }
+    if (has_holes(fd.get(), st)) {
+        return fail(message, path + " has " + std::to_string(st.st_size) + " bytes, of which only " +
+                                 std::to_string(st.st_blocks * 512) + " are there: it was cut or "
+                                 "copied without its zeros", Errc::BadLayout);
+    }
+    try {
+        return map_file(fd.get(), mode == Segment::Mode::ReadWrite);
+    } catch (const std::exception& e) {
+        return fail(message, "cannot map " + path + ": " + e.what(), Errc::IoError);
+    }
 }
 
 }  // namespace
@@ -81,65 +167,99 @@ Segment& Segment::operator=(Segment&&) noexcept = default;
 Result<Segment> Segment::create(const SegmentPlan& plan, std::string& message) {
     SegmentShape shape;
     shape_of(plan, shape);
-    if (auto reserved = reserve_file(plan.path, shape.total_bytes, message); !reserved) {
-        return reserved.error();
+    const Descriptor fd{
+        ::open(plan.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (fd.get() < 0) {
+        const int e = errno;
+        return fail(message, "cannot create segment " + plan.path + errno_text(e) +
+                                 (e == EEXIST ? " (attach to it, or remove it when its owner is dead)"
+                                              : ""),
+                    e == EEXIST ? Errc::Busy : Errc::IoError, e);
+    }
+    auto made = fill(plan, shape, fd.get(), message);
+    if (!made) {
+        ::unlink(plan.path.c_str());
+    }
+    return made;
+}
+
+Result<Segment> Segment::fill(const SegmentPlan& plan, const SegmentShape& shape, int fd,
+                              std::string& message) {
+    auto mapped = map_new(fd, plan.path, shape.total_bytes, message);
+    if (!mapped) {
+        return mapped.error();
     }
     Segment s;
-    try {
-        s.region_ = map_file(plan.path, true);
-    } catch (const std::exception& e) {
-        ::unlink(plan.path.c_str());
-        return fail(message, "cannot map segment " + plan.path + ": " + e.what(), Errc::IoError);
-    }
+    s.region_ = std::move(mapped).value();
     auto* base = static_cast<std::byte*>(s.region_->get_address());
-    // Touches every page now, so that no stage faults one in later.
-    std::memset(base, 0, shape.total_bytes);
-    s.header_ = new (base) SegmentHeader{};
-    write_header(*s.header_, plan, shape);
-    const std::string boot = read_boot_id();
-    std::memcpy(s.header_->boot_id, boot.data(), std::min(boot.size(), sizeof s.header_->boot_id));
-    if (::getrandom(s.header_->uuid, sizeof s.header_->uuid, 0) != sizeof s.header_->uuid) {
-        ::unlink(plan.path.c_str());
-        return fail(message, "the kernel gives no random bytes for the segment's uuid", Errc::IoError);
+    const auto facts = furnish(fd, plan.path, base, shape.total_bytes, plan.memory, message);
+    if (!facts) {
+        return facts.error();
     }
-    s.header_->creator_pid = static_cast<std::uint32_t>(::getpid());
-    s.header_->creator_uid = ::getuid();
-    s.header_->created_ns = wall_ns();
-    s.header_->clock_anchor_ns = wall_ns() - monotonic_ns();
-    s.header_->locked = plan.lock_memory && ::mlock(base, shape.total_bytes) == 0 ? 1 : 0;
+    s.locked_ = facts.value().locked;
+    s.header_ = new (base) SegmentHeader{};
+    SegmentHeader& h = *s.header_;
+    write_header(h, plan, shape);
+    const std::string boot = read_boot_id();
+    std::memcpy(h.boot_id, boot.data(), std::min(boot.size(), sizeof h.boot_id));
+    if (::getrandom(h.uuid, sizeof h.uuid, 0) != sizeof h.uuid) {
+        return fail(message, "the kernel gives no random bytes for the segment's uuid",
+                    Errc::IoError);
+    }
+    h.creator_pid = static_cast<std::uint32_t>(::getpid());
+    h.creator_uid = ::geteuid();
+    h.created_ns = wall_ns();
+    h.clock_anchor_ns = wall_ns() - monotonic_ns();
+    h.huge_bytes = facts.value().huge_bytes;
+    h.huge_pages = h.huge_bytes != 0 ? 1 : 0;
+    h.numa_node = facts.value().numa_node;
+    h.locked = facts.value().locked ? 1 : 0;
     write_rings(base, shape);
-    // Release: whoever sees the magic sees everything above.
-    s.header_->magic.store(kSegmentMagic, std::memory_order_release);
+    publish_header(h);
     return s;
 }
 
 Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string& message) {
-    struct stat st {};
-    if (::stat(path.c_str(), &st) != 0) {
-        return fail(message, "no segment at " + path + errno_text(errno) +
-                                 "; `millrace up` creates it", Errc::NotFound, errno);
-    }
-    if (static_cast<std::uint64_t>(st.st_size) < sizeof(SegmentHeader)) {
-        return fail(message, path + " has " + std::to_string(st.st_size) +
-                                 " bytes, too few for a segment header", Errc::BadLayout);
-    }
-    if (mode == Mode::ReadWrite && st.st_uid != ::geteuid()) {
-        return fail(message, path + " belongs to uid " + std::to_string(st.st_uid) +
-                                 ", not to this process's uid " + std::to_string(::geteuid()),
-                    Errc::BadAuth);
+    auto mapped = map_existing(path, mode, message);
+    if (!mapped) {
+        return mapped.error();
     }
     Segment s;
-    try {
-        s.region_ = map_file(path, mode == Mode::ReadWrite);
-    } catch (const std::exception& e) {
-        return fail(message, "cannot map " + path + ": " + e.what(), Errc::IoError);
-    }
+    s.region_ = std::move(mapped).value();
     s.header_ = static_cast<SegmentHeader*>(s.region_->get_address());
     if (Error e = validate(*s.header_, s.region_->get_size(), message); e.code != Errc::Ok) {
         message = path + ": " + message;
         return e;
     }
+    if (mode == Mode::ReadOnly) {
+        return s;
+    }
+    if (!s.same_boot()) {
+        return fail(message, path + ": is of another boot or host (boot_id " +
+                                 std::string{s.header_->boot_id,
+                                             ::strnlen(s.header_->boot_id,
+                                                       sizeof s.header_->boot_id)} +
+                                 ", now " + read_boot_id() + ")", Errc::OtherBoot);
+    }
+    auto* base = static_cast<std::byte*>(s.region_->get_address());
+    populate(base, s.region_->get_size());
+    for (std::uint32_t i = 0; i < s.ring_count(); ++i) {
+        if (auto good = s.check_ring(i, message); !good) {
+            message = path + ": " + message;
+            return good.error();
+        }
+    }
+    std::string refused;  // the creator's lock holds the pages; ours is for the day that it dies
+    s.locked_ = s.header_->locked != 0 && lock_pages(base, s.region_->get_size(), refused).ok();
     return s;
+}
+
+Status Segment::check_ring(std::uint32_t index, std::string& message) const {
+    const Error e = check_numbers(ring_entry(index), at(0), message);
+    if (e.code != Errc::Ok) {
+        return e;
+    }
+    return ok_status();
 }
 
 bool Segment::same_boot() const {

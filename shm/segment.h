@@ -6,6 +6,7 @@
 
 #include "shm/clock.h"
 #include "shm/layout.h"
+#include "shm/segment_memory.h"
 
 #include <memory>
 #include <string>
@@ -51,13 +52,7 @@ struct SegmentPlan {
     std::uint32_t results_slots = 1U << 13;
     std::uint32_t admin_slots = 1U << 11;
     std::vector<StrategyPlan> strategies;
-    bool lock_memory = true;     // mlock if allowed; recorded in the header
-};
-
-/// Result of create/attach: an Error plus a sentence for people.
-struct SegmentError {
-    Error error;
-    std::string message;
+    MemoryPlan memory;           // what was had is recorded in the header
 };
 
 class Segment {
@@ -69,14 +64,30 @@ public:
 
     enum class Mode { ReadWrite, ReadOnly };
 
-    /// Creates `plan.path` (mode 0600), reserves and touches every page, writes the magic last.
-    /// Fails if the file exists. NoSpace names the bytes needed and available.
+    /// Creates `plan.path` (mode 0600), reserves, enters and (if wished) locks every page, writes
+    /// the magic last. Fails if the file exists.
+    /// @param message what is wrong; if nothing is: what of `plan.memory` was refused, or empty.
+    /// @return Busy: the file exists. NoSpace names the bytes needed and available. Unsupported,
+    /// BadInput: of `plan.memory`. IoError with errno. No file is left behind.
     static Result<Segment> create(const SegmentPlan& plan, std::string& message);
 
-    /// Maps an existing segment (or, read-only, a copy of one) and validates header, directory and
-    /// every ring's sizes. Never changes it. BadMagic, BadVersion, BadLayout, NotFound, IoError;
-    /// `message` names the field and both values.
+    /// Maps an existing segment (or, read-only, a copy of one) and validates it: ReadOnly what is
+    /// indexed by (header, directory, ring controls, tables); ReadWrite also the boot, the cursors
+    /// and the number in every slot. Never changes a byte of it. ReadWrite enters every page into
+    /// this process's page table, and locks them if the creator did (see locked()).
+    /// Symbolic links are not followed; what is no regular file is not opened for reading.
+    /// @return BadMagic, BadVersion, BadLayout, BadChecksum, BadCursor, OtherBoot, BadAuth (another
+    /// user's), BadInput (no regular file), NotFound, IoError; `message` names the field and both
+    /// values. (A file that its owner cuts while it is mapped raises SIGBUS: the kernel knows no
+    /// seal for files in /dev/shm. Mode 0600 keeps others from doing it.)
     static Result<Segment> attach(const std::string& path, Mode mode, std::string& message);
+
+    /// True if this process has the segment locked in memory.
+    [[nodiscard]] bool locked() const noexcept { return locked_; }
+
+    /// Checks cursor and slot numbers of one ring, as attaching ReadWrite does for all.
+    /// @return BadCursor: `message` names ring, slot and numbers. Threads: any, while traffic flows.
+    [[nodiscard]] Status check_ring(std::uint32_t index, std::string& message) const;
 
     /// True if the segment was created during this boot of this host.
     [[nodiscard]] bool same_boot() const;
@@ -119,10 +130,14 @@ public:
     void report_error(std::string_view stage, std::string_view text) const noexcept;
 
 private:
+    /// The body of create(), which removes the file if this fails.
+    static Result<Segment> fill(const SegmentPlan& plan, const struct SegmentShape& shape, int fd,
+                                std::string& message);
     [[nodiscard]] std::byte* at(std::uint64_t offset) const noexcept;
 
     std::unique_ptr<boost::interprocess::mapped_region> region_;
     SegmentHeader* header_ = nullptr;
+    bool locked_ = false;
 };
 
 /// Copies text into a fixed field, cut to fit, rest zero.

@@ -2,6 +2,9 @@
 
 #include <bit>
 #include <cstring>
+#include <span>
+
+#include "shm/segment_fields.h"
 
 namespace millrace {
 namespace {
@@ -20,20 +23,6 @@ struct Layouter {
         return here;
     }
 };
-
-std::uint32_t slot_bytes_of(RingKind kind) noexcept {
-    switch (kind) {
-        case RingKind::Signals: return sizeof(RingSlot<SignalSlot>);
-        case RingKind::Results: return sizeof(RingSlot<ResultSlot>);
-        case RingKind::Admin: return sizeof(RingSlot<AdminSlot>);
-        case RingKind::AdminBroker: return sizeof(RingSlot<KillSlot>);
-        case RingKind::Orders:
-        case RingKind::Session: return sizeof(RingSlot<OrderSlot>);
-        case RingKind::Reports: return sizeof(RingSlot<ReportSlot>);
-        case RingKind::Journal: return sizeof(RingSlot<JournalRecord>);
-    }
-    return 0;
-}
 
 void add_ring(SegmentShape& shape, std::string_view name, RingKind kind, std::uint32_t capacity,
               std::uint32_t doorbell, std::uint32_t owner) {
@@ -71,108 +60,86 @@ void plan_rings(SegmentShape& shape, const SegmentPlan& plan) {
     }
 }
 
-Error bad(std::string& message, std::string text, Errc code) {
-    message = std::move(text);
-    return {code, 0, "segment"};
-}
-
-Error check_table(const char* name, std::uint64_t offset, std::uint64_t bytes, std::uint64_t total,
-                  std::string& message) {
-    if (offset < sizeof(SegmentHeader) || offset % 64 != 0 || offset > total ||
-        bytes > total - offset) {
-        return bad(message, std::string{name} + " at offset " + std::to_string(offset) + " with " +
-                                std::to_string(bytes) + " bytes does not fit a segment of " +
-                                std::to_string(total),
-                   Errc::BadLayout);
-    }
-    return {};
-}
-
-Error check_ring(const SegmentHeader& h, const RingEntry& e, const std::byte* base,
-                 std::string& message) {
-    const std::string name = "ring " + std::string{view(e.name)};
-    if (e.slot_bytes != slot_bytes_of(e.kind)) {
-        return bad(message, name + " has slots of " + std::to_string(e.slot_bytes) +
-                                " bytes, this build expects " +
-                                std::to_string(slot_bytes_of(e.kind)), Errc::BadLayout);
-    }
-    if (e.capacity < 2 || !std::has_single_bit(e.capacity)) {
-        return bad(message, name + ": capacity " + std::to_string(e.capacity) +
-                                " is not a power of two", Errc::BadLayout);
-    }
-    if (e.doorbell >= h.doorbell_count) {
-        return bad(message, name + ": doorbell " + std::to_string(e.doorbell) + " of " +
-                                std::to_string(h.doorbell_count), Errc::BadLayout);
-    }
-    const std::uint64_t slots = std::uint64_t{e.capacity} * e.slot_bytes;
-    for (const Error& error :
-         {check_table(name.c_str(), e.control_offset, sizeof(RingControl<>), h.total_bytes, message),
-          check_table(name.c_str(), e.slots_offset, slots, h.total_bytes, message)}) {
-        if (error.code != Errc::Ok) {
-            return error;
-        }
-    }
-    const auto* control = reinterpret_cast<const RingControl<>*>(base + e.control_offset);
-    if (control->magic != kRingMagic || control->slot_bytes != e.slot_bytes ||
-        control->capacity != e.capacity) {
-        return bad(message, name + ": its control block contradicts the directory", Errc::BadLayout);
-    }
-    return {};
-}
-
 }  // namespace
 
-void shape_of(const SegmentPlan& plan, SegmentShape& shape) {
-    plan_rings(shape, plan);
-    SegmentHeader& h = shape.header;
+std::uint32_t slot_bytes_of(RingKind kind) noexcept {
+    switch (kind) {
+        case RingKind::Signals: return sizeof(RingSlot<SignalSlot>);
+        case RingKind::Results: return sizeof(RingSlot<ResultSlot>);
+        case RingKind::Admin: return sizeof(RingSlot<AdminSlot>);
+        case RingKind::AdminBroker: return sizeof(RingSlot<KillSlot>);
+        case RingKind::Orders:
+        case RingKind::Session: return sizeof(RingSlot<OrderSlot>);
+        case RingKind::Reports: return sizeof(RingSlot<ReportSlot>);
+        case RingKind::Journal: return sizeof(RingSlot<JournalRecord>);
+    }
+    return 0;
+}
+
+std::uint64_t place_tables(SegmentHeader& h) noexcept {
     Layouter at;
-    h.ring_count = static_cast<std::uint32_t>(shape.rings.size());
-    h.session_count = plan.sessions;
-    h.stage_count = kStages;
-    h.doorbell_count = kStages + static_cast<std::uint32_t>(plan.strategies.size());
     h.core_offset = at.take(sizeof(CoreCells));
-    h.doorbells_offset = at.take(sizeof(Doorbell) * h.doorbell_count);
-    h.stages_offset = at.take(sizeof(StageEntry) * h.stage_count);
-    h.sessions_offset = at.take(sizeof(SessionEntry) * h.session_count);
+    h.doorbells_offset = at.take(sizeof(Doorbell) * std::uint64_t{h.doorbell_count});
+    h.stages_offset = at.take(sizeof(StageEntry) * std::uint64_t{h.stage_count});
+    h.sessions_offset = at.take(sizeof(SessionEntry) * std::uint64_t{h.session_count});
     h.names_offset = at.take(sizeof(NameTables));
     h.ticks_offset = at.take(sizeof(TickCell) * kSymbolsMax);
     h.hops_offset = at.take(sizeof(Histogram) * kHops);
     h.errors_offset = at.take(sizeof(ErrorEntry) * kErrors);
     h.hashes_offset = at.take(sizeof(HashCheck) * kHashChecks);
-    h.rings_offset = at.take(sizeof(RingEntry) * h.ring_count);
+    h.rings_offset = at.take(2 * sizeof(RingEntry) * std::uint64_t{h.ring_count});
     h.data_offset = at.at;
+    return at.at;
+}
+
+std::uint64_t place_ring(RingEntry& e, std::uint64_t at) noexcept {
+    e.control_offset = at;
+    e.slots_offset = at + sizeof(RingControl<>);
+    return align_up(e.slots_offset + std::uint64_t{e.capacity} * e.slot_bytes, kCacheLineBytes);
+}
+
+std::uint64_t file_bytes(std::uint64_t end, std::uint32_t page_bytes) noexcept {
+    return align_up(end, page_bytes);
+}
+
+void shape_of(const SegmentPlan& plan, SegmentShape& shape) {
+    plan_rings(shape, plan);
+    SegmentHeader& h = shape.header;
+    h.ring_count = static_cast<std::uint32_t>(shape.rings.size());
+    h.session_count = plan.sessions;
+    h.stage_count = kStages;
+    h.doorbell_count = kStages + static_cast<std::uint32_t>(plan.strategies.size());
+    h.page_bytes = page_bytes_at(plan.path);
+    std::uint64_t at = place_tables(h);
     for (RingEntry& e : shape.rings) {
-        e.control_offset = at.at;
-        e.slots_offset = at.at + sizeof(RingControl<>);
-        at.at = align_up(e.slots_offset + std::uint64_t{e.capacity} * e.slot_bytes, kCacheLineBytes);
+        at = place_ring(e, at);
     }
-    shape.total_bytes = align_up(at.at, kPage);
+    shape.total_bytes = file_bytes(at, h.page_bytes);
 }
 
 void write_header(SegmentHeader& h, const SegmentPlan& plan, const SegmentShape& shape) {
-    // Field by field: the magic stays zero until the end (Segment::create).
+    // Field by field: the magic stays zero until the end (publish_header).
     const SegmentHeader& from = shape.header;
     h.layout_version = kLayoutVersion;
     h.header_bytes = sizeof(SegmentHeader);
     h.schema_hash = schema_hash();
     h.total_bytes = shape.total_bytes;
+    h.page_bytes = from.page_bytes;
     h.ring_count = from.ring_count;
     h.session_count = from.session_count;
     h.stage_count = from.stage_count;
     h.doorbell_count = from.doorbell_count;
-    h.core_offset = from.core_offset;
-    h.doorbells_offset = from.doorbells_offset;
-    h.stages_offset = from.stages_offset;
-    h.sessions_offset = from.sessions_offset;
-    h.names_offset = from.names_offset;
-    h.ticks_offset = from.ticks_offset;
-    h.hops_offset = from.hops_offset;
-    h.errors_offset = from.errors_offset;
-    h.hashes_offset = from.hashes_offset;
-    h.rings_offset = from.rings_offset;
-    h.data_offset = from.data_offset;
+    place_tables(h);
     const std::size_t n = std::min(plan.journal_dir.size(), sizeof h.journal_dir - 1);
     std::memcpy(h.journal_dir, plan.journal_dir.data(), n);
+}
+
+void publish_header(SegmentHeader& h) {
+    auto* copy = reinterpret_cast<std::byte*>(&h) + kHeaderCopyOffset;
+    std::memcpy(copy, static_cast<const void*>(&h), sizeof h);
+    std::memcpy(copy, &kSegmentMagic, sizeof kSegmentMagic);
+    // Release: whoever sees the magic sees everything above. Pairs with the acquire in validate().
+    h.magic.store(kSegmentMagic, std::memory_order_release);
 }
 
 void write_rings(std::byte* base, const SegmentShape& shape) {
@@ -180,6 +147,7 @@ void write_rings(std::byte* base, const SegmentShape& shape) {
     for (std::size_t i = 0; i < shape.rings.size(); ++i) {
         const RingEntry& e = shape.rings[i];
         entries[i] = e;
+        entries[shape.rings.size() + i] = e;  // the copy
         auto* control = new (base + e.control_offset) RingControl<>{};
         control->slot_bytes = e.slot_bytes;
         control->capacity = e.capacity;
@@ -197,63 +165,16 @@ void write_rings(std::byte* base, const SegmentShape& shape) {
     }
 }
 
-Error validate(const SegmentHeader& h, std::uint64_t mapped, std::string& message) {
-    // Acquire: pairs with the creator's release; a complete magic means a complete segment.
-    const std::uint64_t magic = h.magic.load(std::memory_order_acquire);
-    if (magic != kSegmentMagic) {
-        return bad(message, magic == 0 ? "not (yet) a complete segment: its magic is not written"
-                                       : "not a Millrace segment: wrong magic", Errc::BadMagic);
-    }
-    if (h.layout_version != kLayoutVersion) {
-        return bad(message, "layout version " + std::to_string(h.layout_version) +
-                                ", this build speaks " + std::to_string(kLayoutVersion) +
-                                "; stop it with the build that made it", Errc::BadVersion);
-    }
-    if (h.schema_hash != schema_hash()) {
-        return bad(message, "struct layouts differ from this build's (schema hash); stop it with "
-                            "the build that made it", Errc::BadVersion);
-    }
-    if (h.total_bytes != mapped || h.header_bytes != sizeof(SegmentHeader)) {
-        return bad(message, "header says " + std::to_string(h.total_bytes) + " bytes, the file has " +
-                                std::to_string(mapped), Errc::BadLayout);
-    }
-    const struct {
-        const char* name;
-        std::uint64_t offset;
-        std::uint64_t bytes;
-    } tables[] = {
-        {"core cells", h.core_offset, sizeof(CoreCells)},
-        {"doorbells", h.doorbells_offset, sizeof(Doorbell) * std::uint64_t{h.doorbell_count}},
-        {"stage table", h.stages_offset, sizeof(StageEntry) * std::uint64_t{h.stage_count}},
-        {"session table", h.sessions_offset, sizeof(SessionEntry) * std::uint64_t{h.session_count}},
-        {"name tables", h.names_offset, sizeof(NameTables)},
-        {"tick table", h.ticks_offset, sizeof(TickCell) * kSymbolsMax},
-        {"latency histograms", h.hops_offset, sizeof(Histogram) * kHops},
-        {"error log", h.errors_offset, sizeof(ErrorEntry) * kErrors},
-        {"hash checks", h.hashes_offset, sizeof(HashCheck) * kHashChecks},
-        {"ring directory", h.rings_offset, sizeof(RingEntry) * std::uint64_t{h.ring_count}},
-    };
-    for (const auto& t : tables) {
-        if (Error e = check_table(t.name, t.offset, t.bytes, h.total_bytes, message);
-            e.code != Errc::Ok) {
-            return e;
-        }
-    }
-    if (h.stage_count != kStages || h.doorbell_count < kStages) {
-        return bad(message, "stage or doorbell count contradicts this build", Errc::BadLayout);
-    }
-    const auto* base = reinterpret_cast<const std::byte*>(&h);
-    const auto* rings = reinterpret_cast<const RingEntry*>(base + h.rings_offset);
-    for (std::uint32_t i = 0; i < h.ring_count; ++i) {
-        if (Error e = check_ring(h, rings[i], base, message); e.code != Errc::Ok) {
-            return e;
-        }
-    }
-    return {};
-}
-
 std::uint64_t schema_hash() noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a over sizes
+    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a over sizes and offsets
+    for (const auto& fields : {std::span<const FieldPlace>{kHeaderFields},
+                               std::span<const FieldPlace>{kEntryFields},
+                               std::span<const FieldPlace>{kControlFields}}) {
+        for (const FieldPlace& f : fields) {
+            hash = (hash ^ f.offset) * 0x100000001B3ULL;
+            hash = (hash ^ f.bytes) * 0x100000001B3ULL;
+        }
+    }
     for (const std::uint64_t n :
          {sizeof(SegmentHeader), sizeof(CoreCells), sizeof(Doorbell), sizeof(StageEntry),
           sizeof(SessionEntry), sizeof(NameTables), sizeof(TickCell), sizeof(Histogram),

@@ -98,9 +98,11 @@ int check_now_and_then(mr_client* c, std::int64_t now_ns) noexcept {
 int code_of(mr::Errc code) noexcept {
     switch (code) {
         case mr::Errc::NotFound: return MR_UNKNOWN;
+        case mr::Errc::OtherBoot: return MR_GONE;
         case mr::Errc::BadMagic:
         case mr::Errc::BadVersion:
         case mr::Errc::BadLayout:
+        case mr::Errc::BadChecksum:
         case mr::Errc::BadCursor: return MR_BAD_SEGMENT;
         default: return MR_SYSTEM;
     }

@@ -185,7 +185,7 @@ World::World(WorldOptions o) : options{std::move(o)} {
     plan.signals_slots = 64;
     plan.results_slots = 64;
     plan.admin_slots = 64;
-    plan.lock_memory = false;
+    plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);
     if (!made) {

@@ -60,7 +60,7 @@ inline Segment make_segment(const TempDir& dir, std::uint32_t signals_slots = 10
     plan.results_slots = results_slots;
     plan.admin_slots = 4;
     plan.strategies = std::move(strategies);
-    plan.lock_memory = false;
+    plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto segment = Segment::create(plan, message);
     EXPECT_TRUE(segment.ok()) << message;

@@ -29,7 +29,7 @@ protected:
         plan.orders_slots = plan.reports_slots = plan.signals_slots = plan.results_slots = 8;
         plan.admin_slots = 8;
         plan.strategies = {{"alpha", SourceId{1}}};
-        plan.lock_memory = false;
+        plan.memory.lock = MemoryWish::Off;
         std::string message;
         auto made = Segment::create(plan, message);
         ASSERT_TRUE(made.ok()) << message;

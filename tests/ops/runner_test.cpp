@@ -60,7 +60,7 @@ protected:
         plan.path = dir_ / "segment";
         plan.journal_dir = dir_.path();
         plan.sessions = 1;
-        plan.lock_memory = false;
+        plan.memory.lock = MemoryWish::Off;
         std::string message;
         auto made = Segment::create(plan, message);
         EXPECT_TRUE(made.ok()) << message;

@@ -100,7 +100,7 @@ void Pipeline::create_segment() {
     plan.sessions = kAccounts;
     plan.session_slots = 2;
     plan.journal_slots = 1024;
-    plan.lock_memory = false;
+    plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);
     ASSERT_TRUE(made.ok()) << message;

@@ -1,5 +1,5 @@
 // Goal: attaching trusts nothing, changes nothing and says what is wrong.
-// Method: a good segment, damaged field by field in a copy of its file.
+// Method: a good segment and cut copies of its file. (tests/attach_fuzz damages every field.)
 #include "shm/segment.h"
 
 #include "tests/shm/temp_dir.h"
@@ -25,7 +25,7 @@ SegmentPlan small_plan(const TempDir& dir) {
     plan.orders_slots = plan.reports_slots = plan.signals_slots = 8;
     plan.results_slots = plan.admin_slots = 8;
     plan.strategies = {{"alpha", SourceId{3}}};
-    plan.lock_memory = false;
+    plan.memory.lock = MemoryWish::Off;
     return plan;
 }
 
@@ -70,7 +70,7 @@ TEST(Segment, TooLittleSpaceIsAnErrorWithTheMendAndLeavesNoFile) {
     plan.journal_slots = 1U << 31;  // 512 GiB
     std::string message;
     EXPECT_EQ(Segment::create(plan, message).code(), Errc::NoSpace);
-    EXPECT_NE(message.find("MiB"), std::string::npos) << message;
+    EXPECT_NE(message.find("available"), std::string::npos) << message;
     EXPECT_FALSE(std::filesystem::exists(plan.path));
 }
 
@@ -79,52 +79,6 @@ TEST(Segment, MissingFileNamesItAndTheCommandThatMakesIt) {
     EXPECT_EQ(Segment::attach("/nonexistent/segment", Segment::Mode::ReadOnly, message).code(),
               Errc::NotFound);
     EXPECT_NE(message.find("millrace up"), std::string::npos);
-}
-
-TEST(Segment, EveryCorruptedHeaderFieldIsRefusedAndTheFileLeftAlone) {
-    const TempDir dir;
-    std::string message;
-    {
-        auto made = Segment::create(small_plan(dir), message);
-        ASSERT_TRUE(made.ok()) << message;
-    }
-    const auto good = bytes_of(dir.file("segment"));
-    const struct {
-        const char* field;
-        std::size_t offset;
-        Errc expected;
-    } fields[] = {
-        {"magic", offsetof(SegmentHeader, magic), Errc::BadMagic},
-        {"layout_version", offsetof(SegmentHeader, layout_version), Errc::BadVersion},
-        {"header_bytes", offsetof(SegmentHeader, header_bytes), Errc::BadLayout},
-        {"schema_hash", offsetof(SegmentHeader, schema_hash), Errc::BadVersion},
-        {"total_bytes", offsetof(SegmentHeader, total_bytes), Errc::BadLayout},
-        {"ring_count", offsetof(SegmentHeader, ring_count), Errc::BadLayout},
-        {"session_count", offsetof(SegmentHeader, session_count), Errc::BadLayout},
-        {"stage_count", offsetof(SegmentHeader, stage_count), Errc::BadLayout},
-        {"doorbell_count", offsetof(SegmentHeader, doorbell_count), Errc::BadLayout},
-        {"core_offset", offsetof(SegmentHeader, core_offset), Errc::BadLayout},
-        {"doorbells_offset", offsetof(SegmentHeader, doorbells_offset), Errc::BadLayout},
-        {"stages_offset", offsetof(SegmentHeader, stages_offset), Errc::BadLayout},
-        {"sessions_offset", offsetof(SegmentHeader, sessions_offset), Errc::BadLayout},
-        {"names_offset", offsetof(SegmentHeader, names_offset), Errc::BadLayout},
-        {"ticks_offset", offsetof(SegmentHeader, ticks_offset), Errc::BadLayout},
-        {"hops_offset", offsetof(SegmentHeader, hops_offset), Errc::BadLayout},
-        {"errors_offset", offsetof(SegmentHeader, errors_offset), Errc::BadLayout},
-        {"hashes_offset", offsetof(SegmentHeader, hashes_offset), Errc::BadLayout},
-        {"rings_offset", offsetof(SegmentHeader, rings_offset), Errc::BadLayout},
-    };
-    const std::string copy = dir.file("copy");
-    for (const auto& f : fields) {
-        auto bad = good;
-        bad[f.offset + 3] = static_cast<char>(bad[f.offset + 3] ^ 0x55);
-        write_bytes(copy, bad);
-        message.clear();
-        EXPECT_EQ(Segment::attach(copy, Segment::Mode::ReadOnly, message).code(), f.expected)
-            << f.field << ": " << message;
-        EXPECT_FALSE(message.empty()) << f.field;
-        EXPECT_EQ(bytes_of(copy), bad) << f.field;
-    }
 }
 
 TEST(Segment, TruncatedAtAnyPlaceIsRefused) {

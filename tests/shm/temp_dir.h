@@ -13,8 +13,9 @@ namespace millrace::test {
 
 class TempDir {
 public:
-    TempDir() {
-        std::string name = (std::filesystem::temp_directory_path() / "millrace-shm-XXXXXX").string();
+    TempDir() : TempDir{std::filesystem::temp_directory_path()} {}
+    explicit TempDir(const std::filesystem::path& parent) {
+        std::string name = (parent / "millrace-shm-XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr) {
             throw std::filesystem::filesystem_error{"mkdtemp " + name,
                                                     {errno, std::generic_category()}};

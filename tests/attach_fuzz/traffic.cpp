@@ -1,0 +1,147 @@
+#include "tests/attach_fuzz/traffic.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace millrace::test {
+
+struct Traffic::Shared {
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> published{0};
+    std::atomic<std::uint64_t> checked{0};
+    std::atomic<std::uint64_t> wrong_at{0};   // number of the first bad record
+};
+
+namespace {
+
+/// Every byte of record `n` follows from `n`.
+void paint(OrderSlot& record, std::uint64_t n) {
+    std::memset(static_cast<void*>(&record), static_cast<int>(n * 167 % 251), sizeof record);
+    std::memcpy(static_cast<void*>(&record), &n, sizeof n);
+}
+
+bool is_painted(const OrderSlot& record, std::uint64_t n) {
+    OrderSlot want;
+    paint(want, n);
+    return std::memcmp(static_cast<const void*>(&record), static_cast<const void*>(&want),
+                       sizeof want) == 0;
+}
+
+}  // namespace
+
+SegmentPlan small_plan(const std::string& path, const std::string& journal_dir) {
+    SegmentPlan plan;
+    plan.path = path;
+    plan.journal_dir = journal_dir;
+    plan.sessions = 3;
+    plan.session_slots = 4;
+    plan.journal_slots = 16;
+    plan.orders_slots = plan.reports_slots = plan.signals_slots = 8;
+    plan.results_slots = plan.admin_slots = 8;
+    plan.strategies = {{"alpha", SourceId{3}}, {"beta", SourceId{4}}};
+    plan.memory.lock = MemoryWish::Off;
+    return plan;
+}
+
+pid_t run_child(const std::function<int()>& body) {
+    const pid_t parent = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::setsid();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        ::_exit(::getppid() == parent ? body() : 1);
+    }
+    return pid;
+}
+
+Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
+    std::string message;
+    SegmentPlan plan = small_plan(path, journal_dir);
+    plan.orders_slots = 256;
+    auto made = Segment::create(plan, message);
+    if (!made) {
+        throw std::runtime_error{message};
+    }
+    segment_ = std::move(made).value();
+    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared_ = new (memory) Shared;
+    children_.push_back(run_child([this] {
+        auto out = RingProducer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));
+        OrderSlot record;
+        for (std::uint64_t n = 1; !shared_->stop.load(std::memory_order_relaxed); ++n) {
+            paint(record, n);
+            while (!out.value().try_publish(record)) {
+                ::sched_yield();
+            }
+            // Release: pairs with the consumer's acquire after it has seen `stop`.
+            shared_->published.store(n, std::memory_order_release);
+        }
+        return 0;
+    }));
+    children_.push_back(run_child([this] {
+        auto in = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));
+        std::uint64_t n = 0;
+        while (!shared_->stop.load(std::memory_order_relaxed) ||
+               n < shared_->published.load(std::memory_order_acquire)) {
+            const std::size_t got = in.value().poll(64, [&](const OrderSlot& record) {
+                ++n;
+                if (!is_painted(record, n) && shared_->wrong_at.load() == 0) {
+                    shared_->wrong_at.store(n);
+                }
+            });
+            shared_->checked.store(n, std::memory_order_relaxed);
+            if (got == 0) {
+                ::sched_yield();
+            }
+        }
+        return 0;
+    }));
+    while (checked() == 0) {
+        ::sched_yield();
+    }
+}
+
+Traffic::~Traffic() {
+    for (const pid_t child : children_) {
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+    }
+    ::munmap(shared_, sizeof(Shared));
+}
+
+std::uint64_t Traffic::checked() const {
+    return shared_->checked.load(std::memory_order_relaxed);
+}
+
+std::string Traffic::stop() {
+    shared_->stop.store(true);
+    std::string wrong;
+    for (const pid_t child : children_) {
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        if (status != 0) {
+            wrong += "a process ended with wait status " + std::to_string(status) + "; ";
+        }
+    }
+    children_.clear();
+    if (const auto at = shared_->wrong_at.load(); at != 0) {
+        wrong += "record " + std::to_string(at) + " was lost, doubled or torn; ";
+    }
+    const auto& ring = segment_.ring_control(segment_.find_ring("orders"));
+    if (shared_->checked.load() != ring.read_cursor.load()) {
+        wrong += "read cursor " + std::to_string(ring.read_cursor.load()) + " after " +
+                 std::to_string(shared_->checked.load()) + " records; ";
+    }
+    return wrong;
+}
+
+}  // namespace millrace::test

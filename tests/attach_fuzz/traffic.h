@@ -1,0 +1,45 @@
+// Live traffic: a segment with a producer and a consumer in processes of their own, which check
+// every record. What is attached next to them must not disturb them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "shm/segment.h"
+#include "tests/shm/temp_dir.h"
+
+namespace millrace::test {
+
+/// A small plan with every kind of ring in it.
+[[nodiscard]] SegmentPlan small_plan(const std::string& path, const std::string& journal_dir);
+
+class Traffic {
+public:
+    /// Creates the segment, starts both processes and waits until records flow.
+    explicit Traffic(const std::string& path, const std::string& journal_dir);
+    /// Kills what still runs.
+    ~Traffic();
+    Traffic(const Traffic&) = delete;
+    Traffic& operator=(const Traffic&) = delete;
+
+    /// Records checked by the consumer so far.
+    [[nodiscard]] std::uint64_t checked() const;
+    /// Ends both. @return what was wrong, empty if every record came once, in order and whole.
+    [[nodiscard]] std::string stop();
+
+private:
+    struct Shared;
+    Segment segment_;
+    Shared* shared_ = nullptr;
+    std::vector<pid_t> children_;
+};
+
+/// Forks; in the child: a session of its own and an end with its parent, then `body`, then _exit.
+pid_t run_child(const std::function<int()>& body);
+
+}  // namespace millrace::test
