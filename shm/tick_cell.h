@@ -15,13 +15,15 @@ struct Quote {
     Nanos time;
 };
 
-/// Even `version` = stable, odd = being written. The fields are relaxed atomics, so a torn read is
-/// a stale value and never undefined behaviour; the version tells.
-struct alignas(64) TickCell {
-    std::atomic<std::uint64_t> version;
-    std::atomic<std::int64_t> bid;
-    std::atomic<std::int64_t> ask;
-    std::atomic<std::int64_t> time_ns;
+/// Even `version` = stable, odd = being written. The fields are atomics, so a torn read is a stale
+/// value and never undefined behaviour; the version tells. `Atomic` is std::atomic, or the model
+/// checker's (tests/model/).
+template <template <class> class Atomic>
+struct alignas(64) BasicTickCell {
+    Atomic<std::uint64_t> version;
+    Atomic<std::int64_t> bid;
+    Atomic<std::int64_t> ask;
+    Atomic<std::int64_t> time_ns;
 
     /// Writes a quote. Threads: the one writer. A version left odd by a writer that was killed
     /// inside is healed here: the next write makes it odd again (or keeps it) and ends even.
@@ -54,6 +56,7 @@ struct alignas(64) TickCell {
         return {};
     }
 };
+using TickCell = BasicTickCell<std::atomic>;
 static_assert(sizeof(TickCell) == 64);
 
 }  // namespace millrace
