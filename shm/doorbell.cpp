@@ -29,38 +29,19 @@ bool doorbell_setup() noexcept {
     return g_has_membarrier;
 }
 
-void detail::arm(Doorbell& bell) noexcept {
-    if (g_has_membarrier) {
-        bell.armed.store(1, std::memory_order_relaxed);
-        // Full barrier on every registered process's running threads: pairs with the
-        // publish-then-load order of ring() there.
-        ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
-        return;
-    }
-    // Seq_cst exchange: store-load order against the fence in ring().
-    bell.armed.exchange(1, std::memory_order_seq_cst);
+bool detail::LinuxHost::has_membarrier() noexcept { return g_has_membarrier; }
+
+void detail::LinuxHost::heavy_fence() noexcept {
+    ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 }
 
-void detail::sleep_on(Doorbell& bell, std::uint32_t seen, Nanos timeout) noexcept {
+void detail::LinuxHost::wait(AtomicU32& word, std::uint32_t seen, Nanos timeout) noexcept {
     const timespec ts{timeout.value / 1'000'000'000, timeout.value % 1'000'000'000};
-    futex(bell.rings, FUTEX_WAIT, seen, &ts);
+    futex(word, FUTEX_WAIT, seen, &ts);
 }
 
-void ring(Doorbell& bell) noexcept {
-    if (!g_has_membarrier) {
-        // Pairs with the exchange in arm(): our publishing store is ordered before the load.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-    } else {
-        // The compiler must not move the load up either; the sleeper's membarrier does the rest.
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-    }
-    if (bell.armed.load(std::memory_order_relaxed) == 0) [[likely]] {
-        return;
-    }
-    bell.armed.store(0, std::memory_order_relaxed);
-    // Release: pairs with the acquire in doorbell_wait().
-    bell.rings.fetch_add(1, std::memory_order_release);
-    futex(bell.rings, FUTEX_WAKE, 1, nullptr);
-}
+void detail::LinuxHost::wake(AtomicU32& word) noexcept { futex(word, FUTEX_WAKE, 1, nullptr); }
+
+void ring(Doorbell& bell) noexcept { detail::ring_bell<detail::LinuxHost>(bell); }
 
 }  // namespace millrace

@@ -64,7 +64,7 @@ struct RingEntry {
 };
 static_assert(sizeof(RingEntry) == 64);
 
-/// A place to park. `armed` is 1 while its stage sleeps or is about to (shm/doorbell.h).
+/// A place to park. `armed` is not 0 while its stage sleeps or is about to (doorbell_protocol.h).
 struct alignas(kCacheLineBytes) Doorbell {
     AtomicU32 armed;
     AtomicU32 rings;   // futex word: bumped by whoever wakes

@@ -270,8 +270,8 @@ void Machine::step(std::uint8_t thread, unsigned outcome) {
 
 void Machine::note(std::uint8_t thread) {
     ThreadState& s = states_[thread];
-    const std::uint64_t event[] = {s.history[0], s.history[1], s.access.site, s.access.result,
-                                   s.access.taken};
+    const std::uint64_t event[] = {s.history[0], s.history[1], s.access.site, s.access.at,
+                                   s.access.result, s.access.taken};
     const XXH128_hash_t h = XXH3_128bits(event, sizeof event);
     s.history = {h.low64, h.high64};
 }
@@ -311,14 +311,21 @@ bool Machine::finished() const noexcept {
 
 Digest Machine::digest() {
     digest_buffer_.clear();
-    const auto sink = [this](const void* p, std::size_t n) { put(digest_buffer_, p, n); };
+    unsigned alive = 0;
+    unsigned waiting = 0;
     for (std::size_t t = 0; t < bodies_.size(); ++t) {
-        sink(&states_[t].history, sizeof states_[t].history);
-        sink(&states_[t].status, sizeof states_[t].status);
+        const Status status = states_[t].status;
+        const bool runs = status == Status::Ready || status == Status::Asleep;
+        alive |= (runs ? 1U : 0U) << t;
+        waiting |= (status == Status::Absent ? 1U : 0U) << t;
+        put(digest_buffer_, &status, sizeof status);
+        if (runs) {
+            put(digest_buffer_, &states_[t].history, sizeof states_[t].history);
+        }
     }
-    sink(&left_, sizeof left_);
-    sink(region_.data(), region_used_);
-    memory.digest(sink);
+    put(digest_buffer_, &left_, sizeof left_);
+    put(digest_buffer_, region_.data(), region_used_);
+    memory.digest(digest_buffer_, alive, waiting);
     const XXH128_hash_t h = XXH3_128bits(digest_buffer_.data(), digest_buffer_.size());
     return {h.low64, h.high64};
 }

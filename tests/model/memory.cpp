@@ -215,6 +215,7 @@ void Memory::leave_kernel(unsigned thread) noexcept {
 }
 
 bool Memory::plain_read(unsigned thread, std::size_t word) noexcept {
+    words_used_ = std::max(words_used_, static_cast<std::uint32_t>(word + 1));
     ThreadViews& t = threads_[thread];
     PlainWord& w = plain_[word];
     t.touched = 1;
@@ -223,6 +224,7 @@ bool Memory::plain_read(unsigned thread, std::size_t word) noexcept {
 }
 
 bool Memory::plain_write(unsigned thread, std::size_t word) noexcept {
+    words_used_ = std::max(words_used_, static_cast<std::uint32_t>(word + 1));
     ThreadViews& t = threads_[thread];
     PlainWord& w = plain_[word];
     bool ordered = w.write_clock <= t.current.clock[w.writer];
@@ -244,6 +246,61 @@ void Memory::inherit(unsigned heir, unsigned dead) noexcept {
 
 std::uint64_t Memory::newest(std::uint8_t at) const noexcept {
     return messages_[at_[at].order[at_[at].count - 1U]].value;
+}
+
+// Stores behind every running thread's view cannot be read again (an heir's view includes that of
+// whom it follows): two states that differ only in those are one, so ranks count from `base`.
+void Memory::digest(std::vector<std::byte>& out, unsigned alive, unsigned waiting) const {
+    std::array<std::uint8_t, kLocationsMax> base{};
+    for (std::size_t l = 0; l < locations_; ++l) {
+        base[l] = static_cast<std::uint8_t>(at_[l].count - 1U);
+        for (std::size_t t = 0; t < kThreadsMax; ++t) {
+            if ((alive >> t & 1U) != 0) {
+                base[l] = std::min(base[l], threads_[t].current.seen[l]);
+            }
+        }
+    }
+    const auto put = [&out](const void* p, std::size_t n) {
+        const auto* bytes = static_cast<const std::byte*>(p);
+        out.insert(out.end(), bytes, bytes + n);
+    };
+    const auto put_view = [&](View v) {
+        for (std::size_t l = 0; l < locations_; ++l) {
+            v.seen[l] = static_cast<std::uint8_t>(std::max(v.seen[l], base[l]) - base[l]);
+        }
+        put(&v, sizeof v);
+    };
+    for (std::size_t l = 0; l < locations_; ++l) {
+        const auto readable = static_cast<std::uint8_t>(at_[l].count - base[l]);
+        put(&readable, sizeof readable);
+        for (unsigned i = base[l]; i < at_[l].count; ++i) {
+            const Message& m = messages_[at_[l].order[i]];
+            put(&m.value, sizeof m.value);
+            put(&m.rmw, sizeof m.rmw);
+            put_view(m.view);
+        }
+    }
+    for (std::size_t t = 0; t < kThreadsMax; ++t) {
+        const ThreadViews& v = threads_[t];
+        const bool runs = (alive >> t & 1U) != 0;
+        if (runs) {
+            View acquirable = v.acquirable;
+            acquirable.join(v.current);  // a fence would; less than that is no difference
+            for (const View& view : {v.current, acquirable, v.released}) {
+                put_view(view);
+            }
+            put(&v.touched, sizeof v.touched);
+        }
+        if (runs || (waiting >> t & 1U) != 0) {
+            View heavy = v.heavy;
+            heavy.join_seen(v.current);  // the same
+            put_view(heavy);
+        }
+        put_view(v.light);
+    }
+    put(plain_.data(), sizeof(PlainWord) * words_used_);
+    put_view(sc_);
+    put_view(kernel_);
 }
 
 }  // namespace millrace::model

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace millrace::model {
 
@@ -111,22 +112,10 @@ public:
     /// True if a location or the messages ran out (a scenario too large); never silently.
     [[nodiscard]] bool overflow() const noexcept { return overflow_ != 0; }
 
-    /// Feeds everything that decides the future to `sink(const void*, bytes)`, independent of the
-    /// order in which independent operations were executed.
-    template <class Sink>
-    void digest(Sink&& sink) const {
-        for (std::size_t l = 0; l < locations_; ++l) {
-            const Location& location = at_[l];
-            sink(&location.count, sizeof location.count);
-            for (unsigned i = 0; i < location.count; ++i) {
-                sink(&messages_[location.order[i]], sizeof(Message));
-            }
-        }
-        sink(&threads_, sizeof threads_);
-        sink(&plain_, sizeof plain_);
-        sink(&sc_, sizeof sc_);
-        sink(&kernel_, sizeof kernel_);
-    }
+    /// Appends to `out` everything that decides the future, independent of the order in which
+    /// independent operations were executed, and without what nobody can read any more.
+    /// @param alive bit n: thread n runs. @param waiting bit n: it may start yet.
+    void digest(std::vector<std::byte>& out, unsigned alive, unsigned waiting) const;
 
 private:
     void insert(unsigned thread, std::uint8_t at, unsigned rank, std::uint64_t value, View view,
@@ -145,6 +134,8 @@ private:
     View sc_{};      // of the last seq_cst fence
     View kernel_{};  // of the last holder of the futex's bucket lock
     std::uint32_t locations_ = 0;
+    std::uint32_t words_used_ = 0;  // of plain_
+    std::uint32_t unused_ = 0;
     std::uint32_t message_count_ = 0;
     std::uint64_t overflow_ = 0;
 };

@@ -93,7 +93,7 @@ protected:
     std::int64_t wake_us(CountingStage& stage, StageId id, int fd = -1) {
         std::vector<std::int64_t> times;
         for (int i = 0; i < 50; ++i) {
-            eventually([&] { return segment_->doorbell(id).armed.load() == 1; });
+            eventually([&] { return segment_->doorbell(id).armed.load() != 0; });
             std::this_thread::sleep_for(std::chrono::microseconds{300});  // let it fall asleep
             stage.woke_ns.store(0);
             const std::int64_t begin = monotonic_ns();

@@ -52,11 +52,12 @@ Parker::~Parker() {
 
 void Parker::bridge(Doorbell& bell) noexcept {
     block_signals();
-    // Acquire, here and below: pairs with the release in ring(); the wake comes after its cause.
-    std::uint32_t seen = bell.rings.load(std::memory_order_acquire);
+    // Relaxed, here and below: a count; the sleeper's own last look, behind its fence, finds what
+    // the ring was for (shm/doorbell_protocol.h).
+    std::uint32_t seen = bell.rings.load(std::memory_order_relaxed);
     while (!stopping_.load(std::memory_order_acquire)) {
         detail::sleep_on(bell, seen, kBridgeNap);  // returns at once if `rings` is past `seen`
-        const std::uint32_t now = bell.rings.load(std::memory_order_acquire);
+        const std::uint32_t now = bell.rings.load(std::memory_order_relaxed);
         if (now != seen) {
             seen = now;
             const std::uint64_t one = 1;

@@ -191,6 +191,10 @@ void Supervisor::on_end(Kept& kept) {
         e->state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_relaxed);
     }
     end.own_fault = end.own_fault || kept.killed_by_us;
+    // It may have died after it published and before it woke whoever waits for that.
+    for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
+        ring(segment_.doorbell(bell));
+    }
     if (kept.worker->is_core()) {
         on_core_end(end);
     }
