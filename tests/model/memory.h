@@ -16,7 +16,7 @@
 
 namespace millrace::model {
 
-inline constexpr std::size_t kLocationsMax = 16;
+inline constexpr std::size_t kLocationsMax = 32;
 inline constexpr std::size_t kThreadsMax = 8;
 inline constexpr std::size_t kStoresMax = 24;    // a location's, in one execution
 inline constexpr std::size_t kMessagesMax = 160; // all locations'

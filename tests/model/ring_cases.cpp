@@ -55,7 +55,8 @@ Shared make_shared(World& world, const RingCase& c) {
     control.magic = kRingMagic;
     for (auto* statistic : {&control.polls_empty, &control.consumer_generation,
                             &control.write_hint, &control.full_stalls, &control.high_water,
-                            &control.producer_generation}) {
+                            &control.producer_generation, &control.high_water_ns,
+                            &control.stall_ns}) {
         statistic->silence();
     }
     control.read_cursor.named("read_cursor");
@@ -70,11 +71,30 @@ Shared make_shared(World& world, const RingCase& c) {
     return s;
 }
 
-void publish(Producer& p, const Shared& s, Payload& slot) {
-    const std::uint64_t n = p.written() + 1;
+void fill(const Shared& s, Payload& slot, std::uint64_t n) {
     check(n <= s.view.capacity() + s.released(), "writes a slot that was not given back");
     write_whole(slot, n);
-    check(p.commit() == n, "commit counts wrong");
+}
+
+void publish_one(Producer& p, const Shared& s) {
+    if (Payload* slot = p.claim(); slot != nullptr) {
+        const std::uint64_t n = p.written() + 1;
+        fill(s, *slot, n);
+        check(p.commit() == n, "commit() counts wrong");
+    }
+}
+
+/// All of the batch is written before any of it is committed.
+void publish_batch(Producer& p, const Shared& s, std::uint64_t wanted) {
+    const std::uint64_t batch = p.claim_batch(wanted);
+    const std::uint64_t first = p.written() + 1;
+    check(batch <= wanted, "claim_batch() gives more than was asked for");
+    for (std::uint64_t i = 0; i < batch; ++i) {
+        fill(s, p.claimed(i), first + i);
+    }
+    if (batch > 0) {
+        check(p.commit_batch(batch) == first + batch - 1, "commit_batch() counts wrong");
+    }
 }
 
 void produce(const Shared& s, const RingCase& c) {
@@ -89,16 +109,11 @@ void produce(const Shared& s, const RingCase& c) {
     }
     while (p.written() < c.items) {
         checkpoint(&p, sizeof p);
-        const std::uint64_t ahead = c.publish_batch == 1 ? 1 : p.free_slots();
-        const std::uint64_t batch =
-            std::min({std::uint64_t{c.publish_batch}, ahead, c.items - p.written()});
-        for (std::uint64_t i = 0; i < batch; ++i) {
-            Payload* slot = p.claim();
-            if (slot == nullptr) {
-                check(c.publish_batch == 1, "a slot counted as free is not");
-                break;
-            }
-            publish(p, s, *slot);
+        const std::uint64_t left = c.items - p.written();
+        if (c.publish_batch == 1) {
+            publish_one(p, s);
+        } else {
+            publish_batch(p, s, std::min<std::uint64_t>(c.publish_batch, left));
         }
     }
 }
@@ -126,11 +141,20 @@ void consume(const Shared& s, const RingCase& c) {
     }
     while (consumer.position() <= c.items) {
         checkpoint(&consumer, sizeof consumer);
+        if (c.take) {
+            if (const Payload* record = consumer.take(); record != nullptr) {
+                handle(s, *record, consumer.position() - 1);
+            }
+            continue;
+        }
         std::uint64_t n = consumer.position();
         const std::size_t done = consumer.poll(
             c.poll_batch, [&](const Payload& record) { handle(s, record, n++); });
         check(consumer.position() == n, "poll() handed out another number than it stepped");
         check(done <= c.poll_batch, "poll() went beyond its limit");
+    }
+    if (c.take) {
+        check(consumer.take() == nullptr, "a record that was never published");  // releases
     }
 }
 
@@ -177,8 +201,10 @@ std::vector<RingCase> ring_cases() {
     return {
         {.name = "3 items, capacity 2", .items = 3, .capacity = 2},
         {.name = "4 items, capacity 1", .items = 4, .capacity = 1},
-        {.name = "batches of 2, 5 items, capacity 2",
-         .items = 5, .capacity = 2, .publish_batch = 2, .poll_batch = 2},
+        {.name = "batches, 6 items, capacity 4",
+         .items = 6, .capacity = 4, .publish_batch = 3, .poll_batch = 2},
+        {.name = "take(), released in twos, 5 items, capacity 16",
+         .items = 5, .capacity = 16, .take = true},
         {.name = "onlooker, 2 items, capacity 2", .items = 2, .capacity = 2, .onlooker = true},
         {.name = "producer killed anywhere, twice", .items = 3, .capacity = 2,
          .producer_heirs = 2, .deaths = 2},
@@ -188,9 +214,13 @@ std::vector<RingCase> ring_cases() {
          .poll_batch = 2, .consumer_heirs = 2, .deaths = 2, .journalled = true},
         {.name = "take-over of both, two deaths", .items = 3, .capacity = 2,
          .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
-        {.name = "take-over of both in batches, two deaths", .items = 4, .capacity = 2,
-         .publish_batch = 2, .poll_batch = 2, .producer_heirs = 2, .consumer_heirs = 2,
+        {.name = "take-over of both in batches, two deaths", .items = 5, .capacity = 4,
+         .publish_batch = 4, .poll_batch = 2, .producer_heirs = 1, .consumer_heirs = 1,
          .deaths = 2},
+        {.name = "producer killed in batches as large as the ring", .items = 5, .capacity = 2,
+         .publish_batch = 2, .producer_heirs = 2, .deaths = 2},
+        {.name = "take-over with take(), capacity 16, two deaths", .items = 3, .capacity = 16,
+         .producer_heirs = 1, .consumer_heirs = 1, .deaths = 2, .take = true},
         {.name = "take-over of both, capacity 1, two deaths", .items = 4, .capacity = 1,
          .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
     };
@@ -198,9 +228,10 @@ std::vector<RingCase> ring_cases() {
 
 std::vector<RingCase> long_ring_cases() {
     return {
+        {.name = "take() over a lap, capacity 16", .items = 19, .capacity = 16, .take = true},
         {.name = "8 items, capacity 4", .items = 8, .capacity = 4},
         {.name = "9 items in batches of 3, capacity 4",
-         .items = 9, .capacity = 4, .publish_batch = 3, .poll_batch = 3},
+         .items = 9, .capacity = 4, .publish_batch = 4, .poll_batch = 3},
         {.name = "take-over of both, capacity 4, two deaths", .items = 9, .capacity = 4,
          .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
         {.name = "take-over of both, four deaths", .items = 5, .capacity = 2,
