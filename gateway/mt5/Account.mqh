@@ -1,0 +1,211 @@
+// The account as the terminal shows it: whether its lists can be believed, whether it may trade,
+// and what a magic number has become in it. Reading is all that happens here.
+//
+// Right after a connection the terminal is still downloading what it missed. Its lists are believed
+// after an unbroken connection of ready_ms, and when two readings some time apart agree. An empty
+// or failed read is never "flat".
+
+#include "Link.mqh"
+
+#define DAY_S 86400
+#define LOOK_BACK_S (30 * DAY_S)
+// Deals of the kill switch: tag 0, "KILL" in ASCII, so that no look-up takes them for an intent's.
+#define KILL_MAGIC 0x4B494C4C
+
+#define FOUND_NOTHING 0
+#define FOUND_FLYING 1   // the broker has it, and is not done with it
+#define FOUND_SETTLED 2  // status says how it stands
+
+/// What a magic number has become in the account.
+struct Found
+{
+    int stage;
+    int status;  // FIX OrdStatus, if settled
+    bool pending;
+    ulong order;
+    ulong deal;  // last one
+    ulong position;
+    int side;
+    long volume;
+    long requested;
+    double price;  // volume-weighted
+    long time_msc;
+    string symbol;
+    ulong deals[];
+};
+
+bool is_pending_type(const long type)
+{
+    return type >= ORDER_TYPE_BUY_LIMIT && type <= ORDER_TYPE_SELL_STOP_LIMIT;
+}
+
+int side_of_order(const long type)
+{
+    return (type == ORDER_TYPE_BUY || type == ORDER_TYPE_BUY_LIMIT || type == ORDER_TYPE_BUY_STOP ||
+            type == ORDER_TYPE_BUY_STOP_LIMIT)
+               ? SIDE_BUY
+               : SIDE_SELL;
+}
+
+int side_of_deal(const long type) { return (type == DEAL_TYPE_BUY) ? SIDE_BUY : SIDE_SELL; }
+
+bool is_trade(const long deal_type)
+{
+    return deal_type == DEAL_TYPE_BUY || deal_type == DEAL_TYPE_SELL;
+}
+
+/// Made by the server on its own, whatever magic it carries.
+bool is_server_deal(const long reason)
+{
+    return reason == DEAL_REASON_SL || reason == DEAL_REASON_TP || reason == DEAL_REASON_SO ||
+           reason == DEAL_REASON_ROLLOVER || reason == DEAL_REASON_VMARGIN ||
+           reason == DEAL_REASON_SPLIT;
+}
+
+class Account
+{
+private:
+    bool connected_;
+    bool ready_;
+    ulong connected_ms_;
+    ulong counted_ms_;
+    int counts_[4];
+
+    bool count_again()
+    {
+        int now[4];
+        if (!HistorySelect(0, TimeTradeServer() + DAY_S))
+            return false;
+        now[0] = PositionsTotal();
+        now[1] = OrdersTotal();
+        now[2] = HistoryOrdersTotal();
+        now[3] = HistoryDealsTotal();
+        bool same = true;
+        for (int i = 0; i < 4; i++)
+        {
+            same = same && now[i] == counts_[i];
+            counts_[i] = now[i];
+        }
+        return same;
+    }
+
+public:
+    Account() { reset(); }
+
+    /// Believes nothing any more. Globals outlive a change of the chart, so OnInit calls this.
+    void reset()
+    {
+        connected_ = false;
+        ready_ = false;
+        connected_ms_ = 0;
+        counted_ms_ = 0;
+        for (int i = 0; i < 4; i++)
+            counts_[i] = -1;
+    }
+
+    bool connected() { return connected_; }
+    bool ready() { return ready_; }
+    /// Since when the connection has not been broken, ms of this run.
+    ulong connected_ms() { return connected_ms_; }
+
+    void update()
+    {
+        bool same_account = (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login;
+        bool is_connected = TerminalInfoInteger(TERMINAL_CONNECTED) != 0 && same_account;
+        if (is_connected != connected_)
+        {
+            connected_ = is_connected;
+            ready_ = false;
+            connected_ms_ = now_ms();
+            counted_ms_ = 0;
+            counts_[0] = -1;
+        }
+        int apart_ms = g_config.ready_ms / 5;
+        if (!connected_ || ready_ || now_ms() < counted_ms_ + (ulong)apart_ms)
+            return;
+        bool same = count_again();
+        counted_ms_ = now_ms();
+        ready_ = same && now_ms() >= connected_ms_ + (ulong)g_config.ready_ms;
+    }
+
+    /// Why no request can be sent, as a trade server return code; 0 = it can.
+    uint refusal()
+    {
+        if (TerminalInfoInteger(TERMINAL_TRADE_ALLOWED) == 0 ||
+            MQLInfoInteger(MQL_TRADE_ALLOWED) == 0)
+            return TRADE_RETCODE_CLIENT_DISABLES_AT;
+        if (AccountInfoInteger(ACCOUNT_TRADE_EXPERT) == 0)
+            return TRADE_RETCODE_SERVER_DISABLES_AT;
+        if (AccountInfoInteger(ACCOUNT_TRADE_ALLOWED) == 0)
+            return TRADE_RETCODE_TRADE_DISABLED;
+        return 0;
+    }
+
+    bool may_trade() { return ready_ && refusal() == 0; }
+
+    bool is_hedging()
+    {
+        return AccountInfoInteger(ACCOUNT_MARGIN_MODE) == ACCOUNT_MARGIN_MODE_RETAIL_HEDGING;
+    }
+
+    bool is_ours(const ulong magic)
+    {
+        ulong tag = g_journal.magic_tag;
+        if (g_journal.command_epoch == 0)
+            return false;  // no session yet: the tag is not known
+        return magic != 0 && magic != KILL_MAGIC && (tag == 0 || magic_tag(magic) == tag);
+    }
+
+    /// Selects the open position with this identifier or ticket. @return false if there is none in
+    /// the list, which proves something only while ready().
+    bool select_position(const ulong ticket)
+    {
+        for (int i = 0; i < PositionsTotal(); i++)
+        {
+            ulong t = PositionGetTicket(i);  // selects it
+            if (t != 0 && (t == ticket || (ulong)PositionGetInteger(POSITION_IDENTIFIER) == ticket))
+                return true;
+        }
+        return false;
+    }
+
+    bool select_position_of(const string symbol)
+    {
+        for (int i = 0; i < PositionsTotal(); i++)
+            if (PositionGetTicket(i) != 0 && PositionGetString(POSITION_SYMBOL) == symbol)
+                return true;
+        return false;
+    }
+
+    /// Goes through orders, history and deals for `magic`. @param since_s server time of the
+    /// earliest that counts; 0 = thirty days back. @param expected volume asked for, where the
+    /// order itself may not be shown yet; 0 = not known. @return false if a list could not be read:
+    /// then nothing is known.
+    bool look_up(const ulong magic, const long since_s, const long expected, Found &f);
+
+    /// The magic of the deal that opened a position; 0 = not found.
+    ulong opener_of(const ulong position_id);
+
+    /// One of ours is in the account, open, working or past: a journal that does not know it
+    /// replaced a lost one.
+    bool has_magic_history();
+};
+
+void clear_found(Found &f)
+{
+    f.stage = FOUND_NOTHING;
+    f.status = 0;
+    f.pending = false;
+    f.order = 0;
+    f.deal = 0;
+    f.position = 0;
+    f.side = 0;
+    f.volume = 0;
+    f.requested = 0;
+    f.price = 0;
+    f.time_msc = 0;
+    f.symbol = "";
+    ArrayResize(f.deals, 0);
+}
+
+Account g_account;

@@ -1,0 +1,132 @@
+// What the session does with a command: journal, then act, then answer; and what a death left open.
+
+#include "Session.mqh"
+
+void Session::run_batch()
+{
+    // Between two commands, which may block, what has come meanwhile is read: a kill acts at once.
+    int done = 0;
+    while (done < ArraySize(batch_) && state_ == STATE_UP)
+    {
+        Incoming incoming;
+        incoming = batch_[done];
+        done++;
+        on_command(incoming);
+        if (done < ArraySize(batch_) && !take_frames())
+            return;  // what is not journalled is sent again by the other side
+    }
+    ArrayResize(batch_, 0);
+}
+
+void Session::on_command(const Incoming &incoming)
+{
+    Command command;
+    command = incoming.command;
+    rx_ack_due_ = true;
+    if (incoming.seq <= g_journal.command_seq)
+        return;  // a resend of what is journalled: its events speak for it
+    if (command.generation < g_journal.generation || command.epoch < g_journal.epoch)
+    {
+        Event stale;
+        make_unsent(command, STATUS_REJECTED, 0, CODE_STALE, stale);
+        g_journal.add_event(stale, 0);
+        g_journal.received_without_intent(incoming.seq);
+        return;
+    }
+    if (command.type == COMMAND_QUERY)
+    {
+        // Answer first, number second: a death between them answers twice, the other order never.
+        answer_query(command);
+        g_journal.received_without_intent(incoming.seq);
+        return;
+    }
+    int known = g_journal.find(command.magic);
+    if (known >= 0)
+    {
+        Intent before;
+        g_journal.intent_at(known, before);
+        if (before.state == INTENT_ANSWERED)
+            g_journal.add_event(before.answer, 0);
+        g_journal.received_without_intent(incoming.seq);
+        return;
+    }
+    raise_floor(command);
+    Intent intent;
+    intent.seq = incoming.seq;
+    intent.received_ns = wall_ns();
+    intent.received_ms = now_ms();
+    intent.answered_ms = 0;
+    intent.command = command;
+    intent.state = INTENT_RECEIVED;
+    clear_event(intent.answer);
+    g_journal.received(intent);
+    if (g_executor.submit(command.magic) == SUBMIT_WAIT)
+    {
+        int n = ArraySize(waiting_);
+        ArrayResize(waiting_, n + 1, 64);
+        waiting_[n] = command.magic;
+    }
+}
+
+/// After a loss the first new entry shows which intents were handed out before it: they went out in
+/// order, so everything below may have met the lost journal, everything above has not.
+void Session::raise_floor(const Command &command)
+{
+    bool first_entry = command.type == COMMAND_OPEN && magic_attempt(command.magic) == 0;
+    if (g_journal.intact != INTACT_YES && first_entry && magic_intent(command.magic) > 0)
+        g_journal.remember_intact(INTACT_YES, magic_intent(command.magic) - 1);
+}
+
+void Session::retry_waiting()
+{
+    int kept = 0;
+    int n = ArraySize(waiting_);
+    for (int i = 0; i < n; i++)
+    {
+        if (g_executor.submit(waiting_[i]) == SUBMIT_WAIT)
+            waiting_[kept++] = waiting_[i];
+    }
+    ArrayResize(waiting_, kept, 64);
+}
+
+/// At the start: what was received and not sent is sent now, if ttl and kill permit.
+void Session::take_over()
+{
+    for (int i = 0; i < g_journal.count(); i++)
+    {
+        if (g_journal.state_at(i) != INTENT_RECEIVED)
+            continue;
+        int n = ArraySize(waiting_);
+        ArrayResize(waiting_, n + 1, 64);
+        waiting_[n] = g_journal.magic_at(i);
+    }
+}
+
+/// What a death left at the server: looked up, as soon as the account's lists can be believed;
+/// without a trace it stays open, and the engine's look-up decides.
+void Session::settle_after_restart()
+{
+    if (settled_ || !g_account.ready())
+        return;
+    settled_ = true;
+    for (int i = 0; i < g_journal.count(); i++)
+    {
+        Intent intent;
+        g_journal.intent_at(i, intent);
+        if (intent.received_ms != 0 || intent.state != INTENT_SENDING)
+            continue;
+        Found f;
+        Event e;
+        long since_s = intent.received_ns / 1000000000 + server_offset_s();
+        bool readable = g_account.look_up(intent.command.magic, since_s, intent.command.volume, f);
+        if (readable && f.stage == FOUND_SETTLED)
+        {
+            answer_found(intent.command, f);
+            continue;
+        }
+        make_refused(intent.command, TRADE_RETCODE_CONNECTION, e);
+        if (readable && is_changed(intent.command))
+            make_changed(intent.command, TRADE_RETCODE_DONE, e);
+        answer(intent.command.magic, e);
+    }
+}

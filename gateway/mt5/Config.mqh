@@ -1,0 +1,39 @@
+// What the operator sets, in one structure, so that nothing below the main file reads an input.
+
+enum DeadManAction
+{
+    DEAD_MAN_NONE = 0,     // nothing: positions keep their stops
+    DEAD_MAN_CANCEL = 2,   // cancel our pending orders
+    DEAD_MAN_FLATTEN = 6   // cancel our pending orders and close our positions
+};
+
+struct Config
+{
+    string host;
+    int port;
+    uchar key[];
+    ulong login;
+    bool async;           // OrderSendAsync
+    bool common;          // intent journal in the folder that all terminals share
+    int ready_ms;         // unbroken connection before the account's lists are believed
+    int settle_ms;        // without a trace for so long, an unanswered request counts as absent
+    int answer_ms;        // an answer that has not come by then is "not known"
+    int dead_man_s;       // 0 = never
+    int dead_man_action;  // DeadManAction
+    string tick_symbols;  // comma separated
+};
+
+Config g_config;
+
+/// Time since the program was started, ms. Not a wall clock: nobody can set it back.
+ulong now_ms() { return GetMicrosecondCount() / 1000; }
+
+/// The computer's wall clock in ns since 1970 UTC, to the second.
+long wall_ns() { return (long)TimeGMT() * 1000000000; }
+
+/// Server time minus UTC in seconds, to the quarter of an hour (zone and daylight saving).
+long server_offset_s()
+{
+    double quarters = MathRound((double)((long)TimeTradeServer() - (long)TimeGMT()) / 900.0);
+    return (long)quarters * 900;
+}

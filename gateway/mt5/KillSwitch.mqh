@@ -1,0 +1,222 @@
+// The way out: takes away our pendings and closes our positions, for a kill frame or for the dead
+// man's switch, again and again until two readings of the account show nothing left. Only what
+// carries our tag is touched.
+
+#include "Scan.mqh"
+
+#define KILL_RETRY_MS 100
+#define KILL_BACKOFF_MS 1000
+
+/// A ticket that a request is out for, or was refused: not before then again.
+struct Hold
+{
+    ulong ticket;
+    ulong until_ms;
+};
+
+class KillSwitch
+{
+private:
+    Hold holds_[];
+    ulong next_ms_;
+    int clean_readings_;
+    bool dead_man_fired_;
+    bool wanted_;
+
+    bool wants(const int action, const string symbol);
+    bool is_held(const ulong ticket);
+    void hold(const ulong ticket, const ulong ms);
+    void send(MqlTradeRequest &request, const ulong ticket);
+    int cancel_orders();
+    int close_positions();
+
+public:
+    KillSwitch() { reset(); }
+    void reset()
+    {
+        ArrayResize(holds_, 0);
+        next_ms_ = 0;
+        clean_readings_ = 0;
+        dead_man_fired_ = false;
+        wanted_ = true;
+    }
+    void on_kill(const Kill &kill);
+    void on_dead_man(const bool silent);
+    void update();
+};
+
+bool KillSwitch::wants(const int action, const string symbol)
+{
+    if (dead_man_fired_ && (g_config.dead_man_action & action) != 0)
+        return true;
+    for (int i = 0; i < g_journal.kill_count(); i++)
+    {
+        Kill kill;
+        g_journal.kill_at(i, kill);
+        if ((kill.actions & action) != 0 && (kill.symbol == "" || kill.symbol == symbol))
+            return true;
+    }
+    return false;
+}
+
+bool KillSwitch::is_held(const ulong ticket)
+{
+    for (int i = 0; i < ArraySize(holds_); i++)
+        if (holds_[i].ticket == ticket)
+            return now_ms() < holds_[i].until_ms;
+    return false;
+}
+
+void KillSwitch::hold(const ulong ticket, const ulong ms)
+{
+    int n = ArraySize(holds_);
+    int at = n;
+    for (int i = 0; i < n && at == n; i++)
+        if (holds_[i].ticket == ticket)
+            at = i;
+    for (int i = 0; i < n && at == n; i++)
+        if (now_ms() >= holds_[i].until_ms)
+            at = i;
+    if (at == n)
+        ArrayResize(holds_, n + 1, 64);
+    holds_[at].ticket = ticket;
+    holds_[at].until_ms = now_ms() + ms;
+}
+
+/// Sends and waits for the answer. One whose outcome is not known keeps its ticket back for as long
+/// as an answer may take: a second close on a netting account would open the other side.
+void KillSwitch::send(MqlTradeRequest &request, const ulong ticket)
+{
+    MqlTradeResult result;
+    ZeroMemory(result);
+    ResetLastError();
+    request.magic = KILL_MAGIC;
+    request.comment = "millrace kill";
+    g_link.announce_busy(BUSY_MS);
+    bool sent = OrderSend(request, result);
+    int error = GetLastError();
+    g_link.forgive_silence();
+    if (!sent && result.retcode == 0)
+        result.retcode = code_of_error(error);
+    ulong wait = KILL_RETRY_MS;
+    if (leaves_open(result.retcode))
+        wait = (ulong)g_config.answer_ms;
+    else if (is_done(result.retcode) || result.retcode == TRADE_RETCODE_TOO_MANY_REQUESTS)
+        wait = KILL_BACKOFF_MS;
+    else if (result.retcode == TRADE_RETCODE_INVALID_FILL)
+        refuse_filling(request.symbol, request.type_filling);
+    hold(ticket, wait);
+}
+
+/// @return how many are still there; -1 if the list could not be read.
+int KillSwitch::cancel_orders()
+{
+    ulong tickets[];
+    for (int i = 0; i < OrdersTotal(); i++)
+    {
+        ulong ticket = OrderGetTicket(i);
+        if (ticket == 0)
+            return -1;
+        if (!is_pending_type(OrderGetInteger(ORDER_TYPE)) ||
+            !g_account.is_ours((ulong)OrderGetInteger(ORDER_MAGIC)) ||
+            !wants(KILL_CANCEL, OrderGetString(ORDER_SYMBOL)))
+            continue;
+        int n = ArraySize(tickets);
+        ArrayResize(tickets, n + 1, 64);
+        tickets[n] = ticket;
+    }
+    for (int i = 0; i < ArraySize(tickets); i++)
+    {
+        if (is_held(tickets[i]))
+            continue;
+        MqlTradeRequest request;
+        ZeroMemory(request);
+        request.action = TRADE_ACTION_REMOVE;
+        request.order = tickets[i];
+        send(request, tickets[i]);
+    }
+    return ArraySize(tickets);
+}
+
+int KillSwitch::close_positions()
+{
+    ulong tickets[];
+    for (int i = 0; i < PositionsTotal(); i++)
+    {
+        ulong ticket = PositionGetTicket(i);
+        if (ticket == 0)
+            return -1;
+        if (!g_account.is_ours((ulong)PositionGetInteger(POSITION_MAGIC)) ||
+            !wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+            continue;
+        int n = ArraySize(tickets);
+        ArrayResize(tickets, n + 1, 64);
+        tickets[n] = ticket;
+    }
+    for (int i = 0; i < ArraySize(tickets); i++)
+    {
+        double bid;
+        double ask;
+        if (is_held(tickets[i]) || !PositionSelectByTicket(tickets[i]))
+            continue;
+        MqlTradeRequest request;
+        ZeroMemory(request);
+        request.symbol = PositionGetString(POSITION_SYMBOL);
+        if (!watch_symbol(request.symbol) || !read_quote(request.symbol, bid, ask))
+            continue;  // no quote: tried again
+        bool buy = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY;
+        request.action = TRADE_ACTION_DEAL;
+        request.position = tickets[i];
+        request.volume = PositionGetDouble(POSITION_VOLUME);
+        request.type = buy ? ORDER_TYPE_SELL : ORDER_TYPE_BUY;
+        request.price = round_price(request.symbol, buy ? bid : ask);
+        request.deviation = 1000000;  // the way out is not for sale
+        request.type_filling = resolve_filling(request);
+        send(request, tickets[i]);
+    }
+    return ArraySize(tickets);
+}
+
+void KillSwitch::on_kill(const Kill &kill)
+{
+    if (g_journal.knows_kill(kill))
+        return;  // a repeat: it is in force already
+    g_journal.remember_kill(kill);
+    g_journal.flush();
+    wanted_ = true;
+    clean_readings_ = 0;
+    next_ms_ = 0;
+    update();
+}
+
+/// @param silent the engine has not been heard for longer than the dead man's time.
+void KillSwitch::on_dead_man(const bool silent)
+{
+    if (silent && !dead_man_fired_ && g_config.dead_man_action != DEAD_MAN_NONE)
+    {
+        PrintFormat("millrace: no engine for %d s: dead man's switch, action %d",
+                    g_config.dead_man_s, g_config.dead_man_action);
+        wanted_ = true;
+        clean_readings_ = 0;
+    }
+    dead_man_fired_ = silent;
+}
+
+void KillSwitch::update()
+{
+    // Entries are stopped; but one that was on its way, or a pending's fill, can still come.
+    bool again = wanted_ || g_executor.in_flight() > 0 || g_scanner.hinted() ||
+                 now_ms() >= next_ms_ + KILL_BACKOFF_MS;
+    if (!again || now_ms() < next_ms_ || !g_account.connected())
+        return;
+    next_ms_ = now_ms() + KILL_RETRY_MS;
+    int orders = cancel_orders();
+    int positions = close_positions();
+    bool clean = orders == 0 && positions == 0 && g_account.ready();
+    clean_readings_ = clean ? clean_readings_ + 1 : 0;
+    wanted_ = clean_readings_ < 2;
+    if (orders > 0 || positions > 0)
+        g_scanner.hint();
+}
+
+KillSwitch g_kill_switch;

@@ -1,0 +1,209 @@
+// The TCP connection to the broker stage: frames in, frames out. MQL5 has client sockets only, and
+// no way to ask without waiting but the number of readable bytes: never more than those are asked
+// for, because SocketRead waits for the rest until its timeout.
+
+#include "JournalStore.mqh"
+
+#define CONNECT_TIMEOUT_MS 1000
+#define IO_TIMEOUT_MS 1000
+#define RETRY_FIRST_MS 50
+#define RETRY_MAX_MS 1000
+#define OUT_BYTES_MAX 65536
+
+#define FRAME_NONE 0
+#define FRAME_READY 1
+#define FRAME_BROKEN 2
+
+class Link
+{
+private:
+    int socket_;
+    uchar in_[];
+    int in_begin_;
+    int in_end_;
+    uchar out_[];
+    int out_end_;
+    ulong retry_at_ms_;
+    uint retry_ms_;
+
+public:
+    int frame_type;
+    ulong frame_seq;
+    uchar body[FRAME_BYTES_MAX];
+    int body_bytes;
+    ulong heard_ms;
+    ulong sent_ms;
+
+    Link()
+    {
+        socket_ = INVALID_HANDLE;
+        in_begin_ = 0;
+        in_end_ = 0;
+        out_end_ = 0;
+        retry_at_ms_ = 0;
+        retry_ms_ = 0;
+        heard_ms = 0;
+        sent_ms = 0;
+    }
+
+    bool is_open() { return socket_ != INVALID_HANDLE; }
+    int waiting_bytes() { return out_end_; }
+    void retry_at_once() { retry_ms_ = 0; }
+    void retry_late() { retry_ms_ = RETRY_MAX_MS; }
+
+    /// Connects if it is time to. At once, then after 50 ms, doubling to a second, for ever.
+    bool connect(const string host, const int port)
+    {
+        if (now_ms() < retry_at_ms_)
+            return false;
+        retry_ms_ = (retry_ms_ == 0) ? RETRY_FIRST_MS : (uint)MathMin(RETRY_MAX_MS, retry_ms_ * 2);
+        socket_ = SocketCreate(SOCKET_DEFAULT);
+        if (socket_ == INVALID_HANDLE)
+        {
+            retry_at_ms_ = now_ms() + retry_ms_;
+            return false;
+        }
+        if (!SocketConnect(socket_, host, port, CONNECT_TIMEOUT_MS))
+        {
+            if (GetLastError() == 4014)
+                PrintFormat("millrace: %s is not an allowed address: add it under Tools, Options, "
+                            "Expert Advisors", host);
+            close();
+            return false;
+        }
+        SocketTimeouts(socket_, IO_TIMEOUT_MS, IO_TIMEOUT_MS);
+        heard_ms = now_ms();
+        sent_ms = heard_ms;
+        return true;
+    }
+
+    void close()
+    {
+        if (socket_ != INVALID_HANDLE)
+            SocketClose(socket_);
+        socket_ = INVALID_HANDLE;
+        in_begin_ = 0;
+        in_end_ = 0;
+        out_end_ = 0;
+        retry_at_ms_ = now_ms() + retry_ms_;
+    }
+
+    /// Takes in what has arrived. @return false if the connection is gone.
+    bool read()
+    {
+        for (int round = 0; round < 8; round++)
+        {
+            ResetLastError();
+            uint readable = SocketIsReadable(socket_);
+            if (readable == 0)
+                return SocketIsConnected(socket_);
+            uchar part[];
+            ArrayResize(part, 0);
+            ResetLastError();
+            int n = SocketRead(socket_, part, (uint)MathMin(readable, 16384), 1);
+            if (n <= 0)  // a speculative 1 and nothing there, or an error
+                return GetLastError() != 5273 && SocketIsConnected(socket_);
+            heard_ms = now_ms();
+            take(part, n);
+            if (n < (int)readable)
+                return true;
+        }
+        return true;
+    }
+
+    void take(const uchar &part[], const int n)
+    {
+        if (in_begin_ > 0)
+        {
+            for (int i = in_begin_; i < in_end_; i++)
+                in_[i - in_begin_] = in_[i];
+            in_end_ -= in_begin_;
+            in_begin_ = 0;
+        }
+        if (ArraySize(in_) < in_end_ + n)
+            ArrayResize(in_, in_end_ + n, 16384);
+        for (int i = 0; i < n; i++)
+            in_[in_end_ + i] = part[i];
+        in_end_ += n;
+    }
+
+    /// The next whole frame into frame_type, frame_seq, body; FRAME_NONE if more bytes are needed.
+    /// A stream that broke the framing cannot be trusted again.
+    int next()
+    {
+        if (in_end_ - in_begin_ < FRAME_HEAD_BYTES)
+            return FRAME_NONE;
+        uint bytes = get_u32(in_, in_begin_);
+        if (bytes < FRAME_HEAD_BYTES || bytes > FRAME_BYTES_MAX ||
+            get_u8(in_, in_begin_ + 5) != WIRE_VERSION)
+            return FRAME_BROKEN;
+        if (in_end_ - in_begin_ < (int)bytes)
+            return FRAME_NONE;
+        if (frame_crc(in_, in_begin_, (int)bytes) != get_u32(in_, in_begin_ + 8))
+            return FRAME_BROKEN;
+        frame_type = get_u8(in_, in_begin_ + 4);
+        frame_seq = get_u64(in_, in_begin_ + 16);
+        body_bytes = (int)bytes - FRAME_HEAD_BYTES;
+        for (int i = 0; i < body_bytes; i++)
+            body[i] = in_[in_begin_ + FRAME_HEAD_BYTES + i];
+        in_begin_ += (int)bytes;
+        return FRAME_READY;
+    }
+
+    void send(const int type, const ulong seq, const uchar &frame_body[], const int bytes)
+    {
+        uchar frame[];
+        make_frame(frame, type, seq, frame_body, bytes);
+        int n = ArraySize(frame);
+        if (ArraySize(out_) < out_end_ + n)
+            ArrayResize(out_, out_end_ + n, 16384);
+        for (int i = 0; i < n; i++)
+            out_[out_end_ + i] = frame[i];
+        out_end_ += n;
+    }
+
+    void send_number(const int type, const ulong number)
+    {
+        uchar b[8];
+        put_u64(b, 0, number);
+        send(type, 0, b, 8);
+    }
+
+    /// Sends what waits, after the journal has what it speaks of. @return false if the connection
+    /// (or the journal) is gone.
+    bool flush()
+    {
+        if (!g_journal.flush())
+            return false;
+        while (out_end_ > 0)
+        {
+            if (!SocketIsWritable(socket_))
+                return SocketIsConnected(socket_);
+            int n = SocketSend(socket_, out_, (uint)out_end_);
+            if (n <= 0)
+                return false;
+            sent_ms = now_ms();
+            for (int i = n; i < out_end_; i++)
+                out_[i - n] = out_[i];
+            out_end_ -= n;
+        }
+        return true;
+    }
+
+    /// Announces a blocking call of `ms` at most, now.
+    void announce_busy(const uint ms)
+    {
+        if (!is_open())
+            return;
+        uchar b[8];
+        put_u32(b, 0, ms);
+        put_u32(b, 4, 0);
+        send(FRAME_BUSY, 0, b, 8);
+        flush();
+    }
+
+    /// The blocking call is over: while it lasted nobody could be heard.
+    void forgive_silence() { heard_ms = now_ms(); }
+};
+
+Link g_link;

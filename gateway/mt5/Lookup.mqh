@@ -1,0 +1,167 @@
+// Looking a magic number up in the account: active orders first, then history, because an order
+// moves from the one to the other and read this way round it cannot slip through between the two.
+
+#include "Account.mqh"
+
+#define ORDER_NOT_SEEN -1
+
+/// One deal of the order looked up. The deal has been selected by its ticket.
+void add_deal(Found &f, const ulong ticket)
+{
+    long volume = to_scaled(HistoryDealGetDouble(ticket, DEAL_VOLUME));
+    double sum = f.price * (double)f.volume;
+    sum += HistoryDealGetDouble(ticket, DEAL_PRICE) * (double)volume;
+    f.volume += volume;
+    if (f.volume > 0)
+        f.price = sum / (double)f.volume;
+    f.deal = ticket;
+    f.order = (ulong)HistoryDealGetInteger(ticket, DEAL_ORDER);
+    f.position = (ulong)HistoryDealGetInteger(ticket, DEAL_POSITION_ID);
+    f.side = side_of_deal(HistoryDealGetInteger(ticket, DEAL_TYPE));
+    f.time_msc = HistoryDealGetInteger(ticket, DEAL_TIME_MSC);
+    f.symbol = HistoryDealGetString(ticket, DEAL_SYMBOL);
+    int n = ArraySize(f.deals);
+    ArrayResize(f.deals, n + 1);
+    f.deals[n] = ticket;
+}
+
+/// How it stands, from the order's state (ORDER_NOT_SEEN: only deals, or nothing) and its deals.
+/// @param executed what the order itself says was done, 1e-8 lots.
+void settle_found(Found &f, const bool active, const long state, const long executed)
+{
+    if (state == ORDER_NOT_SEEN)
+    {
+        // The history of orders may come later than that of deals.
+        f.stage = (f.volume == 0) ? FOUND_NOTHING : FOUND_FLYING;
+        if (f.volume > 0 && f.requested > 0 && f.volume >= f.requested)
+        {
+            f.stage = FOUND_SETTLED;
+            f.status = STATUS_FILLED;
+        }
+        return;
+    }
+    f.stage = FOUND_FLYING;
+    bool working = state == ORDER_STATE_PLACED || state == ORDER_STATE_PARTIAL;
+    if (active && f.pending && working)
+    {
+        f.stage = FOUND_SETTLED;
+        f.status = (f.volume > 0) ? STATUS_PARTIAL : STATUS_NEW;
+    }
+    if (active)
+        return;
+    if (f.volume < executed || (state == ORDER_STATE_FILLED && f.volume < f.requested))
+        return;  // the order is over, its deals are not all there yet
+    f.stage = FOUND_SETTLED;
+    if (f.volume > 0)
+        f.status = (f.volume >= f.requested) ? STATUS_FILLED : STATUS_CANCELED;
+    else if (state == ORDER_STATE_REJECTED)
+        f.status = STATUS_REJECTED;
+    else
+        f.status = (state == ORDER_STATE_EXPIRED) ? STATUS_EXPIRED : STATUS_CANCELED;
+}
+
+bool Account::look_up(const ulong magic, const long since_s, const long expected, Found &f)
+{
+    clear_found(f);
+    f.requested = expected;
+    long state = ORDER_NOT_SEEN;
+    long executed = 0;
+    bool active = false;
+    for (int i = 0; i < OrdersTotal(); i++)
+    {
+        ulong ticket = OrderGetTicket(i);  // selects it
+        if (ticket == 0)
+            return false;  // the list changed under us
+        if ((ulong)OrderGetInteger(ORDER_MAGIC) != magic)
+            continue;
+        active = true;
+        f.order = ticket;
+        state = OrderGetInteger(ORDER_STATE);
+        f.pending = is_pending_type(OrderGetInteger(ORDER_TYPE));
+        f.side = side_of_order(OrderGetInteger(ORDER_TYPE));
+        f.requested = to_scaled(OrderGetDouble(ORDER_VOLUME_INITIAL));
+        f.price = OrderGetDouble(ORDER_PRICE_OPEN);
+        f.time_msc = OrderGetInteger(ORDER_TIME_SETUP_MSC);
+        f.symbol = OrderGetString(ORDER_SYMBOL);
+        break;
+    }
+    long from = (since_s > 0) ? since_s - DAY_S : (long)TimeTradeServer() - LOOK_BACK_S;
+    if (!connected_ || !HistorySelect((datetime)MathMax(0, from), TimeTradeServer() + DAY_S))
+        return false;
+    for (int i = 0; i < HistoryOrdersTotal(); i++)
+    {
+        ulong ticket = HistoryOrderGetTicket(i);
+        if (ticket == 0)
+            return false;
+        if ((ulong)HistoryOrderGetInteger(ticket, ORDER_MAGIC) != magic)
+            continue;
+        long reason = HistoryOrderGetInteger(ticket, ORDER_REASON);
+        if (reason == ORDER_REASON_SL || reason == ORDER_REASON_TP || reason == ORDER_REASON_SO)
+            continue;  // the server's, under the position's magic
+        active = false;
+        f.order = ticket;
+        state = HistoryOrderGetInteger(ticket, ORDER_STATE);
+        f.pending = is_pending_type(HistoryOrderGetInteger(ticket, ORDER_TYPE));
+        f.side = side_of_order(HistoryOrderGetInteger(ticket, ORDER_TYPE));
+        double initial = HistoryOrderGetDouble(ticket, ORDER_VOLUME_INITIAL);
+        f.requested = to_scaled(initial);
+        executed = to_scaled(initial - HistoryOrderGetDouble(ticket, ORDER_VOLUME_CURRENT));
+        f.price = HistoryOrderGetDouble(ticket, ORDER_PRICE_OPEN);
+        f.time_msc = HistoryOrderGetInteger(ticket, ORDER_TIME_SETUP_MSC);
+        f.symbol = HistoryOrderGetString(ticket, ORDER_SYMBOL);
+        break;
+    }
+    ulong order = f.order;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0)
+            return false;
+        if ((ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC) != magic ||
+            !is_trade(HistoryDealGetInteger(ticket, DEAL_TYPE)) ||
+            is_server_deal(HistoryDealGetInteger(ticket, DEAL_REASON)))
+            continue;
+        if (order == 0 || (ulong)HistoryDealGetInteger(ticket, DEAL_ORDER) == order)
+            add_deal(f, ticket);
+    }
+    settle_found(f, active, state, executed);
+    return true;
+}
+
+ulong Account::opener_of(const ulong position_id)
+{
+    if (!HistorySelectByPosition((long)position_id))
+        return 0;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket != 0 && is_trade(HistoryDealGetInteger(ticket, DEAL_TYPE)))
+            return (ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC);
+    }
+    return 0;
+}
+
+bool Account::has_magic_history()
+{
+    for (int i = 0; i < PositionsTotal(); i++)
+        if (PositionGetTicket(i) != 0 && PositionGetInteger(POSITION_MAGIC) != 0)
+            return true;
+    for (int i = 0; i < OrdersTotal(); i++)
+        if (OrderGetTicket(i) != 0 && OrderGetInteger(ORDER_MAGIC) != 0)
+            return true;
+    if (!HistorySelect(0, TimeTradeServer() + DAY_S))
+        return true;  // not known is not "none"
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0 || HistoryDealGetInteger(ticket, DEAL_MAGIC) != 0)
+            return true;
+    }
+    for (int i = 0; i < HistoryOrdersTotal(); i++)
+    {
+        ulong ticket = HistoryOrderGetTicket(i);
+        if (ticket == 0 || HistoryOrderGetInteger(ticket, ORDER_MAGIC) != 0)
+            return true;
+    }
+    return false;
+}

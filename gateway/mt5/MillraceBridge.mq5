@@ -1,0 +1,169 @@
+// Millrace's Expert Advisor: executes the commands of the broker stage on the account that its
+// terminal is logged in to, each at most once, and tells what became of them. The protocol is
+// gateway/BRIDGE.md, the installation README.md beside this file. One chart of one terminal per
+// account.
+#property copyright "Millrace"
+#property link ""
+#property version "1.00"
+#property description "Executes Millrace's commands on this account. Attach to one chart only."
+
+#include "Outgoing.mqh"
+
+input string InpHost = "127.0.0.1";                // broker stage: address (must be allowed)
+input int InpPort = 7100;                          // broker stage: port
+input string InpKey = "";                          // key of this account, hexadecimal
+input ulong InpLogin = 0;                          // account this chart may trade; 0 = any
+input bool InpAsync = false;                       // send without waiting for each answer
+input bool InpCommonFolder = true;                 // intent journal in the folder of all terminals
+input int InpReadyMs = 5000;                       // unbroken connection before lists are believed
+input int InpSettleMs = 60000;                     // without a trace this long = never executed
+input int InpAnswerMs = 30000;                     // no answer by then = not known
+input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
+input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
+input string InpTickSymbols = "";                  // quotes to send, comma separated
+input int InpTimerMs = 10;                         // how often the connection is looked at
+
+#define READ_LOOP_US 5000
+
+bool g_running = false;
+string g_tick_names[];
+double g_tick_bids[];
+double g_tick_asks[];
+
+void send_ticks()
+{
+    for (int i = 0; i < ArraySize(g_tick_names); i++)
+    {
+        double bid;
+        double ask;
+        if (!read_quote(g_tick_names[i], bid, ask) ||
+            (bid == g_tick_bids[i] && ask == g_tick_asks[i]) || !g_session.is_up())
+            continue;
+        g_tick_bids[i] = bid;
+        g_tick_asks[i] = ask;
+        g_session.send_tick(g_tick_names[i], bid, ask);
+    }
+}
+
+void read_tick_names()
+{
+    int n = StringSplit(g_config.tick_symbols, ',', g_tick_names);
+    if (n < 0)
+        n = 0;
+    ArrayResize(g_tick_names, n);
+    ArrayResize(g_tick_bids, n);
+    ArrayResize(g_tick_asks, n);
+    for (int i = 0; i < n; i++)
+    {
+        g_tick_bids[i] = 0;
+        g_tick_asks[i] = 0;
+        if (!watch_symbol(g_tick_names[i]))
+            PrintFormat("millrace: the broker has no symbol %s", g_tick_names[i]);
+    }
+}
+
+/// Why the program cannot start, for a human; "" = it can.
+string configure()
+{
+    g_config.host = InpHost;
+    g_config.port = InpPort;
+    g_config.login = (ulong)AccountInfoInteger(ACCOUNT_LOGIN);
+    g_config.async = InpAsync;
+    g_config.common = InpCommonFolder;
+    g_config.ready_ms = InpReadyMs;
+    g_config.settle_ms = InpSettleMs;
+    g_config.answer_ms = InpAnswerMs;
+    g_config.dead_man_s = InpDeadManSeconds;
+    g_config.dead_man_action = (int)InpDeadManAction;
+    g_config.tick_symbols = InpTickSymbols;
+    if (!key_of_hex(InpKey, g_config.key))
+        return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
+    if (g_config.login == 0)
+        return "the terminal is not logged in to an account";
+    if (InpLogin != 0 && InpLogin != g_config.login)
+        return StringFormat("the terminal is logged in to %s, this chart is set up for %s",
+                            IntegerToString((long)g_config.login), IntegerToString((long)InpLogin));
+    if (InpPort < 1 || InpPort > 65535)
+        return "InpPort must be 1 to 65535";
+    if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1)
+        return "InpTimerMs and InpAnswerMs must be above 0, InpReadyMs and InpSettleMs not below";
+    return "";
+}
+
+int OnInit()
+{
+    string wrong = configure();
+    if (wrong == "")
+        wrong = g_journal.open("Millrace\\" + IntegerToString((long)g_config.login));
+    if (wrong != "")
+    {
+        Alert("millrace: ", wrong);
+        g_journal.close();
+        return INIT_FAILED;
+    }
+    g_account.reset();  // globals keep their values over a change of the chart
+    g_executor.reset();
+    g_scanner.reset();
+    g_kill_switch.reset();
+    g_session.reset();
+    g_session.take_over();
+    read_tick_names();
+    g_running = true;
+    if (!EventSetMillisecondTimer(InpTimerMs))
+    {
+        Alert("millrace: no timer");
+        return INIT_FAILED;
+    }
+    return INIT_SUCCEEDED;
+}
+
+/// Called for a change of the chart, the inputs or the program, not when the terminal dies: nothing
+/// that matters waits for it.
+void OnDeinit(const int reason)
+{
+    EventKillTimer();
+    if (g_running)
+        g_session.stop();
+    g_journal.close();
+    g_running = false;
+}
+
+void run_once()
+{
+    if (!g_running)
+        return;
+    send_ticks();
+    g_session.update();
+    if (!g_journal.failed())
+        return;
+    // Without its journal it cannot promise anything: better silent than doubling orders.
+    Alert("millrace: the intent journal cannot be written: stopped. Free space, then attach again");
+    g_running = false;
+    g_session.stop();
+    ExpertRemove();
+}
+
+void OnTimer()
+{
+    // A few rounds a timer event: the timer is no finer than some 10 ms. Not longer, because trade
+    // events of the terminal wait meanwhile.
+    ulong begin = GetMicrosecondCount();
+    do
+    {
+        run_once();
+    } while (g_running && g_executor.in_flight() > 0 && !IsStopped() &&
+             GetMicrosecondCount() - begin < READ_LOOP_US);
+}
+
+void OnTick() { run_once(); }
+
+/// A hint to look now. Only the answers to requests sent off are read from it.
+void OnTradeTransaction(const MqlTradeTransaction &transaction, const MqlTradeRequest &request,
+                        const MqlTradeResult &result)
+{
+    if (!g_running)
+        return;
+    if (transaction.type == TRADE_TRANSACTION_REQUEST)
+        g_executor.on_result(result);
+    g_scanner.hint();
+}

@@ -1,0 +1,109 @@
+// Answering "what became of this magic?" (gateway/BRIDGE.md, look-up by magic).
+
+#include "Commands.mqh"
+
+/// What the account shows of a command, by its magic or, where there is no order of its own, by
+/// what it was to change. @param readable false = the lists could not be read. @return false if no
+/// trace.
+bool Session::answer_from_account(const Command &command, Event &e, bool &readable)
+{
+    Found f;
+    long since_s = 0;
+    int known = g_journal.find(command.magic);
+    if (known >= 0)
+    {
+        Intent intent;
+        g_journal.intent_at(known, intent);
+        since_s = intent.received_ns / 1000000000 + server_offset_s();
+    }
+    readable = g_account.look_up(command.magic, since_s, command.volume, f);
+    if (!readable)
+        return false;
+    if (f.stage == FOUND_FLYING)
+    {
+        make_event(EVENT_QUERY_UNKNOWN, command, e);
+        e.ord_status = STATUS_IN_DOUBT;
+        e.retcode = TRADE_RETCODE_TIMEOUT;
+        return true;
+    }
+    if (f.stage == FOUND_NOTHING)
+    {
+        if (known < 0 || !is_changed(command))
+            return false;
+        make_changed(command, TRADE_RETCODE_DONE, e);
+        e.type = EVENT_QUERY_FOUND;
+        return true;
+    }
+    make_found(EVENT_QUERY_FOUND, command, f, e);
+    for (int i = 0; i < ArraySize(f.deals); i++)
+        if (!g_journal.deals.contains(f.deals[i]))
+            g_journal.remember_deal(f.deals[i]);
+    return true;
+}
+
+/// A request without an answer, or one that a lost journal may have sent, counts as absent only
+/// after it had time to show up, in a connection that was not broken. @param known index of the
+/// intent or -1.
+bool Session::has_settled(const int known)
+{
+    ulong quiet_since = g_account.connected_ms();
+    if (known >= 0)
+    {
+        Intent intent;
+        g_journal.intent_at(known, intent);
+        quiet_since = MathMax(quiet_since, intent.answered_ms);
+    }
+    return g_account.ready() && now_ms() - quiet_since >= (ulong)g_config.settle_ms;
+}
+
+void Session::answer_query(const Command &asked)
+{
+    Command command;
+    command = asked;
+    Event e;
+    make_event(EVENT_QUERY_UNKNOWN, command, e);
+    e.ord_status = STATUS_IN_DOUBT;
+    int known = g_journal.find(command.magic);
+    Intent intent;
+    if (known >= 0)
+    {
+        g_journal.intent_at(known, intent);
+        command = intent.command;
+        if (intent.state != INTENT_ANSWERED)
+        {
+            e.ord_status = STATUS_PENDING_NEW;  // on its way; its Outcome follows for certain
+            g_journal.add_event(e, 0);
+            return;
+        }
+    }
+    bool readable = true;
+    Event shown;
+    bool trace = answer_from_account(command, shown, readable);
+    if (trace)
+    {
+        e = shown;  // the account outweighs whatever answer we got
+    }
+    else if (known >= 0 &&
+             (intent.answer.type == EVENT_UNSENT || !leaves_open(intent.answer.retcode)))
+    {
+        e = intent.answer;
+        e.type = EVENT_QUERY_FOUND;
+    }
+    else
+    {
+        bool never_seen = known < 0 && g_journal.intact == INTACT_YES &&
+                          magic_intent(command.magic) > g_journal.floor_intent;
+        // Without the journal's proof the account is read twice: one empty read says nothing.
+        Found again;
+        bool absent = never_seen || (readable && has_settled(known) &&
+                                     g_account.look_up(command.magic, 0, 0, again) &&
+                                     again.stage == FOUND_NOTHING);
+        if (absent)
+        {
+            e.type = EVENT_QUERY_ABSENT;
+            e.ord_status = STATUS_REJECTED;
+        }
+    }
+    e.broker_time_ns = (e.broker_time_ns != 0) ? e.broker_time_ns : wall_ns();
+    g_journal.add_event(e, 0);
+}

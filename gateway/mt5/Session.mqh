@@ -1,0 +1,241 @@
+// A session with the broker stage (gateway/BRIDGE.md): its state, the handshake, frames in.
+// Commands.mqh acts on commands, Queries.mqh answers look-ups, Outgoing.mqh sends.
+
+#include "KillSwitch.mqh"
+
+#define HEARTBEAT_MS 1000
+#define SILENCE_MS 3000
+#define INFO_EVERY_MS 1000
+
+#define STATE_CLOSED 0
+#define STATE_CHALLENGED 1  // connected, the challenge has not come
+#define STATE_GREETING 2    // HELLO sent
+#define STATE_UP 3
+
+struct Incoming
+{
+    ulong seq;
+    Command command;
+};
+
+class Session
+{
+private:
+    int state_;
+    Incoming batch_[];
+    ulong waiting_[];  // received, to be sent when the account allows
+    bool rx_ack_due_;
+    bool sync_done_due_;
+    ulong sent_event_;  // on this connection
+    ulong info_event_;
+    ulong info_ms_;
+    double info_equity_;
+    double info_balance_;
+    bool info_allowed_;
+    bool settled_;
+    ulong last_up_ms_;
+
+    void drop(const string why);
+    bool take_frames();
+    bool on_frame();
+    void on_challenge();
+    bool on_welcome();
+    void on_denied();
+    void run_batch();
+    void on_command(const Incoming &incoming);
+    void raise_floor(const Command &command);
+    void answer_query(const Command &command);
+    bool answer_from_account(const Command &command, Event &e, bool &readable);
+    bool has_settled(const int known);
+    void settle_after_restart();
+    void retry_waiting();
+    void offer_info();
+    void send_events();
+
+public:
+    Session() { reset(); }
+    void reset();
+    void take_over();
+    bool is_up() { return state_ == STATE_UP; }
+    void update();
+    void stop();
+    void send_tick(const string symbol, const double bid, const double ask);
+};
+
+void Session::reset()
+{
+    ArrayResize(batch_, 0);
+    ArrayResize(waiting_, 0);
+    state_ = STATE_CLOSED;
+    rx_ack_due_ = false;
+    sync_done_due_ = false;
+    sent_event_ = 0;
+    info_event_ = 0;
+    info_ms_ = 0;
+    info_equity_ = 0;
+    info_balance_ = 0;
+    info_allowed_ = false;
+    settled_ = false;
+    last_up_ms_ = now_ms();
+}
+
+void Session::drop(const string why)
+{
+    if (state_ == STATE_UP)
+        PrintFormat("millrace: connection closed: %s", why);
+    g_link.close();
+    ArrayResize(batch_, 0);
+    rx_ack_due_ = false;
+    sync_done_due_ = false;
+    state_ = STATE_CLOSED;
+}
+
+// -- handshake -----------------------------------------------------------------------------------
+
+void Session::on_challenge()
+{
+    uchar hello[HELLO_BYTES];
+    uchar message[32 + HELLO_SIGNED_BYTES];
+    uchar mac[];
+    ArrayInitialize(hello, 0);
+    put_u64(hello, 0, g_config.login);
+    put_u64(hello, 8, g_journal.id);
+    put_u64(hello, 16, g_journal.command_seq);
+    put_u64(hello, 24, g_journal.command_epoch);
+    put_u64(hello, 32, g_journal.generation);
+    put_u64(hello, 40, g_journal.epoch);
+    put_u64(hello, 48, g_journal.event_seq);
+    put_u32(hello, 56, (uint)TerminalInfoInteger(TERMINAL_BUILD));
+    put_u8(hello, 60, g_account.is_hedging() ? 0 : 1);
+    put_u8(hello, 61, g_account.may_trade() ? 1 : 0);
+    for (int i = 0; i < 32; i++)
+        message[i] = g_link.body[i];
+    for (int i = 0; i < HELLO_SIGNED_BYTES; i++)
+        message[32 + i] = hello[i];
+    if (!hmac_sha256(g_config.key, message, mac))
+    {
+        drop("the terminal cannot compute SHA-256");
+        return;
+    }
+    for (int i = 0; i < 32; i++)
+        hello[HELLO_SIGNED_BYTES + i] = mac[i];
+    g_link.send(FRAME_HELLO, 0, hello, HELLO_BYTES);
+    state_ = STATE_GREETING;
+}
+
+bool Session::on_welcome()
+{
+    ulong generation = get_u64(g_link.body, 0);
+    ulong epoch = get_u64(g_link.body, 8);
+    ulong command_epoch = get_u64(g_link.body, 16);
+    ulong next_command = get_u64(g_link.body, 24);
+    ulong event_seq = get_u64(g_link.body, 32);
+    if (generation < g_journal.generation || epoch < g_journal.epoch)
+    {
+        drop("fenced: the other side is an older owner of this session");
+        return false;
+    }
+    // Numbers that the peer knows and we do not: this journal replaced a lost one.
+    if (event_seq > g_journal.event_seq && g_journal.floor_intent == 0)
+        g_journal.remember_intact(INTACT_NO, 0);
+    if (command_epoch != g_journal.command_epoch)
+        g_journal.command_seq = next_command - 1;  // numbers of another queue
+    g_journal.generation = generation;
+    g_journal.epoch = epoch;
+    g_journal.command_epoch = command_epoch;
+    g_journal.magic_tag = get_u64(g_link.body, 40);
+    g_journal.remember_session();
+    if (event_seq > g_journal.event_seq)
+        g_journal.renumber_above(event_seq);
+    g_journal.acknowledged(event_seq);
+    state_ = STATE_UP;
+    g_link.retry_at_once();
+    sent_event_ = event_seq;
+    sync_done_due_ = true;
+    info_ms_ = 0;
+    return true;
+}
+
+void Session::on_denied()
+{
+    PrintFormat("millrace: denied: %s", get_text(g_link.body, 0, DENIED_BYTES));
+    g_link.retry_late();
+    drop("denied");
+}
+
+// -- frames --------------------------------------------------------------------------------------
+
+/// @return false if the connection is gone.
+bool Session::on_frame()
+{
+    bool up = state_ == STATE_UP;
+    int bytes = g_link.body_bytes;
+    switch (g_link.frame_type)
+    {
+        case FRAME_CHALLENGE:
+            if (bytes != CHALLENGE_BYTES || state_ != STATE_CHALLENGED)
+                break;
+            on_challenge();
+            return g_link.is_open();
+        case FRAME_WELCOME:
+            if (bytes != WELCOME_BYTES || state_ != STATE_GREETING)
+                break;
+            return on_welcome();
+        case FRAME_DENIED:
+            if (bytes != DENIED_BYTES || up)
+                break;
+            on_denied();
+            return false;
+        case FRAME_COMMAND:
+        {
+            if (bytes != COMMAND_BYTES || !up)
+                break;
+            int n = ArraySize(batch_);
+            ArrayResize(batch_, n + 1, 64);
+            batch_[n].seq = g_link.frame_seq;
+            get_command(g_link.body, 0, batch_[n].command);
+            return true;
+        }
+        case FRAME_KILL:  // acts now, before the commands that came with it
+        {
+            if (bytes != KILL_BYTES || !up)
+                break;
+            Kill kill;
+            get_kill(g_link.body, 0, kill);
+            g_kill_switch.on_kill(kill);
+            return g_link.is_open();
+        }
+        case FRAME_EVENT_ACK:
+            if (bytes != 8 || !up)
+                break;
+            g_journal.acknowledged(MathMin(get_u64(g_link.body, 0), g_journal.event_seq));
+            return true;
+        case FRAME_HEARTBEAT:
+            if (bytes != 8)
+                break;
+            return true;
+    }
+    drop("a frame out of place, or of the wrong size");
+    return false;
+}
+
+/// Reads what has arrived; kills act at once. @return false if the connection is gone.
+bool Session::take_frames()
+{
+    if (!g_link.is_open())
+        return false;
+    bool alive = g_link.read();
+    int what = g_link.next();
+    while (what == FRAME_READY)
+    {
+        if (!on_frame())
+            return false;
+        what = g_link.next();
+    }
+    if (what == FRAME_BROKEN || !alive)
+    {
+        drop(alive ? "the stream is broken" : "the other side is gone");
+        return false;
+    }
+    return true;
+}

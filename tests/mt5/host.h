@@ -1,0 +1,175 @@
+// A stand-in for a MetaTrader 5 terminal that runs the Expert Advisor's own source: the account as
+// a terminal shows it (orders, deals, positions, history that may come late), the calls of the MQL5
+// API, and the asynchrony that the reference describes, each kind on demand. Behind it stands the
+// simulated broker's trade server with its books.
+//
+// One process, one account, one thread, as in a terminal. Every call of the API is counted and is a
+// place where the process can be made to die.
+#pragma once
+
+#include "tests/mt5/mql5.h"
+#include "tools/simbroker/faults.h"
+#include "tools/simbroker/trade_server.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace millrace::mt5 {
+
+/// What can be switched; 0 = as a well-behaved terminal and broker do it.
+struct Knobs {
+    std::int64_t history_delay_ms = 0;  // deals and orders appear in history that much later
+    std::int64_t incomplete_ms = 0;     // after a connect, only the older half of history is there
+    std::int64_t lists_empty_ms = 0;    // after a connect, positions and orders are not there yet
+    std::int64_t shuffle = 0;           // transactions of one request in any order
+    std::int64_t lose_events_ppm = 0;   // transactions that never arrive
+    std::int64_t result_form = 0;       // 1: DONE without a deal; 2: PLACED without a deal
+    std::int64_t late_ms = 0;           // the next request is answered 10012 and executed later
+    std::int64_t async_ms = 0;          // OrderSendAsync executes that much later
+    std::int64_t disconnected = 0;      // the terminal has no connection to the broker
+    std::int64_t terminal_denied = 0;   // the Algo Trading button is off
+    std::int64_t program_denied = 0;    // the program may not trade
+    std::int64_t expert_denied = 0;     // the server allows no programs
+    std::int64_t account_denied = 0;    // read-only login
+    std::int64_t fill_flags = 3;        // SYMBOL_FILLING_MODE
+    std::int64_t fill_accepted = 7;     // bit per filling mode that the server really takes
+    std::int64_t execution = 2;         // SYMBOL_TRADE_EXEMODE
+    std::int64_t unwatched = 0;         // no symbol is in the market watch
+    std::int64_t server_magic = 0;      // 1: server-made deals carry the position's magic
+    std::int64_t no_history = 0;        // HistorySelect fails
+    std::int64_t file_full = 0;         // files cannot be written
+    std::int64_t drop_read = 0;         // the next command read is lost with the connection
+    std::int64_t drop_send = 0;         // the connection breaks at the next send after an execution
+    std::int64_t crash_send = 0;        // die at the next request: 1 before, 2 after its execution
+    std::int64_t busy_ms = 0;           // OrderSend takes that long
+    /// @return nullptr if there is none of that name.
+    std::int64_t* find(const std::string& name);
+};
+
+struct ViewOrder {
+    ulong ticket = 0;
+    ulong magic = 0;
+    int type = 0;
+    int state = 0;
+    int reason = 0;
+    double initial = 0;
+    double current = 0;
+    double price = 0;
+    double sl = 0;
+    double tp = 0;
+    long setup_msc = 0;  // server time
+    long done_msc = 0;
+    ulong position = 0;
+    std::string symbol;
+    bool active = false;
+    std::int64_t visible_ns = 0;  // in history from then on
+};
+struct ViewDeal {
+    ulong ticket = 0;
+    ulong order = 0;
+    ulong position = 0;
+    ulong magic = 0;
+    int type = 0;
+    int entry = 0;
+    int reason = 0;
+    double volume = 0;
+    double price = 0;
+    long time_msc = 0;
+    std::string symbol;
+    std::int64_t visible_ns = 0;
+};
+struct Transaction {
+    MqlTradeTransaction transaction;
+    MqlTradeRequest request;
+    MqlTradeResult result;
+};
+
+struct HostOptions {
+    std::uint64_t login = 0;
+    MarginMode margin_mode{};
+    std::string files_dir;  // MQL5/Files; the common folder is files_dir + "/common"
+    std::string books_path;
+    std::uint64_t kill_at = 0;  // die at this call of the API; 0 = never
+    std::uint64_t seed = 1;
+    bool verbose = false;
+};
+
+class Host {
+public:
+    explicit Host(HostOptions options) : options_{std::move(options)}, faults_{options_.seed} {}
+
+    [[nodiscard]] Status start(std::vector<market::SymbolInfo> symbols, sim::AccountConfig account);
+    /// Counts a call of the API; dies here if it is the one.
+    void call(const char* name);
+    [[noreturn]] static void die_now();
+    /// Executes what was asynchronous or late and is due; drops nothing.
+    void run_due();
+    /// The next transaction for the program. @return false if there is none.
+    [[nodiscard]] bool next_transaction(Transaction& out);
+    void reconnect();  // the terminal's connection to the broker is new
+    [[nodiscard]] std::uint64_t calls() const { return calls_; }
+
+    // -- api_trade.cpp
+    uint send(const MqlTradeRequest& request, MqlTradeResult& result);
+    void send_later(const MqlTradeRequest& request, uint request_id);
+    [[nodiscard]] uint check(const MqlTradeRequest& request) const;
+    [[nodiscard]] bool connected() const { return knobs.disconnected == 0; }
+    [[nodiscard]] bool is_visible(std::int64_t visible_ns) const;
+    [[nodiscard]] bool lists_hidden() const;
+    [[nodiscard]] const sim::Account& account() const;
+
+    Knobs knobs;
+    std::vector<ViewOrder> orders;  // in the order of their tickets
+    std::vector<ViewDeal> deals;
+    int last_error = 0;
+    bool break_on_send = false;  // the connection breaks with the next bytes sent
+    bool stopped = false;        // ExpertRemove
+    int timer_ms = 0;
+    uint next_request = 1;
+    std::uint64_t selections = 0;  // of history, by the program
+
+    [[nodiscard]] sim::TradeServer& server() { return *server_; }
+    [[nodiscard]] sim::Faults& faults() { return faults_; }
+    [[nodiscard]] const HostOptions& options() const { return options_; }
+    [[nodiscard]] const market::SymbolInfo* symbol(const std::string& name) const;
+
+private:
+    struct Late {  // a request that the server executes after the terminal gave up on it
+        std::int64_t due_ns = 0;  // wall clock: it happens whether the terminal lives or not
+        uint request_id = 0;
+        MqlTradeRequest request;
+    };
+    void show(const sim::BookRecord& record);
+    void show_order(const sim::BookRecord& record);
+    void show_deal(const sim::BookRecord& record);
+    void show_end(const sim::BookRecord& record);
+    void push(ENUM_TRADE_TRANSACTION_TYPE type, ulong order, ulong deal);
+    void push_result(const MqlTradeRequest& request, const MqlTradeResult& result);
+    uint execute(const MqlTradeRequest& request, MqlTradeResult& result);
+    [[nodiscard]] ViewOrder* find_order(ulong ticket);
+    void keep_late(const Late& late);
+    void load_late();
+
+    HostOptions options_;
+    std::uint64_t calls_ = 0;
+    sim::Faults faults_;
+    std::unique_ptr<sim::TradeServer> server_;
+    std::vector<market::SymbolInfo> symbols_;
+    std::deque<Transaction> transactions_;
+    std::vector<Late> late_;
+    std::int64_t connected_ns_ = 0;
+    bool loading_ = true;
+};
+
+/// The one of this process.
+Host& host();
+void set_host(Host& host);
+/// Inputs of the program by name. @return false if there is no such input or the value is not one.
+bool set_input(const std::string& name, const std::string& value);
+/// Server time minus UTC, ms.
+inline constexpr std::int64_t kServerOffsetMs = 2 * 3'600'000;
+
+}  // namespace millrace::mt5
