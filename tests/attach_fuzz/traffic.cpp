@@ -1,11 +1,7 @@
 #include "tests/attach_fuzz/traffic.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <new>
@@ -49,17 +45,6 @@ SegmentPlan small_plan(const std::string& path, const std::string& journal_dir) 
     plan.strategies = {{"alpha", SourceId{3}}, {"beta", SourceId{4}}};
     plan.memory.lock = MemoryWish::Off;
     return plan;
-}
-
-pid_t run_child(const std::function<int()>& body) {
-    const pid_t parent = ::getpid();
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-        ::setsid();
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        ::_exit(::getppid() == parent ? body() : 1);
-    }
-    return pid;
 }
 
 Traffic::Traffic(const std::string& path, const std::string& journal_dir) {

@@ -6,11 +6,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "shm/segment.h"
+#include "tests/shm/children.h"
 #include "tests/shm/temp_dir.h"
 
 namespace millrace::test {
@@ -38,8 +38,5 @@ private:
     Shared* shared_ = nullptr;
     std::vector<pid_t> children_;
 };
-
-/// Forks; in the child: a session of its own and an end with its parent, then `body`, then _exit.
-pid_t run_child(const std::function<int()>& body);
 
 }  // namespace millrace::test
