@@ -74,6 +74,7 @@ void take_part(Meeting& meeting, int cpu, const std::function<void()>& work) {
     ::usleep(100);  // begins with a fresh time slice
     meeting.here.fetch_add(1);
     while (meeting.here.load() < 2) {
+        ::sched_yield();  // the other end may still have to be given a CPU
     }
     const std::int64_t before = preemptions();
     work();

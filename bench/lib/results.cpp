@@ -79,8 +79,11 @@ bool Results::write(const std::string& path) const {
     return file.good();
 }
 
-void Results::print() const {
+void Results::print(const std::string& group) const {
     for (const Series& s : all_) {
+        if (s.group != group) {
+            continue;
+        }
         std::vector<double> sorted = s.rounds;
         std::sort(sorted.begin(), sorted.end());
         const auto at = [&](std::size_t q) {
@@ -90,6 +93,7 @@ void Results::print() const {
                     s.group.c_str(), s.name.c_str(), at(2), s.unit.c_str(), at(1), at(3),
                     std::count(s.undisturbed.begin(), s.undisturbed.end(), true), s.rounds.size());
     }
+    std::fflush(stdout);
 }
 
 }  // namespace millrace::bench

@@ -34,8 +34,8 @@ public:
     [[nodiscard]] nlohmann::json to_json() const;
     /// @return false with the reason on standard error if `path` cannot be written.
     [[nodiscard]] bool write(const std::string& path) const;
-    /// One line a series on standard output, medians only.
-    void print() const;
+    /// The group on standard output, one line a series.
+    void print(const std::string& group) const;
 
 private:
     std::deque<Series> all_;

@@ -1,7 +1,8 @@
 // bench_ring: our ring beside a bare cache-line hand-off and beside the queues one would take
 // otherwise. All of a group take turns round by round.
 //
-//     bench_ring [--rounds N] [--scale X] [--cpus A,B] [--json FILE] [--designs]
+//     bench_ring [--rounds N] [--scale X] [--attempts N] [--cpus A,B] [--json FILE]
+//                [--designs]
 #include <CLI/CLI.hpp>
 
 #include <functional>
@@ -21,11 +22,11 @@ struct Options {
     std::vector<int> cpus{0, 1};
     std::string json;
     bool designs = false;  // the table of ring/adr/0001 instead
+    /// A round during which an end was preempted is repeated, this often in all at most; then it
+    /// counts with a mark. What is chosen by is the scheduler's word, never the result.
+    int attempts = 6;
 };
 
-/// A round during which an end was preempted is repeated, this often at most; then it counts with a
-/// mark. What is chosen by is the scheduler's word, never the result.
-constexpr int kAttemptsMax = 12;
 
 struct Contender {
     std::string name;
@@ -50,7 +51,7 @@ public:
                 Series& series = results_.series(group, c.name, c.part, unit, higher);
                 const Hdr before = series.histogram;
                 Round got = c.run(series);
-                for (int i = 1; i < kAttemptsMax && !got.undisturbed; ++i) {
+                for (int i = 1; i < options_.attempts && !got.undisturbed; ++i) {
                     series.histogram = before;
                     got = c.run(series);
                 }
@@ -58,6 +59,7 @@ public:
                 series.undisturbed.push_back(got.undisturbed);
             }
         }
+        results_.print(group);
     }
     [[nodiscard]] const Results& results() const { return results_; }
 
@@ -74,7 +76,7 @@ void add_throughput(std::vector<Contender>& to, const Bench& bench, Mode mode,
     }
     for (const int pauses : {1, 0}) {
         const Setup s = bench.setup(mode, pauses);
-        const std::uint64_t n = bench.count(30'000);
+        const std::uint64_t n = bench.count(60'000);
         to.push_back({name + (pauses > 0 ? "" : ", no pause"),
                       part == Part::Ours && pauses == 0 ? Part::Variant : part,
                       [s, n](Series&) { return throughput<Queue, W>(s, n); }});
@@ -95,7 +97,7 @@ template <std::size_t W>
 void batches(Bench& bench, Mode mode, const std::string& label) {
     constexpr std::size_t kBatch = 32;
     const Setup s = bench.setup(mode, 1);
-    const std::uint64_t n = bench.count(50'000);
+    const std::uint64_t n = bench.count(100'000);
     bench.turns("throughput " + std::to_string(W * 8) + " B, batches" + label, "M/s", true,
                 {{"boost::lockfree::spsc_queue", Part::Rival,
                   [=](Series&) { return batch_throughput<Boost, W>(s, n, kBatch); }},
@@ -160,7 +162,7 @@ void designs(Bench& bench) {
     std::vector<Contender> all;
     const auto add = [&]<template <std::size_t> class Queue>(const char* name, int pauses) {
         const Setup s = bench.setup(Mode::Threads, pauses);
-        const std::uint64_t n = bench.count(30'000);
+        const std::uint64_t n = bench.count(60'000);
         all.push_back({name, Part::Variant, [=](Series&) { return throughput<Queue, W>(s, n); }});
     };
     all.reserve(16);
@@ -195,7 +197,6 @@ int run(const Options& options) {
             batches<16>(bench, mode, label);
         }
     }
-    bench.results().print();
     return options.json.empty() || bench.results().write(options.json) ? 0 : 1;
 }
 
@@ -208,6 +209,8 @@ int main(int argc, char** argv) {
     app.add_option("--rounds", options.rounds, "rounds of each group")->check(CLI::Range(1, 1000));
     app.add_option("--scale", options.scale, "of the counts of messages")
         ->check(CLI::Range(0.001, 100.0));
+    app.add_option("--attempts", options.attempts, "at a round that the scheduler disturbed")
+        ->check(CLI::Range(1, 100));
     app.add_option("--cpus", options.cpus, "of the producing and the consuming end")
         ->delimiter(',')->expected(2)->check(CLI::Range(0, 1023));
     app.add_option("--json", options.json, "where to write the results");
