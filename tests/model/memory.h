@@ -135,7 +135,6 @@ private:
     View kernel_{};  // of the last holder of the futex's bucket lock
     std::uint32_t locations_ = 0;
     std::uint32_t words_used_ = 0;  // of plain_
-    std::uint32_t unused_ = 0;
     std::uint32_t message_count_ = 0;
     std::uint64_t overflow_ = 0;
 };
