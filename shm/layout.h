@@ -145,12 +145,23 @@ struct CoreCells {
     AtomicU64 sqlite_batch_rows;  // rows of the last one
     AtomicU64 sqlite_retries;     // tries after a failure
     AtomicI64 sqlite_failing_ns;  // failing since, segment clock; 0 = it works
+    // Redis sink.
+    alignas(kCacheLineBytes) AtomicU64 redis_seq;  // what readers of Redis see is of this record
+    AtomicU64 redis_errors;
+    AtomicU64 redis_generation;   // of keys; grows with each rebuild
+    AtomicU64 redis_state;        // RedisState
+    // Redis source (RTSS).
+    alignas(kCacheLineBytes) AtomicU64 rtss_taken;   // entries handed to the engine
+    AtomicU64 rtss_acked;         // entries whose ack level holds
+    AtomicU64 rtss_refused;       // entries that were no valid signal
+    AtomicU64 rtss_errors;
     // Supervisor.
     alignas(kCacheLineBytes) AtomicU32 stop_requested;  // 1: drain and stop
     AtomicU32 supervisor_pid;
 };
 
 enum class JournalState : std::uint32_t { Down = 0, Running = 1, Poisoned = 2, Full = 3 };
+enum class RedisState : std::uint64_t { Down = 0, Following = 1, Rebuilding = 2, Verifying = 3 };
 enum class JournalBackend : std::uint32_t {
     None = 0, UringDirect = 1, UringBuffered = 2, PwriteDirect = 3, PwriteBuffered = 4
 };

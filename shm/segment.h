@@ -29,8 +29,10 @@ enum class StageId : std::uint32_t {
     Ingress = 5,
     Metrics = 6,
     Supervisor = 7,
+    Redis = 8,   // sink
+    Rtss = 9,    // source: Redis stream of signals
 };
-inline constexpr std::uint32_t kStages = 8;
+inline constexpr std::uint32_t kStages = 10;
 [[nodiscard]] const char* stage_name(StageId id) noexcept;
 
 /// A source with rings of its own: a strategy in shared memory. TCP sources share ingress's.

@@ -1,0 +1,122 @@
+// RedisStore: the generation of keys that effects are written to, and its cursor.
+//
+// A batch is one transaction: WATCH the cursor, compare it with what was written last, MULTI, the
+// rows, the results and the new cursor, EXEC. So a batch is there whole or not at all, and one that
+// comes late, twice or from a second writer changes nothing. Keys: persist/REDIS.md.
+#pragma once
+
+#include "persist/effect_source.h"
+#include "persist/redis_link.h"
+#include "persist/redis_rows.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace millrace {
+
+struct RedisStoreOptions {
+    std::string prefix = "millrace:";       // of every key; [A-Za-z0-9:_.-] only
+    Nanos keep_ended = seconds(24 * 3600);  // final orders and closed positions stay so long
+    Nanos keep_old = seconds(24 * 3600);    // and so does a generation that was replaced
+};
+
+/// Numbers of generations; 0 = there is none.
+struct RedisGenerations {
+    std::uint64_t current = 0;   // what readers are pointed to
+    std::uint64_t building = 0;  // being filled beside it
+    friend bool operator==(const RedisGenerations&, const RedisGenerations&) = default;
+};
+
+/// Which hash a row is: its kind and the ids that its key is made of.
+struct RedisRowId {
+    std::uint64_t kind = 0;
+    std::uint64_t account = 0;
+    std::uint64_t first = 0;
+    std::uint64_t second = 0;
+    friend bool operator==(const RedisRowId&, const RedisRowId&) = default;
+    struct Hash {
+        std::size_t operator()(const RedisRowId& id) const noexcept;
+    };
+};
+
+class RedisStore {
+public:
+    explicit RedisStore(RedisStoreOptions options) : options_{std::move(options)} {}
+
+    /// Reads the pointer and the current generation's cursor. `link` must outlive its use here.
+    /// @return BadVersion: written by a newer build; BadChecksum: its cursor is damaged or gone; else
+    /// as RedisLink. generations() is known after the first two.
+    [[nodiscard]] Status open(RedisLink& link) noexcept;
+
+    /// Takes a new number and begins to fill that generation from the very start. What an earlier
+    /// rebuild left unfinished is put down for removal.
+    /// @param other_history the log begins anew: the results of the old one, whose numbers may be
+    /// higher, are set aside as RTRS:<generation>.
+    [[nodiscard]] Status begin_rebuild(bool other_history) noexcept;
+    /// After open(): goes on filling generation `building`.
+    [[nodiscard]] Status resume_rebuild() noexcept;
+    /// Points readers to the generation that was filled; the old one stays for `keep_old`.
+    /// @return BadCursor: somebody else moved the pointer.
+    [[nodiscard]] Status finish_rebuild(Nanos wall) noexcept;
+
+    /// Writes `effects` and `cursor`.
+    /// @return BadCursor: another writer has moved the cursor: open() and believe it. NotOwner,
+    /// NoSpace, Busy: the server refused and nothing was written. After Timeout and IoError it may
+    /// have been written: open() and believe the cursor.
+    [[nodiscard]] Status store(std::span<const Effect> effects, const EffectCursor& cursor) noexcept;
+    /// Writes rows again as they are to stand at the present cursor.
+    [[nodiscard]] Status mend(std::span<const Effect> effects) noexcept;
+
+    [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }
+    [[nodiscard]] const RedisGenerations& generations() const noexcept { return generations_; }
+    /// The generation that store() writes to.
+    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+    /// Prefix of its keys.
+    [[nodiscard]] std::string keys() const { return keys_of(generation_); }
+    [[nodiscard]] std::string keys_of(std::uint64_t generation) const;
+    /// A key that belongs to no generation: RTSS, RTRS, HEARTBEAT, GENERATION, ...
+    [[nodiscard]] std::string shared(std::string_view name) const;
+    [[nodiscard]] const RedisStoreOptions& options() const noexcept { return options_; }
+    /// Rows that store() has sent so far, after those that a later one of its batch replaced.
+    [[nodiscard]] std::uint64_t rows_written() const noexcept { return rows_; }
+
+    /// The last failure in words.
+    [[nodiscard]] const std::string& message() const noexcept { return message_; }
+    /// What went wrong in a batch that is stored all the same; empty if nothing. Taken by reading.
+    [[nodiscard]] std::string take_warning() noexcept { return std::exchange(warning_, {}); }
+
+private:
+    [[nodiscard]] Status arm() noexcept;
+    void put_arm(RespCommands& c) const;
+    [[nodiscard]] Status read_armed(std::size_t index, const RedisView& reply) noexcept;
+    [[nodiscard]] Status check_cursor(const RedisView& fields) noexcept;
+    void set_results_aside(const std::string& number) noexcept;
+    void put_rows(std::span<const Effect> effects, bool results) noexcept;
+    void put_row(const Effect& effect) noexcept;
+    void put_entry(const Effect& effect) noexcept;
+    void put_cursor(const EffectCursor& cursor) noexcept;
+    [[nodiscard]] Status commit(EffectCursor expected) noexcept;
+    void look_at_exec(const RedisView& replies) noexcept;
+    Status failed(const Status& status, const char* doing) noexcept;
+
+    RedisStoreOptions options_;
+    RedisLink* link_ = nullptr;
+    RedisGenerations generations_;
+    std::uint64_t generation_ = 0;
+    EffectCursor cursor_;
+    RespCommands commands_;
+    std::string prefix_;                      // keys(), kept
+    std::string results_key_;
+    RedisRow row_;
+    RedisFields entry_;
+    std::unordered_set<RedisRowId, RedisRowId::Hash> seen_;  // in the batch under way
+    std::vector<bool> replaced_;              // effects of it that a later one replaces
+    std::uint64_t rows_ = 0;
+    std::string message_;
+    std::string warning_;
+};
+
+}  // namespace millrace
