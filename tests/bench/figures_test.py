@@ -1,0 +1,57 @@
+"""Goal: intervals, ratios and verdicts are what they are called. Method: figures with known
+answers. usage: BENCH_LIB"""
+import sys
+import unittest
+
+sys.path.insert(0, sys.argv.pop(1))
+sys.dont_write_bytecode = True
+import compare  # noqa: E402
+import figures  # noqa: E402
+
+
+def series(name, part, rounds, better="higher"):
+    return {"group": "g", "name": name, "part": part, "unit": "M/s", "better": better,
+            "rounds": rounds, "undisturbed": [True] * len(rounds)}
+
+
+def figure(interval, better):
+    return {"interval95": interval, "median": sum(interval) / 2}, better
+
+
+class Figures(unittest.TestCase):
+    def test_interval_of_the_median_is_that_of_the_binomial(self):
+        # Standard table: n = 10: 2nd and 9th, n = 6: 1st and 6th, n = 30: 10th and 21st.
+        for n, low, high in ((6, 1, 6), (10, 2, 9), (30, 10, 21)):
+            self.assertEqual(figures.interval_of_median(list(range(1, n + 1))), [low, high])
+        self.assertIsNone(figures.interval_of_median([1, 2, 3, 4, 5]))
+
+    def test_best_rival_is_chosen_by_all_rounds_and_paired_by_round(self):
+        out = figures.from_series("ring", [series("a", "rival", [9, 1, 1, 1, 1, 1]),
+                                           series("b", "rival", [2, 2, 2, 2, 2, 4]),
+                                           series("o", "ours", [8, 8, 8, 8, 8, 8])])
+        self.assertEqual([f["against"] for f in out], ["b"])
+        self.assertEqual(out[0]["ratio"]["median"], 4)
+        self.assertEqual(out[0]["ratio"]["interval95"], [2, 4])
+
+    def test_best_is_the_lowest_where_less_is_better(self):
+        out = figures.from_series("ring", [series("a", "rival", [5] * 6, "lower"),
+                                           series("b", "rival", [9] * 6, "lower"),
+                                           series("o", "ours", [5] * 6, "lower")])
+        self.assertEqual(out[0]["against"], "a")
+
+    def test_goals_bind_what_they_are_written_for(self):
+        self.assertEqual(figures.goal_of("hop 64 B, round trip / 2, threads", "limit")["bound"], 1.1)
+        self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
+        self.assertIsNone(figures.goal_of("throughput 64 B, batches, threads", "rival"))
+
+    def test_verdict_counts_only_intervals_that_do_not_meet(self):
+        for new, old, better, expected in (([1, 2], [2, 3], "higher", "same"),
+                                           ([3, 4], [1, 2], "higher", "better"),
+                                           ([1, 2], [3, 4], "higher", "WORSE"),
+                                           ([1, 2], [3, 4], "lower", "better"),
+                                           ([3, 4], [1, 2], "lower", "WORSE")):
+            a, b = figure(new, better)[0], figure(old, better)[0]
+            self.assertEqual(compare.verdict(a, b, better), expected)
+
+
+unittest.main()
