@@ -128,6 +128,25 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     return r;
 }
 
+Result<Reserved> Reservation::read(const std::string& directory, std::string& message) {
+    const std::string path = directory + "/" + kFileName;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        const int why = errno;
+        message = path + ": cannot be opened (" + std::strerror(why) + ")";
+        return {why == ENOENT ? Errc::NotFound : Errc::IoError, "reservation: no file", why};
+    }
+    const auto a = read_block(fd, 0);
+    const auto b = read_block(fd, 1);
+    ::close(fd);
+    if (!a && !b) {
+        message = path + ": neither of its two blocks is valid";
+        return {Errc::BadChecksum, "reservation file is damaged"};
+    }
+    const ReservationBlock& newest = !b || (a && a->generation > b->generation) ? *a : *b;
+    return Reserved{newest.reserved_seq, newest.reserved_intent};
+}
+
 Status Reservation::reserve(const Reserved& to) noexcept {
     ASSERT(fd_ >= 0);
     if (failed_) {

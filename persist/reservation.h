@@ -46,6 +46,10 @@ public:
     [[nodiscard]] static Result<Reservation> open(const std::string& directory, bool may_create,
                                                   std::string& message);
 
+    /// What is reserved, for a look: opens read-only and changes nothing, not even the page cache.
+    /// @return NotFound, BadChecksum, IoError as open().
+    [[nodiscard]] static Result<Reserved> read(const std::string& directory, std::string& message);
+
     /// Makes the reservation durable before it returns. Never shrinks. Blocks for one write.
     /// @return IoError, NoSpace: final, nothing may be handed out beyond the old bounds.
     [[nodiscard]] Status reserve(const Reserved& to) noexcept;
