@@ -4,286 +4,61 @@
 
 #include <cstring>
 
+#include "tools/inspect/describe.h"
 #include "tools/inspect/rings.h"
 
 namespace millrace::inspect {
 namespace {
 
 using nlohmann::ordered_json;
+using Records = Result<std::vector<DecodedRecord>>;
 
-template <std::size_t N>
-const char* word(const char* const (&words)[N], unsigned i) {
-    return i < N ? words[i] : "?";
-}
-constexpr const char* kSides[] = {"BUY", "SELL"};
-constexpr const char* kActions[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL"};
-constexpr const char* kPriceKinds[] = {"MARKET", "LIMIT", "STOP"};
-constexpr const char* kResults[] = {"?", "ACCEPTED", "REFUSED", "DUPLICATE", "ORDER_DONE",
-                                    "ORDER_IN_DOUBT", "SIGNAL_DONE"};
-constexpr const char* kCommands[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL", "QUERY"};
-constexpr const char* kReports[] = {"?", "OUTCOME", "EXEC", "UNSENT", "QUERY_FOUND",
-                                    "QUERY_ABSENT", "QUERY_UNKNOWN", "SESSION_UP", "SESSION_DOWN",
-                                    "ACCOUNT_INFO", "KILL_APPLIED", "SYNC_DONE"};
-constexpr const char* kExecs[] = {"NONE", "PENDING_FILLED", "PENDING_CANCELED", "STOP_LOSS",
-                                  "TAKE_PROFIT", "STOP_OUT", "MANUAL", "KILL", "FOREIGN"};
-constexpr const char* kInputs[] = {"?", "START", "JUMP", "SIGNAL", "REPORT", "ADMIN", "TIMER",
-                                   "CONTINUE", "SKIP"};
-constexpr const char* kAdminOps[] = {"?", "DEFINE_SYMBOL", "DEFINE_SOURCE", "DEFINE_GROUP",
-                                     "DEFINE_ACCOUNT", "DEFINE_MEMBER", "CONFIG_COMMIT",
-                                     "SET_ACCOUNT", "KILL", "CLEAR_KILL", "RESOLVE", "RISK_LIMITS"};
-constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
-
-template <class E>
-unsigned num(E e) {
-    return static_cast<unsigned>(e);
-}
-
-std::string uuid(const SignalId& id) {
-    if (id.is_none()) {
-        return "-";
-    }
-    return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", id.hi >> 32, (id.hi >> 16) & 0xFFFF,
-                       id.hi & 0xFFFF, id.lo >> 48, id.lo & 0xFFFF'FFFF'FFFFULL);
-}
-
-/// Names of ids, as the engine has written them into the segment.
-class Names {
-public:
-    explicit Names(const Segment& segment) : tables_{segment.names()} {}
-    [[nodiscard]] ordered_json symbol(SymbolId id) const { return of(tables_.symbols, id.value); }
-    [[nodiscard]] ordered_json group(GroupId id) const { return of(tables_.groups, id.value); }
-    [[nodiscard]] ordered_json source(SourceId id) const { return of(tables_.sources, id.value); }
-
-private:
-    static ordered_json of(const NameEntry (&table)[kNamesPerKind], std::uint32_t id) {
-        if (id == kNoId) {
-            return nullptr;
+/// A session ring's slots hold more than the command (gateway/session_queue.h).
+template <class T>
+ordered_json describe_slot(const T& record, RingKind kind, const Names& names) {
+    if constexpr (std::is_same_v<T, OrderSlot>) {
+        if (kind == RingKind::Session) {
+            SessionSlot slot;
+            std::memcpy(static_cast<void*>(&slot), &record, sizeof slot);
+            return describe(slot, names);
         }
-        // Acquire: pairs with the engine's release of `ready`; the name is whole then.
-        if (id < kNamesPerKind && table[id].ready.load(std::memory_order_acquire) != 0) {
-            return std::string{view(table[id].name)};
-        }
-        return id;
     }
-    const NameTables& tables_;
-};
-
-ordered_json id_or_null(std::uint32_t id) {
-    return id == kNoId ? ordered_json(nullptr) : ordered_json(id);
-}
-
-/// 0 stands for "not given" in prices and volumes.
-ordered_json given(std::int64_t scaled) {
-    return scaled == 0 ? ordered_json(nullptr) : ordered_json(decimal(scaled));
-}
-
-ordered_json describe(const Signal& s, const Names& n) {
-    return {{"id", uuid(s.id)},
-            {"target", s.target.is_none() ? ordered_json(nullptr) : ordered_json(uuid(s.target))},
-            {"source", n.source(s.source)},
-            {"group", n.group(s.group)},
-            {"symbol", n.symbol(s.symbol)},
-            {"action", word(kActions, num(s.action))},
-            {"side", word(kSides, num(s.side))},
-            {"price_kind", word(kPriceKinds, num(s.price_kind))},
-            {"volume", given(s.volume.value)},
-            {"price", given(s.price.value)},
-            {"stop_loss", given(s.stop_loss.value)},
-            {"take_profit", given(s.take_profit.value)},
-            {"reference_price", given(s.reference_price.value)},
-            {"send_time_ns", s.send_time.value},
-            {"ttl_ms", s.ttl_ms},
-            {"edge_time_ns", s.edge_time.value}};
-}
-
-ordered_json describe(const SignalResult& r, const Names& n) {
-    return {{"seq", r.seq.value},
-            {"k", r.k},
-            {"kind", word(kResults, num(r.kind))},
-            {"signal", uuid(r.signal)},
-            {"source", n.source(r.source)},
-            {"account", id_or_null(r.account.value)},
-            {"status", r.ord_status == 0 ? ordered_json(nullptr)
-                                         : ordered_json(to_string(OrdStatus{r.ord_status}))},
-            {"reason", to_string(Reason{r.reason})},
-            {"retcode", r.retcode},
-            {"cum_volume", given(r.cum_volume.value)},
-            {"avg_price", given(r.avg_price.value)},
-            {"accounts", r.accounts},
-            {"filled", r.filled},
-            {"rejected", r.rejected},
-            {"original", r.original.value},
-            {"magic", r.magic},
-            {"time_ns", r.time.value},
-            {"edge_time_ns", r.edge_time.value}};
-}
-
-ordered_json describe(const OrderCommand& c, const Names&) {
-    return {{"seq", c.seq.value},
-            {"k", c.k},
-            {"account", id_or_null(c.account.value)},
-            {"magic", c.magic.value},
-            {"intent", c.magic.intent()},
-            {"attempt", c.magic.attempt()},
-            {"type", word(kCommands, num(c.type))},
-            {"side", word(kSides, num(c.side))},
-            {"price_kind", word(kPriceKinds, num(c.price_kind))},
-            {"symbol", std::string{view(c.symbol)}},
-            {"volume", given(c.volume.value)},
-            {"price", given(c.price.value)},
-            {"stop_loss", given(c.stop_loss.value)},
-            {"take_profit", given(c.take_profit.value)},
-            {"position_ticket", c.position_ticket},
-            {"order_ticket", c.order_ticket},
-            {"deadline_ns", c.deadline.value},
-            {"engine_time_ns", c.engine_time.value},
-            {"comment", std::string{view(c.comment)}}};
-}
-
-ordered_json describe(const Report& r, const Names& n) {
-    return {{"account", id_or_null(r.account.value)},
-            {"type", word(kReports, num(r.type))},
-            {"exec_kind", word(kExecs, num(r.exec_kind))},
-            {"reason", to_string(Reason{r.reason})},
-            {"event_seq", r.event_seq},
-            {"generation", r.session_generation},
-            {"magic", r.magic.value},
-            {"intent", r.magic.intent()},
-            {"retcode", r.retcode},
-            {"status", r.ord_status == 0 ? ordered_json(nullptr)
-                                         : ordered_json(to_string(OrdStatus{r.ord_status}))},
-            {"side", word(kSides, num(r.side))},
-            {"symbol", n.symbol(r.symbol)},
-            {"order_ticket", r.order_ticket},
-            {"deal_ticket", r.deal_ticket},
-            {"position_id", r.position_id},
-            {"volume", given(r.volume.value)},
-            {"price", given(r.price.value)},
-            {"equity", given(r.equity.value)},
-            {"balance", given(r.balance.value)},
-            {"time_ns", r.time.value},
-            {"broker_time_ns", r.broker_time.value}};
-}
-
-ordered_json describe(const KillCommand& k, const Names&) {
-    return {{"kill_id", k.kill_id},
-            {"scope", word(kScopes, num(k.scope))},
-            {"scope_id", id_or_null(k.scope_id)},
-            {"symbol", std::string{view(k.symbol)}},
-            {"stop", (k.actions & kKillStop) != 0},
-            {"cancel", (k.actions & kKillCancel) != 0},
-            {"flatten", (k.actions & kKillFlatten) != 0}};
-}
-
-/// What an admin record is about; keys and secrets never travel in one.
-ordered_json describe(const AdminRecord& a, const Names& n) {
-    ordered_json j{{"op", word(kAdminOps, num(a.op))}};
-    const auto named = [&](std::uint32_t id, const Text<16>& name) {
-        j["id"] = id_or_null(id);
-        j["name"] = std::string{view(name)};
-    };
-    switch (a.op) {
-        case AdminOp::DefineSymbol: named(a.as<SymbolSpec>().id.value, a.as<SymbolSpec>().name); break;
-        case AdminOp::DefineSource: named(a.as<SourceSpec>().id.value, a.as<SourceSpec>().name); break;
-        case AdminOp::DefineGroup: named(a.as<GroupSpec>().id.value, a.as<GroupSpec>().name); break;
-        case AdminOp::DefineAccount:
-            named(a.as<AccountSpec>().id.value, a.as<AccountSpec>().name);
-            j["login"] = a.as<AccountSpec>().login;
-            break;
-        case AdminOp::DefineMember:
-            j["group"] = n.group(a.as<MemberSpec>().group);
-            j["account"] = id_or_null(a.as<MemberSpec>().account.value);
-            j["enabled"] = a.as<MemberSpec>().enabled != 0;
-            j["value"] = decimal(a.as<MemberSpec>().value);
-            break;
-        case AdminOp::ConfigCommit: j["config_hash"] = a.as<ConfigCommit>().config_hash; break;
-        case AdminOp::SetAccount:
-            j["account"] = id_or_null(a.as<AccountCommand>().account.value);
-            j["state"] = to_string(a.as<AccountCommand>().state);
-            break;
-        case AdminOp::Kill:
-        case AdminOp::ClearKill: j.update(describe(a.as<KillCommand>(), n)); break;
-        case AdminOp::Resolve:
-            j["magic"] = a.as<ResolveCommand>().magic.value;
-            j["status"] = to_string(a.as<ResolveCommand>().status);
-            j["volume"] = given(a.as<ResolveCommand>().volume.value);
-            j["price"] = given(a.as<ResolveCommand>().price.value);
-            break;
-        case AdminOp::RiskLimits: j["collar"] = decimal(a.as<RiskSpec>().collar.value); break;
-    }
-    return j;
-}
-
-ordered_json describe_body(const JournalRecord& r, const Names& n) {
-    switch (r.type) {
-        case InputType::Start:
-            return {{"epoch", r.as<StartInput>().epoch},
-                    {"logic_version", r.as<StartInput>().logic_version},
-                    {"new_segment", r.as<StartInput>().new_segment != 0}};
-        case InputType::Jump: return {{"intent_floor", r.as<JumpInput>().intent_floor}};
-        case InputType::Signal: return describe(r.as<Signal>(), n);
-        case InputType::Report: return describe(r.as<Report>(), n);
-        case InputType::Admin: return describe(r.as<AdminRecord>(), n);
-        case InputType::Timer: return {{"deadline", r.as<TimerInput>().deadline}};
-        case InputType::Continue: break;
-        case InputType::Skip: return {{"skipped_seq", r.as<SkipInput>().seq}};
-    }
-    return ordered_json::object();
-}
-
-ordered_json describe(const JournalRecord& r, const Names& n) {
-    return {{"seq", r.seq.value},
-            {"type", word(kInputs, num(r.type))},
-            {"time_ns", r.time.value},
-            {"source_ring", r.source_ring == kNoRing ? ordered_json(nullptr)
-                                                     : ordered_json(r.source_ring)},
-            {"source_cursor", r.source_cursor},
-            {"bid", given(r.bid.value)},
-            {"ask", given(r.ask.value)},
-            {"budget", r.budget},
-            {"version", r.version},
-            {"body", describe_body(r, n)}};
+    return describe(record, names);
 }
 
 template <class T>
-ordered_json describe(const Padded<T>& p, const Names& n) {
-    return describe(p.value, n);
-}
-
-/// Copies record `number`, if its slot holds it before and after.
-template <class T>
-bool copy_record(const RingView<T>& ring, std::uint64_t number, T& out) {
-    auto& slot = ring.slot(number);
-    // Acquire: pairs with RingProducer::commit(); the payload is visible.
-    if (slot.sequence.load(std::memory_order_acquire) != number) {
-        return false;
-    }
-    // A live producer may lap us during this copy; the second look finds out. The fence keeps it
-    // behind the copy.
-    std::memcpy(static_cast<void*>(&out), &slot.payload, sizeof(T));
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return slot.sequence.load(std::memory_order_relaxed) == number &&
-           ring.control->read_cursor.load(std::memory_order_relaxed) < number + ring.capacity();
+std::vector<std::byte> bytes_of(const T& record) {
+    std::vector<std::byte> out(sizeof record);
+    std::memcpy(out.data(), &record, sizeof record);
+    return out;
 }
 
 template <class T>
-Result<std::vector<DecodedRecord>> decode(const Segment& segment, const RingView<T>& ring,
-                                          std::uint64_t last) {
-    const auto cursors = read_cursors(ring);
-    if (!cursors) {
-        return cursors.error();
-    }
-    const auto [read, written] = cursors.value();
-    const std::uint64_t count = std::min({last, written, ring.capacity()});
+Records decode(const Segment& segment, std::uint32_t index, const RingView<T>& ring,
+               const Cursors& at, std::uint64_t from, std::uint64_t to) {
     const Names names{segment};
+    const RingKind kind = segment.ring_entry(index).kind;
     std::vector<DecodedRecord> out;
-    for (std::uint64_t n = written - count + 1; n <= written; ++n) {
+    for (std::uint64_t n = from; n <= to; ++n) {
         T record{};
         if (copy_record(ring, n, record)) {
-            out.push_back({n, n <= read, describe(record, names)});
+            out.push_back({n, n <= at.read, describe_slot(record, kind, names), bytes_of(record)});
         }
     }
     return out;
+}
+
+/// Calls `f(ring, cursors)` -> Records.
+template <class F>
+Records with_cursors(const Segment& segment, std::uint32_t index, F f) {
+    return with_ring<Records>(segment, index, Records{Errc::BadLayout, "ring of an unknown kind"},
+                              [&](const auto& ring) -> Records {
+                                  const auto at = read_cursors(ring);
+                                  if (!at) {
+                                      return at.error();
+                                  }
+                                  return f(ring, at.value());
+                              });
 }
 
 void flatten(const ordered_json& fields, std::string& out) {
@@ -299,11 +74,37 @@ void flatten(const ordered_json& fields, std::string& out) {
 
 }  // namespace
 
-Result<std::vector<DecodedRecord>> decode_ring(const Segment& segment, std::uint32_t index,
-                                               std::uint64_t last) {
-    using Out = Result<std::vector<DecodedRecord>>;
+Records decode_ring(const Segment& segment, std::uint32_t index, std::uint64_t last) {
+    return with_cursors(segment, index, [&](const auto& ring, const Cursors& at) {
+        const std::uint64_t count = std::min({last, at.written, ring.capacity()});
+        return decode(segment, index, ring, at, at.written - count + 1, at.written);
+    });
+}
+
+Records decode_range(const Segment& segment, std::uint32_t index, std::uint64_t from,
+                     std::uint64_t count) {
+    return with_cursors(segment, index, [&](const auto& ring, const Cursors& at) -> Records {
+        const std::uint64_t oldest =
+            at.written > ring.capacity() ? at.written - ring.capacity() + 1 : 1;
+        const std::uint64_t first = std::max(from, oldest);
+        if (first > at.written || count == 0) {
+            return std::vector<DecodedRecord>{};
+        }
+        const std::uint64_t to = at.written - first < count ? at.written : first + count - 1;
+        return decode(segment, index, ring, at, first, to);
+    });
+}
+
+Result<std::uint64_t> last_number(const Segment& segment, std::uint32_t index) {
+    using Out = Result<std::uint64_t>;
     return with_ring<Out>(segment, index, Out{Errc::BadLayout, "ring of an unknown kind"},
-                          [&](const auto& ring) { return decode(segment, ring, last); });
+                          [](const auto& ring) -> Out {
+                              const auto at = read_cursors(ring);
+                              if (!at) {
+                                  return at.error();
+                              }
+                              return at.value().written;
+                          });
 }
 
 std::string flat_text(const ordered_json& fields) {
@@ -321,6 +122,22 @@ std::string decimal(std::int64_t scaled) {
     out.erase(out.find_last_not_of('0') + 1);
     if (out.back() == '.') {
         out.pop_back();
+    }
+    return out;
+}
+
+std::string hex_text(const std::vector<std::byte>& bytes) {
+    constexpr std::size_t kPerLine = 16;
+    std::string out;
+    for (std::size_t at = 0; at < bytes.size(); at += kPerLine) {
+        std::string hex;
+        std::string ascii;
+        for (std::size_t i = at; i < std::min(at + kPerLine, bytes.size()); ++i) {
+            const auto c = std::to_integer<unsigned>(bytes[i]);
+            hex += fmt::format("{:02x} ", c);
+            ascii += c >= 0x20 && c < 0x7F ? static_cast<char>(c) : '.';
+        }
+        out += fmt::format("    {:04x}  {:<48} |{}|\n", at, hex, ascii);
     }
     return out;
 }

@@ -34,7 +34,8 @@ std::string render_hist(const Segment& segment, Hop hop, unsigned width) {
         most = std::max(most, n);
         total += b.count;
     }
-    std::string out = fmt::format("{}  {} values\n", hop_name(static_cast<std::uint32_t>(hop)), total);
+    std::string out =
+        fmt::format("{}  {} values\n", hop_name(static_cast<std::uint32_t>(hop)), total);
     constexpr unsigned kColumns = 34;  // before the bar
     const std::uint64_t bar_max = width > kColumns ? width - kColumns : 1;
     std::uint64_t so_far = 0;
@@ -45,7 +46,8 @@ std::string render_hist(const Segment& segment, Hop hop, unsigned width) {
         };
         out += fmt::format("< {:>7} {:>6} {:>6.2f}% {:>7.3f}% {}\n",
                            human_ns(static_cast<std::int64_t>(upper)), human_count(n), share(n),
-                           share(so_far), std::string(std::max<std::uint64_t>(1, n * bar_max / most), '#'));
+                           share(so_far),
+                           std::string(std::max<std::uint64_t>(1, n * bar_max / most), '#'));
     }
     return out;
 }

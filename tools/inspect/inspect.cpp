@@ -1,243 +1,253 @@
+// The command line: which verb, which options. What they do is in verb_*.cpp.
 #include "tools/inspect/inspect.h"
 
 #include <CLI/CLI.hpp>
-#include <fmt/core.h>
-#include <nlohmann/json.hpp>
-#include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <memory>
 
-#include "tools/inspect/decode.h"
-#include "tools/inspect/hist.h"
-#include "tools/inspect/locate.h"
-#include "tools/inspect/top.h"
-#include "tools/inspect/view.h"
+#include "tools/inspect/verbs.h"
 
 namespace millrace::inspect {
 namespace {
 
-using nlohmann::ordered_json;
+constexpr const char* kIntro =
+    "Looks at a pipeline's shared memory and files: live, dead or copied. Read-only, no locks;\n"
+    "it joins nothing and disturbs nothing.\n"
+    "\n"
+    "  what is going on?      millrace inspect top\n"
+    "  is something wrong?    millrace inspect errors      millrace inspect verify --with-journal\n"
+    "  what happened to X?    millrace inspect dump log --signal 0123abcd\n"
+    "  what comes in now?     millrace inspect follow signals.ingress\n"
+    "  what will up do?       millrace inspect recover --dry-run\n"
+    "  in a script            millrace inspect wait --ring orders --depth-below 10 --timeout 5s\n"
+    "\n"
+    "SEGMENT is a name (demo for /dev/shm/millrace-demo) or the path of a segment or of a copy;\n"
+    "not needed where there is one only. Every verb has --json and --help with examples.\n"
+    "Exit status: 0 fine; 1 found wrong, different, not in time, nobody there; 2 wrong command\n"
+    "line; 3 no segment or journal that can be read.";
 
-struct Arguments {
-    std::string dir = "/dev/shm";
-    std::string segment;
-    std::string ring;
-    std::string hop;
-    std::uint64_t last = 10;
-    std::uint32_t interval_ms = 200;
-    std::uint32_t frames = 0;
-    bool json = false;
-    bool all = false;
+constexpr const char* kRecordsHelp =
+    "a ring (orders, journal, session.3, ...), `log` (the journal files) or `effects`";
+
+/// What runs when the line is parsed.
+struct Chosen {
+    std::function<int()> run;
 };
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-void print_json(const ordered_json& json) {
-    print(json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-}
-int fail(const std::string& message) {
-    std::fprintf(stderr, "inspect: %s\n", message.c_str());
-    return 1;
-}
+template <class Options>
+struct Verb {
+    CLI::App* app;
+    std::shared_ptr<Options> options;
+    CLI::Option* segment = nullptr;
+};
 
-/// Attaches to the segment that is meant and hands it to `f`.
-template <class F>
-int with_segment(const Arguments& a, F f) {
-    std::string message;
-    const auto path = resolve(a.segment, a.dir, message);
-    if (!path) {
-        return fail(message);
-    }
-    const auto segment = Segment::attach(path.value(), Segment::Mode::ReadOnly, message);
-    if (!segment) {
-        return fail(message + " [" + std::string{to_string(segment.code())} + "]");
-    }
-    return f(segment.value(), path.value());
-}
-
-RenderOptions render_options(const Arguments& a, const PipelineView& v, const std::string& path) {
-    RenderOptions o;
-    o.all = a.all;
-    o.color = ::isatty(STDOUT_FILENO) != 0;
-    o.width = 160;  // a report may be wider than a screen; texts of errors are
-    o.title = path;
-    o.account_names = account_names(v.header.journal_dir);
-    return o;
-}
-
-int run_list(const Arguments& a) {
-    const std::vector<Candidate> found = list_segments(a.dir);
-    ordered_json json = ordered_json::array();
-    std::string text;
-    for (const Candidate& c : found) {
-        json.push_back({{"path", c.path},
-                        {"fault", c.fault.empty() ? ordered_json(nullptr) : ordered_json(c.fault)},
-                        {"total_bytes", c.bytes},
-                        {"created_ns", c.created_ns},
-                        {"journal_dir", c.journal_dir},
-                        {"same_boot", c.same_boot},
-                        {"stages_alive", c.stages_alive},
-                        {"stages_known", c.stages_known}});
-        text += !c.fault.empty()
-                    ? fmt::format("{:<28} UNREADABLE: {}\n", c.path, c.fault)
-                    : fmt::format("{:<28} {:>6.1f} MiB  {} of {} stages alive{}  journal {}\n",
-                                  c.path, static_cast<double>(c.bytes) / (1 << 20), c.stages_alive,
-                                  c.stages_known, c.same_boot ? "" : "  FROM ANOTHER BOOT",
-                                  c.journal_dir);
-    }
-    if (a.json) {
-        print_json({{"segments", json}});
-    } else {
-        print(found.empty() ? "no segment in " + a.dir + "\n" : text);
-    }
-    return 0;
-}
-
-int run_stat(const Arguments& a) {
-    return with_segment(a, [&](const Segment& segment, const std::string& path) {
-        const PipelineView v = read_view(segment);
-        const RenderOptions o = render_options(a, v, path);
-        print(a.json ? render_json(v, o) : render_stat(v, nullptr, Nanos{}, o));
-        return 0;
-    });
-}
-
-int run_ring(const Arguments& a) {
-    return with_segment(a, [&](const Segment& segment, const std::string& path) {
-        const std::uint32_t index = segment.find_ring(a.ring);
-        if (index == kNoId) {
-            return fail(path + " has no ring called " + a.ring + "; `inspect stat --all` lists them");
-        }
-        const auto records = decode_ring(segment, index, a.last);
-        if (!records) {
-            return fail(path + ", ring " + a.ring + ": " + records.error().what);
-        }
-        ordered_json json = ordered_json::array();
-        for (const DecodedRecord& r : records.value()) {
-            if (a.json) {
-                json.push_back({{"number", r.number}, {"released", r.released},
-                                {"record", r.fields}});
-            } else {
-                print(fmt::format("{:>10} {} {}\n", r.number, r.released ? ' ' : '*',
-                                  flat_text(r.fields)));
-            }
-        }
-        if (a.json) {
-            print_json({{"ring", a.ring}, {"records", json}});
-        }
-        return 0;
-    });
-}
-
-int run_hist(const Arguments& a) {
-    return with_segment(a, [&](const Segment& segment, const std::string&) {
-        ordered_json json = ordered_json::array();
-        bool known = a.hop.empty();
-        for (std::uint32_t i = 0; i < kHops; ++i) {
-            if (!a.hop.empty() && a.hop != hop_name(i)) {
-                continue;
-            }
-            known = true;
-            const Hop hop = static_cast<Hop>(i);
-            if (a.json) {
-                json.push_back(hist_json(segment, hop));
-            } else if (!a.hop.empty() || !read_buckets(segment, hop).empty()) {
-                print(render_hist(segment, hop, 80) + "\n");
-            }
-        }
-        if (!known) {
-            std::string names;
-            for (std::uint32_t i = 0; i < kHops; ++i) {
-                names += std::string{" "} + hop_name(i);
-            }
-            return fail("no hop called " + a.hop + "; there is" + names);
-        }
-        if (a.json) {
-            print_json({{"histograms", json}});
-        }
-        return 0;
-    });
-}
-
-int run_errors(const Arguments& a) {
-    return with_segment(a, [&](const Segment& segment, const std::string&) {
-        const PipelineView v = read_view(segment);
-        if (a.json) {
-            const auto all = ordered_json::parse(render_json(v, {}));
-            print_json({{"errors", all["errors"]}});
-            return 0;
-        }
-        for (const ErrorRecord& e : v.errors) {
-            print(fmt::format("{:>7}  {:<10} {}\n", human_count(e.count), e.stage, e.text));
-        }
-        if (v.errors.empty()) {
-            print("no errors\n");
-        }
-        return 0;
-    });
-}
-
-int run_top_verb(const Arguments& a) {
-    std::string message;
-    const auto path = resolve(a.segment, a.dir, message);
-    if (!path) {
-        return fail(message);
-    }
-    return run_top({path.value(), a.interval_ms, a.frames, a.json});
-}
-
-/// A verb with the options that all verbs have.
-CLI::App* add_verb(CLI::App& app, Arguments& a, const char* name, const char* help) {
+/// A verb with the options that all have.
+template <class Options>
+Verb<Options> add_verb(CLI::App& app, Chosen& chosen, const char* name, const char* help,
+                       const char* examples, int (*run)(const Options&)) {
+    auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand(name, help);
-    verb->add_flag("--json", a.json, "machine-readable (tools/inspect/inspect.schema.json)");
-    verb->add_option("--dir", a.dir, "where segments lie")->capture_default_str();
-    return verb;
+    verb->add_flag("--json", options->common.json,
+                   "machine-readable (tools/inspect/inspect.schema.json)");
+    verb->add_option("--dir", options->common.dir, "where segments lie")->capture_default_str();
+    verb->footer(std::string{"Examples:\n"} + examples);
+    verb->callback([&chosen, options, run] { chosen.run = [=] { return run(*options); }; });
+    return {verb, options};
 }
 
-constexpr const char* kSegmentHelp =
-    "name (demo for /dev/shm/millrace-demo) or path of a segment or of a copy; "
-    "not needed if there is one only";
+template <class Options>
+void add_segment(const Verb<Options>& v) {
+    v.app->add_option("SEGMENT", v.options->common.segment, "name or path; default: the only one");
+}
+
+void add_filters(const Verb<RecordsOptions>& v) {
+    FilterOptions& f = v.options->filter;
+    const char* group = "Filters (all given ones must match; each may be repeated)";
+    v.app->add_option("--account", f.accounts, "number, login or name")->group(group)
+        ->allow_extra_args(false);
+    v.app->add_option("--signal", f.signals, "signal id or its beginning")->group(group)
+        ->allow_extra_args(false);
+    v.app->add_option("--order", f.orders, "magic or intent number")->group(group)
+        ->allow_extra_args(false);
+    v.app->add_option("--type", f.types, "e.g. SIGNAL, REPORT, OPEN, CLOSE, OUTCOME")->group(group)
+        ->allow_extra_args(false);
+}
+
+void add_looks(CLI::App& app, Chosen& chosen) {
+    add_verb<ListOptions>(app, chosen, "list", "the segments of this host: live, dead or stale",
+                          "  millrace inspect list\n  millrace inspect list --dir /var/tmp/copies",
+                          run_list);
+    const auto stat = add_verb<StatOptions>(
+        app, chosen, "stat", "everything about one segment",
+        "  millrace inspect stat\n  millrace inspect stat demo --rate 1s\n"
+        "  millrace inspect stat /tmp/copy --json | jq .rings", run_stat);
+    add_segment(stat);
+    stat.app->add_flag("--all", stat.options->all, "unused rings, hops and stages too");
+    stat.app->add_option("--rate", stat.options->rate, "look twice, so far apart, and show rates");
+    const auto hist = add_verb<HistOptions>(
+        app, chosen, "hist", "latency histograms by hop",
+        "  millrace inspect hist --hop signal_to_socket", run_hist);
+    add_segment(hist);
+    hist.app->add_option("--hop", hist.options->hop, "one hop only");
+    const auto errors = add_verb<ErrorsOptions>(
+        app, chosen, "errors", "distinct errors: count, first and last time, most frequent first",
+        "  millrace inspect errors --stage sqlite", run_errors);
+    add_segment(errors);
+    errors.app->add_option("--stage", errors.options->stage, "of one stage only");
+    const auto pid = add_verb<PidOptions>(
+        app, chosen, "pid", "the pid of a role's owner; 1 if it is not alive",
+        "  taskset -p $(millrace inspect pid engine)\n  millrace inspect pid journal demo",
+        run_pid);
+    pid.app->add_option("ROLE", pid.options->role, "engine, broker, journal, ...")->required();
+    add_segment(pid);
+    const auto top = add_verb<TopVerbOptions>(app, chosen, "top", "live view; h for keys, q leaves",
+                                              "  millrace inspect top\n"
+                                              "  millrace inspect top demo --interval-ms 1000\n"
+                                              "  NO_COLOR=1 millrace inspect top", run_top_verb);
+    add_segment(top);
+    top.app->add_option("--interval-ms", top.options->interval_ms, "between two pictures")
+        ->capture_default_str()->check(CLI::Range(20U, 60'000U));
+    top.app->add_option("--frames", top.options->frames, "leave after so many; 0 = stay");
+}
+
+Verb<RecordsOptions> add_records(CLI::App& app, Chosen& chosen, const char* name, const char* help,
+                                 const char* examples, int (*run)(const RecordsOptions&)) {
+    auto v = add_verb<RecordsOptions>(app, chosen, name, help, examples, run);
+    v.app->add_option("NAME", v.options->name, kRecordsHelp)->required();
+    add_segment(v);
+    v.app->add_flag("--hex", v.options->hex, "the bytes too");
+    return v;
+}
+
+void add_record_verbs(CLI::App& app, Chosen& chosen) {
+    const auto ring = add_records(app, chosen, "ring",
+                                  "the last records of a ring and its slots; * = not released yet",
+                                  "  millrace inspect ring orders --last 5\n"
+                                  "  millrace inspect ring orders --slots", run_ring);
+    ring.app->add_option("--last", ring.options->last, "how many")->capture_default_str();
+    ring.app->add_flag("--slots", ring.options->slots,
+                       "a character a slot: . never written, r released, # ready, ! wrong");
+    const auto dump = add_records(
+        app, chosen, "dump", "records from a number on",
+        "  millrace inspect dump orders\n"
+        "  millrace inspect dump log --from 1000 --count 5 --hex\n"
+        "  millrace inspect dump effects --account gold-desk --type ORDER\n"
+        "  millrace inspect dump log --journal /backup/journal", run_dump);
+    dump.app->add_option("--from", dump.options->from, "first number; default: the oldest");
+    dump.app->add_option("--count", dump.options->count, "how many at most");
+    const auto tail = add_records(app, chosen, "tail", "the last records that match",
+                                  "  millrace inspect tail log -n 20 --type SIGNAL", run_tail);
+    tail.app->add_option("-n,--last", tail.options->last, "how many")->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    const auto follow = add_records(
+        app, chosen, "follow", "records as they come, until Ctrl-C",
+        "  millrace inspect follow orders --account 7\n"
+        "  millrace inspect follow log --json --timeout 1m", run_follow);
+    follow.app->add_option("--from", follow.options->from, "first number; default: the next one");
+    follow.app->add_option("--count", follow.options->count, "leave after so many");
+    follow.app->add_option("--timeout", follow.options->timeout, "leave after so long");
+    for (const auto& v : {dump, tail, follow}) {
+        v.app->add_option("--journal", v.options->journal,
+                          "journal directory for `log` and `effects`; default: the segment's");
+        add_filters(v);
+    }
+}
+
+void add_judgements(CLI::App& app, Chosen& chosen) {
+    const auto verify = add_verb<VerifyOptions>(
+        app, chosen, "verify", "check every promise of segment and journal; 1 if one is broken",
+        "  millrace inspect verify\n  millrace inspect verify --with-journal\n"
+        "  millrace inspect verify --journal /backup/journal", run_verify);
+    add_segment(verify);
+    verify.app->add_flag("--with-journal", verify.options->with_journal,
+                         "the segment's journal files, snapshots and effects too (reads them all)");
+    verify.app->add_option("--journal", verify.options->journal,
+                           "this journal directory; without SEGMENT it alone");
+    const auto diff = add_verb<DiffOptions>(
+        app, chosen, "diff", "what differs between two segments or moments; 1 if anything does",
+        "  millrace inspect diff /tmp/before /dev/shm/millrace-demo\n"
+        "  millrace inspect diff demo --every 1s --count 10", run_diff);
+    add_segment(diff);
+    diff.app->add_option("OTHER", diff.options->other, "the second segment or copy");
+    diff.app->add_option("--every", diff.options->every, "the same segment, so much later");
+    diff.app->add_option("--count", diff.options->count, "with --every: how often; 0 = for ever")
+        ->capture_default_str();
+    diff.app->add_flag("--all", diff.options->all, "ages, cycles and CPUs too");
+    const auto recover = add_verb<RecoverOptions>(
+        app, chosen, "recover", "what a start would do and why; 1 if it would be refused",
+        "  millrace inspect recover --dry-run\n"
+        "  millrace inspect recover --dry-run --journal /var/lib/millrace   (as after a reboot)",
+        run_recover);
+    add_segment(recover);
+    recover.app->add_flag("--dry-run", recover.options->dry_run, "nothing else is offered");
+    recover.app->add_option("--journal", recover.options->journal, "journal directory");
+}
+
+void add_wait(CLI::App& app, Chosen& chosen) {
+    const auto wait = add_verb<WaitOptions>(
+        app, chosen, "wait", "until all given conditions hold at once: 0; 1 if not in time",
+        "  millrace inspect wait --ring orders --depth-below 10 --timeout 5s\n"
+        "  millrace inspect wait --stage engine --timeout 30s      (is running; a segment may\n"
+        "                                                          appear meanwhile)\n"
+        "  millrace inspect wait --sink sqlite --lag-below 1 --in-doubt-below 1", run_wait);
+    add_segment(wait);
+    WaitOptions& o = *wait.options;
+    wait.app->add_option("--timeout", o.timeout, "500ms, 5s, 2m")->capture_default_str();
+    wait.app->add_option("--ring", o.ring, "a ring, with one of the next two");
+    wait.app->add_option("--depth-below", o.depth_below, "records not released < N");
+    wait.app->add_option("--depth-above", o.depth_above, "records not released > N");
+    wait.app->add_option("--stage", o.stage, "a stage that is alive and in --state");
+    wait.app->add_option("--state", o.state, "running, standby, ..., or alive, gone")
+        ->capture_default_str();
+    wait.app->add_option("--sink", o.sink, "journal, replica or sqlite");
+    wait.app->add_option("--lag-below", o.lag_below, "records that the sink lacks < N");
+    wait.app->add_option("--durable", o.durable, "journal records on disk up to N or more");
+    wait.app->add_option("--journal-seq", o.journal_seq, "journal records up to N or more");
+    wait.app->add_option("--in-doubt-below", o.in_doubt_below, "orders IN_DOUBT < N");
+    wait.app->add_option("--links-up", o.links_up, "accounts with a link that is up >= N");
+    const auto exported = add_verb<ExportOptions>(
+        app, chosen, "export", "Prometheus text, once",
+        "  millrace inspect export > /var/lib/node_exporter/millrace.prom", run_export);
+    add_segment(exported);
+}
+
+/// kOk if `word` is a verb (or an option); else says what there is.
+int check_verb(CLI::App& app, const std::string& word) {
+    std::vector<std::string> verbs;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+        verbs.push_back(verb->get_name());
+    }
+    if (word.empty() || word[0] == '-' ||
+        std::find(verbs.begin(), verbs.end(), word) != verbs.end()) {
+        return kOk;
+    }
+    const std::string near = closest(word, verbs);
+    return fail(kUsage, "no verb called " + word +
+                            (near.empty() ? "" : "; did you mean " + near + "?") + " There is: " +
+                            joined(verbs, " "));
+}
 
 }  // namespace
 
 int inspect_main(int argc, const char* const* argv) {
-    Arguments a;
-    CLI::App app{"Looks at a pipeline's shared memory: live, dead or copied. Read-only, no locks."};
+    Chosen chosen;
+    CLI::App app{kIntro};
     app.name("millrace inspect");
     app.require_subcommand(1);
-    CLI::App* list = add_verb(app, a, "list", "the segments of this host");
-    CLI::App* stat = add_verb(app, a, "stat", "everything about one segment");
-    stat->add_option("segment", a.segment, kSegmentHelp);
-    stat->add_flag("--all", a.all, "unused rings, hops and stages too");
-    CLI::App* ring = add_verb(app, a, "ring", "the last records of a ring; * = not released yet");
-    ring->add_option("ring", a.ring, "name of the ring, e.g. orders")->required();
-    ring->add_option("segment", a.segment, kSegmentHelp);
-    ring->add_option("--last", a.last, "how many")->capture_default_str()->check(CLI::PositiveNumber);
-    CLI::App* hist = add_verb(app, a, "hist", "latency histograms by hop");
-    hist->add_option("segment", a.segment, kSegmentHelp);
-    hist->add_option("--hop", a.hop, "one hop only, e.g. signal_to_socket");
-    CLI::App* errors = add_verb(app, a, "errors", "distinct errors, most frequent first");
-    errors->add_option("segment", a.segment, kSegmentHelp);
-    CLI::App* top = add_verb(app, a, "top", "live view; q leaves");
-    top->add_option("segment", a.segment, kSegmentHelp);
-    top->add_option("--interval-ms", a.interval_ms, "between two pictures")
-        ->capture_default_str()->check(CLI::Range(20U, 60'000U));
-    top->add_option("--frames", a.frames, "leave after so many pictures; 0 = stay");
+    add_looks(app, chosen);
+    add_record_verbs(app, chosen);
+    add_judgements(app, chosen);
+    add_wait(app, chosen);
+    if (const int status = check_verb(app, argc > 1 ? argv[1] : ""); status != kOk) {
+        return status;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : 2;
+        return app.exit(e) == 0 ? kOk : kUsage;
     }
-    const struct {
-        CLI::App* verb;
-        int (*run)(const Arguments&);
-    } verbs[] = {{list, run_list},     {stat, run_stat},     {ring, run_ring},
-                 {hist, run_hist},     {errors, run_errors}, {top, run_top_verb}};
-    for (const auto& v : verbs) {
-        if (v.verb->parsed()) {
-            return v.run(a);
-        }
-    }
-    return 2;
+    return chosen.run ? chosen.run() : static_cast<int>(kUsage);
 }
 
 }  // namespace millrace::inspect

@@ -4,8 +4,8 @@
 namespace millrace::inspect {
 
 /// Runs one command line; argv[0] is the command's own name ("inspect").
-/// @return 0; 1: the segment could not be read (said on stderr, by name and with the mend);
-/// 2: a wrong command line.
+/// @return an Exit of command.h: 0; 1 found wrong, different, not in time; 2 a wrong command line;
+/// 3 no segment or journal that can be read. stderr says what and how to mend it.
 /// Threads: one at a time; takes over terminal and SIGINT, SIGTERM, SIGWINCH while `top` runs.
 int inspect_main(int argc, const char* const* argv);
 

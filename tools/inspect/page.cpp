@@ -26,9 +26,10 @@ void Page::append(const Page& other, std::size_t lines) {
 std::string Page::text(bool color) const {
     std::string out;
     for (const Line& line : lines_) {
-        const bool paint = color && line.mood != Mood::Plain;
+        const bool paint = color && (line.mood != Mood::Plain || line.marked);
         out += paint ? ansi(line.mood) : "";
-        out += line.text;
+        out += line.marked && color ? "\x1b[7m" : "";
+        out += line.marked && !color ? ">" + line.text.substr(0, width_ - 1) : line.text;
         out += paint ? "\x1b[0m\n" : "\n";
     }
     return out;

@@ -15,9 +15,11 @@ public:
     explicit Page(unsigned width) noexcept : width_{width} {}
 
     void add(std::string_view line, Mood mood = Mood::Plain) {
-        lines_.push_back({std::string{line.substr(0, width_)}, mood});
+        lines_.push_back({std::string{line.substr(0, width_)}, mood, false});
     }
     void blank() { lines_.push_back({}); }
+    /// Marks the last line as the selected one: reversed, and `>` for those without colours.
+    void mark_last() { lines_.back().marked = true; }
     [[nodiscard]] std::size_t size() const noexcept { return lines_.size(); }
 
     /// Adds the first `lines` lines of `other`.
@@ -30,6 +32,7 @@ private:
     struct Line {
         std::string text;
         Mood mood = Mood::Plain;
+        bool marked = false;
     };
     unsigned width_;
     std::vector<Line> lines_;

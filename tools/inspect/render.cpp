@@ -1,13 +1,12 @@
 // The picture as text.
-#include <fmt/chrono.h>
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
 #include <tuple>
 
 #include "core/admin.h"
+#include "tools/inspect/details.h"
 #include "tools/inspect/page.h"
 #include "tools/inspect/view.h"
 
@@ -23,8 +22,8 @@ struct Span {
     const PipelineView* before;
     double seconds;
 
-    /// Events per second, if there is something to compare with. A counter that went back belongs
-    /// to another life of its owner.
+    /// Events per second, if there is something to compare with. A counter that went back
+    /// belongs to another life of its owner.
     [[nodiscard]] std::optional<double> rate(std::uint64_t n, std::uint64_t earlier) const noexcept {
         if (before == nullptr || n < earlier) {
             return std::nullopt;
@@ -35,11 +34,6 @@ struct Span {
 
 std::string per_second(std::optional<double> rate) {
     return rate ? human_count(static_cast<std::uint64_t>(*rate + 0.5)) + "/s" : "-";
-}
-
-std::string wall_text(std::int64_t ns) {
-    return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(
-                                                     ns / 1'000'000'000)));
 }
 
 std::uint64_t percent(const RingStat& r) noexcept {
@@ -174,25 +168,52 @@ void add_ring(Page& page, const Span& span, std::size_t index) {
 /// Rows in the segment's order, or what needs a look first (for a screen that has no room for all).
 enum class Order { AsStored, WorstFirst };
 
-Page ring_table(const Span& span, const RenderOptions& o, Order order) {
+/// Sort key: greatest first.
+std::tuple<bool, double, std::uint64_t> key_of(const Span& span, std::size_t i, RingOrder order) {
+    const RingStat& r = span.now.rings[i];
+    const std::uint64_t before = span.before ? span.before->rings[i].written : 0;
+    const double rate = span.before ? span.rate(r.written, before).value_or(0) : 0;
+    switch (order) {
+        case RingOrder::Busiest: return {!r.fault.empty(), rate, r.written};
+        case RingOrder::Stalls: return {!r.fault.empty(), 0, r.full_stalls};
+        case RingOrder::Fullest:
+        case RingOrder::Name: break;
+    }
+    return {!r.fault.empty(), static_cast<double>(percent(r)), r.depth()};
+}
+
+void sort_rings(const Span& span, RingOrder order, std::vector<std::size_t>& shown) {
+    std::stable_sort(shown.begin(), shown.end(), [&](std::size_t a, std::size_t b) {
+        if (order == RingOrder::Name) {
+            return span.now.rings[a].name < span.now.rings[b].name;
+        }
+        return key_of(span, a, order) > key_of(span, b, order);
+    });
+}
+
+std::vector<std::size_t> rings_of(const Span& span, const RenderOptions& o) {
     std::vector<std::size_t> shown;
     for (std::size_t i = 0; i < span.now.rings.size(); ++i) {
         if (o.all || !span.now.rings[i].unused) {
             shown.push_back(i);
         }
     }
+    return shown;
+}
+
+void add_ring_head(Page& page, std::size_t rings) {
+    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7}",
+                         fmt::format("RINGS {}", rings), "SLOTS", "WRITTEN", "DEPTH", "", "HIGH",
+                         "STALLS", "IN/S", "FULL IN"), Mood::Head);
+}
+
+Page ring_table(const Span& span, const RenderOptions& o, Order order) {
+    std::vector<std::size_t> shown = rings_of(span, o);
     if (order == Order::WorstFirst) {
-        std::stable_sort(shown.begin(), shown.end(), [&](std::size_t a, std::size_t b) {
-            const RingStat& x = span.now.rings[a];
-            const RingStat& y = span.now.rings[b];
-            return std::make_tuple(!x.fault.empty(), percent(x), x.depth()) >
-                   std::make_tuple(!y.fault.empty(), percent(y), y.depth());
-        });
+        sort_rings(span, o.ring_order, shown);
     }
     Page page{o.width};
-    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7}",
-                         fmt::format("RINGS {}", shown.size()), "SLOTS", "WRITTEN", "DEPTH", "",
-                         "HIGH", "STALLS", "IN/S", "FULL IN"), Mood::Head);
+    add_ring_head(page, shown.size());
     for (const std::size_t i : shown) {
         add_ring(page, span, i);
     }
@@ -313,6 +334,10 @@ std::string render_stat(const PipelineView& view, const PipelineView* previous, 
             page.append(table, table.size());
         }
     }
+    if (view.looked_closer) {
+        page.blank();
+        add_details(page, view, options);
+    }
     return page.text(options.color);
 }
 
@@ -324,16 +349,51 @@ std::string render_top(const PipelineView& view, const PipelineView* previous, N
     add_journal(page, span);
     add_flow(page, span);
     const std::size_t height = options.height;
-    // 24 lines hold all stages and the worst few of the rest; more lines are shared out evenly.
-    const std::size_t spare = height > 24 ? (height - 24) / 3 : 0;
     append_table(page, stage_table(span, options), height, kStages);
-    append_table(page, error_table(span, options), height, view.errors.empty() ? 0 : 1 + spare);
-    append_table(page, ring_table(span, options, Order::WorstFirst), height, 2 + spare);
-    append_table(page, session_table(span, options, Order::WorstFirst), height, 2 + spare);
-    append_table(page, hop_table(span, options, Order::WorstFirst), height, kHops);
+    append_table(page, error_table(span, options), height, 1);
+    // 24 lines hold all stages, an error, the worst ring and two hops, and accounts as far as
+    // stages are missing; more lines are shared out.
+    constexpr std::size_t kLeast = 2 + 3 + 2;
+    const std::size_t room = height > page.size() ? height - page.size() : 0;
+    const std::size_t share = room > kLeast ? (room - kLeast) / 3 : 0;
+    append_table(page, ring_table(span, options, Order::WorstFirst), height, 1 + share);
+    append_table(page, hop_table(span, options, Order::WorstFirst), height, 2 + share);
+    append_table(page, session_table(span, options, Order::WorstFirst), height, height);
     Page cut{options.width};
     cut.append(page, std::max<std::size_t>(height, 1));
     return cut.text(options.color);
+}
+
+std::vector<std::string> sorted_rings(const PipelineView& view, const PipelineView* previous,
+                                      Nanos elapsed, const RenderOptions& options) {
+    const Span span = make_span(view, previous, elapsed);
+    std::vector<std::size_t> shown = rings_of(span, options);
+    sort_rings(span, options.ring_order, shown);
+    std::vector<std::string> names;
+    for (const std::size_t i : shown) {
+        names.push_back(view.rings[i].name);
+    }
+    return names;
+}
+
+std::string render_rings(const PipelineView& view, const PipelineView* previous, Nanos elapsed,
+                         const RenderOptions& options, std::size_t selected) {
+    const Span span = make_span(view, previous, elapsed);
+    std::vector<std::size_t> shown = rings_of(span, options);
+    sort_rings(span, options.ring_order, shown);
+    Page page{options.width};
+    add_header(page, span, options);
+    add_ring_head(page, shown.size());
+    const std::size_t room = options.height > page.size() ? options.height - page.size() : 1;
+    // The window moves only as far as it must to show the selected line.
+    const std::size_t first = selected >= room ? selected - room + 1 : 0;
+    for (std::size_t i = first; i < std::min(shown.size(), first + room); ++i) {
+        add_ring(page, span, shown[i]);
+        if (i == selected) {
+            page.mark_last();
+        }
+    }
+    return page.text(options.color);
 }
 
 }  // namespace millrace::inspect

@@ -3,6 +3,7 @@
 
 #include "shm/segment.h"
 
+#include <cstring>
 #include <utility>
 
 namespace millrace::inspect {
@@ -51,6 +52,22 @@ Result<Cursors> read_cursors(const RingView<T>& ring) noexcept {
     const std::uint64_t capacity = ring.capacity();
     const bool lapped = written.value() > read + capacity;
     return Cursors{lapped ? written.value() - capacity : read, written.value()};
+}
+
+/// Copies record `number`, if its slot holds it before and after.
+template <class T>
+bool copy_record(const RingView<T>& ring, std::uint64_t number, T& out) noexcept {
+    auto& slot = ring.slot(number);
+    // Acquire: pairs with RingProducer::commit(); the payload is visible.
+    if (slot.sequence.load(std::memory_order_acquire) != number) {
+        return false;
+    }
+    // A live producer may lap us during this copy; the second look finds out. The fence keeps it
+    // behind the copy.
+    std::memcpy(static_cast<void*>(&out), &slot.payload, sizeof(T));
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return slot.sequence.load(std::memory_order_relaxed) == number &&
+           ring.control->read_cursor.load(std::memory_order_relaxed) < number + ring.capacity();
 }
 
 }  // namespace millrace::inspect

@@ -1,54 +1,17 @@
 #include "tools/inspect/top.h"
 
-#include <sys/stat.h>
-
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 
 #include "tools/inspect/locate.h"
-#include "tools/inspect/terminal.h"
+#include "tools/inspect/top_screen.h"
+#include "tools/inspect/verbs.h"
 #include "tools/inspect/view.h"
+#include "tools/inspect/watched.h"
 
 namespace millrace::inspect {
 namespace {
-
-/// The segment at a path, whichever file that is at the moment.
-class Watched {
-public:
-    explicit Watched(std::string path) : path_{std::move(path)} {}
-
-    /// Attaches anew if another file lies there now. False with `message` if none can be read; the
-    /// last good one then stays, for its last words.
-    bool refresh() {
-        struct stat st {};
-        if (::stat(path_.c_str(), &st) != 0) {
-            message = path_ + " is gone";
-            return false;
-        }
-        if (segment_ && st.st_ino == inode_ && st.st_dev == device_) {
-            return true;
-        }
-        auto fresh = Segment::attach(path_, Segment::Mode::ReadOnly, message);
-        if (!fresh) {
-            return false;
-        }
-        segment_ = std::move(fresh).value();
-        inode_ = st.st_ino;
-        device_ = st.st_dev;
-        names = account_names(read_view(*segment_).header.journal_dir);
-        return true;
-    }
-    [[nodiscard]] const std::optional<Segment>& segment() const noexcept { return segment_; }
-
-    std::string message;
-    std::vector<std::string> names;
-
-private:
-    std::string path_;
-    std::optional<Segment> segment_;
-    ino_t inode_ = 0;
-    dev_t device_ = 0;
-};
 
 std::string one_line(std::string json) {
     std::string out;
@@ -79,36 +42,68 @@ void draw(const std::string& text, bool interactive) {
     std::fflush(stdout);
 }
 
+void show(const TopScreen::Picture& picture, const TopScreen& screen, const Terminal& terminal,
+          const TopOptions& options, RenderOptions o) {
+    o.width = terminal.columns();
+    o.height = terminal.lines();
+    if (options.json) {
+        draw(one_line(render_json(picture.now, o)), false);
+    } else if (terminal.interactive()) {
+        draw(screen.draw(picture, o), true);
+    } else {
+        draw(render_top(picture.now, picture.before, picture.elapsed, o), false);
+    }
+}
+
 }  // namespace
 
 int run_top(const TopOptions& options) {
     Watched watched{options.path};
     if (!watched.refresh()) {
         std::fprintf(stderr, "inspect: %s\n", watched.message.c_str());
-        return 1;
+        return kNoSegment;
     }
     Terminal terminal;
+    TopScreen screen;
     std::optional<PipelineView> previous;
     Nanos drawn{};
     for (std::uint32_t frame = 1;; ++frame) {
         const bool there = watched.refresh();
+        const Segment& segment = *watched.segment();
         const Nanos now{monotonic_ns()};
-        PipelineView v = read_view(*watched.segment());
+        PipelineView v = read_view(segment);
         RenderOptions o;
-        o.color = terminal.interactive();
-        o.width = terminal.columns();
-        o.height = terminal.lines();
+        o.color = terminal.interactive() && std::getenv("NO_COLOR") == nullptr;
         o.title = there ? options.path : watched.message;
         o.account_names = watched.names;
-        const PipelineView* before = previous ? &*previous : nullptr;
-        draw(options.json ? one_line(render_json(v, o)) : render_top(v, before, now - drawn, o),
-             terminal.interactive() && !options.json);
+        const TopScreen::Picture picture{segment, v, previous ? &*previous : nullptr, now - drawn};
+        show(picture, screen, terminal, options, o);
+        if (frame == options.frames) {
+            return kOk;
+        }
+        // A key is answered at once, from the same picture; the next one comes when it is due.
+        const std::int64_t due = now.value + std::int64_t{options.interval_ms} * 1'000'000;
+        for (std::int64_t left = due - monotonic_ns(); left > 0; left = due - monotonic_ns()) {
+            const KeyPress key = terminal.wait(static_cast<int>(left / 1'000'000) + 1);
+            if (screen.press(key, picture)) {
+                return kOk;
+            }
+            if (key.key != Key::None) {
+                show(picture, screen, terminal, options, o);
+            }
+        }
         previous = std::move(v);
         drawn = now;
-        if (frame == options.frames || terminal.wants_out(static_cast<int>(options.interval_ms))) {
-            return 0;
-        }
     }
+}
+
+int run_top_verb(const TopVerbOptions& o) {
+    std::string message;
+    const auto path = resolve(o.common.segment, o.common.dir, message);
+    if (!path) {
+        return fail(kNoSegment, message);
+    }
+    return run_top({path.value(), o.interval_ms, o.frames, o.common.json});
 }
 
 }  // namespace millrace::inspect

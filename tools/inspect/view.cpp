@@ -37,6 +37,9 @@ HeaderStat read_header(const Segment& segment) {
     s.same_boot = segment.same_boot();
     s.locked = h.locked != 0;
     s.huge_pages = h.huge_pages != 0;
+    s.huge_bytes = h.huge_bytes;
+    s.page_bytes = h.page_bytes;
+    s.numa_wished = h.numa_node == kNoId ? -1 : static_cast<std::int64_t>(h.numa_node);
     s.sessions = h.session_count;
     return s;
 }
@@ -48,6 +51,10 @@ CoreStat read_core(const Segment& segment) {
     // never negative.
     s.sqlite_seq = get(c.sqlite_seq);
     s.sqlite_errors = get(c.sqlite_errors);
+    s.sqlite_batches = get(c.sqlite_batches);
+    s.sqlite_batch_rows = get(c.sqlite_batch_rows);
+    s.sqlite_retries = get(c.sqlite_retries);
+    s.sqlite_failing_ns = get(c.sqlite_failing_ns);
     s.replica_applied = get(c.replica_applied);
     s.replica_hash_checked = get(c.replica_hash_checked);
     s.replica_hash_mismatch = get(c.replica_hash_mismatch);
@@ -76,6 +83,47 @@ CoreStat read_core(const Segment& segment) {
     s.stop_requested = get(c.stop_requested);
     s.supervisor_pid = get(c.supervisor_pid);
     return s;
+}
+
+/// Age of the oldest record that a follower at `seq` lacks, read from the journal ring.
+Lag lag_of(const Segment& segment, std::uint64_t seq, std::uint64_t last) {
+    Lag lag;
+    lag.records = last > seq ? last - seq : 0;
+    if (lag.records == 0) {
+        lag.ns = 0;
+        return lag;
+    }
+    const std::uint32_t index = segment.find_ring("journal");
+    if (index == kNoId || segment.ring_entry(index).kind != RingKind::Journal ||
+        !segment.same_boot()) {
+        return lag;
+    }
+    const auto ring = segment.ring<JournalRecord>(index);
+    const auto at = read_cursors(ring);
+    if (!at || at.value().written == 0) {
+        return lag;
+    }
+    // Numbers in the ring and journal sequences differ by a constant (but for a Jump, which is the
+    // first record of a segment).
+    const std::uint64_t written = at.value().written;
+    const std::uint64_t held = std::min(written, ring.capacity());
+    JournalRecord record;
+    const std::uint64_t wanted = written > lag.records ? written - lag.records + 1 : 1;
+    const std::uint64_t oldest = written - held + 1;
+    lag.at_least = wanted < oldest;
+    // A live producer may be writing the oldest slot again: the one behind it serves as well.
+    for (std::uint64_t n = std::max(wanted, oldest); n <= written && lag.ns < 0; ++n) {
+        if (copy_record(ring, n, record)) {
+            lag.ns = std::max<std::int64_t>(0, segment.clock().now().value - record.time.value);
+        }
+    }
+    return lag;
+}
+
+void read_lags(const Segment& segment, CoreStat& s) {
+    s.durable_behind = lag_of(segment, s.durable, s.journal_seq);
+    s.replica_behind = lag_of(segment, s.replica_applied, s.journal_seq);
+    s.sqlite_behind = lag_of(segment, s.sqlite_seq, s.journal_seq);
 }
 
 Liveness liveness_of(std::uint32_t pid, std::uint64_t start_time, bool same_boot) {
@@ -110,6 +158,7 @@ StageStat read_stage(const Segment& segment, StageId id, bool same_boot) {
     s.generation = get(e.generation);
     s.work = get(e.work);
     s.duty_cycles = get(e.duty_cycles);
+    s.idle_cycles = get(e.idle_cycles);
     s.liveness = liveness_of(s.pid, get(e.start_time), same_boot);
     s.heartbeat_age_ns = age_of(get(e.heartbeat_ns), same_boot, segment.clock().now());
     const std::int64_t started = get(e.started_ns);
@@ -128,7 +177,13 @@ RingStat read_ring(const Segment& segment, std::uint32_t index) {
     s.owner_id = e.owner_id;
     s.capacity = e.capacity;
     s.high_water = get(c.high_water);
+    s.high_water_ns = static_cast<std::int64_t>(get(c.high_water_ns));
     s.full_stalls = get(c.full_stalls);
+    s.stall_ns = get(c.stall_ns);
+    if (e.doorbell < kStages) {
+        s.polls_empty = static_cast<std::int64_t>(
+            get(segment.stage(static_cast<StageId>(e.doorbell)).idle_cycles));
+    }
     s.producer_generation = get(c.producer_generation);
     s.consumer_generation = get(c.consumer_generation);
     const Result<Cursors> cursors = with_ring<Result<Cursors>>(
@@ -210,6 +265,7 @@ PipelineView read_view(const Segment& segment) {
     PipelineView v;
     v.header = read_header(segment);
     v.core = read_core(segment);
+    read_lags(segment, v.core);
     for (std::uint32_t i = 0; i < kStages; ++i) {
         v.stages.push_back(read_stage(segment, static_cast<StageId>(i), v.header.same_boot));
     }

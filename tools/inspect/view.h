@@ -5,6 +5,7 @@
 #pragma once
 
 #include "shm/segment.h"
+#include "tools/inspect/slots.h"
 
 #include <array>
 #include <cstdint>
@@ -33,6 +34,9 @@ struct StageStat {
     std::uint64_t generation = 0;
     std::uint64_t work = 0;
     std::uint64_t duty_cycles = 0;
+    std::uint64_t idle_cycles = 0;       // of them, those that found nothing to do
+    int cpu_now = -1;                    // where the thread ran last; look_closer() only
+    int lock_pid = -1;                   // who holds its lock, 0 = nobody; look_closer() only
     std::int64_t heartbeat_age_ns = -1;  // -1 = never beat, or the clock of another boot
     std::int64_t recovery_ns = -1;       // last start: exec to Running; -1 = not there yet
     std::int64_t first_work_ns = -1;     // last start: exec to first item; -1 = none yet
@@ -47,11 +51,18 @@ struct RingStat {
     std::uint64_t read = 0;    // records released by the consumer
     std::uint64_t written = 0; // last visible record, found in the slots
     std::uint64_t high_water = 0;
+    std::int64_t high_water_ns = 0;  // segment clock when that was; 0 = its producer tells no times
     std::uint64_t full_stalls = 0;
+    std::uint64_t stall_ns = 0;      // time in which publishes were refused
+    std::int64_t polls_empty = -1;   // consumer's duty cycles without work; -1 = it is no stage
     std::uint64_t producer_generation = 0;
     std::uint64_t consumer_generation = 0;
     bool unused = false;       // queue of an account that is not configured
     std::string fault;         // cursors contradict the slots: what is wrong; else empty
+    // look_closer() only:
+    bool slots_known = false;
+    SlotCensus slots;
+    std::int64_t oldest_age_ns = -1;  // of the oldest unreleased record; -1 = none or undated
     [[nodiscard]] std::uint64_t depth() const noexcept { return written - read; }
 };
 
@@ -93,6 +104,13 @@ struct ErrorRecord {
     std::int64_t last_ns = 0;
 };
 
+/// How far a follower of the log is behind.
+struct Lag {
+    std::uint64_t records = 0;
+    std::int64_t ns = -1;     // age of the oldest record it lacks; 0 = lacks none, -1 = not known
+    bool at_least = false;    // that record has left the journal ring: it is older than `ns`
+};
+
 /// CoreCells as plain numbers; names and meanings as there.
 struct CoreStat {
     std::uint64_t completed = 0, journal_seq = 0, next_intent = 0, config_hash = 0;
@@ -105,6 +123,9 @@ struct CoreStat {
     std::uint64_t replica_applied = 0, replica_hash_checked = 0, replica_hash_mismatch = 0;
     std::uint64_t snapshot_seq = 0, effects_written = 0;
     std::uint64_t sqlite_seq = 0, sqlite_errors = 0;
+    std::uint64_t sqlite_batches = 0, sqlite_batch_rows = 0, sqlite_retries = 0;
+    std::int64_t sqlite_failing_ns = 0;  // segment clock; 0 = it works
+    Lag durable_behind, replica_behind, sqlite_behind;
     std::uint32_t stop_requested = 0, supervisor_pid = 0;
 
     /// Journalled but not on disk yet.
@@ -132,6 +153,12 @@ struct HeaderStat {
     bool locked = false;
     bool huge_pages = false;
     std::uint32_t sessions = 0;    // account ids that fit
+    std::uint64_t page_bytes = 0;  // the file system's page
+    std::uint64_t huge_bytes = 0;  // backed by huge pages at creation
+    std::int64_t numa_wished = -1; // node that was asked for, -1 = anywhere
+    // look_closer() only:
+    int resident_percent = -1;     // of the file's pages, prefaulted at creation
+    int numa_node = -1;
 };
 
 struct PipelineView {
@@ -142,17 +169,28 @@ struct PipelineView {
     std::vector<SessionStat> sessions;  // configured accounts only
     std::array<HopStat, kHops> hops;
     std::vector<ErrorRecord> errors;    // most frequent first
+    bool looked_closer = false;
 };
 
 /// Takes the picture. `segment` may be mapped read-only, live, dead or a copy.
 /// Threads: any; allocates; no lock, no syscall but /proc reads for liveness.
 [[nodiscard]] PipelineView read_view(const Segment& segment);
 
+/// Adds what costs more than a glance: kernel facts (pages, node, CPUs, locks) and a look at every
+/// slot of every ring. Not for a picture that is taken ten times a second of a busy pipeline.
+void look_closer(const Segment& segment, PipelineView& view);
+
+/// What the ring table of a live view is sorted by.
+enum class RingOrder : std::uint8_t { Fullest, Busiest, Stalls, Name };
+inline constexpr std::uint8_t kRingOrders = 4;
+[[nodiscard]] const char* order_name(RingOrder order) noexcept;
+
 struct RenderOptions {
     bool all = false;        // rings and sessions that nobody uses too
     bool color = false;      // ANSI colours for what needs a look
     unsigned width = 80;     // columns; longer lines are cut
     unsigned height = 24;    // lines of render_top; render_stat has no limit
+    RingOrder ring_order = RingOrder::Fullest;  // render_top, render_rings
     std::string title;       // e.g. the segment's path; first line
     /// Account names by id, where the caller knows them (the segment holds only logins).
     std::vector<std::string> account_names;
@@ -168,6 +206,17 @@ struct RenderOptions {
 /// accounts and errors as far as there is room. For a screen that is redrawn.
 [[nodiscard]] std::string render_top(const PipelineView& view, const PipelineView* previous,
                                      Nanos elapsed, const RenderOptions& options);
+
+/// Rings in use, as sorted by `options.ring_order`: what render_rings() shows, by name.
+[[nodiscard]] std::vector<std::string> sorted_rings(const PipelineView& view,
+                                                    const PipelineView* previous, Nanos elapsed,
+                                                    const RenderOptions& options);
+
+/// All rings, at most `options.height` lines; the line of ring number `selected` is marked and
+/// always shown.
+[[nodiscard]] std::string render_rings(const PipelineView& view, const PipelineView* previous,
+                                       Nanos elapsed, const RenderOptions& options,
+                                       std::size_t selected);
 
 /// The picture as JSON (tools/inspect/inspect.schema.json, definition "stat").
 [[nodiscard]] std::string render_json(const PipelineView& view, const RenderOptions& options);

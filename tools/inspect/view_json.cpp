@@ -27,6 +27,11 @@ ordered_json header_json(const HeaderStat& h) {
             {"creator_uid", h.creator_uid},
             {"locked", h.locked},
             {"huge_pages", h.huge_pages},
+            {"page_bytes", h.page_bytes},
+            {"huge_bytes", h.huge_bytes},
+            {"numa_wished", known(h.numa_wished)},
+            {"resident_percent", known(h.resident_percent)},
+            {"numa_node", known(h.numa_node)},
             {"sessions", h.sessions},
             {"journal_dir", h.journal_dir}};
 }
@@ -54,6 +59,8 @@ ordered_json journal_json(const CoreStat& c) {
             {"epoch", c.epoch},
             {"durable", c.durable},
             {"lag", c.durable_lag()},
+            {"lag_ns", known(c.durable_behind.ns)},
+            {"lag_is_least", c.durable_behind.at_least},
             {"bytes", c.journal_bytes},
             {"commits", c.journal_commits},
             {"reserved_seq", c.reserved_seq},
@@ -63,6 +70,8 @@ ordered_json journal_json(const CoreStat& c) {
 ordered_json replica_json(const CoreStat& c) {
     return {{"applied", c.replica_applied},
             {"lag", c.replica_lag()},
+            {"lag_ns", known(c.replica_behind.ns)},
+            {"lag_is_least", c.replica_behind.at_least},
             {"hash_checked", c.replica_hash_checked},
             {"hash_mismatch", c.replica_hash_mismatch == 0 ? ordered_json(nullptr)
                                                            : ordered_json(c.replica_hash_mismatch)},
@@ -80,11 +89,37 @@ ordered_json stage_json(const StageStat& s) {
             {"generation", s.generation},
             {"heartbeat_age_ns", known(s.heartbeat_age_ns)},
             {"work", s.work},
+            {"cpu_now", known(s.cpu_now)},
+            {"lock_pid", known(s.lock_pid)},
             {"duty_cycles", s.duty_cycles},
+            {"idle_cycles", s.idle_cycles},
             {"restarts", s.restarts},
             {"last_exit", s.last_exit},
             {"recovery_ns", known(s.recovery_ns)},
             {"first_work_ns", known(s.first_work_ns)}};
+}
+
+ordered_json sqlite_json(const PipelineView& v) {
+    const CoreStat& c = v.core;
+    ordered_json last_error = nullptr;
+    std::int64_t newest = 0;
+    for (const ErrorRecord& e : v.errors) {
+        if (e.stage == "sqlite" && e.last_ns >= newest) {
+            newest = e.last_ns;
+            last_error = e.text;
+        }
+    }
+    return {{"seq", c.sqlite_seq},
+            {"lag", c.sqlite_lag()},
+            {"lag_ns", known(c.sqlite_behind.ns)},
+            {"lag_is_least", c.sqlite_behind.at_least},
+            {"batches", c.sqlite_batches},
+            {"batch_rows", c.sqlite_batch_rows},
+            {"errors", c.sqlite_errors},
+            {"retries", c.sqlite_retries},
+            {"failing_since_ns",
+             c.sqlite_failing_ns == 0 ? ordered_json(nullptr) : ordered_json(c.sqlite_failing_ns)},
+            {"last_error", last_error}};
 }
 
 ordered_json ring_json(const RingStat& r) {
@@ -95,8 +130,16 @@ ordered_json ring_json(const RingStat& r) {
             {"read", r.read},
             {"written", r.written},
             {"depth", r.depth()},
+            {"free", r.capacity > r.depth() ? r.capacity - r.depth() : 0},
+            {"percent", r.capacity == 0 ? 0 : r.depth() * 100 / r.capacity},
             {"high_water", r.high_water},
+            {"high_water_time_ns",
+             r.high_water_ns == 0 ? ordered_json(nullptr) : ordered_json(r.high_water_ns)},
             {"full_stalls", r.full_stalls},
+            {"stall_ns", r.stall_ns},
+            {"polls_empty", known(r.polls_empty)},
+            {"oldest_age_ns", known(r.oldest_age_ns)},
+            {"slots", r.slots_known ? census_json(r.slots) : ordered_json(nullptr)},
             {"owner_id", id_or_null(r.owner_id)},
             {"producer_generation", r.producer_generation},
             {"consumer_generation", r.consumer_generation},
@@ -154,9 +197,7 @@ std::string render_json(const PipelineView& view, const RenderOptions& options) 
     j["core"] = core_json(view.core);
     j["journal"] = journal_json(view.core);
     j["replica"] = replica_json(view.core);
-    j["sqlite"] = {{"seq", view.core.sqlite_seq},
-                   {"lag", view.core.sqlite_lag()},
-                   {"errors", view.core.sqlite_errors}};
+    j["sqlite"] = sqlite_json(view);
     j["stages"] = array_of(view.stages, stage_json);
     j["rings"] = ordered_json::array();
     for (const RingStat& r : view.rings) {

@@ -47,6 +47,12 @@ const char* journal_backend_name(std::uint32_t backend) noexcept {
     return name_at(kNames, backend);
 }
 
+const char* order_name(RingOrder order) noexcept {
+    static constexpr std::array<const char*, kRingOrders> kNames{"fullest", "busiest", "stalls",
+                                                                 "name"};
+    return name_at(kNames, static_cast<std::uint32_t>(order));
+}
+
 const char* liveness_name(Liveness liveness) noexcept {
     static constexpr std::array<const char*, 4> kNames{"none", "alive", "gone", "other-boot"};
     return name_at(kNames, static_cast<std::uint32_t>(liveness));
