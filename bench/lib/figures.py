@@ -75,11 +75,12 @@ def from_table(bench, rows):
 
 
 def met(figure):
-    goal = figure.get("goal")
-    if not goal:
+    """@return True or False if the whole interval says so, None if it does not (or no goal)."""
+    goal, interval = figure.get("goal"), figure["ratio"]["interval95"]
+    if not goal or not interval:
         return None
-    ratio = figure["ratio"]["median"]
-    return ratio <= goal["bound"] if goal["sign"] == "<=" else ratio >= goal["bound"]
+    inside = [v <= goal["bound"] if goal["sign"] == "<=" else v >= goal["bound"] for v in interval]
+    return inside[0] if inside[0] == inside[1] else None
 
 
 def range_text(ratio):
@@ -90,7 +91,7 @@ def range_text(ratio):
 
 def goal_text(figure):
     if figure.get("goal"):
-        word = "met" if met(figure) else "NOT MET"
+        word = {True: "met", False: "NOT MET", None: "undecided"}[met(figure)]
         return f"{figure['goal']['sign']} {figure['goal']['bound']}x {word}"
     return figure.get("goal_text", "")
 

@@ -44,6 +44,14 @@ class Figures(unittest.TestCase):
         self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
         self.assertIsNone(figures.goal_of("throughput 64 B, batches, threads", "rival"))
 
+    def test_a_goal_is_met_or_missed_only_by_the_whole_interval(self):
+        for interval, sign, expected in (([1.0, 1.1], "<=", True), ([1.0, 1.2], "<=", None),
+                                         ([1.2, 1.3], "<=", False), ([1.1, 2.0], ">=", True),
+                                         ([0.5, 2.0], ">=", None), ([0.5, 1.0], ">=", False)):
+            got = figures.met({"goal": {"sign": sign, "bound": 1.1},
+                               "ratio": {"interval95": interval}})
+            self.assertIs(got, expected, (interval, sign))
+
     def test_verdict_counts_only_intervals_that_do_not_meet(self):
         for new, old, better, expected in (([1, 2], [2, 3], "higher", "same"),
                                            ([3, 4], [1, 2], "higher", "better"),
