@@ -228,6 +228,15 @@ Error check_tables(const SegmentHeader& h, const std::byte* base, std::string& m
     return kFine;
 }
 
+std::uint64_t number_in(const RingEntry& e, const std::byte* base, std::uint64_t slot) noexcept {
+    static_assert(offsetof(RingSlot<OrderSlot>, sequence) == 0);
+    const auto* word = reinterpret_cast<const AtomicU64*>(base + e.slots_offset +
+                                                          slot * e.slot_bytes);
+    // Acquire: pairs with the producer's commit, and so with the consumer's release that the
+    // producer had seen before it: a cursor read after this is at least that.
+    return word->load(std::memory_order_acquire);
+}
+
 }  // namespace
 
 Error validate(const SegmentHeader& h, std::uint64_t mapped, std::string& message) {
@@ -242,7 +251,6 @@ Error validate(const SegmentHeader& h, std::uint64_t mapped, std::string& messag
 }
 
 Error check_numbers(const RingEntry& e, const std::byte* base, std::string& message) {
-    static_assert(offsetof(RingSlot<OrderSlot>, sequence) == 0);
     const auto& cursor =
         reinterpret_cast<const RingControl<>*>(base + e.control_offset)->read_cursor;
     // Acquire: pairs with the consumer's release: every slot up to `read` has been written.
@@ -251,11 +259,7 @@ Error check_numbers(const RingEntry& e, const std::byte* base, std::string& mess
     std::uint64_t newest = 0;
     std::uint64_t newest_slot = 0;
     for (std::uint64_t i = 0; i < capacity; ++i) {
-        const auto* word =
-            reinterpret_cast<const AtomicU64*>(base + e.slots_offset + i * e.slot_bytes);
-        // Acquire: pairs with the producer's commit, and so with the consumer's release that the
-        // producer had seen before it: the cursor read below is at least that.
-        const std::uint64_t n = word->load(std::memory_order_acquire);
+        const std::uint64_t n = number_in(e, base, i);
         // What the slot held when `read` was read, or something later. (No sum can overflow:
         // `read` is at most n or i, checked here, plus capacity.)
         const bool in_place = n == 0 ? read <= i : ((n - 1) & (capacity - 1)) == i;
@@ -277,6 +281,16 @@ Error check_numbers(const RingEntry& e, const std::byte* base, std::string& mess
                                 std::to_string(newest) + ", more than capacity " +
                                 std::to_string(capacity) + " beyond read cursor " +
                                 std::to_string(read_now), Errc::BadCursor);
+    }
+    // Numbers are published one after the other: whoever has seen the newest sees all before it.
+    for (std::uint64_t n = read_now + 1; n <= newest; ++n) {
+        const std::uint64_t slot = (n - 1) & (capacity - 1);
+        if (number_in(e, base, slot) < n) {
+            return bad(message, "ring " + std::string{view(e.name)} + ": slot " +
+                                    std::to_string(slot) + " lacks number " + std::to_string(n) +
+                                    ", but " + std::to_string(newest) + " is there, read cursor " +
+                                    std::to_string(read_now), Errc::BadCursor);
+        }
     }
     return kFine;
 }

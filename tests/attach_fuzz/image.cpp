@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -97,6 +98,8 @@ bool Image::numbers_possible(std::uint32_t ring) const {
     if (read + capacity < read) {
         return false;  // nobody will ever have read that many
     }
+    std::uint64_t unread = 0;
+    std::uint64_t last = read;
     for (std::uint64_t slot = 0; slot < capacity; ++slot) {
         // The newest number that may stand here now, and the one that it overwrote.
         std::uint64_t newest = read + capacity;
@@ -108,8 +111,10 @@ bool Image::numbers_possible(std::uint32_t ring) const {
         if (is != newest && is != older) {
             return false;
         }
+        unread += is > read ? 1 : 0;
+        last = std::max(last, is);
     }
-    return true;
+    return unread == last - read;  // no number is left out
 }
 
 std::vector<Guarded> Image::guarded() const {

@@ -199,6 +199,35 @@ TEST(SegmentMemory, WithoutReservedHugePagesHugetlbfsIsAnErrorWithTheMend) {
     EXPECT_EQ(status, 0);
 }
 
+TEST(SegmentMemory, LiesOnReservedHugePagesInHugetlbfsAndIsAttachedThere) {
+    const TempDir dir;
+    int free_pages = 0;
+    std::ifstream{"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"} >> free_pages;
+    if (free_pages < 8) {
+        GTEST_SKIP() << "SKIPPED: fewer than 8 huge pages are free (sysctl vm.nr_hugepages=16)";
+    }
+    const int status = end_of(run_child([&] {
+        if (!mount_private(dir.str(), "hugetlbfs", "pagesize=2M")) {
+            return kSkipped;
+        }
+        std::string message;
+        auto made = Segment::create(plan_at(dir.file("segment"), 1U << 15), message);
+        if (!made || !message.empty()) {
+            return holds(message, {"-"});
+        }
+        const SegmentHeader& h = made.value().header();
+        const bool huge = h.page_bytes == 2U << 20U && h.huge_bytes == h.total_bytes;
+        for (const auto mode : {Segment::Mode::ReadOnly, Segment::Mode::ReadWrite}) {
+            if (!Segment::attach(dir.file("segment"), mode, message)) {
+                return holds(message, {"-"});
+            }
+        }
+        return huge ? 0 : 1;
+    }));
+    SKIP_IF_NO_NAMESPACE(status)
+    EXPECT_EQ(status, 0);
+}
+
 TEST(SegmentMemory, LiesOnTheChosenNumaNodeAndAMissingOneIsRefusedByName) {
     const TempDir dir;
     std::string message;
