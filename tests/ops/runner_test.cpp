@@ -206,6 +206,38 @@ TEST_F(RunnerTest, EndsWithTheReasonWhenStageFails) {
     EXPECT_EQ(end_.reason, "the disk is gone");
 }
 
+/// A duty cycle that lasts as long as the test wants, as if the process were stopped inside.
+class PausedStage final : public CountingStage {
+public:
+    int step(Nanos now) noexcept override {
+        steps.fetch_add(1);
+        while (paused.load()) {
+            std::this_thread::yield();
+        }
+        return CountingStage::step(now);
+    }
+    std::atomic<bool> paused{true};
+    std::atomic<int> steps{0};
+};
+
+TEST_F(RunnerTest, FencesAnOwnerThatWakesAfterItsPlaceWasTaken) {
+    auto stage = std::make_unique<PausedStage>();
+    PausedStage& s = *stage;
+    start(one(std::move(stage), StageId::Journal));
+    ASSERT_TRUE(eventually([&] { return s.steps.load() == 1; }));
+    // While it is paused another owner takes the place, as Runner::adopt_role does.
+    StageEntry& e = entry(StageId::Journal);
+    e.pid.store(4711);
+    e.generation.fetch_add(1);
+    s.give();
+    s.paused.store(false);
+    thread_.join();
+    EXPECT_EQ(s.steps.load(), 1) << "only the duty cycle that it was paused in";
+    EXPECT_EQ(end_.reason, "fenced: journal generation 1 was replaced by generation 2 (pid 4711)");
+    EXPECT_EQ(e.pid.load(), 4711U) << "the new owner's entry is not written by the old one";
+    EXPECT_NE(e.state.load(), static_cast<std::uint32_t>(StageState::Stopped));
+}
+
 TEST_F(RunnerTest, GivesHotSpareTheEntryOfTheRoleItTookOver) {
     auto stage = std::make_unique<CountingStage>();
     CountingStage& s = *stage;

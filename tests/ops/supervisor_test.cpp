@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "shm/role.h"
 #include "tests/ops/pipeline_fixture.h"
@@ -121,6 +122,48 @@ TEST(Supervisor, KillsAStoppedStageOnlyIfWorkWaitsForIt) {
     EXPECT_EQ(pause.status, 0) << pause.output;
     EXPECT_NE(pid_of(s, StageId::Engine), engine);
     EXPECT_NE(p.log().find("with work waiting: killed"), std::string::npos);
+}
+
+TEST(Supervisor, LeavesAStoppedStageWithWorkAloneIfItsPolicyIsReport) {
+    Pipeline p;
+    std::string text = p.config_text();
+    const std::string at = "\"restart\": {";
+    text.insert(text.find(at) + at.size(), "\"stalled\": \"report\", ");
+    p.dir().write("c.json", text);
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    const int engine = pid_of(s, StageId::Engine);
+    ::kill(engine, SIGSTOP);
+    Finished pause;
+    std::thread work{[&] { pause = p.run({"account", "pause", "a1"}); }};  // it waits in ring admin
+    EXPECT_TRUE(eventually([&] { return p.log().find("it is left alone: trading") != std::string::npos; }))
+        << p.log();
+    EXPECT_NE(p.log().find("stopped by a signal, with work waiting"), std::string::npos);
+    EXPECT_EQ(pid_of(s, StageId::Engine), engine);
+    ::kill(engine, SIGCONT);
+    work.join();
+    EXPECT_EQ(pause.status, 0) << pause.output;
+    EXPECT_EQ(pid_of(s, StageId::Engine), engine);
+    EXPECT_TRUE(eventually([&] { return p.log().find("moves again after") != std::string::npos; }));
+    EXPECT_EQ(p.log().find("killed, to be replaced"), std::string::npos);
+}
+
+TEST(Supervisor, RefusesASecondOwnerOfEachRoleByThePidOfTheFirst) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    const int broker = pid_of(s, StageId::Broker);
+    ::kill(broker, SIGSTOP);  // paused, not dead: the role is still its own
+    for (const StageId id : {StageId::Broker, StageId::Journal, StageId::Ingress, StageId::Sqlite}) {
+        const Finished second = p.run({"stage", stage_name(id)});
+        EXPECT_EQ(second.status, 3) << second.output;
+        EXPECT_NE(second.output.find("(pid " + std::to_string(pid_of(s, id)) + ")"), std::string::npos)
+            << second.output;
+    }
+    ::kill(broker, SIGCONT);
+    EXPECT_EQ(pid_of(s, StageId::Broker), broker);
 }
 
 TEST(Supervisor, GoesOnFromTheJournalWhenTheSegmentIsLost) {

@@ -94,6 +94,21 @@ void read_rings(ObjectReader& o, RingsConfig& r) {
     o.integer("session", r.session, kRingSlots);
 }
 
+void read_wish(ObjectReader& o, const char* key, MemoryWish& out) {
+    o.choice(key, out,
+             {{"off", MemoryWish::Off}, {"try", MemoryWish::Try}, {"require", MemoryWish::Require}});
+}
+
+void read_memory(ObjectReader& o, MemoryConfig& m) {
+    read_wish(o, "huge_pages", m.plan.huge_pages);
+    read_wish(o, "lock", m.plan.lock);
+    o.text("hugetlbfs", m.hugetlbfs, {1, 200});
+    o.integer("numa_node", m.plan.numa_node, {0, 1023});
+    if (!m.hugetlbfs.empty() && m.hugetlbfs[0] != '/') {
+        o.complain("hugetlbfs", "is \"" + m.hugetlbfs + "\"; an absolute path is allowed");
+    }
+}
+
 SymbolConfig read_symbol(ObjectReader& o) {
     SymbolConfig s;
     o.require("name");
@@ -232,6 +247,7 @@ void read_restart(ObjectReader& o, RestartConfig& r) {
     o.integer("min_ms", r.min_ms, {1, 60'000});
     o.integer("max_ms", r.max_ms, {1, 600'000});
     o.integer("stuck_ms", r.stuck_ms, {100, 600'000});
+    o.choice("stalled", r.stalled, {{"kill", StallPolicy::Kill}, {"report", StallPolicy::Report}});
     if (r.max_ms < r.min_ms) {
         o.complain("max_ms", "is smaller than min_ms");
     }
@@ -252,6 +268,7 @@ void read_document(ObjectReader& o, Config& c) {
     o.name("name", c.name);
     o.object("journal", [&](ObjectReader& j) { read_journal(j, file, c.journal); });
     o.object("rings", [&](ObjectReader& r) { read_rings(r, c.rings); });
+    o.object("memory", [&c](ObjectReader& m) { read_memory(m, c.memory); });
     o.integer("accounts_max", c.accounts_max, {1, 65'536});
     o.object("listen", [&](ObjectReader& l) {
         read_endpoint(l, "signals", c.signals);

@@ -41,6 +41,11 @@ struct RingsConfig {
     std::uint32_t admin = 1U << 11;
     std::uint32_t session = 256;
 };
+/// The segment's memory. (README of shm/: how to reserve huge pages.)
+struct MemoryConfig {
+    MemoryPlan plan;
+    std::string hugetlbfs;           // folder of such a mount to lie in; "" = /dev/shm
+};
 struct SymbolConfig {
     std::string name;
     std::uint32_t digits = 5;
@@ -100,11 +105,17 @@ struct SqliteConfig {
     std::uint32_t batch_ms = 100;
     std::uint32_t batch_rows = 2000;
 };
+/// What becomes of a stage that stands still while work waits for it.
+enum class StallPolicy : std::uint8_t {
+    Kill,    // killed; replaced when its death is proven
+    Report,  // reported once, and again when it goes on; never replaced while it lives
+};
 struct RestartConfig {
     std::uint32_t first_ms = 0;
     std::uint32_t min_ms = 200;
     std::uint32_t max_ms = 5000;
     std::uint32_t stuck_ms = 3000;
+    StallPolicy stalled = StallPolicy::Kill;
 };
 struct LogConfig {
     bool json = false;
@@ -117,6 +128,7 @@ struct Config {
     std::string name = "default";
     JournalConfig journal;
     RingsConfig rings;
+    MemoryConfig memory;
     std::uint32_t accounts_max = 64;
     Endpoint signals{"127.0.0.1", 7401};
     Endpoint bridge{"127.0.0.1", 7402};
@@ -132,7 +144,9 @@ struct Config {
     RestartConfig restart;
     LogConfig log;
 
-    [[nodiscard]] std::string segment_path() const { return "/dev/shm/millrace-" + name; }
+    [[nodiscard]] std::string segment_path() const {
+        return (memory.hugetlbfs.empty() ? "/dev/shm" : memory.hugetlbfs) + "/millrace-" + name;
+    }
     [[nodiscard]] const StagePlacement& placed(StageId id) const noexcept {
         return placement[static_cast<std::uint32_t>(id)];
     }

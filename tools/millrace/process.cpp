@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <csignal>
 #include <cstring>
 
@@ -19,6 +20,16 @@ namespace millrace {
 
 bool ProcessId::alive() const noexcept {
     return pid > 0 && start_time != 0 && process_start_time(pid) == start_time;
+}
+
+bool ProcessId::stopped() const noexcept {
+    std::ifstream in{"/proc/" + std::to_string(pid) + "/stat"};
+    std::string text;
+    std::getline(in, text);
+    // The command name is in parentheses and may hold any sign: the state follows the last one.
+    const std::size_t end = text.rfind(')');
+    return end != std::string::npos && end + 2 < text.size() &&
+           (text[end + 2] == 'T' || text[end + 2] == 't');
 }
 
 ProcessWatch& ProcessWatch::operator=(ProcessWatch&& o) noexcept {

@@ -16,6 +16,8 @@ struct ProcessId {
     int pid = 0;
     std::uint64_t start_time = 0;  // field 22 of /proc/PID/stat
     [[nodiscard]] bool alive() const noexcept;
+    /// Stopped by a signal or held by a debugger.
+    [[nodiscard]] bool stopped() const noexcept;
     friend bool operator==(const ProcessId&, const ProcessId&) = default;
 };
 

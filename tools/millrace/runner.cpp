@@ -47,13 +47,14 @@ struct Runner::Track {
     StageId place{};
     bool worked = false;  // since it took this place
     bool running = false; // and is not rebuilding its state any more
+    std::uint64_t generation = 0;  // of the place, as we took it
 };
 
 Runner::Runner(const Segment& segment, const RunnerOptions& options, std::vector<StageSlot> slots)
     : segment_{segment}, options_{options}, slots_{std::move(slots)} {
     std::vector<Parker::Sleeper> sleepers;
     for (StageSlot& slot : slots_) {
-        tracks_.push_back({&slot, nullptr, slot.place(), false, false});
+        tracks_.push_back({&slot, nullptr, slot.place(), false, false, 0});
         sleepers.push_back({slot.stage.get(), &segment.doorbell(slot.place())});
     }
     parker_ = std::make_unique<Parker>(std::move(sleepers));
@@ -72,6 +73,7 @@ void Runner::adopt_role(Track& track, Nanos now) {
     put(e.cpu, options_.cpu);
     put(e.last_exit, 0);
     add(e.generation, std::uint64_t{1});
+    track.generation = e.generation.load(std::memory_order_relaxed);
     put(e.started_ns, options_.started_ns);
     put(e.first_work_ns, 0);
     put(e.heartbeat_ns, now.value);
@@ -171,6 +173,21 @@ const char* Runner::failure() const {
     return nullptr;
 }
 
+/// The role's lock makes a second owner impossible as long as its file is there. This is for the
+/// day that somebody removed it: the place tells the first owner that it is not the owner any more.
+std::string Runner::fenced() const {
+    for (const Track& t : tracks_) {
+        const std::uint64_t now = t.entry->generation.load(std::memory_order_relaxed);
+        if (now != t.generation) {
+            return "fenced: " + std::string{stage_name(t.place)} + " generation " +
+                   std::to_string(t.generation) + " was replaced by generation " +
+                   std::to_string(now) + " (pid " +
+                   std::to_string(t.entry->pid.load(std::memory_order_relaxed)) + ")";
+        }
+    }
+    return "";
+}
+
 bool Runner::finish(Nanos now) {
     if (!draining_) {
         draining_ = true;
@@ -196,6 +213,9 @@ RunEnd Runner::run() {
     }
     while (true) {
         const Nanos now = segment_.clock().now();
+        if (std::string replaced = fenced(); !replaced.empty()) {
+            return {std::move(replaced)};
+        }
         const int work = step_all(now);
         keep_time(now);
         if (const char* reason = failure(); reason != nullptr) {

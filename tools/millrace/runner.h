@@ -49,6 +49,8 @@ public:
     /// Runs the stages on the calling thread until stop was requested and all have drained, or
     /// one of them is no longer healthy. Sets their state to Running or Standby, then Draining,
     /// then Stopped (left as it is after a failure: the supervisor marks the death).
+    /// Before each duty cycle it looks whether the stage's entry still has the generation that it
+    /// gave it: one that was paused and wakes after its place was taken ends instead of working.
     RunEnd run();
 
     /// Threads and signal handlers: any. The stages drain and run() returns.
@@ -68,6 +70,7 @@ private:
     void idle(Nanos now);
     [[nodiscard]] bool finish(Nanos now);
     [[nodiscard]] const char* failure() const;
+    [[nodiscard]] std::string fenced() const;
 
     const Segment& segment_;
     RunnerOptions options_;

@@ -81,6 +81,12 @@ Result<Segment> attach(const Config& config, std::string& message) {
                   "; give this pipeline another \"name\"";
         return {Errc::BadInput, "segment"};
     }
+    if (segment && config.memory.plan.lock == MemoryWish::Require &&
+        segment.value().header().locked != 0 && !segment.value().locked()) {
+        message = "\"memory.lock\" is \"require\" and this process may not lock " +
+                  config.segment_path() + "; raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity, ulimit -l)";
+        return {Errc::NoSpace, "segment"};
+    }
     return segment;
 }
 

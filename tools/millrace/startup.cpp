@@ -34,6 +34,7 @@ SegmentPlan plan_of(const Config& c, const IdBook& ids) {
     SegmentPlan plan;
     plan.path = c.segment_path();
     plan.journal_dir = c.journal.dir;
+    plan.memory = c.memory.plan;
     plan.sessions = c.accounts_max;
     plan.session_slots = c.rings.session;
     plan.journal_slots = c.rings.journal;
@@ -58,7 +59,12 @@ Result<Segment> create(const Config& c, const IdBook& ids, std::string& message)
                                  "; `millrace down -c " + c.file + "` ends them, then start again",
                     Errc::NotOwner);
     }
-    return Segment::create(plan_of(c, ids), message);
+    auto made = Segment::create(plan_of(c, ids), message);
+    if (made && !message.empty()) {
+        log_warn("not all that \"memory\" asks for could be had: " + message);
+        message.clear();
+    }
+    return made;
 }
 
 }  // namespace

@@ -274,6 +274,10 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
         waiting = waiting || has_backlog(segment_, *e);
     }
     if (work != kept.work || heartbeat == 0) {
+        if (kept.reported_still) {
+            log_info(kept.worker->name() + ": moves again after " +
+                     std::to_string((now_ns - kept.moved_ns) / 1'000'000) + " ms");
+        }
         kept.work = work;
         kept.moved_ns = now_ns;
         kept.reported_still = false;
@@ -281,21 +285,32 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     }
     const std::int64_t still_ns = now_ns - kept.moved_ns;
     const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
-    if (still_ns < bound || (kept.reported_still && !waiting)) {
+    const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill;
+    if (still_ns < bound || (kept.reported_still && !to_be_killed)) {
         return;
     }
     kept.reported_still = true;
-    const std::string text = kept.worker->name() + " (pid " +
-                             std::to_string(kept.worker->process().pid) + ") has not moved for " +
-                             std::to_string(still_ns / 1'000'000) + " ms";
+    report_still(kept, still_ns, waiting);
+    if (to_be_killed) {
+        kept.killed_by_us = true;
+        kept.worker->kill();
+    }
+}
+
+void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting) {
+    const ProcessId process = kept.worker->process();
+    const std::string text = kept.worker->name() + " (pid " + std::to_string(process.pid) +
+                             ") has not moved for " + std::to_string(still_ns / 1'000'000) + " ms" +
+                             (process.stopped() ? ", stopped by a signal," : "");
     segment_.report_error("supervisor", kept.worker->name() + " does not move");
     if (!waiting) {
         log_warn(text + " and no work waits; stopped by somebody? It is left alone");
-        return;
+    } else if (config_.restart.stalled == StallPolicy::Report) {
+        log_error("ALERT " + text + " with work waiting; by \"restart.stalled\" it is left alone: "
+                  "trading stands still until it goes on (SIGCONT) or is killed");
+    } else {
+        log_error(text + " with work waiting: killed, to be replaced");
     }
-    log_error(text + " with work waiting: killed, to be replaced");
-    kept.killed_by_us = true;
-    kept.worker->kill();
 }
 
 /// After a death: when was the place taken again, and when did it work again?
