@@ -1,9 +1,12 @@
-// Goal: a stage that stands still is replaced if work waits for it, and left alone if none does.
+// Goal: a stage that stands still is replaced if work waits for it (or only reported, by policy),
+// and left alone if none does.
 // Method: SIGSTOP on stages of the running pipeline, the supervisor watched through its log and the
 // stage table.
 #include <gtest/gtest.h>
 
 #include <signal.h>
+
+#include <cstdlib>
 
 #include "shm/clock.h"
 #include "tests/chaos/world.h"
@@ -63,6 +66,36 @@ TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
                                      seconds(60)));
         world.turn_for(seconds(1));
     }
+    const Judgement judgement = world.finish();
+    EXPECT_TRUE(judgement.good()) << describe(judgement, world);
+}
+
+TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) {
+    WorldOptions options;
+    options.edits = {{"\"accounts_max\"", "\"restart\": {\"stuck_ms\": 1000, \"stalled\": "
+                                          "\"report\"}, \"accounts_max\""}};
+    World world{options};
+    ASSERT_EQ(world.start(), "") << world.log();
+    world.turn_for(seconds(2));
+    const Nanos stop = seconds(std::getenv("MILLRACE_LONG") != nullptr ? 60 : 4);
+    for (const StageId id : {StageId::Broker, StageId::Engine, StageId::Journal}) {
+        SCOPED_TRACE(stage_name(id));
+        const int pid = pid_of(world.segment(), id);
+        const std::uint64_t generation = world.segment().stage(id).generation.load();
+        ASSERT_TRUE(world.kill_stage(id, SIGSTOP));
+        const std::string report = "(pid " + std::to_string(pid) + ") has not moved for ";
+        EXPECT_TRUE(world.turn_until([&] { return world.log().find(report) != std::string::npos; },
+                                     kNoticeMax))
+            << world.log();
+        world.turn_for(stop);
+        EXPECT_EQ(pid_of(world.segment(), id), pid) << "it was replaced";
+        EXPECT_EQ(world.segment().stage(id).generation.load(), generation);
+        ASSERT_TRUE(world.kill_stage(id, SIGCONT));
+        ASSERT_TRUE(world.turn_until([&] { return world.pipeline().accounts_ready(); },
+                                     seconds(60)));
+        world.turn_for(seconds(1));
+    }
+    EXPECT_EQ(world.log().find("killed, to be replaced"), std::string::npos);
     const Judgement judgement = world.finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
 }
