@@ -20,7 +20,7 @@ inline constexpr std::size_t kLocationsMax = 32;
 inline constexpr std::size_t kThreadsMax = 8;
 inline constexpr std::size_t kStoresMax = 24;    // a location's, in one execution
 inline constexpr std::size_t kMessagesMax = 160; // all locations'
-inline constexpr std::size_t kWordsMax = 128;    // plain (non-atomic) words
+inline constexpr std::size_t kWordsMax = 192;    // plain (non-atomic) words
 
 /// What a thread must not read behind (`seen`: rank in each location's modification order) and
 /// what happened before it (`clock`: for races on plain words).
