@@ -85,8 +85,8 @@ def met(figure):
 
 def range_text(ratio):
     if ratio["interval95"]:
-        return "%.2f..%.2f" % tuple(ratio["interval95"])
-    return "-" if ratio["q1"] is None else "%.2f..%.2f (rounds)" % (ratio["q1"], ratio["q3"])
+        return "%.3g..%.3g" % tuple(ratio["interval95"])
+    return "-" if ratio["q1"] is None else "%.3g..%.3g (rounds)" % (ratio["q1"], ratio["q3"])
 
 
 def goal_text(figure):
@@ -100,7 +100,7 @@ def text(figures):
     lines = ["%-38s %10s  %-34s %10s %8s  %-20s %s" % (
         "what", "ours", "against, in the same run", "", "ratio", "95 % of the median", "goal")]
     for f in figures:
-        lines.append("%-38s %10.1f  %-34s %10.1f %7.2fx  %-20s %s" % (
+        lines.append("%-38s %10.1f  %-34s %10.1f %7.3gx  %-20s %s" % (
             f["group"], f["value"], f["against"][:34], f["other"], f["ratio"]["median"],
             range_text(f["ratio"]), goal_text(f)))
     return "\n".join(lines)
