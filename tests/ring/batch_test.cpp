@@ -208,7 +208,7 @@ TEST(SpscRingTake, RedeliversWhatAKilledConsumerHadNotReleased) {
 }
 
 TEST(SpscRingBatch, TwoThreadsHandOverEveryRecordWhole) {
-    constexpr std::uint64_t kRecords = 200'000;
+    constexpr std::uint64_t kRecords = 20'000;
     const Memory memory{128};
     std::thread writer{[&memory] {
         auto producer = memory.producer();
