@@ -28,6 +28,8 @@ protected:
         segment_->hop(Hop::SignalToSocket).record(90'000);
         segment_->report_error("broker", "login refused by the terminal");
         segment_->core().journal_seq = 42;
+        segment_->core().redis_seq = 40;
+        segment_->core().redis_state = static_cast<std::uint64_t>(RedisState::Following);
         NameEntry& gold = segment_->names().symbols[3];
         gold.name = make_text<16>("XAUUSD");
         gold.ready = 1;
@@ -58,6 +60,11 @@ TEST_F(InspectCli, StatShowsEveryPartAsTextAndAsJson) {
     }
     const json j = run_json("stat", {"stat", path_});
     EXPECT_EQ(j["core"]["journal_seq"], 42);
+    EXPECT_EQ(j["redis"]["seq"], 40);
+    EXPECT_EQ(j["redis"]["lag"], 2);
+    EXPECT_EQ(j["redis"]["state"], "following");
+    EXPECT_NE(text.out.find("sink redis: following, stored to 40, 2 records"), std::string::npos)
+        << text.out;
     EXPECT_EQ(j["stages"][0]["process"], "alive");
     EXPECT_EQ(j["sessions"][0]["login"], 5001);
     EXPECT_EQ(j["errors"][0]["text"], "login refused by the terminal");

@@ -52,6 +52,12 @@ void add_sinks(Page& page, const PipelineView& v) {
                              ? ""
                              : "; FAILING since " + wall_text(c.sqlite_failing_ns)),
              c.sqlite_failing_ns == 0 ? Mood::Plain : Mood::Bad);
+    if (c.has_redis()) {
+        page.add(fmt::format("sink redis: {}, stored to {}, {} records, {}; generation {}; "
+                             "errors {}", redis_state_name(c.redis_state), c.redis_seq,
+                             c.redis_lag(), lag_text(c.redis_behind), c.redis_generation,
+                             c.redis_errors));
+    }
     const ErrorRecord* last = nullptr;
     for (const ErrorRecord& e : v.errors) {
         if (e.stage == "sqlite" && (last == nullptr || e.last_ns > last->last_ns)) {

@@ -100,10 +100,19 @@ void write_core(Writer& w, const PipelineView& v) {
           v.header.same_boot ? 1 : 0);
     w.family("sink_sequence", "gauge", "Record up to which a sink has stored.");
     w.sample({{"sink", "sqlite"}}, number(c.sqlite_seq));
+    if (c.has_redis()) {
+        w.sample({{"sink", "redis"}}, number(c.redis_seq));
+    }
     w.family("sink_lag_records", "gauge", "Records that a sink lacks.");
     w.sample({{"sink", "sqlite"}}, number(c.sqlite_lag()));
+    if (c.has_redis()) {
+        w.sample({{"sink", "redis"}}, number(c.redis_lag()));
+    }
     w.family("sink_errors_total", "counter", "Failures of a sink.");
     w.sample({{"sink", "sqlite"}}, number(c.sqlite_errors));
+    if (c.has_redis()) {
+        w.sample({{"sink", "redis"}}, number(c.redis_errors));
+    }
     w.family("sink_retries_total", "counter", "Tries of a sink after a failure.");
     w.sample({{"sink", "sqlite"}}, number(c.sqlite_retries));
 }

@@ -55,6 +55,10 @@ CoreStat read_core(const Segment& segment) {
     s.sqlite_batch_rows = get(c.sqlite_batch_rows);
     s.sqlite_retries = get(c.sqlite_retries);
     s.sqlite_failing_ns = get(c.sqlite_failing_ns);
+    s.redis_seq = get(c.redis_seq);
+    s.redis_errors = get(c.redis_errors);
+    s.redis_generation = get(c.redis_generation);
+    s.redis_state = get(c.redis_state);
     s.replica_applied = get(c.replica_applied);
     s.replica_hash_checked = get(c.replica_hash_checked);
     s.replica_hash_mismatch = get(c.replica_hash_mismatch);
@@ -124,6 +128,7 @@ void read_lags(const Segment& segment, CoreStat& s) {
     s.durable_behind = lag_of(segment, s.durable, s.journal_seq);
     s.replica_behind = lag_of(segment, s.replica_applied, s.journal_seq);
     s.sqlite_behind = lag_of(segment, s.sqlite_seq, s.journal_seq);
+    s.redis_behind = lag_of(segment, s.redis_seq, s.journal_seq);
 }
 
 Liveness liveness_of(std::uint32_t pid, std::uint64_t start_time, bool same_boot) {

@@ -99,16 +99,32 @@ ordered_json stage_json(const StageStat& s) {
             {"first_work_ns", known(s.first_work_ns)}};
 }
 
-ordered_json sqlite_json(const PipelineView& v) {
-    const CoreStat& c = v.core;
-    ordered_json last_error = nullptr;
+ordered_json last_error_of(const PipelineView& v, const char* stage) {
+    ordered_json text = nullptr;
     std::int64_t newest = 0;
     for (const ErrorRecord& e : v.errors) {
-        if (e.stage == "sqlite" && e.last_ns >= newest) {
+        if (e.stage == stage && e.last_ns >= newest) {
             newest = e.last_ns;
-            last_error = e.text;
+            text = e.text;
         }
     }
+    return text;
+}
+
+ordered_json redis_json(const PipelineView& v) {
+    const CoreStat& c = v.core;
+    return {{"seq", c.redis_seq},
+            {"lag", c.redis_lag()},
+            {"lag_ns", known(c.redis_behind.ns)},
+            {"lag_is_least", c.redis_behind.at_least},
+            {"state", redis_state_name(c.redis_state)},
+            {"generation", c.redis_generation},
+            {"errors", c.redis_errors},
+            {"last_error", last_error_of(v, "redis")}};
+}
+
+ordered_json sqlite_json(const PipelineView& v) {
+    const CoreStat& c = v.core;
     return {{"seq", c.sqlite_seq},
             {"lag", c.sqlite_lag()},
             {"lag_ns", known(c.sqlite_behind.ns)},
@@ -119,7 +135,7 @@ ordered_json sqlite_json(const PipelineView& v) {
             {"retries", c.sqlite_retries},
             {"failing_since_ns",
              c.sqlite_failing_ns == 0 ? ordered_json(nullptr) : ordered_json(c.sqlite_failing_ns)},
-            {"last_error", last_error}};
+            {"last_error", last_error_of(v, "sqlite")}};
 }
 
 ordered_json ring_json(const RingStat& r) {
@@ -198,6 +214,7 @@ std::string render_json(const PipelineView& view, const RenderOptions& options) 
     j["journal"] = journal_json(view.core);
     j["replica"] = replica_json(view.core);
     j["sqlite"] = sqlite_json(view);
+    j["redis"] = redis_json(view);
     j["stages"] = array_of(view.stages, stage_json);
     j["rings"] = ordered_json::array();
     for (const RingStat& r : view.rings) {

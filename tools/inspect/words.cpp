@@ -47,6 +47,12 @@ const char* journal_backend_name(std::uint32_t backend) noexcept {
     return name_at(kNames, backend);
 }
 
+const char* redis_state_name(std::uint64_t state) noexcept {
+    static constexpr std::array<const char*, 4> kNames{"down", "following", "rebuilding",
+                                                       "verifying"};
+    return state < kNames.size() ? kNames[state] : "?";
+}
+
 const char* order_name(RingOrder order) noexcept {
     static constexpr std::array<const char*, kRingOrders> kNames{"fullest", "busiest", "stalls",
                                                                  "name"};
