@@ -1,21 +1,32 @@
 #include "core/engine.h"
 
 #include <limits>
+#include <type_traits>
 
 namespace millrace {
 namespace {
 
-/// Rolling hash over the words of a record. Order matters; every bit matters.
+/// Both halves of the product, so that every bit of either factor reaches every bit (as in wyhash).
+std::uint64_t multiply_mix(std::uint64_t a, std::uint64_t b) noexcept {
+    const auto product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+/// `hash`, and then `value`. Each pair of words is mixed with keys of its place, so order matters,
+/// and no pair waits for another: a hash rolling through the words one by one took a quarter of the
+/// time that an order takes.
 template <class T>
 std::uint64_t fold(std::uint64_t hash, const T& value) noexcept {
     static_assert(sizeof(T) % 8 == 0 && std::is_trivially_copyable_v<T>);
-    std::uint64_t words[sizeof(T) / 8];
+    constexpr std::size_t kWords = (sizeof(T) / 8 + 1) / 2 * 2;
+    std::uint64_t words[kWords] = {};
     std::memcpy(words, &value, sizeof(T));
-    for (const std::uint64_t w : words) {
-        hash = (hash ^ w) * 0x9E3779B97F4A7C15ULL;
-        hash ^= hash >> 29;
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < kWords; i += 2) {
+        sum ^= multiply_mix(words[i] ^ mix64(i + 1), words[i + 1] ^ mix64(i + 2));
     }
-    return hash;
+    hash = (hash ^ sum) * 0x9E3779B97F4A7C15ULL;
+    return hash ^ (hash >> 29);
 }
 
 }  // namespace

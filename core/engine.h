@@ -258,7 +258,7 @@ private:
     std::unique_ptr<Group[]> groups_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
-    IndexMap by_intent_;     // (account, intent) -> order
+    RunIndexMap by_intent_;  // (account, intent) -> order; intents count up
     IndexMap by_position_;   // (account, position id) -> order, hedging accounts
     TimerHeap timers_;
     std::unique_ptr<Job[]> jobs_;
@@ -273,6 +273,10 @@ private:
     std::uint32_t next_k_ = 0;
     std::uint32_t next_effect_k_ = 0;
     std::uint32_t orders_out_ = 0;
+
+    // Computed last, to be used again; no part of the state.
+    SignalId comment_signal_;
+    Text<16> comment_;
 };
 
 }  // namespace millrace

@@ -4,6 +4,8 @@
 #include "core/engine.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace millrace {
 namespace {
@@ -30,18 +32,36 @@ Text<16> comment_of(const SignalId& id) noexcept {
     return t;
 }
 
+using Wide = unsigned __int128;
+
+/// The text as a number, first character lowest, what follows a terminator left out.
 template <std::size_t N>
-std::size_t append(Text<16>& to, std::size_t at, const Text<N>& part) noexcept {
-    for (std::size_t i = 0; i < N && part.bytes[i] != '\0' && at < 16; ++i) {
-        to.bytes[at++] = part.bytes[i];
+Wide wide_of(const Text<N>& text, unsigned& length) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    Wide w = 0;
+    std::memcpy(&w, text.bytes, N);
+    length = 0;
+    while (length < N && text.bytes[length] != '\0') {
+        ++length;
     }
-    return at;
+    return length == sizeof(Wide) ? w : w & ((Wide{1} << (8 * length)) - 1);
 }
 
-/// The account's own name of a symbol: prefix + name + suffix.
+/// The account's own name of a symbol: prefix + name + suffix, cut to 16 characters.
 Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
+    if (a.symbol_prefix.bytes[0] == '\0' && a.symbol_suffix.bytes[0] == '\0') {
+        return s.name;
+    }
+    unsigned prefix = 0;
+    unsigned name = 0;
+    unsigned suffix = 0;
+    Wide w = wide_of(a.symbol_prefix, prefix);
+    w |= wide_of(s.name, name) << (8 * prefix);
+    if (prefix + name < sizeof(Wide)) {
+        w |= wide_of(a.symbol_suffix, suffix) << (8 * (prefix + name));
+    }
     Text<16> t;
-    append(t, append(t, append(t, 0, a.symbol_prefix), s.name), a.symbol_suffix);
+    std::memcpy(t.bytes, &w, sizeof t.bytes);
     return t;
 }
 
@@ -180,7 +200,11 @@ void Engine::send(std::uint32_t i) noexcept {
     c.deadline = o.deadline;
     c.signal_time = o.signal_time;
     c.edge_time = o.edge_time;
-    c.comment = comment_of(o.signal_id);
+    if (comment_signal_ != o.signal_id) {  // one for all orders of a fan-out
+        comment_signal_ = o.signal_id;
+        comment_ = comment_of(o.signal_id);
+    }
+    c.comment = comment_;
     set_status(i, OrdStatus::PendingNew);
     ++g_.orders_sent;
     timers_.set(i, Nanos{g_.time.value + g_.risk.answer_timeout_ns});
@@ -281,9 +305,9 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     const Lots before = o.cum;
     o.cum = o.cum + volume;
     // Volume-weighted average in 1e-8; 128 bits hold any product.
-    o.avg.value = static_cast<std::int64_t>(
+    o.avg = before.value == 0 ? price : Price{static_cast<std::int64_t>(
         (static_cast<__int128>(o.avg.value) * before.value +
-         static_cast<__int128>(price.value) * volume.value) / o.cum.value);
+         static_cast<__int128>(price.value) * volume.value) / o.cum.value)};
     if (o.type != CommandType::Open) {
         return;
     }

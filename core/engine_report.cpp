@@ -47,6 +47,10 @@ void Engine::on_report(const Report& r) noexcept {
         alert(AlertCode::UnknownReport, r.account, nullptr, r.magic.value);
         return;
     }
+    by_intent_.prefetch(key_of(r.account, r.magic.intent()));
+    if (r.position_id != 0) {
+        by_position_.prefetch(key_of(r.account, r.position_id));
+    }
     if (r.event_seq != 0) {
         if (r.event_seq <= a->last_event) {
             return;  // sent again after a reconnect: applied already

@@ -15,7 +15,7 @@ namespace millrace {
 inline constexpr std::uint8_t kRecordVersion = 2;
 /// Version of the engine's decisions. A journalled input (Start); a new one begins only after a
 /// drained stop (`millrace upgrade`).
-inline constexpr std::uint32_t kLogicVersion = 2;
+inline constexpr std::uint32_t kLogicVersion = 3;
 
 enum class InputType : std::uint8_t {
     Start = 1,     // StartInput: an engine began or took over

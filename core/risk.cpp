@@ -2,6 +2,7 @@
 #include "core/engine.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace millrace {
 namespace {
@@ -10,6 +11,10 @@ constexpr std::int64_t kToken = 1'000'000'000;  // one request, in the bucket's 
 constexpr Nanos kRateRecovery = seconds(60);    // a halved rate doubles again after it
 
 Lots floor_to_step(__int128 volume, Lots step) noexcept {
+    if (volume >= 0 && volume <= INT64_MAX / 2 && step.value > 0) {  // a quarter of the time
+        const auto v = static_cast<std::int64_t>(volume);
+        return Lots{v - v % step.value};
+    }
     const __int128 s = step.value > 0 ? step.value : 1;
     const __int128 v = volume > 0 ? volume / s * s : 0;
     constexpr __int128 kMax = std::int64_t{1} << 62;
@@ -36,6 +41,9 @@ Lots Engine::sized_volume(const Signal& s, const Account& a, const MemberSpec& m
     switch (m.sizing) {
         case SizingMode::Fixed: return floor_to_step(m.value, spec.volume_step);
         case SizingMode::Multiplier:
+            if (m.value == kScale) {
+                return floor_to_step(s.volume.value, spec.volume_step);
+            }
             return floor_to_step(static_cast<__int128>(s.volume.value) * m.value / kScale,
                                  spec.volume_step);
         case SizingMode::EquityShare: {

@@ -124,6 +124,34 @@ TEST(Ledger, ForgetsRefusalsByAgeAndTheirPlacesAreFreeAgain) {
     EXPECT_EQ(rig.engine.source(SourceId{0}).refusals, 0U);
 }
 
+TEST(BrokerSymbol, IsPrefixNameAndSuffixCutToSixteen) {
+    const struct {
+        const char* prefix;
+        const char* name;
+        const char* suffix;
+        const char* whole;
+    } cases[] = {{"", "EURUSD", "", "EURUSD"},
+                 {"m.", "EURUSD", "", "m.EURUSD"},
+                 {"", "EURUSD", ".ecn", "EURUSD.ecn"},
+                 {"m.", "EURUSD", "+", "m.EURUSD+"},
+                 {"12345678", "EURUSD", "abcdefgh", "12345678EURUSDab"},
+                 {"12345678", "EURUSD12", "x", "12345678EURUSD12"},
+                 {"1234", "0123456789ABCDEF", "x", "12340123456789AB"}};
+    for (const auto& c : cases) {
+        Rig rig;
+        rig.world();
+        SymbolSpec symbol = Rig::eurusd(0);
+        symbol.name = text<16>(c.name);
+        rig.admin(AdminOp::DefineSymbol, symbol);
+        AccountSpec account = Rig::account_spec(0);
+        account.symbol_prefix = text<8>(c.prefix);
+        account.symbol_suffix = text<8>(c.suffix);
+        rig.admin(AdminOp::DefineAccount, account);
+        rig.signal(rig.open(1));
+        EXPECT_EQ(rig.only_order().symbol, text<16>(c.whole)) << c.whole;
+    }
+}
+
 TEST(LinkCut, PutsWhatIsUnansweredInDoubtAtOnce) {
     Rig rig;
     rig.world(2);

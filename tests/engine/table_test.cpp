@@ -40,9 +40,10 @@ TEST(PoolDeathTest, StopsAtADoubleRelease) {
     EXPECT_DEATH(pool.release(i), "ASSERT failed");
 }
 
-RC_GTEST_PROP(IndexMap, AnswersLikeAMapThroughInsertionsAndDeletions, ()) {
-    // Few keys in a small table: long runs that wrap around its end.
-    IndexMap map{16};
+// Few keys in a small table: long runs that wrap around its end.
+template <class Map>
+void answers_like_a_map() {
+    Map map{16};
     std::map<std::uint64_t, std::uint32_t> oracle;
     const auto steps = *rc::gen::container<std::vector<std::pair<std::uint64_t, bool>>>(
         rc::gen::pair(rc::gen::inRange<std::uint64_t>(0, 24), rc::gen::arbitrary<bool>()));
@@ -61,6 +62,11 @@ RC_GTEST_PROP(IndexMap, AnswersLikeAMapThroughInsertionsAndDeletions, ()) {
             RC_ASSERT(map.find({k % 3, k}) == (it == oracle.end() ? kNoId : it->second));
         }
     }
+}
+
+RC_GTEST_PROP(IndexMap, AnswersLikeAMapThroughInsertionsAndDeletions, ()) {
+    answers_like_a_map<IndexMap>();
+    answers_like_a_map<RunIndexMap>();
 }
 
 TEST(IndexMap, KeepsTheZeroKeyApartFromEmptySlots) {
