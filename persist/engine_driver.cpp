@@ -161,7 +161,8 @@ void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
 
 /// Prepares the next journal slot. Nothing is visible until commit_record().
 JournalRecord& EngineDriver::begin_record(const Engine& engine, Nanos now, SymbolId symbol,
-                                          std::uint32_t ring, std::uint64_t cursor) noexcept {
+                                          std::uint32_t ring, std::uint64_t cursor,
+                                          std::uint64_t budget) noexcept {
     JournalRecord* r = journal_.claim();
     ASSERT(r != nullptr);  // can_take() saw room
     *r = JournalRecord{};
@@ -169,7 +170,7 @@ JournalRecord& EngineDriver::begin_record(const Engine& engine, Nanos now, Symbo
     r->time = std::max(now, engine.time());
     r->source_ring = static_cast<std::uint16_t>(ring);
     r->source_cursor = cursor;
-    r->budget = static_cast<std::uint32_t>(std::min(outputs_.orders_free(), kBudgetMax));
+    r->budget = static_cast<std::uint32_t>(outputs_.orders_free(std::min(budget, kBudgetMax)));
     if (symbol.value < kSymbolsMax) {
         const Quote q = segment_->tick(symbol).load();
         r->bid = q.bid;
@@ -233,6 +234,10 @@ int EngineDriver::poll(Engine& engine, Nanos now, int limit) noexcept {
         }
         ++taken;
     }
+    if (taken > 0) {
+        EngineOutputs::prefetch_slot(journal_.claim());
+        outputs_.prefetch_next();
+    }
     return taken;
 }
 
@@ -273,7 +278,7 @@ bool EngineDriver::take_report(Engine& engine, Nanos now) noexcept {
 }
 
 bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
-    if (outputs_.orders_free() < kBudgetMin) {
+    if (outputs_.orders_free(kBudgetMin) < kBudgetMin) {
         return false;
     }
     if (engine.next_deadline() <= now) {
@@ -287,7 +292,7 @@ bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
     if (!engine.has_work()) {
         return false;
     }
-    JournalRecord& record = begin_record(engine, now, engine.work_symbol(), kNoRing, 0);
+    JournalRecord& record = begin_record(engine, now, engine.work_symbol(), kNoRing, 0, kBudgetMax);
     record.type = InputType::Continue;
     commit_record(engine, record);
     return true;
@@ -295,13 +300,13 @@ bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
 
 bool EngineDriver::has_credit(const Engine& engine, const Input<SignalSlot>& in,
                               const Signal& signal) noexcept {
-    const std::uint64_t free = outputs_.results_free(in.results);
-    return free >= outputs_.reserved(engine, in.results) + engine.results_needed(signal);
+    return outputs_.results_free(in.results, outputs_.reserved(engine, in.results) +
+                                                 engine.results_needed(signal));
 }
 
 bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
     // A fan-out under way goes first; signals keep their order.
-    if (engine.has_work() || outputs_.orders_free() < kBudgetMin) {
+    if (engine.has_work() || outputs_.orders_free(kBudgetMin) < kBudgetMin) {
         return false;
     }
     for (std::size_t n = 0; n < signals_.size(); ++n) {
@@ -317,7 +322,10 @@ bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
             segment_->hop(Hop::SourceToEdge)
                 .record(s.send_time.value > 0 ? (s.edge_time - s.send_time).value : 0);
         }
-        JournalRecord& record = begin_record(engine, now, s.symbol, in.index, in.ring.position());
+        // Not fewer than one for each account it goes to, if there are so many.
+        const std::uint64_t budget = std::max(kBudgetMin, engine.results_needed(s));
+        JournalRecord& record =
+            begin_record(engine, now, s.symbol, in.index, in.ring.position(), budget);
         record.set_body(InputType::Signal, s);
         // A strategy's ring proves who it is, whatever it wrote.
         if (const std::uint32_t owner = segment_->ring_entry(in.index).owner_id; owner != kNoId) {

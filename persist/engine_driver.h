@@ -68,7 +68,8 @@ private:
     [[nodiscard]] bool has_credit(const Engine& engine, const Input<SignalSlot>& in,
                                   const Signal& signal) noexcept;
     JournalRecord& begin_record(const Engine& engine, Nanos now, SymbolId symbol,
-                                std::uint32_t ring, std::uint64_t cursor) noexcept;
+                                std::uint32_t ring, std::uint64_t cursor,
+                                std::uint64_t budget = kBudgetMin) noexcept;
     void commit_record(Engine& engine, const JournalRecord& record) noexcept;
     void release_input(std::uint32_t ring, std::uint64_t cursor) noexcept;
     void note_hash(const Engine& engine) noexcept;

@@ -29,10 +29,14 @@ public:
     void result(const SignalResult& result) noexcept override;
     void definition(const DefinitionRow& row) noexcept override;
 
-    [[nodiscard]] std::uint64_t orders_free() noexcept { return orders_.free_slots(); }
-    /// Free slots of results ring number `i` (as result_ring_of() numbers them).
-    [[nodiscard]] std::uint64_t results_free(std::uint32_t i) noexcept {
-        return results_[i].ring.free_slots();
+    /// Free slots of `orders`, at most `enough`. The consumer's line is looked at only if what was
+    /// free at the last look does not do: it is another core's, and a miss costs a hop.
+    [[nodiscard]] std::uint64_t orders_free(std::uint64_t enough) noexcept {
+        return orders_.claim_batch(enough);
+    }
+    /// True if results ring number `i` (as result_ring_of() numbers them) has `slots` free ones.
+    [[nodiscard]] bool results_free(std::uint32_t i, std::uint64_t slots) noexcept {
+        return results_[i].ring.claim_batch(slots) >= slots;
     }
     /// Ring that `source`'s results go to: its own, else ingress's (number 0).
     [[nodiscard]] std::uint32_t result_ring_of(SourceId source) const noexcept;
@@ -42,6 +46,19 @@ public:
     /// Rings the doorbells of whoever got something since the last call.
     void wake() noexcept;
     void publish_stats(Nanos now) noexcept;
+    /// Brings the next slots near, to be written: between inputs there is time for it.
+    void prefetch_next() noexcept {
+        prefetch_slot(orders_.claim());
+        prefetch_slot(results_[0].ring.claim());
+    }
+    /// All lines of a slot but the first: that one its consumer is looking at.
+    template <class Payload>
+    static void prefetch_slot(const Payload* slot) noexcept {
+        const auto* bytes = reinterpret_cast<const char*>(slot);
+        for (std::size_t at = 56; slot != nullptr && at < sizeof(Payload); at += 64) {
+            __builtin_prefetch(bytes + at, 1);
+        }
+    }
 
 private:
     struct Results {

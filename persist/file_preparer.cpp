@@ -124,10 +124,10 @@ FilePreparer::~FilePreparer() {
 Status FilePreparer::start(const JournalFileName& name, std::uint64_t bytes) noexcept {
     {
         const std::lock_guard lock{mutex_};
-        if (state_ == Prepared::Pending || state_ == Prepared::Ready) {
+        if (state() == Prepared::Pending || state() == Prepared::Ready) {
             return {Errc::Busy, "journal: a file is in preparation already"};
         }
-        state_ = Prepared::Pending;
+        set_state(Prepared::Pending);
         name_ = name;
         bytes_ = bytes;
         error_ = {};
@@ -136,15 +136,10 @@ Status FilePreparer::start(const JournalFileName& name, std::uint64_t bytes) noe
     return ok_status();
 }
 
-Prepared FilePreparer::state() noexcept {
-    const std::lock_guard lock{mutex_};
-    return state_;
-}
-
 Prepared FilePreparer::wait() noexcept {
     std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return state_ != Prepared::Pending; });
-    return state_;
+    changed_.wait(lock, [this] { return state() != Prepared::Pending; });
+    return state();
 }
 
 Error FilePreparer::error() const noexcept {
@@ -154,15 +149,15 @@ Error FilePreparer::error() const noexcept {
 
 int FilePreparer::take() noexcept {
     const std::lock_guard lock{mutex_};
-    ASSERT(state_ == Prepared::Ready);
-    state_ = Prepared::None;
+    ASSERT(state() == Prepared::Ready);
+    set_state(Prepared::None);
     return std::exchange(fd_, -1);
 }
 
 void FilePreparer::run() noexcept {
     std::unique_lock lock{mutex_};
     for (;;) {
-        changed_.wait(lock, [this] { return stop_ || state_ == Prepared::Pending; });
+        changed_.wait(lock, [this] { return stop_ || state() == Prepared::Pending; });
         if (stop_) {
             return;
         }
@@ -173,10 +168,10 @@ void FilePreparer::run() noexcept {
         lock.lock();
         if (made.ok()) {
             fd_ = made.value();
-            state_ = Prepared::Ready;
+            set_state(Prepared::Ready);
         } else {
             error_ = made.error();
-            state_ = Prepared::Failed;
+            set_state(Prepared::Failed);
         }
         changed_.notify_all();
     }

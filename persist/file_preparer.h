@@ -5,6 +5,7 @@
 #include "core/result.h"
 #include "persist/disk.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -28,7 +29,11 @@ public:
     FilePreparer& operator=(const FilePreparer&) = delete;
 
     [[nodiscard]] Status start(const JournalFileName& name, std::uint64_t bytes) noexcept;
-    [[nodiscard]] Prepared state() noexcept;
+    /// Asked in every duty cycle: takes no lock. What Ready and Failed stand for is in place.
+    [[nodiscard]] Prepared state() const noexcept {
+        // Acquire: pairs with the worker's release in set_state().
+        return state_.load(std::memory_order_acquire);
+    }
     [[nodiscard]] Prepared wait() noexcept;
     [[nodiscard]] Error error() const noexcept;
     /// Hands over the descriptor of the Ready file; state becomes None.
@@ -36,12 +41,17 @@ public:
 
 private:
     void run() noexcept;
+    /// The caller holds the lock: wait() must not miss it.
+    void set_state(Prepared state) noexcept {
+        // Release: pairs with the acquire in state(); fd_ or error_ is set before.
+        state_.store(state, std::memory_order_release);
+    }
 
     const std::string directory_;
     const FileMode mode_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    Prepared state_ = Prepared::None;
+    std::atomic<Prepared> state_{Prepared::None};  // written under mutex_
     JournalFileName name_;
     std::uint64_t bytes_ = 0;
     Error error_;

@@ -51,7 +51,8 @@ struct LogPlace {
 class JournalReader {
 public:
     struct Options {
-        std::size_t window_bytes = 512 * 1024;  // read-ahead; at least 2 * kBlockBytes
+        std::size_t window_bytes = 128 * 1024;  // read-ahead; at least 2 * kBlockBytes. What was
+                                                // read should still be near when it is parsed
     };
 
     /// Lists the files and goes behind record `after` (0 = the very start).
