@@ -1,119 +1,20 @@
-// bench_pipeline: signal in shared memory -> order record visible to the broker stage; one signal
-// to 1,000 accounts; replay. Limit and ours take turns round by round, so that a machine that
-// moves under the run moves both.
+// bench_pipeline: signal in shared memory -> order record visible to the broker stage, and -> bytes
+// handed to the socket; one signal to 1,000 accounts; replay. Limits and ours take turns round by
+// round, so that a machine that moves under the run moves both.
 #include "bench/pipeline/report.h"
-#include "bench/pipeline/rig.h"
-#include "persist/engine_recovery.h"
+#include "bench/pipeline/rounds.h"
+#include "bench/pipeline/socket_path.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <memory>
-#include <thread>
 
 namespace millrace::bench {
 namespace {
 
-constexpr int kRounds = 30;
-constexpr int kHandOffs = 20'000;
-constexpr int kSignals = 2'000;
-
-struct Line {
-    alignas(kCacheLineBytes) std::atomic<std::uint64_t> ping{0};
-    alignas(kCacheLineBytes) std::atomic<std::uint64_t> pong{0};
-};
-
-/// The least that two cores can do: one word over and one back. @return one way, p50, ns.
-double hand_off_round() {
-    Line line;
-    std::thread peer{[&line] {
-        pin(1);
-        for (std::uint64_t n = 1; n <= kHandOffs; ++n) {
-            while (line.ping.load(std::memory_order_acquire) != n) {
-            }
-            line.pong.store(n, std::memory_order_release);
-        }
-    }};
-    std::vector<std::int64_t> rtt;
-    rtt.reserve(kHandOffs);
-    for (std::uint64_t n = 1; n <= kHandOffs; ++n) {
-        const std::int64_t t = monotonic_ns();
-        line.ping.store(n, std::memory_order_release);
-        while (line.pong.load(std::memory_order_acquire) != n) {
-        }
-        rtt.push_back(monotonic_ns() - t);
-    }
-    peer.join();
-    // The clock's own cost is in every sample of both figures alike.
-    return static_cast<double>(permille(rtt, 500)) / 2;
-}
-
-/// Publish a signal on core 0, see its order on core 0; engine and journal run on core 1.
-double signal_round(Rig& rig, std::atomic<bool>& run, std::vector<std::int64_t>& tail) {
-    std::vector<std::int64_t> samples;
-    samples.reserve(kSignals);
-    run.store(true);
-    std::thread engine{[&] {
-        pin(1);
-        while (run.load(std::memory_order_relaxed)) {
-            rig.step();
-        }
-    }};
-    for (int n = 0; n < kSignals; ++n) {
-        const Nanos sent = rig.publish_signal();
-        samples.push_back((rig.await_first_order() - sent).value);
-        rig.answer_orders();
-        rig.drop_results();
-    }
-    run.store(false);
-    engine.join();
-    tail.insert(tail.end(), samples.begin(), samples.end());
-    return static_cast<double>(permille(samples, 500));
-}
-
-/// One core, one signal to every account. @return orders a second out of the engine.
-double fan_out_round(Rig& rig, std::uint32_t accounts) {
-    constexpr int kTimes = 20;
-    std::int64_t in_engine = 0;
-    for (int n = 0; n < kTimes; ++n) {
-        rig.publish_signal();
-        std::uint32_t seen = 0;
-        while (seen < accounts) {
-            const std::int64_t t = monotonic_ns();
-            rig.step_engine();
-            in_engine += seen == 0 ? monotonic_ns() - t : 0;
-            rig.step();
-            for (int got = rig.answer_orders(); got > 0; got = rig.answer_orders()) {
-                seen += static_cast<std::uint32_t>(got);
-                rig.step();
-            }
-            rig.drop_results();
-        }
-        for (int i = 0; i < 64; ++i) {
-            rig.step();
-            rig.drop_results();
-        }
-    }
-    return static_cast<double>(accounts) * kTimes * 1e9 / static_cast<double>(in_engine);
-}
-
-/// The journal files of a run, read, checked and applied to a fresh engine. @return millions of
-/// records a second.
-double replay(const std::string& directory, const Capacity& capacity, Sequence end) {
-    Engine engine{capacity};
-    std::string message;
-    const std::int64_t t = monotonic_ns();
-    const auto done = replay_files(directory, end, engine, message);
-    const std::int64_t took = monotonic_ns() - t;
-    if (!done) {
-        std::fprintf(stderr, "bench: replay: %s\n", message.c_str());
-        std::exit(1);
-    }
-    return static_cast<double>(engine.seq().value) * 1e3 / static_cast<double>(took);
-}
+constexpr int kSocketSignals = 300;
 
 Figure make_figure(std::string name, std::string unit, std::vector<double> value,
                    std::string limit_name, std::vector<double> limit, std::string goal) {
@@ -138,65 +39,115 @@ Figure make_figure(std::string name, std::string unit, std::vector<double> value
     return f;
 }
 
+using Samples = std::vector<double>;
+
+Samples sum(const Samples& a, const Samples& b) {
+    Samples out;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        out.push_back(a[i] + b[i]);
+    }
+    return out;
+}
+
+void print_tail(const char* what, std::vector<std::int64_t>& tail) {
+    std::printf("%s tail: p99 %lld ns, p99.9 %lld ns, max %lld ns\n", what,
+                static_cast<long long>(permille(tail, 990)),
+                static_cast<long long>(permille(tail, 999)),
+                static_cast<long long>(permille(tail, 1000)));
+}
+
+/// Signal to order record and to the socket.
+void measure_latency(const std::filesystem::path& dir, int rounds, std::vector<Figure>& figures) {
+    Rig one{(dir / "one").string(), 1};
+    SocketPath process{(dir / "process").string(), GateLevel::Process};
+    SocketPath disk{(dir / "disk").string(), GateLevel::Disk};
+    Samples hand_off;
+    Samples write;
+    Samples busy;
+    Samples order;
+    Samples socket;
+    Samples durable;
+    std::vector<std::int64_t> tails[4];
+    for (int round = -1; round < rounds; ++round) {
+        if (round == 0) {  // the one before was to warm up
+            for (Samples* s : {&hand_off, &write, &busy, &order, &socket, &durable}) {
+                s->clear();
+            }
+            std::fill(std::begin(tails), std::end(tails), std::vector<std::int64_t>{});
+        }
+        hand_off.push_back(hand_off_round());
+        busy.push_back(signal_round(one, Pace::BackToBack, tails[0]));
+        order.push_back(signal_round(one, Pace::OneByOne, tails[1]));
+        write.push_back(write_round());
+        socket.push_back(process.round(kSocketSignals, tails[2]));
+        durable.push_back(disk.round(kSocketSignals, tails[3]));
+    }
+    const char* bare = "bare cache-line hand-off, one way";
+    figures.push_back(make_figure("signal -> order visible, back to back, p50", "ns", busy, bare,
+                                  hand_off, "12x"));
+    figures.push_back(make_figure("signal -> order visible, one by one, p50", "ns", order, bare,
+                                  hand_off, "12x"));
+    figures.push_back(make_figure("signal -> socket, gate process, p50", "ns", socket,
+                                  "signal -> order + one write()", sum(order, write), "1.2x"));
+    figures.push_back(make_figure("the same", "ns", socket, "bare hand-off + one write()",
+                                  sum(hand_off, write), "-"));
+    figures.push_back(make_figure("signal -> socket, gate disk, p50", "ns", durable,
+                                  "the same, gate process", socket, "-"));
+    print_tail("signal -> order, back to back:", tails[0]);
+    print_tail("signal -> order, one by one:", tails[1]);
+    print_tail("signal -> socket, gate process:", tails[2]);
+    print_tail("signal -> socket, gate disk:", tails[3]);
+}
+
+/// What the engine does in a second of one core.
+void measure_throughput(const std::filesystem::path& dir, std::vector<Figure>& figures) {
+    constexpr int kTimes = 5;
+    Rig thousand{(dir / "thousand").string(), 1000};
+    fan_out_round(thousand, 1000);
+    Samples orders;
+    for (int n = 0; n < kTimes; ++n) {
+        orders.push_back(fan_out_round(thousand, 1000) / 1e6);
+    }
+    const Sequence end{thousand.segment().core().durable.load()};
+    Samples replayed;
+    for (int n = 0; n < kTimes; ++n) {
+        replayed.push_back(replay((dir / "thousand").string(), thousand.capacity(), end));
+    }
+    figures.push_back(make_figure("one signal to 1,000 accounts, Morders/CPU s", "", orders,
+                                  "5 million orders a second", Samples(orders.size(), 5.0),
+                                  ">= 1x"));
+    figures.push_back(make_figure("replay from files, Mrecords/CPU s", "", replayed,
+                                  "5 million records a second", Samples(replayed.size(), 5.0),
+                                  ">= 1x"));
+}
+
 }  // namespace
 }  // namespace millrace::bench
 
 int main(int argc, char** argv) {
     using namespace millrace::bench;
     const char* json = nullptr;
+    int rounds = 30;
     std::filesystem::path dir = std::filesystem::temp_directory_path() / "millrace-bench";
     for (int i = 1; i + 1 < argc; i += 2) {
         if (std::strcmp(argv[i], "--json") == 0) {
             json = argv[i + 1];
+        } else if (std::strcmp(argv[i], "--rounds") == 0) {
+            rounds = std::max(1, std::atoi(argv[i + 1]));
         } else if (std::strcmp(argv[i], "--dir") == 0) {
             dir = std::filesystem::path{argv[i + 1]} / "millrace-bench";
         }
     }
     std::filesystem::remove_all(dir);
-    std::filesystem::create_directories(dir / "one");
-    std::filesystem::create_directories(dir / "thousand");
+    for (const char* part : {"one", "process", "disk", "thousand"}) {
+        std::filesystem::create_directories(dir / part);
+    }
     print_machine();
     pin(0);
-    std::vector<double> hand_off;
-    std::vector<double> signal;
-    std::vector<double> orders;
-    std::vector<double> replayed;
-    std::vector<std::int64_t> tail;
-    {
-        Rig one{(dir / "one").string(), 1};
-        std::atomic<bool> run{false};
-        signal_round(one, run, tail);  // warm-up
-        tail.clear();
-        for (int round = 0; round < kRounds; ++round) {
-            hand_off.push_back(hand_off_round());
-            signal.push_back(signal_round(one, run, tail));
-        }
-    }
-    {
-        Rig thousand{(dir / "thousand").string(), 1000};
-        fan_out_round(thousand, 1000);
-        for (int round = 0; round < 5; ++round) {
-            orders.push_back(fan_out_round(thousand, 1000) / 1e6);
-        }
-        const millrace::Sequence end{thousand.segment().core().durable.load()};
-        for (int round = 0; round < 5; ++round) {
-            replayed.push_back(replay((dir / "thousand").string(), thousand.capacity(), end));
-        }
-    }
     std::vector<Figure> figures;
-    figures.push_back(make_figure("signal in shm -> order visible, p50", "ns", signal,
-                                  "bare cache-line hand-off, one way", hand_off, "12x"));
-    figures.push_back(make_figure("one signal to 1,000 accounts, Morders/s", "", orders,
-                                  "5 million orders a second",
-                                  std::vector<double>(orders.size(), 5.0), ">= 1x"));
-    figures.push_back(make_figure("replay from files, Mrecords/s", "", replayed,
-                                  "5 million records a second",
-                                  std::vector<double>(replayed.size(), 5.0), ">= 1x"));
+    measure_latency(dir, rounds, figures);
+    measure_throughput(dir, figures);
     print_table(figures);
-    std::printf("signal -> order tail: p99 %lld ns, p99.9 %lld ns, max %lld ns\n",
-                static_cast<long long>(permille(tail, 990)),
-                static_cast<long long>(permille(tail, 999)),
-                static_cast<long long>(permille(tail, 1000)));
     std::filesystem::remove_all(dir);
     if (json != nullptr && !write_json(json, figures)) {
         std::fprintf(stderr, "cannot write %s\n", json);

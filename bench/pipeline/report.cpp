@@ -26,8 +26,8 @@ void print_machine() {
             break;
         }
     }
-    std::printf("machine: %s, %ld cores, Linux %s; strategy and broker's eyes on core 0, "
-                "engine and journal duty cycles on core 1\n",
+    std::printf("machine: %s, %ld cores, Linux %s; strategy (and broker's eyes, or terminal) on "
+                "core 0, engine, broker and journal duty cycles on core 1\n",
                 model.c_str(), ::sysconf(_SC_NPROCESSORS_ONLN), u.release);
 }
 

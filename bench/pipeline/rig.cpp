@@ -39,20 +39,22 @@ bool pin(int cpu) {
 
 Rig::Rig(const std::string& directory, std::uint32_t accounts) {
     doorbell_setup();
-    segment_path_ = "/dev/shm/millrace-bench-" + std::to_string(::getpid());
+    static int made_so_far = 0;
+    segment_path_ = "/dev/shm/millrace-bench-" + std::to_string(::getpid()) + "-" +
+                    std::to_string(made_so_far++);
     ::unlink(segment_path_.c_str());
     SegmentPlan plan;
     plan.path = segment_path_;
     plan.journal_dir = directory;
     plan.sessions = accounts;
-    plan.session_slots = 2;
+    plan.session_slots = accounts == 1 ? 256 : 2;
     plan.orders_slots = 4096;
     plan.reports_slots = 4096;
     plan.results_slots = 16384;
     std::string message;
-    auto made = Segment::create(plan, message);
-    require(made.ok(), message);
-    segment_ = std::move(made).value();
+    auto created = Segment::create(plan, message);
+    require(created.ok(), message);
+    segment_ = std::move(created).value();
     JournalStageOptions options;
     options.directory = directory;
     auto journal = JournalStage::open(options, segment_.ring<JournalRecord>("journal"),
@@ -125,9 +127,11 @@ void Rig::pump_until_idle() {
 
 void Rig::step_engine() { driver_->poll(*engine_, clock().now(), 64); }
 
+void Rig::step_journal() { journal_->step(clock().now()); }
+
 void Rig::step() {
     step_engine();
-    journal_->step(clock().now());
+    step_journal();
 }
 
 Nanos Rig::publish_signal() {
@@ -179,6 +183,13 @@ int Rig::answer_orders() {
         }
     }
     return taken;
+}
+
+void Rig::await_reports_taken() const {
+    const auto view = segment_.ring<ReportSlot>("reports");
+    // Acquire: pairs with the engine's release of the report.
+    while (view.control->read_cursor.load(std::memory_order_acquire) != reports_.written()) {
+    }
 }
 
 void Rig::drop_results() {

@@ -23,8 +23,9 @@ public:
 
     /// One duty cycle of engine and journal, as they share a core.
     void step();
-    /// The engine's alone, with its rings and doorbells.
+    /// The engine's alone, with its rings and doorbells; the journal's alone.
     void step_engine();
+    void step_journal();
     /// Publishes an Open for the whole group; returns its send stamp.
     Nanos publish_signal();
     /// Takes every order that is visible and answers it Filled. @return orders taken.
@@ -33,6 +34,8 @@ public:
     Nanos await_first_order();
     /// Reads and drops results.
     void drop_results();
+    /// Waits until the engine has taken every report (spins).
+    void await_reports_taken() const;
 
     Engine& engine() { return *engine_; }
     Segment& segment() { return segment_; }
