@@ -63,7 +63,7 @@ void RedisSinkFixture::SetUp() {
     plan.sessions = 1;
     plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
     plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
-    plan.lock_memory = false;
+    plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);
     ASSERT_TRUE(made.ok()) << message;
