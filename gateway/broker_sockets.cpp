@@ -315,6 +315,7 @@ void BrokerStage::keep_time_of(Peer& peer, Nanos now) noexcept {
     const bool listening = !stalled_ && all_read_;
     switch (peer.state) {
         case PeerState::InSession:
+            ASSERT(peer.session != nullptr);
             if (!peer.session->keep_alive(now) && listening) {
                 segment_.report_error("broker", "a terminal fell silent; link closed");
                 peer.broken = true;

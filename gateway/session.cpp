@@ -258,7 +258,7 @@ void Session::send(std::uint64_t n) noexcept {
         note_written(n);
     }
     const Nanos left = clock.now();
-    Segment& segment = context_->segment;
+    const Segment& segment = context_->segment;
     segment.hop(Hop::Gate).record((opened - slot.seen).value);
     segment.hop(Hop::BrokerToSocket).record((left - opened).value);
     if (c.edge_time.value != 0) {

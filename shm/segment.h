@@ -14,7 +14,7 @@
 #include <vector>
 
 namespace boost::interprocess {
-class mapped_region;
+class mapped_region;  // NOLINT(readability-identifier-naming): Boost's name
 }
 
 namespace millrace {

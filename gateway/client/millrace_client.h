@@ -31,6 +31,7 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(readability-identifier-naming): C names, as callers in C expect them */
 /* Prices, volumes and ratios are integers in units of 1e-8: 1.23456 is 123456000, 0.10 lots is
  * 10000000. */
 #define MR_SCALE INT64_C(100000000)
@@ -168,6 +169,7 @@ const char* mr_error_text(void);
 /* Name of a result's reason, e.g. "PRICE_COLLAR"; "?" for an unknown one. */
 const char* mr_reason_text(uint16_t reason);
 
+/* NOLINTEND(readability-identifier-naming) */
 #ifdef __cplusplus
 }
 #endif
