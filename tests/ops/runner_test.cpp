@@ -138,7 +138,7 @@ TEST_F(RunnerTest, WakesParkedStageByItsDoorbell) {
     const std::int64_t us = wake_us(s, StageId::Broker);
     RecordProperty("wake_us", static_cast<int>(us));
     std::printf("doorbell -> step: %ld us\n", static_cast<long>(us));
-    EXPECT_LT(us, 5000);  // the park limit is 10 s: anything near it means a lost wake-up
+    EXPECT_LT(us, 500'000);  // a second is the longest park: near it a wake-up was lost
     stop();
     EXPECT_FALSE(end_.failed());
     EXPECT_EQ(entry(StageId::Broker).state.load(), static_cast<std::uint32_t>(StageState::Stopped));
@@ -167,8 +167,8 @@ TEST_F(RunnerTest, ServesEveryStageOfASharedThread) {
     std::vector<StageSlot> slots = one(std::move(first), StageId::Broker);
     slots.push_back(slot_of(std::move(second), StageId::Journal));
     start(std::move(slots));
-    EXPECT_LT(wake_us(a, StageId::Broker), 5000);
-    EXPECT_LT(wake_us(b, StageId::Journal), 5000);
+    EXPECT_LT(wake_us(a, StageId::Broker), 500'000);
+    EXPECT_LT(wake_us(b, StageId::Journal), 500'000);
     stop();
     EXPECT_EQ(entry(StageId::Broker).work.load(), 50U);
     EXPECT_EQ(entry(StageId::Journal).work.load(), 50U);
@@ -256,6 +256,25 @@ TEST_F(RunnerTest, GivesHotSpareTheEntryOfTheRoleItTookOver) {
     }));
     EXPECT_EQ(entry(StageId::Engine).generation.load(), 1U);
     stop();
+}
+
+TEST_F(RunnerTest, SaysThatItRunsWhenItWasTakenForItsDeadPredecessor) {
+    auto stage = std::make_unique<CountingStage>();
+    CountingStage& counting = *stage;
+    start(one(std::move(stage), StageId::Broker));
+    const auto is = [&](StageState state) {
+        return entry(StageId::Broker).state.load() == static_cast<std::uint32_t>(state);
+    };
+    ASSERT_TRUE(eventually([&] { return is(StageState::Running); }));
+    // What a supervisor does that was put aside between its look at the pid and its store.
+    entry(StageId::Broker).state.store(static_cast<std::uint32_t>(StageState::Dead));
+    EXPECT_TRUE(eventually([&] {
+        counting.give();
+        ring(segment_->doorbell(StageId::Broker));
+        return is(StageState::Running);
+    }));
+    stop();
+    EXPECT_TRUE(is(StageState::Stopped));
 }
 
 TEST(Placement, ParksSpinnersThatOutnumberTheCpusAndSaysSo) {

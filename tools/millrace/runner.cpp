@@ -93,6 +93,17 @@ void Runner::note_running(Track& t, Nanos now) {
     put(t.entry->state, spare ? StageState::Standby : StageState::Running);
 }
 
+/// A supervisor that marks our predecessor in this place as dead may be late by a scheduler's slice
+/// and hit us, who have taken the place since.
+void Runner::contradict_death(Track& t) {
+    const auto state = static_cast<StageState>(t.entry->state.load(std::memory_order_relaxed));
+    if (state == StageState::Dead && !draining_) {
+        t.running = false;
+        put(t.entry->state, StageState::Recovering);
+        note_running(t, segment_.clock().now());
+    }
+}
+
 void Runner::take_over(Track& t, Nanos now) {
     log_warn(std::string{stage_name(t.place)} + " takes over as " + stage_name(t.slot->place()));
     if (options_.of_role) {
@@ -141,6 +152,7 @@ void Runner::keep_time(Nanos now) {
     kept_at_ = now;
     for (Track& t : tracks_) {
         note_running(t, now);
+        contradict_death(t);
         put(t.entry->heartbeat_ns, now.value);
     }
 }

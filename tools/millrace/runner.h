@@ -66,6 +66,7 @@ private:
     void adopt_role(Track& track, Nanos now);
     void take_over(Track& track, Nanos now);
     void note_running(Track& track, Nanos now);
+    void contradict_death(Track& track);
     void pin();
     void idle(Nanos now);
     [[nodiscard]] bool finish(Nanos now);

@@ -185,6 +185,11 @@ void Supervisor::on_end(Kept& kept) {
     const bool progressed = std::any_of(entries.begin(), entries.end(),
                                         [](const StageEntry* e) { return get(e->first_work_ns) != 0; });
     for (StageEntry* e : entries) {
+        // The spare may have taken the place since. It may even do so between here and the stores:
+        // then it sees what is said of it and says otherwise (Runner::contradict_death).
+        if (static_cast<int>(get(e->pid)) != was.pid || get(e->start_time) != was.start_time) {
+            continue;
+        }
         end.own_fault = end.own_fault || (end.status == 0 && get(e->last_exit) != 0);
         e->last_exit.store(end.status, std::memory_order_relaxed);
         e->restarts.store(get(e->restarts) + 1, std::memory_order_relaxed);
