@@ -221,6 +221,9 @@ bool RedisSink::due() const noexcept {
 
 bool RedisSink::flush() noexcept {
     if (auto stored = store_.store(batch_, pending_); !stored) {
+        if (stored.code() == Errc::NoSpace) {
+            (void)upkeep();  // may free what fills the server; the batch comes again
+        }
         return fail(stored.code(), store_.message());
     }
     if (const std::string warning = store_.take_warning(); !warning.empty()) {
@@ -247,13 +250,17 @@ bool RedisSink::keep_up() noexcept {
         return true;
     }
     upkeep_at_ = now_ + options_.upkeep_every;
-    // Relaxed: a number that only grows; what it says was stored is stored.
-    const auto sqlite = segment_.core().sqlite_seq.load(std::memory_order_relaxed);
-    const Sequence confirmed = options_.confirm_by_sqlite ? Sequence{sqlite} : stored().seq;
-    if (auto done = upkeep_.run(link_, store_, Nanos{wall_ns()}, confirmed); !done) {
+    if (auto done = upkeep(); !done) {
         return fail(done.code(), "upkeep: " + link_.message());
     }
     return true;
+}
+
+Status RedisSink::upkeep() noexcept {
+    // Relaxed: a number that only grows; what it says was stored is stored.
+    const auto sqlite = segment_.core().sqlite_seq.load(std::memory_order_relaxed);
+    const Sequence confirmed = options_.confirm_by_sqlite ? Sequence{sqlite} : stored().seq;
+    return upkeep_.run(link_, store_, Nanos{wall_ns()}, confirmed);
 }
 
 // ---- comparing with the log --------------------------------------------------------------------
@@ -266,7 +273,9 @@ int RedisSink::audit() noexcept {
     }
     const auto stepped = audit_.step(link_, store_, Nanos{wall_ns()});
     if (!stepped) {
-        return fail(stepped.code(), "comparing with the log: " + link_.message()) ? 0 : -1;
+        const std::string& why = link_.is_open() ? store_.message() : link_.message();
+        (void)fail(stepped.code(), "comparing with the log: " + why);
+        return -1;
     }
     if (audit_.phase() == RedisAudit::Phase::Done) {
         if (phase_ == Phase::Verify) {

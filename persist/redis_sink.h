@@ -75,6 +75,7 @@ private:
     [[nodiscard]] bool due() const noexcept;
     [[nodiscard]] bool flush() noexcept;
     [[nodiscard]] bool keep_up() noexcept;
+    [[nodiscard]] Status upkeep() noexcept;
     [[nodiscard]] int audit() noexcept;
     void end_audit() noexcept;
     [[nodiscard]] bool verify() noexcept;

@@ -209,7 +209,19 @@ Status RedisStore::begin_rebuild(bool other_history) noexcept {
     }
     generation_ = static_cast<std::uint64_t>(next.value().integer());
     prefix_ = keys();
-    return arm();
+    const Status armed = arm();
+    return !armed || is_ours() ? armed : moved();
+}
+
+/// Whether the generation that we write to is still one that is in use or being filled.
+bool RedisStore::is_ours() const noexcept {
+    return generation_ == generations_.current || generation_ == generations_.building;
+}
+
+Status RedisStore::moved() noexcept {
+    message_ = link_->endpoint().text() + ": another writer moved " + prefix_ +
+               "CURSOR or the generation; is a second Millrace set to the same prefix?";
+    return {Errc::BadCursor, "redis cursor"};
 }
 
 /// Fails if there are none, which is no loss.
@@ -228,7 +240,9 @@ Status RedisStore::resume_rebuild() noexcept {
 }
 
 Status RedisStore::finish_rebuild(Nanos wall) noexcept {
-    ASSERT(generation_ == generations_.building);
+    if (generation_ != generations_.building) {
+        return moved();
+    }
     const std::string number = std::to_string(generation_);
     const std::int64_t until_s = (wall + options_.keep_old).value / 1'000'000'000;
     commands_.clear();
@@ -350,12 +364,7 @@ Status RedisStore::commit(EffectCursor expected) noexcept {
     if (!read) {
         return read;
     }
-    if (conflict || cursor_ != expected) {
-        message_ = link_->endpoint().text() + ": another writer moved " + prefix_ +
-                   "CURSOR; is a second Millrace set to the same prefix?";
-        return {Errc::BadCursor, "redis cursor"};
-    }
-    return ok_status();
+    return conflict || cursor_ != expected || !is_ours() ? moved() : ok_status();
 }
 
 void RedisStore::look_at_exec(const RedisView& replies) noexcept {

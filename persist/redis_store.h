@@ -99,6 +99,8 @@ private:
     void put_entry(const Effect& effect) noexcept;
     void put_cursor(const EffectCursor& cursor) noexcept;
     [[nodiscard]] Status commit(EffectCursor expected) noexcept;
+    [[nodiscard]] bool is_ours() const noexcept;
+    Status moved() noexcept;
     void look_at_exec(const RedisView& replies) noexcept;
     Status failed(const Status& status, const char* doing) noexcept;
 

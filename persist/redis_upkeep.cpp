@@ -40,13 +40,14 @@ void RedisUpkeep::mark(Nanos wall, Sequence seq) {
 
 Status RedisUpkeep::run(RedisLink& link, const RedisStore& store, Nanos wall,
                         Sequence confirmed) noexcept {
-    if (auto beaten = beat(link, store, wall); !beaten) {
-        return beaten;
-    }
+    // What frees memory first: on a server that is full the rest is refused.
     if (auto trimmed = trim(link, store, wall, confirmed); !trimmed) {
         return trimmed;
     }
-    return drop_old(link, store, wall);
+    if (auto dropped = drop_old(link, store, wall); !dropped) {
+        return dropped;
+    }
+    return beat(link, store, wall);
 }
 
 Status RedisUpkeep::beat(RedisLink& link, const RedisStore& store, Nanos wall) noexcept {

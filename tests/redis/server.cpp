@@ -181,7 +181,7 @@ RedisPlace RedisCluster::place() const {
     return p;
 }
 
-std::size_t RedisCluster::named_by_majority() {
+std::size_t RedisCluster::named() {
     std::map<std::int64_t, int> votes;
     for (const auto& s : sentinels_) {
         RedisLink l;
@@ -201,7 +201,7 @@ std::size_t RedisCluster::named_by_majority() {
 std::size_t RedisCluster::primary(std::size_t not_this) {
     std::size_t found = SIZE_MAX;
     EXPECT_TRUE(eventually([&] {
-        found = named_by_majority();
+        found = named();
         if (found == SIZE_MAX || found == not_this || !node(found).running()) {
             return false;
         }

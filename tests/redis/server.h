@@ -76,14 +76,14 @@ public:
     /// Index of the node that the Sentinels (a majority) name and that says `master` itself; waits.
     /// @param not_this another one than this node.
     [[nodiscard]] std::size_t primary(std::size_t not_this = SIZE_MAX);
+    /// Index of the node that a majority of Sentinels names now; SIZE_MAX if there is none.
+    [[nodiscard]] std::size_t named();
     /// Waits until the primary has `n` replicas in step with it.
     void await_replicas(std::size_t n);
     /// Sentinel's own timers made short; lost when it restarts.
     void hurry(std::size_t sentinel);
 
 private:
-    [[nodiscard]] std::size_t named_by_majority();
-
     std::vector<std::unique_ptr<RedisProcess>> nodes_;
     std::vector<std::unique_ptr<RedisProcess>> sentinels_;
 };
