@@ -62,6 +62,12 @@ bool is_server_deal(const long reason)
            reason == DEAL_REASON_SPLIT;
 }
 
+bool is_human(const long reason)
+{
+    return reason == DEAL_REASON_CLIENT || reason == DEAL_REASON_MOBILE ||
+           reason == DEAL_REASON_WEB;
+}
+
 class Account
 {
 private:

@@ -29,6 +29,12 @@ void Session::on_command(const Incoming &incoming)
     {
         Event stale;
         make_unsent(command, STATUS_REJECTED, 0, CODE_STALE, stale);
+        if (command.type == COMMAND_QUERY)
+        {
+            // It carries the magic of the order it asks about: Unsent would speak of that one.
+            stale.type = EVENT_QUERY_UNKNOWN;
+            stale.ord_status = STATUS_IN_DOUBT;
+        }
         g_journal.add_event(stale, 0);
         g_journal.received_without_intent(incoming.seq);
         return;

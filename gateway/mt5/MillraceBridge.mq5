@@ -29,19 +29,30 @@ bool g_running = false;
 string g_tick_names[];
 double g_tick_bids[];
 double g_tick_asks[];
+ulong g_tick_session = 0;
 
+/// What has changed since it was last sent; all of it to a new session.
 void send_ticks()
 {
+    if (!g_session.is_up())
+        return;
+    bool all = g_tick_session != g_session.sessions();
+    g_tick_session = g_session.sessions();
+    if (all)
+    {
+        ArrayInitialize(g_tick_bids, 0);
+        ArrayInitialize(g_tick_asks, 0);
+    }
     for (int i = 0; i < ArraySize(g_tick_names); i++)
     {
         double bid;
         double ask;
         if (!read_quote(g_tick_names[i], bid, ask) ||
-            (bid == g_tick_bids[i] && ask == g_tick_asks[i]) || !g_session.is_up())
+            (bid == g_tick_bids[i] && ask == g_tick_asks[i]) ||
+            !g_session.send_tick(g_tick_names[i], bid, ask))
             continue;
         g_tick_bids[i] = bid;
         g_tick_asks[i] = ask;
-        g_session.send_tick(g_tick_names[i], bid, ask);
     }
 }
 

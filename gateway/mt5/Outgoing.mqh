@@ -58,17 +58,19 @@ void Session::send_events()
         g_link.send_number(FRAME_HEARTBEAT, (ulong)wall_ns());
 }
 
-/// A quote, to be conflated by the receiver; dropped if it does not keep up.
-void Session::send_tick(const string symbol, const double bid, const double ask)
+/// A quote. @return false if it was not sent because the receiver does not keep up: the next one
+/// takes its place.
+bool Session::send_tick(const string symbol, const double bid, const double ask)
 {
     if (state_ != STATE_UP || g_link.waiting_bytes() > 0)
-        return;
+        return false;
     uchar b[40];
     put_text(b, 0, TEXT_BYTES, symbol);
     put_i64(b, 16, to_scaled(bid));
     put_i64(b, 24, to_scaled(ask));
     put_i64(b, 32, wall_ns());
     g_link.send(FRAME_TICK, 0, b, 40);
+    return g_link.flush();
 }
 
 /// One round: read, act, follow up, send.

@@ -194,12 +194,14 @@ void Scanner::tell_deal(const Deal &deal)
         g_journal.remember_deal(deal.ticket);  // balance, credit, commission, swap
         return;
     }
-    if (!is_server_deal(deal.reason) && g_account.is_ours(deal.magic))
+    ulong opener = g_account.opener_of(deal.position);
+    // Some servers put the position's magic on a close by hand.
+    bool by_hand = is_human(deal.reason) && deal.entry != DEAL_ENTRY_IN && deal.magic == opener;
+    if (!by_hand && !is_server_deal(deal.reason) && g_account.is_ours(deal.magic))
     {
         tell_own(deal);
         return;
     }
-    ulong opener = g_account.opener_of(deal.position);
     if (opener == 0 && g_account.is_ours(deal.magic))
         opener = deal.magic;
     if (!g_account.is_ours(opener))

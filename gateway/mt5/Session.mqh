@@ -34,6 +34,7 @@ private:
     bool info_allowed_;
     bool settled_;
     ulong last_up_ms_;
+    ulong sessions_;  // of this run
 
     void drop(const string why);
     bool take_frames();
@@ -59,7 +60,8 @@ public:
     bool is_up() { return state_ == STATE_UP; }
     void update();
     void stop();
-    void send_tick(const string symbol, const double bid, const double ask);
+    bool send_tick(const string symbol, const double bid, const double ask);
+    ulong sessions() { return sessions_; }
 };
 
 void Session::reset()
@@ -77,6 +79,7 @@ void Session::reset()
     info_allowed_ = false;
     settled_ = false;
     last_up_ms_ = now_ms();
+    sessions_ = 0;
 }
 
 void Session::drop(const string why)
@@ -149,6 +152,7 @@ bool Session::on_welcome()
         g_journal.renumber_above(event_seq);
     g_journal.acknowledged(event_seq);
     state_ = STATE_UP;
+    sessions_++;
     g_link.retry_at_once();
     sent_event_ = event_seq;
     sync_done_due_ = true;
