@@ -375,7 +375,6 @@ bool SocketIsWritable(int socket) {
     return ::poll(&p, 1, 0) == 1;
 }
 int SocketRead(int socket, MqlArray<uchar>& buffer, uint bytes_max, uint timeout_ms) {
-    host().call("SocketRead");
     if (!SocketIsConnected(socket)) {
         return socket_error(socket);
     }
@@ -406,6 +405,7 @@ int SocketRead(int socket, MqlArray<uchar>& buffer, uint bytes_max, uint timeout
     if (got == 0) {
         return -1;
     }
+    host().call("SocketRead");  // an empty one is no place of its own: there are too many
     buffer.resize(static_cast<int>(got));
     std::memcpy(buffer.data(), bytes.data(), got);
     return static_cast<int>(got);

@@ -28,7 +28,7 @@ using mt5::host;
 using nlohmann::json;
 
 struct Arguments {
-    std::string config, connect, books, journal_dir, control, absent_after_ms = "60000";
+    std::string config, connect, books, journal_dir, control, quote, absent_after_ms = "60000";
     std::vector<std::string> inputs, knobs;
     std::uint64_t kill_at = 0;
     std::uint64_t seed = 1;
@@ -36,7 +36,7 @@ struct Arguments {
 };
 
 constexpr std::uint64_t kSelectionsWhenReady = 8;
-constexpr Nanos kReadyMax = millis(300);
+constexpr Nanos kReadyMax = millis(150);
 
 json done() {
     return {{"ok", true}};
@@ -56,6 +56,19 @@ bool split(const std::string& text, std::string& name, std::string& value) {
     name = text.substr(0, at);
     value = at == std::string::npos ? "" : text.substr(at + 1);
     return at != std::string::npos;
+}
+
+// SYMBOL=BID/ASK; nothing if it is empty.
+void set_quote(const std::string& text) {
+    std::string symbol;
+    std::string prices;
+    if (const auto slash = text.find('/');
+        slash != std::string::npos && split(text, symbol, prices)) {
+        const auto middle = prices.find('/');
+        host().server().on_quote(market::to_text<16>(symbol),
+                                 Price{decimal(prices.substr(0, middle))},
+                                 Price{decimal(prices.substr(middle + 1))});
+    }
 }
 
 bool set_knob(const std::string& name, std::int64_t value) {
@@ -205,6 +218,7 @@ int run(const Arguments& args) {
         std::fprintf(stderr, "mt5_host: %s: %s\n", args.books.c_str(), started.error().what);
         return 1;
     }
+    set_quote(args.quote);
     terminal.reconnect();
     sim::EventLoop loop;
     sigset_t signals;
@@ -267,6 +281,7 @@ int main(int argc, char** argv) {
     app.add_option("--journal-dir", args.journal_dir, "MQL5/Files")->required();
     app.add_option("--control", args.control, "control line")->required();
     app.add_option("--absent-after-ms", args.absent_after_ms, "InpSettleMs");
+    app.add_option("--quote", args.quote, "first quote, SYMBOL=BID/ASK");
     app.add_option("--input", args.inputs, "NAME=VALUE");
     app.add_option("--knob", args.knobs, "NAME=VALUE");
     app.add_option("--kill-at", args.kill_at, "die at this call of the API");

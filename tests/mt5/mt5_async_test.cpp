@@ -1,0 +1,124 @@
+// Goal: whatever way the terminal and the broker are late, silent or out of order, each order is
+// executed at most once and what is told in the end is what the books hold. Method: the
+// asynchronies of the reference as knobs of the stand-in terminal, alone and together, with both
+// ways of sending.
+#include "tests/mt5/mt5_world.h"
+
+namespace millrace::mt5::test {
+namespace {
+
+struct Weather {
+    const char* name;
+    std::vector<std::string> inputs;
+    std::vector<std::string> knobs;
+};
+class Asynchrony : public World, public testing::WithParamInterface<Weather> {};
+
+TEST_P(Asynchrony, EndsWithEveryOrderKnownAsTheBooksHaveIt) {
+    begin({.inputs = GetParam().inputs, .knobs = GetParam().knobs, .settle_ms = "2000"});
+    std::vector<std::uint64_t> magics;
+    for (std::uint64_t intent = 1; intent <= 8; ++intent) {
+        if (intent == 4) {
+            host->fault(R"("kind":"partial_fill","share":0.5)");
+        }
+        magics.push_back(desk.submit(open(intent, 0.2)));
+    }
+    for (std::size_t i = 0; i < magics.size(); ++i) {
+        ASSERT_TRUE(desk.until_answered(magics[i])) << "intent " << i + 1;
+        if (desk.told[magics[i]].is_open()) {
+            desk.resolve(magics[i]);
+        }
+        const Booked truth = booked(dir, i + 1);
+        EXPECT_FALSE(truth.doubled);
+        EXPECT_EQ(truth.volume, desk.told[magics[i]].volume()) << "intent " << i + 1;
+    }
+    // Nothing of ours was taken for somebody else's.
+    EXPECT_TRUE(desk.execs.empty());
+    EXPECT_EQ(desk.gaps, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Terminal, Asynchrony,
+    testing::Values(
+        Weather{"sync", {}, {}}, Weather{"sync_done_without_deal", {}, {"result_form=1"}},
+        Weather{"sync_placed_history_late", {}, {"result_form=2", "history_delay_ms=400"}},
+        Weather{"async", {"InpAsync=true"}, {"async_ms=5"}},
+        Weather{"async_events_shuffled", {"InpAsync=true"}, {"async_ms=5", "shuffle=1"}},
+        Weather{"async_every_event_lost", {"InpAsync=true"}, {"lose_events_ppm=1000000"}},
+        Weather{"async_half_lost_history_late",
+                {"InpAsync=true"},
+                {"async_ms=20", "lose_events_ppm=500000", "history_delay_ms=300", "shuffle=1"}},
+        Weather{"async_answers_later_than_waited_for",
+                {"InpAsync=true", "InpAnswerMs=50"},
+                {"async_ms=200", "lose_events_ppm=1000000"}}),
+    [](const auto& weather) { return std::string{weather.param.name}; });
+
+class LateTruth : public World {};
+
+TEST_F(LateTruth, ATimeoutWithAFillIsToldByItselfOnceTheAccountShowsIt) {
+    begin();
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    const std::uint64_t magic = desk.submit(open(1));
+    ASSERT_TRUE(desk.until([&] { return desk.told[magic].outcomes.size() == 2; }));
+    EXPECT_EQ(desk.told[magic].outcomes.front().retcode, 10012U);
+    EXPECT_EQ(desk.told[magic].outcomes.front().deal_ticket, 0U);
+    EXPECT_EQ(desk.told[magic].outcomes.back().retcode, kDone);
+    EXPECT_EQ(desk.told[magic].outcomes.back().volume, kScale / 10);
+    const bridge::Event found = desk.resolve(magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(found.volume, kScale / 10);
+}
+
+TEST_F(LateTruth, ARequestThatExecutesAfterItsTimeoutIsNeverCalledAbsentBefore) {
+    begin({.settle_ms = "1500"});
+    host->knob("late_ms", 500);
+    const bridge::Event& outcome = answer_to(open(1));
+    EXPECT_EQ(outcome.retcode, 10012U);
+    const bridge::Event found = desk.resolve(open(1).magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(booked(dir, 1).executions, 1U);
+}
+
+TEST_F(LateTruth, ARequestThatExecutesAfterTheTerminalsDeathIsFoundByTheNextOne) {
+    begin({.settle_ms = "2000"});
+    host->knob("late_ms", 700);
+    EXPECT_EQ(answer_to(open(1)).retcode, 10012U);
+    host->kill9();
+    host->start();
+    const bridge::Event found = desk.resolve(open(1).magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(booked(dir, 1).executions, 1U);
+}
+
+TEST_F(LateTruth, AnIncompleteHistoryAfterAReconnectProvesNothing) {
+    begin({.settle_ms = "300"});
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    host->knob("history_delay_ms", 600);
+    EXPECT_EQ(answer_to(open(1)).retcode, 10012U);
+    host->knob("disconnected", 1);
+    host->knob("incomplete_ms", 100);
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions == 0; }));
+    desk.query(open(1).magic);
+    ASSERT_TRUE(desk.until([&] { return desk.told[open(1).magic].query.has_value(); }));
+    EXPECT_TRUE(is(*desk.told[open(1).magic].query, ReportType::QueryUnknown))
+        << "nothing is known without a connection";
+    host->control(R"("cmd":"reconnect")");
+    host->knob("no_history", 1);
+    desk.query(open(1).magic);
+    ASSERT_TRUE(desk.until([&] { return desk.told[open(1).magic].query.has_value(); }));
+    EXPECT_TRUE(is(*desk.told[open(1).magic].query, ReportType::QueryUnknown))
+        << "a failed read says nothing";
+    host->knob("no_history", 0);
+}
+
+TEST_F(LateTruth, AProvenAbsentOrderWasNotExecuted) {
+    begin({.settle_ms = "200"});
+    host->fault(R"("kind":"retcode","code":10012)");
+    EXPECT_EQ(answer_to(open(1)).retcode, 10012U);
+    // Its refusal is in the books, not in the account's history: only the time proves it.
+    EXPECT_TRUE(is(desk.resolve(open(1).magic), ReportType::QueryAbsent));
+    EXPECT_EQ(booked(dir, 1).executions, 0U);
+}
+
+}  // namespace
+}  // namespace millrace::mt5::test

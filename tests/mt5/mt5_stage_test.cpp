@@ -1,0 +1,95 @@
+// Goal: the Expert Advisor and the real broker stage understand each other: log in, orders, deaths
+// of the terminal, kill. Method: the stage in a segment of its own, stepped by the test; the other
+// ends of its rings stand in for the engine.
+#include "tests/broker/broker_world.h"
+#include "tests/mt5/desk.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+namespace millrace::mt5::test {
+namespace {
+
+constexpr std::uint32_t kAccount = kLogin - millrace::test::kFirstLogin;
+
+std::string hex_key() {
+    std::string text;
+    for (const std::byte byte : millrace::test::key_of(kLogin)) {
+        char digits[3];
+        std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(byte));
+        text += digits;
+    }
+    return text;
+}
+
+class WithTheRealStage : public testing::Test {
+protected:
+    void SetUp() override {
+        host.start();
+        ASSERT_TRUE(world.until([&] { return world.is_up(kAccount) && is_allowed(); }));
+    }
+    [[nodiscard]] bool is_allowed() const {
+        bool allowed = false;
+        for (const Report& report : world.reports) {
+            const bool info = report.type == ReportType::AccountInfo;
+            allowed = info ? (report.permissions & 1) != 0 : allowed;
+        }
+        return allowed;
+    }
+    const Report* report_of(ReportType type, Magic magic) {
+        const Report* found = nullptr;
+        EXPECT_TRUE(world.until([&] {
+            for (const Report& report : world.reports) {
+                found = report.type == type && report.magic == magic ? &report : found;
+            }
+            return found != nullptr;
+        }));
+        return found;
+    }
+
+    millrace::test::World world;
+    TempDir dir;
+    HostProcess host{dir,
+                     world.stage->port(),
+                     {.inputs = {"InpReadyMs=20", "InpTickSymbols=EURUSD"}, .key = hex_key()}};
+};
+
+TEST_F(WithTheRealStage, LogsInTakesAnOrderAndTellsItsExecution) {
+    const Magic magic = world.order(kAccount);
+    const Report* outcome = report_of(ReportType::Outcome, magic);
+    ASSERT_NE(outcome, nullptr);
+    EXPECT_EQ(outcome->retcode, 10009U);
+    EXPECT_EQ(outcome->volume.value, kScale / 10);
+    EXPECT_EQ(booked(dir, magic.intent()).executions, 1U);
+}
+
+TEST_F(WithTheRealStage, ADeathOfTheTerminalBetweenOrdersLosesNothingAndDoublesNothing) {
+    std::vector<Magic> magics;
+    for (int i = 0; i < 5; ++i) {
+        magics.push_back(world.order(kAccount));
+    }
+    world.steps(3);
+    host.kill9();
+    host.start();
+    for (const Magic magic : magics) {
+        const Report* outcome = report_of(ReportType::Outcome, magic);
+        ASSERT_NE(outcome, nullptr);
+        EXPECT_LE(booked(dir, magic.intent()).executions, 1U);
+        EXPECT_EQ(booked(dir, magic.intent()).executions, outcome->retcode == 10009U ? 1U : 0U);
+    }
+}
+
+TEST_F(WithTheRealStage, AKillFlattensTheAccount) {
+    const Magic magic = world.order(kAccount);
+    ASSERT_NE(report_of(ReportType::Outcome, magic), nullptr);
+    world.kill(
+        KillCommand{9, KillScope::Account, kKillStop | kKillFlatten, {}, kAccount, Text<16>{}});
+    const Report* closed = report_of(ReportType::Exec, magic);
+    ASSERT_NE(closed, nullptr);
+    EXPECT_EQ(closed->exec_kind, ExecKind::ClosedByKill);
+    EXPECT_EQ(host.stat("positions"), 0U);
+}
+
+}  // namespace
+}  // namespace millrace::mt5::test

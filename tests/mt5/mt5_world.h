@@ -1,0 +1,53 @@
+// A desk, a terminal and what the tests ask of them again and again.
+#pragma once
+
+#include "tests/mt5/desk.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::mt5::test {
+
+class World : public testing::Test {
+protected:
+    void begin(HostSetup setup = {}) {
+        setup.inputs.insert(setup.inputs.begin(), "InpReadyMs=20");
+        host.emplace(dir, desk.port(), setup);
+        host->start();
+        ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.balance != 0; }));
+    }
+    /// Sends and waits for the first answer.
+    const bridge::Event& answer_to(const bridge::Command& command, int ms = 10'000) {
+        static const bridge::Event nothing{};
+        const std::uint64_t magic = desk.submit(command);
+        EXPECT_TRUE(desk.until_answered(magic, ms)) << "intent " << Magic{magic}.intent();
+        return desk.told[magic].outcomes.empty() ? nothing : desk.told[magic].outcomes.back();
+    }
+    /// Waits for an Exec event of `kind`.
+    const bridge::Event* exec_of(ExecKind kind, int ms = 5'000) {
+        const bridge::Event* found = nullptr;
+        desk.until(
+            [&] {
+                for (const bridge::Event& event : desk.execs) {
+                    found = event.exec_kind == static_cast<std::uint8_t>(kind) ? &event : found;
+                }
+                return found != nullptr;
+            },
+            ms);
+        return found;
+    }
+    std::uint64_t number(const char* what) { return host->stat(what); }
+
+    TempDir dir;
+    Desk desk;
+    std::optional<HostProcess> host;
+};
+
+inline constexpr std::uint32_t kDone = 10009;
+inline bool is(const bridge::Event& event, ReportType type) {
+    return event.type == static_cast<std::uint8_t>(type);
+}
+inline bool has_status(const bridge::Event& event, OrdStatus status) {
+    return event.ord_status == static_cast<std::uint8_t>(status);
+}
+
+}  // namespace millrace::mt5::test
