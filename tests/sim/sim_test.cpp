@@ -44,8 +44,12 @@ TEST(SimulationRegression, HoldsForSeedsThatOnceFailed) {
 
 class CanaryTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(CanaryTest, IsFoundByAnInvariantWithinAHundredSeeds) {
-    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+// ForgetsIntents is the shyest: since the engine asks after every order that a cut link left open, a
+// command is seldom sent twice at all (first found at seed 164).
+constexpr std::uint64_t kCanarySeeds = 500;
+
+TEST_P(CanaryTest, IsFoundByAnInvariantWithinFiveHundredSeeds) {
+    for (std::uint64_t seed = 1; seed <= kCanarySeeds; ++seed) {
         Options options;
         options.seed = seed;
         options.canary = static_cast<Canary>(GetParam());
@@ -56,7 +60,7 @@ TEST_P(CanaryTest, IsFoundByAnInvariantWithinAHundredSeeds) {
             return;
         }
     }
-    FAIL() << "canary " << GetParam() << " lived through 100 seeds";
+    FAIL() << "canary " << GetParam() << " lived through " << kCanarySeeds << " seeds";
 }
 INSTANTIATE_TEST_SUITE_P(Bugs, CanaryTest, ::testing::Range(1, kCanaries + 1));
 
