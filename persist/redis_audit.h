@@ -20,12 +20,12 @@ class RedisAudit {
 public:
     enum class Phase { Off, Fold, Note, Scan, Collect, Done };
     struct Findings {
-        std::uint64_t rows = 0;      // seen in Redis
-        std::uint64_t changed = 0;   // not what the log says
-        std::uint64_t missing = 0;   // in the log, not in Redis
-        std::uint64_t unknown = 0;   // damaged, and older than what is left of the log
+        std::uint64_t rows = 0;     // seen in Redis
+        std::uint64_t changed = 0;  // not what the log says
+        std::uint64_t missing = 0;  // in the log, not in Redis
+        std::uint64_t unknown = 0;  // damaged, and older than what is left of the log
         std::uint64_t mended = 0;
-        std::string first{};         // one of them, for the report
+        std::string first{};  // one of them, for the report
         [[nodiscard]] bool clean() const noexcept { return changed + missing + unknown == 0; }
     };
     /// More damage than this is a rebuild's business.

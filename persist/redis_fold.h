@@ -17,10 +17,10 @@ public:
     /// One hash. About 60 bytes of memory with its place in the table.
     struct Mark {
         std::uint64_t sum = 0;
-        std::uint64_t seq = 0;   // record that wrote it
+        std::uint64_t seq = 0;  // record that wrote it
         std::uint32_t k = 0;
-        bool seen = false;       // the scan has come by
-        Nanos forget;            // when Redis may have dropped it; 0 = never
+        bool seen = false;  // the scan has come by
+        Nanos forget;       // when Redis may have dropped it; 0 = never
     };
 
     explicit RedisFold(Nanos keep_ended) noexcept : keep_ended_{keep_ended} {}

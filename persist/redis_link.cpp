@@ -39,11 +39,20 @@ Errc redis_errc(std::string_view error) noexcept {
         Errc code;
     };
     static constexpr Word kWords[] = {
-        {"READONLY", Errc::NotOwner},   {"LOADING", Errc::Busy},     {"NOREPLICAS", Errc::Busy},
-        {"MASTERDOWN", Errc::Busy},     {"BUSY ", Errc::Busy},       {"TRYAGAIN", Errc::Busy},
-        {"OOM", Errc::NoSpace},         {"MISCONF", Errc::IoError},  {"NOAUTH", Errc::BadAuth},
-        {"WRONGPASS", Errc::BadAuth},   {"NOPERM", Errc::BadAuth},   {"NOGROUP", Errc::NotFound},
-        {"NOSCRIPT", Errc::NotFound},   {"WRONGTYPE", Errc::BadLayout},
+        {"READONLY", Errc::NotOwner},
+        {"LOADING", Errc::Busy},
+        {"NOREPLICAS", Errc::Busy},
+        {"MASTERDOWN", Errc::Busy},
+        {"BUSY ", Errc::Busy},
+        {"TRYAGAIN", Errc::Busy},
+        {"OOM", Errc::NoSpace},
+        {"MISCONF", Errc::IoError},
+        {"NOAUTH", Errc::BadAuth},
+        {"WRONGPASS", Errc::BadAuth},
+        {"NOPERM", Errc::BadAuth},
+        {"NOGROUP", Errc::NotFound},
+        {"NOSCRIPT", Errc::NotFound},
+        {"WRONGTYPE", Errc::BadLayout},
         {"ERR unknown", Errc::Unsupported},
     };
     for (const Word& w : kWords) {
@@ -56,7 +65,9 @@ Errc redis_errc(std::string_view error) noexcept {
 
 // ---- replies -----------------------------------------------------------------------------------
 
-void RedisReplyFree::operator()(redisReply* reply) const noexcept { ::freeReplyObject(reply); }
+void RedisReplyFree::operator()(redisReply* reply) const noexcept {
+    ::freeReplyObject(reply);
+}
 
 bool RedisView::is_error() const noexcept {
     return reply_ != nullptr && reply_->type == REDIS_REPLY_ERROR;
@@ -82,7 +93,9 @@ std::int64_t RedisView::integer() const noexcept {
     (void)std::from_chars(t.data(), t.data() + t.size(), value);
     return value;
 }
-std::size_t RedisView::size() const noexcept { return is_array() ? reply_->elements : 0; }
+std::size_t RedisView::size() const noexcept {
+    return is_array() ? reply_->elements : 0;
+}
 RedisView RedisView::operator[](std::size_t i) const noexcept {
     return i < size() ? RedisView{reply_->element[i]} : RedisView{};
 }
@@ -97,13 +110,17 @@ RedisView RedisView::field(std::string_view name) const noexcept {
 
 // ---- the connection ----------------------------------------------------------------------------
 
-void RedisLink::ContextFree::operator()(redisContext* c) const noexcept { ::redisFree(c); }
+void RedisLink::ContextFree::operator()(redisContext* c) const noexcept {
+    ::redisFree(c);
+}
 RedisLink::RedisLink() noexcept = default;
 RedisLink::~RedisLink() = default;
 RedisLink::RedisLink(RedisLink&&) noexcept = default;
 RedisLink& RedisLink::operator=(RedisLink&&) noexcept = default;
 
-void RedisLink::close() noexcept { context_.reset(); }
+void RedisLink::close() noexcept {
+    context_.reset();
+}
 
 Status RedisLink::broken(Errc code, const std::string& text) noexcept {
     message_ = endpoint_.text() + ": " + text;
@@ -119,7 +136,8 @@ Status RedisLink::refused(std::string_view error) noexcept {
 Status RedisLink::connect(const RedisEndpoint& to, const RedisLogin& login,
                           const RedisTimeouts& timeouts) noexcept {
     endpoint_ = to;
-    context_.reset(::redisConnectWithTimeout(to.host.c_str(), to.port, to_timeval(timeouts.connect)));
+    context_.reset(
+        ::redisConnectWithTimeout(to.host.c_str(), to.port, to_timeval(timeouts.connect)));
     if (context_ == nullptr) {
         return broken(Errc::NoSpace, "no memory for a connection");
     }

@@ -73,9 +73,9 @@ private:
 };
 
 /// What an error that the server answered with means to us. NotOwner: READONLY, it is no primary;
-/// Busy: LOADING, NOREPLICAS, MASTERDOWN, BUSY, TRYAGAIN: later; NoSpace: OOM; IoError: MISCONF (its
-/// disk fails); BadAuth; NotFound: NOGROUP, NOSCRIPT; BadLayout: WRONGTYPE; Unsupported: unknown
-/// command; else BadInput.
+/// Busy: LOADING, NOREPLICAS, MASTERDOWN, BUSY, TRYAGAIN: later; NoSpace: OOM; IoError: MISCONF
+/// (its disk fails); BadAuth; NotFound: NOGROUP, NOSCRIPT; BadLayout: WRONGTYPE; Unsupported:
+/// unknown command; else BadInput.
 [[nodiscard]] Errc redis_errc(std::string_view error) noexcept;
 
 /// Threads: one at a time. After a failure of the connection (IoError, Timeout, BadFrame) it is

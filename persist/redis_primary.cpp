@@ -54,8 +54,8 @@ Status RedisPrimary::try_server(RedisLink& link, const RedisEndpoint& at) noexce
         return why;
     }
     if (role.value()[0].text() != "master") {
-        message_ = at.text() + " is no primary (ROLE says " +
-                   std::string{role.value()[0].text()} + ")";
+        message_ =
+            at.text() + " is no primary (ROLE says " + std::string{role.value()[0].text()} + ")";
         link.close();
         return {Errc::NotFound, "redis primary"};
     }

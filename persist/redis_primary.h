@@ -1,9 +1,9 @@
 // RedisPrimary: finds the server that takes writes, with Sentinel or without, and notices when that
 // is another one.
 //
-// Every Sentinel is asked, and the answer of the highest configuration epoch counts: one that is cut
-// off together with an old primary still names that one, under an older epoch. An epoch that was
-// seen once is never gone behind. Whoever answers must say `master` to ROLE besides.
+// Every Sentinel is asked, and the answer of the highest configuration epoch counts: one that is
+// cut off together with an old primary still names that one, under an older epoch. An epoch that
+// was seen once is never gone behind. Whoever answers must say `master` to ROLE besides.
 #pragma once
 
 #include "persist/redis_link.h"
@@ -15,9 +15,9 @@
 namespace millrace {
 
 struct RedisPlace {
-    std::vector<RedisEndpoint> servers;    // without Sentinel: tried in this order
-    std::vector<RedisEndpoint> sentinels;  // any one that lives is enough, all should be named
-    std::string primary_name = "mymaster"; // as in the Sentinels' configuration
+    std::vector<RedisEndpoint> servers;     // without Sentinel: tried in this order
+    std::vector<RedisEndpoint> sentinels;   // any one that lives is enough, all should be named
+    std::string primary_name = "mymaster";  // as in the Sentinels' configuration
     RedisLogin login;
     RedisLogin sentinel_login;
     RedisTimeouts timeouts;

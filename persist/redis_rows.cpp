@@ -13,24 +13,36 @@ namespace {
 
 std::string_view word(CommandType t) noexcept {
     switch (t) {
-        case CommandType::Open: return "OPEN";
-        case CommandType::Close: return "CLOSE";
-        case CommandType::Modify: return "MODIFY";
-        case CommandType::Cancel: return "CANCEL";
-        case CommandType::Query: return "QUERY";
+        case CommandType::Open:
+            return "OPEN";
+        case CommandType::Close:
+            return "CLOSE";
+        case CommandType::Modify:
+            return "MODIFY";
+        case CommandType::Cancel:
+            return "CANCEL";
+        case CommandType::Query:
+            return "QUERY";
     }
     return "?";
 }
-std::string_view word(Side s) noexcept { return s == Side::Buy ? "BUY" : "SELL"; }
+std::string_view word(Side s) noexcept {
+    return s == Side::Buy ? "BUY" : "SELL";
+}
 std::string_view word(PriceKind k) noexcept {
     switch (k) {
-        case PriceKind::Market: return "MARKET";
-        case PriceKind::Limit: return "LIMIT";
-        case PriceKind::Stop: return "STOP";
+        case PriceKind::Market:
+            return "MARKET";
+        case PriceKind::Limit:
+            return "LIMIT";
+        case PriceKind::Stop:
+            return "STOP";
     }
     return "?";
 }
-std::string_view word(Reason r) noexcept { return to_string(r); }
+std::string_view word(Reason r) noexcept {
+    return to_string(r);
+}
 
 /// Writes a key's parts with colons between them.
 class KeyWriter {
@@ -249,10 +261,17 @@ bool redis_row(const Effect& effect, RedisRow& row) noexcept {
     row.time = effect.time;
     row.fields.number("schema", kRedisSchema);
     switch (effect.kind) {
-        case EffectKind::Order: put(row, effect.as<OrderRow>()); break;
-        case EffectKind::Position: put(row, effect.as<PositionRow>()); break;
-        case EffectKind::Account: put(row, effect.as<AccountRow>()); break;
-        default: return false;
+        case EffectKind::Order:
+            put(row, effect.as<OrderRow>());
+            break;
+        case EffectKind::Position:
+            put(row, effect.as<PositionRow>());
+            break;
+        case EffectKind::Account:
+            put(row, effect.as<AccountRow>());
+            break;
+        default:
+            return false;
     }
     row.fields.version("version", effect.seq, effect.k);
     row.fields.number("time_ns", static_cast<std::uint64_t>(effect.time.value));
@@ -269,8 +288,7 @@ bool redis_result(const Effect& effect, RedisFields& fields) noexcept {
     fields.clear();
     if (effect.kind == EffectKind::Signal) {
         result(fields, effect.as<SignalRow>());
-    } else if (effect.kind == EffectKind::Order &&
-               is_result(effect.as<OrderRow>().status)) {
+    } else if (effect.kind == EffectKind::Order && is_result(effect.as<OrderRow>().status)) {
         result(fields, effect.as<OrderRow>());
     } else {
         return false;

@@ -55,10 +55,10 @@ private:
 struct RedisRow {
     std::array<char, 64> key_bytes{};
     std::size_t key_size = 0;
-    RedisFields fields;        // the last one is `sum`
-    std::uint64_t sum = 0;     // redis_sum() of all others
-    bool ended = false;        // final: to be forgotten after a while
-    Nanos time;                // of the effect
+    RedisFields fields;     // the last one is `sum`
+    std::uint64_t sum = 0;  // redis_sum() of all others
+    bool ended = false;     // final: to be forgotten after a while
+    Nanos time;             // of the effect
 
     [[nodiscard]] std::string_view key() const noexcept { return {key_bytes.data(), key_size}; }
 };

@@ -11,10 +11,10 @@ namespace millrace {
 struct RedisSetting {
     enum class Verdict { Good, Wrong, Unknown };
     std::string name;
-    std::string value;          // as the server says, or why it does not
+    std::string value;  // as the server says, or why it does not
     Verdict verdict = Verdict::Good;
-    std::string why;            // what is at stake
-    std::string mend;           // a command or line of configuration; empty if Good
+    std::string why;   // what is at stake
+    std::string mend;  // a command or line of configuration; empty if Good
     [[nodiscard]] std::string text() const;
 };
 

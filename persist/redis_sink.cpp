@@ -109,10 +109,14 @@ bool RedisSink::open_generation() noexcept {
         return true;
     }
     switch (found.code()) {
-        case Errc::TornTail: return wait_for_log();
-        case Errc::BadChain: return rebuild("its cursor is from another log", true);
-        case Errc::NotFound: return rebuild("the effects log begins after its cursor", false);
-        default: return fail_log(found.error());
+        case Errc::TornTail:
+            return wait_for_log();
+        case Errc::BadChain:
+            return rebuild("its cursor is from another log", true);
+        case Errc::NotFound:
+            return rebuild("the effects log begins after its cursor", false);
+        default:
+            return fail_log(found.error());
     }
 }
 
@@ -312,8 +316,8 @@ bool RedisSink::verify() noexcept {
     findings_ = audit_.findings();
     if (!findings_.clean()) {
         building_ = 0;
-        return fail(Errc::BadChecksum, "the new generation is not what the log says: " +
-                                           findings_.first);
+        return fail(Errc::BadChecksum,
+                    "the new generation is not what the log says: " + findings_.first);
     }
     if (auto done = store_.finish_rebuild(Nanos{wall_ns()}); !done) {
         return fail(done.code(), store_.message());

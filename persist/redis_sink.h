@@ -26,15 +26,15 @@ struct RedisSinkOptions {
     RedisStoreOptions store;
     RedisUpkeepOptions upkeep;
     Nanos batch_time = millis(20);
-    std::uint32_t batch_rows = 1000;     // effects that make a batch full
+    std::uint32_t batch_rows = 1000;  // effects that make a batch full
     Nanos retry_min = millis(200);
-    Nanos retry_max = seconds(2);        // requirement C32: reconnect each 2 s
+    Nanos retry_max = seconds(2);  // requirement C32: reconnect each 2 s
     Nanos upkeep_every = seconds(1);
-    Nanos primary_every = seconds(2);    // asking the Sentinels whether it moved
+    Nanos primary_every = seconds(2);  // asking the Sentinels whether it moved
     Nanos audit_every = seconds(300);
     /// How long a log that ends before Redis' cursor may take to grow there again.
     Nanos behind_grace = seconds(5);
-    bool confirm_by_sqlite = true;       // results are kept until sqlite_seq; else until stored here
+    bool confirm_by_sqlite = true;  // results are kept until sqlite_seq; else until stored here
 };
 
 class RedisSink final : public Stage {
@@ -99,16 +99,16 @@ private:
     std::uint64_t audits_ = 0;
 
     Phase phase_ = Phase::Closed;
-    std::string why_;               // of the rebuild under way; empty: none is
+    std::string why_;  // of the rebuild under way; empty: none is
     bool other_history_ = false;
-    std::uint64_t building_ = 0;    // generation that this process fills
+    std::uint64_t building_ = 0;  // generation that this process fills
     std::vector<Effect> batch_;
-    EffectCursor pending_;          // after the last effect of batch_
+    EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};
-    bool quiet_ = false;            // everything that the log holds is stored
-    bool resting_ = false;          // the last step found nothing to do
+    bool quiet_ = false;    // everything that the log holds is stored
+    bool resting_ = false;  // the last step found nothing to do
     RedisEndpoint last_primary_;
-    RedisEndpoint checked_;         // server whose settings were looked at
+    RedisEndpoint checked_;  // server whose settings were looked at
 
     Nanos now_{};
     Nanos retry_at_{};

@@ -23,8 +23,10 @@ RedisRowId row_id(const Effect& e) noexcept {
             const auto r = e.as<PositionRow>();
             return {2, r.account.value, r.position_id, r.magic.intent()};
         }
-        case EffectKind::Account: return {3, e.as<AccountRow>().account.value, 0, 0};
-        default: return {};
+        case EffectKind::Account:
+            return {3, e.as<AccountRow>().account.value, 0, 0};
+        default:
+            return {};
     }
 }
 
@@ -126,10 +128,16 @@ void RedisStore::put_arm(RespCommands& c) const {
 
 Status RedisStore::read_armed(std::size_t index, const RedisView& reply) noexcept {
     switch (index) {
-        case 1: generations_.current = number_in(reply); break;
-        case 2: generations_.building = number_in(reply); break;
-        case 3: return check_cursor(reply);
-        default: break;
+        case 1:
+            generations_.current = number_in(reply);
+            break;
+        case 2:
+            generations_.building = number_in(reply);
+            break;
+        case 3:
+            return check_cursor(reply);
+        default:
+            break;
     }
     return ok_status();
 }
@@ -250,8 +258,8 @@ Status RedisStore::finish_rebuild(Nanos wall) noexcept {
     commands_.add({"SET", shared("GENERATION"), number});
     commands_.add({"DEL", shared("BUILDING")});
     if (generations_.current != 0) {
-        commands_.add({"ZADD", shared("OLD"), std::to_string(until_s),
-                       std::to_string(generations_.current)});
+        commands_.add(
+            {"ZADD", shared("OLD"), std::to_string(until_s), std::to_string(generations_.current)});
     }
     put_cursor(cursor_);  // stands from now on, even if no effect has come yet
     return commit(cursor_);
@@ -372,8 +380,8 @@ void RedisStore::look_at_exec(const RedisView& replies) noexcept {
         const std::string_view text = replies[i].text();
         // A result that is in the stream already: it came again after a failover or a rebuild.
         if (replies[i].is_error() && text.find("equal or smaller") == std::string_view::npos) {
-            warning_ = link_->endpoint().text() + ": part of a batch was refused: " +
-                       std::string{text};
+            warning_ =
+                link_->endpoint().text() + ": part of a batch was refused: " + std::string{text};
         }
     }
 }

@@ -47,8 +47,8 @@ public:
     explicit RedisStore(RedisStoreOptions options) : options_{std::move(options)} {}
 
     /// Reads the pointer and the current generation's cursor. `link` must outlive its use here.
-    /// @return BadVersion: written by a newer build; BadChecksum: its cursor is damaged or gone; else
-    /// as RedisLink. generations() is known after the first two.
+    /// @return BadVersion: written by a newer build; BadChecksum: its cursor is damaged or gone;
+    /// else as RedisLink. generations() is known after the first two.
     [[nodiscard]] Status open(RedisLink& link) noexcept;
 
     /// Takes a new number and begins to fill that generation from the very start. What an earlier
@@ -66,7 +66,8 @@ public:
     /// @return BadCursor: another writer has moved the cursor: open() and believe it. NotOwner,
     /// NoSpace, Busy: the server refused and nothing was written. After Timeout and IoError it may
     /// have been written: open() and believe the cursor.
-    [[nodiscard]] Status store(std::span<const Effect> effects, const EffectCursor& cursor) noexcept;
+    [[nodiscard]] Status store(std::span<const Effect> effects,
+                               const EffectCursor& cursor) noexcept;
     /// Writes rows again as they are to stand at the present cursor.
     [[nodiscard]] Status mend(std::span<const Effect> effects) noexcept;
 
@@ -110,12 +111,12 @@ private:
     std::uint64_t generation_ = 0;
     EffectCursor cursor_;
     RespCommands commands_;
-    std::string prefix_;                      // keys(), kept
+    std::string prefix_;  // keys(), kept
     std::string results_key_;
     RedisRow row_;
     RedisFields entry_;
     std::unordered_set<RedisRowId, RedisRowId::Hash> seen_;  // in the batch under way
-    std::vector<bool> replaced_;              // effects of it that a later one replaces
+    std::vector<bool> replaced_;  // effects of it that a later one replaces
     std::uint64_t rows_ = 0;
     std::string message_;
     std::string warning_;

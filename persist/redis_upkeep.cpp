@@ -92,8 +92,8 @@ Status RedisUpkeep::trim(RedisLink& link, const RedisStore& store, Nanos wall,
         // RTRS is no stream: what is in it is another's, and batches warn of it.
         return below || below.code() == Errc::BadLayout ? ok_status() : Status{below.error()};
     }
-    const auto trimmed = link.call(
-        {"XTRIM", store.shared("RTRS"), "MINID", std::to_string(below.value()) + "-0"});
+    const auto trimmed =
+        link.call({"XTRIM", store.shared("RTRS"), "MINID", std::to_string(below.value()) + "-0"});
     while (!marks_.empty() && marks_.front().seq.value + 1 < below.value()) {
         marks_.pop_front();
     }
@@ -104,8 +104,8 @@ Status RedisUpkeep::trim(RedisLink& link, const RedisStore& store, Nanos wall,
 Status RedisUpkeep::drop_old(RedisLink& link, const RedisStore& store, Nanos wall) noexcept {
     if (dropping_.empty()) {
         const std::string now_s = std::to_string(wall.value / 1'000'000'000);
-        const auto due = link.call(
-            {"ZRANGEBYSCORE", store.shared("OLD"), "-inf", now_s, "LIMIT", "0", "1"});
+        const auto due =
+            link.call({"ZRANGEBYSCORE", store.shared("OLD"), "-inf", now_s, "LIMIT", "0", "1"});
         if (!due || due.value().size() == 0) {
             return due ? ok_status() : Status{due.error()};
         }

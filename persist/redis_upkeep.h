@@ -11,9 +11,9 @@
 namespace millrace {
 
 struct RedisUpkeepOptions {
-    Nanos heartbeat_life = seconds(3);        // the key is gone so long after the last sign
-    Nanos results_keep = seconds(3600);       // results stay at least so long
-    std::uint64_t results_max = 1'000'000;    // beyond it a slow reader group holds none back
+    Nanos heartbeat_life = seconds(3);      // the key is gone so long after the last sign
+    Nanos results_keep = seconds(3600);     // results stay at least so long
+    std::uint64_t results_max = 1'000'000;  // beyond it a slow reader group holds none back
 };
 
 /// Threads: the sink's.
@@ -43,8 +43,8 @@ private:
         Sequence seq;
     };
     RedisUpkeepOptions options_;
-    std::deque<Mark> marks_;        // oldest first, one every ten seconds at most
-    std::string dropping_;          // generation that is being removed
+    std::deque<Mark> marks_;  // oldest first, one every ten seconds at most
+    std::string dropping_;    // generation that is being removed
     std::string drop_cursor_ = "0";
 };
 

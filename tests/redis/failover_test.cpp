@@ -1,5 +1,6 @@
 // Goal: whatever happens to the servers, the projection ends up the same as after an undisturbed
-// run. Method: a primary, two replicas and three Sentinels; kills, stops, and two primaries at once.
+// run. Method: a primary, two replicas and three Sentinels; kills, stops, and two primaries at
+// once.
 #include "tests/redis/sink_fixture.h"
 
 namespace millrace::redis_test {
@@ -19,7 +20,8 @@ protected:
     /// Keeps the sink at work until Sentinel has made another node the primary.
     std::size_t failover_from(std::size_t old) {
         std::size_t now = SIZE_MAX;
-        EXPECT_TRUE(run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }, 30));
+        EXPECT_TRUE(
+            run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }, 30));
         return now == SIZE_MAX ? old : cluster_->primary(old);
     }
     void expect_content(std::size_t primary) {

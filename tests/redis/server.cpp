@@ -49,7 +49,9 @@ RedisProcess::RedisProcess(Options options) : options_{std::move(options)} {
          << options_.config << "\n";
 }
 
-RedisProcess::~RedisProcess() { kill(); }
+RedisProcess::~RedisProcess() {
+    kill();
+}
 
 void RedisProcess::start() {
     ASSERT_FALSE(running());
@@ -128,22 +130,25 @@ RedisCluster::RedisCluster(const std::string& directory, const std::string& extr
     const std::uint16_t first = free_port();
     for (std::size_t i = 0; i < 3; ++i) {
         const std::uint16_t port = i == 0 ? first : free_port();
-        std::string config = "appendonly yes\nappendfsync everysec\nsave \"\"\n"
-                             "maxmemory-policy noeviction\nrepl-diskless-sync yes\n"
-                             "repl-diskless-sync-delay 0\nrepl-timeout 5\n"
-                             "repl-ping-replica-period 1\nmin-replicas-max-lag 2\n"
-                             "replica-announce-ip 127.0.0.1\nreplica-announce-port " +
-                             std::to_string(port) + "\n" + extra;
+        std::string config =
+            "appendonly yes\nappendfsync everysec\nsave \"\"\n"
+            "maxmemory-policy noeviction\nrepl-diskless-sync yes\n"
+            "repl-diskless-sync-delay 0\nrepl-timeout 5\n"
+            "repl-ping-replica-period 1\nmin-replicas-max-lag 2\n"
+            "replica-announce-ip 127.0.0.1\nreplica-announce-port " +
+            std::to_string(port) + "\n" + extra;
         config += i == 0 ? "" : "\nreplicaof 127.0.0.1 " + std::to_string(first);
-        nodes_.push_back(std::make_unique<RedisProcess>(RedisProcess::Options{
-            directory + "/node" + std::to_string(i), port, false, config}));
+        nodes_.push_back(std::make_unique<RedisProcess>(
+            RedisProcess::Options{directory + "/node" + std::to_string(i), port, false, config}));
         nodes_.back()->start();
     }
     await_replicas(2);
     for (std::size_t i = 0; i < 3; ++i) {
         const std::string config =
             "protected-mode no\nsentinel announce-ip 127.0.0.1\n"
-            "sentinel monitor desk 127.0.0.1 " + std::to_string(first) + " 2\n"
+            "sentinel monitor desk 127.0.0.1 " +
+            std::to_string(first) +
+            " 2\n"
             "sentinel down-after-milliseconds desk 500\nsentinel failover-timeout desk 3000\n"
             "sentinel parallel-syncs desk 2\n";
         sentinels_.push_back(std::make_unique<RedisProcess>(RedisProcess::Options{
@@ -211,7 +216,8 @@ std::size_t RedisCluster::primary(std::size_t not_this) {
         }
         const auto role = l.call({"ROLE"});
         return role.ok() && role.value()[0].text() == "master";
-    })) << "no primary: " << sentinels_[0]->log();
+    })) << "no primary: "
+        << sentinels_[0]->log();
     return found;
 }
 

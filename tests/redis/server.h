@@ -1,4 +1,5 @@
-// Real redis-server and redis-sentinel processes on loopback ports of their own, dead with the test.
+// Real redis-server and redis-sentinel processes on loopback ports of their own, dead with the
+// test.
 #pragma once
 
 #include "persist/redis_primary.h"

@@ -70,15 +70,18 @@ TEST_F(RedisServerFaults, ComesBackAfterAKill) {
 
 TEST_F(RedisServerFaults, NamesEachWrongSettingWithWhatIsAtStakeAndTheMend) {
     for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-             {"maxmemory-policy", "allkeys-lru"}, {"appendonly", "no"}, {"appendfsync", "no"},
-             {"maxmemory", "0"}, {"save", ""}}) {
+             {"maxmemory-policy", "allkeys-lru"},
+             {"appendonly", "no"},
+             {"appendfsync", "no"},
+             {"maxmemory", "0"},
+             {"save", ""}}) {
         (void)redis_->ask({"CONFIG", "SET", name, value});
     }
     auto s = sink(options(*redis_));
     ASSERT_TRUE(run_to(*s, 300));
-    for (const char* said : {"maxmemory-policy is allkeys-lru", "CONFIG SET maxmemory-policy noeviction",
-                             "appendonly is no:", "appendfsync is no:", "maxmemory is 0:",
-                             "save is empty:"}) {
+    for (const char* said :
+         {"maxmemory-policy is allkeys-lru", "CONFIG SET maxmemory-policy noeviction",
+          "appendonly is no:", "appendfsync is no:", "maxmemory is 0:", "save is empty:"}) {
         EXPECT_TRUE(errors_mention(said)) << said << "\n" << error_log();
     }
 }

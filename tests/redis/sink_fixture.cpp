@@ -58,6 +58,7 @@ Result<std::optional<EffectCursor>> RecentLog::next(std::vector<Effect>& out) no
 }
 
 void RedisSinkFixture::SetUp() {
+    (void)base_time();  // now, or each forked child would take its own
     SegmentPlan plan;
     plan.path = dir_.path() + "/segment";
     plan.sessions = 1;
@@ -117,8 +118,9 @@ std::unique_ptr<RedisSink> RedisSinkFixture::sink(const RedisSinkOptions& o) {
     if (there) {
         return ::testing::AssertionSuccess();
     }
-    return ::testing::AssertionFailure() << "came to record " << s.stored().seq.value << " of " << seq
-                                         << "\n" << error_log();
+    return ::testing::AssertionFailure()
+           << "came to record " << s.stored().seq.value << " of " << seq << "\n"
+           << error_log();
 }
 
 std::string RedisSinkFixture::error_log() const {
@@ -145,7 +147,8 @@ std::string RedisSinkFixture::dump(const RedisProcess& at) {
         for (std::size_t i = 0; i < page.value()[1].size(); ++i) {
             const std::string key{page.value()[1][i].text()};
             const bool ends = link.call({"PTTL", key}).value().integer() > 0;
-            rows[key.substr(keys.size())] = (ends ? " ends" : "") + fields_of(link, {"HGETALL", key});
+            rows[key.substr(keys.size())] =
+                (ends ? " ends" : "") + fields_of(link, {"HGETALL", key});
         }
         cursor = page.value()[0].text();
     } while (cursor != "0");
@@ -161,8 +164,7 @@ std::string RedisSinkFixture::expected(std::uint64_t last, std::uint64_t salt) {
     auto o = options(*quiet);
     o.batch_rows = 100'000;
     const auto up_to = std::make_shared<std::uint64_t>(last);
-    RedisSink s{*segment_,
-                [&] { return std::make_unique<RecentLog>(up_to, first_, salt); }, o};
+    RedisSink s{*segment_, [&] { return std::make_unique<RecentLog>(up_to, first_, salt); }, o};
     EXPECT_TRUE(run_to(s, last));
     return dump(*quiet);
 }

@@ -41,7 +41,8 @@ protected:
     /// A sink over the history up to *last_.
     std::unique_ptr<RedisSink> sink(const RedisSinkOptions& options);
     /// Steps `s` in real time until readers see record `seq` of it.
-    [[nodiscard]] ::testing::AssertionResult run_to(RedisSink& s, std::uint64_t seq, int limit_s = 20);
+    [[nodiscard]] ::testing::AssertionResult run_to(RedisSink& s, std::uint64_t seq,
+                                                    int limit_s = 20);
     /// Steps `s` in real time until `done`.
     template <class F>
     [[nodiscard]] bool run_until(RedisSink& s, F done, int limit_s = 20) {

@@ -22,7 +22,9 @@ TEST_F(RedisSinkTest, WritesEachHashAsDocumented) {
     EXPECT_NE(row.find("schema 1 state FILLED symbol 3 type OPEN side BUY kind MARKET volume 0.1 "
                        "filled 0 price 0 avg_price 1234.56 stop_loss 0 take_profit 0 reason NONE "
                        "retcode 0 attempts 1 magic 5571515689010724888 signal "
-                       "01234567-89ab-cdef-0000-000000000001"), std::string::npos) << row;
+                       "01234567-89ab-cdef-0000-000000000001"),
+              std::string::npos)
+        << row;
     EXPECT_NE(row.find("version 15-1 "), std::string::npos) << row;
     EXPECT_EQ(redis->ask({"HGET", "millrace:test:g1:NAMES", "S:3"}), "XAUUSD");
     EXPECT_EQ(redis->ask({"HGET", "millrace:test:g1:RIS:1", "equity"}), "1000");
@@ -145,7 +147,8 @@ TEST_F(RedisSinkTest, RemovesAnOldGenerationWhenItsTimeIsOver) {
     ASSERT_TRUE(run_to(*s, 300));
     const auto gone = [&] { return redis->ask({"KEYS", "millrace:test:g1:*"}).empty(); };
     EXPECT_TRUE(run_until(*s, gone, 20));
-    EXPECT_TRUE(run_until(*s, [&] { return redis->ask({"ZCARD", "millrace:test:OLD"}) == "0"; }, 20));
+    EXPECT_TRUE(
+        run_until(*s, [&] { return redis->ask({"ZCARD", "millrace:test:OLD"}) == "0"; }, 20));
     EXPECT_TRUE(same(dump(*redis), expected(300)));
 }
 

@@ -5,6 +5,7 @@
 
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
+#include "tools/millrace/redis_wiring.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/supervisor.h"
 
@@ -117,7 +118,9 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     CLI::App* stage = app.add_subcommand("stage", "run stages in this process (`up` does this)");
     auto names = options_for<std::vector<std::string>>();
     auto config = options_for<std::string>();
-    stage->add_option("NAME", *names, "ingress, core-0, broker, journal, core-1, sqlite")->required();
+    stage->add_option("NAME", *names,
+                      "ingress, core-0, broker, journal, core-1, sqlite, redis, rtss")
+        ->required();
     stage->add_option("-c,--config", *config, "configuration file")->required();
     stage->callback([&command, names, config] {
         command.run = [&command, names, config] {
@@ -189,6 +192,21 @@ void add_emergency_commands(CLI::App& app, Command& command) {
     recover->add_option("--skip", *seq, "record that it dies of, as the alert names it")->required();
     recover->callback([&command, recover_target, seq] {
         command.run = [=] { return recover_skip(*recover_target, *seq); };
+    });
+}
+
+void add_doctor_commands(CLI::App& app, Command& command) {
+    CLI::App* doctor = app.add_subcommand("doctor", "name what is set wrong, and its mend");
+    doctor->require_subcommand(1);
+    CLI::App* redis = doctor->add_subcommand("redis", "settings of the Redis primary");
+    auto file = options_for<std::string>();
+    redis->add_option("-c,--config", *file, "configuration file")->required();
+    redis->callback([&command, file] {
+        command.run = [file] {
+            Config config;
+            return load_config(*file, config) ? doctor_redis(config)
+                                              : static_cast<int>(kExitBadConfig);
+        };
     });
 }
 

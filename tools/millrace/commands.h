@@ -20,6 +20,8 @@ void add_pipeline_commands(CLI::App& app, Command& command);
 void add_account_commands(CLI::App& app, Command& command);
 /// kill, unkill, resolve, recover.
 void add_emergency_commands(CLI::App& app, Command& command);
+/// doctor redis.
+void add_doctor_commands(CLI::App& app, Command& command);
 /// config check, config schema.
 void add_config_commands(CLI::App& app, Command& command);
 

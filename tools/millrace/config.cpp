@@ -185,10 +185,13 @@ SourceConfig read_source(ObjectReader& o, const std::string& file) {
     SourceConfig s;
     o.require("name");
     o.name("name", s.name);
-    o.choice("kind", s.shm, {{"tcp", false}, {"shm", true}});
+    enum class Kind { Tcp, Shm, Redis } kind = Kind::Tcp;
+    o.choice("kind", kind, {{"tcp", Kind::Tcp}, {"shm", Kind::Shm}, {"redis", Kind::Redis}});
+    s.shm = kind == Kind::Shm;
+    s.redis = kind == Kind::Redis;
     s.ack = s.shm ? Durability::Process : Durability::Disk;
     read_durability(o, "ack", s.ack);
-    if (!s.shm || o.has("key") || o.has("key_file")) {
+    if (kind == Kind::Tcp || o.has("key") || o.has("key_file")) {
         read_key(o, file, s.key);
     }
     return s;
@@ -220,7 +223,8 @@ void read_placement(ObjectReader& o, Config& c) {
     o.choice("mode", c.threads, {{"processes", false}, {"threads", true}});
     o.object("stages", [&c](ObjectReader& stages) {
         for (const StageId id : {StageId::Ingress, StageId::Engine, StageId::Broker,
-                                 StageId::Journal, StageId::Replica, StageId::Sqlite}) {
+                                 StageId::Journal, StageId::Replica, StageId::Sqlite,
+                                 StageId::Redis, StageId::Rtss}) {
             StagePlacement& p = c.placement[static_cast<std::uint32_t>(id)];
             stages.object(stage_name(id), [&p](ObjectReader& s) {
                 s.integer("cpu", p.cpu, {0, 4095});
@@ -283,6 +287,9 @@ void read_document(ObjectReader& o, Config& c) {
     o.object("capacity", [&](ObjectReader& p) { read_capacity(p, c.capacity); });
     o.object("placement", [&](ObjectReader& p) { read_placement(p, c); });
     o.object("sqlite", [&](ObjectReader& s) { read_sqlite(s, file, c.sqlite); });
+    o.object("redis", [&](ObjectReader& r) {
+        read_redis(r, fs::path{file}.parent_path().string(), o.has("redis"), c.redis);
+    });
     o.object("restart", [&](ObjectReader& r) { read_restart(r, c.restart); });
     o.object("log", [&](ObjectReader& l) { read_log(l, file, c.log); });
 }

@@ -7,6 +7,7 @@
 #include "core/admin.h"
 #include "shm/segment.h"
 #include "tools/millrace/json_doc.h"
+#include "tools/millrace/redis_config.h"
 
 #include <array>
 #include <cstddef>
@@ -85,9 +86,12 @@ struct AccountConfig {
 };
 struct SourceConfig {
     std::string name;
-    bool shm = false;               // a strategy in shared memory; else TCP
+    bool shm = false;               // a strategy in shared memory; else TCP or Redis
+    bool redis = false;             // the stream RTSS
     std::vector<std::byte> key{};   // TCP only
     Durability ack = Durability::Disk;
+    /// Rings of its own; TCP sources share those of ingress.
+    [[nodiscard]] bool own_rings() const noexcept { return shm || redis; }
 };
 struct CapacityConfig {
     std::uint32_t members = 1024;
@@ -141,6 +145,7 @@ struct Config {
     bool threads = false;           // stages as threads of one process
     std::array<StagePlacement, kStages> placement;
     SqliteConfig sqlite;
+    RedisConfig redis;
     RestartConfig restart;
     LogConfig log;
 

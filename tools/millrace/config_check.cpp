@@ -1,5 +1,6 @@
 #include "tools/millrace/config_check.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -106,6 +107,18 @@ void check_ports(Checker& check) {
     }
 }
 
+void check_redis(Checker& check) {
+    const auto streams = std::count_if(check.config.sources.begin(), check.config.sources.end(),
+                                       [](const SourceConfig& s) { return s.redis; });
+    if (streams > 1) {
+        check.add("sources", "more than one is of kind \"redis\"; there is one stream RTSS");
+    }
+    if (streams > 0 && !check.config.redis.enabled) {
+        check.add("sources", "one is of kind \"redis\" but there is no \"redis\" object, or it is "
+                             "not enabled");
+    }
+}
+
 /// The engine and the replica watch over each other: as processes each has its own.
 void check_core_threads(Checker& check) {
     for (const StageId id : {StageId::Engine, StageId::Replica}) {
@@ -152,6 +165,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_members(check, accounts, symbols);
     check_capacity(check);
     check_ports(check);
+    check_redis(check);
     check_threads(check);
     check_core_threads(check);
 }

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
     app.add_subcommand("inspect", "look into a pipeline, living or dead: stat, ring, top, ...");
     add_account_commands(app, command);
     add_emergency_commands(app, command);
+    add_doctor_commands(app, command);
     add_config_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;

@@ -14,6 +14,7 @@
 #include "shm/doorbell.h"
 #include "tools/millrace/account_table.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/redis_wiring.h"
 
 namespace millrace {
 namespace {
@@ -150,7 +151,7 @@ Result<std::unique_ptr<Stage>> build_ingress(const StageContext& c, std::string&
     options.listen.address = c.config.signals.address;
     options.listen.port = c.config.signals.port;
     for (const SourceConfig& s : c.config.sources) {
-        if (!s.shm) {
+        if (!s.own_rings()) {
             options.sources.push_back({s.name, SourceId{c.ids.find(NameKind::Source, s.name)}, s.key,
                                        s.ack == Durability::Disk ? AckLevel::Disk
                                                                  : AckLevel::Process});
@@ -183,6 +184,12 @@ Result<std::unique_ptr<Stage>> build_plain(const std::string& name, const StageC
     if (name == "journal") {
         return build_journal(c, message);
     }
+    if (name == "redis") {
+        return Result<std::unique_ptr<Stage>>{build_redis_sink(c.segment, c.config)};
+    }
+    if (name == "rtss") {
+        return build_redis_source(c.segment, c.config, c.ids, message);
+    }
     return build_sqlite(c);
 }
 
@@ -196,6 +203,13 @@ std::vector<StageName> pipeline_stages(const Config& config, bool threads) {
                                      {threads ? "replica" : "core-1", StageId::Replica}};
     if (config.sqlite.enabled) {
         stages.push_back({"sqlite", StageId::Sqlite});
+    }
+    if (config.redis.enabled) {
+        stages.push_back({"redis", StageId::Redis});
+    }
+    if (std::any_of(config.sources.begin(), config.sources.end(),
+                    [](const SourceConfig& s) { return s.redis; })) {
+        stages.push_back({"rtss", StageId::Rtss});
     }
     return stages;
 }

@@ -15,7 +15,8 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kStageRoles[] = {"engine", "replica", "journal", "broker", "ingress", "sqlite"};
+constexpr const char* kStageRoles[] = {"engine", "replica", "journal", "broker", "ingress",
+                                        "sqlite", "redis",   "rtss"};
 
 Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0) {
     message = std::move(text);
@@ -44,7 +45,7 @@ SegmentPlan plan_of(const Config& c, const IdBook& ids) {
     plan.results_slots = c.rings.results;
     plan.admin_slots = c.rings.admin;
     for (const SourceConfig& s : c.sources) {
-        if (s.shm) {
+        if (s.own_rings()) {
             plan.strategies.push_back({s.name, SourceId{ids.find(NameKind::Source, s.name)}});
         }
     }
@@ -191,7 +192,7 @@ std::string needs_new_segment(const Config& c, const Segment& segment) {
         }
     }
     for (const SourceConfig& s : c.sources) {
-        if (s.shm && segment.find_ring("signals." + s.name) == kNoId) {
+        if (s.own_rings() && segment.find_ring("signals." + s.name) == kNoId) {
             differs(("source " + s.name).c_str());
         }
     }

@@ -9,8 +9,9 @@
 namespace millrace {
 namespace {
 
-constexpr StageId kStopOrder[] = {StageId::Ingress, StageId::Engine,  StageId::Broker,
-                                  StageId::Journal, StageId::Replica, StageId::Sqlite};
+constexpr StageId kStopOrder[] = {StageId::Ingress, StageId::Rtss,    StageId::Engine,
+                                  StageId::Broker,  StageId::Journal, StageId::Replica,
+                                  StageId::Sqlite,  StageId::Redis};
 
 bool wait_end(const Worker& worker, Nanos limit) {
     pollfd p{worker.end_fd(), POLLIN, 0};

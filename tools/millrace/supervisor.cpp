@@ -148,7 +148,7 @@ void Supervisor::begin() {
     // The journal first, for the others ask it for its epoch; ingress last, for nobody is let in
     // before there is somebody to serve him.
     for (const StageId id : {StageId::Journal, StageId::Engine, StageId::Broker, StageId::Replica,
-                             StageId::Sqlite, StageId::Ingress}) {
+                             StageId::Sqlite, StageId::Redis, StageId::Ingress, StageId::Rtss}) {
         for (auto& kept : workers_) {
             const bool mine = kept->worker->stages()[0].id == id;
             if (mine && !kept->worker->running() && !(halted_ && kept->worker->is_core())) {
@@ -429,6 +429,9 @@ void Supervisor::prune_files() {
     limits.bytes_max = std::uint64_t{config_.journal.retention_gib} << 30U;
     const CoreCells& core = segment_.core();
     limits.stored = Sequence{get(config_.sqlite.enabled ? core.sqlite_seq : core.replica_applied)};
+    if (config_.redis.enabled) {
+        limits.stored = std::min(limits.stored, Sequence{get(core.redis_seq)});
+    }
     const Retained done = prune(config_.journal.dir, limits);
     if (done.journal_files + done.effects_files > 0) {
         log_info("retention: removed " + std::to_string(done.journal_files) + " journal and " +

@@ -1,0 +1,246 @@
+// Goal: each entry of RTSS reaches the engine, is acknowledged only when its ack level holds, and
+// is never lost over restarts. Method: a real server, the real rings, and the test in the engine's
+// place.
+#include "tests/redis/server.h"
+#include "tools/millrace/redis_wiring.h"
+
+namespace millrace::redis_test {
+namespace {
+
+constexpr const char* kId = "01234567-89ab-cdef-0000-00000000000";
+
+class Rtss : public ::testing::Test {
+protected:
+    void SetUp() override {
+        SegmentPlan plan;
+        plan.path = dir_.path() + "/segment";
+        plan.sessions = 1;
+        plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
+        plan.signals_slots = 8;
+        plan.results_slots = 64;
+        plan.strategies = {{"bus", SourceId{7}}};
+        plan.memory.lock = MemoryWish::Off;
+        std::string message;
+        auto made = Segment::create(plan, message);
+        ASSERT_TRUE(made.ok()) << message;
+        segment_ = std::make_unique<Segment>(std::move(made).value());
+        name(segment_->names().groups[2], "gold");
+        name(segment_->names().symbols[3], "XAUUSD");
+        segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
+        signals_ =
+            RingConsumer<SignalSlot>::attach(segment_->ring<SignalSlot>("signals.bus")).value();
+        results_ =
+            RingProducer<ResultSlot>::attach(segment_->ring<ResultSlot>("results.bus")).value();
+        redis_ = std::make_unique<RedisProcess>(
+            RedisProcess::Options{dir_.path() + "/one", free_port(), false, "appendonly yes"});
+        redis_->start();
+        source_ = source("one");
+    }
+    static void name(NameEntry& entry, std::string_view text) {
+        entry.name = make_text<16>(text);
+        entry.ready = 1;
+    }
+    std::unique_ptr<RedisSource> source(const std::string& consumer) {
+        RedisStreamOptions stream;
+        stream.place.servers = {redis_->at()};
+        stream.stream = "RTSS";
+        stream.refused = "RTSS:REFUSED";
+        stream.consumer = consumer;
+        stream.position_file = dir_.path() + "/position";
+        RedisSourceOptions options;
+        options.source = "bus";
+        options.id = SourceId{7};
+        options.retry_min = options.retry_max = millis(20);
+        options.upkeep_every = millis(20);
+        options.claim_after = millis(200);
+        std::string message;
+        auto made = RedisSource::create(*segment_, make_signal_stream(stream), options, message);
+        EXPECT_TRUE(made.ok()) << message;
+        return std::move(made).value();
+    }
+    void add(int n) {
+        (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::to_string(n), "group", "gold",
+                           "symbol", "XAUUSD", "action", "open", "side", "buy", "volume", "0.1"});
+    }
+    void step() {
+        if (source_->step(Nanos{wall_ns()}) == 0) {
+            ::usleep(500);
+        }
+    }
+    /// The next signal in the engine's ring, waited for.
+    Signal next_signal() {
+        Signal s;
+        EXPECT_TRUE(eventually(
+            [&] {
+                step();
+                const SignalSlot* slot = signals_.peek();
+                if (slot == nullptr) {
+                    return false;
+                }
+                s = slot->value;
+                signals_.advance();
+                signals_.release();
+                return true;
+            },
+            10));
+        return s;
+    }
+    void answer(const SignalId& id, ResultKind kind, std::uint64_t seq,
+                std::uint64_t original = 0) {
+        SignalResult r;
+        r.kind = kind;
+        r.signal = id;
+        r.seq = Sequence{seq};
+        r.original = Sequence{original};
+        EXPECT_TRUE(results_.try_publish(ResultSlot{r}).ok());
+    }
+    std::int64_t pending() {
+        RedisLink link = redis_->link();
+        return link.call({"XPENDING", "RTSS", "millrace"}).value()[0].integer();
+    }
+    [[nodiscard]] bool pending_becomes(std::int64_t n) {
+        return eventually(
+            [&] {
+                step();
+                return pending() == n;
+            },
+            10);
+    }
+
+    TempDir dir_;
+    std::unique_ptr<Segment> segment_;
+    RingConsumer<SignalSlot> signals_;
+    RingProducer<ResultSlot> results_;
+    std::unique_ptr<RedisProcess> redis_;
+    std::unique_ptr<RedisSource> source_;
+};
+
+TEST_F(Rtss, HandsASignalOverAndAcknowledgesItOnlyWhenItIsOnDisk) {
+    add(1);
+    const Signal s = next_signal();
+    EXPECT_EQ(s.id.lo, 1U);
+    EXPECT_EQ(s.source, SourceId{7});
+    EXPECT_EQ(s.group, GroupId{2});
+    EXPECT_EQ(s.symbol, SymbolId{3});
+    EXPECT_EQ(s.volume, Lots{kScale / 10});
+    EXPECT_LT(wall_ns() - s.send_time.value, 10'000'000'000) << "stamped from the entry's id";
+    answer(s.id, ResultKind::Accepted, 5);
+    for (int i = 0; i < 50; ++i) {
+        step();
+    }
+    EXPECT_EQ(pending(), 1) << "acknowledged before it was durable";
+    segment_->core().durable = 5;
+    EXPECT_TRUE(pending_becomes(0));
+    EXPECT_EQ(segment_->core().rtss_acked.load(), 1U);
+}
+
+TEST_F(Rtss, ReadsAgainWhatItHadNotAcknowledgedWhenItDied) {
+    segment_->core().durable = 100;
+    add(1);
+    add(2);
+    const Signal first = next_signal();
+    (void)next_signal();
+    answer(first.id, ResultKind::Accepted, 5);
+    EXPECT_TRUE(pending_becomes(1));
+    source_ = source("one");  // the old one is gone with what it knew
+    const Signal again = next_signal();
+    EXPECT_EQ(again.id.lo, 2U);
+    answer(again.id, ResultKind::Duplicate, 9, 6);
+    EXPECT_TRUE(pending_becomes(0));
+}
+
+TEST_F(Rtss, TakesOverWhatADeadConsumerLeft) {
+    segment_->core().durable = 100;
+    add(1);
+    (void)next_signal();
+    source_ = source("another");
+    EXPECT_EQ(next_signal().id.lo, 1U);
+    answer({0x0123456789ABCDEFULL, 1}, ResultKind::Duplicate, 9, 6);
+    EXPECT_TRUE(pending_becomes(0));
+}
+
+TEST_F(Rtss, SetsAnEntryThatIsNoSignalAsideWithTheReason) {
+    (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::string{"1"}, "group", "gold", "symbol",
+                       "XAUUSD", "action", "open", "side", "buy", "volume", "ten"});
+    (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::string{"2"}, "group", "silver",
+                       "symbol", "XAUUSD", "action", "open", "side", "buy", "volume", "1"});
+    (void)redis_->ask({"XADD", "RTSS", "*", "recipe", "pie"});
+    add(3);
+    EXPECT_EQ(next_signal().id.lo, 3U) << "the others do not stop it";
+    EXPECT_EQ(redis_->ask({"XLEN", "RTSS:REFUSED"}), "3");
+    EXPECT_EQ(pending(), 1);
+    RedisLink link = redis_->link();
+    const auto refused = link.call({"XRANGE", "RTSS:REFUSED", "-", "+"});
+    EXPECT_NE(refused.value()[0][1].field("why").text().find("volume: wanted a decimal"),
+              std::string::npos);
+    EXPECT_NE(refused.value()[1][1].field("why").text().find("group \"silver\""),
+              std::string::npos);
+    EXPECT_NE(refused.value()[2][1].field("why").text().find("\"recipe\" is unknown"),
+              std::string::npos);
+}
+
+TEST_F(Rtss, WaitsForRoomInTheRingAndLosesNothing) {
+    for (int n = 0; n < 10; ++n) {
+        add(n);
+    }
+    for (int i = 0; i < 200; ++i) {
+        step();  // the ring has 8 slots, nobody reads it
+    }
+    for (std::uint64_t n = 0; n < 10; ++n) {
+        EXPECT_EQ(next_signal().id.lo, n);
+    }
+}
+
+TEST_F(Rtss, ReadsNothingWhileTheJournalIsDown) {
+    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Poisoned);
+    add(1);
+    for (int i = 0; i < 100; ++i) {
+        step();
+    }
+    EXPECT_EQ(pending(), 0) << "an entry that is not read stays for whoever can take it";
+    EXPECT_EQ(signals_.peek(), nullptr);
+    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
+    EXPECT_EQ(next_signal().id.lo, 1U);
+}
+
+TEST_F(Rtss, MakesALostGroupAnewBehindWhatIsDone) {
+    segment_->core().durable = 100;
+    add(1);
+    answer(next_signal().id, ResultKind::Accepted, 5);
+    EXPECT_TRUE(pending_becomes(0));
+    EXPECT_TRUE(eventually(
+        [&] {
+            step();
+            return redis_->ask({"XLEN", "RTSS"}) == "0";
+        },
+        10));
+    (void)redis_->ask({"XGROUP", "DESTROY", "RTSS", "millrace"});
+    add(2);
+    EXPECT_EQ(next_signal().id.lo, 2U);
+    EXPECT_EQ(pending(), 1) << "what was done did not come again";
+}
+
+TEST_F(Rtss, GoesOnAfterRedisWasKilled) {
+    segment_->core().durable = 100;
+    (void)redis_->ask({"CONFIG", "SET", "appendfsync", "always"});
+    add(1);
+    const Signal s = next_signal();
+    redis_->kill();
+    answer(s.id, ResultKind::Accepted, 5);
+    for (int i = 0; i < 100; ++i) {
+        step();
+    }
+    redis_->start();
+    add(2);
+    // Entry 1 was never acknowledged: it comes again, and is a repeat.
+    EXPECT_EQ(next_signal().id.lo, 1U);
+    answer(s.id, ResultKind::Duplicate, 6, 5);
+    const Signal second = next_signal();
+    EXPECT_EQ(second.id.lo, 2U);
+    answer(second.id, ResultKind::Accepted, 7);
+    EXPECT_TRUE(pending_becomes(0));
+    EXPECT_GT(segment_->core().rtss_errors.load(), 0U);
+}
+
+}  // namespace
+}  // namespace millrace::redis_test

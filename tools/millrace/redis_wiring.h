@@ -1,0 +1,34 @@
+// Redis as the pipeline uses it: the sink, the source RTSS and the doctor, from one configuration.
+#pragma once
+
+#include "gateway/redis_source.h"
+#include "persist/redis_stream.h"
+#include "shm/segment.h"
+#include "shm/stage.h"
+#include "tools/millrace/config.h"
+#include "tools/millrace/id_book.h"
+
+#include <memory>
+#include <string>
+
+namespace millrace {
+
+[[nodiscard]] RedisPlace redis_place(const RedisConfig& redis);
+/// What every key begins with.
+[[nodiscard]] std::string redis_prefix(const Config& config);
+
+/// RTSS as the gateway reads it.
+[[nodiscard]] std::unique_ptr<SignalStream> make_signal_stream(RedisStreamOptions options);
+
+[[nodiscard]] std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config);
+/// The source of kind "redis". @return as RedisSource::create.
+[[nodiscard]] Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment,
+                                                                const Config& config,
+                                                                const IdBook& ids,
+                                                                std::string& message);
+
+/// `millrace doctor redis`: prints each setting of the primary, with the mend of what is wrong.
+/// @return 0 if all is well, 1 if something is wrong, 2 if it could not be asked.
+[[nodiscard]] int doctor_redis(const Config& config);
+
+}  // namespace millrace
