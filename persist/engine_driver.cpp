@@ -26,6 +26,12 @@ Status attach_one(Segment& s, std::uint32_t index, RingConsumer<Slot>& to, std::
     return ok_status();
 }
 
+/// Records that are whole in the ring of a dead producer. Not the oldest of a full lap: the record
+/// that the producer was writing when it died, and never committed, lies in that slot.
+std::uint64_t whole_slots(const RingView<JournalRecord>& view) noexcept {
+    return view.capacity() - 1;
+}
+
 }  // namespace
 
 Result<EngineDriver> EngineDriver::attach(Segment& segment, std::string& message) {
@@ -81,14 +87,14 @@ std::uint64_t EngineDriver::oldest_in_ring() const noexcept {
     if (written == 0) {
         return 0;
     }
-    const std::uint64_t first = written > view.capacity() ? written - view.capacity() + 1 : 1;
+    const std::uint64_t first = written - std::min(written, whole_slots(view)) + 1;
     return view.slot(first).payload.seq.value;
 }
 
 Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
     const auto view = segment_->ring<JournalRecord>("journal");
     const std::uint64_t written = journal_.written();
-    const std::uint64_t held = std::min<std::uint64_t>(written, view.capacity());
+    const std::uint64_t held = std::min(written, whole_slots(view));
     // Acquire: pairs with the dead engine's release in commit_record().
     const Sequence completed{segment_->core().completed.load(std::memory_order_acquire)};
     std::string message;
@@ -100,7 +106,8 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
     outputs_.set_engine(&engine);
     bool follows = true;
     for (std::uint64_t n = written - held + 1; n <= written; ++n) {
-        // The producer is dead and we are its heir: slots below the read cursor are still whole.
+        // The producer is dead and we are its heir: these slots are whole, also below the read
+        // cursor.
         const JournalRecord& record = view.slot(n).payload;
         if (record.seq <= engine.seq()) {
             continue;

@@ -235,5 +235,41 @@ TEST(EngineRecovery, AfterTheLossOfTheSegmentNoIdIsUsedTwiceAndNothingIsSentUnas
     EXPECT_EQ(p.intents.size(), before.size() + 5 * kAccounts);
 }
 
+/// A journal ring that has been round several times: the record that the victim was writing lies in
+/// the slot of the oldest one that the ring would still hold.
+class LappedRing : public EngineCrash {};
+
+TEST_P(LappedRing, TakesNoRecordThatWasNeverCommittedForOneThatWas) {
+    Pipeline p;
+    p.create_segment(64);
+    p.fork_journal(nullptr);
+    const pid_t victim = p.fork_core(GetParam().c_str());
+    p.send_config();
+    p.connect_accounts(1);
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() >= 4; }));
+    p.fork_core(nullptr);
+    bool killed = false;
+    const CoreCells& core = p.segment().core();
+    while (!killed && p.signals_sent < 200) {
+        p.send_signals(1);
+        // One at a time, and the spare up to date before the next.
+        ASSERT_TRUE(p.play_until([&] {
+            killed = killed || Pipeline::was_killed(victim);
+            return killed || (all_done(p) && core.replica_applied.load() == core.journal_seq.load());
+        }));
+    }
+    ASSERT_TRUE(killed) << "the crash point was never reached";
+    EXPECT_GT(core.journal_seq.load(), 3 * 64U);
+    p.send_signals(3);
+    EXPECT_TRUE(p.play_until([&] { return all_done(p); }));
+    EXPECT_EQ(core.journal_state.load(), static_cast<std::uint32_t>(JournalState::Running));
+    check_every_order_once(p);
+}
+
+INSTANTIATE_TEST_SUITE_P(Records, LappedRing,
+                         testing::Values("engine.before_journal:400", "engine.before_journal:401",
+                                         "engine.before_journal:403", "engine.before_journal:406"),
+                         name_of);
+
 }  // namespace
 }  // namespace millrace::test

@@ -92,14 +92,14 @@ Pipeline::~Pipeline() {
     std::filesystem::remove_all(dir_);
 }
 
-void Pipeline::create_segment() {
+void Pipeline::create_segment(std::uint32_t journal_slots) {
     std::filesystem::remove(segment_path_);
     SegmentPlan plan;
     plan.path = segment_path_;
     plan.journal_dir = dir_.string();
     plan.sessions = kAccounts;
     plan.session_slots = 2;
-    plan.journal_slots = 1024;
+    plan.journal_slots = journal_slots;
     plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);

@@ -24,7 +24,7 @@ public:
     ~Pipeline();
 
     /// Makes a new segment (removing an old one) and attaches the test's ring ends.
-    void create_segment();
+    void create_segment(std::uint32_t journal_slots = 1024);
     /// Forks a process that runs the journal stage, or a core stage; `crash_point` may be null.
     pid_t fork_journal(const char* crash_point);
     pid_t fork_core(const char* crash_point);
