@@ -307,8 +307,13 @@ bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
 
 bool EngineDriver::has_credit(const Engine& engine, const Input<SignalSlot>& in,
                               const Signal& signal) noexcept {
-    return outputs_.results_free(in.results, outputs_.reserved(engine, in.results) +
-                                                 engine.results_needed(signal));
+    const std::uint32_t needed = engine.results_needed(signal);
+    if (needed > outputs_.results_most(in.results) && !told_too_many_) [[unlikely]] {
+        told_too_many_ = true;
+        segment_->report_error("engine", "a signal needs more results than its source's ring has "
+                                         "slots, so that source stands still: raise rings.results");
+    }
+    return outputs_.results_free(in.results, outputs_.reserved(engine, in.results) + needed);
 }
 
 bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {

@@ -81,6 +81,7 @@ private:
     Input<ReportSlot> reports_;
     std::vector<Input<SignalSlot>> signals_;
     std::size_t next_signal_ = 0;
+    bool told_too_many_ = false;  // of a signal whose results no ring of its source can take
     EngineOutputs outputs_;
 };
 

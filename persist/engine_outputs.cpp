@@ -41,6 +41,7 @@ Status EngineOutputs::attach(Segment& segment, std::string& message) {
         Results r;
         r.ring = ring.value();
         r.owner = SourceId{entry.owner_id};
+        r.slots = entry.capacity;
         r.doorbell = entry.doorbell;
         if (entry.owner_id < kSourcesMax) {
             ring_of_source_[entry.owner_id] = static_cast<std::uint32_t>(results_.size());

@@ -38,6 +38,10 @@ public:
     [[nodiscard]] bool results_free(std::uint32_t i, std::uint64_t slots) noexcept {
         return results_[i].ring.claim_batch(slots) >= slots;
     }
+    /// Slots that results ring `i` can ever give at once.
+    [[nodiscard]] std::uint64_t results_most(std::uint32_t i) const noexcept {
+        return results_[i].slots - 1;
+    }
     /// Ring that `source`'s results go to: its own, else ingress's (number 0).
     [[nodiscard]] std::uint32_t result_ring_of(SourceId source) const noexcept;
     /// Slots promised to the sources that share ring `i`.
@@ -64,6 +68,7 @@ private:
     struct Results {
         RingProducer<ResultSlot> ring;
         SourceId owner{kNoId};
+        std::uint64_t slots = 0;
         std::uint32_t doorbell = 0;
         bool rung = true;  // nothing new since the doorbell was last rung
     };

@@ -68,6 +68,21 @@ TEST(Config, ReportsEveryMistakeAtOnce) {
     EXPECT_NE(r.mistakes.find(":6: login: stands twice"), std::string::npos) << r.mistakes;
 }
 
+TEST(Config, RefusesAGroupWhoseResultsNoRingCanTake) {
+    const TempDir dir;
+    const Read r = read(dir, R"({"journal": {"dir": "j"}, "rings": {"results": 16},
+ "accounts": [{"name": "a", "login": 1, "key": "00112233445566778899aabbccddeeff"},
+              {"name": "b", "login": 2, "key": "00112233445566778899aabbccddeeff"},
+              {"name": "c", "login": 3, "key": "00112233445566778899aabbccddeeff"},
+              {"name": "d", "login": 4, "key": "00112233445566778899aabbccddeeff"}],
+ "groups": [{"name": "g", "members": [{"account": "a"}, {"account": "b"}, {"account": "c"}]},
+            {"name": "h", "members": [{"account": "a"}, {"account": "b"}, {"account": "c"},
+                                      {"account": "d"}]}]})");
+    EXPECT_EQ(r.mistakes.find("group \"g\""), std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find("rings.results: is 16; closing a signal of group \"h\" with 4 "
+                              "members takes 19"), std::string::npos) << r.mistakes;
+}
+
 TEST(Config, NamesLineOfSyntaxError) {
     const TempDir dir;
     const Read r = read(dir, "{\n \"journal\": {\"dir\": \"j\"},\n \"name\" \"x\"}\n");

@@ -100,6 +100,22 @@ void check_capacity(Checker& check) {
     }
 }
 
+/// A signal is taken when its results have room; one that never can would stop its source for good.
+void check_results(Checker& check) {
+    for (const GroupConfig& g : check.config.groups) {
+        // Accepted and SignalDone; for each order, of which a close may have two an account, its
+        // end and a word before. One slot of a ring is never given.
+        const std::size_t needed = 2 + 4 * g.members.size() + 1;
+        if (needed > check.config.rings.results) {
+            check.add("rings.results", "is " + std::to_string(check.config.rings.results) +
+                                           "; closing a signal of group \"" + g.name + "\" with " +
+                                           std::to_string(g.members.size()) +
+                                           " members takes " + std::to_string(needed) +
+                                           "; raise it to a power of two of at least that");
+        }
+    }
+}
+
 void check_ports(Checker& check) {
     const Config& c = check.config;
     if (c.signals.port == c.bridge.port && c.signals.address == c.bridge.address) {
@@ -164,6 +180,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_symbol_names(check);
     check_members(check, accounts, symbols);
     check_capacity(check);
+    check_results(check);
     check_ports(check);
     check_redis(check);
     check_threads(check);
