@@ -98,6 +98,12 @@ Pipeline::~Pipeline() {
     }
 }
 
+void Pipeline::kill_all() {
+    ::kill(supervisor_, SIGKILL);
+    wait_supervisor();
+    kill_leftovers();
+}
+
 /// Only what holds a role in this test's own journal directory. Twice: a spare takes over.
 void Pipeline::kill_leftovers() {
     for (int round = 0; round < 3; ++round) {

@@ -44,6 +44,8 @@ public:
     [[nodiscard]] int supervisor() const { return supervisor_; }
     /// Waits for the supervisor's end. @return its wait status, -1 after 60 s.
     int wait_supervisor();
+    /// SIGKILL to the supervisor, then to every stage.
+    void kill_all();
     [[nodiscard]] Segment attach() const;
 
 private:

@@ -6,10 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "shm/layout.h"
 #include "shm/role.h"
 #include "tests/ops/pipeline_fixture.h"
 
@@ -185,6 +188,42 @@ TEST(Supervisor, GoesOnFromTheJournalWhenTheSegmentIsLost) {
     EXPECT_TRUE(eventually([&] {
         return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
     }));
+}
+
+/// The version field lies right behind the magic; both headers carry it.
+void overwrite(const std::string& path, std::uint64_t at, std::uint32_t value) {
+    std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+TEST(Supervisor, RefusesASegmentOfAnotherBuildAndLeavesIt) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    p.kill_all();
+    overwrite(p.segment_path(), offsetof(SegmentHeader, layout_version), kLayoutVersion + 1);
+    const auto bytes = std::filesystem::file_size(p.segment_path());
+    const Finished up = p.run({"up"});
+    EXPECT_EQ(up.status, 1);
+    EXPECT_NE(up.output.find("was made by another build"), std::string::npos) << up.output;
+    EXPECT_EQ(std::filesystem::file_size(p.segment_path()), bytes);
+}
+
+TEST(Supervisor, PutsADamagedSegmentAsideAndGoesOnFromTheJournal) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    ASSERT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    p.kill_all();
+    overwrite(p.segment_path(), offsetof(SegmentHeader, total_bytes), 7);
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_TRUE(std::filesystem::exists(p.segment_path() + ".unusable"));
+    EXPECT_TRUE(eventually([&] {
+        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
+    }));
+    std::filesystem::remove(p.segment_path() + ".unusable");
 }
 
 TEST(Supervisor, SaysWhyTheJournalDirectoryCannotBeUsed) {

@@ -1,6 +1,7 @@
 #include "tools/millrace/startup.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@ namespace {
 
 constexpr const char* kStageRoles[] = {"engine", "replica", "journal", "broker", "ingress",
                                         "sqlite", "redis",   "rtss"};
+
+constexpr int kIdsTriesMax = 500;
+constexpr int kIdsTryMs = 10;
 
 Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0) {
     message = std::move(text);
@@ -110,7 +114,28 @@ Status prepare_journal_dir(const JournalConfig& journal, std::string& message) {
     return ok_status();
 }
 
+/// The book of ids from its reading to its writing: two commands at once would give two names one id.
+Result<RoleLock> lock_ids(const std::string& journal_dir, std::string& message) {
+    std::string holder;
+    auto lock = RoleLock::try_acquire(journal_dir, "ids", holder);
+    for (int i = 0; i < kIdsTriesMax && !lock && lock.code() == Errc::NotOwner; ++i) {
+        ::poll(nullptr, 0, kIdsTryMs);
+        lock = RoleLock::try_acquire(journal_dir, "ids", holder);
+    }
+    if (!lock) {
+        return fail(message, "ids.json of " + journal_dir + " cannot be locked (" +
+                                 lock.error().what + (holder.empty() ? "" : ", " + holder) +
+                                 "); try again",
+                    lock.code(), lock.error().sys_errno);
+    }
+    return lock;
+}
+
 Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids, std::string& message) {
+    const auto lock = lock_ids(config.journal.dir, message);
+    if (!lock) {
+        return lock.error();
+    }
     auto loaded = IdBook::load(config.journal.dir, message);
     if (!loaded) {
         return loaded.error();
@@ -157,9 +182,24 @@ Result<Segment> prepare_segment(const Config& c, const IdBook& ids, bool& create
         return fail(message, path + " " + why + ", but stages are alive: " + living +
                                  "; `millrace down -c " + c.file + "` ends them", Errc::NotOwner);
     }
-    log_warn(path + " " + why + " and nobody uses it: making a new one; state comes from the journal");
-    if (::unlink(path.c_str()) != 0) {
-        return fail(message, "cannot remove " + path, Errc::IoError, errno);
+    if (!found && found.code() == Errc::BadVersion) {
+        // Its rings may hold records that were acknowledged and are not on disk yet.
+        return fail(message, path + " was made by another build and not stopped clean: start that "
+                                 "build and stop it with `millrace down`. To give up what only the "
+                                 "segment holds: rm " + path, Errc::BadVersion);
+    }
+    if (found) {
+        log_warn(path + " " + why + ": making a new one; state comes from the journal");
+        if (::unlink(path.c_str()) != 0) {
+            return fail(message, "cannot remove " + path, Errc::IoError, errno);
+        }
+        return create(c, ids, message);
+    }
+    const std::string aside = path + ".unusable";
+    log_warn(path + " " + why + " and nobody uses it: put aside as " + aside +
+             "; making a new one, state comes from the journal");
+    if (::rename(path.c_str(), aside.c_str()) != 0) {
+        return fail(message, "cannot put aside " + path, Errc::IoError, errno);
     }
     return create(c, ids, message);
 }
