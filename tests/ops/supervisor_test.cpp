@@ -325,6 +325,22 @@ std::uint64_t leave_in_flight(const Segment& s, const AdminRecord& admin) {
     return record.seq.value;
 }
 
+/// Kills engine and spare, and whichever of them took over meanwhile. @return nobody is left.
+bool kill_core(const Pipeline& p, const Segment& s) {
+    for (int i = 0; i < 2; ++i) {
+        ::kill(pid_of(s, StageId::Replica), SIGKILL);
+        ::kill(pid_of(s, StageId::Engine), SIGKILL);
+    }
+    return eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; });
+}
+
+AdminRecord disable_first_account() {
+    AccountCommand disable;
+    disable.account = AccountId{0};
+    disable.state = AccountState::Disabled;
+    return AdminRecord::make(AdminOp::SetAccount, disable);
+}
+
 TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedItAndSkipsIt) {
     Pipeline p;
     p.up();
@@ -333,15 +349,8 @@ TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedItAndSkipsIt) {
     ::kill(p.supervisor(), SIGKILL);
     p.wait_supervisor();
     // What a supervisor leaves after two deaths at one record: no core, the record, and the mark.
-    for (int i = 0; i < 2; ++i) {
-        ::kill(pid_of(s, StageId::Replica), SIGKILL);
-        ::kill(pid_of(s, StageId::Engine), SIGKILL);
-    }
-    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
-    AccountCommand disable;
-    disable.account = AccountId{0};
-    disable.state = AccountState::Disabled;
-    const std::uint64_t at = leave_in_flight(s, AdminRecord::make(AdminOp::SetAccount, disable));
+    ASSERT_TRUE(kill_core(p, s));
+    const std::uint64_t at = leave_in_flight(s, disable_first_account());
     s.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted));
     p.up("second.log");
     ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
@@ -367,15 +376,8 @@ TEST(Operator, FindsARecordThatWasLeftInFlightAppliedAfterAnOrdinaryDeath) {
     const Segment s = p.attach();
     ::kill(p.supervisor(), SIGKILL);
     p.wait_supervisor();
-    for (int i = 0; i < 2; ++i) {
-        ::kill(pid_of(s, StageId::Replica), SIGKILL);
-        ::kill(pid_of(s, StageId::Engine), SIGKILL);
-    }
-    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
-    AccountCommand disable;
-    disable.account = AccountId{0};
-    disable.state = AccountState::Disabled;
-    (void)leave_in_flight(s, AdminRecord::make(AdminOp::SetAccount, disable));
+    ASSERT_TRUE(kill_core(p, s));
+    (void)leave_in_flight(s, disable_first_account());
     p.up("second.log");
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");
     EXPECT_NE(p.run({"account", "list"}).output.find("DISABLED"), std::string::npos);
