@@ -1,4 +1,5 @@
 #include "tests/redis/sink_fixture.h"
+#include "tests/shm/error_log.h"
 
 #include <algorithm>
 #include <sstream>
@@ -124,14 +125,7 @@ std::unique_ptr<RedisSink> RedisSinkFixture::sink(const RedisSinkOptions& o) {
 }
 
 std::string RedisSinkFixture::error_log() const {
-    std::string out;
-    for (std::uint32_t i = 0; i < kErrors; ++i) {
-        const ErrorEntry& e = segment_->error(i);
-        if (e.count.load() != 0) {
-            out += std::to_string(e.count.load()) + " x " + e.text + "\n";
-        }
-    }
-    return out;
+    return test::error_log(*segment_);
 }
 
 std::string RedisSinkFixture::dump(const RedisProcess& at) {

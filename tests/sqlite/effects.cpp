@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "persist/sqlite_files.h"
+#include "tests/shm/error_log.h"
 
 namespace millrace::sqlite_test {
 namespace {
@@ -258,14 +259,7 @@ bool SqliteFixture::run_to(SqliteSink& s, std::uint64_t seq, int steps) {
 }
 
 std::string SqliteFixture::error_log() const {
-    std::string out;
-    for (std::uint32_t i = 0; i < kErrors; ++i) {
-        const ErrorEntry& e = segment_->error(i);
-        if (e.count.load() != 0) {
-            out += std::to_string(e.count.load()) + " x " + e.text + "\n";
-        }
-    }
-    return out;
+    return test::error_log(*segment_);
 }
 
 bool SqliteFixture::errors_mention(std::string_view text) const {
