@@ -1,42 +1,12 @@
 // Goal: after warm-up a signal's way through engine, rings and journal allocates nothing.
 // Method: operator new aborts while the duty cycles run, over a real segment and a real journal.
 #include "bench/pipeline/rig.h"
+#include "tests/alloc/trapping_new.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <new>
-
-namespace {
-
-bool g_trap = false;
-std::size_t g_allocations = 0;
-
-void* allocate(std::size_t bytes) {
-    ++g_allocations;
-    if (g_trap) {
-        g_trap = false;  // printing may allocate
-        std::fprintf(stderr, "allocation of %zu bytes on the hot path\n", bytes);
-        std::abort();
-    }
-    void* memory = std::malloc(bytes);
-    if (memory == nullptr) {
-        std::abort();
-    }
-    return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace millrace::bench {
 namespace {
@@ -62,10 +32,10 @@ TEST(HotPath, AllocatesNothingFromSignalToResultAfterWarmUp) {
     {
         Rig rig{dir.string(), 8};
         trade(rig, 50);
-        ASSERT_GT(g_allocations, 0U) << "the trap is not in place";
-        g_trap = true;
+        ASSERT_GT(test::allocations, 0U) << "the trap is not in place";
+        test::trap_allocations = true;
         trade(rig, 500);
-        g_trap = false;
+        test::trap_allocations = false;
         EXPECT_EQ(rig.engine().globals().orders_filled, 550U * 8U);
     }
     std::filesystem::remove_all(dir);

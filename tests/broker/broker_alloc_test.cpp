@@ -1,35 +1,8 @@
 // Goal: no allocation in the stage's duty cycle. Method: operator new aborts while it runs.
 #include "broker_world.h"
+#include "tests/alloc/trapping_new.h"
 
 #include <gtest/gtest.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <new>
-
-namespace {
-thread_local bool g_trap = false;
-
-void* allocate(std::size_t bytes) {
-    if (g_trap) {
-        g_trap = false;  // printing may allocate
-        std::fprintf(stderr, "allocation of %zu bytes inside the duty cycle\n", bytes);
-        std::abort();
-    }
-    void* memory = std::malloc(bytes);
-    if (memory == nullptr) {
-        std::abort();
-    }
-    return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes); }
-void* operator new[](std::size_t bytes) { return allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace millrace::test {
 namespace {
@@ -39,9 +12,9 @@ TEST(BrokerAllocation, NeverAllocatesInTheDutyCycleNotEvenForAReconnect) {
     w.define_symbol(1, "EURUSD");
     Terminal& t = w.connect(kFirstLogin);
     const auto step = [&] {
-        g_trap = true;
+        trap_allocations = true;
         w.stage->step(w.now());
-        g_trap = false;
+        trap_allocations = false;
         t.poll();
     };
     for (int i = 0; i < 200; ++i) {
