@@ -13,17 +13,17 @@
 namespace millrace {
 
 enum class AdminOp : std::uint8_t {
-    DefineSymbol = 1,    // SymbolSpec
-    DefineSource = 2,    // SourceSpec
-    DefineGroup = 3,     // GroupSpec
-    DefineAccount = 4,   // AccountSpec
-    DefineMember = 5,    // MemberSpec: account in group, with its sizing; `enabled` 0 removes it
-    ConfigCommit = 6,    // ConfigCommit: everything of one file has been sent
-    SetAccount = 7,      // AccountCommand: pause, resume, reduce-only, disable
-    Kill = 8,            // KillCommand, after the broker stage got it on its own ring
-    ClearKill = 9,       // KillCommand: same scope may trade again
-    Resolve = 10,        // ResolveCommand: operator ends an IN_DOUBT order
-    RiskLimits = 11,     // RiskSpec: global pre-trade settings
+    DefineSymbol = 1,   // SymbolSpec
+    DefineSource = 2,   // SourceSpec
+    DefineGroup = 3,    // GroupSpec
+    DefineAccount = 4,  // AccountSpec
+    DefineMember = 5,   // MemberSpec: account in group, with its sizing; `enabled` 0 removes it
+    ConfigCommit = 6,   // ConfigCommit: everything of one file has been sent
+    SetAccount = 7,     // AccountCommand: pause, resume, reduce-only, disable
+    Kill = 8,           // KillCommand, after the broker stage got it on its own ring
+    ClearKill = 9,      // KillCommand: same scope may trade again
+    Resolve = 10,       // ResolveCommand: operator ends an IN_DOUBT order
+    RiskLimits = 11,    // RiskSpec: global pre-trade settings
 };
 
 enum class SizingMode : std::uint8_t {
@@ -38,13 +38,13 @@ inline constexpr std::uint32_t kSymbolsMax = 256;
 struct SymbolSpec {
     SymbolId id{kNoId};
     std::uint32_t digits = 5;
-    Text<16> name;              // canonical, without prefix or suffix
-    Price tick_size;            // SYMBOL_TRADE_TICK_SIZE
-    Lots volume_min;            // SYMBOL_VOLUME_MIN
-    Lots volume_max;            // SYMBOL_VOLUME_MAX
-    Lots volume_step;           // SYMBOL_VOLUME_STEP
+    Text<16> name;                   // canonical, without prefix or suffix
+    Price tick_size;                 // SYMBOL_TRADE_TICK_SIZE
+    Lots volume_min;                 // SYMBOL_VOLUME_MIN
+    Lots volume_max;                 // SYMBOL_VOLUME_MAX
+    Lots volume_step;                // SYMBOL_VOLUME_STEP
     std::int64_t contract_size = 0;  // units per lot x 1e-8 scale (kScale = one unit)
-    Ratio collar;               // of the reference price; 0 = RiskSpec::collar
+    Ratio collar;                    // of the reference price; 0 = RiskSpec::collar
 };
 struct SourceSpec {
     SourceId id{kNoId};
@@ -61,12 +61,12 @@ struct AccountSpec {
     MarginMode margin_mode{};
     std::uint8_t reserved[3] = {};
     Text<16> name;
-    std::uint64_t login = 0;        // ACCOUNT_LOGIN
+    std::uint64_t login = 0;  // ACCOUNT_LOGIN
     Text<8> symbol_prefix;
     Text<8> symbol_suffix;
-    Lots max_lots;                  // per order; 0 = no limit
-    std::uint32_t max_open_orders = 0;   // live orders and open positions; 0 = no limit
-    std::uint32_t rate_per_second = 5;   // token bucket (mt5.md 1.4)
+    Lots max_lots;                      // per order; 0 = no limit
+    std::uint32_t max_open_orders = 0;  // live orders and open positions; 0 = no limit
+    std::uint32_t rate_per_second = 5;  // token bucket (mt5.md 1.4)
     std::uint32_t rate_burst = 10;
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;  // refuse same symbol, side, volume within it; 0 = off
@@ -82,11 +82,11 @@ struct MemberSpec {
     std::uint64_t symbols[kSymbolsMax / 64];  // bit set = symbol allowed
 };
 struct RiskSpec {
-    Ratio collar{kScale / 1000};              // 0.10 %
+    Ratio collar{kScale / 1000};  // 0.10 %
     std::int64_t ledger_window_ns = 7LL * 86'400 * 1'000'000'000;
     std::int64_t answer_timeout_ns = 5'000'000'000;  // then IN_DOUBT (C19)
-    std::uint64_t magic_tag = 0x4D52;         // 15 bits, tells our orders from foreign ones
-    std::int64_t tick_age_max_ns = 0;         // older ticks count as NO_PRICE; 0 = any age
+    std::uint64_t magic_tag = 0x4D52;                // 15 bits, tells our orders from foreign ones
+    std::int64_t tick_age_max_ns = 0;                // older ticks count as NO_PRICE; 0 = any age
 };
 struct ConfigCommit {
     std::uint64_t config_hash = 0;
@@ -103,7 +103,7 @@ inline constexpr std::uint8_t kKillStop = 1;     // no new entries
 inline constexpr std::uint8_t kKillCancel = 2;   // cancel our pending orders
 inline constexpr std::uint8_t kKillFlatten = 4;  // close our positions
 struct KillCommand {
-    std::uint64_t kill_id = 0;   // repeated ids are idempotent
+    std::uint64_t kill_id = 0;  // repeated ids are idempotent
     KillScope scope{};
     std::uint8_t actions = kKillStop;
     std::uint8_t reserved[2] = {};
@@ -112,7 +112,7 @@ struct KillCommand {
 };
 struct ResolveCommand {
     Magic magic;
-    OrdStatus status{};          // what the operator found
+    OrdStatus status{};  // what the operator found
     std::uint8_t reserved[7] = {};
     Lots volume;
     Price price;

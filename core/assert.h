@@ -10,9 +10,9 @@ namespace millrace {
 
 }  // namespace millrace
 
-#define ASSERT(condition)                                                      \
-    (static_cast<bool>(condition)                                              \
-         ? static_cast<void>(0)                                                \
+#define ASSERT(condition)         \
+    (static_cast<bool>(condition) \
+         ? static_cast<void>(0)   \
          : ::millrace::assert_failed(#condition, __FILE_NAME_SHORT__, __LINE__))
 
 #if defined(__FILE_NAME__)

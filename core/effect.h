@@ -38,8 +38,8 @@ struct SignalRow {
     SignalAction action{};
     Side side{};
     PriceKind price_kind{};
-    std::uint8_t done = 0;       // 1 when every order of it is final
-    std::uint16_t reason = 0;    // Reason: why refused; None = accepted
+    std::uint8_t done = 0;     // 1 when every order of it is final
+    std::uint16_t reason = 0;  // Reason: why refused; None = accepted
     std::uint16_t reserved = 0;
     std::uint32_t accounts = 0;  // orders made
     std::uint32_t filled = 0;
@@ -52,11 +52,11 @@ struct SignalRow {
     Nanos accepted_time;
 };
 struct OrderRow {
-    Magic magic;             // of the latest attempt; its intent part is the key
+    Magic magic;  // of the latest attempt; its intent part is the key
     SignalId signal;
     AccountId account{kNoId};
     SymbolId symbol{kNoId};
-    std::uint8_t type = 0;   // CommandType
+    std::uint8_t type = 0;  // CommandType
     Side side{};
     PriceKind price_kind{};
     OrdStatus status{};
@@ -98,7 +98,7 @@ struct PositionRow {
     SignalId signal;
     Side side{};
     std::uint8_t reserved[7] = {};
-    Lots volume;                    // still open
+    Lots volume;  // still open
     Price open_price;
     Price stop_loss;
     Price take_profit;
@@ -124,7 +124,7 @@ enum class AlertCode : std::uint32_t {
     LedgerFull = 7,
     TableFull = 8,
     ExecutorJournalLost = 9,
-    UnknownReport = 10,      // evidence for an order we do not know
+    UnknownReport = 10,  // evidence for an order we do not know
     SegmentLost = 11,
     SequenceSkipped = 12,
 };

@@ -101,7 +101,7 @@ SymbolId Engine::work_symbol() const noexcept {
         return ledger_[job.subject].signal.symbol;
     }
     return job.kind == JobKind::Release && job.cursor != kNoId ? orders_[job.cursor].symbol
-                                                                : SymbolId{kNoId};
+                                                               : SymbolId{kNoId};
 }
 
 SymbolId Engine::timer_symbol() const noexcept {

@@ -80,7 +80,7 @@ void Engine::on_admin(const AdminRecord& r) noexcept {
         static_assert(offsetof(SymbolSpec, id) == 0 && offsetof(AccountSpec, id) == 0);
         const auto kind = kKinds[static_cast<unsigned>(r.op) - 1];
         const auto id = r.as<SymbolId>().value;
-        const Text<16> name = r.op == AdminOp::DefineAccount ? r.as<AccountSpec>().name
+        const Text<16> name = r.op == AdminOp::DefineAccount  ? r.as<AccountSpec>().name
                               : r.op == AdminOp::DefineSymbol ? r.as<SymbolSpec>().name
                                                               : r.as<GroupSpec>().name;
         emit_definition(named(kind, id, name));
@@ -152,9 +152,7 @@ void Engine::update_account_state(Account& a) noexcept {
     }
     AccountState next = a.wanted;
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
-        next = !a.permitted ? AccountState::Suspended
-               : !a.ready   ? AccountState::Reconciling
-                            : next;
+        next = !a.permitted ? AccountState::Suspended : !a.ready ? AccountState::Reconciling : next;
     }
     if (next == a.state) {
         return;

@@ -305,9 +305,12 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     const Lots before = o.cum;
     o.cum = o.cum + volume;
     // Volume-weighted average in 1e-8; 128 bits hold any product.
-    o.avg = before.value == 0 ? price : Price{static_cast<std::int64_t>(
-        (static_cast<__int128>(o.avg.value) * before.value +
-         static_cast<__int128>(price.value) * volume.value) / o.cum.value)};
+    o.avg =
+        before.value == 0
+            ? price
+            : Price{static_cast<std::int64_t>((static_cast<__int128>(o.avg.value) * before.value +
+                                               static_cast<__int128>(price.value) * volume.value) /
+                                              o.cum.value)};
     if (o.type != CommandType::Open) {
         return;
     }

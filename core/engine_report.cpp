@@ -8,7 +8,7 @@ namespace millrace {
 namespace {
 
 constexpr std::uint8_t kRepricesMax = 3;
-constexpr std::uint8_t kBackoffsMax = 5;   // 1-2-4-8-16 s, cut by the TTL (C9)
+constexpr std::uint8_t kBackoffsMax = 5;  // 1-2-4-8-16 s, cut by the TTL (C9)
 constexpr std::uint32_t kRateShiftMax = 4;
 
 bool has_seen(const Order& o, std::uint64_t deal) noexcept {
@@ -468,8 +468,8 @@ void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
     }
 }
 
-/// An entry ended, or works at the broker, with less than was laid at its door: another one explains
-/// the rest. (A pending's fills are told before the deals that close them.)
+/// An entry ended, or works at the broker, with less than was laid at its door: another one
+/// explains the rest. (A pending's fills are told before the deals that close them.)
 void Engine::pass_on_closed_early(Order& o) noexcept {
     if (o.closed_early.value > 0 &&
         accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {

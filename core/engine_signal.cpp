@@ -42,7 +42,9 @@ bool may_pass(Reason why, bool stamped) noexcept {
 }
 
 /// Places in a ledger of `signals` that refusals may take: all of them, and one source's.
-constexpr std::uint32_t refusals_max(std::uint32_t signals) noexcept { return signals / 4; }
+constexpr std::uint32_t refusals_max(std::uint32_t signals) noexcept {
+    return signals / 4;
+}
 constexpr std::uint32_t refusals_max_per_source(std::uint32_t signals) noexcept {
     return signals / 64 + 4;
 }
@@ -331,8 +333,9 @@ void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcep
     }
     // What an unanswered pending will be, a position or an order that works, is not known yet: a
     // close asks for both, and the one that does not apply ends as moot.
-    const bool may_work = works || (is_unknown && (action == SignalAction::Cancel ||
-                                                   t.price_kind != PriceKind::Market));
+    const bool may_work =
+        works ||
+        (is_unknown && (action == SignalAction::Cancel || t.price_kind != PriceKind::Market));
     if (action == SignalAction::Close && (t.open_volume.value > 0 || is_unknown)) {
         request_close(entry, target);
     }

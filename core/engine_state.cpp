@@ -61,9 +61,8 @@ void Engine::visit_state(Visitor&& visitor) {
 
 std::uint64_t Engine::state_hash() noexcept {
     std::uint64_t hash = 0;
-    visit_state([&hash](const void* data, std::size_t bytes) {
-        hash = hash_bytes(hash, data, bytes);
-    });
+    visit_state(
+        [&hash](const void* data, std::size_t bytes) { hash = hash_bytes(hash, data, bytes); });
     return hash;
 }
 

@@ -24,7 +24,9 @@ struct Key128 {
     std::uint64_t lo = 0;
     friend constexpr bool operator==(const Key128&, const Key128&) = default;
 };
-[[nodiscard]] constexpr Key128 key_of(const SignalId& id) noexcept { return {id.hi, id.lo}; }
+[[nodiscard]] constexpr Key128 key_of(const SignalId& id) noexcept {
+    return {id.hi, id.lo};
+}
 [[nodiscard]] constexpr Key128 key_of(AccountId account, std::uint64_t number) noexcept {
     return {account.value + std::uint64_t{1}, number};
 }

@@ -37,7 +37,7 @@ struct JumpInput {
     std::uint64_t intent_floor = 0;  // no intent id below this may be handed out any more
 };
 struct TimerInput {
-    std::uint64_t deadline = 0;      // that was due, for the reader of a dump
+    std::uint64_t deadline = 0;  // that was due, for the reader of a dump
 };
 struct SkipInput {
     std::uint64_t seq = 0;
@@ -50,12 +50,12 @@ inline constexpr std::uint16_t kNoRing = 0xFFFF;
 /// · 48 budget · 52 source_ring · 54 type · 55 version · 56 body
 struct JournalRecord {
     Sequence seq;
-    Nanos time;                      // never before the previous record's
-    std::uint64_t source_cursor = 0; // sequence in `source_ring` of the input, 1-based
-    Price bid;                       // latest tick of the input's symbol; 0 = NO_PRICE
+    Nanos time;                       // never before the previous record's
+    std::uint64_t source_cursor = 0;  // sequence in `source_ring` of the input, 1-based
+    Price bid;                        // latest tick of the input's symbol; 0 = NO_PRICE
     Price ask;
     Nanos tick_time;
-    std::uint32_t budget = 0;        // orders that may be put out while applying this record
+    std::uint32_t budget = 0;  // orders that may be put out while applying this record
     std::uint16_t source_ring = kNoRing;
     InputType type{};
     std::uint8_t version = kRecordVersion;

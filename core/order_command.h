@@ -19,27 +19,27 @@ enum class CommandType : std::uint8_t {
 /// One command to one account. Identified at the broker by `magic`; a repeated magic is answered
 /// from the executor's intent journal and never executed again (reference: mt5.md 4.2).
 struct OrderCommand {
-    Sequence seq;          // journal record that caused it; the egress gate waits for it
-    std::uint32_t k = 0;   // which output of that record
+    Sequence seq;         // journal record that caused it; the egress gate waits for it
+    std::uint32_t k = 0;  // which output of that record
     AccountId account{kNoId};
-    Magic magic;           // Query: the order asked about
+    Magic magic;  // Query: the order asked about
     CommandType type{};
     Side side{};
     PriceKind price_kind{};
     std::uint8_t flags = 0;
     std::uint32_t deviation_points = 0;  // worst slippage accepted, in points of the symbol
-    Text<16> symbol;       // the account's own name for it, suffix included
+    Text<16> symbol;                     // the account's own name for it, suffix included
     Lots volume;
-    Price price;           // pendings; 0 for market
+    Price price;  // pendings; 0 for market
     Price stop_loss;
     Price take_profit;
     std::uint64_t position_ticket = 0;
     std::uint64_t order_ticket = 0;
-    Nanos deadline;        // not to be sent to the broker at or after this time; 0 = no limit
-    Nanos signal_time;     // send stamp of the signal, for latency by hop
-    Nanos edge_time;       // receipt at the edge
-    Nanos engine_time;     // when the engine published it
-    Text<16> comment;      // base32 of the first 80 bits of the signal's UUID; second evidence
+    Nanos deadline;     // not to be sent to the broker at or after this time; 0 = no limit
+    Nanos signal_time;  // send stamp of the signal, for latency by hop
+    Nanos edge_time;    // receipt at the edge
+    Nanos engine_time;  // when the engine published it
+    Text<16> comment;   // base32 of the first 80 bits of the signal's UUID; second evidence
 };
 static_assert(std::is_trivially_copyable_v<OrderCommand>);
 static_assert(sizeof(OrderCommand) == 144);
@@ -63,8 +63,8 @@ enum class ReportType : std::uint8_t {
 
 enum class ExecKind : std::uint8_t {
     None = 0,
-    PendingFilled = 1,   // our pending order became a position
-    PendingCanceled = 2, // removed at the broker: by its owner, expiry or activation reject
+    PendingFilled = 1,    // our pending order became a position
+    PendingCanceled = 2,  // removed at the broker: by its owner, expiry or activation reject
     ClosedByStopLoss = 3,
     ClosedByTakeProfit = 4,
     ClosedByStopOut = 5,
@@ -75,13 +75,13 @@ enum class ExecKind : std::uint8_t {
 
 /// Whether (part of) the order was executed, as far as the executor can prove.
 struct Report {
-    Nanos time;                // receipt at the broker stage
+    Nanos time;  // receipt at the broker stage
     AccountId account{kNoId};
     ReportType type{};
     ExecKind exec_kind{};
-    std::uint16_t reason = 0;  // Reason, for Unsent
-    std::uint64_t event_seq = 0;   // executor's event number per account, 1-based; 0 = made by the
-                                   // broker stage. The engine drops what it has seen
+    std::uint16_t reason = 0;     // Reason, for Unsent
+    std::uint64_t event_seq = 0;  // executor's event number per account, 1-based; 0 = made by the
+                                  // broker stage. The engine drops what it has seen
     std::uint64_t session_generation = 0;
     Magic magic;
     std::uint32_t retcode = 0;     // TRADE_RETCODE_*
@@ -90,19 +90,19 @@ struct Report {
     std::uint8_t permissions = 0;  // AccountInfo: bit 0 trading allowed
     std::uint8_t flags = 0;
     std::uint64_t order_ticket = 0;
-    std::uint64_t deal_ticket = 0; // 0 = none; fills are counted once per deal ticket
-    std::uint64_t position_id = 0; // POSITION_IDENTIFIER, never changes in a position's life
-    Lots volume;                   // of this deal; QueryFound: cumulated
-    Lots requested;                // what the order asked for
+    std::uint64_t deal_ticket = 0;  // 0 = none; fills are counted once per deal ticket
+    std::uint64_t position_id = 0;  // POSITION_IDENTIFIER, never changes in a position's life
+    Lots volume;                    // of this deal; QueryFound: cumulated
+    Lots requested;                 // what the order asked for
     Price price;
-    Price bid;                     // quote at answer time (requote)
+    Price bid;  // quote at answer time (requote)
     Price ask;
-    Money equity;                  // AccountInfo
+    Money equity;  // AccountInfo
     Money balance;
-    std::uint64_t journal_id = 0;  // SessionUp: identity of the executor's intent journal
-    std::uint64_t journal_tail = 0;// SessionUp: last command sequence it received
-    Nanos broker_time;             // when the broker did it, its clock
-    SymbolId symbol{kNoId};        // that it is about; kNoId = none, or none of ours
+    std::uint64_t journal_id = 0;    // SessionUp: identity of the executor's intent journal
+    std::uint64_t journal_tail = 0;  // SessionUp: last command sequence it received
+    Nanos broker_time;               // when the broker did it, its clock
+    SymbolId symbol{kNoId};          // that it is about; kNoId = none, or none of ours
     std::uint32_t reserved = 0;
 };
 static_assert(std::is_trivially_copyable_v<Report>);

@@ -31,7 +31,7 @@ enum class OrdStatus : std::uint8_t {
 [[nodiscard]] std::string_view to_string(OrdStatus s) noexcept;
 
 enum class AccountState : std::uint8_t {
-    Reconciling = 0,   // state after start, take-over or a lost link: no new entries yet
+    Reconciling = 0,  // state after start, take-over or a lost link: no new entries yet
     Trading = 1,
     ReduceOnly = 2,    // closes only (no money, operator)
     Suspended = 3,     // no orders but operator and kill
@@ -55,37 +55,37 @@ enum class LinkState : std::uint8_t {
 /// sources and into stores.
 enum class Reason : std::uint16_t {
     None = 0,
-    DuplicateSignal = 1,   // this id is in the ledger already; the original outcome stands
-    StaleSignal = 2,       // created before the ledger's window
+    DuplicateSignal = 1,  // this id is in the ledger already; the original outcome stands
+    StaleSignal = 2,      // created before the ledger's window
     LedgerFull = 3,
-    Expired = 4,           // TTL over before it could be sent
+    Expired = 4,  // TTL over before it could be sent
     UnknownGroup = 5,
     UnknownSymbol = 6,
     BadVolume = 7,
     BadPrice = 8,
-    BadSignal = 9,         // field out of range, see `detail`
-    UnknownTarget = 10,    // close, modify or cancel of a signal we do not know
-    NothingToDo = 11,      // target has no open position or order left
+    BadSignal = 9,       // field out of range, see `detail`
+    UnknownTarget = 10,  // close, modify or cancel of a signal we do not know
+    NothingToDo = 11,    // target has no open position or order left
     EmptyGroup = 12,
-    TableFull = 13,        // a fixed-capacity table is full
-    NoPrice = 20,          // no fresh tick; entries are refused, closes go on
-    PriceCollar = 21,      // moved more than the collar from the reference price
+    TableFull = 13,    // a fixed-capacity table is full
+    NoPrice = 20,      // no fresh tick; entries are refused, closes go on
+    PriceCollar = 21,  // moved more than the collar from the reference price
     MaxLots = 22,
     MaxOpenOrders = 23,
     RateLimit = 24,
-    DuplicateOrder = 25,   // same symbol, side and volume within the duplicate window
+    DuplicateOrder = 25,  // same symbol, side and volume within the duplicate window
     SymbolFiltered = 26,
     AccountNotTrading = 27,
     ReduceOnly = 28,
     Killed = 29,
     VolumeBelowMin = 30,
-    QueueFull = 31,        // the account's session queue overflowed; never left this host
+    QueueFull = 31,  // the account's session queue overflowed; never left this host
     JournalDown = 32,
-    BrokerReject = 40,     // see retcode
+    BrokerReject = 40,  // see retcode
     MarketClosed = 41,
     NoMoney = 42,
     RetriesExhausted = 43,
-    CanceledByUser = 44,   // cancelled at the broker by its owner or by us on request
+    CanceledByUser = 44,  // cancelled at the broker by its owner or by us on request
 };
 [[nodiscard]] std::string_view to_string(Reason r) noexcept;
 

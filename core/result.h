@@ -15,27 +15,27 @@ namespace millrace {
 /// Every way an operation of ours can be refused or fail. Stable: persisted in alerts and logs.
 enum class Errc : std::uint8_t {
     Ok = 0,
-    RingFull,          // no free slot; nothing changed
-    RingEmpty,         // nothing published beyond the cursor
-    BadMagic,          // not our file
-    BadVersion,        // our file, another layout
-    BadLayout,         // sizes or offsets contradict each other
-    BadCursor,         // read <= write <= read + capacity is violated
-    BadChecksum,       // bytes changed since they were written
-    BadChain,          // record does not follow its predecessor
-    TornTail,          // incomplete last write beyond the durable mark
-    NotOwner,          // role is held by somebody else
-    NoSpace,           // disk, /dev/shm or a fixed-capacity table is full
-    IoError,           // the system refused; see the accompanying errno
-    Poisoned,          // a write or flush failed earlier; final for this writer
-    BadFrame,          // malformed bytes on a wire
-    BadAuth,           // wrong key or wrong MAC
-    Unsupported,       // the kernel or container does not offer it
-    Timeout,           // no answer in time; the outcome is unknown
+    RingFull,     // no free slot; nothing changed
+    RingEmpty,    // nothing published beyond the cursor
+    BadMagic,     // not our file
+    BadVersion,   // our file, another layout
+    BadLayout,    // sizes or offsets contradict each other
+    BadCursor,    // read <= write <= read + capacity is violated
+    BadChecksum,  // bytes changed since they were written
+    BadChain,     // record does not follow its predecessor
+    TornTail,     // incomplete last write beyond the durable mark
+    NotOwner,     // role is held by somebody else
+    NoSpace,      // disk, /dev/shm or a fixed-capacity table is full
+    IoError,      // the system refused; see the accompanying errno
+    Poisoned,     // a write or flush failed earlier; final for this writer
+    BadFrame,     // malformed bytes on a wire
+    BadAuth,      // wrong key or wrong MAC
+    Unsupported,  // the kernel or container does not offer it
+    Timeout,      // no answer in time; the outcome is unknown
     NotFound,
     Busy,
     BadInput,
-    OtherBoot,         // a segment that was made before the host's last start
+    OtherBoot,  // a segment that was made before the host's last start
 };
 
 /// The enumerator's name, for logs and messages.
@@ -86,6 +86,8 @@ private:
 /// For operations that give nothing back but success.
 struct Unit {};
 using Status = Result<Unit>;
-[[nodiscard]] inline Status ok_status() noexcept { return Unit{}; }
+[[nodiscard]] inline Status ok_status() noexcept {
+    return Unit{};
+}
 
 }  // namespace millrace

@@ -77,13 +77,11 @@ Reason Engine::check_price(const Order& o) const noexcept {
 
 Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     const SymbolSpec& spec = symbols_[o.symbol.value].spec;
-    if (o.volume > spec.volume_max ||
-        (a.spec.max_lots.value > 0 && o.volume > a.spec.max_lots)) {
+    if (o.volume > spec.volume_max || (a.spec.max_lots.value > 0 && o.volume > a.spec.max_lots)) {
         return Reason::MaxLots;
     }
     // The order itself is among live_orders already.
-    if (a.spec.max_open_orders > 0 &&
-        a.live_orders + a.open_positions > a.spec.max_open_orders) {
+    if (a.spec.max_open_orders > 0 && a.live_orders + a.open_positions > a.spec.max_open_orders) {
         return Reason::MaxOpenOrders;
     }
     if (const Reason price = check_price(o); price != Reason::None) {

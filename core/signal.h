@@ -32,8 +32,8 @@ inline constexpr std::uint32_t kDefaultTtlMs = 30'000;
 /// Producer: sources (through ingress or the client library), which fill everything but `source`
 /// (stamped by the edge). All padding is zero.
 struct Signal {
-    SignalId id;       // chosen by the source, unique for ever; resending is safe
-    SignalId target;   // Close, Modify, Cancel: the opening signal's id
+    SignalId id;      // chosen by the source, unique for ever; resending is safe
+    SignalId target;  // Close, Modify, Cancel: the opening signal's id
     SourceId source{kNoId};
     GroupId group{kNoId};
     SymbolId symbol{kNoId};
@@ -41,15 +41,15 @@ struct Signal {
     Side side{};
     PriceKind price_kind{};
     std::uint8_t flags = 0;
-    Lots volume;              // > 0 for Open; Close: share of the opening volume, 0 = all
-    Price price;              // Limit, Stop; Modify of a pending
-    Price stop_loss;          // 0 = none
-    Price take_profit;        // 0 = none
-    Price reference_price;    // what the source saw; 0 = the price at acceptance
-    Nanos send_time;          // source's send stamp; 0 = receipt at the edge
-    std::uint32_t ttl_ms = 0; // 0 = kDefaultTtlMs; 1..86'400'000
+    Lots volume;               // > 0 for Open; Close: share of the opening volume, 0 = all
+    Price price;               // Limit, Stop; Modify of a pending
+    Price stop_loss;           // 0 = none
+    Price take_profit;         // 0 = none
+    Price reference_price;     // what the source saw; 0 = the price at acceptance
+    Nanos send_time;           // source's send stamp; 0 = receipt at the edge
+    std::uint32_t ttl_ms = 0;  // 0 = kDefaultTtlMs; 1..86'400'000
     std::uint32_t reserved = 0;
-    Nanos edge_time;          // receipt at the edge, stamped by ingress or the client library
+    Nanos edge_time;  // receipt at the edge, stamped by ingress or the client library
 };
 static_assert(std::is_trivially_copyable_v<Signal>);
 static_assert(sizeof(Signal) == 112);
@@ -68,23 +68,23 @@ enum class ResultKind : std::uint8_t {
 
 /// One result as it lies in a `results` ring: what became of a signal.
 struct SignalResult {
-    Sequence seq;      // journal record that caused it
-    std::uint32_t k = 0;   // which output of that record; (seq, k) never repeats in a ring
+    Sequence seq;         // journal record that caused it
+    std::uint32_t k = 0;  // which output of that record; (seq, k) never repeats in a ring
     ResultKind kind{};
     std::uint8_t ord_status = 0;  // OrdStatus, for OrderDone and OrderInDoubt
     std::uint16_t reason = 0;     // Reason
     SignalId signal;
     SourceId source{kNoId};
     AccountId account{kNoId};
-    Lots cum_volume;          // executed
-    Price avg_price;          // volume-weighted
-    std::uint32_t retcode = 0;    // MT5 trade server return code, 0 = none
-    std::uint32_t accounts = 0;   // Accepted: accounts it goes to (close, modify, cancel: orders it
-                                  // acts on); SignalDone, Duplicate: orders made
-    std::uint32_t filled = 0;     // SignalDone
-    std::uint32_t rejected = 0;   // SignalDone: rejected, cancelled or expired
-    Sequence original;        // Duplicate: sequence at which the first one was accepted;
-                              // Refused: at which it was refused first, 0 = now
+    Lots cum_volume;             // executed
+    Price avg_price;             // volume-weighted
+    std::uint32_t retcode = 0;   // MT5 trade server return code, 0 = none
+    std::uint32_t accounts = 0;  // Accepted: accounts it goes to (close, modify, cancel: orders it
+                                 // acts on); SignalDone, Duplicate: orders made
+    std::uint32_t filled = 0;    // SignalDone
+    std::uint32_t rejected = 0;  // SignalDone: rejected, cancelled or expired
+    Sequence original;           // Duplicate: sequence at which the first one was accepted;
+                                 // Refused: at which it was refused first, 0 = now
     Nanos time;
     std::uint64_t magic = 0;  // the order's id at the broker
     Nanos edge_time;          // receipt of the signal at the edge, for latency end to end

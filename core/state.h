@@ -15,9 +15,9 @@ namespace millrace {
 /// One intent on one account: the life of an order and, once filled, of the position it opened.
 /// Freed when it is final, its position is closed and no close or modify of ours refers to it.
 struct Order {
-    std::uint64_t intent = 0;       // unique for ever; its magic carries it
+    std::uint64_t intent = 0;  // unique for ever; its magic carries it
     SignalId signal_id;
-    std::uint32_t signal = kNoId;   // ledger index of the signal that made it
+    std::uint32_t signal = kNoId;  // ledger index of the signal that made it
     AccountId account{kNoId};
     SymbolId symbol{kNoId};
     SourceId source{kNoId};
@@ -29,27 +29,27 @@ struct Order {
     std::uint8_t reprices = 0;
     std::uint8_t backoffs = 0;
     std::uint8_t queries = 0;
-    bool retrying = false;          // Held because it waits for its next attempt
-    bool query_open = false;        // counted in Account::queries_open
-    bool update_sent = false;       // its one intermediate result slot is used
-    bool close_wanted = false;      // a close arrived before we knew the fill
-    bool claimed = false;           // Close: its volume counts in the parent's `closing`
-    bool indexed = false;           // found by its position id
+    bool retrying = false;      // Held because it waits for its next attempt
+    bool query_open = false;    // counted in Account::queries_open
+    bool update_sent = false;   // its one intermediate result slot is used
+    bool close_wanted = false;  // a close arrived before we knew the fill
+    bool claimed = false;       // Close: its volume counts in the parent's `closing`
+    bool indexed = false;       // found by its position id
     Reason reason = Reason::None;
     std::uint32_t retcode = 0;
-    std::uint32_t parent = kNoId;   // Close, Modify, Cancel: the order they act on
-    std::uint32_t children = 0;     // live orders that have this one as parent
+    std::uint32_t parent = kNoId;  // Close, Modify, Cancel: the order they act on
+    std::uint32_t children = 0;    // live orders that have this one as parent
     std::uint32_t next_in_account = kNoId;
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
     std::uint32_t prev_in_signal = kNoId;
     std::uint32_t reserved2 = 0;
     Lots volume;
-    Lots cum;                       // executed
-    Lots open_volume;               // still open of the position this order made
-    Lots closing;                   // of open_volume, claimed by live closes
-    Lots close_shares;              // of its signal's volume, by closes that live or executed
-    Lots closed_early;              // closed at the broker before we knew of the fill
+    Lots cum;           // executed
+    Lots open_volume;   // still open of the position this order made
+    Lots closing;       // of open_volume, claimed by live closes
+    Lots close_shares;  // of its signal's volume, by closes that live or executed
+    Lots closed_early;  // closed at the broker before we knew of the fill
     Price price;
     Price avg;
     Price stop_loss;
@@ -57,9 +57,9 @@ struct Order {
     Price reference;
     std::uint64_t order_ticket = 0;
     std::uint64_t position_id = 0;
-    std::uint64_t deals[4] = {};    // latest deal tickets: a fill counts once
+    std::uint64_t deals[4] = {};  // latest deal tickets: a fill counts once
     Nanos created;
-    Nanos deadline;                 // no (further) attempt at or after it
+    Nanos deadline;  // no (further) attempt at or after it
     Nanos signal_time;
     Nanos edge_time;
 };
@@ -73,16 +73,16 @@ struct SignalEntry {
     Nanos born;                         // its TTL runs from here
     std::uint32_t first_order = kNoId;  // orders that are still in the table, newest first
     std::uint32_t last_order = kNoId;
-    std::uint32_t older = kNoId;        // age list
+    std::uint32_t older = kNoId;  // age list
     std::uint32_t newer = kNoId;
     std::uint32_t orders_made = 0;
-    std::uint32_t orders_open = 0;      // not final
+    std::uint32_t orders_open = 0;  // not final
     std::uint32_t filled = 0;
     std::uint32_t rejected = 0;
-    std::uint32_t in_table = 0;         // orders linked from first_order
+    std::uint32_t in_table = 0;  // orders linked from first_order
     bool fanned_out = false;
     bool done = false;
-    Reason refused = Reason::None;      // why; None = accepted
+    Reason refused = Reason::None;  // why; None = accepted
 };
 
 struct RecentOrder {
@@ -96,30 +96,30 @@ struct RecentOrder {
 struct Account {
     AccountSpec spec;
     bool defined = false;
-    bool permitted = true;       // broker lets this login trade
-    bool synced = false;         // SyncDone seen in this session
-    bool ready = false;          // reconciled in this session: synced and every look-up answered
-    bool query_queued = false;   // a job is queued
+    bool permitted = true;      // broker lets this login trade
+    bool synced = false;        // SyncDone seen in this session
+    bool ready = false;         // reconciled in this session: synced and every look-up answered
+    bool query_queued = false;  // a job is queued
     bool release_queued = false;
-    std::uint8_t killed = 0;     // kill actions in force
+    std::uint8_t killed = 0;                      // kill actions in force
     AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
     std::uint8_t reserved[6] = {};
-    std::uint64_t last_event = 0;   // executor events applied
-    std::uint64_t journal_id = 0;   // executor's intent journal
+    std::uint64_t last_event = 0;  // executor events applied
+    std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
     Money equity;
     Money balance;
-    std::int64_t tokens = 0;        // rate bucket, 1e9 = one request
+    std::int64_t tokens = 0;  // rate bucket, 1e9 = one request
     Nanos tokens_time;
-    Nanos rate_changed;             // when rate_shift last changed
-    std::uint32_t rate_shift = 0;   // halvings after 10024
+    Nanos rate_changed;            // when rate_shift last changed
+    std::uint32_t rate_shift = 0;  // halvings after 10024
     std::uint32_t first_order = kNoId;
     std::uint32_t last_order = kNoId;
     std::uint32_t live_orders = 0;  // not final
     std::uint32_t open_positions = 0;
-    std::uint32_t in_doubt = 0;     // blocks entries of the same symbol (C19)
+    std::uint32_t in_doubt = 0;  // blocks entries of the same symbol (C19)
     std::uint32_t queries_open = 0;
     std::uint32_t recent_next = 0;
     RecentOrder recent[8];
@@ -139,7 +139,7 @@ struct Group {
     std::uint32_t first_member = kNoId;
     std::uint32_t last_member = kNoId;
     std::uint32_t members = 0;
-    std::uint32_t enabled = 0;   // of them
+    std::uint32_t enabled = 0;  // of them
 };
 
 struct SymbolState {
@@ -170,8 +170,8 @@ struct Job {
 /// Everything that is not in a table.
 struct Globals {
     RiskSpec risk;
-    Sequence seq;               // last applied
-    Nanos time;                 // of the last record
+    Sequence seq;  // last applied
+    Nanos time;    // of the last record
     std::uint64_t next_intent = 1;
     std::uint64_t epoch = 0;
     std::uint64_t config_hash = 0;
@@ -187,7 +187,7 @@ struct Globals {
     std::uint32_t total_reserved_results = 0;
     std::uint64_t signals_accepted = 0;
     std::uint64_t signals_refused = 0;
-    std::uint64_t refusals = 0;          // refused signals in the ledger
+    std::uint64_t refusals = 0;  // refused signals in the ledger
     std::uint64_t orders_sent = 0;
     std::uint64_t orders_filled = 0;
     std::uint64_t orders_rejected = 0;

@@ -32,8 +32,12 @@ struct Nanos : Tagged<std::int64_t, struct NanosTag> {
     friend constexpr Nanos operator+(Nanos a, Nanos b) noexcept { return Nanos{a.value + b.value}; }
     friend constexpr Nanos operator-(Nanos a, Nanos b) noexcept { return Nanos{a.value - b.value}; }
 };
-constexpr Nanos millis(std::int64_t n) noexcept { return Nanos{n * 1'000'000}; }
-constexpr Nanos seconds(std::int64_t n) noexcept { return Nanos{n * 1'000'000'000}; }
+constexpr Nanos millis(std::int64_t n) noexcept {
+    return Nanos{n * 1'000'000};
+}
+constexpr Nanos seconds(std::int64_t n) noexcept {
+    return Nanos{n * 1'000'000'000};
+}
 
 /// Fixed-point scale of prices, volumes, money and ratios: 1e-8. Exact for every MT5 digit count
 /// and for 8-digit crypto feeds; int64 reaches 9.2e10.

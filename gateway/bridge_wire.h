@@ -12,7 +12,8 @@
 //     until EVENT_ACK; after a reconnect all unacknowledged ones come again. The engine drops what
 //     it has applied.
 //  3. Welcome.generation and Welcome.epoch only ever grow. The terminal journals the highest and
-//     refuses commands of lower ones (Rejected with kStaleGeneration): a paused old owner is fenced.
+//     refuses commands of lower ones (Rejected with kStaleGeneration): a paused old owner is
+//     fenced.
 //  4. Query{magic} is answered with QueryFound, QueryAbsent (proof: the journal is intact and has
 //     never seen it, nor has the account) or QueryUnknown. Frames are handled in order, so
 //     an answer covers every command before the query.
@@ -27,19 +28,19 @@ namespace millrace::bridge {
 inline constexpr std::uint8_t kVersion = 1;
 
 enum class FrameType : std::uint8_t {
-    Challenge = 1,   // S->T first frame after accept
-    Hello = 2,       // T->S
-    Welcome = 3,     // S->T session is up; terminal then resends unacknowledged events
-    Denied = 4,      // S->T reason text, then close
-    Command = 5,     // S->T sequenced
-    RxAck = 6,       // T->S highest command seq that is in the intent journal
-    Event = 7,       // T->S sequenced
-    EventAck = 8,    // S->T highest event seq that is durable here; terminal may forget them
-    Heartbeat = 9,   // both
-    Busy = 10,       // T->S a blocking call begins
-    Tick = 11,       // T->S latest quote, conflated
-    Kill = 12,       // S->T overtakes the queue: stop, cancel, flatten
-    SyncDone = 13,   // T->S every unacknowledged event has been resent
+    Challenge = 1,  // S->T first frame after accept
+    Hello = 2,      // T->S
+    Welcome = 3,    // S->T session is up; terminal then resends unacknowledged events
+    Denied = 4,     // S->T reason text, then close
+    Command = 5,    // S->T sequenced
+    RxAck = 6,      // T->S highest command seq that is in the intent journal
+    Event = 7,      // T->S sequenced
+    EventAck = 8,   // S->T highest event seq that is durable here; terminal may forget them
+    Heartbeat = 9,  // both
+    Busy = 10,      // T->S a blocking call begins
+    Tick = 11,      // T->S latest quote, conflated
+    Kill = 12,      // S->T overtakes the queue: stop, cancel, flatten
+    SyncDone = 13,  // T->S every unacknowledged event has been resent
 };
 
 struct Challenge {
@@ -47,26 +48,27 @@ struct Challenge {
     std::uint64_t server_time_ns;
 };
 struct Hello {
-    std::uint64_t login;         // ACCOUNT_LOGIN
-    std::uint64_t journal_id;    // identity of the intent journal; new id = the old one is lost
-    std::uint64_t command_seq;   // last command in the journal
-    std::uint64_t command_epoch; // segment uuid (low 64 bits) those sequence numbers belong to
-    std::uint64_t generation;    // highest seen
-    std::uint64_t epoch;         // highest seen
-    std::uint64_t event_seq;     // last event number handed out
-    std::uint32_t build;         // terminal build
-    std::uint8_t margin_mode;    // MarginMode
-    std::uint8_t permissions;    // bit 0 trading allowed
+    std::uint64_t login;          // ACCOUNT_LOGIN
+    std::uint64_t journal_id;     // identity of the intent journal; new id = the old one is lost
+    std::uint64_t command_seq;    // last command in the journal
+    std::uint64_t command_epoch;  // segment uuid (low 64 bits) those sequence numbers belong to
+    std::uint64_t generation;     // highest seen
+    std::uint64_t epoch;          // highest seen
+    std::uint64_t event_seq;      // last event number handed out
+    std::uint32_t build;          // terminal build
+    std::uint8_t margin_mode;     // MarginMode
+    std::uint8_t permissions;     // bit 0 trading allowed
     std::uint8_t reserved[2];
-    wire::Mac mac;               // HMAC-SHA256(key, nonce || all bytes of Hello before mac)
+    wire::Mac mac;  // HMAC-SHA256(key, nonce || all bytes of Hello before mac)
 };
 struct Welcome {
-    std::uint64_t generation;    // of this session
-    std::uint64_t epoch;         // of the engine's journal
-    std::uint64_t command_epoch; // low 64 bits of the segment uuid: command seqs start anew with it
+    std::uint64_t generation;  // of this session
+    std::uint64_t epoch;       // of the engine's journal
+    std::uint64_t
+        command_epoch;  // low 64 bits of the segment uuid: command seqs start anew with it
     std::uint64_t next_command_seq;
-    std::uint64_t event_seq;     // highest event durable here; resend from the next one
-    std::uint64_t magic_tag;     // 15 bits, tells our orders from foreign ones
+    std::uint64_t event_seq;  // highest event durable here; resend from the next one
+    std::uint64_t magic_tag;  // 15 bits, tells our orders from foreign ones
 };
 struct Denied {
     char reason[96];
@@ -77,14 +79,14 @@ struct Command {
     std::uint64_t epoch;
     std::uint64_t generation;
     std::uint64_t magic;
-    std::uint8_t type;           // CommandType
+    std::uint8_t type;  // CommandType
     std::uint8_t side;
     std::uint8_t price_kind;
     std::uint8_t flags;
     std::uint32_t ttl_ms;
     char symbol[16];
-    std::int64_t volume;         // 1e-8 lots
-    std::int64_t price;          // 1e-8
+    std::int64_t volume;  // 1e-8 lots
+    std::int64_t price;   // 1e-8
     std::int64_t stop_loss;
     std::int64_t take_profit;
     std::uint64_t position_ticket;
@@ -99,11 +101,11 @@ struct RxAck {
 /// The report types an executor may send: Outcome, Exec, Unsent, QueryFound, QueryAbsent,
 /// QueryUnknown, AccountInfo. FrameHeader.seq is the event number.
 struct Event {
-    std::uint8_t type;           // ReportType
-    std::uint8_t exec_kind;      // ExecKind
-    std::uint8_t ord_status;     // OrdStatus
+    std::uint8_t type;        // ReportType
+    std::uint8_t exec_kind;   // ExecKind
+    std::uint8_t ord_status;  // OrdStatus
     std::uint8_t side;
-    std::uint16_t reason;        // Reason
+    std::uint16_t reason;  // Reason
     std::uint8_t permissions;
     std::uint8_t reserved;
     std::uint64_t magic;
@@ -139,10 +141,10 @@ struct Tick {
     std::int64_t time_ns;
 };
 struct Kill {
-    std::uint64_t kill_id;       // a repeated id is answered, not executed again
-    std::uint8_t actions;        // kKillStop | kKillCancel | kKillFlatten; 0 = clear
+    std::uint64_t kill_id;  // a repeated id is answered, not executed again
+    std::uint8_t actions;   // kKillStop | kKillCancel | kKillFlatten; 0 = clear
     std::uint8_t reserved[7];
-    char symbol[16];             // all zero = every symbol
+    char symbol[16];  // all zero = every symbol
 };
 
 /// A command frame of an older session generation or epoch was refused (Unsent event's retcode).

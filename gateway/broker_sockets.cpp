@@ -22,7 +22,8 @@ const char* text_of(const Error& error) noexcept {
 bool has_valid_mac(const bridge::Hello& hello, const wire::Nonce& nonce,
                    const TerminalAccount& terminal) noexcept {
     wire::Mac expected;
-    const auto signed_part = std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
+    const auto signed_part =
+        std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
     wire::hmac_sha256(std::span{terminal.key}.first(terminal.key_bytes),
                       std::as_bytes(std::span{nonce}), signed_part, expected);
     return wire::same_mac(expected, hello.mac);
@@ -63,7 +64,8 @@ void BrokerStage::stall() noexcept {
 void BrokerStage::resume(Nanos now) noexcept {
     stalled_ = false;
     if (!wake_.add(poller_.fd(), 0)) {
-        segment_.report_error("broker", "epoll refused to watch the sockets again; latency suffers");
+        segment_.report_error("broker",
+                              "epoll refused to watch the sockets again; latency suffers");
     }
     for (const auto& peer : peers_) {
         if (peer->session != nullptr) {
@@ -114,8 +116,8 @@ Peer* BrokerStage::take_peer(Nanos now) noexcept {
 }
 
 void BrokerStage::greet(Peer& peer, Nanos now) noexcept {
-    const auto at = std::find_if(peers_.begin(), peers_.end(),
-                                 [&](const auto& p) { return p.get() == &peer; });
+    const auto at =
+        std::find_if(peers_.begin(), peers_.end(), [&](const auto& p) { return p.get() == &peer; });
     peer.tag = static_cast<std::uint64_t>(at - peers_.begin()) + 1;
     peer.state = PeerState::AwaitHello;
     peer.since = now;

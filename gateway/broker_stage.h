@@ -30,7 +30,7 @@ struct BrokerOptions {
     net::ListenOptions listen;
     AccountLookup find_account;
     SessionTimes times;
-    std::uint64_t epoch = 1;             // of the engine's journal; below 2^42
+    std::uint64_t epoch = 1;  // of the engine's journal; below 2^42
     std::uint64_t magic_tag = RiskSpec{}.magic_tag;
 };
 
@@ -94,7 +94,7 @@ private:
 
     struct PendingKill {
         KillCommand kill;
-        std::uint64_t number = 0;      // in admin.broker
+        std::uint64_t number = 0;  // in admin.broker
         std::uint32_t next_account = 0;
         bool accepted = false;
     };
@@ -114,20 +114,20 @@ private:
 
     RingConsumer<OrderSlot> orders_;
     RingConsumer<KillSlot> admin_;
-    OutputId answered_before_;          // by the predecessor's last report
+    OutputId answered_before_;  // by the predecessor's last report
     std::vector<Session> sessions_;
-    std::vector<Session*> active_;      // has_waiting()
+    std::vector<Session*> active_;  // has_waiting()
     std::vector<bool> is_active_;
     std::array<PendingKill, kPendingKillsMax> pending_kills_{};
     std::size_t kills_begun_ = 0;
     std::size_t kills_finished_ = 0;
 
     net::Listener listener_;
-    net::Poller poller_;                // listener and peers
-    net::Poller wake_;                  // poller_, unless stalled: a parked runner must not spin
+    net::Poller poller_;  // listener and peers
+    net::Poller wake_;    // poller_, unless stalled: a parked runner must not spin
     std::vector<std::unique_ptr<Peer>> peers_;
     bool stalled_ = false;
-    bool all_read_ = true;              // the last poll showed every ready peer
+    bool all_read_ = true;  // the last poll showed every ready peer
     Nanos polled_at_;
     Nanos sweep_at_;
 };

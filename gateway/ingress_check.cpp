@@ -73,13 +73,11 @@ bool check_prices(const Signal& s, Refusal& why) noexcept {
     for (const auto& p : prices) {
         if (p.value.value < 0 || p.value.value > kPriceMax) {
             refuse(why, Reason::BadPrice, false,
-                   "%s %" PRId64 ": allowed 0..1e17 (unit 1e-8, 0 = none)", p.field,
-                   p.value.value);
+                   "%s %" PRId64 ": allowed 0..1e17 (unit 1e-8, 0 = none)", p.field, p.value.value);
             return false;
         }
     }
-    const bool pending =
-        s.action == SignalAction::Open && s.price_kind != PriceKind::Market;
+    const bool pending = s.action == SignalAction::Open && s.price_kind != PriceKind::Market;
     if (pending && s.price.value == 0) {
         refuse(why, Reason::BadPrice, false, "price 0: a limit or stop order needs its price");
         return false;
@@ -129,9 +127,10 @@ bool resolve_names(const signal_wire::Submit& submit, const NameTables& names, S
                    Refusal& why) noexcept {
     out.group = GroupId{find_name(names.groups, wire_name(submit.group))};
     if (out.group.value == kNoId) {
-        refuse(why, Reason::UnknownGroup, false,
-               "group \"%.16s\": not among \"groups\" of the configuration; add it or mend the name",
-               submit.group);
+        refuse(
+            why, Reason::UnknownGroup, false,
+            "group \"%.16s\": not among \"groups\" of the configuration; add it or mend the name",
+            submit.group);
         return false;
     }
     out.symbol = SymbolId{find_name(names.symbols, wire_name(submit.symbol))};

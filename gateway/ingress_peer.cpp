@@ -82,8 +82,7 @@ const char* IngressPeer::overdue(Nanos now, const IngressLimits& limits) const n
         case State::Free: return nullptr;
         case State::LoggingIn:
             return now - opened_ > limits.login ? "no Login frame in time" : nullptr;
-        case State::Denied:
-            return now - denied_at_ > limits.linger ? "was denied" : nullptr;
+        case State::Denied: return now - denied_at_ > limits.linger ? "was denied" : nullptr;
         case State::Open: break;
     }
     if (pending_bytes() != 0 && now - sent_ > limits.stall) {

@@ -11,11 +11,11 @@ namespace millrace {
 
 /// Time limits of a connection.
 struct IngressLimits {
-    Nanos login = seconds(5);       // from accept to a good Login
-    Nanos stall = seconds(5);       // bytes wait and the peer takes none of them
-    Nanos heartbeat = seconds(1);   // we send one after so long without sending
-    Nanos silence = seconds(10);    // nothing heard from the peer
-    Nanos linger = millis(500);     // after Denied: for the peer to read it
+    Nanos login = seconds(5);      // from accept to a good Login
+    Nanos stall = seconds(5);      // bytes wait and the peer takes none of them
+    Nanos heartbeat = seconds(1);  // we send one after so long without sending
+    Nanos silence = seconds(10);   // nothing heard from the peer
+    Nanos linger = millis(500);    // after Denied: for the peer to read it
 };
 
 /// A connection, its reader and its place in the handshake. Re-usable after close().
@@ -78,7 +78,7 @@ private:
     std::uint32_t source_index_ = kNoId;
     Nanos opened_;
     Nanos heard_;
-    Nanos sent_;        // last time the socket took bytes, or nothing waited
+    Nanos sent_;  // last time the socket took bytes, or nothing waited
     Nanos denied_at_;
 };
 

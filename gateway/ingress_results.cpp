@@ -1,4 +1,5 @@
-// IngressStage, the way out: results routed to their source, acks held until their level is reached.
+// IngressStage, the way out: results routed to their source, acks held until their level is
+// reached.
 #include <algorithm>
 
 #include "gateway/ingress_stage.h"
@@ -72,9 +73,9 @@ int IngressStage::release_acks() noexcept {
 
 void IngressStage::forward(const SignalResult& result) noexcept {
     std::byte frame[wire::kFrameBytes<SignalResult>];
-    const std::size_t n = wire::encode_bytes(
-        frame, static_cast<std::uint8_t>(FrameType::Result), signal_wire::kVersion, 0,
-        std::as_bytes(std::span{&result, 1}));
+    const std::size_t n =
+        wire::encode_bytes(frame, static_cast<std::uint8_t>(FrameType::Result),
+                           signal_wire::kVersion, 0, std::as_bytes(std::span{&result, 1}));
     bool handed_on = false;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         IngressPeer& peer = *peers_[i];

@@ -80,10 +80,10 @@ void IngressStage::accept_peers(Nanos now) noexcept {
             turn_away(accepted.value(), "too many connections; raise ingress.connections_max");
             continue;
         }
-        const auto index = static_cast<std::size_t>(
-            std::find_if(peers_.begin(), peers_.end(),
-                         [&](const auto& p) { return p.get() == peer; }) -
-            peers_.begin());
+        const auto index =
+            static_cast<std::size_t>(std::find_if(peers_.begin(), peers_.end(),
+                                                  [&](const auto& p) { return p.get() == peer; }) -
+                                     peers_.begin());
         peer->open(std::move(accepted).value(), now);
         ++peers_open_;
         ++stats_.connections;
@@ -152,9 +152,9 @@ void IngressStage::on_frame(std::size_t index, const wire::Frame& frame, Nanos n
     }
     ++stats_.malformed;
     char reason[sizeof(signal_wire::Denied::reason)];
-    std::snprintf(reason, sizeof reason, "unexpected frame type %u: %s", frame.header.type,
-                  open ? "a source sends Submit (5) and Heartbeat (8)"
-                       : "the first frame must be Login (2)");
+    std::snprintf(
+        reason, sizeof reason, "unexpected frame type %u: %s", frame.header.type,
+        open ? "a source sends Submit (5) and Heartbeat (8)" : "the first frame must be Login (2)");
     deny(index, reason, now);
 }
 
@@ -181,7 +181,8 @@ void IngressStage::on_login(std::size_t index, const wire::Frame& frame, Nanos n
         return deny(index, text.text, now);
     }
     ++stats_.logins;
-    const signal_wire::Welcome welcome{it->id.value, static_cast<std::uint32_t>(it->ack), now.value};
+    const signal_wire::Welcome welcome{it->id.value, static_cast<std::uint32_t>(it->ack),
+                                       now.value};
     if (!peer.send(FrameType::Welcome, 0, welcome)) {
         return cut(index, "does not read what it is sent");
     }

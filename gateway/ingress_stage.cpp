@@ -217,8 +217,8 @@ void IngressStage::deny(std::size_t index, std::string_view reason, Nanos now) n
     char text[160];
     const int n = std::snprintf(text, sizeof text, "connection denied: %.*s",
                                 static_cast<int>(reason.size()), reason.data());
-    segment_.report_error("ingress", {text, std::min<std::size_t>(static_cast<std::size_t>(n),
-                                                                  sizeof text - 1)});
+    segment_.report_error(
+        "ingress", {text, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof text - 1)});
     peer.deny(reason, now);
     if (peer.state() == IngressPeer::State::Free) {
         --peers_open_;
@@ -230,8 +230,8 @@ void IngressStage::cut(std::size_t index, const char* why) noexcept {
     char text[160];
     const int n = std::snprintf(text, sizeof text, "connection of source %s cut: %s",
                                 options_.sources[peers_[index]->source_index()].name.c_str(), why);
-    segment_.report_error("ingress", {text, std::min<std::size_t>(static_cast<std::size_t>(n),
-                                                                  sizeof text - 1)});
+    segment_.report_error(
+        "ingress", {text, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof text - 1)});
     end(index);
 }
 

@@ -28,7 +28,7 @@ enum class AckLevel : std::uint32_t {
 
 /// One source that may log in.
 struct IngressSource {
-    std::string name;            // 1..16 bytes, as in the configuration
+    std::string name;  // 1..16 bytes, as in the configuration
     SourceId id{kNoId};
     std::vector<std::byte> key;  // HMAC-SHA256 key, at least 16 bytes
     AckLevel ack = AckLevel::Disk;
@@ -47,17 +47,17 @@ struct IngressOptions {
 struct IngressStats {
     std::uint64_t connections = 0;
     std::uint64_t logins = 0;
-    std::uint64_t logins_denied = 0;     // wrong key, unknown source, too many, too late
-    std::uint64_t malformed = 0;         // connections ended for a broken or unexpected frame
-    std::uint64_t peers_cut = 0;         // did not read, or silent
-    std::uint64_t signals = 0;           // published to the ring
-    std::uint64_t refused = 0;           // by the checks: final
-    std::uint64_t refused_full = 0;      // ring full: to be sent again
-    std::uint64_t refused_down = 0;      // journal not running, or stopping: to be sent again
-    std::uint64_t clamped = 0;           // send stamps too far ahead, receipt taken
-    std::uint64_t results = 0;           // handed to at least one connection
-    std::uint64_t results_dropped = 0;   // their source was not connected
-    std::uint64_t parked_full = 0;       // cycles in which results waited for a free ack slot
+    std::uint64_t logins_denied = 0;    // wrong key, unknown source, too many, too late
+    std::uint64_t malformed = 0;        // connections ended for a broken or unexpected frame
+    std::uint64_t peers_cut = 0;        // did not read, or silent
+    std::uint64_t signals = 0;          // published to the ring
+    std::uint64_t refused = 0;          // by the checks: final
+    std::uint64_t refused_full = 0;     // ring full: to be sent again
+    std::uint64_t refused_down = 0;     // journal not running, or stopping: to be sent again
+    std::uint64_t clamped = 0;          // send stamps too far ahead, receipt taken
+    std::uint64_t results = 0;          // handed to at least one connection
+    std::uint64_t results_dropped = 0;  // their source was not connected
+    std::uint64_t parked_full = 0;      // cycles in which results waited for a free ack slot
 };
 
 class IngressStage final : public Stage {

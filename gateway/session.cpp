@@ -12,7 +12,9 @@ bool has_expired(const OrderCommand& c, Nanos now) noexcept {
     return c.deadline.value != 0 && now >= c.deadline;
 }
 
-bool is_entry(const OrderCommand& c) noexcept { return c.type == CommandType::Open; }
+bool is_entry(const OrderCommand& c) noexcept {
+    return c.type == CommandType::Open;
+}
 
 /// What is left of the command's life, rounded down; at least 1, because 0 means no limit.
 std::uint32_t ttl_ms(const OrderCommand& c, Nanos now) noexcept {
@@ -49,8 +51,7 @@ bridge::Command to_wire(const OrderCommand& c, std::uint64_t epoch, std::uint64_
 }  // namespace
 
 Status Session::attach() noexcept {
-    auto queue = SessionQueue::attach(
-        context_->segment.ring<SessionSlot>(entry().queue_ring));
+    auto queue = SessionQueue::attach(context_->segment.ring<SessionSlot>(entry().queue_ring));
     if (!queue) {
         return queue.error();
     }
@@ -153,7 +154,9 @@ bool Session::answer(std::uint64_t n, Reason reason, Nanos now) noexcept {
 
 void Session::count_answer(Reason reason) noexcept {
     BrokerStats& s = context_->stats;
-    (reason == Reason::Expired ? s.expired : reason == Reason::Killed ? s.killed : s.journal_down)++;
+    (reason == Reason::Expired  ? s.expired
+     : reason == Reason::Killed ? s.killed
+                                : s.journal_down)++;
 }
 
 void Session::mark_answered(OutputId id) noexcept {
@@ -317,8 +320,7 @@ int Session::send_kills() noexcept {
     }
     const std::size_t count = context_->kills.frames(account_);
     const std::size_t from = kill_next_;
-    while (kill_next_ < count &&
-           peer_->send(bridge::FrameType::Kill, 0, kill_frame(kill_next_))) {
+    while (kill_next_ < count && peer_->send(bridge::FrameType::Kill, 0, kill_frame(kill_next_))) {
         ++kill_next_;
     }
     kill_due_ = kill_next_ < count;

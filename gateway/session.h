@@ -26,19 +26,19 @@ struct TerminalAccount {
 
     AccountId account{kNoId};
     std::array<std::byte, kKeyBytesMax> key{};
-    std::size_t key_bytes = 0;      // 1 .. kKeyBytesMax
+    std::size_t key_bytes = 0;  // 1 .. kKeyBytesMax
     GateLevel gate = GateLevel::Disk;
-    Text<8> symbol_prefix;          // account's symbol = prefix + canonical name + suffix
+    Text<8> symbol_prefix;  // account's symbol = prefix + canonical name + suffix
     Text<8> symbol_suffix;
 };
 
 /// Times of the bridge protocol; the defaults are the protocol's, tests shorten them.
 struct SessionTimes {
     Nanos heartbeat_ns = seconds(1);
-    Nanos silence_ns = seconds(3);        // without BUSY: link down
-    Nanos busy_max_ns = seconds(30);      // BUSY extends silence to at most this
-    Nanos handshake_ns = seconds(5);      // from accept to Hello
-    Nanos closing_ns = millis(500);       // from Denied to close, at most
+    Nanos silence_ns = seconds(3);    // without BUSY: link down
+    Nanos busy_max_ns = seconds(30);  // BUSY extends silence to at most this
+    Nanos handshake_ns = seconds(5);  // from accept to Hello
+    Nanos closing_ns = millis(500);   // from Denied to close, at most
     /// With the journal down, an entry that stands before a way out is answered JournalDown after
     /// this; without one behind it, it may wait for the journal until its deadline.
     Nanos way_out_ns = millis(250);
@@ -46,22 +46,22 @@ struct SessionTimes {
 
 /// Counted in memory since the stage was made.
 struct BrokerStats {
-    std::uint64_t drained = 0;         // commands taken from `orders`
-    std::uint64_t repeats = 0;         // of those, taken or answered by a predecessor already
+    std::uint64_t drained = 0;  // commands taken from `orders`
+    std::uint64_t repeats = 0;  // of those, taken or answered by a predecessor already
     std::uint64_t queue_full = 0;
     std::uint64_t sent = 0;
-    std::uint64_t resent = 0;          // proven not received, queued again
-    std::uint64_t in_doubt = 0;        // given up to the engine's look-up
+    std::uint64_t resent = 0;    // proven not received, queued again
+    std::uint64_t in_doubt = 0;  // given up to the engine's look-up
     std::uint64_t expired = 0;
     std::uint64_t killed = 0;
     std::uint64_t journal_down = 0;
     std::uint64_t events = 0;
     std::uint64_t event_repeats = 0;
     std::uint64_t ticks = 0;
-    std::uint64_t ticks_dropped = 0;   // unknown symbol or no price
+    std::uint64_t ticks_dropped = 0;  // unknown symbol or no price
     std::uint64_t denied = 0;
-    std::uint64_t replaced = 0;        // by a second connection
-    std::uint64_t stalls = 0;          // duty cycles cut short because `reports` was full
+    std::uint64_t replaced = 0;  // by a second connection
+    std::uint64_t stalls = 0;    // duty cycles cut short because `reports` was full
 };
 
 /// What all sessions share. Outlives them.
@@ -105,7 +105,8 @@ public:
 
     /// What speaks against a session with this terminal; nullptr if nothing does.
     [[nodiscard]] const char* objection_to(const bridge::Hello& hello) const noexcept;
-    /// The terminal has proven who it is, and there is no objection. Reports SessionUp, sends Welcome and kills in force.
+    /// The terminal has proven who it is, and there is no objection. Reports SessionUp, sends
+    /// Welcome and kills in force.
     void link_up(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
                  Nanos now) noexcept;
     /// The peer is gone. The caller closes it.
@@ -138,7 +139,9 @@ public:
     void mark_answered(OutputId id) noexcept;
 
 private:
-    [[nodiscard]] SessionEntry& entry() const noexcept { return context_->segment.session(account_); }
+    [[nodiscard]] SessionEntry& entry() const noexcept {
+        return context_->segment.session(account_);
+    }
     [[nodiscard]] bool may_send() const noexcept;
     [[nodiscard]] Reason reason_to_refuse(std::uint64_t n, Nanos now) const noexcept;
     [[nodiscard]] bool answer(std::uint64_t n, Reason reason, Nanos now) noexcept;
@@ -172,11 +175,11 @@ private:
 
     // Queue. `next_` is the first number that is neither Claimed nor over.
     std::uint64_t next_ = 1;
-    std::uint64_t way_outs_ = 0;       // Queued commands that are no entries
-    std::uint64_t sweep_to_ = 0;       // entries up to here fell to a kill; 0 = none to look for
+    std::uint64_t way_outs_ = 0;  // Queued commands that are no entries
+    std::uint64_t sweep_to_ = 0;  // entries up to here fell to a kill; 0 = none to look for
     KillCommand sweep_kill_;
-    Nanos earliest_deadline_;          // lower bound over Queued commands; 0 = none has one
-    Nanos blocked_since_;              // head waits for a journal that is down; 0 = it does not
+    Nanos earliest_deadline_;  // lower bound over Queued commands; 0 = none has one
+    Nanos blocked_since_;      // head waits for a journal that is down; 0 = it does not
 
     // Link.
     Peer* peer_ = nullptr;
@@ -186,22 +189,22 @@ private:
     std::uint64_t generation_ = 0;
     std::uint64_t journal_id_ = 0;
     std::uint64_t journal_tail_ = 0;
-    std::uint64_t unwritten_ = 0;      // claimed, and partly still in the write buffer; 0 = none
+    std::uint64_t unwritten_ = 0;  // claimed, and partly still in the write buffer; 0 = none
     Nanos heard_;
     Nanos busy_until_;
     Nanos beat_at_;
-    bool down_due_ = false;            // SessionDown waits for room in `reports`
-    bool kill_due_ = false;            // Kill frames wait for room in the write buffer
-    std::size_t kill_next_ = 0;        // the first of them
+    bool down_due_ = false;      // SessionDown waits for room in `reports`
+    bool kill_due_ = false;      // Kill frames wait for room in the write buffer
+    std::size_t kill_next_ = 0;  // the first of them
 
     // Events.
-    std::uint64_t last_event_ = 0;     // received on this connection
+    std::uint64_t last_event_ = 0;  // received on this connection
     std::uint64_t last_event_report_ = 0;
     std::uint64_t acked_event_ = 0;
     struct {
-        std::uint64_t event = 0;       // 0 = none
-        std::uint64_t report = 0;      // its number in `reports`
-        std::uint64_t seq = 0;         // journal record to wait for; 0 = not yet applied
+        std::uint64_t event = 0;   // 0 = none
+        std::uint64_t report = 0;  // its number in `reports`
+        std::uint64_t seq = 0;     // journal record to wait for; 0 = not yet applied
     } candidate_;
 
     // Write times of the last commands, for the BrokerAnswer histogram.

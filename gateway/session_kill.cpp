@@ -5,8 +5,7 @@
 
 namespace millrace {
 
-KillBoard::KillBoard(const Segment& segment)
-    : segment_{&segment}, accounts_(segment.sessions()) {
+KillBoard::KillBoard(const Segment& segment) : segment_{&segment}, accounts_(segment.sessions()) {
     for (std::uint32_t i = 0; i < segment.sessions(); ++i) {
         // Relaxed: written by the broker stage alone, which this process now is.
         accounts_[i].actions = static_cast<std::uint8_t>(
@@ -42,11 +41,9 @@ bool KillBoard::apply(const KillCommand& kill) noexcept {
             }
             apply_to_account(AccountId{kill.scope_id}, kill);
             return true;
-        case KillScope::Symbol:
-            return apply_to_symbol(kill);
+        case KillScope::Symbol: return apply_to_symbol(kill);
         case KillScope::Group:
-        case KillScope::Source:
-            return false;
+        case KillScope::Source: return false;
     }
     return false;
 }
@@ -97,8 +94,8 @@ std::size_t KillBoard::frames(AccountId account) const noexcept {
 bridge::Kill KillBoard::frame(AccountId account, std::size_t index) const noexcept {
     ASSERT(index < frames(account));
     const bool own_first = frames(account) > symbol_count_;
-    const InForce& f = own_first && index == 0 ? accounts_[account.value]
-                                               : symbols_[index - (own_first ? 1 : 0)];
+    const InForce& f =
+        own_first && index == 0 ? accounts_[account.value] : symbols_[index - (own_first ? 1 : 0)];
     bridge::Kill out{};
     // An id of 0 is one that has left the ring: a name of its own makes the terminal act on it.
     out.kill_id = f.kill_id != 0 ? f.kill_id : segment_->uuid_low();

@@ -375,7 +375,9 @@ Status Session::on_sync_done(Nanos now) noexcept {
     return ok_status();
 }
 
-void Session::forgive_silence(Nanos now) noexcept { heard_ = std::max(heard_, now); }
+void Session::forgive_silence(Nanos now) noexcept {
+    heard_ = std::max(heard_, now);
+}
 
 bool Session::keep_alive(Nanos now) noexcept {
     ASSERT(peer_ != nullptr);
@@ -386,8 +388,8 @@ bool Session::keep_alive(Nanos now) noexcept {
         beat_at_ = now + context_->times.heartbeat_ns;
         // One at a time: a terminal that does not read must not fill the buffer with heartbeats.
         if (peer_->socket.pending_bytes() == 0) {
-            static_cast<void>(peer_->send(bridge::FrameType::Heartbeat, 0,
-                                          bridge::Heartbeat{now.value}));
+            static_cast<void>(
+                peer_->send(bridge::FrameType::Heartbeat, 0, bridge::Heartbeat{now.value}));
         }
         on_writable();
     }

@@ -25,11 +25,11 @@ struct Peer {
     wire::BasicFrameReader<kBufferBytes> reader{bridge::kVersion};
     PeerState state = PeerState::Free;
     bool watching_writes = false;
-    bool has_backlog = false;   // read, but not handled yet: the reports ring was full
-    bool broken = false;        // the socket failed: to be dropped
-    std::uint64_t tag = 0;      // in the poller
+    bool has_backlog = false;  // read, but not handled yet: the reports ring was full
+    bool broken = false;       // the socket failed: to be dropped
+    std::uint64_t tag = 0;     // in the poller
     Session* session = nullptr;
-    Nanos since;                // accepted, or told to go
+    Nanos since;  // accepted, or told to go
     wire::Nonce nonce{};
 
     /// Queues one frame. @return false if the peer reads so slowly that it does not fit.

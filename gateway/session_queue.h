@@ -26,10 +26,10 @@ enum class SlotState : std::uint32_t {
 /// What lies in a session ring's slot; takes the place of Padded<OrderCommand>.
 struct SessionSlot {
     OrderCommand command;
-    std::uint32_t state = 0;        // SlotState
+    std::uint32_t state = 0;  // SlotState
     std::uint32_t reserved = 0;
-    std::uint64_t journal_id = 0;   // Claimed: intent journal of the executor it was written to
-    Nanos seen;                     // when the broker stage took it from `orders`
+    std::uint64_t journal_id = 0;  // Claimed: intent journal of the executor it was written to
+    Nanos seen;                    // when the broker stage took it from `orders`
     std::uint64_t reserved2[2] = {};
 };
 static_assert(sizeof(SessionSlot) == sizeof(OrderSlot) && kRingPayload<SessionSlot>);
@@ -40,7 +40,9 @@ struct OutputId {
     std::uint32_t k = 0;
     friend constexpr auto operator<=>(const OutputId&, const OutputId&) = default;
 };
-[[nodiscard]] inline OutputId output_id(const OrderCommand& c) noexcept { return {c.seq.value, c.k}; }
+[[nodiscard]] inline OutputId output_id(const OrderCommand& c) noexcept {
+    return {c.seq.value, c.k};
+}
 
 /// Threads: the broker stage. Crash: every member function changes shared memory by one release
 /// store at most, after everything that store stands for.

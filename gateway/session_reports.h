@@ -57,8 +57,9 @@ public:
     }
 
     /// Answers a command that never left this host: a look-up, which carries the magic of the order
-    /// it asks about, with QueryUnknown, because Unsent would speak of that order. The report carries
-    /// the command's (seq, k) in journal_id and journal_tail, which neither type uses otherwise.
+    /// it asks about, with QueryUnknown, because Unsent would speak of that order. The report
+    /// carries the command's (seq, k) in journal_id and journal_tail, which neither type uses
+    /// otherwise.
     void unsent(const OrderCommand& command, Reason reason, Nanos now) noexcept {
         Report r;
         r.time = now;

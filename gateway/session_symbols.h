@@ -23,8 +23,8 @@ public:
         std::string_view s = view(name);
         const std::string_view prefix = view(prefix_);
         const std::string_view suffix = view(suffix_);
-        const bool decorated = s.size() > prefix.size() + suffix.size() &&
-                               s.starts_with(prefix) && s.ends_with(suffix);
+        const bool decorated = s.size() > prefix.size() + suffix.size() && s.starts_with(prefix) &&
+                               s.ends_with(suffix);
         if (decorated) {
             s = s.substr(prefix.size(), s.size() - prefix.size() - suffix.size());
         }

@@ -18,9 +18,10 @@ namespace {
 constexpr std::size_t kLineBytesMax = 512;
 
 int format_head(char* line, const AckLogEntry& e, std::string_view kind) noexcept {
-    return std::snprintf(line, kLineBytesMax, "%016" PRIx64 "%016" PRIx64 " %.*s %" PRId64 " %" PRId64,
-                         e.request.id.hi, e.request.id.lo, static_cast<int>(kind.size()),
-                         kind.data(), e.request.send_time.value, e.ack_time.value);
+    return std::snprintf(line, kLineBytesMax,
+                         "%016" PRIx64 "%016" PRIx64 " %.*s %" PRId64 " %" PRId64, e.request.id.hi,
+                         e.request.id.lo, static_cast<int>(kind.size()), kind.data(),
+                         e.request.send_time.value, e.ack_time.value);
 }
 
 int format_request(char* at, std::size_t room, const SignalRequest& r) noexcept {
@@ -81,7 +82,8 @@ const char* parse_line(const std::string& line, AckLogEntry& e) {
     }
     e.request.id = parsed.value();
     if (e.kind == AckLogKind::Submitted) {
-        return parse_request(in, e.request) ? nullptr : "the submitted signal's fields are malformed";
+        return parse_request(in, e.request) ? nullptr
+                                            : "the submitted signal's fields are malformed";
     }
     unsigned reason = 0;
     if (!(in >> reason) || reason > 0xFFFF) {
@@ -187,7 +189,8 @@ Status AckLogWriter::append(const AckLogEntry& e) noexcept {
         wrote = ::write(fd_, line, bytes);
     } while (wrote < 0 && errno == EINTR);
     if (wrote != static_cast<ssize_t>(bytes)) {
-        return {Errc::IoError, "ack log: the line is not whole in the file", wrote < 0 ? errno : ENOSPC};
+        return {Errc::IoError, "ack log: the line is not whole in the file",
+                wrote < 0 ? errno : ENOSPC};
     }
     return ok_status();
 }

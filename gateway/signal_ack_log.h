@@ -20,9 +20,9 @@ namespace millrace {
 /// A signal as a source knows it: names, not ids.
 struct SignalRequest {
     SignalId id;
-    SignalId target;          // Close, Modify, Cancel
-    std::string group;        // 1..16 bytes, no white space
-    std::string symbol;       // canonical name, 1..16 bytes, no white space
+    SignalId target;     // Close, Modify, Cancel
+    std::string group;   // 1..16 bytes, no white space
+    std::string symbol;  // canonical name, 1..16 bytes, no white space
     SignalAction action = SignalAction::Open;
     Side side = Side::Buy;
     PriceKind price_kind = PriceKind::Market;

@@ -12,10 +12,9 @@ using signal_wire::FrameType;
 constexpr std::size_t kSendBufferBytes = 256 * 1024;
 
 bool is_name(const std::string& name) noexcept {
-    return !name.empty() && name.size() <= 16 &&
-           std::none_of(name.begin(), name.end(), [](char c) {
-               return std::isspace(static_cast<unsigned char>(c)) != 0 || c == '\0';
-           });
+    return !name.empty() && name.size() <= 16 && std::none_of(name.begin(), name.end(), [](char c) {
+        return std::isspace(static_cast<unsigned char>(c)) != 0 || c == '\0';
+    });
 }
 
 signal_wire::Submit to_wire(const SignalRequest& r) noexcept {
@@ -156,7 +155,8 @@ int SignalClient::wait_ms(int timeout_ms, Nanos now) const {
             until = std::min(until, Nanos{retries_.begin()->first});
         }
     }
-    const std::int64_t left_ms = (std::max(until.value - now.value, std::int64_t{0}) + 999'999) / 1'000'000;
+    const std::int64_t left_ms =
+        (std::max(until.value - now.value, std::int64_t{0}) + 999'999) / 1'000'000;
     return broken_ ? 0 : static_cast<int>(std::min<std::int64_t>(timeout_ms, left_ms));
 }
 

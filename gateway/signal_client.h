@@ -20,16 +20,16 @@ namespace millrace {
 struct SignalClientOptions {
     std::string address = "127.0.0.1";  // IPv4 or IPv6 literal
     std::uint16_t port = 0;
-    std::string source;                 // name as configured, 1..16 bytes
-    std::vector<std::byte> key;         // HMAC-SHA256 key
-    std::string ack_log;                // path, see signal_ack_log.h; empty = none
-    bool resume_ack_log = false;        // begin with what the log says was never answered
-    std::size_t unacked_max = 1U << 16; // submit() answers Busy beyond
-    std::size_t in_flight_max = 1024;   // sent and not answered, per connection
-    Nanos backoff_min = millis(10);     // reconnects and refused retries, doubling
+    std::string source;                  // name as configured, 1..16 bytes
+    std::vector<std::byte> key;          // HMAC-SHA256 key
+    std::string ack_log;                 // path, see signal_ack_log.h; empty = none
+    bool resume_ack_log = false;         // begin with what the log says was never answered
+    std::size_t unacked_max = 1U << 16;  // submit() answers Busy beyond
+    std::size_t in_flight_max = 1024;    // sent and not answered, per connection
+    Nanos backoff_min = millis(10);      // reconnects and refused retries, doubling
     Nanos backoff_max = seconds(1);
-    Nanos resend_after = seconds(5);    // no ack for so long on a living connection: send again
-    Nanos silence = seconds(10);        // nothing heard for so long: reconnect
+    Nanos resend_after = seconds(5);  // no ack for so long on a living connection: send again
+    Nanos silence = seconds(10);      // nothing heard for so long: reconnect
 };
 
 /// The end of a signal's way in: `kind` Accepted or Duplicate for on_ack, Refused for on_refused.
@@ -39,8 +39,8 @@ struct SignalAnswer {
     SignalId id;
     AckLogKind kind = AckLogKind::Accepted;
     Reason reason = Reason::None;
-    std::string_view text;   // of a refusal at the edge; valid during the callback
-    Sequence seq;            // journal record; 0 if refused at the edge
+    std::string_view text;       // of a refusal at the edge; valid during the callback
+    Sequence seq;                // journal record; 0 if refused at the edge
     std::uint32_t accounts = 0;  // Duplicate: orders made so far
     Nanos send_time;
     Nanos ack_time;
@@ -50,21 +50,21 @@ struct SignalAnswer {
 /// poll() or destroy the client. An empty one is not called.
 struct SignalCallbacks {
     std::function<void(const SignalAnswer&)> on_ack;
-    std::function<void(const SignalAnswer&)> on_refused;       // final: nothing will be done
-    std::function<void(const SignalResult&)> on_result;        // OrderDone, OrderInDoubt, SignalDone
-    std::function<void(bool up, std::string_view why)> on_link;// logged in; or lost, and why
+    std::function<void(const SignalAnswer&)> on_refused;  // final: nothing will be done
+    std::function<void(const SignalResult&)> on_result;   // OrderDone, OrderInDoubt, SignalDone
+    std::function<void(bool up, std::string_view why)> on_link;  // logged in; or lost, and why
 };
 
 struct SignalClientStats {
     std::uint64_t submitted = 0;
-    std::uint64_t frames_sent = 0;     // submissions on the wire, resends included
+    std::uint64_t frames_sent = 0;  // submissions on the wire, resends included
     std::uint64_t resent = 0;
-    std::uint64_t retries = 0;         // refused with "send again"
+    std::uint64_t retries = 0;  // refused with "send again"
     std::uint64_t accepted = 0;
     std::uint64_t duplicates = 0;
     std::uint64_t refused = 0;
     std::uint64_t results = 0;
-    std::uint64_t connects = 0;        // successful logins
+    std::uint64_t connects = 0;  // successful logins
     std::uint64_t disconnects = 0;
 };
 
@@ -145,7 +145,7 @@ private:
     wire::FrameReader reader_;
 
     Link link_ = Link::Down;
-    bool broken_ = false;        // a write failed: the next poll() reconnects
+    bool broken_ = false;  // a write failed: the next poll() reconnects
     bool watches_write_ = false;
     bool acks_when_durable_ = false;
     std::string last_error_;
@@ -157,11 +157,11 @@ private:
 
     std::uint64_t next_number_ = 1;
     std::size_t in_flight_ = 0;
-    std::map<std::uint64_t, Pending> pending_;             // by number: order of submit()
+    std::map<std::uint64_t, Pending> pending_;  // by number: order of submit()
     std::map<SignalId, std::uint64_t> numbers_;
-    std::deque<std::uint64_t> ready_;                      // to be sent as soon as there is room
-    std::multimap<SignalId, std::uint64_t> blocked_;       // by the target they wait for
-    std::multimap<std::int64_t, std::uint64_t> retries_;   // by the time to send again
+    std::deque<std::uint64_t> ready_;                     // to be sent as soon as there is room
+    std::multimap<SignalId, std::uint64_t> blocked_;      // by the target they wait for
+    std::multimap<std::int64_t, std::uint64_t> retries_;  // by the time to send again
     // Refused by the engine after more than one copy went out: a later copy may still be accepted
     // (the reason may have passed), and the source must hear of it. Send stamps, newest 4096.
     std::map<SignalId, Nanos> refused_resent_;

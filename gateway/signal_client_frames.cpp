@@ -158,7 +158,8 @@ void SignalClient::on_edge_refusal(const wire::Frame& frame, Nanos now) {
         --in_flight_;
     }
     const unsigned doublings = std::min(pending.attempts++, 16U);
-    const Nanos pause{std::min(options_.backoff_min.value << doublings, options_.backoff_max.value)};
+    const Nanos pause{
+        std::min(options_.backoff_min.value << doublings, options_.backoff_max.value)};
     retries_.emplace((now + pause).value, it->first);
     ++stats_.retries;
 }

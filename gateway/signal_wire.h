@@ -54,8 +54,8 @@ struct Submit {
     std::uint8_t price_kind;  // PriceKind
     std::uint8_t flags;
     std::uint32_t ttl_ms;
-    std::int64_t volume;      // 1e-8 lots
-    std::int64_t price;       // 1e-8
+    std::int64_t volume;  // 1e-8 lots
+    std::int64_t price;   // 1e-8
     std::int64_t stop_loss;
     std::int64_t take_profit;
     std::int64_t reference_price;
@@ -64,8 +64,8 @@ struct Submit {
 struct Refused {
     std::uint64_t id_hi;
     std::uint64_t id_lo;
-    std::uint32_t reason;     // Reason
-    std::uint32_t retry;      // 1 = the same frame may be sent again later (back-pressure)
+    std::uint32_t reason;  // Reason
+    std::uint32_t retry;   // 1 = the same frame may be sent again later (back-pressure)
     char text[96];
 };
 

@@ -69,15 +69,17 @@ Result<Fd> try_listen(const Address& address, int backlog) noexcept {
     if (!set_flag(fd.get(), SOL_SOCKET, SO_REUSEADDR)) {
         return {Errc::IoError, "setsockopt SO_REUSEADDR", errno};
     }
-    const bool listening = ::bind(fd.get(), address.get(), address.bytes) == 0 &&
-                           ::listen(fd.get(), backlog) == 0;
+    const bool listening =
+        ::bind(fd.get(), address.get(), address.bytes) == 0 && ::listen(fd.get(), backlog) == 0;
     if (!listening) {
         return {errno == EADDRINUSE ? Errc::Busy : Errc::IoError, "bind", errno};
     }
     return fd;
 }
 
-Fd open_spare() noexcept { return Fd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}; }
+Fd open_spare() noexcept {
+    return Fd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+}
 
 std::string explain(const ListenOptions& o, const Error& e) {
     const std::string where = o.address + ":" + std::to_string(o.port);
@@ -285,7 +287,8 @@ void Poller::remove(int fd) noexcept {
 
 std::span<const Ready> Poller::wait(int timeout_ms) noexcept {
     std::array<epoll_event, kReadyMax> events;
-    const int n = ::epoll_wait(fd_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+    const int n =
+        ::epoll_wait(fd_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
     const auto count = static_cast<std::size_t>(std::max(n, 0));  // EINTR: look again next time
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint32_t what = events[i].events;

@@ -4,7 +4,8 @@
 // when the engine dies, the kernel gives the replica the lock, and it goes on within milliseconds.
 //
 //            lock free at start                 lock obtained later
-//     start ------------------> ENGINE <------------------------------ REPLICA <-- lock taken: start
+//     start ------------------> ENGINE <------------------------------ REPLICA <-- lock taken:
+//     start
 //
 // After a take-over the restarted process finds the lock taken and becomes the replica.
 #pragma once

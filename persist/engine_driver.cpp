@@ -149,8 +149,8 @@ void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
         JumpInput jump;
         jump.intent_floor = core.jump_intent.load(std::memory_order_relaxed);
         JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, kNoRing, 0);
-        record.seq = Sequence{std::max(core.jump_seq.load(std::memory_order_relaxed),
-                                       engine.seq().value + 1)};
+        record.seq = Sequence{
+            std::max(core.jump_seq.load(std::memory_order_relaxed), engine.seq().value + 1)};
         record.set_body(InputType::Jump, jump);
         commit_record(engine, record);
     } else if (journal_.last()->seq > engine.seq()) {
@@ -310,8 +310,9 @@ bool EngineDriver::has_credit(const Engine& engine, const Input<SignalSlot>& in,
     const std::uint32_t needed = engine.results_needed(signal);
     if (needed > outputs_.results_most(in.results) && !told_too_many_) [[unlikely]] {
         told_too_many_ = true;
-        segment_->report_error("engine", "a signal needs more results than its source's ring has "
-                                         "slots, so that source stands still: raise rings.results");
+        segment_->report_error("engine",
+                               "a signal needs more results than its source's ring has "
+                               "slots, so that source stands still: raise rings.results");
     }
     return outputs_.results_free(in.results, outputs_.reserved(engine, in.results) + needed);
 }

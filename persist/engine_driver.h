@@ -54,8 +54,8 @@ private:
     template <class Slot>
     struct Input {
         RingConsumer<Slot> ring;
-        std::uint32_t index = kNoId;     // in the ring directory
-        std::uint32_t results = kNoId;   // signals: index into outputs_' result rings
+        std::uint32_t index = kNoId;    // in the ring directory
+        std::uint32_t results = kNoId;  // signals: index into outputs_' result rings
     };
 
     explicit EngineDriver(Segment& segment) : segment_{&segment} {}

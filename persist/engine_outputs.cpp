@@ -13,8 +13,8 @@ namespace {
 template <class Slot>
 bool is_published(const RingProducer<Slot>& ring, Sequence seq, std::uint32_t k) noexcept {
     const Slot* last = ring.last();
-    return last != nullptr && (last->value.seq > seq ||
-                               (last->value.seq == seq && last->value.k >= k));
+    return last != nullptr &&
+           (last->value.seq > seq || (last->value.seq == seq && last->value.k >= k));
 }
 
 }  // namespace

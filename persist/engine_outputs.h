@@ -18,9 +18,9 @@ public:
 
     /// What happens with outputs from now on.
     enum class Mode {
-        Drop,       // replay up to `completed`: they were published by the engine before us
-        PublishNew, // replay beyond it: published unless the ring's own last (seq, k) shows them
-        Publish,    // live
+        Drop,        // replay up to `completed`: they were published by the engine before us
+        PublishNew,  // replay beyond it: published unless the ring's own last (seq, k) shows them
+        Publish,     // live
     };
     void set_mode(Mode mode) noexcept { mode_ = mode; }
     void set_engine(const Engine* engine) noexcept { engine_ = engine; }

@@ -39,7 +39,8 @@ Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engi
         }
         // Made with other capacities or another logic: the log has everything too, or an older
         // snapshot fits.
-        message += "snapshot at " + std::to_string(s.at.seq.value) + ": " + loaded.error().what + "; ";
+        message +=
+            "snapshot at " + std::to_string(s.at.seq.value) + ": " + loaded.error().what + "; ";
         limit = Sequence{s.at.seq.value - 1};
     }
     return ok_status();

@@ -89,16 +89,11 @@ int try_direct(const std::string& directory) noexcept {
 Result<std::unique_ptr<Disk>> open_as(const std::string& directory,
                                       JournalBackend backend) noexcept {
     switch (backend) {
-        case JournalBackend::UringDirect:
-            return open_uring_disk(directory, true);
-        case JournalBackend::UringBuffered:
-            return open_uring_disk(directory, false);
-        case JournalBackend::PwriteDirect:
-            return open_pwrite_disk(directory, true);
-        case JournalBackend::PwriteBuffered:
-            return open_pwrite_disk(directory, false);
-        case JournalBackend::None:
-            break;
+        case JournalBackend::UringDirect: return open_uring_disk(directory, true);
+        case JournalBackend::UringBuffered: return open_uring_disk(directory, false);
+        case JournalBackend::PwriteDirect: return open_pwrite_disk(directory, true);
+        case JournalBackend::PwriteBuffered: return open_pwrite_disk(directory, false);
+        case JournalBackend::None: break;
     }
     return {Errc::BadInput, "no such journal backend"};
 }
@@ -149,16 +144,11 @@ Result<std::unique_ptr<Disk>> open_disk(const std::string& directory, JournalBac
 
 const char* to_string(JournalBackend backend) noexcept {
     switch (backend) {
-        case JournalBackend::None:
-            return "none";
-        case JournalBackend::UringDirect:
-            return "uring-direct";
-        case JournalBackend::UringBuffered:
-            return "uring-buffered";
-        case JournalBackend::PwriteDirect:
-            return "pwrite-direct";
-        case JournalBackend::PwriteBuffered:
-            return "pwrite-buffered";
+        case JournalBackend::None: return "none";
+        case JournalBackend::UringDirect: return "uring-direct";
+        case JournalBackend::UringBuffered: return "uring-buffered";
+        case JournalBackend::PwriteDirect: return "pwrite-direct";
+        case JournalBackend::PwriteBuffered: return "pwrite-buffered";
     }
     return "unknown";
 }

@@ -13,16 +13,11 @@ namespace {
 
 std::string_view word(CommandType t) noexcept {
     switch (t) {
-        case CommandType::Open:
-            return "OPEN";
-        case CommandType::Close:
-            return "CLOSE";
-        case CommandType::Modify:
-            return "MODIFY";
-        case CommandType::Cancel:
-            return "CANCEL";
-        case CommandType::Query:
-            return "QUERY";
+        case CommandType::Open: return "OPEN";
+        case CommandType::Close: return "CLOSE";
+        case CommandType::Modify: return "MODIFY";
+        case CommandType::Cancel: return "CANCEL";
+        case CommandType::Query: return "QUERY";
     }
     return "?";
 }
@@ -31,12 +26,9 @@ std::string_view word(Side s) noexcept {
 }
 std::string_view word(PriceKind k) noexcept {
     switch (k) {
-        case PriceKind::Market:
-            return "MARKET";
-        case PriceKind::Limit:
-            return "LIMIT";
-        case PriceKind::Stop:
-            return "STOP";
+        case PriceKind::Market: return "MARKET";
+        case PriceKind::Limit: return "LIMIT";
+        case PriceKind::Stop: return "STOP";
     }
     return "?";
 }
@@ -261,17 +253,10 @@ bool redis_row(const Effect& effect, RedisRow& row) noexcept {
     row.time = effect.time;
     row.fields.number("schema", kRedisSchema);
     switch (effect.kind) {
-        case EffectKind::Order:
-            put(row, effect.as<OrderRow>());
-            break;
-        case EffectKind::Position:
-            put(row, effect.as<PositionRow>());
-            break;
-        case EffectKind::Account:
-            put(row, effect.as<AccountRow>());
-            break;
-        default:
-            return false;
+        case EffectKind::Order: put(row, effect.as<OrderRow>()); break;
+        case EffectKind::Position: put(row, effect.as<PositionRow>()); break;
+        case EffectKind::Account: put(row, effect.as<AccountRow>()); break;
+        default: return false;
     }
     row.fields.version("version", effect.seq, effect.k);
     row.fields.number("time_ns", static_cast<std::uint64_t>(effect.time.value));

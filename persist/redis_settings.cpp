@@ -95,12 +95,9 @@ RedisSetting check_save(RedisLink& link) {
 std::string RedisSetting::text() const {
     const std::string is = name + " is " + (value.empty() ? "empty" : value);
     switch (verdict) {
-        case Verdict::Good:
-            return is;
-        case Verdict::Unknown:
-            return name + " is not known (" + value + "): " + why + "; " + mend;
-        case Verdict::Wrong:
-            break;
+        case Verdict::Good: return is;
+        case Verdict::Unknown: return name + " is not known (" + value + "): " + why + "; " + mend;
+        case Verdict::Wrong: break;
     }
     return is + ": " + why + "; mend: " + mend;
 }

@@ -109,14 +109,10 @@ bool RedisSink::open_generation() noexcept {
         return true;
     }
     switch (found.code()) {
-        case Errc::TornTail:
-            return wait_for_log();
-        case Errc::BadChain:
-            return rebuild("its cursor is from another log", true);
-        case Errc::NotFound:
-            return rebuild("the effects log begins after its cursor", false);
-        default:
-            return fail_log(found.error());
+        case Errc::TornTail: return wait_for_log();
+        case Errc::BadChain: return rebuild("its cursor is from another log", true);
+        case Errc::NotFound: return rebuild("the effects log begins after its cursor", false);
+        default: return fail_log(found.error());
     }
 }
 

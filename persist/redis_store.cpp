@@ -23,10 +23,8 @@ RedisRowId row_id(const Effect& e) noexcept {
             const auto r = e.as<PositionRow>();
             return {2, r.account.value, r.position_id, r.magic.intent()};
         }
-        case EffectKind::Account:
-            return {3, e.as<AccountRow>().account.value, 0, 0};
-        default:
-            return {};
+        case EffectKind::Account: return {3, e.as<AccountRow>().account.value, 0, 0};
+        default: return {};
     }
 }
 
@@ -128,16 +126,10 @@ void RedisStore::put_arm(RespCommands& c) const {
 
 Status RedisStore::read_armed(std::size_t index, const RedisView& reply) noexcept {
     switch (index) {
-        case 1:
-            generations_.current = number_in(reply);
-            break;
-        case 2:
-            generations_.building = number_in(reply);
-            break;
-        case 3:
-            return check_cursor(reply);
-        default:
-            break;
+        case 1: generations_.current = number_in(reply); break;
+        case 2: generations_.building = number_in(reply); break;
+        case 3: return check_cursor(reply);
+        default: break;
     }
     return ok_status();
 }

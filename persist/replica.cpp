@@ -175,11 +175,11 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
     snapshot_seq_ = engine_->seq();
     auto image = std::make_shared<std::vector<std::byte>>();
     engine_->save(*image);
-    snapshot_ = std::async(std::launch::async, [dir = options_.journal_dir, image,
-                                                at = reader_->cursor()] {
-        std::string message;
-        return write_snapshot(dir, at, *image, message);
-    });
+    snapshot_ =
+        std::async(std::launch::async, [dir = options_.journal_dir, image, at = reader_->cursor()] {
+            std::string message;
+            return write_snapshot(dir, at, *image, message);
+        });
 }
 
 bool Replica::idle() const noexcept {

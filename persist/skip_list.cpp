@@ -13,7 +13,8 @@ Result<SkipList> SkipList::load(const std::string& journal_dir, std::string& mes
         list.seqs_.insert(seq);
     }
     if (in.is_open() && !in.eof()) {
-        message = path + " holds something that is no sequence number; one number a line is allowed";
+        message =
+            path + " holds something that is no sequence number; one number a line is allowed";
         return {Errc::BadInput, "skip list"};
     }
     return list;

@@ -3,7 +3,8 @@
 //     <journal dir>/skip    one sequence number a line, written by `millrace recover --skip`
 //
 // The journal itself is never changed: whoever applies it (engine, replica, replay) puts a Skip
-// in the record's place. All must, or their states part: a list that cannot be read stops the start.
+// in the record's place. All must, or their states part: a list that cannot be read stops the
+// start.
 #pragma once
 
 #include "core/engine.h"

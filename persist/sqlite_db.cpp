@@ -28,7 +28,9 @@ Errc sqlite_errc(int result_code) noexcept {
     }
 }
 
-SqliteStatement::~SqliteStatement() { sqlite3_finalize(statement_); }
+SqliteStatement::~SqliteStatement() {
+    sqlite3_finalize(statement_);
+}
 SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept
     : statement_{std::exchange(other.statement_, nullptr)},
       bound_{std::exchange(other.bound_, 0)},
@@ -167,7 +169,8 @@ Result<std::int64_t> SqliteDb::number(const std::string& sql) noexcept {
     return first<std::int64_t>(*this, sql, [](const SqliteStatement& s) { return s.column(0); });
 }
 Result<std::string> SqliteDb::text(const std::string& sql) noexcept {
-    return first<std::string>(*this, sql, [](const SqliteStatement& s) { return s.column_text(0); });
+    return first<std::string>(*this, sql,
+                              [](const SqliteStatement& s) { return s.column_text(0); });
 }
 
 const char* SqliteDb::message() const noexcept {

@@ -14,7 +14,9 @@ namespace {
 
 constexpr int kStaleMax = 1000;  // files kept before an operator must look
 
-std::string with(const std::string& path, const char* suffix) { return path + suffix; }
+std::string with(const std::string& path, const char* suffix) {
+    return path + suffix;
+}
 
 /// Renames; a missing source is fine.
 Status move(const std::string& from, const std::string& to) noexcept {
@@ -72,7 +74,7 @@ Status set_aside(const std::string& path, std::string& kept) noexcept {
 }  // namespace
 
 bool sqlite_file_exists(const std::string& path) noexcept {
-    struct stat st {};
+    struct stat st{};
     return ::stat(path.c_str(), &st) == 0;
 }
 

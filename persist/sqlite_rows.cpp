@@ -35,8 +35,7 @@ constexpr Table table_of(EffectKind kind) noexcept {
         case EffectKind::Account:
             return {"accounts", "account",
                     "account,state,link,permissions,equity,balance,live_orders,open_positions"};
-        case EffectKind::Alert:
-            return {"alerts", "seq,k", "code,account,magic,signal,detail"};
+        case EffectKind::Alert: return {"alerts", "seq,k", "code,account,magic,signal,detail"};
     }
     return {};
 }
@@ -126,8 +125,8 @@ void put(RowBinder& b, const OrderRow& r) noexcept {
 void put(RowBinder& b, const ExecutionRow& r) noexcept {
     b << r.deal_ticket << r.magic;
     b.id(r.account.value).id(r.symbol.value);
-    b << r.side << r.exec_kind << r.entry << r.volume << r.price << r.order_ticket
-      << r.position_id << r.broker_time;
+    b << r.side << r.exec_kind << r.entry << r.volume << r.price << r.order_ticket << r.position_id
+      << r.broker_time;
 }
 void put(RowBinder& b, const PositionRow& r) noexcept {
     b << r.account << r.position_id << r.magic;
@@ -164,7 +163,8 @@ std::string sqlite_upsert(EffectKind kind) {
     std::string sets;
     each_column(columns, [&](std::string_view column) {
         marks += marks.empty() ? "?" : ",?";
-        sets += (sets.empty() ? "" : ",") + std::string{column} + "=excluded." + std::string{column};
+        sets +=
+            (sets.empty() ? "" : ",") + std::string{column} + "=excluded." + std::string{column};
     });
     // Only a later effect may change a row: what was applied once is never applied again.
     return "INSERT INTO " + name + "(" + columns + ") VALUES(" + marks + ") ON CONFLICT(" +

@@ -121,8 +121,8 @@ std::string expand_one(const std::string& word, const std::string& first,
                second + "), t." + second + ")";
     }
     if (word == "def") {
-        return "coalesce((SELECT name FROM definitions WHERE kind = '" + first +
-               "' AND id = t." + second + "), t." + second + ")";
+        return "coalesce((SELECT name FROM definitions WHERE kind = '" + first + "' AND id = t." +
+               second + "), t." + second + ")";
     }
     if (word == "uuid") {
         const std::string h = "hex(t." + first + ")";
@@ -176,23 +176,43 @@ struct Word {
     std::string_view name;
 };
 constexpr Word kWords[] = {
-    {"side", 0, "BUY"},          {"side", 1, "SELL"},          {"entry", 0, "IN"},
-    {"entry", 1, "OUT"},         {"price_kind", 0, "MARKET"},  {"price_kind", 1, "LIMIT"},
-    {"price_kind", 2, "STOP"},   {"signal_action", 1, "OPEN"}, {"signal_action", 2, "CLOSE"},
-    {"signal_action", 3, "MODIFY"},        {"signal_action", 4, "CANCEL"},
-    {"command_type", 1, "OPEN"},           {"command_type", 2, "CLOSE"},
-    {"command_type", 3, "MODIFY"},         {"command_type", 4, "CANCEL"},
-    {"command_type", 5, "QUERY"},          {"exec_kind", 0, "NONE"},
-    {"exec_kind", 1, "PENDING_FILLED"},    {"exec_kind", 2, "PENDING_CANCELED"},
-    {"exec_kind", 3, "STOP_LOSS"},         {"exec_kind", 4, "TAKE_PROFIT"},
-    {"exec_kind", 5, "STOP_OUT"},          {"exec_kind", 6, "MANUAL"},
-    {"exec_kind", 7, "KILL"},              {"exec_kind", 8, "FOREIGN"},
-    {"alert_code", 1, "ORDER_IN_DOUBT"},   {"alert_code", 2, "DUPLICATE_EXECUTION"},
-    {"alert_code", 3, "ACCOUNT_SUSPENDED"}, {"alert_code", 4, "LINK_DOWN"},
-    {"alert_code", 5, "KILLED"},           {"alert_code", 6, "FOREIGN_TRADE"},
-    {"alert_code", 7, "LEDGER_FULL"},      {"alert_code", 8, "TABLE_FULL"},
-    {"alert_code", 9, "EXECUTOR_JOURNAL_LOST"}, {"alert_code", 10, "UNKNOWN_REPORT"},
-    {"alert_code", 11, "SEGMENT_LOST"},    {"alert_code", 12, "SEQUENCE_SKIPPED"},
+    {"side", 0, "BUY"},
+    {"side", 1, "SELL"},
+    {"entry", 0, "IN"},
+    {"entry", 1, "OUT"},
+    {"price_kind", 0, "MARKET"},
+    {"price_kind", 1, "LIMIT"},
+    {"price_kind", 2, "STOP"},
+    {"signal_action", 1, "OPEN"},
+    {"signal_action", 2, "CLOSE"},
+    {"signal_action", 3, "MODIFY"},
+    {"signal_action", 4, "CANCEL"},
+    {"command_type", 1, "OPEN"},
+    {"command_type", 2, "CLOSE"},
+    {"command_type", 3, "MODIFY"},
+    {"command_type", 4, "CANCEL"},
+    {"command_type", 5, "QUERY"},
+    {"exec_kind", 0, "NONE"},
+    {"exec_kind", 1, "PENDING_FILLED"},
+    {"exec_kind", 2, "PENDING_CANCELED"},
+    {"exec_kind", 3, "STOP_LOSS"},
+    {"exec_kind", 4, "TAKE_PROFIT"},
+    {"exec_kind", 5, "STOP_OUT"},
+    {"exec_kind", 6, "MANUAL"},
+    {"exec_kind", 7, "KILL"},
+    {"exec_kind", 8, "FOREIGN"},
+    {"alert_code", 1, "ORDER_IN_DOUBT"},
+    {"alert_code", 2, "DUPLICATE_EXECUTION"},
+    {"alert_code", 3, "ACCOUNT_SUSPENDED"},
+    {"alert_code", 4, "LINK_DOWN"},
+    {"alert_code", 5, "KILLED"},
+    {"alert_code", 6, "FOREIGN_TRADE"},
+    {"alert_code", 7, "LEDGER_FULL"},
+    {"alert_code", 8, "TABLE_FULL"},
+    {"alert_code", 9, "EXECUTOR_JOURNAL_LOST"},
+    {"alert_code", 10, "UNKNOWN_REPORT"},
+    {"alert_code", 11, "SEGMENT_LOST"},
+    {"alert_code", 12, "SEQUENCE_SKIPPED"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {
@@ -221,8 +241,9 @@ Status put_core_words(SqliteStatement& put) noexcept {
 }
 
 Status put_words(SqliteDb& db) noexcept {
-    auto put = db.prepare("INSERT INTO names VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-                          "name = excluded.name WHERE name <> excluded.name");
+    auto put = db.prepare(
+        "INSERT INTO names VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "name = excluded.name WHERE name <> excluded.name");
     if (!put) {
         return put.error();
     }
@@ -266,7 +287,9 @@ Status check_ours(SqliteDb& db) noexcept {
 
 }  // namespace
 
-std::int64_t sqlite_schema_version() noexcept { return kVersion; }
+std::int64_t sqlite_schema_version() noexcept {
+    return kVersion;
+}
 
 Status sqlite_migrate(SqliteDb& db) noexcept {
     if (auto ours = check_ours(db); !ours) {

@@ -78,7 +78,7 @@ private:
     bool checked_ = false;          // quick_check is for the first open of a process
 
     std::vector<Effect> batch_;
-    EffectCursor pending_;          // after the last effect of batch_
+    EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};
     bool quiet_ = false;    // everything that the log holds is stored
     bool resting_ = false;  // the last step found nothing to do

@@ -27,8 +27,9 @@ Status use_wal(SqliteDb& db, bool full_sync) noexcept {
         return mode.error();
     }
     if (mode.value() != "wal") {
-        return {Errc::Unsupported, "this file system has no write-ahead log (WAL needs shared "
-                                   "memory); put the store on a local disk"};
+        return {Errc::Unsupported,
+                "this file system has no write-ahead log (WAL needs shared "
+                "memory); put the store on a local disk"};
     }
     return db.exec(std::string{"PRAGMA synchronous = "} + (full_sync ? "FULL" : "NORMAL") +
                    "; PRAGMA wal_autocheckpoint = " + std::to_string(kCheckpointPages) +
@@ -99,8 +100,9 @@ Status SqliteStore::prepare() noexcept {
         }
         upserts_[kind] = std::move(made).value();
     }
-    auto made = db_.prepare("UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
-                            "effects = effects + ?, updated_ns = ? WHERE id = 1");
+    auto made = db_.prepare(
+        "UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
+        "effects = effects + ?, updated_ns = ? WHERE id = 1");
     if (!made) {
         return made.error();
     }

@@ -16,9 +16,9 @@ namespace millrace {
 
 struct SqliteStoreOptions {
     std::string path;
-    bool full_sync = false;  // true: a commit survives power loss; false: the cursor steps back
-    bool quick_check = true; // read the whole file for damage when opening it
-    int busy_ms = 250;       // how long one call waits for another program's lock
+    bool full_sync = false;   // true: a commit survives power loss; false: the cursor steps back
+    bool quick_check = true;  // read the whole file for damage when opening it
+    int busy_ms = 250;        // how long one call waits for another program's lock
 };
 
 class SqliteStore {

@@ -46,10 +46,10 @@ inline constexpr std::uint64_t kRingMagic = 0x31474E4952524C4DULL;  // "MLRRING1
 /// read by inspectors only.
 template <class Policy = StdPolicy>
 struct RingControl {
-    std::uint64_t magic = 0;          // written last at creation
-    std::uint32_t slot_bytes = 0;     // n x 64
-    std::uint32_t capacity = 0;       // power of two
-    std::uint32_t payload_kind = 0;   // RingKind of shm/layout.h
+    std::uint64_t magic = 0;         // written last at creation
+    std::uint32_t slot_bytes = 0;    // n x 64
+    std::uint32_t capacity = 0;      // power of two
+    std::uint32_t payload_kind = 0;  // RingKind of shm/layout.h
     std::uint32_t reserved = 0;
 
     // Consumer's line.
@@ -285,7 +285,7 @@ private:
     std::uint64_t mask_ = 0;                // capacity - 1
     std::uint64_t written_ = 0;
     std::uint64_t cached_read_ = 0;
-    std::uint64_t claimed_ = 0;             // slots of the batch being written
+    std::uint64_t claimed_ = 0;  // slots of the batch being written
     std::uint64_t stalls_seen_ = 0;
     std::uint64_t stats_ns_ = 0;
 };
@@ -395,8 +395,8 @@ private:
     RingSlot<T, Policy>* slots_ = nullptr;  // copies of what the view says: no second look per hop
     std::uint64_t mask_ = 0;                // capacity - 1
     std::uint64_t next_ = 1;
-    std::uint64_t released_ = 0;            // our own read_cursor, without reading the shared line
-    std::uint64_t lag_max_ = 1;             // records that take() keeps unreleased
+    std::uint64_t released_ = 0;  // our own read_cursor, without reading the shared line
+    std::uint64_t lag_max_ = 1;   // records that take() keeps unreleased
 };
 
 }  // namespace millrace

@@ -29,7 +29,9 @@ bool doorbell_setup() noexcept {
     return g_has_membarrier;
 }
 
-bool detail::LinuxHost::has_membarrier() noexcept { return g_has_membarrier; }
+bool detail::LinuxHost::has_membarrier() noexcept {
+    return g_has_membarrier;
+}
 
 void detail::LinuxHost::heavy_fence() noexcept {
     ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
@@ -40,8 +42,12 @@ void detail::LinuxHost::wait(AtomicU32& word, std::uint32_t seen, Nanos timeout)
     futex(word, FUTEX_WAIT, seen, &ts);
 }
 
-void detail::LinuxHost::wake(AtomicU32& word) noexcept { futex(word, FUTEX_WAKE, 1, nullptr); }
+void detail::LinuxHost::wake(AtomicU32& word) noexcept {
+    futex(word, FUTEX_WAKE, 1, nullptr);
+}
 
-void ring(Doorbell& bell) noexcept { detail::ring_bell<detail::LinuxHost>(bell); }
+void ring(Doorbell& bell) noexcept {
+    detail::ring_bell<detail::LinuxHost>(bell);
+}
 
 }  // namespace millrace

@@ -46,7 +46,9 @@ struct LinuxHost {
     static void wake(AtomicU32& word) noexcept;
 };
 
-inline void arm(Doorbell& bell) noexcept { arm_bell<LinuxHost>(bell); }
+inline void arm(Doorbell& bell) noexcept {
+    arm_bell<LinuxHost>(bell);
+}
 inline void sleep_on(Doorbell& bell, std::uint32_t seen, Nanos timeout) noexcept {
     LinuxHost::wait(bell.rings, seen, timeout);
 }

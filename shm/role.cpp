@@ -18,7 +18,7 @@ std::string lock_path(const std::string& dir, const std::string& role) {
 }
 
 struct flock whole_file(short type) noexcept {
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
     return lock;

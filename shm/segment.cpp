@@ -34,7 +34,9 @@ Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0)
     return {code, sys_errno, "segment"};
 }
 
-std::string errno_text(int e) { return std::string{": "} + std::strerror(e); }
+std::string errno_text(int e) {
+    return std::string{": "} + std::strerror(e);
+}
 
 /// A descriptor that closes itself.
 class Descriptor {
@@ -74,15 +76,19 @@ Result<std::unique_ptr<bip::mapped_region>> map_new(int fd, const std::string& p
     } catch (const bip::interprocess_exception& e) {
         // hugetlbfs reserves its pages here.
         const int code = static_cast<int>(e.get_native_error());
-        return fail(message, code == ENOMEM ? no_space_text(path, bytes, code)
-                                            : "cannot map segment " + path + ": " + e.what(),
+        return fail(message,
+                    code == ENOMEM ? no_space_text(path, bytes, code)
+                                   : "cannot map segment " + path + ": " + e.what(),
                     code == ENOMEM ? Errc::NoSpace : Errc::IoError, code);
     }
 }
 
 const char* kind_of(mode_t mode) noexcept {
-    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket"
-           : S_ISLNK(mode) ? "a symbolic link" : "a device";
+    return S_ISDIR(mode)    ? "a directory"
+           : S_ISFIFO(mode) ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISLNK(mode)  ? "a symbolic link"
+                            : "a device";
 }
 
 /// Looks before it opens: opening a FIFO or a device may do something.
@@ -93,13 +99,16 @@ Status check_file(const std::string& path, const struct stat& st, Segment::Mode 
                     Errc::BadInput);
     }
     if (mode == Segment::Mode::ReadWrite && st.st_uid != ::geteuid()) {
-        return fail(message, path + " belongs to uid " + std::to_string(st.st_uid) +
-                                 ", not to this process's uid " + std::to_string(::geteuid()),
+        return fail(message,
+                    path + " belongs to uid " + std::to_string(st.st_uid) +
+                        ", not to this process's uid " + std::to_string(::geteuid()),
                     Errc::BadAuth);
     }
     if (static_cast<std::uint64_t>(st.st_size) < kHeaderCopyOffset + sizeof(SegmentHeader)) {
-        return fail(message, path + " has " + std::to_string(st.st_size) +
-                                 " bytes, too few for a segment header", Errc::BadLayout);
+        return fail(
+            message,
+            path + " has " + std::to_string(st.st_size) + " bytes, too few for a segment header",
+            Errc::BadLayout);
     }
     return ok_status();
 }
@@ -107,20 +116,18 @@ Status check_file(const std::string& path, const struct stat& st, Segment::Mode 
 /// A hole is filled when it is first touched, by SIGBUS if the file system is full then. Files of
 /// ours have none; a cut file that was lengthened again, or a sparse copy, has.
 bool has_holes(int fd, const struct stat& st) noexcept {
-    struct statfs fs {};
+    struct statfs fs{};
     return ::fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
            static_cast<std::uint64_t>(st.st_blocks) * 512 < static_cast<std::uint64_t>(st.st_size);
 }
 
 Result<std::unique_ptr<bip::mapped_region>> map_existing(const std::string& path,
-                                                         Segment::Mode mode,
-                                                         std::string& message) {
-    struct stat st {};
+                                                         Segment::Mode mode, std::string& message) {
+    struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) {
         const int e = errno;
-        return fail(message, "no segment at " + path + errno_text(e) +
-                                 "; `millrace up` creates it",
-                    e == EACCES                       ? Errc::BadAuth
+        return fail(message, "no segment at " + path + errno_text(e) + "; `millrace up` creates it",
+                    e == EACCES                   ? Errc::BadAuth
                     : e == ENOENT || e == ENOTDIR ? Errc::NotFound
                                                   : Errc::IoError,
                     e);
@@ -139,9 +146,12 @@ Result<std::unique_ptr<bip::mapped_region>> map_existing(const std::string& path
         return good.error();
     }
     if (has_holes(fd.get(), st)) {
-        return fail(message, path + " has " + std::to_string(st.st_size) + " bytes, of which only " +
-                                 std::to_string(st.st_blocks * 512) + " are there: it was cut or "
-                                 "copied without its zeros", Errc::BadLayout);
+        return fail(message,
+                    path + " has " + std::to_string(st.st_size) + " bytes, of which only " +
+                        std::to_string(st.st_blocks * 512) +
+                        " are there: it was cut or "
+                        "copied without its zeros",
+                    Errc::BadLayout);
     }
     try {
         return map_file(fd.get(), mode == Segment::Mode::ReadWrite);
@@ -153,9 +163,9 @@ Result<std::unique_ptr<bip::mapped_region>> map_existing(const std::string& path
 }  // namespace
 
 const char* stage_name(StageId id) noexcept {
-    static constexpr const char* kNames[kStages] = {
-        "engine",  "broker",  "journal",    "replica", "sqlite",
-        "ingress", "metrics", "supervisor", "redis",   "rtss"};
+    static constexpr const char* kNames[kStages] = {"engine", "broker",  "journal", "replica",
+                                                    "sqlite", "ingress", "metrics", "supervisor",
+                                                    "redis",  "rtss"};
     const auto i = static_cast<std::uint32_t>(id);
     return i < kStages ? kNames[i] : "?";
 }
@@ -172,9 +182,9 @@ Result<Segment> Segment::create(const SegmentPlan& plan, std::string& message) {
         ::open(plan.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (fd.get() < 0) {
         const int e = errno;
-        return fail(message, "cannot create segment " + plan.path + errno_text(e) +
-                                 (e == EEXIST ? " (attach to it, or remove it when its owner is dead)"
-                                              : ""),
+        return fail(message,
+                    "cannot create segment " + plan.path + errno_text(e) +
+                        (e == EEXIST ? " (attach to it, or remove it when its owner is dead)" : ""),
                     e == EEXIST ? Errc::Busy : Errc::IoError, e);
     }
     auto made = fill(plan, shape, fd.get(), message);
@@ -236,11 +246,12 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
         return s;
     }
     if (!s.same_boot()) {
-        return fail(message, path + ": is of another boot or host (boot_id " +
-                                 std::string{s.header_->boot_id,
-                                             ::strnlen(s.header_->boot_id,
-                                                       sizeof s.header_->boot_id)} +
-                                 ", now " + read_boot_id() + ")", Errc::OtherBoot);
+        return fail(message,
+                    path + ": is of another boot or host (boot_id " +
+                        std::string{s.header_->boot_id,
+                                    ::strnlen(s.header_->boot_id, sizeof s.header_->boot_id)} +
+                        ", now " + read_boot_id() + ")",
+                    Errc::OtherBoot);
     }
     auto* base = static_cast<std::byte*>(s.region_->get_address());
     populate(base, s.region_->get_size());
@@ -283,7 +294,8 @@ Doorbell& Segment::doorbell(StageId stage) const noexcept {
     return doorbell(static_cast<std::uint32_t>(stage));
 }
 StageEntry& Segment::stage(StageId stage) const noexcept {
-    return reinterpret_cast<StageEntry*>(at(header_->stages_offset))[static_cast<std::uint32_t>(stage)];
+    return reinterpret_cast<StageEntry*>(
+        at(header_->stages_offset))[static_cast<std::uint32_t>(stage)];
 }
 SessionEntry& Segment::session(AccountId account) const noexcept {
     ASSERT(account.value < header_->session_count);
@@ -333,7 +345,8 @@ void Segment::report_error(std::string_view stage, std::string_view text) const 
         ErrorEntry& e = error(i);
         std::uint64_t free_mark = 0;
         // Acq_rel: the winner's text below is written once; readers tolerate a torn first sight.
-        const bool fresh = e.hash.compare_exchange_strong(free_mark, hash, std::memory_order_acq_rel);
+        const bool fresh =
+            e.hash.compare_exchange_strong(free_mark, hash, std::memory_order_acq_rel);
         if (!fresh && free_mark != hash) {
             continue;
         }

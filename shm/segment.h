@@ -29,8 +29,8 @@ enum class StageId : std::uint32_t {
     Ingress = 5,
     Metrics = 6,
     Supervisor = 7,
-    Redis = 8,   // sink
-    Rtss = 9,    // source: Redis stream of signals
+    Redis = 8,  // sink
+    Rtss = 9,   // source: Redis stream of signals
 };
 inline constexpr std::uint32_t kStages = 10;
 [[nodiscard]] const char* stage_name(StageId id) noexcept;
@@ -43,10 +43,10 @@ struct StrategyPlan {
 
 /// What a new segment is to hold. Capacities are rounded up to powers of two.
 struct SegmentPlan {
-    std::string path;            // e.g. /dev/shm/millrace-demo
+    std::string path;  // e.g. /dev/shm/millrace-demo
     std::string journal_dir;
-    std::uint32_t sessions = 64;           // account ids 0 .. sessions-1
-    std::uint32_t session_slots = 256;     // commands queued per account
+    std::uint32_t sessions = 64;        // account ids 0 .. sessions-1
+    std::uint32_t session_slots = 256;  // commands queued per account
     std::uint32_t journal_slots = 1U << 15;
     std::uint32_t orders_slots = 1U << 12;
     std::uint32_t reports_slots = 1U << 13;
@@ -54,7 +54,7 @@ struct SegmentPlan {
     std::uint32_t results_slots = 1U << 13;
     std::uint32_t admin_slots = 1U << 11;
     std::vector<StrategyPlan> strategies;
-    MemoryPlan memory;           // what was had is recorded in the header
+    MemoryPlan memory;  // what was had is recorded in the header
 };
 
 class Segment {
@@ -88,7 +88,8 @@ public:
     [[nodiscard]] bool locked() const noexcept { return locked_; }
 
     /// Checks cursor and slot numbers of one ring, as attaching ReadWrite does for all.
-    /// @return BadCursor: `message` names ring, slot and numbers. Threads: any, while traffic flows.
+    /// @return BadCursor: `message` names ring, slot and numbers. Threads: any, while traffic
+    /// flows.
     [[nodiscard]] Status check_ring(std::uint32_t index, std::string& message) const;
 
     /// True if the segment was created during this boot of this host.

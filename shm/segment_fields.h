@@ -12,7 +12,7 @@ namespace millrace {
 
 struct FieldPlace {
     const char* name;
-    std::uint32_t offset;   // in its struct
+    std::uint32_t offset;  // in its struct
     std::uint32_t bytes;
 };
 
@@ -54,17 +54,17 @@ inline constexpr FieldPlace kHeaderFields[] = {
 };
 
 inline constexpr FieldPlace kEntryFields[] = {
-    MILLRACE_FIELD(RingEntry, name),           MILLRACE_FIELD(RingEntry, kind),
-    MILLRACE_FIELD(RingEntry, slot_bytes),     MILLRACE_FIELD(RingEntry, capacity),
-    MILLRACE_FIELD(RingEntry, doorbell),       MILLRACE_FIELD(RingEntry, owner_id),
-    MILLRACE_FIELD(RingEntry, reserved),       MILLRACE_FIELD(RingEntry, control_offset),
+    MILLRACE_FIELD(RingEntry, name),         MILLRACE_FIELD(RingEntry, kind),
+    MILLRACE_FIELD(RingEntry, slot_bytes),   MILLRACE_FIELD(RingEntry, capacity),
+    MILLRACE_FIELD(RingEntry, doorbell),     MILLRACE_FIELD(RingEntry, owner_id),
+    MILLRACE_FIELD(RingEntry, reserved),     MILLRACE_FIELD(RingEntry, control_offset),
     MILLRACE_FIELD(RingEntry, slots_offset),
 };
 
 /// The part of a ring's control that never changes; the cursors follow it.
 inline constexpr FieldPlace kControlFields[] = {
-    MILLRACE_FIELD(RingControl<>, magic),        MILLRACE_FIELD(RingControl<>, slot_bytes),
-    MILLRACE_FIELD(RingControl<>, capacity),     MILLRACE_FIELD(RingControl<>, payload_kind),
+    MILLRACE_FIELD(RingControl<>, magic),    MILLRACE_FIELD(RingControl<>, slot_bytes),
+    MILLRACE_FIELD(RingControl<>, capacity), MILLRACE_FIELD(RingControl<>, payload_kind),
     MILLRACE_FIELD(RingControl<>, reserved),
 };
 #undef MILLRACE_FIELD

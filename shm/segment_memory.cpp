@@ -30,7 +30,9 @@ Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0)
     return {code, sys_errno, "segment"};
 }
 
-std::string kib(std::uint64_t bytes) { return std::to_string(bytes >> 10U) + " KiB"; }
+std::string kib(std::uint64_t bytes) {
+    return std::to_string(bytes >> 10U) + " KiB";
+}
 
 std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -71,7 +73,7 @@ std::uint64_t huge_bytes_of(const std::byte* base) {
 
 /// True if the file system says that it has less than that. (hugetlbfs says nothing useful.)
 bool lacks(const std::string& path, std::uint64_t bytes) {
-    struct statfs fs {};
+    struct statfs fs{};
     return ::statfs(parent_of(path).c_str(), &fs) == 0 && fs.f_type != kHugetlbfsMagic &&
            static_cast<std::uint64_t>(fs.f_bavail) < bytes / static_cast<std::uint64_t>(fs.f_bsize);
 }
@@ -84,20 +86,24 @@ std::uint64_t whole_huge_pages(const std::byte* base, std::uint64_t bytes) noexc
 }
 
 /// Binds the file's pages to `node`, before the first of them is there.
-Status bind_to_node(std::byte* base, std::uint64_t bytes, std::uint32_t node, std::string& message) {
+Status bind_to_node(std::byte* base, std::uint64_t bytes, std::uint32_t node,
+                    std::string& message) {
     const std::string online = first_line("/sys/devices/system/node/online");
     const std::string folder = "/sys/devices/system/node/node" + std::to_string(node);
     if (node >= kNodesMax || ::access(folder.c_str(), F_OK) != 0) {
-        return fail(message, "memory.numa_node is " + std::to_string(node) +
-                                 "; this host has node(s) " + (online.empty() ? "0" : online),
+        return fail(message,
+                    "memory.numa_node is " + std::to_string(node) + "; this host has node(s) " +
+                        (online.empty() ? "0" : online),
                     Errc::BadInput);
     }
     unsigned long mask[kNodesMax / (8 * sizeof(unsigned long))] = {};
     mask[node / (8 * sizeof(unsigned long))] |= 1UL << (node % (8 * sizeof(unsigned long)));
     // Preferred, not bound: a full node under MPOL_BIND wakes the OOM killer. node_of() checks.
     if (::syscall(SYS_mbind, base, bytes, MPOL_PREFERRED, mask, kNodesMax + 1, 0) != 0) {
-        return fail(message, "the kernel refuses NUMA node " + std::to_string(node) + ": " +
-                                 std::strerror(errno), Errc::Unsupported, errno);
+        return fail(
+            message,
+            "the kernel refuses NUMA node " + std::to_string(node) + ": " + std::strerror(errno),
+            Errc::Unsupported, errno);
     }
     return ok_status();
 }
@@ -165,25 +171,26 @@ Status place_locked(const std::byte* base, std::uint64_t bytes, MemoryWish wish,
 }  // namespace
 
 std::uint32_t page_bytes_at(const std::string& path) noexcept {
-    struct statfs fs {};
+    struct statfs fs{};
     const bool huge = ::statfs(parent_of(path).c_str(), &fs) == 0 && fs.f_type == kHugetlbfsMagic;
     return huge ? static_cast<std::uint32_t>(fs.f_bsize) : kSmallPage;
 }
 
 std::string no_space_text(const std::string& path, std::uint64_t bytes, int error) {
     const std::string dir = parent_of(path);
-    struct statfs fs {};
+    struct statfs fs{};
     const bool known = ::statfs(dir.c_str(), &fs) == 0;
     const std::uint64_t available =
-        known ? static_cast<std::uint64_t>(fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize) : 0;
+        known ? static_cast<std::uint64_t>(fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize)
+              : 0;
     const bool huge = known && fs.f_type == kHugetlbfsMagic;
     const std::string mend =
         huge ? "reserve more huge pages (sysctl vm.nr_hugepages) or unset \"memory.hugetlbfs\""
              : "make it larger (mount -o remount,size=... " + dir +
                    "; docker run --shm-size) or lower \"rings\" and \"accounts_max\"";
     return "segment " + path + " needs " + kib(bytes) + " and " + dir + " has " +
-           (known ? kib(available) : "an unknown number of bytes") + " available: " +
-           std::strerror(error) + "; " + mend;
+           (known ? kib(available) : "an unknown number of bytes") +
+           " available: " + std::strerror(error) + "; " + mend;
 }
 
 Status lock_pages(const std::byte* base, std::uint64_t bytes, std::string& message) {
@@ -193,11 +200,12 @@ Status lock_pages(const std::byte* base, std::uint64_t bytes, std::string& messa
     const int why = errno;
     rlimit limit{};
     ::getrlimit(RLIMIT_MEMLOCK, &limit);
-    return fail(message, "cannot lock " + kib(bytes) + " of the segment in memory: " +
-                             std::strerror(why) + "; RLIMIT_MEMLOCK is " +
-                             (limit.rlim_cur == RLIM_INFINITY ? "unlimited" : kib(limit.rlim_cur)) +
-                             ": raise it (LimitMEMLOCK=infinity, ulimit -l) or set "
-                             "\"memory.lock\" to \"off\"",
+    return fail(message,
+                "cannot lock " + kib(bytes) + " of the segment in memory: " + std::strerror(why) +
+                    "; RLIMIT_MEMLOCK is " +
+                    (limit.rlim_cur == RLIM_INFINITY ? "unlimited" : kib(limit.rlim_cur)) +
+                    ": raise it (LimitMEMLOCK=infinity, ulimit -l) or set "
+                    "\"memory.lock\" to \"off\"",
                 Errc::NoSpace, why);
 }
 

@@ -21,7 +21,7 @@ enum class MemoryWish : std::uint8_t {
 struct MemoryPlan {
     MemoryWish huge_pages = MemoryWish::Try;
     MemoryWish lock = MemoryWish::Try;
-    std::uint32_t numa_node = kNoId;   // kNoId = wherever the kernel likes
+    std::uint32_t numa_node = kNoId;  // kNoId = wherever the kernel likes
 };
 
 /// What was had.

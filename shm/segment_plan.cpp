@@ -42,7 +42,8 @@ void plan_rings(SegmentShape& shape, const SegmentPlan& plan) {
     add_ring(shape, "admin.broker", RingKind::AdminBroker, 64, bell(StageId::Broker), kNoId);
     add_ring(shape, "reports", RingKind::Reports, plan.reports_slots, bell(StageId::Engine), kNoId);
     add_ring(shape, "orders", RingKind::Orders, plan.orders_slots, bell(StageId::Broker), kNoId);
-    add_ring(shape, "journal", RingKind::Journal, plan.journal_slots, bell(StageId::Journal), kNoId);
+    add_ring(shape, "journal", RingKind::Journal, plan.journal_slots, bell(StageId::Journal),
+             kNoId);
     add_ring(shape, "signals.ingress", RingKind::Signals, plan.signals_slots, bell(StageId::Engine),
              kNoId);
     add_ring(shape, "results.ingress", RingKind::Results, plan.results_slots,
@@ -154,7 +155,8 @@ void write_rings(std::byte* base, const SegmentShape& shape) {
         control->payload_kind = static_cast<std::uint32_t>(e.kind);
         control->magic = kRingMagic;
         if (e.kind == RingKind::Session) {
-            auto* s = reinterpret_cast<SessionEntry*>(base + shape.header.sessions_offset) + e.owner_id;
+            auto* s =
+                reinterpret_cast<SessionEntry*>(base + shape.header.sessions_offset) + e.owner_id;
             s->account = AccountId{e.owner_id};
             s->queue_ring = static_cast<std::uint32_t>(i);
         }
@@ -167,23 +169,37 @@ void write_rings(std::byte* base, const SegmentShape& shape) {
 
 std::uint64_t schema_hash() noexcept {
     std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a over sizes and offsets
-    for (const auto& fields : {std::span<const FieldPlace>{kHeaderFields},
-                               std::span<const FieldPlace>{kEntryFields},
-                               std::span<const FieldPlace>{kControlFields}}) {
+    for (const auto& fields :
+         {std::span<const FieldPlace>{kHeaderFields}, std::span<const FieldPlace>{kEntryFields},
+          std::span<const FieldPlace>{kControlFields}}) {
         for (const FieldPlace& f : fields) {
             hash = (hash ^ f.offset) * 0x100000001B3ULL;
             hash = (hash ^ f.bytes) * 0x100000001B3ULL;
         }
     }
-    for (const std::uint64_t n :
-         {sizeof(SegmentHeader), sizeof(CoreCells), sizeof(Doorbell), sizeof(StageEntry),
-          sizeof(SessionEntry), sizeof(NameTables), sizeof(TickCell), sizeof(Histogram),
-          sizeof(ErrorEntry), sizeof(HashCheck), sizeof(RingEntry), sizeof(RingControl<>),
-          sizeof(RingSlot<SignalSlot>), sizeof(RingSlot<ResultSlot>), sizeof(RingSlot<AdminSlot>),
-          sizeof(RingSlot<OrderSlot>), sizeof(RingSlot<ReportSlot>), sizeof(RingSlot<JournalRecord>),
-          offsetof(SegmentHeader, rings_offset), offsetof(OrderCommand, comment),
-          offsetof(Report, broker_time), offsetof(JournalRecord, body),
-          std::size_t{kRecordVersion}}) {
+    for (const std::uint64_t n : {sizeof(SegmentHeader),
+                                  sizeof(CoreCells),
+                                  sizeof(Doorbell),
+                                  sizeof(StageEntry),
+                                  sizeof(SessionEntry),
+                                  sizeof(NameTables),
+                                  sizeof(TickCell),
+                                  sizeof(Histogram),
+                                  sizeof(ErrorEntry),
+                                  sizeof(HashCheck),
+                                  sizeof(RingEntry),
+                                  sizeof(RingControl<>),
+                                  sizeof(RingSlot<SignalSlot>),
+                                  sizeof(RingSlot<ResultSlot>),
+                                  sizeof(RingSlot<AdminSlot>),
+                                  sizeof(RingSlot<OrderSlot>),
+                                  sizeof(RingSlot<ReportSlot>),
+                                  sizeof(RingSlot<JournalRecord>),
+                                  offsetof(SegmentHeader, rings_offset),
+                                  offsetof(OrderCommand, comment),
+                                  offsetof(Report, broker_time),
+                                  offsetof(JournalRecord, body),
+                                  std::size_t{kRecordVersion}}) {
         hash = (hash ^ n) * 0x100000001B3ULL;
     }
     return hash;

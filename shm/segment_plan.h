@@ -6,7 +6,7 @@
 namespace millrace {
 
 struct SegmentShape {
-    SegmentHeader header;            // offsets and counts only
+    SegmentHeader header;  // offsets and counts only
     std::vector<RingEntry> rings;
     std::uint64_t total_bytes = 0;
 };

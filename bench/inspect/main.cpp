@@ -150,16 +150,18 @@ void report(const Options& o, const char* what, const std::vector<double>& a,
             const std::vector<double>& b, bool last) {
     const Interval i = compare(a, b);
     if (o.json) {
-        std::printf("  {\"what\": \"%s\", \"without_ns\": %.0f, \"with_ns\": %.0f, "
-                    "\"ratio\": %.4f, \"low\": %.4f, \"high\": %.4f, \"includes_one\": %s}%s\n",
-                    what, median(a), median(b), i.ratio, i.low, i.high,
-                    i.includes_one() ? "true" : "false", last ? "" : ",");
+        std::printf(
+            "  {\"what\": \"%s\", \"without_ns\": %.0f, \"with_ns\": %.0f, "
+            "\"ratio\": %.4f, \"low\": %.4f, \"high\": %.4f, \"includes_one\": %s}%s\n",
+            what, median(a), median(b), i.ratio, i.low, i.high, i.includes_one() ? "true" : "false",
+            last ? "" : ",");
         return;
     }
-    std::printf("%-6s without %8.0f ns  with %8.0f ns  ratio %.3f  95%% interval %.3f to %.3f"
-                "  %s\n",
-                what, median(a), median(b), i.ratio, i.low, i.high,
-                i.includes_one() ? "nothing shown" : "A DIFFERENCE");
+    std::printf(
+        "%-6s without %8.0f ns  with %8.0f ns  ratio %.3f  95%% interval %.3f to %.3f"
+        "  %s\n",
+        what, median(a), median(b), i.ratio, i.low, i.high,
+        i.includes_one() ? "nothing shown" : "A DIFFERENCE");
 }
 
 int run(const Options& o) {
@@ -198,8 +200,9 @@ int run(const Options& o) {
                      static_cast<unsigned long long>(drawn), o.pairs);
         return 1;
     }
-    std::printf(o.json ? "{\"pairs\": %d, \"results\": [\n"
-                       : "%d interleaved pairs, top at 10 Hz\n", o.pairs);
+    std::printf(
+        o.json ? "{\"pairs\": %d, \"results\": [\n" : "%d interleaved pairs, top at 10 Hz\n",
+        o.pairs);
     report(o, "p50", without.p50, with.p50, false);
     report(o, "p99", without.p99, with.p99, false);
     report(o, "p99.9", without.p999, with.p999, true);
@@ -223,8 +226,9 @@ int main(int argc, char** argv) {
         } else if (name == "--rate" && i + 1 < argc) {
             o.rate = static_cast<std::uint64_t>(std::max(1000, std::atoi(argv[++i])));
         } else {
-            std::fprintf(stderr, "usage: bench_inspect [--pairs N] [--round-ms N] [--rate N] "
-                                 "[--json]\n");
+            std::fprintf(stderr,
+                         "usage: bench_inspect [--pairs N] [--round-ms N] [--rate N] "
+                         "[--json]\n");
             return 2;
         }
     }

@@ -54,8 +54,8 @@ struct Calibration {
         const std::int64_t ns = monotonic_ns();
         while (monotonic_ns() - ns < 20'000'000) {
         }
-        ns_per_tick = static_cast<double>(monotonic_ns() - ns) /
-                      static_cast<double>(raw_ticks() - t);
+        ns_per_tick =
+            static_cast<double>(monotonic_ns() - ns) / static_cast<double>(raw_ticks() - t);
     }
 };
 
@@ -98,7 +98,9 @@ std::int64_t preemptions() noexcept {
     return usage.ru_nivcsw;
 }
 
-std::int64_t ticks() noexcept { return calibration().tsc ? raw_ticks() : monotonic_ns(); }
+std::int64_t ticks() noexcept {
+    return calibration().tsc ? raw_ticks() : monotonic_ns();
+}
 double ticks_to_ns(std::int64_t t) noexcept {
     return static_cast<double>(t) * calibration().ns_per_tick;
 }

@@ -20,10 +20,10 @@ const char* to_string(Part part) {
 }
 
 nlohmann::json histogram_json(const Hdr& h) {
-    nlohmann::json out{{"count", h.total()},         {"p50", h.quantile(0.5)},
-                       {"p90", h.quantile(0.9)},     {"p99", h.quantile(0.99)},
-                       {"p99.9", h.quantile(0.999)}, {"p99.99", h.quantile(0.9999)},
-                       {"max", h.max()}};
+    nlohmann::json out{
+        {"count", h.total()},      {"p50", h.quantile(0.5)},     {"p90", h.quantile(0.9)},
+        {"p99", h.quantile(0.99)}, {"p99.9", h.quantile(0.999)}, {"p99.99", h.quantile(0.9999)},
+        {"max", h.max()}};
     auto& buckets = out["buckets"] = nlohmann::json::array();
     for (std::size_t i = 0; i < Hdr::kBuckets; ++i) {
         if (h.count(i) != 0) {
@@ -87,7 +87,8 @@ void Results::print(const std::string& group) const {
         std::vector<double> sorted = s.rounds;
         std::sort(sorted.begin(), sorted.end());
         const auto at = [&](std::size_t q) {
-            return sorted.empty() ? 0.0 : sorted[std::min(sorted.size() * q / 4, sorted.size() - 1)];
+            return sorted.empty() ? 0.0
+                                  : sorted[std::min(sorted.size() * q / 4, sorted.size() - 1)];
         };
         std::printf("%-36s %-30s %9.2f %-5s quartiles %9.2f %9.2f, %zd of %zu undisturbed\n",
                     s.group.c_str(), s.name.c_str(), at(2), s.unit.c_str(), at(1), at(3),

@@ -26,9 +26,10 @@ void print_machine() {
             break;
         }
     }
-    std::printf("machine: %s, %ld cores, Linux %s; strategy (and broker's eyes, or terminal) on "
-                "core 0, engine, broker and journal duty cycles on core 1\n",
-                model.c_str(), ::sysconf(_SC_NPROCESSORS_ONLN), u.release);
+    std::printf(
+        "machine: %s, %ld cores, Linux %s; strategy (and broker's eyes, or terminal) on "
+        "core 0, engine, broker and journal duty cycles on core 1\n",
+        model.c_str(), ::sysconf(_SC_NPROCESSORS_ONLN), u.release);
 }
 
 void print_table(const std::vector<Figure>& figures) {
@@ -47,10 +48,10 @@ bool write_json(const std::string& path, const std::vector<Figure>& figures) {
     for (std::size_t i = 0; i < figures.size(); ++i) {
         const Figure& f = figures[i];
         out << "  {\"name\": \"" << f.name << "\", \"unit\": \"" << f.unit
-            << "\", \"value\": " << f.value << ", \"limit_name\": \"" << f.limit_name << "\", \"limit\": " << f.limit
-            << ", \"ratio\": " << f.ratio << ", \"low\": " << f.spread_low
-            << ", \"high\": " << f.spread_high << ", \"goal\": \"" << f.goal << "\"}"
-            << (i + 1 < figures.size() ? ",\n" : "\n");
+            << "\", \"value\": " << f.value << ", \"limit_name\": \"" << f.limit_name
+            << "\", \"limit\": " << f.limit << ", \"ratio\": " << f.ratio
+            << ", \"low\": " << f.spread_low << ", \"high\": " << f.spread_high << ", \"goal\": \""
+            << f.goal << "\"}" << (i + 1 < figures.size() ? ",\n" : "\n");
     }
     out << "]\n";
     return out.good();

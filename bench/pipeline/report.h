@@ -19,7 +19,7 @@ struct Figure {
     double limit = 0;
     double ratio = 0;
     std::string goal;
-    double spread_low = 0;   // ratio's 2.5 and 97.5 percentile over rounds
+    double spread_low = 0;  // ratio's 2.5 and 97.5 percentile over rounds
     double spread_high = 0;
 };
 

@@ -68,14 +68,18 @@ Rig::Rig(const std::string& directory, std::uint32_t accounts) {
     driver_ = std::make_unique<EngineDriver>(std::move(driver).value());
     driver_->begin(*engine_, 1);
     orders_ = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders")).value();
-    results_ = RingConsumer<ResultSlot>::attach(segment_.ring<ResultSlot>("results.ingress")).value();
+    results_ =
+        RingConsumer<ResultSlot>::attach(segment_.ring<ResultSlot>("results.ingress")).value();
     reports_ = RingProducer<ReportSlot>::attach(segment_.ring<ReportSlot>("reports")).value();
     admin_ = RingProducer<AdminSlot>::attach(segment_.ring<AdminSlot>("admin")).value();
-    signals_ = RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>("signals.ingress")).value();
+    signals_ =
+        RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>("signals.ingress")).value();
     configure(accounts);
 }
 
-Rig::~Rig() { ::unlink(segment_path_.c_str()); }
+Rig::~Rig() {
+    ::unlink(segment_path_.c_str());
+}
 
 void Rig::configure(std::uint32_t accounts) {
     publish(admin_, AdminRecord::make(AdminOp::RiskLimits, RiskSpec{}));
@@ -125,9 +129,13 @@ void Rig::pump_until_idle() {
     }
 }
 
-void Rig::step_engine() { driver_->poll(*engine_, clock().now(), 64); }
+void Rig::step_engine() {
+    driver_->poll(*engine_, clock().now(), 64);
+}
 
-void Rig::step_journal() { journal_->step(clock().now()); }
+void Rig::step_journal() {
+    journal_->step(clock().now());
+}
 
 void Rig::step() {
     step_engine();

@@ -15,12 +15,14 @@ inline constexpr std::size_t kCommandFrameBytes = 144;
 /// The least that two cores can do: one word over and one back. @return one way, p50, ns.
 double hand_off_round();
 
-/// One write() of a command's bytes to a TCP socket over loopback whose peer reads. @return p50, ns.
+/// One write() of a command's bytes to a TCP socket over loopback whose peer reads. @return p50,
+/// ns.
 double write_round();
 
 /// When the next signal is published.
 enum class Pace {
-    BackToBack,  // when its order is seen: the engine still has the answers of the one before to take
+    BackToBack,  // when its order is seen: the engine still has the answers of the one before to
+                 // take
     OneByOne,    // when the answers are taken too
 };
 /// Publish a signal on core 0, see its order on core 0; engine and journal run on core 1.

@@ -1,5 +1,5 @@
-// SocketPath: a signal's whole way out of the host: shared memory, engine, broker stage, TCP socket,
-// with a real journal behind it and a terminal at the other end.
+// SocketPath: a signal's whole way out of the host: shared memory, engine, broker stage, TCP
+// socket, with a real journal behind it and a terminal at the other end.
 //
 // Placement: the strategy and the terminal on the caller's core; engine, broker stage and journal
 // take turns on core 1.

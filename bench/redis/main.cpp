@@ -3,7 +3,6 @@
 // processes' CPUs. One message at a time: round trip / 2, and one after the other at full speed.
 //
 //     bench_redis [--rounds N] [--cpus A,B] [--json FILE]
-#include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <hiredis/hiredis.h>
 #include <netinet/tcp.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <csignal>
@@ -194,8 +194,8 @@ Results run(const Server& server, int rounds, double scale, const Setup& s) {
     const char* latency = "64 B, round trip / 2, Redis Stream";
     const char* rate = "throughput 64 B, Redis Stream";
     for (int i = 0; i < rounds; ++i) {
-        Series& redis_hop = results.series(latency, "redis XADD, XREADGROUP", Part::Rival, "ns",
-                                           false);
+        Series& redis_hop =
+            results.series(latency, "redis XADD, XREADGROUP", Part::Rival, "ns", false);
         note(redis_hop, redis_trip(server, s, count(200), redis_hop.histogram));
         Series& hop = results.series(latency, "millrace", Part::Ours, "ns", false);
         note(hop, round_trip<Ours<8>>(s, static_cast<std::uint64_t>(count(5000)), hop.histogram));

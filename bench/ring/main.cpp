@@ -27,7 +27,6 @@ struct Options {
     int attempts = 6;
 };
 
-
 struct Contender {
     std::string name;
     Part part;
@@ -147,15 +146,24 @@ void all_latencies(Bench& bench, Mode mode, const std::string& label) {
               });
 }
 
-template <std::size_t W> using ReleaseEach64 = InSlot<W, 64, 1>;
-template <std::size_t W> using ReleaseEach128 = InSlot<W, 128, 1>;
-template <std::size_t W> using Lag32Apart64 = InSlot<W, 64, 32>;
-template <std::size_t W> using Lag32 = InSlot<W, 128, 32>;
-template <std::size_t W> using Lag512 = InSlot<W, 128, kCapacity / 8>;
-template <std::size_t W> using Ahead4 = InSlot<W, 128, 32, 4>;
-template <std::size_t W> using Ahead16 = InSlot<W, 128, 32, 16>;
-template <std::size_t W> using Look4 = InSlot<W, 128, 32, 0, 4>;
-template <std::size_t W> using Batched32 = CursorBatched<W, 32>;
+template <std::size_t W>
+using ReleaseEach64 = InSlot<W, 64, 1>;
+template <std::size_t W>
+using ReleaseEach128 = InSlot<W, 128, 1>;
+template <std::size_t W>
+using Lag32Apart64 = InSlot<W, 64, 32>;
+template <std::size_t W>
+using Lag32 = InSlot<W, 128, 32>;
+template <std::size_t W>
+using Lag512 = InSlot<W, 128, kCapacity / 8>;
+template <std::size_t W>
+using Ahead4 = InSlot<W, 128, 32, 4>;
+template <std::size_t W>
+using Ahead16 = InSlot<W, 128, 32, 16>;
+template <std::size_t W>
+using Look4 = InSlot<W, 128, 32, 0, 4>;
+template <std::size_t W>
+using Batched32 = CursorBatched<W, 32>;
 
 template <std::size_t W>
 void designs(Bench& bench) {
@@ -212,7 +220,9 @@ int main(int argc, char** argv) {
     app.add_option("--attempts", options.attempts, "at a round that the scheduler disturbed")
         ->check(CLI::Range(1, 100));
     app.add_option("--cpus", options.cpus, "of the producing and the consuming end")
-        ->delimiter(',')->expected(2)->check(CLI::Range(0, 1023));
+        ->delimiter(',')
+        ->expected(2)
+        ->check(CLI::Range(0, 1023));
     app.add_option("--json", options.json, "where to write the results");
     app.add_flag("--designs", options.designs, "compare layouts instead (ring/adr/0001)");
     CLI11_PARSE(app, argc, argv);

@@ -47,7 +47,8 @@ inline constexpr std::uint64_t kWarmUp = 2 * kCapacity;
 inline void check_sum(std::uint64_t got, std::uint64_t expected) {
     if (got != expected) {
         std::fprintf(stderr, "bench: a queue lost or tore messages: sum %llu, expected %llu\n",
-                     static_cast<unsigned long long>(got), static_cast<unsigned long long>(expected));
+                     static_cast<unsigned long long>(got),
+                     static_cast<unsigned long long>(expected));
         std::exit(1);
     }
 }
@@ -123,8 +124,8 @@ Round batch_throughput(const Setup& s, std::uint64_t counted, std::size_t batch)
             out->warm = warm;
         });
     check_sum(out->sum, expected_sum<W>(messages));
-    return {static_cast<double>(messages - out->warm) * 1e3 /
-                ticks_to_ns(out->ended - out->began), quiet};
+    return {static_cast<double>(messages - out->warm) * 1e3 / ticks_to_ns(out->ended - out->began),
+            quiet};
 }
 
 /// Ping-pong over two queues, nothing else in them. @return half a round trip, p50, ns.

@@ -3,8 +3,8 @@
 // one. All words are written in place where the queue allows it, and all are read.
 #pragma once
 
-#include <boost/lockfree/spsc_queue.hpp>
 #include <readerwriterqueue/readerwriterqueue.h>
+#include <boost/lockfree/spsc_queue.hpp>
 
 #include <array>
 #include <atomic>
@@ -123,7 +123,8 @@ struct Ours {
         RingProducer<Payload> ring;
     };
     struct Far {
-        explicit Far(Ours& q) : ring{RingConsumer<Payload>::attach({&q.control, q.slots}).value()} {}
+        explicit Far(Ours& q)
+            : ring{RingConsumer<Payload>::attach({&q.control, q.slots}).value()} {}
         Got pop() noexcept {
             const Payload* p = ring.take();
             if (p == nullptr) {
@@ -133,9 +134,8 @@ struct Ours {
             return {n, p->words.back(), n + sum_words(p->words)};
         }
         std::size_t pop_batch(std::size_t limit, std::uint64_t& sum) noexcept {
-            return ring.poll(limit, [&](const Payload& p) {
-                sum += ring.position() + sum_words(p.words);
-            });
+            return ring.poll(
+                limit, [&](const Payload& p) { sum += ring.position() + sum_words(p.words); });
         }
         RingConsumer<Payload> ring;
     };

@@ -30,9 +30,9 @@ struct mr_client {
     mr::SourceId source;
     mr::Clock clock;
     std::string path;
-    struct stat file {};         // of the segment that is mapped
-    std::int64_t checked_ns = 0; // last look whether it still lies at `path`
-    unsigned forks = 0;          // of this process at open
+    struct stat file{};           // of the segment that is mapped
+    std::int64_t checked_ns = 0;  // last look whether it still lies at `path`
+    unsigned forks = 0;           // of this process at open
 };
 
 namespace {
@@ -52,7 +52,9 @@ thread_local char t_error[512] = "";
 
 // Counts how often this process is a child of fork(), so that a client knows it was copied.
 std::atomic<unsigned> g_forks{0};
-void count_fork() { g_forks.fetch_add(1, std::memory_order_relaxed); }
+void count_fork() {
+    g_forks.fetch_add(1, std::memory_order_relaxed);
+}
 void start_process() {
     static std::once_flag once;
     std::call_once(once, [] {
@@ -77,7 +79,7 @@ bool same_file(const struct stat& a, const struct stat& b) noexcept {
 }
 
 int check_segment(mr_client* c) noexcept {
-    struct stat now {};
+    struct stat now{};
     if (::stat(c->path.c_str(), &now) != 0 || !same_file(now, c->file)) {
         return fail(MR_GONE, "segment %s was removed or replaced: close the client and open again",
                     c->path.c_str());
@@ -112,7 +114,7 @@ int code_of(mr::Errc code) noexcept {
 int map_segment(const char* path, mr_client& c) {
     std::string message;
     c.path = path;
-    struct stat before {};
+    struct stat before{};
     ::stat(path, &before);
     auto segment = mr::Segment::attach(path, mr::Segment::Mode::ReadWrite, message);
     if (!segment) {
@@ -152,9 +154,10 @@ int find_rings(const mr_client& c, const std::string& strategy, RingPair& pair) 
     pair.results = c.segment.find_ring("results." + strategy);
     if (pair.signals == mr::kNoId || pair.results == mr::kNoId ||
         c.segment.ring_entry(pair.signals).owner_id == mr::kNoId) {
-        return fail(MR_UNKNOWN,
-                    "strategy \"%s\" is not among \"strategies\" of the configuration; there are: %s",
-                    strategy.c_str(), configured_strategies(c.segment).c_str());
+        return fail(
+            MR_UNKNOWN,
+            "strategy \"%s\" is not among \"strategies\" of the configuration; there are: %s",
+            strategy.c_str(), configured_strategies(c.segment).c_str());
     }
     return MR_OK;
 }
@@ -296,10 +299,10 @@ int check_gate(mr_client* c) noexcept {
         return gone;
     }
     return fail(MR_JOURNAL, "%s: submit again later",
-                stopping                                ? "Millrace is stopping on request"
-                : state == mr::JournalState::Full       ? "the journal's disk is full"
-                : state == mr::JournalState::Poisoned   ? "the journal had a write error"
-                                                        : "the journal is not running");
+                stopping                              ? "Millrace is stopping on request"
+                : state == mr::JournalState::Full     ? "the journal's disk is full"
+                : state == mr::JournalState::Poisoned ? "the journal had a write error"
+                                                      : "the journal is not running");
 }
 
 // mr_result is SignalResult in C's words.
@@ -335,7 +338,9 @@ int mr_open(const char* segment_path, const char* strategy, mr_client** client) 
     }
 }
 
-void mr_close(mr_client* client) { delete client; }
+void mr_close(mr_client* client) {
+    delete client;
+}
 
 int mr_lookup_group(mr_client* client, const char* name, uint32_t* id) {
     const int code = usable(client);
@@ -370,8 +375,9 @@ int mr_submit(mr_client* client, const mr_signal* signal) {
     if (slot == nullptr) {
         const int gone = check_segment(client);
         return gone != MR_OK ? gone
-                             : fail(MR_FULL, "the signals ring is full (the engine lags): submit "
-                                             "again in a moment");
+                             : fail(MR_FULL,
+                                    "the signals ring is full (the engine lags): submit "
+                                    "again in a moment");
     }
     mr::clamp_send_time(s, now);
     *slot = mr::SignalSlot{s};
@@ -453,7 +459,9 @@ int mr_check(mr_client* client) {
     return code != MR_OK ? code : check_segment(client);
 }
 
-const char* mr_error_text(void) { return t_error; }
+const char* mr_error_text(void) {
+    return t_error;
+}
 
 const char* mr_reason_text(uint16_t reason) {
     return mr::to_string(static_cast<mr::Reason>(reason)).data();  // literals: terminated

@@ -19,7 +19,8 @@
  * done once. So: write your id down before mr_submit(), and after a crash submit again what has
  * no MR_ACCEPTED, MR_DUPLICATE or MR_REFUSED.
  * A crash or restart of any Millrace process needs no action here. After a reboot, or when
- * Millrace was set up anew, calls answer MR_GONE: close, open again, submit again what has no answer.
+ * Millrace was set up anew, calls answer MR_GONE: close, open again, submit again what has no
+ * answer.
  *
  * fork(): the child must not use the parent's client; calls there answer MR_FORKED. */
 #ifndef MILLRACE_CLIENT_H
@@ -41,17 +42,17 @@ extern "C" {
 /* What the functions return. 0 is success; mr_error_text() says what went wrong and the mend. */
 enum mr_error {
     MR_OK = 0,
-    MR_FULL = -1,         /* ring full: the engine lags. Submit again in a moment */
-    MR_JOURNAL = -2,      /* the journal is not running, or Millrace stops. Submit again later */
-    MR_BAD_SIGNAL = -3,   /* a field is out of range. Do not submit again */
-    MR_UNKNOWN = -4,      /* no such group, symbol or strategy */
-    MR_BUSY = -5,         /* the strategy is open already, here or in another process */
-    MR_GONE = -6,         /* the segment was replaced or the host rebooted. Close and open again */
-    MR_BAD_SEGMENT = -7,  /* not a segment of this version, or damaged */
-    MR_SYSTEM = -8,       /* the system refused: permissions, memory, ... */
-    MR_NO_PRICE = -9,     /* the symbol has no tick yet */
-    MR_FORKED = -10,      /* used in a child of the process that opened it */
-    MR_BAD_CALL = -11     /* a null pointer where none is allowed */
+    MR_FULL = -1,        /* ring full: the engine lags. Submit again in a moment */
+    MR_JOURNAL = -2,     /* the journal is not running, or Millrace stops. Submit again later */
+    MR_BAD_SIGNAL = -3,  /* a field is out of range. Do not submit again */
+    MR_UNKNOWN = -4,     /* no such group, symbol or strategy */
+    MR_BUSY = -5,        /* the strategy is open already, here or in another process */
+    MR_GONE = -6,        /* the segment was replaced or the host rebooted. Close and open again */
+    MR_BAD_SEGMENT = -7, /* not a segment of this version, or damaged */
+    MR_SYSTEM = -8,      /* the system refused: permissions, memory, ... */
+    MR_NO_PRICE = -9,    /* the symbol has no tick yet */
+    MR_FORKED = -10,     /* used in a child of the process that opened it */
+    MR_BAD_CALL = -11    /* a null pointer where none is allowed */
 };
 
 enum mr_action { MR_OPEN = 1, MR_CLOSE = 2, MR_MODIFY = 3, MR_CANCEL = 4 };
@@ -67,53 +68,53 @@ typedef struct mr_id {
 /* One signal, for all accounts of a group. Zero it first: `mr_signal s = {0};` in C. */
 typedef struct mr_signal {
     mr_id id;
-    mr_id target;             /* MR_CLOSE, MR_MODIFY, MR_CANCEL: the opening signal's id */
-    uint32_t group;           /* mr_lookup_group() */
-    uint32_t symbol;          /* mr_lookup_symbol() */
-    uint8_t action;           /* enum mr_action */
-    uint8_t side;             /* enum mr_side */
-    uint8_t price_kind;       /* enum mr_price_kind */
-    uint8_t reserved;         /* 0 */
-    uint32_t ttl_ms;          /* life from send_time_ns; 0 = 30000; at most 86400000 */
-    int64_t volume;           /* MR_OPEN: > 0; MR_CLOSE: share of the opening volume, 0 = all */
-    int64_t price;            /* MR_LIMIT, MR_STOP; MR_MODIFY of a pending order */
-    int64_t stop_loss;        /* 0 = none */
-    int64_t take_profit;      /* 0 = none */
-    int64_t reference_price;  /* what you saw, for the price collar; 0 = price at acceptance */
-    int64_t send_time_ns;     /* when you decided; 0 = now. On a resend: the first one's */
+    mr_id target;            /* MR_CLOSE, MR_MODIFY, MR_CANCEL: the opening signal's id */
+    uint32_t group;          /* mr_lookup_group() */
+    uint32_t symbol;         /* mr_lookup_symbol() */
+    uint8_t action;          /* enum mr_action */
+    uint8_t side;            /* enum mr_side */
+    uint8_t price_kind;      /* enum mr_price_kind */
+    uint8_t reserved;        /* 0 */
+    uint32_t ttl_ms;         /* life from send_time_ns; 0 = 30000; at most 86400000 */
+    int64_t volume;          /* MR_OPEN: > 0; MR_CLOSE: share of the opening volume, 0 = all */
+    int64_t price;           /* MR_LIMIT, MR_STOP; MR_MODIFY of a pending order */
+    int64_t stop_loss;       /* 0 = none */
+    int64_t take_profit;     /* 0 = none */
+    int64_t reference_price; /* what you saw, for the price collar; 0 = price at acceptance */
+    int64_t send_time_ns;    /* when you decided; 0 = now. On a resend: the first one's */
 } mr_signal;
 
 enum mr_result_kind {
-    MR_ACCEPTED = 1,     /* in the ledger; survives any crash of any process */
-    MR_REFUSED = 2,      /* nothing will be done; see reason */
-    MR_DUPLICATE = 3,    /* known id: the original's outcome stands; original_seq, accounts */
-    MR_ORDER_DONE = 4,   /* one account's order is final: ord_status, cum_volume, avg_price */
-    MR_IN_DOUBT = 5,     /* one account's order is in doubt; an MR_ORDER_DONE follows */
-    MR_SIGNAL_DONE = 6,  /* every order of the signal is final: accounts, filled, rejected */
-    MR_WORKING = 7       /* one account's pending order works at the broker */
+    MR_ACCEPTED = 1,    /* in the ledger; survives any crash of any process */
+    MR_REFUSED = 2,     /* nothing will be done; see reason */
+    MR_DUPLICATE = 3,   /* known id: the original's outcome stands; original_seq, accounts */
+    MR_ORDER_DONE = 4,  /* one account's order is final: ord_status, cum_volume, avg_price */
+    MR_IN_DOUBT = 5,    /* one account's order is in doubt; an MR_ORDER_DONE follows */
+    MR_SIGNAL_DONE = 6, /* every order of the signal is final: accounts, filled, rejected */
+    MR_WORKING = 7      /* one account's pending order works at the broker */
 };
 
 /* What became of a signal. */
 typedef struct mr_result {
-    uint64_t seq;            /* (seq, k) orders results and never repeats */
+    uint64_t seq; /* (seq, k) orders results and never repeats */
     uint32_t k;
-    uint8_t kind;            /* enum mr_result_kind */
-    uint8_t ord_status;      /* FIX OrdStatus character: '2' filled, '4' cancelled, '8' rejected,
-                                'C' expired, '?' in doubt */
-    uint16_t reason;         /* mr_reason_text() */
+    uint8_t kind;       /* enum mr_result_kind */
+    uint8_t ord_status; /* FIX OrdStatus character: '2' filled, '4' cancelled, '8' rejected,
+                           'C' expired, '?' in doubt */
+    uint16_t reason;    /* mr_reason_text() */
     mr_id signal;
     uint32_t source;
-    uint32_t account;        /* 0xFFFFFFFF = none */
-    int64_t cum_volume;      /* executed */
-    int64_t avg_price;       /* volume-weighted */
-    uint32_t retcode;        /* MT5 trade server return code, 0 = none */
+    uint32_t account;   /* 0xFFFFFFFF = none */
+    int64_t cum_volume; /* executed */
+    int64_t avg_price;  /* volume-weighted */
+    uint32_t retcode;   /* MT5 trade server return code, 0 = none */
     uint32_t accounts;
     uint32_t filled;
     uint32_t rejected;
-    uint64_t original_seq;   /* MR_DUPLICATE */
+    uint64_t original_seq; /* MR_DUPLICATE */
     int64_t time_ns;
-    uint64_t magic;          /* the order's id at the broker */
-    int64_t edge_time_ns;    /* when mr_submit() took the signal, for latency end to end */
+    uint64_t magic;       /* the order's id at the broker */
+    int64_t edge_time_ns; /* when mr_submit() took the signal, for latency end to end */
 } mr_result;
 
 typedef struct mr_quote {
@@ -143,11 +144,11 @@ int mr_lookup_symbol(mr_client* client, const char* name, uint32_t* id);
  * Order: everything written before is visible to the engine when it sees the signal. */
 int mr_submit(mr_client* client, const mr_signal* signal);
 
-/* Calls `handle(result, user)` for each waiting result, at most `max` of them. The result is a copy,
- * valid during the call. Its slot is given back when `handle` returns. `handle` may submit; it must
- * not poll, close or throw. A strategy that does not poll stops only itself: when its results ring
- * is full the engine takes no more of its signals.
- * Returns how many were handled (>= 0), or an error (< 0). */
+/* Calls `handle(result, user)` for each waiting result, at most `max` of them. The result is a
+ * copy, valid during the call. Its slot is given back when `handle` returns. `handle` may submit;
+ * it must not poll, close or throw. A strategy that does not poll stops only itself: when its
+ * results ring is full the engine takes no more of its signals. Returns how many were handled (>=
+ * 0), or an error (< 0). */
 typedef void (*mr_result_handler)(const mr_result* result, void* user);
 int mr_poll_results(mr_client* client, mr_result_handler handle, void* user, int max);
 
@@ -161,7 +162,8 @@ int mr_tick(mr_client* client, uint32_t symbol, mr_quote* quote);
 /* Now on Millrace's clock, which wall-clock jumps do not change. 0 if client is NULL. */
 int64_t mr_now(const mr_client* client);
 
-/* MR_OK if the segment is still the one at its path and of this boot; MR_GONE if not. One stat(). */
+/* MR_OK if the segment is still the one at its path and of this boot; MR_GONE if not. One stat().
+ */
 int mr_check(mr_client* client);
 
 /* The last error of this thread, in a sentence; never NULL, valid until the next call. */

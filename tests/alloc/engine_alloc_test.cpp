@@ -26,8 +26,8 @@ void trade(Rig& rig, int signals) {
 }
 
 TEST(HotPath, AllocatesNothingFromSignalToResultAfterWarmUp) {
-    const auto dir = std::filesystem::temp_directory_path() /
-                     ("millrace-alloc-" + std::to_string(::getpid()));
+    const auto dir =
+        std::filesystem::temp_directory_path() / ("millrace-alloc-" + std::to_string(::getpid()));
     std::filesystem::create_directories(dir);
     {
         Rig rig{dir.string(), 8};

@@ -28,9 +28,21 @@ void* allocate(std::size_t bytes) {
 }  // namespace
 }  // namespace millrace::test
 
-void* operator new(std::size_t bytes) { return millrace::test::allocate(bytes); }
-void* operator new[](std::size_t bytes) { return millrace::test::allocate(bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void* operator new(std::size_t bytes) {
+    return millrace::test::allocate(bytes);
+}
+void* operator new[](std::size_t bytes) {
+    return millrace::test::allocate(bytes);
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+    std::free(memory);
+}

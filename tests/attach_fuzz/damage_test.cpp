@@ -89,9 +89,9 @@ std::uint64_t fit(std::uint64_t value, std::uint32_t bytes) {
 }
 
 /// Fields that say something about the segment and lead nobody anywhere in it.
-const std::set<std::string> kSays = {"uuid",   "creator_pid", "creator_uid", "created_ns",
-                                     "clock_anchor_ns", "journal_dir", "huge_pages", "locked",
-                                     "numa_node", "huge_bytes", "boot_id"};
+const std::set<std::string> kSays = {
+    "uuid",       "creator_pid", "creator_uid", "created_ns", "clock_anchor_ns", "journal_dir",
+    "huge_pages", "locked",      "numa_node",   "huge_bytes", "boot_id"};
 
 TEST_F(AttachFuzz, RefusesImpossiblePlacesAndCountsEvenIfBothCopiesAgree) {
     std::uint64_t tried = 0;
@@ -138,8 +138,8 @@ TEST_F(AttachFuzz, RefusesImpossibleRingsEvenIfBothCopiesAgree) {
                  {std::uint64_t{0}, good + 1, good - 1, good + 32, good * 2, good / 2,
                   ~std::uint64_t{0}, std::uint64_t{1} << 31U, std::uint64_t{1} << 62U}) {
                 // Another stage's bell: it would wake the wrong one, which looks and sleeps again.
-                const bool other_bell = name == "doorbell" &&
-                                        fit(value, f.bytes) < image_.header().doorbell_count;
+                const bool other_bell =
+                    name == "doorbell" && fit(value, f.bytes) < image_.header().doorbell_count;
                 if (std::memcmp(&value, &good, f.bytes) == 0 || other_bell) {
                     continue;
                 }
@@ -182,9 +182,8 @@ TEST_F(AttachFuzz, RefusesToWriteWhereCursorsOrNumbersAreImpossible) {
         for (std::uint64_t slot = 0; slot < capacity; ++slot) {
             const std::uint64_t is = image_.word(image_.number_at(ring, slot));
             for (const std::uint64_t value :
-                 {std::uint64_t{0}, is + 1, is - 1, is + capacity, is - capacity,
-                  is + 2 * capacity, is - 2 * capacity, is + (std::uint64_t{1} << 50U),
-                  ~std::uint64_t{0}}) {
+                 {std::uint64_t{0}, is + 1, is - 1, is + capacity, is - capacity, is + 2 * capacity,
+                  is - 2 * capacity, is + (std::uint64_t{1} << 50U), ~std::uint64_t{0}}) {
                 image_.put_word(image_.number_at(ring, slot), value);
                 check(ring);
             }

@@ -143,7 +143,7 @@ TEST_F(AttachFile, IsRefusedIfItIsAnotherUsers) {
 }
 
 TEST_F(AttachFile, IsMadeWithModeThatKeepsOthersOut) {
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(::stat(image_.path().c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777U, 0600U);
 }

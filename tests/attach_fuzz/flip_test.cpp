@@ -46,7 +46,7 @@ std::vector<Role> roles_of(const Image& image) {
 struct Flipper {
     Image& image;
     std::vector<Role> roles = roles_of(image);
-    std::vector<std::uint64_t> told;   // offsets of bytes that are not free: flipped more often
+    std::vector<std::uint64_t> told;  // offsets of bytes that are not free: flipped more often
     std::mt19937_64 random;
     std::uint64_t refused = 0;
     std::uint64_t accepted = 0;
@@ -72,8 +72,8 @@ struct Flipper {
             image.bytes()[places.back()] ^= std::byte(1U << (random() % 8));
         }
         for (const std::uint64_t at : places) {
-            guarded = guarded || (roles[at] == Role::Guarded &&
-                                  image.bytes()[at] != image.good()[at]);
+            guarded =
+                guarded || (roles[at] == Role::Guarded && image.bytes()[at] != image.good()[at]);
         }
         bool possible = true;
         for (std::uint32_t ring = 0; ring < image.header().ring_count; ++ring) {
@@ -109,12 +109,12 @@ TEST(AttachFlip, RefusesExactlyTheFlipsThatMatter) {
     EXPECT_EQ(traffic.stop(), "");
     EXPECT_GT(flipper.refused, rounds / 4);
     EXPECT_GT(flipper.accepted, rounds / 4);
-    std::printf("seed %llu: %llu flips refused, %llu without a meaning to attaching accepted, "
-                "%llu records checked beside it\n",
-                static_cast<unsigned long long>(seed),
-                static_cast<unsigned long long>(flipper.refused),
-                static_cast<unsigned long long>(flipper.accepted),
-                static_cast<unsigned long long>(traffic.checked()));
+    std::printf(
+        "seed %llu: %llu flips refused, %llu without a meaning to attaching accepted, "
+        "%llu records checked beside it\n",
+        static_cast<unsigned long long>(seed), static_cast<unsigned long long>(flipper.refused),
+        static_cast<unsigned long long>(flipper.accepted),
+        static_cast<unsigned long long>(traffic.checked()));
 }
 
 TEST(AttachFlip, FindsTheLiveSegmentGoodAtEveryMomentAndLeavesItAlone) {

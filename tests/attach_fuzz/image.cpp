@@ -45,13 +45,15 @@ Image::Image() : path_{dir_.file("image")} {
     run_ring<JournalRecord>(made.value(), "journal", 3, 1);       // most slots never written
     const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
     const auto size = static_cast<std::size_t>(std::filesystem::file_size(path_));
-    bytes_ = static_cast<std::byte*>(
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    bytes_ =
+        static_cast<std::byte*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     ::close(fd);
     good_.assign(bytes_, bytes_ + size);
 }
 
-Image::~Image() { ::munmap(bytes_, good_.size()); }
+Image::~Image() {
+    ::munmap(bytes_, good_.size());
+}
 
 const SegmentHeader& Image::header() const {
     return *reinterpret_cast<const SegmentHeader*>(good_.data());
@@ -72,7 +74,9 @@ Attempt Image::attach(Segment::Mode mode) {
     return result;
 }
 
-void Image::heal() { std::memcpy(bytes_, good_.data(), good_.size()); }
+void Image::heal() {
+    std::memcpy(bytes_, good_.data(), good_.size());
+}
 
 std::uint64_t Image::cursor_at(std::uint32_t ring) const {
     return entry(ring).control_offset + offsetof(RingControl<>, read_cursor);

@@ -13,7 +13,7 @@ struct Traffic::Shared {
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> published{0};
     std::atomic<std::uint64_t> checked{0};
-    std::atomic<std::uint64_t> wrong_at{0};   // number of the first bad record
+    std::atomic<std::uint64_t> wrong_at{0};  // number of the first bad record
 };
 
 namespace {
@@ -56,8 +56,8 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
         throw std::runtime_error{message};
     }
     segment_ = std::move(made).value();
-    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shared_ = new (memory) Shared;
     children_.push_back(run_child([this] {
         auto out = RingProducer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));

@@ -27,8 +27,12 @@ TEST(BrokerAllocation, NeverAllocatesInTheDutyCycleNotEvenForAReconnect) {
         std::memcpy(tick.symbol, "EURUSD", 6);
         tick.bid = tick.ask = 110'000'000;
         t.send(bridge::FrameType::Tick, 0, tick);
-        w.kill(KillCommand{static_cast<std::uint64_t>(i) + 1, KillScope::Account,
-                           i % 2 == 0 ? kKillStop : std::uint8_t{0}, {}, 0, {}});
+        w.kill(KillCommand{static_cast<std::uint64_t>(i) + 1,
+                           KillScope::Account,
+                           i % 2 == 0 ? kKillStop : std::uint8_t{0},
+                           {},
+                           0,
+                           {}});
         step();
         if (i == 100) {
             t.disconnect();

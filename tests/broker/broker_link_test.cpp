@@ -163,7 +163,10 @@ TEST(BrokerLink, AcknowledgesNoEventThatTheEngineHasNotApplied) {
     w.steps(20);
     EXPECT_EQ(t.forgotten, 0U);
     w.engine_reads = true;
-    ASSERT_TRUE(w.until([&] { w.skew = w.skew + millis(5); return t.forgotten == 1; }));
+    ASSERT_TRUE(w.until([&] {
+        w.skew = w.skew + millis(5);
+        return t.forgotten == 1;
+    }));
 }
 
 TEST(BrokerLink, TellsAJournalThatItReplacesALostOneAndLosesNoneOfItsEvents) {
@@ -282,9 +285,9 @@ TEST(BrokerLink, SurvivesRandomBytesBeforeAndAfterTheHandshake) {
             const std::size_t body = random() % 140;
             std::array<std::byte, 300> frame;
             const auto type = static_cast<std::uint8_t>(random() % 15);
-            t.send_bytes({frame.data(),
-                          wire::encode_bytes(frame, type, bridge::kVersion, random() % 4,
-                                             std::span{noise}.first(body))});
+            t.send_bytes(
+                {frame.data(), wire::encode_bytes(frame, type, bridge::kVersion, random() % 4,
+                                                  std::span{noise}.first(body))});
         } else {
             t.send_bytes(noise);
         }

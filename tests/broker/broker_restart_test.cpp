@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <unistd.h>
 #include <csignal>
 #include <map>
-#include <unistd.h>
 
 namespace millrace::test {
 namespace {
@@ -169,20 +169,18 @@ TEST_P(BrokerRestart, LosesAndDoublesNothingWhenKilledThere) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(CrashPoints, BrokerRestart,
-                         ::testing::Values("broker.after_drain", "broker.after_orders_release",
-                                           "broker.before_claim", "broker.after_claim",
-                                           "broker.after_write", "broker.after_done",
-                                           "broker.before_report", "broker.after_report",
-                                           "broker.after_answered", "broker.after_ack",
-                                           "broker.after_release", "broker.after_settle",
-                                           "broker.after_welcome", "broker.after_kill_noted",
-                                           "broker.after_kill_sent"),
-                         [](const auto& param) {
-                             std::string name = param.param;
-                             name.replace(name.find('.'), 1, "_");
-                             return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    CrashPoints, BrokerRestart,
+    ::testing::Values("broker.after_drain", "broker.after_orders_release", "broker.before_claim",
+                      "broker.after_claim", "broker.after_write", "broker.after_done",
+                      "broker.before_report", "broker.after_report", "broker.after_answered",
+                      "broker.after_ack", "broker.after_release", "broker.after_settle",
+                      "broker.after_welcome", "broker.after_kill_noted", "broker.after_kill_sent"),
+    [](const auto& param) {
+        std::string name = param.param;
+        name.replace(name.find('.'), 1, "_");
+        return name;
+    });
 
 TEST(BrokerRestartInProcess, TellsTheEngineThatTheOldStagesLinksAreDown) {
     World w;

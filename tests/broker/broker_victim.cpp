@@ -20,8 +20,8 @@ int main(int argc, char** argv) {
     }
     BrokerOptions options;
     options.epoch = 5;
-    options.find_account = test::lookup(static_cast<std::uint32_t>(std::stoul(argv[2])),
-                                        GateLevel::Process);
+    options.find_account =
+        test::lookup(static_cast<std::uint32_t>(std::stoul(argv[2])), GateLevel::Process);
     auto stage = BrokerStage::create(segment.value(), std::move(options), message);
     if (!stage) {
         std::fprintf(stderr, "%s\n", message.c_str());

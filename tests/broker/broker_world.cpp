@@ -45,7 +45,8 @@ AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view su
 }
 
 TempDir::TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "millrace-broker-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "millrace-broker-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
         give_up("cannot make " + pattern);
     }
@@ -77,7 +78,9 @@ void Terminal::connect(std::uint16_t port) {
     }
 }
 
-void Terminal::disconnect() { fd_.reset(); }
+void Terminal::disconnect() {
+    fd_.reset();
+}
 
 void Terminal::send_bytes(std::span<const std::byte> bytes) {
     if (fd_ && ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
@@ -166,9 +169,7 @@ void Terminal::on_frame(const wire::Frame& frame) {
             forgotten = frame.as<bridge::EventAck>().value().event_seq;
             break;
         case bridge::FrameType::Heartbeat: ++heartbeats; break;
-        case bridge::FrameType::Denied:
-            denied = frame.as<bridge::Denied>().value().reason;
-            break;
+        case bridge::FrameType::Denied: denied = frame.as<bridge::Denied>().value().reason; break;
         default: give_up("terminal got an unexpected frame type");
     }
 }
@@ -286,7 +287,8 @@ void World::kill(const KillCommand& kill) {
 }
 
 void World::journal_is(JournalState state) {
-    segment.core().journal_state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
+    segment.core().journal_state.store(static_cast<std::uint32_t>(state),
+                                       std::memory_order_release);
 }
 void World::durable_upto(std::uint64_t seq) {
     segment.core().durable.store(seq, std::memory_order_release);

@@ -57,7 +57,9 @@ public:
         std::array<std::byte, 512> out;
         send_bytes({out.data(), wire::encode(out, type, version, seq, body)});
     }
-    void resend_event(std::size_t index) { send(bridge::FrameType::Event, index + 1, events[index]); }
+    void resend_event(std::size_t index) {
+        send(bridge::FrameType::Event, index + 1, events[index]);
+    }
 
     struct Received {
         std::uint64_t seq;
@@ -65,9 +67,9 @@ public:
     };
     std::uint64_t login_;
     // Script.
-    bool acks = true;             // answer commands with RX_ACK
-    bool reads = true;            // false: lets the socket fill
-    bool syncs = true;            // SYNC_DONE right after the welcome
+    bool acks = true;   // answer commands with RX_ACK
+    bool reads = true;  // false: lets the socket fill
+    bool syncs = true;  // SYNC_DONE right after the welcome
     bool spoils_mac = false;
     std::uint8_t version = bridge::kVersion;
     // Intent journal.
@@ -75,12 +77,12 @@ public:
     std::uint64_t command_seq = 0;
     std::uint64_t command_epoch = 0;
     std::vector<Received> commands;
-    std::vector<bridge::Event> events;   // number i + 1
-    std::uint64_t forgotten = 0;         // events acknowledged by the host
+    std::vector<bridge::Event> events;  // number i + 1
+    std::uint64_t forgotten = 0;        // events acknowledged by the host
     // Seen.
     std::vector<bridge::Welcome> welcomes;
     std::vector<bridge::Kill> kills;
-    std::vector<char> order;             // 'C' command, 'K' kill, as they came
+    std::vector<char> order;  // 'C' command, 'K' kill, as they came
     std::string denied;
     std::uint64_t heartbeats = 0;
     std::uint64_t generation = 0;
@@ -101,7 +103,7 @@ struct WorldOptions {
     std::uint32_t reports_slots = 256;
     GateLevel gate = GateLevel::Process;
     std::string suffix = {};
-    bool starts = true;   // a stage of its own; false: the test brings one
+    bool starts = true;  // a stage of its own; false: the test brings one
 };
 
 class World {

@@ -1,6 +1,6 @@
-// A wall clock that jumps: preloaded into a process it adds to CLOCK_REALTIME the seconds that stand
-// in the file $MILLRACE_CLOCK_STEP (a mapped int64), now and whenever they change. The other clocks
-// stay. (A time namespace cannot do this, and the host's own clock is not ours to set.)
+// A wall clock that jumps: preloaded into a process it adds to CLOCK_REALTIME the seconds that
+// stand in the file $MILLRACE_CLOCK_STEP (a mapped int64), now and whenever they change. The other
+// clocks stay. (A time namespace cannot do this, and the host's own clock is not ours to set.)
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

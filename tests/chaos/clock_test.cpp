@@ -1,6 +1,6 @@
-// Goal: a wall clock that jumps an hour forth and back loses, doubles, expires and restarts nothing.
-// Method: every process of the pipeline and the broker with a preloaded library that shifts
-// CLOCK_REALTIME while they run; deaths on either side of a jump.
+// Goal: a wall clock that jumps an hour forth and back loses, doubles, expires and restarts
+// nothing. Method: every process of the pipeline and the broker with a preloaded library that
+// shifts CLOCK_REALTIME while they run; deaths on either side of a jump.
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -70,7 +70,8 @@ TEST(ChaosClock, LosesAndDoublesNothingWhenTheWallClockJumpsAnHour) {
             killed += world.kill_stage(id) ? 1 : 0;
             world.turn_for(seconds(1));
         }
-        ASSERT_TRUE(world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
+        ASSERT_TRUE(
+            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
     }
     EXPECT_EQ(killed, 9U);
     EXPECT_EQ(world.log().find("has not moved"), std::string::npos) << "nobody was held for hung";

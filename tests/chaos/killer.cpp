@@ -10,11 +10,13 @@ namespace {
 
 constexpr std::uint64_t kRestartAfterMsMax = 400;
 
-constexpr StageId kStageOf[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
-                                StageId::Journal, StageId::Ingress, StageId::Sqlite,
+constexpr StageId kStageOf[] = {StageId::Engine,    StageId::Replica, StageId::Broker,
+                                StageId::Journal,   StageId::Ingress, StageId::Sqlite,
                                 StageId::Supervisor};
 
-StageId stage_of(Target target) { return kStageOf[static_cast<std::size_t>(target)]; }
+StageId stage_of(Target target) {
+    return kStageOf[static_cast<std::size_t>(target)];
+}
 
 /// Grows with each login of a terminal: the first message that a broker's terminals send.
 std::uint64_t logins(const Segment& segment) {
@@ -26,9 +28,13 @@ std::uint64_t logins(const Segment& segment) {
     return sum;
 }
 
-bool is_ours(Target target) { return target == Target::Supervisor || target == Target::Simbroker; }
+bool is_ours(Target target) {
+    return target == Target::Supervisor || target == Target::Simbroker;
+}
 
-double ms(std::int64_t ns) { return static_cast<double>(ns) / 1e6; }
+double ms(std::int64_t ns) {
+    return static_cast<double>(ns) / 1e6;
+}
 
 }  // namespace
 

@@ -12,7 +12,14 @@ namespace millrace::chaos {
 
 /// Stages as in the stage table, and the simulated broker.
 enum class Target : std::uint8_t {
-    Engine, Replica, Broker, Journal, Ingress, Sqlite, Supervisor, Simbroker
+    Engine,
+    Replica,
+    Broker,
+    Journal,
+    Ingress,
+    Sqlite,
+    Supervisor,
+    Simbroker
 };
 inline constexpr std::size_t kTargets = 8;
 [[nodiscard]] const char* to_string(Target target) noexcept;
@@ -40,10 +47,10 @@ public:
 private:
     /// One target: the blow that it has not come back from, and all times of before.
     struct Wound {
-        std::int64_t at_ns = 0;           // segment clock; 0 = it works
-        std::int64_t restart_at_ns = 0;   // when we start it again
-        bool is_started = true;           // not one of ours, or we have started it again
-        std::uint64_t mark = 0;           // generation at the blow, or when we started it
+        std::int64_t at_ns = 0;          // segment clock; 0 = it works
+        std::int64_t restart_at_ns = 0;  // when we start it again
+        bool is_started = true;          // not one of ours, or we have started it again
+        std::uint64_t mark = 0;          // generation at the blow, or when we started it
         std::uint64_t kills = 0;
         std::vector<std::int64_t> back_ns;
     };

@@ -21,7 +21,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kHitMax = seconds(150);     // until the last point of a group has struck
+constexpr Nanos kHitMax = seconds(150);  // until the last point of a group has struck
 constexpr Nanos kNudgeAfter = seconds(4);
 
 /// What is done when no point has struck for a while.
@@ -171,7 +171,7 @@ protected:
         EXPECT_EQ(world.command({"unkill", "--account", name}, seconds(30), &output), 0) << output;
     }
 
-    std::set<int> ours_;   // pids that the test itself killed
+    std::set<int> ours_;  // pids that the test itself killed
 };
 
 TEST_P(ChaosPoints, LoseAndDoubleNothing) {

@@ -22,7 +22,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kCommandMax = seconds(20);   // an operator's patience on a loaded machine
+constexpr Nanos kCommandMax = seconds(20);  // an operator's patience on a loaded machine
 constexpr std::size_t kPositions = 10'000;
 
 std::uint64_t sum_of(const std::map<std::uint32_t, std::uint64_t>& fills, std::uint32_t except) {
@@ -57,8 +57,8 @@ TEST(ChaosPressure, TradesOnWhileOneTerminalIsBusy) {
                                  [&](const auto& l) { return l.second == busy.login; });
     ASSERT_NE(at, logins.end());
     const std::uint64_t before = sum_of(world.fills(), at->first);
-    EXPECT_TRUE(world.turn_until(
-        [&] { return sum_of(world.fills(), at->first) >= before + 30; }, seconds(9)))
+    EXPECT_TRUE(world.turn_until([&] { return sum_of(world.fills(), at->first) >= before + 30; },
+                                 seconds(9)))
         << "the others stand still";
     EXPECT_LT(monotonic_ns() - began, seconds(10).value) << "it was not busy any more";
     expect_kill_gets_through(world, world.pipeline().plan().accounts.back().name);
@@ -96,8 +96,9 @@ TEST(ChaosPressure, LetsTheKillSwitchThroughWhileTheDiskIsStopped) {
         // Acquire: pairs with the broker stage's release, once it has told the terminals.
         EXPECT_TRUE(world.turn_until(
             [&] {
-                return world.segment().session(AccountId{account}).killed.load(
-                           std::memory_order_acquire) != 0;
+                return world.segment()
+                           .session(AccountId{account})
+                           .killed.load(std::memory_order_acquire) != 0;
             },
             seconds(10)))
             << "login " << login;
@@ -106,8 +107,8 @@ TEST(ChaosPressure, LetsTheKillSwitchThroughWhileTheDiskIsStopped) {
     ASSERT_TRUE(world.kill_stage(StageId::Journal, SIGCONT));
     EXPECT_EQ(world.command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
     const std::uint64_t before = sum_of(world.fills(), kNoId);
-    EXPECT_TRUE(world.turn_until([&] { return sum_of(world.fills(), kNoId) > before + 30; },
-                                 seconds(60)))
+    EXPECT_TRUE(
+        world.turn_until([&] { return sum_of(world.fills(), kNoId) > before + 30; }, seconds(60)))
         << "no trading after the heal";
     expect_good_end(world);
 }
@@ -181,12 +182,11 @@ private:
 TEST(ChaosPressure, TradesOnWhileOneSourceNeverReadsItsResults) {
     const std::string key_hex(64, 'd');
     WorldOptions options;
-    options.edits = {
-        {"\"sources\": [",
-         R"("sources": [{"name": "deaf", "kind": "tcp", "ack": "disk", "key": ")" + key_hex +
-             "\"}, "},
-        // So that it is full soon.
-        {"\"accounts_max\"", "\"rings\": {\"results\": 1024}, \"accounts_max\""}};
+    options.edits = {{"\"sources\": [",
+                      R"("sources": [{"name": "deaf", "kind": "tcp", "ack": "disk", "key": ")" +
+                          key_hex + "\"}, "},
+                     // So that it is full soon.
+                     {"\"accounts_max\"", "\"rings\": {\"results\": 1024}, \"accounts_max\""}};
     World world{options};
     ASSERT_EQ(world.start(), "") << world.log();
     DeafSource deaf{world, "deaf", std::vector<std::byte>(32, std::byte{0xDD})};
@@ -274,9 +274,10 @@ TEST(ChaosPressure, FlattensThousandsOfPositionsAtOneWord) {
     const auto s = [](std::int64_t from, std::int64_t to) {
         return static_cast<double>(to - from) / 1e9;
     };
-    std::printf("%zu positions opened in %.1f s; kill --all --flatten: told after %.2f s, flat at "
-                "the broker after %.2f s, in the engine after %.2f s\n",
-                open, s(began, word), s(word, told), s(word, flat), s(word, monotonic_ns()));
+    std::printf(
+        "%zu positions opened in %.1f s; kill --all --flatten: told after %.2f s, flat at "
+        "the broker after %.2f s, in the engine after %.2f s\n",
+        open, s(began, word), s(word, told), s(word, flat), s(word, monotonic_ns()));
     EXPECT_EQ(world.command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
     expect_good_end(world);
 }

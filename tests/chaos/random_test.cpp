@@ -67,17 +67,18 @@ TEST(ChaosRandom, LosesAndDoublesNothingWhateverIsKilledWhenever) {
         << killer.table();
     const Judgement judgement = world.finish();
     const demo::SourceCounts& counts = world.source().counts();
-    std::printf("%lu kills in %.1f s, seed %lu, kill -> first new message:\n%s"
-                "signals %lu, accepted %lu, account orders held against the books %lu, "
-                "executed %lu; lost %lu, doubled %lu, unknown %lu\n",
-                static_cast<unsigned long>(killer.kills()), took, static_cast<unsigned long>(seed),
-                killer.table().c_str(), static_cast<unsigned long>(counts.sent),
-                static_cast<unsigned long>(counts.accepted),
-                static_cast<unsigned long>(judgement.verdict.checked_orders),
-                static_cast<unsigned long>(judgement.book_executions),
-                static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Lost)),
-                static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Doubled)),
-                static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Unknown)));
+    std::printf(
+        "%lu kills in %.1f s, seed %lu, kill -> first new message:\n%s"
+        "signals %lu, accepted %lu, account orders held against the books %lu, "
+        "executed %lu; lost %lu, doubled %lu, unknown %lu\n",
+        static_cast<unsigned long>(killer.kills()), took, static_cast<unsigned long>(seed),
+        killer.table().c_str(), static_cast<unsigned long>(counts.sent),
+        static_cast<unsigned long>(counts.accepted),
+        static_cast<unsigned long>(judgement.verdict.checked_orders),
+        static_cast<unsigned long>(judgement.book_executions),
+        static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Lost)),
+        static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Doubled)),
+        static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Unknown)));
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
     EXPECT_EQ(world.log().find("ALERT"), std::string::npos) << "kills from outside halt nothing";
     EXPECT_GT(judgement.book_executions, 0U) << "nothing was traded: this proves nothing";

@@ -14,7 +14,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kNoticeMax = seconds(30);   // 3 s, and what a loaded machine adds
+constexpr Nanos kNoticeMax = seconds(30);  // 3 s, and what a loaded machine adds
 
 int pid_of(const Segment& segment, StageId id) {
     return static_cast<int>(segment.stage(id).pid.load(std::memory_order_relaxed));
@@ -32,8 +32,8 @@ TEST(ChaosStall, LeavesAStoppedStageAloneThatHasNoWork) {
     const int pid = pid_of(world.segment(), StageId::Ingress);
     ASSERT_TRUE(world.kill_stage(StageId::Ingress, SIGSTOP));
     const std::string report = who(StageId::Ingress, pid) + " has not moved";
-    EXPECT_TRUE(world.turn_until(
-        [&] { return world.log().find(report) != std::string::npos; }, kNoticeMax))
+    EXPECT_TRUE(
+        world.turn_until([&] { return world.log().find(report) != std::string::npos; }, kNoticeMax))
         << world.log();
     world.turn_for(seconds(2));
     EXPECT_NE(world.log().find("It is left alone"), std::string::npos);
@@ -54,16 +54,16 @@ TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
         const int pid = pid_of(world.segment(), id);
         const std::int64_t begin = monotonic_ns();
         ASSERT_TRUE(world.kill_stage(id, SIGSTOP));
-        ASSERT_TRUE(world.turn_until([&] { return pid_of(world.segment(), id) != pid; },
-                                     kNoticeMax))
+        ASSERT_TRUE(
+            world.turn_until([&] { return pid_of(world.segment(), id) != pid; }, kNoticeMax))
             << world.log();
         EXPECT_GE(monotonic_ns() - begin, millis(2500).value) << "it had 3 s to move";
         const std::string log = world.log();
         const std::size_t said = log.find(who(id, pid).substr(who(id, pid).find('(')) + " has not");
         EXPECT_NE(said, std::string::npos);
         EXPECT_NE(log.find("with work waiting: killed"), std::string::npos);
-        ASSERT_TRUE(world.turn_until([&] { return world.pipeline().accounts_ready(); },
-                                     seconds(60)));
+        ASSERT_TRUE(
+            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
         world.turn_for(seconds(1));
     }
     const Judgement judgement = world.finish();
@@ -72,8 +72,9 @@ TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
 
 TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) {
     WorldOptions options;
-    options.edits = {{"\"accounts_max\"", "\"restart\": {\"stuck_ms\": 1000, \"stalled\": "
-                                          "\"report\"}, \"accounts_max\""}};
+    options.edits = {{"\"accounts_max\"",
+                      "\"restart\": {\"stuck_ms\": 1000, \"stalled\": "
+                      "\"report\"}, \"accounts_max\""}};
     World world{options};
     ASSERT_EQ(world.start(), "") << world.log();
     world.turn_for(seconds(2));
@@ -91,8 +92,8 @@ TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) 
         EXPECT_EQ(pid_of(world.segment(), id), pid) << "it was replaced";
         EXPECT_EQ(world.segment().stage(id).generation.load(), generation);
         ASSERT_TRUE(world.kill_stage(id, SIGCONT));
-        ASSERT_TRUE(world.turn_until([&] { return world.pipeline().accounts_ready(); },
-                                     seconds(60)));
+        ASSERT_TRUE(
+            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
         world.turn_for(seconds(1));
     }
     EXPECT_EQ(world.log().find("killed, to be replaced"), std::string::npos);

@@ -25,7 +25,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kStartMax = seconds(90);   // of each step, on a machine that does much else
+constexpr Nanos kStartMax = seconds(90);  // of each step, on a machine that does much else
 constexpr Nanos kHealMax = seconds(90);
 constexpr Nanos kCancelEvery = seconds(5);
 constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
@@ -287,7 +287,9 @@ nlohmann::json World::control(const nlohmann::json& line) {
     return parsed.is_object() ? parsed : nlohmann::json{{"ok", false}, {"error", "no answer"}};
 }
 
-std::string World::log() const { return text_of(workspace_.path("millrace.log")); }
+std::string World::log() const {
+    return text_of(workspace_.path("millrace.log"));
+}
 
 std::map<std::uint32_t, std::uint64_t> World::fills() const {
     std::map<std::uint32_t, std::uint64_t> by_account;

@@ -29,15 +29,15 @@ struct Edit {
 
 struct WorldOptions {
     std::uint32_t accounts = 6;
-    std::uint32_t rate = 40;                         // signals a second
+    std::uint32_t rate = 40;  // signals a second
     std::uint64_t seed = 1;
-    std::vector<Edit> edits;                         // of millrace.json
+    std::vector<Edit> edits;  // of millrace.json
 };
 
 /// What became of everything, in one picture.
 struct Judgement {
     demo::Verdict verdict;
-    std::vector<std::string> problems;   // every reason why this run was not good, for people
+    std::vector<std::string> problems;  // every reason why this run was not good, for people
     std::uint64_t book_executions = 0;
 
     [[nodiscard]] bool good() const noexcept { return problems.empty(); }
@@ -108,9 +108,9 @@ private:
     std::unique_ptr<demo::Pipeline> pipeline_;
     std::unique_ptr<demo::Source> source_;
     std::unique_ptr<demo::Script> script_;
-    std::optional<demo::Planned> waiting_;   // was due, and the client was full
+    std::optional<demo::Planned> waiting_;  // was due, and the client was full
     std::map<std::uint32_t, std::uint64_t> logins_;
-    std::vector<int> killed_;                // may become zombies of ours
+    std::vector<int> killed_;  // may become zombies of ours
     std::int64_t began_ns_ = 0;
     bool quiet_ = false;
 };

@@ -24,8 +24,8 @@ int main(int argc, char** argv) {
         s.id = {0xC11D, n};
         s.action = MR_OPEN;
         s.volume = MR_SCALE;
-        if (strategy.group("main", s.group) != MR_OK || strategy.symbol("EURUSD", s.symbol) != MR_OK ||
-            strategy.submit(s) != MR_OK) {
+        if (strategy.group("main", s.group) != MR_OK ||
+            strategy.symbol("EURUSD", s.symbol) != MR_OK || strategy.submit(s) != MR_OK) {
             std::printf("error: %s\n", millrace::client::Strategy::error());
             std::fflush(stdout);
             return 1;

@@ -30,8 +30,8 @@ public:
         ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
         std::string words[] = {CLIENT_CHILD, segment, "scalper", std::to_string(first),
                                std::to_string(count)};
-        char* argv[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(),
-                        words[4].data(), nullptr};
+        char* argv[] = {words[0].data(), words[1].data(), words[2].data(),
+                        words[3].data(), words[4].data(), nullptr};
         std::string crash = "MILLRACE_CRASH_POINT=" + crash_point;
         char* armed[] = {crash.data(), nullptr};
         char* calm[] = {nullptr};
@@ -79,8 +79,9 @@ private:
 };
 
 struct ClientCrash : ::testing::Test {
-    ClientCrash() : segment{make_segment(dir, 64, 64, {{"scalper", SourceId{7}}})},
-                    engine{segment, "scalper"} {}
+    ClientCrash()
+        : segment{make_segment(dir, 64, 64, {{"scalper", SourceId{7}}})},
+          engine{segment, "scalper"} {}
     std::string path() const { return dir.file("segment"); }
     bool killed(int status) const { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
 

@@ -65,8 +65,8 @@ TEST_F(ClientTest, StampsSourceAndTimesAndGetsItsAnswer) {
     EXPECT_EQ(engine.accepted[0].send_time, engine.accepted[0].edge_time);
     int accepted = 0;
     EXPECT_EQ(s.poll([&](const client::Result& r) {
-                  accepted += r.kind == MR_ACCEPTED && r.signal.lo == 1 && r.source == 7 ? 1 : 0;
-              }),
+        accepted += r.kind == MR_ACCEPTED && r.signal.lo == 1 && r.source == 7 ? 1 : 0;
+    }),
               1);
     EXPECT_EQ(accepted, 1);
     EXPECT_EQ(s.poll([](const client::Result&) {}), 0) << "a result came twice";
@@ -208,8 +208,8 @@ TEST_F(ClientTest, SleepsUntilAResultArrives) {
     Strategy s = open();
     EXPECT_EQ(s.wait(1), 0);
     ASSERT_EQ(s.submit(signal(1)), MR_OK);
-    Doorbell& bell = segment.doorbell(
-        segment.ring_entry(segment.find_ring("results.scalper")).doorbell);
+    Doorbell& bell =
+        segment.doorbell(segment.ring_entry(segment.find_ring("results.scalper")).doorbell);
     std::thread late{[&] {
         // Once the strategy sleeps, or is about to (bounded by the test's own deadline).
         while (bell.armed.load() == 0) {

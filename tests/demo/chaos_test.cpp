@@ -25,8 +25,8 @@ struct Folder {
 TEST(Child, GivesExitStatusAndWritesOutputToItsLog) {
     const Folder f;
     std::string message;
-    auto child = Child::spawn({"/bin/sh", "-c", "echo one; echo two >&2; exit 3"},
-                              f.w.path("log"), message);
+    auto child =
+        Child::spawn({"/bin/sh", "-c", "echo one; echo two >&2; exit 3"}, f.w.path("log"), message);
     ASSERT_TRUE(child) << message;
     ASSERT_TRUE(child.value().wait(seconds(10)));
     EXPECT_EQ(child.value().how_it_ended(), "exit status 3");

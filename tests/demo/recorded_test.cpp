@@ -20,17 +20,16 @@ market::TradeEvent event(std::int64_t second, market::TradeAction action, std::u
     e.symbol = market::to_text<16>("EURUSD");
     e.volume = Lots{kScale};
     e.price = Price{110'000'000};
-    e.price_kind = action == market::TradeAction::PlacePending ? PriceKind::Limit
-                                                               : PriceKind::Market;
+    e.price_kind =
+        action == market::TradeAction::PlacePending ? PriceKind::Limit : PriceKind::Market;
     return e;
 }
 
 RecordedOptions options(double speed) {
     RecordedOptions o;
-    o.events = {event(0, market::TradeAction::Open, 1),
-                event(10, market::TradeAction::PlacePending, 2),
-                event(20, market::TradeAction::ClosePart, 1),
-                event(30, market::TradeAction::CloseAll, 1)};
+    o.events = {
+        event(0, market::TradeAction::Open, 1), event(10, market::TradeAction::PlacePending, 2),
+        event(20, market::TradeAction::ClosePart, 1), event(30, market::TradeAction::CloseAll, 1)};
     o.speed = speed;
     o.origin = seconds(990);
     return o;
@@ -118,8 +117,9 @@ TEST_F(FilesTest, SaysThatNoTradeMeetsATickAndWhatMendsIt) {
 }
 
 TEST_F(FilesTest, MovesTradesOntoTheTicksWhenAsked) {
-    trades("1600000000000,A,EURUSD,buy,1,1.1,,,,open,1,,,,,,utc,1,\n"
-           "1600000005000,A,EURUSD,sell,1,1.1,,,,close,1,,,,,,utc,2,\n");
+    trades(
+        "1600000000000,A,EURUSD,buy,1,1.1,,,,open,1,,,,,,utc,1,\n"
+        "1600000005000,A,EURUSD,sell,1,1.1,,,,close,1,,,,,,utc,2,\n");
     options_.shift_signals = true;
     ASSERT_TRUE(prepare_input(options_, input_, message_)) << message_;
 }

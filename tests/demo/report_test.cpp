@@ -64,7 +64,8 @@ TEST(Report, ShowsProblemWithSignalAndReason) {
     Report r = good_report();
     r.verdict.problems.push_back({Wrong::Lost, {0xab, 0xcd}, "login 700001: told Filled 1 lots"});
     const std::string text = render_text(r, {});
-    EXPECT_NE(text.find("00000000000000ab00000000000000cd login 700001"), std::string::npos) << text;
+    EXPECT_NE(text.find("00000000000000ab00000000000000cd login 700001"), std::string::npos)
+        << text;
     EXPECT_NE(text.find("RESULT       NOT OK"), std::string::npos) << text;
 }
 

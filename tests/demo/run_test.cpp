@@ -27,7 +27,8 @@ protected:
         std::string message;
         const std::string command = std::string{MILLRACE_DEMO} + " --json " + options + " >" +
                                     folder_.path("json") + " 2>" + folder_.path("err");
-        auto child = Child::spawn({"/bin/sh", "-c", "exec " + command}, folder_.path("log"), message);
+        auto child =
+            Child::spawn({"/bin/sh", "-c", "exec " + command}, folder_.path("log"), message);
         EXPECT_TRUE(child) << message;
         EXPECT_TRUE(child.value().wait(seconds(150))) << "still running";
         status_ = child.value().how_it_ended();
@@ -87,8 +88,8 @@ TEST_F(DemoRun, ReplaysTradesOverTicksAndCountsWhatItLeftOut) {
         for (int i = 0; i < 10; ++i) {
             const auto row = [&](int second, const char* side, const char* event) {
                 trades << 1'700'000'000'000 + second * 1000 << ",A,EURUSD," << side
-                       << ",0.10,1.1,0,0,," << event << ',' << i + 1 << ",,,,,,utc,"
-                       << i * 2 + 1 << ",\n";
+                       << ",0.10,1.1,0,0,," << event << ',' << i + 1 << ",,,,,,utc," << i * 2 + 1
+                       << ",\n";
             };
             row(20 + i * 4, "buy", "open");
             row(60 + i * 4, "sell", "close");

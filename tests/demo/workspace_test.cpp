@@ -45,11 +45,10 @@ TEST(Workspace, WritesConfigurationsThatBothProgramsAccept) {
 TEST(Workspace, GivesHalfTheAccountsEachMarginMode) {
     Options options;
     const Plan plan = make_plan(options, symbols());
-    EXPECT_EQ(std::count_if(plan.accounts.begin(), plan.accounts.end(),
-                            [](const AccountPlan& a) {
-                                return a.margin_mode == MarginMode::Hedging;
-                            }),
-              4);
+    EXPECT_EQ(
+        std::count_if(plan.accounts.begin(), plan.accounts.end(),
+                      [](const AccountPlan& a) { return a.margin_mode == MarginMode::Hedging; }),
+        4);
     EXPECT_NE(plan.signals_port, plan.bridge_port);
 }
 
@@ -60,7 +59,7 @@ TEST(Workspace, IsPrivateAndGoneAfterwards) {
         auto w = Workspace::create("", message);
         ASSERT_TRUE(w) << message;
         dir = w.value().dir();
-        struct stat st {};
+        struct stat st{};
         ASSERT_EQ(::stat(dir.c_str(), &st), 0);
         EXPECT_EQ(st.st_mode & 0777, 0700U);
         std::ofstream{dir + "/something"} << "x";

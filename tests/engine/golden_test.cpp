@@ -1,9 +1,9 @@
 // Goal: the bytes of every journalled or shared record stay what they are.
 // Method: each field gets its own number; the bytes are compared with committed ones. A mismatch
 // means: bump kRecordVersion, write the migration, run with MILLRACE_GOLDEN_PRINT=1 and commit.
+#include "tests/engine/golden.h"
 #include "core/effect.h"
 #include "core/journal_record.h"
-#include "tests/engine/golden.h"
 
 #include <gtest/gtest.h>
 

@@ -16,9 +16,13 @@
 namespace millrace::test {
 
 /// Hundredths of a lot.
-constexpr Lots centi(std::int64_t n) noexcept { return Lots{n * (kScale / 100)}; }
+constexpr Lots centi(std::int64_t n) noexcept {
+    return Lots{n * (kScale / 100)};
+}
 /// Points of a five-digit symbol.
-constexpr Price points(std::int64_t n) noexcept { return Price{n * (kScale / 100'000)}; }
+constexpr Price points(std::int64_t n) noexcept {
+    return Price{n * (kScale / 100'000)};
+}
 
 template <std::size_t N>
 Text<N> text(std::string_view s) noexcept {
@@ -27,7 +31,9 @@ Text<N> text(std::string_view s) noexcept {
     return t;
 }
 
-constexpr SignalId id_of(std::uint64_t n) noexcept { return {0xA11CEULL, n}; }
+constexpr SignalId id_of(std::uint64_t n) noexcept {
+    return {0xA11CEULL, n};
+}
 
 class Rig : public OutputPort {
 public:
@@ -89,8 +95,7 @@ public:
         const std::uint32_t needed = engine.results_needed(s);
         input(InputType::Signal, s);
         settle();
-        const std::size_t used =
-            results.size() - before + engine.results_reserved_total();
+        const std::size_t used = results.size() - before + engine.results_reserved_total();
         expect(used <= std::size_t{promised} + needed, "results stay within what was asked for");
     }
     void report(Report r) {

@@ -166,15 +166,14 @@ private:
         const std::string answer = take(words);
         if (answer != "found") {
             const bool absent = answer == "absent";
-            rig_.report(rig_.query_answer(
-                c, absent ? ReportType::QueryAbsent : ReportType::QueryUnknown));
+            rig_.report(
+                rig_.query_answer(c, absent ? ReportType::QueryAbsent : ReportType::QueryUnknown));
             return;
         }
-        static const std::map<std::string, OrdStatus> kStatus = {
-            {"filled", OrdStatus::Filled},
-            {"canceled", OrdStatus::Canceled},
-            {"new", OrdStatus::New},
-            {"rejected", OrdStatus::Rejected}};
+        static const std::map<std::string, OrdStatus> kStatus = {{"filled", OrdStatus::Filled},
+                                                                 {"canceled", OrdStatus::Canceled},
+                                                                 {"new", OrdStatus::New},
+                                                                 {"rejected", OrdStatus::Rejected}};
         const OrdStatus status = kStatus.at(take(words));
         Report r = rig_.query_answer(c, ReportType::QueryFound, status, volume_of(words));
         r.retcode = status == OrdStatus::Rejected ? retcode::kReject : r.retcode;
@@ -220,9 +219,9 @@ private:
     }
     void expect_result(const std::string& what, Words& words) {
         static const std::map<std::string, ResultKind> kKinds = {
-            {"accepted", ResultKind::Accepted},  {"refused", ResultKind::Refused},
+            {"accepted", ResultKind::Accepted},   {"refused", ResultKind::Refused},
             {"duplicate", ResultKind::Duplicate}, {"done", ResultKind::OrderDone},
-            {"doubt", ResultKind::OrderInDoubt}, {"signaldone", ResultKind::SignalDone},
+            {"doubt", ResultKind::OrderInDoubt},  {"signaldone", ResultKind::SignalDone},
             {"working", ResultKind::OrderWorking}};
         ASSERT_FALSE(results_.empty()) << "no result came";
         const SignalResult r = results_.front();
@@ -247,8 +246,8 @@ private:
     }
     static const std::map<std::string, ExecKind>& kinds() {
         static const std::map<std::string, ExecKind> map = {
-            {"filled", ExecKind::PendingFilled},  {"canceled", ExecKind::PendingCanceled},
-            {"sl", ExecKind::ClosedByStopLoss},   {"tp", ExecKind::ClosedByTakeProfit},
+            {"filled", ExecKind::PendingFilled},    {"canceled", ExecKind::PendingCanceled},
+            {"sl", ExecKind::ClosedByStopLoss},     {"tp", ExecKind::ClosedByTakeProfit},
             {"stopout", ExecKind::ClosedByStopOut}, {"manual", ExecKind::ClosedManually},
             {"kill", ExecKind::ClosedByKill}};
         return map;
@@ -294,7 +293,9 @@ std::vector<std::string> all() {
 INSTANTIATE_TEST_SUITE_P(Files, ScenarioTest, ::testing::ValuesIn(all()),
                          [](const auto& file) { return file.param; });
 
-TEST(Scenarios, AreAtLeastFifteen) { EXPECT_GE(all().size(), 15U); }
+TEST(Scenarios, AreAtLeastFifteen) {
+    EXPECT_GE(all().size(), 15U);
+}
 
 }  // namespace
 }  // namespace millrace::test

@@ -82,9 +82,9 @@ TEST(IndexMap, KeepsTheZeroKeyApartFromEmptySlots) {
 RC_GTEST_PROP(TimerHeap, FiresInTheOrderOfASortedSet, ()) {
     TimerHeap heap{12};
     std::map<std::uint32_t, std::int64_t> set_at;
-    const auto steps = *rc::gen::container<std::vector<std::pair<std::uint32_t, std::int64_t>>>(
-        rc::gen::pair(rc::gen::inRange<std::uint32_t>(0, 12),
-                      rc::gen::inRange<std::int64_t>(-3, 20)));
+    const auto steps =
+        *rc::gen::container<std::vector<std::pair<std::uint32_t, std::int64_t>>>(rc::gen::pair(
+            rc::gen::inRange<std::uint32_t>(0, 12), rc::gen::inRange<std::int64_t>(-3, 20)));
     for (const auto& [order, at] : steps) {
         if (at < 0) {
             heap.cancel(order);

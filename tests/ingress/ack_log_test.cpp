@@ -38,7 +38,8 @@ TEST(AckLog, GivesBackEveryFieldThatWasWritten) {
     const std::string path = dir.file("acks");
     AckLogWriter log = open_log(path);
     ASSERT_TRUE(log.append({AckLogKind::Submitted, full_request(), Nanos{}, Reason::None}).ok());
-    ASSERT_TRUE(log.append({AckLogKind::Refused, full_request(), Nanos{99}, Reason::BadPrice}).ok());
+    ASSERT_TRUE(
+        log.append({AckLogKind::Refused, full_request(), Nanos{99}, Reason::BadPrice}).ok());
     std::string message;
     const auto read = read_ack_log(path, message);
     ASSERT_TRUE(read.ok()) << message;

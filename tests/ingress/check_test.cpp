@@ -137,9 +137,9 @@ TEST_F(IngressCheck, RefusesCloseModifyAndCancelWithoutATarget) {
 }
 
 TEST_F(IngressCheck, RefusesVolumesOutsideTheirRange) {
-    for (const std::int64_t volume : {std::int64_t{0}, std::int64_t{-1}, kVolumeMax + 1,
-                                      std::numeric_limits<std::int64_t>::max(),
-                                      std::numeric_limits<std::int64_t>::min()}) {
+    for (const std::int64_t volume :
+         {std::int64_t{0}, std::int64_t{-1}, kVolumeMax + 1,
+          std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
         Submit s = good_;
         s.volume = volume;
         expect_refused(s, Reason::BadVolume, {"volume", std::to_string(volume).c_str(), "1e14"});
@@ -157,8 +157,8 @@ TEST_F(IngressCheck, RefusesPricesOutsideTheirRangeInEveryField) {
         {"take_profit ", &Submit::take_profit},
         {"reference_price ", &Submit::reference_price}};
     for (const auto& [name, field] : fields) {
-        for (const std::int64_t value : {std::int64_t{-1}, kPriceMax + 1,
-                                         std::numeric_limits<std::int64_t>::min()}) {
+        for (const std::int64_t value :
+             {std::int64_t{-1}, kPriceMax + 1, std::numeric_limits<std::int64_t>::min()}) {
             Submit s = good_;
             s.*field = value;
             expect_refused(s, Reason::BadPrice, {name, std::to_string(value).c_str(), "1e17"});

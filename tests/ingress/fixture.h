@@ -33,7 +33,9 @@ public:
     }
     TempDir(const TempDir&) = delete;
     TempDir& operator=(const TempDir&) = delete;
-    [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
+    [[nodiscard]] std::string file(const std::string& name) const {
+        return (path_ / name).string();
+    }
     [[nodiscard]] std::string path() const { return path_.string(); }
 
 private:
@@ -111,7 +113,7 @@ public:
         ASSERT_TRUE(results_.try_publish({r}).ok());
     }
 
-    std::map<SignalId, std::uint64_t> ledger;   // id -> sequence at which it was accepted
+    std::map<SignalId, std::uint64_t> ledger;  // id -> sequence at which it was accepted
     std::vector<Signal> accepted;
     bool paused = false;
     bool disk_slow = false;
@@ -141,7 +143,9 @@ private:
     std::uint32_t k_ = 0;
 };
 
-inline std::vector<std::byte> key_of(char c) { return std::vector<std::byte>(32, std::byte(c)); }
+inline std::vector<std::byte> key_of(char c) {
+    return std::vector<std::byte>(32, std::byte(c));
+}
 
 inline IngressOptions default_options(AckLevel alpha = AckLevel::Process) {
     IngressOptions o;

@@ -39,8 +39,7 @@ std::map<std::string, Bytes> documented_frames() {
 
 Bytes frame_of(FrameType type, std::uint64_t seq, std::span<const std::byte> body) {
     Bytes frame(wire::kFrameBytesMax);
-    frame.resize(
-        wire::encode_bytes(frame, static_cast<std::uint8_t>(type), kVersion, seq, body));
+    frame.resize(wire::encode_bytes(frame, static_cast<std::uint8_t>(type), kVersion, seq, body));
     return frame;
 }
 template <class Body>
@@ -76,7 +75,8 @@ TEST_F(SignalsDocument, ShowsTheHandshakeAsItIsOnTheWire) {
     EXPECT_EQ(documented_["Login"], frame_of(FrameType::Login, 0, login));
     EXPECT_EQ(documented_["Welcome"],
               frame_of(FrameType::Welcome, 0, Welcome{3, 1, kNewYear + 1'000'000}));
-    EXPECT_EQ(documented_["Heartbeat"], frame_of(FrameType::Heartbeat, 0, std::span<const std::byte>{}));
+    EXPECT_EQ(documented_["Heartbeat"],
+              frame_of(FrameType::Heartbeat, 0, std::span<const std::byte>{}));
 }
 
 TEST_F(SignalsDocument, ShowsASignalAndItsAnswersAsTheyAreOnTheWire) {

@@ -12,9 +12,9 @@ TEST(IngressPressure, RefusesWithSendAgainWhenTheRingIsFullAndTakesTheSignalLate
     bench.engine.paused = true;
     int acks = 0;
     int refusals = 0;
-    SignalClient& client =
-        bench.connect("alpha", {[&](const SignalAnswer&) { ++acks; },
-                                [&](const SignalAnswer&) { ++refusals; }, {}, {}});
+    SignalClient& client = bench.connect(
+        "alpha",
+        {[&](const SignalAnswer&) { ++acks; }, [&](const SignalAnswer&) { ++refusals; }, {}, {}});
     for (std::uint64_t n = 1; n <= 40; ++n) {
         ASSERT_TRUE(client.submit(open_signal(n)).ok());
     }
@@ -61,7 +61,8 @@ TEST(IngressPressure, CutsASourceThatNeverReadsWhileOthersAreServed) {
     options.send_buffer_bytes = 64 * 1024;
     Bench bench{options};
     int beta_acks = 0;
-    SignalClient& beta = bench.connect("beta", {[&](const SignalAnswer&) { ++beta_acks; }, {}, {}, {}});
+    SignalClient& beta =
+        bench.connect("beta", {[&](const SignalAnswer&) { ++beta_acks; }, {}, {}, {}});
     RawSource deaf{bench, 4096};
     deaf.log_in("alpha", key_of('a'));
     ASSERT_EQ(deaf.next_type(), static_cast<int>(FrameType::Welcome));

@@ -12,7 +12,8 @@ TEST(SignalClient, ResendsWhatHasNoAckAfterAReconnect) {
     Bench bench{default_options(AckLevel::Disk)};
     bench.engine.disk_slow = true;
     int acks = 0;
-    SignalClient& client = bench.connect("alpha", {[&](const SignalAnswer&) { ++acks; }, {}, {}, {}});
+    SignalClient& client =
+        bench.connect("alpha", {[&](const SignalAnswer&) { ++acks; }, {}, {}, {}});
     for (std::uint64_t n = 1; n <= 10; ++n) {
         ASSERT_TRUE(client.submit(open_signal(n)).ok());
     }
@@ -149,7 +150,9 @@ TEST(SignalClient, TellsOfAnAcceptanceThatFollowsTheRefusalOfAnEarlierCopy) {
     options.ack_log = bench.dir.file("alpha.acks");
     SignalClient& client =
         bench.connect(options, {[&](const SignalAnswer& a) { told.push_back(a.kind); },
-                                [&](const SignalAnswer& a) { told.push_back(a.kind); }, {}, {}});
+                                [&](const SignalAnswer& a) { told.push_back(a.kind); },
+                                {},
+                                {}});
     ASSERT_TRUE(client.submit(open_signal(1)).ok());
     ASSERT_TRUE(bench.until([&] { return bench.stage->stats().signals == 1; }));
     bench.stop_stage();

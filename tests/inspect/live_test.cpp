@@ -84,7 +84,8 @@ TEST_F(LivePipeline, StatShowsCursorsAgesAndSlotsOfRealTraffic) {
 }
 
 TEST_F(LivePipeline, VerifyFindsNothingWrongWhileRecordsFlow) {
-    // Each signal opens positions for good, and the engine's table ends: some are kept for the diff.
+    // Each signal opens positions for good, and the engine's table ends: some are kept for the
+    // diff.
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> most{kSignals + 700};
     std::thread traffic{[&] {
@@ -148,8 +149,8 @@ TEST_F(LivePipeline, FollowShowsWhatComesAndEndsAtItsCount) {
                 p_.play_until([&] { return p_.done_results.size() == p_.signals_sent; });
             }
         }};
-        const auto lines = run_lines(
-            "follow", {"follow", source, segment_, "--count", "5", "--timeout", "20s"});
+        const auto lines =
+            run_lines("follow", {"follow", source, segment_, "--count", "5", "--timeout", "20s"});
         stop.store(true);
         traffic.join();
         ASSERT_EQ(lines.size(), 5U) << source;
@@ -231,8 +232,10 @@ TEST_F(LivePipeline, WaitAndPidAndExportTellScriptsTheTruth) {
     EXPECT_EQ(late["met"], false);
     EXPECT_GE(late["waited_ns"], 30'000'000);
     EXPECT_EQ(run_cli({"wait", segment_, "--ring", "orders", "--depth-below", "10"}).status, 0);
-    EXPECT_EQ(run_cli({"wait", segment_, "--ring", "orders", "--depth-above", "10", "--timeout",
-                       "20ms"}).status, 1);
+    EXPECT_EQ(
+        run_cli({"wait", segment_, "--ring", "orders", "--depth-above", "10", "--timeout", "20ms"})
+            .status,
+        1);
     EXPECT_EQ(run_cli({"wait", segment_, "--sink", "journal", "--lag-below", "1"}).status, 0);
     EXPECT_EQ(run_cli({"wait", segment_, "--ring", "order", "--depth-below", "1"}).status, 2);
     EXPECT_EQ(run_cli({"wait", segment_, "--timeout", "soon", "--durable", "1"}).status, 2);
@@ -240,8 +243,8 @@ TEST_F(LivePipeline, WaitAndPidAndExportTellScriptsTheTruth) {
     // This pipeline has no runner, so no stage entry: nobody is engine by the table.
     EXPECT_EQ(run_json("pid", {"pid", "engine", segment_}, 1)["process"], "none");
     EXPECT_EQ(run_cli({"pid", "enigne", segment_}).status, 2);
-    EXPECT_NE(run_cli({"export", segment_}).out.find(
-                  "millrace_journal_durable_sequence{segment=\"segment\"} " + now + "\n"),
+    EXPECT_NE(run_cli({"export", segment_})
+                  .out.find("millrace_journal_durable_sequence{segment=\"segment\"} " + now + "\n"),
               std::string::npos);
 }
 

@@ -92,7 +92,9 @@ std::string Screen::text() const {
     return out;
 }
 
-bool Screen::has(const std::string& part) const { return text().find(part) != std::string::npos; }
+bool Screen::has(const std::string& part) const {
+    return text().find(part) != std::string::npos;
+}
 
 Pty::Pty(const std::function<int()>& program) {
     winsize size = size_of(80, 24);
@@ -124,7 +126,9 @@ void Pty::resize(unsigned columns, unsigned lines) {
     ::ioctl(fd_, TIOCSWINSZ, &size);
 }
 
-void Pty::send(int signal) const { ::kill(pid_, signal); }
+void Pty::send(int signal) const {
+    ::kill(pid_, signal);
+}
 
 bool Pty::read_some(int wait_ms) {
     pollfd fd{fd_, POLLIN, 0};

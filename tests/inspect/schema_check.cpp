@@ -48,8 +48,8 @@ std::string object_breach(const json& schema, const json& value, const std::stri
 }  // namespace
 
 std::string first_breach(const json& schema, const json& value, const std::string& at) {
-    static const std::set<std::string> kKnown{"type",       "enum",  "required",
-                                              "properties", "items", "additionalProperties",
+    static const std::set<std::string> kKnown{"type",       "enum",        "required",
+                                              "properties", "items",       "additionalProperties",
                                               "minimum",    "description", "pattern"};
     for (const auto& [keyword, unused] : schema.items()) {
         if (kKnown.count(keyword) == 0) {

@@ -8,7 +8,8 @@
 
 namespace millrace::inspect {
 
-/// The first place where `value` breaks `schema`, e.g. "/stages/0/pid: is no integer"; empty = none.
+/// The first place where `value` breaks `schema`, e.g. "/stages/0/pid: is no integer"; empty =
+/// none.
 std::string first_breach(const nlohmann::json& schema, const nlohmann::json& value,
                          const std::string& at = "");
 

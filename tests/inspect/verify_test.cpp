@@ -141,8 +141,8 @@ protected:
         p_.connect_accounts(1);
         ASSERT_TRUE(p_.play_until([&] { return core().admin_applied.load() >= 4; }));
         // A commit of its own: damage to a log's last one is a torn tail to whoever knows no more.
-        ASSERT_TRUE(p_.play_until(
-            [&] { return core().durable.load() == core().journal_seq.load(); }));
+        ASSERT_TRUE(
+            p_.play_until([&] { return core().durable.load() == core().journal_seq.load(); }));
         const pid_t replica = p_.fork_core(nullptr);
         p_.send_signals(50);
         ASSERT_TRUE(p_.play_until([&] { return p_.done_results.size() == p_.signals_sent; }));

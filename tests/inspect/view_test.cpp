@@ -145,8 +145,8 @@ TEST_F(View, SaysWhatNeedsALook) {
     core.journal_seq = 900;
     core.sqlite_seq = 850;
     const std::string text = render_stat(read_view(*segment_), nullptr, Nanos{}, {});
-    for (const char* part : {"journal poisoned", "HASH DIFFERS AT 77", "in doubt 3",
-                             "sqlite -50  ERRORS 4"}) {
+    for (const char* part :
+         {"journal poisoned", "HASH DIFFERS AT 77", "in doubt 3", "sqlite -50  ERRORS 4"}) {
         EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
     }
 }
@@ -162,7 +162,8 @@ TEST_F(View, FitsTheScreenHoweverMuchThereIsToShow) {
         segment_->hop(static_cast<Hop>(i)).record(5'000'000);
     }
     for (int i = 0; i < 30; ++i) {
-        segment_->report_error("broker", "error number " + std::to_string(i) + std::string(90, 'x'));
+        segment_->report_error("broker",
+                               "error number " + std::to_string(i) + std::string(90, 'x'));
     }
     segment_->core().journal_seq = 18'000'000'000'000'000'000ULL;
     const PipelineView v = read_view(*segment_);

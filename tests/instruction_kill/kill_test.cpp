@@ -81,7 +81,9 @@ void note(Log& log, const Message& record) {
 
 using Operation = void (*)(Ends&);
 
-void publish(Ends& e) { (void)e.producer.try_publish(e.next[0]); }
+void publish(Ends& e) {
+    (void)e.producer.try_publish(e.next[0]);
+}
 void claim_and_commit(Ends& e) {
     if (Message* slot = e.producer.claim(); slot != nullptr) {
         *slot = e.next[0];
@@ -155,7 +157,7 @@ struct Fill {
     std::uint64_t depth;
     [[nodiscard]] std::uint64_t written() const { return released + depth; }
 };
-constexpr Fill kFills[] = {{"empty", 0, 0},       {"one", 0, 1},          {"nearly full", 0, 3},
+constexpr Fill kFills[] = {{"empty", 0, 0},       {"one", 0, 1},           {"nearly full", 0, 3},
                            {"full", 0, 4},        {"wrapped empty", 7, 0}, {"wrapped", 3, 2},
                            {"wrapped full", 6, 4}};
 
@@ -195,8 +197,9 @@ protected:
         for (const Fill& fill : kFills) {
             const Stepped all = run(op, fill, kToTheEnd);
             if (all.refused) {
-                GTEST_SKIP() << "the kernel refuses ptrace of our own children (a container without "
-                                "CAP_SYS_PTRACE or with a seccomp profile?), or this is not x86-64";
+                GTEST_SKIP()
+                    << "the kernel refuses ptrace of our own children (a container without "
+                       "CAP_SYS_PTRACE or with a seccomp profile?), or this is not x86-64";
             }
             ASSERT_TRUE(all.reached_end);
             ASSERT_GT(all.instructions, 5U);
@@ -274,8 +277,8 @@ TEST_F(InstructionKill, ProducerLeavesEveryRecordWholeOrUnpublished) {
     for (const Named& op : kProducing) {
         kill_everywhere(op, [this](const Fill& fill, bool heir_first) {
             Consumer survivor = consumer();
-            std::vector<std::uint64_t> got = heir_first ? std::vector<std::uint64_t>{}
-                                                        : drain(survivor);
+            std::vector<std::uint64_t> got =
+                heir_first ? std::vector<std::uint64_t>{} : drain(survivor);
             auto heir = Producer::attach(shared().view());
             EXPECT_TRUE(heir.ok());
             const std::uint64_t written = heir.value().written();

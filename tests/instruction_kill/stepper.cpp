@@ -80,8 +80,7 @@ Stepped step(const std::function<void()>& prepare, const std::function<void()>& 
         return result;
     }
     while (result.instructions < count) {
-        if (::ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) != 0 ||
-            !stopped(child, status)) {
+        if (::ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) != 0 || !stopped(child, status)) {
             result.refused = true;
             return result;
         }

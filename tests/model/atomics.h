@@ -9,23 +9,35 @@
 namespace millrace::model {
 
 enum class Kind : std::uint8_t {
-    Start, Load, Store, Add, Exchange, Compare, Fence, LightFence, HeavyFence, FutexWait,
-    FutexWake, PlainRead, PlainWrite, Finish
+    Start,
+    Load,
+    Store,
+    Add,
+    Exchange,
+    Compare,
+    Fence,
+    LightFence,
+    HeavyFence,
+    FutexWait,
+    FutexWake,
+    PlainRead,
+    PlainWrite,
+    Finish
 };
 
 /// The access a thread is about to make.
 struct Access {
     Kind kind = Kind::Start;
-    std::uint8_t at = 0;            // location; word for plain accesses; target for HeavyFence
-    std::uint8_t taken = 0;         // Compare: 1 if it exchanged
+    std::uint8_t at = 0;     // location; word for plain accesses; target for HeavyFence
+    std::uint8_t taken = 0;  // Compare: 1 if it exchanged
     std::uint8_t unused = 0;
     std::memory_order order = std::memory_order_relaxed;
     std::memory_order fail_order = std::memory_order_relaxed;
     std::uint16_t site = 0;
     std::uint16_t unused2 = 0;
-    std::uint64_t value = 0;        // stored, added, expected by a futex wait
-    std::uint64_t expected = 0;     // Compare
-    std::uint64_t result = 0;       // set by the explorer
+    std::uint64_t value = 0;     // stored, added, expected by a futex wait
+    std::uint64_t expected = 0;  // Compare
+    std::uint64_t result = 0;    // set by the explorer
 };
 
 using Here = std::source_location;
@@ -114,8 +126,7 @@ inline std::uint64_t plain_read(const std::uint64_t* p, const Here& here = Here:
     perform(a, here);
     return *p;
 }
-inline void plain_write(std::uint64_t* p, std::uint64_t value,
-                        const Here& here = Here::current()) {
+inline void plain_write(std::uint64_t* p, std::uint64_t value, const Here& here = Here::current()) {
     Access a;
     a.kind = Kind::PlainWrite;
     a.at = word_of(p);

@@ -23,26 +23,22 @@ struct ModelHost {
     static bool has_membarrier() { return kMembarrier; }
     static void heavy_fence(Here here = Here::current()) { model::heavy_fence(here); }
     static void light_fence(Here here = Here::current()) { model::light_fence(here); }
-    static void full_fence(Here here = Here::current()) {
-        fence(std::memory_order_seq_cst, here);
-    }
+    static void full_fence(Here here = Here::current()) { fence(std::memory_order_seq_cst, here); }
     static void wait(Word& word, std::uint32_t seen, Nanos, Here here = Here::current()) {
         futex_wait(word.location(), seen, here);
     }
-    static void wake(Word& word, Here here = Here::current()) {
-        futex_wake(word.location(), here);
-    }
+    static void wake(Word& word, Here here = Here::current()) { futex_wake(word.location(), here); }
 };
 
 /// The steps as they are, and changed ones that must be found out.
 enum class Variant {
     AsWritten,
-    ClearsBeforeBump,      // a ringer killed between the two takes the wake with it
-    ClearsWithoutTicket,   // hits the next arming
+    ClearsBeforeBump,     // a ringer killed between the two takes the wake with it
+    ClearsWithoutTicket,  // hits the next arming
     WakesBeforeBump,
     SleepsWithoutLook,
     LooksBeforeArming,
-    ReadsRingsAfterLook,   // a bump in between is forgotten
+    ReadsRingsAfterLook,  // a bump in between is forgotten
 };
 
 template <class Host>
@@ -100,7 +96,7 @@ void wait_changed(Variant v, Bell& bell, Idle&& idle) {
 struct BellCase {
     const char* name;
     bool membarrier = true;
-    std::uint64_t items = 2;      // of each producer
+    std::uint64_t items = 2;  // of each producer
     int producers = 1;
     int producer_heirs = 0;
     int sleeper_heirs = 0;
@@ -131,7 +127,9 @@ void produce(const Shared& s, const BellCase& c, int which, bool heir) {
 
 template <class Host>
 void sleep_and_consume(const Shared& s, const BellCase& c) {
-    struct { std::uint64_t seen[2] = {0, 0}; } at;
+    struct {
+        std::uint64_t seen[2] = {0, 0};
+    } at;
     const auto fresh = [&] {
         for (int i = 0; i < c.producers; ++i) {
             if (s.published[i]->load(std::memory_order_acquire) != at.seen[i]) {
@@ -177,8 +175,8 @@ void build(World& world, const BellCase& c) {
 
 Scenario scenario_of(const BellCase& c) {
     return {c.name, {.deaths = c.deaths, .spurious_wakes = c.spurious}, [c](World& world) {
-        c.membarrier ? build<ModelHost<true>>(world, c) : build<ModelHost<false>>(world, c);
-    }};
+                c.membarrier ? build<ModelHost<true>>(world, c) : build<ModelHost<false>>(world, c);
+            }};
 }
 
 std::vector<BellCase> cases() {
@@ -190,10 +188,14 @@ std::vector<BellCase> cases() {
         {.name = "two ringers, membarrier", .items = 1, .producers = 2},
         {.name = "sleeper killed anywhere, membarrier", .sleeper_heirs = 1, .deaths = 1},
         {.name = "sleeper killed anywhere, fences",
-         .membarrier = false, .sleeper_heirs = 1, .deaths = 1},
+         .membarrier = false,
+         .sleeper_heirs = 1,
+         .deaths = 1},
         {.name = "ringer killed anywhere, membarrier", .producer_heirs = 1, .deaths = 1},
         {.name = "ringer killed anywhere, fences",
-         .membarrier = false, .producer_heirs = 1, .deaths = 1},
+         .membarrier = false,
+         .producer_heirs = 1,
+         .deaths = 1},
         {.name = "either killed anywhere", .producer_heirs = 1, .sleeper_heirs = 1, .deaths = 2},
     };
     if (long_run()) {

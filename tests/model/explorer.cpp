@@ -284,15 +284,21 @@ void check(bool holds, const char* what) {
     }
 }
 
-void checkpoint(const void* bytes, std::size_t count) { machine().checkpoint(bytes, count); }
+void checkpoint(const void* bytes, std::size_t count) {
+    machine().checkpoint(bytes, count);
+}
 
-std::uint8_t new_location(std::uint64_t initial) { return machine().memory.add_location(initial); }
+std::uint8_t new_location(std::uint64_t initial) {
+    return machine().memory.add_location(initial);
+}
 
 void name_location(std::uint8_t at, const char* name) {
     machine().location_names[at % kLocationsMax] = name;
 }
 
-std::uint64_t newest_value(std::uint8_t at) { return machine().memory.newest(at); }
+std::uint64_t newest_value(std::uint8_t at) {
+    return machine().memory.newest(at);
+}
 
 std::uint8_t word_of(const void* p) {
     const std::size_t word = machine().offset_of(p) / sizeof(std::uint64_t);
@@ -300,7 +306,9 @@ std::uint8_t word_of(const void* p) {
     return static_cast<std::uint8_t>(word);
 }
 
-void perform(Access& access, const Here& here) { machine().perform(access, here); }
+void perform(Access& access, const Here& here) {
+    machine().perform(access, here);
+}
 
 void heavy_fence(const Here& here) {
     for (std::uint8_t t = 0; t < machine().threads(); ++t) {

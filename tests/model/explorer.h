@@ -27,8 +27,8 @@ namespace millrace::model {
 /// How a thread may end and who follows it.
 struct Role {
     std::string name;
-    int heir_of = -1;        // starts when that thread is proven dead
-    bool mortal = false;     // may be killed before each of its accesses
+    int heir_of = -1;     // starts when that thread is proven dead
+    bool mortal = false;  // may be killed before each of its accesses
 };
 
 struct Limits {
@@ -47,8 +47,8 @@ struct Scenario {
 
 struct Outcome {
     bool violated = false;
-    bool complete = false;       // every state explored; false after a violation or beyond limits
-    std::string what;            // the violation
+    bool complete = false;  // every state explored; false after a violation or beyond limits
+    std::string what;       // the violation
     std::vector<std::string> trace;
     std::uint64_t states = 0;
     std::uint64_t transitions = 0;

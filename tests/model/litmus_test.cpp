@@ -28,22 +28,22 @@ struct Vars {
 using Body = std::function<void(Vars&)>;
 
 /// All end results "r0 r1 ..." of the program, or "!what" for a violation.
-std::set<std::string> results(const std::vector<Body>& bodies, int registers,
-                              Limits limits = {}) {
+std::set<std::string> results(const std::vector<Body>& bodies, int registers, Limits limits = {}) {
     std::set<std::string> all;
     Scenario s{"litmus", limits, [&](World& world) {
-        auto* v = world.make<Vars>();
-        for (std::size_t t = 0; t < bodies.size(); ++t) {
-            world.thread({"t" + std::to_string(t)}, [v, &body = bodies[t]] { body(*v); });
-        }
-        world.at_end([v, registers, &all] {
-            std::string text;
-            for (int i = 0; i < registers; ++i) {
-                text += (i == 0 ? "" : " ") + std::to_string(v->r[i]);
-            }
-            all.insert(text);
-        });
-    }};
+                   auto* v = world.make<Vars>();
+                   for (std::size_t t = 0; t < bodies.size(); ++t) {
+                       world.thread({"t" + std::to_string(t)},
+                                    [v, &body = bodies[t]] { body(*v); });
+                   }
+                   world.at_end([v, registers, &all] {
+                       std::string text;
+                       for (int i = 0; i < registers; ++i) {
+                           text += (i == 0 ? "" : " ") + std::to_string(v->r[i]);
+                       }
+                       all.insert(text);
+                   });
+               }};
     const Outcome outcome = explore(s);
     if (outcome.violated) {
         all.insert("!" + outcome.what);
@@ -191,12 +191,12 @@ TEST(Litmus, ReadModifyWritesLoseNothingAndCarryTheReleaseOn) {
     EXPECT_EQ(results({adder, adder, adder, tell}, 1), (Set{"0", "1", "2", "3"}));
     std::set<std::uint64_t> sums;
     Scenario three{"sums", {}, [&](World& world) {
-        auto* v = world.make<Vars>();
-        for (int i = 0; i < 3; ++i) {
-            world.thread({"adder"}, [v, &adder] { adder(*v); });
-        }
-        world.at_end([v, &sums] { sums.insert(v->x.newest()); });
-    }};
+                       auto* v = world.make<Vars>();
+                       for (int i = 0; i < 3; ++i) {
+                           world.thread({"adder"}, [v, &adder] { adder(*v); });
+                       }
+                       world.at_end([v, &sums] { sums.insert(v->x.newest()); });
+                   }};
     EXPECT_FALSE(explore(three).violated);
     EXPECT_EQ(sums, (std::set<std::uint64_t>{3}));
     const Set sequence = results({[](Vars& v) {
@@ -242,9 +242,9 @@ Set plain_hand_over(Order store, Order load, bool write_again) {
 
 TEST(Litmus, RacesOnPlainWordsAreFound) {
     EXPECT_EQ(plain_hand_over(kRelease, kAcquire, false), (Set{"5", "9"}));
-    for (const auto& all : {plain_hand_over(kRelaxed, kAcquire, false),
-                            plain_hand_over(kRelease, kRelaxed, false),
-                            plain_hand_over(kRelease, kAcquire, true)}) {
+    for (const auto& all :
+         {plain_hand_over(kRelaxed, kAcquire, false), plain_hand_over(kRelease, kRelaxed, false),
+          plain_hand_over(kRelease, kAcquire, true)}) {
         EXPECT_TRUE(all.begin()->starts_with("!data race")) << *all.begin();
     }
 }
@@ -266,14 +266,14 @@ TEST(Litmus, ASleeperThatNobodyWakesIsFound) {
 TEST(Litmus, AnHeirSeesAllThatTheDeadDidAndStartsAfterIt) {
     std::set<std::uint64_t> seen;
     Scenario s{"death", {.deaths = 1}, [&](World& world) {
-        auto* v = world.make<Vars>();
-        const int victim = world.thread({"victim", -1, true}, [v] {
-            v->x.store(1, kRelaxed);
-            v->x.store(2, kRelaxed);
-        });
-        world.thread({"heir", victim}, [v] { v->r[0] = v->x.load(kRelaxed); });
-        world.at_end([v, &seen] { seen.insert(v->r[0]); });
-    }};
+                   auto* v = world.make<Vars>();
+                   const int victim = world.thread({"victim", -1, true}, [v] {
+                       v->x.store(1, kRelaxed);
+                       v->x.store(2, kRelaxed);
+                   });
+                   world.thread({"heir", victim}, [v] { v->r[0] = v->x.load(kRelaxed); });
+                   world.at_end([v, &seen] { seen.insert(v->r[0]); });
+               }};
     EXPECT_FALSE(explore(s).violated);
     EXPECT_EQ(seen, (std::set<std::uint64_t>{0, 1, 9})) << "9: nobody died";
 }

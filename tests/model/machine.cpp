@@ -48,7 +48,9 @@ Machine::Machine(const Limits& limits) : left_{limits.deaths, limits.spurious_wa
     g_machine = this;
 }
 
-Machine::~Machine() { g_machine = nullptr; }
+Machine::~Machine() {
+    g_machine = nullptr;
+}
 
 void* Machine::allocate(std::size_t bytes, std::size_t alignment) {
     region_used_ = (region_used_ + alignment - 1) / alignment * alignment;
@@ -169,8 +171,8 @@ void Machine::choices(std::vector<Choice>& out) const {
         const ThreadState& state = states_[t];
         if (state.status == Status::Ready) {
             const unsigned count = outcomes(t);
-            const bool modifies = state.access.kind == Kind::Add ||
-                                  state.access.kind == Kind::Exchange;
+            const bool modifies =
+                state.access.kind == Kind::Add || state.access.kind == Kind::Exchange;
             for (unsigned i = 0; i < count; ++i) {
                 const bool matches = state.access.kind == Kind::Compare &&
                                      memory.peek(t, state.access.at, i) == state.access.expected;
@@ -270,8 +272,8 @@ void Machine::step(std::uint8_t thread, unsigned outcome) {
 
 void Machine::note(std::uint8_t thread) {
     ThreadState& s = states_[thread];
-    const std::uint64_t event[] = {s.history[0], s.history[1], s.access.site, s.access.at,
-                                   s.access.result, s.access.taken};
+    const std::uint64_t event[] = {s.history[0], s.history[1],    s.access.site,
+                                   s.access.at,  s.access.result, s.access.taken};
     const XXH128_hash_t h = XXH3_128bits(event, sizeof event);
     s.history = {h.low64, h.high64};
 }
@@ -361,9 +363,9 @@ void Machine::restore(const std::vector<std::byte>& from) {
 
 std::string Machine::last_step() const {
     static constexpr const char* kNames[] = {
-        "start", "load", "store", "fetch_add", "exchange", "compare_exchange", "fence",
-        "light fence", "heavy fence", "futex wait", "futex wake", "read word", "write word",
-        "finish"};
+        "start",      "load",        "store",       "fetch_add",  "exchange",   "compare_exchange",
+        "fence",      "light fence", "heavy fence", "futex wait", "futex wake", "read word",
+        "write word", "finish"};
     const Access& a = last_access_;
     std::string text = roles_[last_.thread].name + ": ";
     if (last_.move == Move::Die) {

@@ -20,7 +20,7 @@ enum class Status : std::uint8_t { Absent, Ready, Asleep, Dead, Done };
 
 /// What of a thread is saved and restored besides its stack.
 struct ThreadState {
-    Access access{};                 // the next one
+    Access access{};  // the next one
     std::array<std::uint64_t, 2> history{};
     Status status = Status::Absent;
 };

@@ -8,8 +8,7 @@ namespace {
 using Order = std::memory_order;
 
 bool acquires(Order o) noexcept {
-    return o == Order::acquire || o == Order::acq_rel || o == Order::seq_cst ||
-           o == Order::consume;
+    return o == Order::acquire || o == Order::acq_rel || o == Order::seq_cst || o == Order::consume;
 }
 bool releases(Order o) noexcept {
     return o == Order::release || o == Order::acq_rel || o == Order::seq_cst;
@@ -111,8 +110,8 @@ void Memory::shift_views(std::uint8_t at, unsigned rank) noexcept {
     shift(kernel_);
 }
 
-void Memory::insert(unsigned thread, std::uint8_t at, unsigned rank, std::uint64_t value,
-                    View view, bool rmw) noexcept {
+void Memory::insert(unsigned thread, std::uint8_t at, unsigned rank, std::uint64_t value, View view,
+                    bool rmw) noexcept {
     Location& l = at_[at];
     if (l.count == kStoresMax || message_count_ == kMessagesMax) {
         overflow_ = 1;
@@ -238,7 +237,9 @@ bool Memory::plain_write(unsigned thread, std::size_t word) noexcept {
     return ordered;
 }
 
-void Memory::begin(unsigned thread) noexcept { threads_[thread].current.clock[thread] = 1; }
+void Memory::begin(unsigned thread) noexcept {
+    threads_[thread].current.clock[thread] = 1;
+}
 
 void Memory::inherit(unsigned heir, unsigned dead) noexcept {
     threads_[heir].current.join(threads_[dead].current);

@@ -18,9 +18,9 @@ namespace millrace::model {
 
 inline constexpr std::size_t kLocationsMax = 32;
 inline constexpr std::size_t kThreadsMax = 8;
-inline constexpr std::size_t kStoresMax = 24;    // a location's, in one execution
-inline constexpr std::size_t kMessagesMax = 160; // all locations'
-inline constexpr std::size_t kWordsMax = 192;    // plain (non-atomic) words
+inline constexpr std::size_t kStoresMax = 24;     // a location's, in one execution
+inline constexpr std::size_t kMessagesMax = 160;  // all locations'
+inline constexpr std::size_t kWordsMax = 192;     // plain (non-atomic) words
 
 /// What a thread must not read behind (`seen`: rank in each location's modification order) and
 /// what happened before it (`clock`: for races on plain words).
@@ -35,8 +35,8 @@ struct View {
 
 struct Message {
     std::uint64_t value = 0;
-    View view{};             // what an acquire load of it takes over
-    std::uint64_t rmw = 0;   // 1: a read-modify-write; nothing may come between it and what it read
+    View view{};            // what an acquire load of it takes over
+    std::uint64_t rmw = 0;  // 1: a read-modify-write; nothing may come between it and what it read
 };
 
 struct Location {
@@ -53,11 +53,11 @@ struct PlainWord {
 
 /// One thread's share of the memory model.
 struct ThreadViews {
-    View current;    // happens before its next operation
-    View acquirable; // what relaxed loads saw: an acquire fence takes it over
-    View released;   // at its last release fence: what a relaxed store passes on
-    View light;      // at its last light fence: what a heavy fence elsewhere collects
-    View heavy;      // what heavy fences elsewhere left for its next light fence
+    View current;               // happens before its next operation
+    View acquirable;            // what relaxed loads saw: an acquire fence takes it over
+    View released;              // at its last release fence: what a relaxed store passes on
+    View light;                 // at its last light fence: what a heavy fence elsewhere collects
+    View heavy;                 // what heavy fences elsewhere left for its next light fence
     std::uint64_t touched = 0;  // 1: plain accesses since its clock last ticked
 };
 
@@ -74,16 +74,15 @@ public:
     std::uint64_t load(unsigned thread, std::uint8_t at, Order order, unsigned choice) noexcept;
 
     /// The value the n-th load choice would give; takes nothing.
-    [[nodiscard]] std::uint64_t peek(unsigned thread, std::uint8_t at, unsigned choice)
-        const noexcept;
+    [[nodiscard]] std::uint64_t peek(unsigned thread, std::uint8_t at,
+                                     unsigned choice) const noexcept;
 
     [[nodiscard]] unsigned store_choices(unsigned thread, std::uint8_t at) const noexcept;
     void store(unsigned thread, std::uint8_t at, std::uint64_t value, Order order,
                unsigned choice) noexcept;
 
     /// True if a read-modify-write may read the n-th load choice (no other one has).
-    [[nodiscard]] bool can_modify(unsigned thread, std::uint8_t at, unsigned choice)
-        const noexcept;
+    [[nodiscard]] bool can_modify(unsigned thread, std::uint8_t at, unsigned choice) const noexcept;
     /// Reads the n-th load choice and puts `value` right behind it.
     std::uint64_t modify(unsigned thread, std::uint8_t at, std::uint64_t value, Order order,
                          unsigned choice) noexcept;
@@ -123,8 +122,8 @@ private:
     void shift_views(std::uint8_t at, unsigned rank) noexcept;
     void acquire(unsigned thread, const Message& message, Order order) noexcept;
     void tick(unsigned thread) noexcept;
-    [[nodiscard]] unsigned store_rank(unsigned thread, std::uint8_t at, unsigned choice)
-        const noexcept;
+    [[nodiscard]] unsigned store_rank(unsigned thread, std::uint8_t at,
+                                      unsigned choice) const noexcept;
     [[nodiscard]] bool glued(std::uint8_t at, unsigned rank) const noexcept;
 
     std::array<ThreadViews, kThreadsMax> threads_{};

@@ -11,7 +11,9 @@
 namespace millrace::model {
 namespace {
 
-bool in_file(const Site& site, const std::string& header) { return site.file.ends_with(header); }
+bool in_file(const Site& site, const std::string& header) {
+    return site.file.ends_with(header);
+}
 
 void print_trace(const Outcome& outcome) {
     std::printf("    VIOLATED: %s\n", outcome.what.c_str());
@@ -79,8 +81,8 @@ std::vector<std::string> unexplored_lines(const std::string& header) {
     std::string line;
     for (unsigned number = 1; std::getline(file, line); ++number) {
         const std::string code = line.substr(0, line.find("//"));
-        for (const char* order : {"_acquire", "_release", "_acq_rel", "_seq_cst", "light_fence(",
-                                  "heavy_fence("}) {
+        for (const char* order :
+             {"_acquire", "_release", "_acq_rel", "_seq_cst", "light_fence(", "heavy_fence("}) {
             if (code.find(order) != std::string::npos && !explored.contains(number)) {
                 missing.push_back(header + ":" + std::to_string(number) + ": " + code);
             }
@@ -89,6 +91,8 @@ std::vector<std::string> unexplored_lines(const std::string& header) {
     return missing;
 }
 
-bool long_run() { return std::getenv("MILLRACE_LONG") != nullptr; }
+bool long_run() {
+    return std::getenv("MILLRACE_LONG") != nullptr;
+}
 
 }  // namespace millrace::model

@@ -12,9 +12,9 @@ namespace millrace::model {
 /// @return true if nothing was violated and everything was explored.
 [[nodiscard]] bool holds(const Scenario& scenario);
 
-/// Weakens each order of `header` (as in "ring/spsc_ring.h") to relaxed, one at a time, and explores
-/// the scenarios in turn until one fails; prints where. The scenarios must have been explored
-/// before, so that the sites are known.
+/// Weakens each order of `header` (as in "ring/spsc_ring.h") to relaxed, one at a time, and
+/// explores the scenarios in turn until one fails; prints where. The scenarios must have been
+/// explored before, so that the sites are known.
 /// @return the mutants that no scenario catches, as printed.
 [[nodiscard]] std::vector<std::string> survivors(const std::string& header,
                                                  const std::vector<Scenario>& scenarios);

@@ -53,10 +53,9 @@ Shared make_shared(World& world, const RingCase& c) {
     control.capacity = c.capacity;
     control.slot_bytes = sizeof(RingSlot<Payload, ModelPolicy>);
     control.magic = kRingMagic;
-    for (auto* statistic : {&control.polls_empty, &control.consumer_generation,
-                            &control.write_hint, &control.full_stalls, &control.high_water,
-                            &control.producer_generation, &control.high_water_ns,
-                            &control.stall_ns}) {
+    for (auto* statistic : {&control.polls_empty, &control.consumer_generation, &control.write_hint,
+                            &control.full_stalls, &control.high_water, &control.producer_generation,
+                            &control.high_water_ns, &control.stall_ns}) {
         statistic->silence();
     }
     control.read_cursor.named("read_cursor");
@@ -148,8 +147,8 @@ void consume(const Shared& s, const RingCase& c) {
             continue;
         }
         std::uint64_t n = consumer.position();
-        const std::size_t done = consumer.poll(
-            c.poll_batch, [&](const Payload& record) { handle(s, record, n++); });
+        const std::size_t done =
+            consumer.poll(c.poll_batch, [&](const Payload& record) { handle(s, record, n++); });
         check(consumer.position() == n, "poll() handed out another number than it stepped");
         check(done <= c.poll_batch, "poll() went beyond its limit");
     }
@@ -182,19 +181,19 @@ void add_line(World& world, const char* name, int heirs, bool mortal,
 
 Scenario scenario_of(const RingCase& c) {
     return {c.name, {.deaths = c.deaths}, [c](World& world) {
-        const Shared s = make_shared(world, c);
-        add_line(world, "producer", c.producer_heirs, c.producer_heirs > 0,
-                 [s, c] { produce(s, c); });
-        add_line(world, "consumer", c.consumer_heirs, c.consumer_heirs > 0,
-                 [s, c] { consume(s, c); });
-        if (c.onlooker) {
-            world.thread({"onlooker"}, [s] { look(s); });
-        }
-        world.at_end([s, c] {
-            check(s.published() == c.items, "not everything was published");
-            check(s.released() == c.items, "not everything was released");
-        });
-    }};
+                const Shared s = make_shared(world, c);
+                add_line(world, "producer", c.producer_heirs, c.producer_heirs > 0,
+                         [s, c] { produce(s, c); });
+                add_line(world, "consumer", c.consumer_heirs, c.consumer_heirs > 0,
+                         [s, c] { consume(s, c); });
+                if (c.onlooker) {
+                    world.thread({"onlooker"}, [s] { look(s); });
+                }
+                world.at_end([s, c] {
+                    check(s.published() == c.items, "not everything was published");
+                    check(s.released() == c.items, "not everything was released");
+                });
+            }};
 }
 
 std::vector<RingCase> ring_cases() {
@@ -202,27 +201,65 @@ std::vector<RingCase> ring_cases() {
         {.name = "3 items, capacity 2", .items = 3, .capacity = 2},
         {.name = "4 items, capacity 1", .items = 4, .capacity = 1},
         {.name = "batches, 6 items, capacity 4",
-         .items = 6, .capacity = 4, .publish_batch = 3, .poll_batch = 2},
+         .items = 6,
+         .capacity = 4,
+         .publish_batch = 3,
+         .poll_batch = 2},
         {.name = "take(), released in twos, 5 items, capacity 16",
-         .items = 5, .capacity = 16, .take = true},
+         .items = 5,
+         .capacity = 16,
+         .take = true},
         {.name = "onlooker, 2 items, capacity 2", .items = 2, .capacity = 2, .onlooker = true},
-        {.name = "producer killed anywhere, twice", .items = 3, .capacity = 2,
-         .producer_heirs = 2, .deaths = 2},
-        {.name = "consumer killed anywhere, twice", .items = 3, .capacity = 2,
-         .consumer_heirs = 2, .deaths = 2},
-        {.name = "consumer killed, effectively once by its journal", .items = 3, .capacity = 2,
-         .poll_batch = 2, .consumer_heirs = 2, .deaths = 2, .journalled = true},
-        {.name = "take-over of both, two deaths", .items = 3, .capacity = 2,
-         .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
-        {.name = "take-over of both in batches, two deaths", .items = 5, .capacity = 4,
-         .publish_batch = 4, .poll_batch = 2, .producer_heirs = 1, .consumer_heirs = 1,
+        {.name = "producer killed anywhere, twice",
+         .items = 3,
+         .capacity = 2,
+         .producer_heirs = 2,
          .deaths = 2},
-        {.name = "producer killed in batches as large as the ring", .items = 5, .capacity = 2,
-         .publish_batch = 2, .producer_heirs = 2, .deaths = 2},
-        {.name = "take-over with take(), capacity 16, two deaths", .items = 3, .capacity = 16,
-         .producer_heirs = 1, .consumer_heirs = 1, .deaths = 2, .take = true},
-        {.name = "take-over of both, capacity 1, two deaths", .items = 4, .capacity = 1,
-         .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
+        {.name = "consumer killed anywhere, twice",
+         .items = 3,
+         .capacity = 2,
+         .consumer_heirs = 2,
+         .deaths = 2},
+        {.name = "consumer killed, effectively once by its journal",
+         .items = 3,
+         .capacity = 2,
+         .poll_batch = 2,
+         .consumer_heirs = 2,
+         .deaths = 2,
+         .journalled = true},
+        {.name = "take-over of both, two deaths",
+         .items = 3,
+         .capacity = 2,
+         .producer_heirs = 2,
+         .consumer_heirs = 2,
+         .deaths = 2},
+        {.name = "take-over of both in batches, two deaths",
+         .items = 5,
+         .capacity = 4,
+         .publish_batch = 4,
+         .poll_batch = 2,
+         .producer_heirs = 1,
+         .consumer_heirs = 1,
+         .deaths = 2},
+        {.name = "producer killed in batches as large as the ring",
+         .items = 5,
+         .capacity = 2,
+         .publish_batch = 2,
+         .producer_heirs = 2,
+         .deaths = 2},
+        {.name = "take-over with take(), capacity 16, two deaths",
+         .items = 3,
+         .capacity = 16,
+         .producer_heirs = 1,
+         .consumer_heirs = 1,
+         .deaths = 2,
+         .take = true},
+        {.name = "take-over of both, capacity 1, two deaths",
+         .items = 4,
+         .capacity = 1,
+         .producer_heirs = 2,
+         .consumer_heirs = 2,
+         .deaths = 2},
     };
 }
 
@@ -231,11 +268,23 @@ std::vector<RingCase> long_ring_cases() {
         {.name = "take() over a lap, capacity 16", .items = 19, .capacity = 16, .take = true},
         {.name = "8 items, capacity 4", .items = 8, .capacity = 4},
         {.name = "9 items in batches of 3, capacity 4",
-         .items = 9, .capacity = 4, .publish_batch = 4, .poll_batch = 3},
-        {.name = "take-over of both, capacity 4, two deaths", .items = 9, .capacity = 4,
-         .producer_heirs = 2, .consumer_heirs = 2, .deaths = 2},
-        {.name = "take-over of both, four deaths", .items = 5, .capacity = 2,
-         .producer_heirs = 2, .consumer_heirs = 2, .deaths = 4, .journalled = true},
+         .items = 9,
+         .capacity = 4,
+         .publish_batch = 4,
+         .poll_batch = 3},
+        {.name = "take-over of both, capacity 4, two deaths",
+         .items = 9,
+         .capacity = 4,
+         .producer_heirs = 2,
+         .consumer_heirs = 2,
+         .deaths = 2},
+        {.name = "take-over of both, four deaths",
+         .items = 5,
+         .capacity = 2,
+         .producer_heirs = 2,
+         .consumer_heirs = 2,
+         .deaths = 4,
+         .journalled = true},
     };
 }
 

@@ -18,9 +18,9 @@ struct RingCase {
     int producer_heirs = 0;
     int consumer_heirs = 0;
     unsigned deaths = 0;
-    bool journalled = false;     // the consumer journals before it releases; heirs skip (rule 2)
-    bool take = false;           // the consumer steps with take()
-    bool onlooker = false;       // a third thread looks at the slots meanwhile
+    bool journalled = false;  // the consumer journals before it releases; heirs skip (rule 2)
+    bool take = false;        // the consumer steps with take()
+    bool onlooker = false;    // a third thread looks at the slots meanwhile
 };
 
 [[nodiscard]] Scenario scenario_of(const RingCase& c);

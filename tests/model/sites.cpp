@@ -70,9 +70,13 @@ std::uint16_t site_of(const Here& here, Kind kind, std::memory_order order) {
     return static_cast<std::uint16_t>(g_sites.size() - 1);
 }
 
-bool weakened(std::uint16_t site) { return site == g_weakened; }
+bool weakened(std::uint16_t site) {
+    return site == g_weakened;
+}
 
-unsigned line_of(std::uint16_t site) { return site < g_sites.size() ? g_sites[site].site.line : 0; }
+unsigned line_of(std::uint16_t site) {
+    return site < g_sites.size() ? g_sites[site].site.line : 0;
+}
 
 std::vector<Site> sites() {
     std::vector<Site> all;

@@ -15,13 +15,15 @@ using Cell = BasicTickCell<Atomic>;
 
 struct TickCase {
     const char* name;
-    std::int64_t writes;      // in one life
+    std::int64_t writes;  // in one life
     int loads;
     int heirs = 0;
     unsigned deaths = 0;
 };
 
-Quote numbered(std::int64_t n) { return {Price{n}, Price{2 * n}, Nanos{3 * n}}; }
+Quote numbered(std::int64_t n) {
+    return {Price{n}, Price{2 * n}, Nanos{3 * n}};
+}
 
 /// The numbers of an heir's quotes are above those of all its predecessors.
 void write_quotes(Cell& cell, const TickCase& c, std::int64_t life) {
@@ -32,7 +34,9 @@ void write_quotes(Cell& cell, const TickCase& c, std::int64_t life) {
 }
 
 void read_quotes(const Cell& cell, const TickCase& c) {
-    struct { std::int64_t last = 0, done = 0; } state;
+    struct {
+        std::int64_t last = 0, done = 0;
+    } state;
     for (; state.done < c.loads; ++state.done) {
         checkpoint(&state, sizeof state);
         const Quote q = cell.load();
@@ -48,24 +52,25 @@ void read_quotes(const Cell& cell, const TickCase& c) {
 
 Scenario scenario_of(const TickCase& c) {
     return {c.name, {.deaths = c.deaths}, [c](World& world) {
-        auto* cell = world.make<Cell>();
-        cell->version.named("version");
-        cell->bid.named("bid");
-        cell->ask.named("ask");
-        cell->time_ns.named("time");
-        int before = -1;
-        for (int life = 0; life <= c.heirs; ++life) {
-            before = world.thread({"writer " + std::to_string(life), before, life < c.heirs},
-                                  [cell, c, life] { write_quotes(*cell, c, life); });
-        }
-        world.thread({"reader"}, [cell, c] { read_quotes(*cell, c); });
-        world.at_end([cell] {
-            const std::int64_t bid = cell->bid.newest();
-            check(cell->version.newest() % 2 == 0, "the heir did not heal the cell");
-            check(cell->ask.newest() == 2 * bid, "the cell ends torn");
-            check(cell->time_ns.newest() == 3 * bid, "the cell ends torn");
-        });
-    }};
+                auto* cell = world.make<Cell>();
+                cell->version.named("version");
+                cell->bid.named("bid");
+                cell->ask.named("ask");
+                cell->time_ns.named("time");
+                int before = -1;
+                for (int life = 0; life <= c.heirs; ++life) {
+                    before =
+                        world.thread({"writer " + std::to_string(life), before, life < c.heirs},
+                                     [cell, c, life] { write_quotes(*cell, c, life); });
+                }
+                world.thread({"reader"}, [cell, c] { read_quotes(*cell, c); });
+                world.at_end([cell] {
+                    const std::int64_t bid = cell->bid.newest();
+                    check(cell->version.newest() % 2 == 0, "the heir did not heal the cell");
+                    check(cell->ask.newest() == 2 * bid, "the cell ends torn");
+                    check(cell->time_ns.newest() == 3 * bid, "the cell ends torn");
+                });
+            }};
 }
 
 std::vector<Scenario> scenarios() {
@@ -73,13 +78,22 @@ std::vector<Scenario> scenarios() {
         {.name = "2 quotes, 1 look", .writes = 2, .loads = 1},
         {.name = "3 quotes, 2 looks", .writes = 3, .loads = 2},
         {.name = "writer killed anywhere, healed by its heir",
-         .writes = 1, .loads = 2, .heirs = 1, .deaths = 1},
+         .writes = 1,
+         .loads = 2,
+         .heirs = 1,
+         .deaths = 1},
         {.name = "writer and heir killed anywhere",
-         .writes = 1, .loads = 1, .heirs = 2, .deaths = 2},
+         .writes = 1,
+         .loads = 1,
+         .heirs = 2,
+         .deaths = 2},
     };
     if (long_run()) {
         cases.push_back({.name = "2 quotes a life, two deaths, 2 looks",
-                         .writes = 2, .loads = 2, .heirs = 2, .deaths = 2});
+                         .writes = 2,
+                         .loads = 2,
+                         .heirs = 2,
+                         .deaths = 2});
     }
     std::vector<Scenario> all;
     for (const TickCase& c : cases) {

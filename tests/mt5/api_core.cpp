@@ -84,15 +84,9 @@ bool set_input(const std::string& name, const std::string& value) {
         return false;
     }
     switch (it->second.kind) {
-        case InputSlot::Kind::Text:
-            *static_cast<string*>(it->second.value) = string{value};
-            break;
-        case InputSlot::Kind::Int:
-            *static_cast<int*>(it->second.value) = std::stoi(value);
-            break;
-        case InputSlot::Kind::Bool:
-            *static_cast<bool*>(it->second.value) = value == "true";
-            break;
+        case InputSlot::Kind::Text: *static_cast<string*>(it->second.value) = string{value}; break;
+        case InputSlot::Kind::Int: *static_cast<int*>(it->second.value) = std::stoi(value); break;
+        case InputSlot::Kind::Bool: *static_cast<bool*>(it->second.value) = value == "true"; break;
         case InputSlot::Kind::Ulong:
             *static_cast<ulong*>(it->second.value) = std::stoul(value);
             break;
@@ -206,12 +200,9 @@ datetime TimeTradeServer() {
 }
 long TerminalInfoInteger(int property) {
     switch (property) {
-        case TERMINAL_CONNECTED:
-            return host().connected() ? 1 : 0;
-        case TERMINAL_TRADE_ALLOWED:
-            return host().knobs.terminal_denied == 0 ? 1 : 0;
-        case TERMINAL_BUILD:
-            return 4'000;
+        case TERMINAL_CONNECTED: return host().connected() ? 1 : 0;
+        case TERMINAL_TRADE_ALLOWED: return host().knobs.terminal_denied == 0 ? 1 : 0;
+        case TERMINAL_BUILD: return 4'000;
     }
     mql_halt("TerminalInfoInteger: a property that the host does not know");
 }

@@ -51,39 +51,26 @@ std::vector<millrace::sim::Position> open_positions() {
 
 long integer_of(const ViewOrder& order, int property) {
     switch (property) {
-        case ORDER_TICKET:
-            return static_cast<long>(order.ticket);
-        case ORDER_MAGIC:
-            return static_cast<long>(order.magic);
-        case ORDER_TYPE:
-            return order.type;
-        case ORDER_STATE:
-            return order.state;
-        case ORDER_REASON:
-            return order.reason;
+        case ORDER_TICKET: return static_cast<long>(order.ticket);
+        case ORDER_MAGIC: return static_cast<long>(order.magic);
+        case ORDER_TYPE: return order.type;
+        case ORDER_STATE: return order.state;
+        case ORDER_REASON: return order.reason;
         case ORDER_TYPE_TIME:
-        case ORDER_TIME_EXPIRATION:
-            return 0;
-        case ORDER_TIME_SETUP_MSC:
-            return order.setup_msc;
-        case ORDER_TIME_DONE_MSC:
-            return order.done_msc;
+        case ORDER_TIME_EXPIRATION: return 0;
+        case ORDER_TIME_SETUP_MSC: return order.setup_msc;
+        case ORDER_TIME_DONE_MSC: return order.done_msc;
     }
     mql_halt("an integer property of orders that the host does not know");
 }
 
 double double_of(const ViewOrder& order, int property) {
     switch (property) {
-        case ORDER_VOLUME_INITIAL:
-            return order.initial;
-        case ORDER_VOLUME_CURRENT:
-            return order.current;
-        case ORDER_PRICE_OPEN:
-            return order.price;
-        case ORDER_SL:
-            return order.sl;
-        case ORDER_TP:
-            return order.tp;
+        case ORDER_VOLUME_INITIAL: return order.initial;
+        case ORDER_VOLUME_CURRENT: return order.current;
+        case ORDER_PRICE_OPEN: return order.price;
+        case ORDER_SL: return order.sl;
+        case ORDER_TP: return order.tp;
     }
     mql_halt("a double property of orders that the host does not know");
 }
@@ -139,15 +126,13 @@ bool select_history(const Wanted& wanted) {
 
 long AccountInfoInteger(int property) {
     switch (property) {
-        case ACCOUNT_LOGIN:
-            return static_cast<long>(host().options().login);
+        case ACCOUNT_LOGIN: return static_cast<long>(host().options().login);
         case ACCOUNT_TRADE_ALLOWED:
             return host().knobs.account_denied == 0 &&
                            host().server().trade_allowed(host().options().login)
                        ? 1
                        : 0;
-        case ACCOUNT_TRADE_EXPERT:
-            return host().knobs.expert_denied == 0 ? 1 : 0;
+        case ACCOUNT_TRADE_EXPERT: return host().knobs.expert_denied == 0 ? 1 : 0;
         case ACCOUNT_MARGIN_MODE:
             return host().options().margin_mode == millrace::MarginMode::Hedging
                        ? ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
@@ -175,12 +160,9 @@ long SymbolInfoInteger(const string& symbol, int property) {
                            (host().knobs.unwatched == 0 || watched.contains(symbol.str()))
                        ? 1
                        : 0;
-        case SYMBOL_DIGITS:
-            return info != nullptr ? info->digits : 0;
-        case SYMBOL_FILLING_MODE:
-            return host().knobs.fill_flags;
-        case SYMBOL_TRADE_EXEMODE:
-            return host().knobs.execution;
+        case SYMBOL_DIGITS: return info != nullptr ? info->digits : 0;
+        case SYMBOL_FILLING_MODE: return host().knobs.fill_flags;
+        case SYMBOL_TRADE_EXEMODE: return host().knobs.execution;
     }
     mql_halt("SymbolInfoInteger: a property that the host does not know");
 }
@@ -282,12 +264,9 @@ bool PositionSelectByTicket(ulong ticket) {
 }
 long PositionGetInteger(int property) {
     switch (property) {
-        case POSITION_TICKET:
-            return static_cast<long>(selected_position.ticket);
-        case POSITION_IDENTIFIER:
-            return static_cast<long>(selected_position.id);
-        case POSITION_MAGIC:
-            return static_cast<long>(selected_position.magic);
+        case POSITION_TICKET: return static_cast<long>(selected_position.ticket);
+        case POSITION_IDENTIFIER: return static_cast<long>(selected_position.id);
+        case POSITION_MAGIC: return static_cast<long>(selected_position.magic);
         case POSITION_TYPE:
             return selected_position.volume > 0 ? POSITION_TYPE_BUY : POSITION_TYPE_SELL;
     }
@@ -295,12 +274,9 @@ long PositionGetInteger(int property) {
 }
 double PositionGetDouble(int property) {
     switch (property) {
-        case POSITION_VOLUME:
-            return unscaled(selected_position.lots().value);
-        case POSITION_SL:
-            return unscaled(selected_position.stop_loss.value);
-        case POSITION_TP:
-            return unscaled(selected_position.take_profit.value);
+        case POSITION_VOLUME: return unscaled(selected_position.lots().value);
+        case POSITION_SL: return unscaled(selected_position.stop_loss.value);
+        case POSITION_TP: return unscaled(selected_position.take_profit.value);
     }
     mql_halt("PositionGetDouble: a property that the host does not know");
 }
@@ -359,22 +335,14 @@ ulong HistoryDealGetTicket(int index) {
 long HistoryDealGetInteger(ulong ticket, int property) {
     const ViewDeal& deal = deal_of(ticket);
     switch (property) {
-        case DEAL_TICKET:
-            return static_cast<long>(deal.ticket);
-        case DEAL_ORDER:
-            return static_cast<long>(deal.order);
-        case DEAL_POSITION_ID:
-            return static_cast<long>(deal.position);
-        case DEAL_MAGIC:
-            return static_cast<long>(deal.magic);
-        case DEAL_TYPE:
-            return deal.type;
-        case DEAL_ENTRY:
-            return deal.entry;
-        case DEAL_REASON:
-            return deal.reason;
-        case DEAL_TIME_MSC:
-            return deal.time_msc;
+        case DEAL_TICKET: return static_cast<long>(deal.ticket);
+        case DEAL_ORDER: return static_cast<long>(deal.order);
+        case DEAL_POSITION_ID: return static_cast<long>(deal.position);
+        case DEAL_MAGIC: return static_cast<long>(deal.magic);
+        case DEAL_TYPE: return deal.type;
+        case DEAL_ENTRY: return deal.entry;
+        case DEAL_REASON: return deal.reason;
+        case DEAL_TIME_MSC: return deal.time_msc;
     }
     mql_halt("HistoryDealGetInteger: a property that the host does not know");
 }

@@ -290,21 +290,15 @@ void Desk::on_event(std::uint64_t seq, const bridge::Event& event) {
     Told& about = told[event.magic];
     switch (type_of(event)) {
         case ReportType::Outcome:
-        case ReportType::Unsent:
-            about.outcomes.push_back(event);
-            break;
+        case ReportType::Unsent: about.outcomes.push_back(event); break;
         case ReportType::Exec:
             execs.push_back(event);
             if (event.exec_kind != static_cast<std::uint8_t>(ExecKind::PendingFilled)) {
                 return;
             }
             break;
-        case ReportType::AccountInfo:
-            info = event;
-            return;
-        default:
-            about.query = event;
-            return;
+        case ReportType::AccountInfo: info = event; return;
+        default: about.query = event; return;
     }
     if (event.deal_ticket != 0) {
         about.fills[event.deal_ticket] = event.volume;
@@ -313,23 +307,15 @@ void Desk::on_event(std::uint64_t seq, const bridge::Event& event) {
 
 void Desk::on_frame(const wire::Frame& frame) {
     switch (static_cast<bridge::FrameType>(frame.header.type)) {
-        case bridge::FrameType::Hello:
-            return on_hello(frame.as<bridge::Hello>().value());
+        case bridge::FrameType::Hello: return on_hello(frame.as<bridge::Hello>().value());
         case bridge::FrameType::Event:
             on_event(frame.header.seq, frame.as<bridge::Event>().value());
             send(bridge::FrameType::EventAck, 0, bridge::EventAck{last_event_});
             return;
-        case bridge::FrameType::Busy:
-            ++busy_frames;
-            return;
-        case bridge::FrameType::Tick:
-            ++ticks;
-            return;
-        case bridge::FrameType::SyncDone:
-            synced = true;
-            return;
-        default:
-            return;
+        case bridge::FrameType::Busy: ++busy_frames; return;
+        case bridge::FrameType::Tick: ++ticks; return;
+        case bridge::FrameType::SyncDone: synced = true; return;
+        default: return;
     }
 }
 

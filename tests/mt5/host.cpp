@@ -43,17 +43,12 @@ int order_type(Side side, PriceKind kind) {
 
 int reason_of(ExecKind kind) {
     switch (kind) {
-        case ExecKind::ClosedByStopLoss:
-            return DEAL_REASON_SL;
-        case ExecKind::ClosedByTakeProfit:
-            return DEAL_REASON_TP;
-        case ExecKind::ClosedByStopOut:
-            return DEAL_REASON_SO;
+        case ExecKind::ClosedByStopLoss: return DEAL_REASON_SL;
+        case ExecKind::ClosedByTakeProfit: return DEAL_REASON_TP;
+        case ExecKind::ClosedByStopOut: return DEAL_REASON_SO;
         case ExecKind::ClosedManually:
-        case ExecKind::Foreign:
-            return DEAL_REASON_CLIENT;
-        default:
-            return DEAL_REASON_EXPERT;
+        case ExecKind::Foreign: return DEAL_REASON_CLIENT;
+        default: return DEAL_REASON_EXPERT;
     }
 }
 
@@ -257,12 +252,9 @@ void Host::show(const BookRecord& record) {
         return;
     }
     switch (record.kind) {
-        case BookKind::Order:
-            return show_order(record);
-        case BookKind::Deal:
-            return show_deal(record);
-        case BookKind::OrderCanceled:
-            return show_end(record);
+        case BookKind::Order: return show_order(record);
+        case BookKind::Deal: return show_deal(record);
+        case BookKind::OrderCanceled: return show_end(record);
         case BookKind::OrderModified:
             if (ViewOrder* order = find_order(record.order)) {
                 order->price = unscaled(record.price);
@@ -270,11 +262,9 @@ void Host::show(const BookRecord& record) {
                 order->tp = unscaled(record.take_profit);
             }
             return push(TRADE_TRANSACTION_ORDER_UPDATE, record.order, 0);
-        case BookKind::PositionModified:
-            return push(TRADE_TRANSACTION_POSITION, 0, 0);
+        case BookKind::PositionModified: return push(TRADE_TRANSACTION_POSITION, 0, 0);
         case BookKind::Account:
-        case BookKind::Refused:
-            return;
+        case BookKind::Refused: return;
     }
 }
 
@@ -339,16 +329,12 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
                 request.type <= ORDER_TYPE_SELL_LIMIT ? PriceKind::Limit : PriceKind::Stop;
             ask.price = Price{scaled(request.price)};
             break;
-        case TRADE_ACTION_SLTP:
-            ask.type = CommandType::Modify;
-            break;
+        case TRADE_ACTION_SLTP: ask.type = CommandType::Modify; break;
         case TRADE_ACTION_MODIFY:
             ask.type = CommandType::Modify;
             ask.price = Price{scaled(request.price)};
             break;
-        case TRADE_ACTION_REMOVE:
-            ask.type = CommandType::Cancel;
-            break;
+        case TRADE_ACTION_REMOVE: ask.type = CommandType::Cancel; break;
     }
     const auto injected = faults_.strike(sim::FaultKind::Retcode, options_.login, ask.type);
     sim::TradeResult done;

@@ -118,7 +118,7 @@ TEST(IdBook, SurvivesRestartAndIsPrivate) {
     const auto loaded = IdBook::load(dir.path(), message);
     ASSERT_TRUE(loaded.ok()) << message;
     EXPECT_EQ(loaded.value(), ids);
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(::stat((dir / "ids.json").c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777U, 0600U);
 }
@@ -134,7 +134,8 @@ TEST(IdBook, RefusesDamagedFileInsteadOfStartingAnew) {
 TEST(IdBook, SaysWhyItCannotBeSaved) {
     std::string message;
     EXPECT_EQ(IdBook{}.save("/nonexistent", message).code(), Errc::IoError);
-    EXPECT_NE(message.find("/nonexistent/ids.json.tmp: No such file"), std::string::npos) << message;
+    EXPECT_NE(message.find("/nonexistent/ids.json.tmp: No such file"), std::string::npos)
+        << message;
 }
 
 }  // namespace

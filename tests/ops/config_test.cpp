@@ -38,7 +38,8 @@ Read read(const TempDir& dir, const std::string& text) {
 std::string with_account(const std::string& fields) {
     return R"({"journal": {"dir": "j"},
  "accounts": [
-  {"name": "a1", "login": 1, "key": ")" + std::string{kKey} + "\"" + fields + "}]}";
+  {"name": "a1", "login": 1, "key": ")" +
+           std::string{kKey} + "\"" + fields + "}]}";
 }
 
 TEST(Config, ReadsDefaultsFromSmallestFile) {
@@ -54,17 +55,23 @@ TEST(Config, ReadsDefaultsFromSmallestFile) {
 TEST(Config, NamesFileLineKeyAndNearestKeyOfTypo) {
     const TempDir dir;
     const Read r = read(dir, with_account(",\n   \"max_lot\": 2"));
-    EXPECT_EQ(r.mistakes, dir.path() + "/c.json:4: accounts[0].max_lot: is no known key; did you "
-                                       "mean \"max_lots\"?\n");
+    EXPECT_EQ(r.mistakes, dir.path() +
+                              "/c.json:4: accounts[0].max_lot: is no known key; did you "
+                              "mean \"max_lots\"?\n");
 }
 
 TEST(Config, ReportsEveryMistakeAtOnce) {
     const TempDir dir;
-    const Read r = read(dir, with_account(",\n \"rate_burst\": 0,\n \"gate\": \"dsk\",\n \"login\": \"x\""));
+    const Read r =
+        read(dir, with_account(",\n \"rate_burst\": 0,\n \"gate\": \"dsk\",\n \"login\": \"x\""));
     EXPECT_NE(r.mistakes.find(":4: accounts[0].rate_burst: is 0; a whole number from 1 to"),
-              std::string::npos) << r.mistakes;
-    EXPECT_NE(r.mistakes.find(":5: accounts[0].gate: is \"dsk\"; allowed: process, disk; did you mean "
-                              "\"disk\"?"), std::string::npos) << r.mistakes;
+              std::string::npos)
+        << r.mistakes;
+    EXPECT_NE(
+        r.mistakes.find(":5: accounts[0].gate: is \"dsk\"; allowed: process, disk; did you mean "
+                        "\"disk\"?"),
+        std::string::npos)
+        << r.mistakes;
     EXPECT_NE(r.mistakes.find(":6: login: stands twice"), std::string::npos) << r.mistakes;
 }
 
@@ -80,7 +87,9 @@ TEST(Config, RefusesAGroupWhoseResultsNoRingCanTake) {
                                       {"account": "d"}]}]})");
     EXPECT_EQ(r.mistakes.find("group \"g\""), std::string::npos) << r.mistakes;
     EXPECT_NE(r.mistakes.find("rings.results: is 16; closing a signal of group \"h\" with 4 "
-                              "members takes 19"), std::string::npos) << r.mistakes;
+                              "members takes 19"),
+              std::string::npos)
+        << r.mistakes;
 }
 
 TEST(Config, NamesLineOfSyntaxError) {
@@ -91,18 +100,22 @@ TEST(Config, NamesLineOfSyntaxError) {
 
 TEST(Config, CountsLinesRightAfterNumberAtEndOfLine) {
     const TempDir dir;
-    const Read r = read(dir, "{\"journal\": {\"dir\": \"j\"},\n \"accounts_max\": 0\n,\n \"nam\": 1}");
+    const Read r =
+        read(dir, "{\"journal\": {\"dir\": \"j\"},\n \"accounts_max\": 0\n,\n \"nam\": 1}");
     EXPECT_NE(r.mistakes.find(":2: accounts_max: is 0"), std::string::npos) << r.mistakes;
-    EXPECT_NE(r.mistakes.find(":4: nam: is no known key; did you mean \"name\"?"), std::string::npos)
+    EXPECT_NE(r.mistakes.find(":4: nam: is no known key; did you mean \"name\"?"),
+              std::string::npos)
         << r.mistakes;
 }
 
 TEST(Config, ReadsDecimalsExactlyAndRefusesNinthDecimal) {
     const TempDir dir;
-    EXPECT_EQ(read(dir, with_account(", \"max_lots\": 0.07000001")).config.accounts[0].max_lots, 7'000'001);
+    EXPECT_EQ(read(dir, with_account(", \"max_lots\": 0.07000001")).config.accounts[0].max_lots,
+              7'000'001);
     EXPECT_EQ(read(dir, with_account(", \"max_lots\": 3")).config.accounts[0].max_lots, 3 * kScale);
     const Read r = read(dir, with_account(", \"max_lots\": 0.070000011"));
-    EXPECT_NE(r.mistakes.find("0.070000011 has more than 8 decimals"), std::string::npos) << r.mistakes;
+    EXPECT_NE(r.mistakes.find("0.070000011 has more than 8 decimals"), std::string::npos)
+        << r.mistakes;
     const Read e = read(dir, with_account(", \"max_lots\": 1e2"));
     EXPECT_NE(e.mistakes.find("no exponent"), std::string::npos) << e.mistakes;
 }
@@ -124,27 +137,35 @@ TEST(Config, RefusesKeyFileThatOthersMayRead) {
 TEST(Config, RefusesMemberAndSymbolThatNothingDefines) {
     const TempDir dir;
     const Read r = read(dir, R"({"journal": {"dir": "j"}, "symbols": [{"name": "EURUSD"}],
- "accounts": [{"name": "alpha", "login": 1, "key": ")" + std::string{kKey} + R"("}],
+ "accounts": [{"name": "alpha", "login": 1, "key": ")" +
+                                 std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [
    {"account": "alpa", "symbols": ["EURUSB"]}]}]})");
     EXPECT_NE(r.mistakes.find(":4: groups[\"g\"].members: account \"alpa\" is not defined; did you "
-                              "mean \"alpha\"?"), std::string::npos) << r.mistakes;
+                              "mean \"alpha\"?"),
+              std::string::npos)
+        << r.mistakes;
     EXPECT_NE(r.mistakes.find("symbol \"EURUSB\" is not defined; did you mean \"EURUSD\"?"),
-              std::string::npos) << r.mistakes;
+              std::string::npos)
+        << r.mistakes;
 }
 
 TEST(Config, RefusesTwoAccountsWithOneLogin) {
     const TempDir dir;
     const std::string key = kKey;
     const Read r = read(dir, R"({"journal": {"dir": "j"}, "accounts": [
- {"name": "a", "login": 7, "key": ")" + key + R"("}, {"name": "b", "login": 7, "key": ")" + key + "\"}]}");
-    EXPECT_NE(r.mistakes.find("\"b\" and \"a\" both have login 7"), std::string::npos) << r.mistakes;
+ {"name": "a", "login": 7, "key": ")" +
+                                 key + R"("}, {"name": "b", "login": 7, "key": ")" + key + "\"}]}");
+    EXPECT_NE(r.mistakes.find("\"b\" and \"a\" both have login 7"), std::string::npos)
+        << r.mistakes;
 }
 
 TEST(Config, TakesAccountsAndMembersAddedAtRunTime) {
     const TempDir dir;
-    dir.write("j/accounts.d/late.json", R"({"name": "late", "login": 9, "key": ")" + std::string{kKey} + "\"}");
-    dir.write("j/groups.d/g.json", R"({"name": "g", "members": [{"account": "late", "value": 0.5}]})");
+    dir.write("j/accounts.d/late.json",
+              R"({"name": "late", "login": 9, "key": ")" + std::string{kKey} + "\"}");
+    dir.write("j/groups.d/g.json",
+              R"({"name": "g", "members": [{"account": "late", "value": 0.5}]})");
     const Read r = read(dir, R"({"journal": {"dir": "j"}, "groups": [{"name": "g"}]})");
     EXPECT_EQ(r.mistakes, "");
     ASSERT_EQ(r.config.accounts.size(), 1U);
@@ -161,14 +182,16 @@ TEST(Config, SaysThatFileIsMissing) {
 
 TEST(Config, AnswersGarbageWithAMistakeAndNeverCrashes) {
     const TempDir dir;
-    for (const char* text : {"", "[", "[]", "\"x\"", "{\"journal\": []}", "{\"accounts\": [1, null]}",
-                             "{\"journal\":{\"dir\":\"j\"},\"groups\":[{\"members\":{}}]}", "\xff\xfe",
-                             "{\"listen\":{\"signals\":\"localhost:99999\"},\"journal\":{\"dir\":\"j\"}}"}) {
+    for (const char* text :
+         {"", "[", "[]", "\"x\"", "{\"journal\": []}", "{\"accounts\": [1, null]}",
+          "{\"journal\":{\"dir\":\"j\"},\"groups\":[{\"members\":{}}]}", "\xff\xfe",
+          "{\"listen\":{\"signals\":\"localhost:99999\"},\"journal\":{\"dir\":\"j\"}}"}) {
         EXPECT_NE(read(dir, text).mistakes, "") << text;
     }
 }
 
-void schema_keys(const nlohmann::json& schema, const std::string& path, std::set<std::string>& out) {
+void schema_keys(const nlohmann::json& schema, const std::string& path,
+                 std::set<std::string>& out) {
     if (schema.contains("properties")) {
         for (const auto& [key, value] : schema["properties"].items()) {
             const std::string at = path.empty() ? key : path + "." + key;
@@ -182,10 +205,13 @@ void schema_keys(const nlohmann::json& schema, const std::string& path, std::set
 
 TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
     const TempDir dir;
-    const std::string file = dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
- "accounts": [{"name": "a", "login": 1, "key": ")" + std::string{kKey} + R"("}],
+    const std::string file =
+        dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
+ "accounts": [{"name": "a", "login": 1, "key": ")" +
+                                std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [{"account": "a"}]}],
- "sources": [{"name": "s", "key": ")" + std::string{kKey} + "\"}]}");
+ "sources": [{"name": "s", "key": ")" +
+                                std::string{kKey} + "\"}]}");
     std::vector<Mistake> mistakes;
     std::set<std::string> known;
     const Config ignored = read_config(file, mistakes, &known);

@@ -53,7 +53,7 @@ std::string read_file(const std::string& path) {
     return text.str();
 }
 
-constexpr StageId kStageIds[] = {StageId::Engine, StageId::Broker, StageId::Journal,
+constexpr StageId kStageIds[] = {StageId::Engine,  StageId::Broker, StageId::Journal,
                                  StageId::Replica, StageId::Sqlite, StageId::Ingress};
 
 }  // namespace
@@ -121,13 +121,17 @@ void Pipeline::kill_leftovers() {
 std::string Pipeline::config_text(const std::string& extra) const {
     const std::string key = "\"key\": \"00112233445566778899aabbccddeeff\"";
     return R"({"name": ")" + name_ + R"(", "journal": {"dir": "j", "file_mib": 1},
- "listen": {"signals": "127.0.0.1:)" + std::to_string(ports_[0]) + R"(", "bridge": "127.0.0.1:)" +
-           std::to_string(ports_[1]) + R"("},
- "rings": {"journal": 1024, "orders": 256, "reports": 256, "signals": 256, "results": 256, "admin": 64},
+ "listen": {"signals": "127.0.0.1:)" +
+           std::to_string(ports_[0]) + R"(", "bridge": "127.0.0.1:)" + std::to_string(ports_[1]) +
+           R"("},
+ "rings": {"journal": 1024, "orders": 256, "reports": 256, "signals": 256, "results": 256,
+           "admin": 64},
  "accounts_max": 8, "capacity": {"orders": 1024, "ledger": 4096}, "restart": {"stuck_ms": 500},
  "symbols": [{"name": "EURUSD"}], "groups": [{"name": "g", "members": [{"account": "a1"}]}],
- "accounts": [{"name": "a1", "login": 1001, )" + key + R"(}],
- "sources": [{"name": "src", )" + key + "}]" + extra + "}\n";
+ "accounts": [{"name": "a1", "login": 1001, )" +
+           key + R"(}],
+ "sources": [{"name": "src", )" +
+           key + "}]" + extra + "}\n";
 }
 
 void Pipeline::up(const std::string& log, const std::vector<std::string>& options) {
@@ -165,12 +169,15 @@ Finished Pipeline::run(std::vector<std::string> arguments, bool with_config) {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out)};
 }
 
-std::string Pipeline::log(const std::string& name) const { return read_file(dir_ / name); }
+std::string Pipeline::log(const std::string& name) const {
+    return read_file(dir_ / name);
+}
 
 int Pipeline::wait_supervisor() {
     int status = -1;
-    const bool ended = eventually([&] { return ::waitpid(supervisor_, &status, WNOHANG) == supervisor_; }) ||
-                       eventually([&] { return ::waitpid(supervisor_, &status, WNOHANG) == supervisor_; });
+    const bool ended =
+        eventually([&] { return ::waitpid(supervisor_, &status, WNOHANG) == supervisor_; }) ||
+        eventually([&] { return ::waitpid(supervisor_, &status, WNOHANG) == supervisor_; });
     supervisor_ = ended ? 0 : supervisor_;
     return ended ? status : -1;
 }

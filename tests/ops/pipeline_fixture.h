@@ -31,7 +31,9 @@ public:
     [[nodiscard]] std::string segment_path() const { return "/dev/shm/millrace-" + name_; }
     /// The configuration's text, with `extra` members at its end.
     [[nodiscard]] std::string config_text(const std::string& extra = "") const;
-    void write_config(const std::string& extra = "") { config_ = dir_.write("c.json", config_text(extra)); }
+    void write_config(const std::string& extra = "") {
+        config_ = dir_.write("c.json", config_text(extra));
+    }
 
     /// Starts `millrace up`; its log goes to `<dir>/<log>`.
     void up(const std::string& log = "up.log", const std::vector<std::string>& options = {});

@@ -24,11 +24,13 @@ void write_log_file(const TempDir& dir, const std::string& name, std::uint64_t f
     std::memcpy(bytes.data(), &header, sizeof header);
     dir.write(name, bytes);
 }
-void journal_file(const TempDir& dir, std::uint32_t epoch, std::uint32_t index, std::uint64_t first) {
+void journal_file(const TempDir& dir, std::uint32_t epoch, std::uint32_t index,
+                  std::uint64_t first) {
     write_log_file<JournalFileHeader>(dir, JournalFileName{epoch, index}.text().data(), first);
 }
 void effects_file(const TempDir& dir, int number, std::uint64_t first) {
-    write_log_file<EffectsHeader>(dir, "effects-000000000" + std::to_string(number) + ".mre", first);
+    write_log_file<EffectsHeader>(dir, "effects-000000000" + std::to_string(number) + ".mre",
+                                  first);
 }
 void snapshot(const TempDir& dir, std::uint64_t seq) {
     std::string message;
@@ -37,7 +39,9 @@ void snapshot(const TempDir& dir, std::uint64_t seq) {
     const std::byte image[64] = {};
     ASSERT_TRUE(write_snapshot(dir.path(), at, image, message).ok()) << message;
 }
-bool has(const TempDir& dir, const std::string& name) { return std::filesystem::exists(dir / name); }
+bool has(const TempDir& dir, const std::string& name) {
+    return std::filesystem::exists(dir / name);
+}
 std::string journal_name(std::uint32_t epoch, std::uint32_t index) {
     return JournalFileName{epoch, index}.text().data();
 }

@@ -286,7 +286,8 @@ TEST(Placement, ParksSpinnersThatOutnumberTheCpusAndSaysSo) {
     EXPECT_EQ(idle_for(c, StageId::Engine, 3, message), IdleStrategy::Spin);
     EXPECT_EQ(message, "");
     EXPECT_EQ(idle_for(c, StageId::Engine, 2, message), IdleStrategy::Park);
-    EXPECT_NE(message.find("3 threads are to spin on 2 cpus; they park instead"), std::string::npos);
+    EXPECT_NE(message.find("3 threads are to spin on 2 cpus; they park instead"),
+              std::string::npos);
     c.placement[1].thread = c.placement[2].thread = "hot";  // one thread: two spinners in all
     EXPECT_EQ(idle_for(c, StageId::Engine, 2, message), IdleStrategy::Spin);
 }

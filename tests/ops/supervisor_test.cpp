@@ -25,7 +25,7 @@ using test::pid_of;
 using test::Pipeline;
 using test::runs;
 
-constexpr StageId kKillable[] = {StageId::Ingress, StageId::Broker,  StageId::Journal,
+constexpr StageId kKillable[] = {StageId::Ingress, StageId::Broker, StageId::Journal,
                                  StageId::Replica, StageId::Sqlite, StageId::Engine};
 
 std::uint64_t generation(const Segment& s, StageId id) {
@@ -70,7 +70,8 @@ TEST(Supervisor, GivesTheEngineToTheSpareWhenItDies) {
     const int spare = pid_of(s, StageId::Replica);
     ::kill(pid_of(s, StageId::Engine), SIGKILL);
     ASSERT_TRUE(eventually([&] { return pid_of(s, StageId::Engine) == spare; }));
-    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Replica) && pid_of(s, StageId::Replica) != spare; }));
+    EXPECT_TRUE(eventually(
+        [&] { return runs(s, StageId::Replica) && pid_of(s, StageId::Replica) != spare; }));
 }
 
 TEST(Supervisor, AdoptsRunningStagesAfterItsOwnDeath) {
@@ -85,7 +86,8 @@ TEST(Supervisor, AdoptsRunningStagesAfterItsOwnDeath) {
     ::kill(p.supervisor(), SIGKILL);
     p.wait_supervisor();
     p.up("second.log");
-    ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
+    ASSERT_TRUE(
+        eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
     std::vector<int> after;
     for (const StageId id : kKillable) {
         after.push_back(pid_of(s, id));
@@ -93,7 +95,8 @@ TEST(Supervisor, AdoptsRunningStagesAfterItsOwnDeath) {
     EXPECT_EQ(before, after);
     // And it watches them: an adopted one that dies comes back too.
     ::kill(pid_of(s, StageId::Broker), SIGKILL);
-    EXPECT_TRUE(eventually([&] { return runs(s, StageId::Broker) && pid_of(s, StageId::Broker) != before[1]; }));
+    EXPECT_TRUE(eventually(
+        [&] { return runs(s, StageId::Broker) && pid_of(s, StageId::Broker) != before[1]; }));
     ::kill(p.supervisor(), SIGTERM);
     EXPECT_EQ(p.wait_supervisor(), 0);
     EXPECT_NE(p.log("second.log").find("stopped clean"), std::string::npos) << p.log("second.log");
@@ -105,8 +108,10 @@ TEST(Supervisor, RefusesASecondUpAndNamesTheFirst) {
     ASSERT_TRUE(p.wait_running());
     const Finished second = p.run({"up"});
     EXPECT_EQ(second.status, 3);
-    EXPECT_NE(second.output.find("another `millrace up` (pid " + std::to_string(p.supervisor()) + ")"),
-              std::string::npos) << second.output;
+    EXPECT_NE(
+        second.output.find("another `millrace up` (pid " + std::to_string(p.supervisor()) + ")"),
+        std::string::npos)
+        << second.output;
 }
 
 TEST(Supervisor, KillsAStoppedStageOnlyIfWorkWaitsForIt) {
@@ -140,8 +145,9 @@ TEST(Supervisor, LeavesAStoppedStageWithWorkAloneIfItsPolicyIsReport) {
     ::kill(engine, SIGSTOP);
     Finished pause;
     std::thread work{[&] { pause = p.run({"account", "pause", "a1"}); }};  // it waits in ring admin
-    EXPECT_TRUE(eventually([&] { return p.log().find("it is left alone: trading") != std::string::npos; }))
-        << p.log();
+    EXPECT_TRUE(eventually([&] {
+        return p.log().find("it is left alone: trading") != std::string::npos;
+    })) << p.log();
     EXPECT_NE(p.log().find("stopped by a signal, with work waiting"), std::string::npos);
     EXPECT_EQ(pid_of(s, StageId::Engine), engine);
     ::kill(engine, SIGCONT);
@@ -159,10 +165,12 @@ TEST(Supervisor, RefusesASecondOwnerOfEachRoleByThePidOfTheFirst) {
     const Segment s = p.attach();
     const int broker = pid_of(s, StageId::Broker);
     ::kill(broker, SIGSTOP);  // paused, not dead: the role is still its own
-    for (const StageId id : {StageId::Broker, StageId::Journal, StageId::Ingress, StageId::Sqlite}) {
+    for (const StageId id :
+         {StageId::Broker, StageId::Journal, StageId::Ingress, StageId::Sqlite}) {
         const Finished second = p.run({"stage", stage_name(id)});
         EXPECT_EQ(second.status, 3) << second.output;
-        EXPECT_NE(second.output.find("(pid " + std::to_string(pid_of(s, id)) + ")"), std::string::npos)
+        EXPECT_NE(second.output.find("(pid " + std::to_string(pid_of(s, id)) + ")"),
+                  std::string::npos)
             << second.output;
     }
     ::kill(broker, SIGCONT);
@@ -179,15 +187,15 @@ TEST(Supervisor, GoesOnFromTheJournalWhenTheSegmentIsLost) {
     p.wait_supervisor();
     const Finished refused = p.run({"up"});
     EXPECT_EQ(refused.status, 1);
-    EXPECT_NE(refused.output.find("stages of this journal are alive: engine (pid"), std::string::npos)
+    EXPECT_NE(refused.output.find("stages of this journal are alive: engine (pid"),
+              std::string::npos)
         << refused.output;
     const Finished down = p.run({"down"});
     EXPECT_EQ(down.status, 0) << down.output;
     p.up("second.log");
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");
-    EXPECT_TRUE(eventually([&] {
-        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
-    }));
+    EXPECT_TRUE(eventually(
+        [&] { return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos; }));
 }
 
 /// The version field lies right behind the magic; both headers carry it.
@@ -220,9 +228,8 @@ TEST(Supervisor, PutsADamagedSegmentAsideAndGoesOnFromTheJournal) {
     p.up("second.log");
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");
     EXPECT_TRUE(std::filesystem::exists(p.segment_path() + ".unusable"));
-    EXPECT_TRUE(eventually([&] {
-        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
-    }));
+    EXPECT_TRUE(eventually(
+        [&] { return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos; }));
     std::filesystem::remove(p.segment_path() + ".unusable");
 }
 
@@ -240,7 +247,8 @@ TEST(Supervisor, AnswersAConfigWithATypoByFileAndLine) {
     p.write_config(",\n \"acounts\": []");
     const Finished up = p.run({"up"});
     EXPECT_EQ(up.status, 2);
-    EXPECT_NE(up.output.find("acounts: is no known key; did you mean \"accounts\"?"), std::string::npos)
+    EXPECT_NE(up.output.find("acounts: is no known key; did you mean \"accounts\"?"),
+              std::string::npos)
         << up.output;
 }
 
@@ -290,7 +298,8 @@ TEST(Operator, AddsAccountAndMemberToARunningPipeline) {
 TEST(Operator, LeavesNothingBehindWhenAnAddedAccountIsWrong) {
     Pipeline p;
     const std::string file = p.dir().write(
-        "twin.json", R"({"name": "twin", "login": 1001, "key": "00112233445566778899aabbccddeeff"})");
+        "twin.json",
+        R"({"name": "twin", "login": 1001, "key": "00112233445566778899aabbccddeeff"})");
     const Finished add = p.run({"account", "add", file});
     EXPECT_EQ(add.status, 2);
     EXPECT_NE(add.output.find("both have login 1001"), std::string::npos) << add.output;
@@ -353,10 +362,12 @@ TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedItAndSkipsIt) {
     const std::uint64_t at = leave_in_flight(s, disable_first_account());
     s.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted));
     p.up("second.log");
-    ASSERT_TRUE(eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
+    ASSERT_TRUE(
+        eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
     EXPECT_EQ(RoleLock::holder_pid(p.journal_dir(), "engine"), 0) << "started a halted engine";
-    EXPECT_NE(p.run({"recover", "--skip", std::to_string(at + 5)}).output.find("only the record that"),
-              std::string::npos);
+    EXPECT_NE(
+        p.run({"recover", "--skip", std::to_string(at + 5)}).output.find("only the record that"),
+        std::string::npos);
     const int broker = pid_of(s, StageId::Broker);
     const Finished lifted = p.run({"recover", "--skip", std::to_string(at)});
     EXPECT_EQ(lifted.status, 0) << lifted.output;

@@ -12,7 +12,8 @@ namespace millrace::test {
 class TempDir {
 public:
     TempDir() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "millrace-ops-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "millrace-ops-XXXXXX").string();
         path_ = ::mkdtemp(pattern.data());
     }
     ~TempDir() {
@@ -23,10 +24,13 @@ public:
     TempDir& operator=(const TempDir&) = delete;
 
     [[nodiscard]] const std::string& path() const { return path_; }
-    [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+    [[nodiscard]] std::string operator/(const std::string& name) const {
+        return path_ + "/" + name;
+    }
 
     std::string write(const std::string& name, const std::string& text) const {
-        std::filesystem::create_directories(std::filesystem::path{path_ + "/" + name}.parent_path());
+        std::filesystem::create_directories(
+            std::filesystem::path{path_ + "/" + name}.parent_path());
         std::ofstream{path_ + "/" + name, std::ios::binary} << text;
         return path_ + "/" + name;
     }

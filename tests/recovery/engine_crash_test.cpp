@@ -104,8 +104,8 @@ TEST_P(JournalCrash, NewEpochGoesOnFromTheRingAndTheEngineNotices) {
         // One by one, so that there are several group commits.
         p.send_signals(!killed && p.done_results.size() == p.signals_sent ? 1 : 0);
         return killed;
-    }))
-        << "crash point " << point << " was never reached";
+    })) << "crash point "
+        << point << " was never reached";
     const std::uint64_t epoch = p.segment().core().epoch.load();
     p.fork_journal(nullptr);
     p.send_signals(kSignals);
@@ -114,8 +114,9 @@ TEST_P(JournalCrash, NewEpochGoesOnFromTheRingAndTheEngineNotices) {
         return p.done_results.size() == p.signals_sent &&
                core.durable.load() >= core.completed.load() &&
                core.replica_applied.load() >= core.completed.load();
-    })) << "durable " << core.durable.load() << " completed " << core.completed.load()
-        << " replica " << core.replica_applied.load();
+    })) << "durable "
+        << core.durable.load() << " completed " << core.completed.load() << " replica "
+        << core.replica_applied.load();
     EXPECT_GT(core.epoch.load(), epoch);
     EXPECT_EQ(core.replica_hash_mismatch.load(), 0U);
     for (const auto& [magic, times] : p.executed) {
@@ -221,8 +222,9 @@ TEST(EngineRecovery, AfterTheLossOfTheSegmentNoIdIsUsedTwiceAndNothingIsSentUnas
         return p.segment().core().in_doubt.load() == kSignals * kAccounts;
     })) << "every order without a final report must be IN_DOUBT";
     EXPECT_EQ(p.executed, executed_before) << "something was sent without being asked for";
-    p.segment().tick(SymbolId{0}).store(
-        {Price{110'000'000}, Price{110'001'000}, p.segment().clock().now()});
+    p.segment()
+        .tick(SymbolId{0})
+        .store({Price{110'000'000}, Price{110'001'000}, p.segment().clock().now()});
     p.connect_accounts(1U << 20);
     EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
     EXPECT_TRUE(p.play_until([&] { return p.segment().core().in_doubt.load() == 0; }));
@@ -255,7 +257,8 @@ TEST_P(LappedRing, TakesNoRecordThatWasNeverCommittedForOneThatWas) {
         // One at a time, and the spare up to date before the next.
         ASSERT_TRUE(p.play_until([&] {
             killed = killed || Pipeline::was_killed(victim);
-            return killed || (all_done(p) && core.replica_applied.load() == core.journal_seq.load());
+            return killed ||
+                   (all_done(p) && core.replica_applied.load() == core.journal_seq.load());
         }));
     }
     ASSERT_TRUE(killed) << "the crash point was never reached";

@@ -76,8 +76,8 @@ void publish(RingProducer<Slot>& ring, const Record& record) {
 
 Pipeline::Pipeline() {
     static int number = 0;
-    const std::string name = "millrace-recovery-" + std::to_string(::getpid()) + "-" +
-                             std::to_string(number++);
+    const std::string name =
+        "millrace-recovery-" + std::to_string(::getpid()) + "-" + std::to_string(number++);
     dir_ = std::filesystem::temp_directory_path() / name;
     std::filesystem::create_directories(dir_);
     segment_path_ = (dir_ / "segment").string();
@@ -106,10 +106,12 @@ void Pipeline::create_segment(std::uint32_t journal_slots) {
     ASSERT_TRUE(made.ok()) << message;
     segment_ = std::move(made).value();
     orders_ = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders")).value();
-    results_ = RingConsumer<ResultSlot>::attach(segment_.ring<ResultSlot>("results.ingress")).value();
+    results_ =
+        RingConsumer<ResultSlot>::attach(segment_.ring<ResultSlot>("results.ingress")).value();
     reports_ = RingProducer<ReportSlot>::attach(segment_.ring<ReportSlot>("reports")).value();
     admin_ = RingProducer<AdminSlot>::attach(segment_.ring<AdminSlot>("admin")).value();
-    signals_ = RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>("signals.ingress")).value();
+    signals_ =
+        RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>("signals.ingress")).value();
 }
 
 pid_t Pipeline::fork_journal(const char* point) {
@@ -209,7 +211,9 @@ void Pipeline::send_signals(int count) {
     }
 }
 
-void Pipeline::report(const Report& r) { publish(reports_, r); }
+void Pipeline::report(const Report& r) {
+    publish(reports_, r);
+}
 
 void Pipeline::on_order(const OrderCommand& c) {
     order_keys.emplace_back(c.seq.value, c.k);

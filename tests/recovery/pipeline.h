@@ -46,12 +46,12 @@ public:
     [[nodiscard]] std::string journal_dir() const { return dir_.string(); }
 
     // What the outside world saw.
-    std::map<std::uint64_t, int> executed;        // magic -> times executed
-    std::set<std::uint64_t> intents;              // intents ever seen in an Open
-    std::map<std::uint64_t, int> done_results;    // signal lo -> SignalDone count
+    std::map<std::uint64_t, int> executed;      // magic -> times executed
+    std::set<std::uint64_t> intents;            // intents ever seen in an Open
+    std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
     std::uint64_t signals_sent = 0;
-    bool answering = true;                        // false: orders are executed, answers kept back
+    bool answering = true;  // false: orders are executed, answers kept back
 
 private:
     void on_order(const OrderCommand& c);

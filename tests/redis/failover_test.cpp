@@ -29,7 +29,9 @@ protected:
     void expect_content(std::size_t primary) {
         EXPECT_TRUE(run_until(
             *sink_,
-            [&] { return static_cast<bool>(same(dump(cluster_->node(primary)), expected(*last_))); },
+            [&] {
+                return static_cast<bool>(same(dump(cluster_->node(primary)), expected(*last_)));
+            },
             30));
         EXPECT_TRUE(same(dump(cluster_->node(primary)), expected(*last_))) << error_log();
     }

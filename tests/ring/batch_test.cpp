@@ -1,7 +1,7 @@
-// Goal: batches and the one-by-one take() keep the ring's promises: order, wholeness, nothing visible
-// before its commit, a prefix left by a producer killed half-way, redelivery above read_cursor.
-// Method: an end that "dies" is dropped and attached again on the same memory; two threads hand over
-// numbered records in batches of changing size.
+// Goal: batches and the one-by-one take() keep the ring's promises: order, wholeness, nothing
+// visible before its commit, a prefix left by a producer killed half-way, redelivery above
+// read_cursor. Method: an end that "dies" is dropped and attached again on the same memory; two
+// threads hand over numbered records in batches of changing size.
 #include "ring/spsc_ring.h"
 
 #include <gtest/gtest.h>

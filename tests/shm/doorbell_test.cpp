@@ -35,9 +35,8 @@ TEST(Doorbell, LosesNoWakeInAMillionHandOffsBetweenParkedThreads) {
                 continue;
             }
             const auto before = std::chrono::steady_clock::now();
-            doorbell_wait(*bell, seconds(2), [&] {
-                return published.load(std::memory_order_acquire) == seen;
-            });
+            doorbell_wait(*bell, seconds(2),
+                          [&] { return published.load(std::memory_order_acquire) == seen; });
             timeouts += std::chrono::steady_clock::now() - before > std::chrono::seconds{2} ? 1 : 0;
         }
     }};

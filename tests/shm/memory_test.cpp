@@ -35,9 +35,9 @@ SegmentPlan plan_at(const std::string& path, std::uint32_t slots) {
     return plan;
 }
 
-#define SKIP_IF_NO_NAMESPACE(status)                                                       \
-    if ((status) == kSkipped) {                                                            \
-        GTEST_SKIP() << "SKIPPED: this host gives no mount namespace; NOT TESTED HERE";    \
+#define SKIP_IF_NO_NAMESPACE(status)                                                    \
+    if ((status) == kSkipped) {                                                         \
+        GTEST_SKIP() << "SKIPPED: this host gives no mount namespace; NOT TESTED HERE"; \
     }
 
 /// In a child: `message` must hold every one of `words`.
@@ -70,7 +70,8 @@ TEST(SegmentMemory, TooSmallDevShmIsAnErrorThatNamesNeedAndRoomAndNeverASigbus) 
                     return 2;
                 }
                 const std::string room = dir.str() + " has 1024 KiB available";
-                return holds(message, {plan.path.c_str(), "needs", room.c_str(), "mount -o remount"});
+                return holds(message,
+                             {plan.path.c_str(), "needs", room.c_str(), "mount -o remount"});
             });
             const int status = end_of(child);
             SKIP_IF_NO_NAMESPACE(status)
@@ -91,7 +92,8 @@ TEST(SegmentMemory, SpaceThatRunsOutWhileItIsReservedIsTheSameError) {
             auto segment = Segment::create(plan_at(dir.file(std::to_string(made)), 8), message);
             if (!segment) {
                 return made > 0 && segment.code() == Errc::NoSpace
-                           ? holds(message, {"needs", "available"}) : 1;
+                           ? holds(message, {"needs", "available"})
+                           : 1;
             }
             // Every byte of those that were made can be written: nothing was overcommitted.
             std::memset(static_cast<void*>(&segment.value().hop(Hop::Gate)), 0, sizeof(Histogram));
@@ -113,14 +115,16 @@ TEST(SegmentMemory, TooSmallMemlockIsAnErrorOrASaidFallBackAsWished) {
                 return kSkipped;
             }
             std::string message;
-            SegmentPlan plan = plan_at("/dev/shm/millrace-memlock-" + std::to_string(::getpid()), 8);
+            SegmentPlan plan =
+                plan_at("/dev/shm/millrace-memlock-" + std::to_string(::getpid()), 8);
             plan.memory.lock = wish;
             auto made = Segment::create(plan, message);
             const bool exists = std::filesystem::exists(plan.path);
             std::filesystem::remove(plan.path);
             if (wish == MemoryWish::Require) {
                 return made.code() == Errc::NoSpace && !exists
-                           ? holds(message, {"RLIMIT_MEMLOCK is 4 KiB", "LimitMEMLOCK", "memory.lock"})
+                           ? holds(message,
+                                   {"RLIMIT_MEMLOCK is 4 KiB", "LimitMEMLOCK", "memory.lock"})
                            : 1;
             }
             if (!made.ok() || made.value().locked() || made.value().header().locked != 0) {
@@ -167,13 +171,15 @@ TEST(SegmentMemory, LiesOnHugePagesWhereTheMountAllowsIt) {
             auto made = Segment::create(plan, message);
             if (!made) {
                 return wish == MemoryWish::Require && !expected && made.code() == Errc::Unsupported
-                           ? holds(message, {"huge=advise", "memory.hugetlbfs"}) : 1;
+                           ? holds(message, {"huge=advise", "memory.hugetlbfs"})
+                           : 1;
             }
             const SegmentHeader& h = made.value().header();
             std::printf("    %s: %llu of %llu KiB on huge pages\n", options,
                         static_cast<unsigned long long>(h.huge_bytes >> 10U),
                         static_cast<unsigned long long>(h.total_bytes >> 10U));
-            return (h.huge_bytes >= 2U << 20U) == expected && (h.huge_pages == 1) == expected ? 0 : 1;
+            return (h.huge_bytes >= 2U << 20U) == expected && (h.huge_pages == 1) == expected ? 0
+                                                                                              : 1;
         }));
     };
     const int first = create("size=64m,huge=advise", MemoryWish::Require, true);
@@ -193,7 +199,8 @@ TEST(SegmentMemory, WithoutReservedHugePagesHugetlbfsIsAnErrorWithTheMend) {
         std::string message;
         auto made = Segment::create(plan_at(dir.file("segment"), 1U << 15), message);
         return made.code() == Errc::NoSpace && !std::filesystem::exists(dir.file("segment"))
-                   ? holds(message, {"needs", "vm.nr_hugepages"}) : 1;
+                   ? holds(message, {"needs", "vm.nr_hugepages"})
+                   : 1;
     }));
     SKIP_IF_NO_NAMESPACE(status)
     EXPECT_EQ(status, 0);
@@ -234,7 +241,8 @@ TEST(SegmentMemory, LiesOnTheChosenNumaNodeAndAMissingOneIsRefusedByName) {
     SegmentPlan plan = plan_at("/dev/shm/millrace-numa-" + std::to_string(::getpid()), 8);
     plan.memory.numa_node = 511;
     EXPECT_EQ(Segment::create(plan, message).code(), Errc::BadInput);
-    EXPECT_NE(message.find("numa_node is 511; this host has node(s) "), std::string::npos) << message;
+    EXPECT_NE(message.find("numa_node is 511; this host has node(s) "), std::string::npos)
+        << message;
     EXPECT_FALSE(std::filesystem::exists(plan.path));
     plan.memory.numa_node = 0;
     auto made = Segment::create(plan, message);
@@ -256,7 +264,7 @@ Faults faults() {
     return {usage.ru_minflt, usage.ru_majflt};
 }
 
-constexpr std::uint64_t kWarmUp = 1000;    // less than a lap: what was not entered faults after it
+constexpr std::uint64_t kWarmUp = 1000;  // less than a lap: what was not entered faults after it
 constexpr std::uint64_t kMessages = 1'000'000;
 
 /// One end of the ring in a process of its own. @return 0 if no page faulted after the warm-up.
@@ -283,7 +291,7 @@ TEST(SegmentMemory, NoPageFaultsAfterWarmUpInAMillionMessages) {
     const std::string path = "/dev/shm/millrace-faults-" + std::to_string(::getpid());
     for (const MemoryWish lock : {MemoryWish::Try, MemoryWish::Off}) {
         std::string message;
-        SegmentPlan plan = plan_at(path, 1U << 15);   // 8 MiB: 2,000 pages
+        SegmentPlan plan = plan_at(path, 1U << 15);  // 8 MiB: 2,000 pages
         plan.memory.lock = lock;
         ASSERT_TRUE(Segment::create(plan, message).ok()) << message;
         const pid_t producer = run_child([&] {

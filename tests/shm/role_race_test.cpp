@@ -8,12 +8,12 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <linux/sched.h>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <linux/sched.h>
 #include <new>
 #include <vector>
 
@@ -46,12 +46,13 @@ struct Race {
     pthread_barrier_t tried;
     std::atomic<unsigned> winners{0};
     std::atomic<int> winner_pid{0};
-    std::atomic<unsigned> wrong_holder{0};   // losers that were told another pid than the winner's
+    std::atomic<unsigned> wrong_holder{0};  // losers that were told another pid than the winner's
 };
 
 template <class T>
 T* shared() {
-    void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return new (memory) T;
 }
 

@@ -86,9 +86,9 @@ TEST(RoleLock, AStoppedOwnerKeepsIt) {
     EXPECT_EQ(second.code(), Errc::NotOwner);
     EXPECT_EQ(holder, "pid " + std::to_string(pid));
     siginfo_t info{};
-    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info,
-                       WEXITED | WCONTINUED | WNOHANG | WNOWAIT),
-              0);
+    ASSERT_EQ(
+        ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WCONTINUED | WNOHANG | WNOWAIT),
+        0);
     EXPECT_EQ(info.si_pid, 0) << "it died or went on: code " << info.si_code << ", status "
                               << info.si_status;
     ::kill(pid, SIGKILL);

@@ -84,7 +84,9 @@ TEST(Segment, MissingFileNamesItAndTheCommandThatMakesIt) {
 TEST(Segment, TruncatedAtAnyPlaceIsRefused) {
     const TempDir dir;
     std::string message;
-    { ASSERT_TRUE(Segment::create(small_plan(dir), message).ok()) << message; }
+    {
+        ASSERT_TRUE(Segment::create(small_plan(dir), message).ok()) << message;
+    }
     auto bytes = bytes_of(dir.file("segment"));
     const std::string copy = dir.file("copy");
     for (const std::size_t keep : {std::size_t{0}, std::size_t{100}, std::size_t{4096},

@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::int64_t kStep = kScale / 100;
 
-std::int64_t sign_of(Side side) { return side == Side::Buy ? 1 : -1; }
+std::int64_t sign_of(Side side) {
+    return side == Side::Buy ? 1 : -1;
+}
 
 }  // namespace
 
@@ -30,9 +32,8 @@ void Books::note_execution(const OrderCommand& c) {
     const std::uint64_t times = ++executed_by_[c.magic.intent()];
     require(times == 1, "I2 at most once at the broker",
             "account " + std::to_string(account_.value) + " intent " +
-                std::to_string(c.magic.intent()) + " attempt " +
-                std::to_string(c.magic.attempt()) + " was executed " + std::to_string(times) +
-                " times");
+                std::to_string(c.magic.intent()) + " attempt " + std::to_string(c.magic.attempt()) +
+                " was executed " + std::to_string(times) + " times");
 }
 
 Report Books::execute(const OrderCommand& c, std::uint32_t share_percent) {
@@ -83,9 +84,11 @@ Report Books::open_market(const OrderCommand& c, std::uint32_t share_percent) {
     r.deal_ticket = next_deal_++;
     r.volume = volume;
     r.position_id = book_deal(symbol_of(c.symbol), c.side, volume, c.magic, r.order_ticket);
-    orders_[c.magic.value] = {c.type,
-                              volume == c.volume ? OrdStatus::Filled : OrdStatus::Canceled,
-                              r.order_ticket, r.deal_ticket, r.position_id, volume, c.volume};
+    orders_[c.magic.value] = {
+        c.type,         volume == c.volume ? OrdStatus::Filled : OrdStatus::Canceled,
+        r.order_ticket, r.deal_ticket,
+        r.position_id,  volume,
+        c.volume};
     return r;
 }
 
@@ -120,9 +123,11 @@ Report Books::close(const OrderCommand& c, std::uint32_t share_percent) {
     r.deal_ticket = deal.deal_ticket;
     r.position_id = deal.position_id;
     r.volume = volume;
-    orders_[c.magic.value] = {c.type,
-                              volume == c.volume ? OrdStatus::Filled : OrdStatus::Canceled,
-                              r.order_ticket, r.deal_ticket, r.position_id, volume, c.volume};
+    orders_[c.magic.value] = {
+        c.type,         volume == c.volume ? OrdStatus::Filled : OrdStatus::Canceled,
+        r.order_ticket, r.deal_ticket,
+        r.position_id,  volume,
+        c.volume};
     return r;
 }
 

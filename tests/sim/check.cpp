@@ -7,7 +7,9 @@
 namespace millrace::sim {
 namespace {
 
-std::string at(std::uint32_t account) { return "account " + std::to_string(account); }
+std::string at(std::uint32_t account) {
+    return "account " + std::to_string(account);
+}
 
 template <class Visitor>
 void each_order(const Engine& engine, std::uint32_t account, const Visitor& visit) {
@@ -91,9 +93,9 @@ void World::check_working(std::uint32_t account) const {
         }
         ++working;
         const auto it = pendings.find(o.order_ticket);
-        require(it != pendings.end() && it->second.left == o.volume - o.cum,
-                "I3 terminal", at(account) + " order " + std::to_string(o.intent) + " is " +
-                                   std::string{to_string(o.status)} + " but not at the broker");
+        require(it != pendings.end() && it->second.left == o.volume - o.cum, "I3 terminal",
+                at(account) + " order " + std::to_string(o.intent) + " is " +
+                    std::string{to_string(o.status)} + " but not at the broker");
     });
     require(working == pendings.size(), "I4 no unknown orders", at(account));
 }

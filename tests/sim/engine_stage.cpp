@@ -66,8 +66,7 @@ void World::append(const JournalRecord& record) {
         trace(record);
     }
     seq_reserved_ = std::max(seq_reserved_, record.seq.value + kSeqBlock);
-    intent_reserved_ =
-        std::max(intent_reserved_, engine_->globals().next_intent + kIntentBlock);
+    intent_reserved_ = std::max(intent_reserved_, engine_->globals().next_intent + kIntentBlock);
 }
 
 /// Same segment: state from a snapshot at or below `completed`, then the rest of the log.
@@ -95,8 +94,8 @@ void World::rebuild(std::uint64_t snapshot_max, bool publish) {
             continue;
         }
         // Up to `completed` everything was put out, perhaps into a segment that is gone.
-        port_->publishing = publish && (r.seq.value > completed_ ||
-                                        options_.canary == Canary::RepublishesOutputs);
+        port_->publishing =
+            publish && (r.seq.value > completed_ || options_.canary == Canary::RepublishesOutputs);
         JournalRecord record = r;
         if (options_.canary == Canary::ReplaysAtAnotherTime) {
             record.time = record.time + Nanos{1};

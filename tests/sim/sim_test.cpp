@@ -44,8 +44,8 @@ TEST(SimulationRegression, HoldsForSeedsThatOnceFailed) {
 
 class CanaryTest : public ::testing::TestWithParam<int> {};
 
-// ForgetsIntents is the shyest: since the engine asks after every order that a cut link left open, a
-// command is seldom sent twice at all (first found at seed 164).
+// ForgetsIntents is the shyest: since the engine asks after every order that a cut link left open,
+// a command is seldom sent twice at all (first found at seed 164).
 constexpr std::uint64_t kCanarySeeds = 500;
 
 TEST_P(CanaryTest, IsFoundByAnInvariantWithinFiveHundredSeeds) {

@@ -160,8 +160,8 @@ Report Terminal::query(Magic magic, Nanos now) {
             r = a;
             r.type = ReportType::QueryFound;
             const bool expired = a.reason == static_cast<std::uint16_t>(Reason::Expired);
-            r.ord_status = static_cast<std::uint8_t>(expired ? OrdStatus::Expired
-                                                             : OrdStatus::Rejected);
+            r.ord_status =
+                static_cast<std::uint8_t>(expired ? OrdStatus::Expired : OrdStatus::Rejected);
             return r;
         }
     }

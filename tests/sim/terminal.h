@@ -13,35 +13,35 @@ namespace millrace::sim {
 /// Deliberate bugs in the model around the engine: each must be found by an invariant.
 enum class Canary : std::uint8_t {
     None,
-    ExecutesWhatItRefused,     // Unsent(Expired) although it was executed
-    ForgetsIntents,            // a resent command is executed again
-    AbsentWithoutProof,        // QueryAbsent while the order is on its way
-    LosesEvents,               // an Exec event disappears
-    RepublishesOutputs,        // restart does not compare (seq, k)
-    ForgetsOutputs,            // restart does not publish what is missing
-    SendsBeforeDurable,        // the egress gate is open
-    SkipsRecordInReplay,       // restart leaves one record out
-    DropsResults,              // a result never reaches its ring
-    ReplaysAtAnotherTime,      // replay takes the time from elsewhere
+    ExecutesWhatItRefused,  // Unsent(Expired) although it was executed
+    ForgetsIntents,         // a resent command is executed again
+    AbsentWithoutProof,     // QueryAbsent while the order is on its way
+    LosesEvents,            // an Exec event disappears
+    RepublishesOutputs,     // restart does not compare (seq, k)
+    ForgetsOutputs,         // restart does not publish what is missing
+    SendsBeforeDurable,     // the egress gate is open
+    SkipsRecordInReplay,    // restart leaves one record out
+    DropsResults,           // a result never reaches its ring
+    ReplaysAtAnotherTime,   // replay takes the time from elsewhere
 };
 inline constexpr int kCanaries = static_cast<int>(Canary::ReplaysAtAnotherTime);
 
 /// Per mille at each occasion; drawn per seed, each class off with one half.
 struct Faults {
-    std::uint32_t refuse = 0;         // a definite "no" of the trade server
-    std::uint32_t unknown_code = 0;   // a code that says nothing, executed or not
+    std::uint32_t refuse = 0;        // a definite "no" of the trade server
+    std::uint32_t unknown_code = 0;  // a code that says nothing, executed or not
     std::uint32_t partial = 0;
-    std::uint32_t placed_first = 0;   // 10008 for a market order, its deal later
-    std::uint32_t latency = 0;        // up to 20 s, beyond the answer timeout
-    std::uint32_t terminal_crash = 0; // between journal, execution and answer
+    std::uint32_t placed_first = 0;    // 10008 for a market order, its deal later
+    std::uint32_t latency = 0;         // up to 20 s, beyond the answer timeout
+    std::uint32_t terminal_crash = 0;  // between journal, execution and answer
     std::uint32_t journal_loss = 0;
-    std::uint32_t cut = 0;            // the connection goes, what is on the wire is lost
-    std::uint32_t stale = 0;          // a frame refused as of an older session
-    std::uint32_t broker_moves = 0;   // SL, TP, pendings filled and removed
+    std::uint32_t cut = 0;           // the connection goes, what is on the wire is lost
+    std::uint32_t stale = 0;         // a frame refused as of an older session
+    std::uint32_t broker_moves = 0;  // SL, TP, pendings filled and removed
     std::uint32_t engine_crash = 0;
-    std::uint32_t host_crash = 0;     // segment and undurable tail lost
-    std::uint32_t slow_reader = 0;    // results are not read
-    std::uint32_t resend = 0;         // source repeats itself
+    std::uint32_t host_crash = 0;   // segment and undurable tail lost
+    std::uint32_t slow_reader = 0;  // results are not read
+    std::uint32_t resend = 0;       // source repeats itself
     std::uint32_t kill = 0;
 };
 

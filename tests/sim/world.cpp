@@ -52,7 +52,7 @@ void World::draw_faults() {
         return faults_rng_.chance(500) ? 0
                                        : 1 + static_cast<std::uint32_t>(faults_rng_.below(most));
     };
-    faults_ = {draw(200), draw(150), draw(200), draw(200), draw(200), draw(10), draw(5), draw(20),
+    faults_ = {draw(200), draw(150), draw(200), draw(200), draw(200), draw(10),  draw(5), draw(20),
                draw(50),  draw(60),  draw(20),  draw(3),   draw(900), draw(100), draw(3)};
 }
 
@@ -108,8 +108,9 @@ Summary World::run() {
 }
 
 void World::step() {
-    now_ = now_ + Nanos{static_cast<std::int64_t>(rng_.below(rng_.chance(20) ? 3'000'000'000
-                                                                           : 120'000'000))};
+    now_ =
+        now_ +
+        Nanos{static_cast<std::int64_t>(rng_.below(rng_.chance(20) ? 3'000'000'000 : 120'000'000))};
     price_.value += static_cast<std::int64_t>(rng_.below(2001)) - 1000;
     price_.value = std::clamp<std::int64_t>(price_.value, kScale / 2, kScale * 2);
     if (rng_.chance(600)) {
@@ -178,14 +179,14 @@ void World::quiet_or_violated() {
         }
         now_ = now_ + millis(500);
     }
-    violated("I3 terminal",
-             "not quiet after healing: in doubt " + std::to_string(engine_->globals().in_doubt) +
-                 ", live orders " + std::to_string(engine_->globals().live_orders) +
-                 ", signals waiting " + std::to_string(signals_ring_.size()) + "+" +
-                 std::to_string(unacked_.size()) + ", work " +
-                 std::to_string(engine_->has_work() ? 1 : 0) + ", results free " +
-                 std::to_string(results_slots_ - results_ring_.size()) + " reserved " +
-                 std::to_string(engine_->results_reserved_total()));
+    violated("I3 terminal", "not quiet after healing: in doubt " +
+                                std::to_string(engine_->globals().in_doubt) + ", live orders " +
+                                std::to_string(engine_->globals().live_orders) +
+                                ", signals waiting " + std::to_string(signals_ring_.size()) + "+" +
+                                std::to_string(unacked_.size()) + ", work " +
+                                std::to_string(engine_->has_work() ? 1 : 0) + ", results free " +
+                                std::to_string(results_slots_ - results_ring_.size()) +
+                                " reserved " + std::to_string(engine_->results_reserved_total()));
 }
 
 bool World::broker_step() {
@@ -200,10 +201,10 @@ bool World::broker_step() {
     }
     const bool open_gate = options_.canary == Canary::SendsBeforeDurable;
     for (std::uint32_t a = 0; a < accounts_; ++a) {
-        worked = sessions_[a].send_ready(now_, open_gate ? UINT64_MAX : durable_,
-                                         [this](const OrderCommand& c, Reason why) {
-                                             answer_unsent(c, why);
-                                         }) || worked;
+        worked = sessions_[a].send_ready(
+                     now_, open_gate ? UINT64_MAX : durable_,
+                     [this](const OrderCommand& c, Reason why) { answer_unsent(c, why); }) ||
+                 worked;
         worked = sessions_[a].exchange(terminals_[a], now_, rng_, [this](const Report& r) {
             if (reports_ring_.size() >= kReportsSlots) {
                 return false;

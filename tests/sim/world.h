@@ -24,7 +24,7 @@ struct Summary {
     std::uint64_t records = 0;
     std::uint64_t orders = 0;
     std::uint64_t executions = 0;
-    std::uint64_t in_doubt = 0;      // times an order went IN_DOUBT
+    std::uint64_t in_doubt = 0;  // times an order went IN_DOUBT
     std::uint64_t engine_crashes = 0;
     std::uint64_t host_crashes = 0;
     std::uint64_t doubled_signals = 0;
@@ -50,7 +50,7 @@ private:
         friend auto operator<=>(const OutId&, const OutId&) = default;
     };
     struct Published {
-        std::vector<std::pair<OutId, std::uint64_t>> orders;   // with a hash of the content
+        std::vector<std::pair<OutId, std::uint64_t>> orders;  // with a hash of the content
         std::vector<std::pair<OutId, std::uint64_t>> results;
     };
     struct Snapshot {
@@ -110,7 +110,7 @@ private:
     Rng source_rng_;
     Faults faults_;
     Faults none_;
-    Faults active_;   // faults_, or none while healing
+    Faults active_;  // faults_, or none while healing
     Nanos now_ = seconds(1'700'000'000);
     std::uint32_t accounts_ = 1;
     MarginMode mode_{};
@@ -124,15 +124,15 @@ private:
     std::deque<Signal> signals_ring_;
     std::size_t orders_slots_ = 32;
     std::size_t results_slots_ = 64;
-    OutId last_order_;    // of the rings
+    OutId last_order_;  // of the rings
     OutId last_result_;
     std::uint64_t completed_ = 0;
 
     // The journal.
-    std::vector<JournalRecord> log_;   // log_[i].seq rises; gaps only at a Jump
+    std::vector<JournalRecord> log_;  // log_[i].seq rises; gaps only at a Jump
     std::uint64_t durable_ = 0;
-    std::size_t durable_index_ = 0;    // records of log_ that are durable
-    std::uint64_t seq_reserved_ = 0;   // no number above was ever used
+    std::size_t durable_index_ = 0;   // records of log_ that are durable
+    std::uint64_t seq_reserved_ = 0;  // no number above was ever used
     std::uint64_t epoch_ = 0;
     std::uint64_t intent_reserved_ = 0;
     std::vector<Snapshot> snapshots_;
@@ -148,7 +148,7 @@ private:
     std::vector<Signal> unacked_;
     std::vector<std::pair<SignalId, SymbolId>> opens_;
 
-    std::vector<Published> segments_;      // what each segment's rings saw
+    std::vector<Published> segments_;          // what each segment's rings saw
     std::vector<std::uint64_t> segment_ends_;  // last record of each that survived; not of the last
     bool healing_ = false;
     bool crash_pending_ = false;

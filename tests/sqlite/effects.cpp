@@ -58,12 +58,12 @@ void add_fill(std::vector<Effect>& out, std::uint64_t n, std::uint64_t account) 
 }
 
 void add_names(std::vector<Effect>& out) {
-    out.push_back(Effect::make(EffectKind::Definition,
-                               DefinitionRow{'S', {}, 3, make_text<16>("XAUUSD")}));
+    out.push_back(
+        Effect::make(EffectKind::Definition, DefinitionRow{'S', {}, 3, make_text<16>("XAUUSD")}));
     out.push_back(Effect::make(EffectKind::Definition,
                                DefinitionRow{'A', {}, 1, make_text<16>("gold-desk")}));
-    out.push_back(Effect::make(EffectKind::Definition,
-                               DefinitionRow{'O', {}, 1, make_text<16>("alpha")}));
+    out.push_back(
+        Effect::make(EffectKind::Definition, DefinitionRow{'O', {}, 1, make_text<16>("alpha")}));
 }
 
 }  // namespace
@@ -77,22 +77,27 @@ std::vector<Effect> effects_of(std::uint64_t seq, std::uint64_t salt) {
     } else if (phase == 0) {
         out.push_back(Effect::make(EffectKind::Signal, signal_row(n, phase, salt)));
         for (std::uint64_t a = 0; a < 2; ++a) {
-            out.push_back(Effect::make(EffectKind::Order,
-                                       order_row(n, a, OrdStatus::PendingNew, salt)));
+            out.push_back(
+                Effect::make(EffectKind::Order, order_row(n, a, OrdStatus::PendingNew, salt)));
         }
     } else if (phase == 2 || phase == 3) {
-        out.push_back(Effect::make(EffectKind::Order,
-                                   order_row(n, phase - 2, OrdStatus::Filled, salt)));
+        out.push_back(
+            Effect::make(EffectKind::Order, order_row(n, phase - 2, OrdStatus::Filled, salt)));
         add_fill(out, n, phase - 2);
     } else if (phase == 6) {
         out.push_back(Effect::make(EffectKind::Signal, signal_row(n, phase, salt)));
-        out.push_back(Effect::make(EffectKind::Account, AccountRow{AccountId{1}, AccountState::Trading,
-                                                                   LinkState::Up, 1, 0,
-                                                                   Money{kScale * 1000}, {}, 0,
+        out.push_back(Effect::make(EffectKind::Account, AccountRow{AccountId{1},
+                                                                   AccountState::Trading,
+                                                                   LinkState::Up,
+                                                                   1,
+                                                                   0,
+                                                                   Money{kScale * 1000},
+                                                                   {},
+                                                                   0,
                                                                    static_cast<std::uint32_t>(n)}));
     } else if (phase == 7 && n % 7 == 0) {
-        out.push_back(Effect::make(EffectKind::Alert, AlertRow{AlertCode::LinkDown, AccountId{1},
-                                                               {}, {}, seq}));
+        out.push_back(Effect::make(EffectKind::Alert,
+                                   AlertRow{AlertCode::LinkDown, AccountId{1}, {}, {}, seq}));
     }
     for (std::uint32_t k = 0; k < out.size(); ++k) {
         out[k].seq = Sequence{seq};

@@ -248,8 +248,7 @@ TEST_F(SqliteSinkTest, FinishesARebuildThatWasKilled) {
     ASSERT_TRUE(run_to(*sink(50, 7), 50)) << error_log();
     std::mt19937 random{std::random_device{}()};
     for (int round = 0; round < 10; ++round) {
-        sink_and_die(*segment_, options(), 3'000,
-                     {kAnyTime, static_cast<int>(random() % 10'000)});
+        sink_and_die(*segment_, options(), 3'000, {kAnyTime, static_cast<int>(random() % 10'000)});
     }
     ASSERT_TRUE(run_to(*sink(3'000), 3'000)) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 3'000)));
@@ -260,7 +259,8 @@ TEST_F(SqliteSinkTest, FinishesARebuildThatWasKilled) {
 TEST_F(SqliteSinkTest, LeavesTheDatabaseOfAnotherProgramAlone) {
     SqliteDb db;
     ASSERT_TRUE(db.open(path_, 100).ok());
-    ASSERT_TRUE(db.exec("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')").ok());
+    ASSERT_TRUE(
+        db.exec("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('pie')").ok());
     db.close();
     auto s = sink(100);
     EXPECT_FALSE(run_to(*s, 100, 2'000));
@@ -306,15 +306,18 @@ TEST_F(SqliteSinkTest, ShowsWordsAndDecimalsInItsViews) {
     ASSERT_TRUE(db.open(path_, 100).ok());
     EXPECT_EQ(db.text("SELECT account || ' ' || symbol || ' ' || type || ' ' || side || ' ' || "
                       "status || ' ' || volume || ' ' || avg_price || ' ' || signal "
-                      "FROM v_orders WHERE intent = 3").value(),
+                      "FROM v_orders WHERE intent = 3")
+                  .value(),
               "gold-desk XAUUSD OPEN BUY FILLED 0.1 1234.56 "
               "01234567-89ab-cdef-0000-000000000001");
     EXPECT_EQ(db.text("SELECT state || ' ' || link || ' ' || equity FROM v_accounts").value(),
               "TRADING UP 1000.0");
     EXPECT_EQ(db.text("SELECT source || ' ' || \"group\" || ' ' || accepted FROM v_signals "
-                      "WHERE seq = 18").value(), "alpha 2 1970-01-01T00:00:01.000Z");
-    for (const char* v : {"v_signals", "v_orders", "v_executions", "v_positions", "v_accounts",
-                          "v_alerts"}) {
+                      "WHERE seq = 18")
+                  .value(),
+              "alpha 2 1970-01-01T00:00:01.000Z");
+    for (const char* v :
+         {"v_signals", "v_orders", "v_executions", "v_positions", "v_accounts", "v_alerts"}) {
         const auto rows = db.number(std::string{"SELECT count(*) FROM "} + v);
         ASSERT_TRUE(rows.ok()) << v << ": " << db.message();
         EXPECT_GT(rows.value(), 0) << v;

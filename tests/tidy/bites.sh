@@ -3,6 +3,7 @@
 set -u
 tidy=${1:?usage: bites.sh TIDY_SH CXX}
 cxx=${2:?}
+format=$(cd "$(dirname "$tidy")/../.." && pwd)/.clang-format
 tree=$(mktemp -d) || exit 2
 trap 'rm -rf "$tree"' EXIT
 failures=0
@@ -10,13 +11,14 @@ failures=0
 fresh() {
     rm -rf "${tree:?}"/*
     mkdir -p "$tree/core" "$tree/persist" "$tree/gateway"
+    cp "$format" "$tree/"
     printf '#pragma once\nint pure();\n' >"$tree/core/a.h"
-    printf '#include "core/a.h"\n// a new time( in a comment is fine\nint pure() { return 1; }\n' >"$tree/core/a.cpp"
+    printf '#include "core/a.h"\n// a new time( in a comment is fine\nint pure() {\n    return 1;\n}\n' >"$tree/core/a.cpp"
 }
 expect() {  # FILE CONTENT NEEDLE
     fresh
     printf "$2" >"$tree/$1"
-    out=$(LONG_LINES_MAX=0 sh "$tidy" "$tree" "$cxx" 2>&1)
+    out=$(sh "$tidy" "$tree" "$cxx" 2>&1)
     if [ $? -ne 1 ] || ! printf '%s' "$out" | grep -q "$3"; then
         echo "not caught: $1: $2"
         failures=$((failures + 1))
@@ -41,8 +43,9 @@ expect core/b.cpp 'int* f() { return new int; }\n' 'does not allocate'
 expect core/b.cpp 'std::vector<int> v;\n' 'fixed tables'
 expect core/b.cpp 'void f() { throw 1; }\n' 'neither throws'
 expect core/b.cpp '// TO''DO later\n' 'finish it'
-expect core/b.cpp "// $(printf '%0110d' 0)\n" '100 is the limit'
+expect core/b.cpp "// $(printf '%0110d' 0)\n" 'over 100 characters'
 expect core/b.cpp "$(yes '//' | head -601 | tr '\n' '@' | sed 's/@/\\n/g')" '600 is the limit'
+expect core/b.cpp 'int  f( );\n' 'not as .clang-format has it'
 expect core/b.h '#pragma once\nsize_of f();\n' 'does not compile alone'
 [ "$failures" -eq 0 ] && echo "every rule bites"
 exit "$failures"

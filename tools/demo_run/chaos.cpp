@@ -95,7 +95,9 @@ std::vector<std::string> chaos_targets(bool threads) {
 Chaos::Chaos(Pipeline& pipeline, Nanos run)
     : pipeline_{pipeline}, run_{run}, targets_{chaos_targets(pipeline.plan().threads)} {}
 
-Chaos::~Chaos() { finish(); }
+Chaos::~Chaos() {
+    finish();
+}
 
 void Chaos::start() {
     thread_ = std::thread{[this] { run(); }};
@@ -148,8 +150,7 @@ void Chaos::kill_one(const std::string& target) {
     }
     kill.at = segment.clock().now();
     publish(kill);  // before the blow: an outage begins with it
-    const std::optional<Look> before =
-        id ? std::optional{Look{segment.stage(*id)}} : std::nullopt;
+    const std::optional<Look> before = id ? std::optional{Look{segment.stage(*id)}} : std::nullopt;
     const Generations sessions = generations(segment);
     ::kill(kill.pid, SIGKILL);
     if (target == kSimbroker) {

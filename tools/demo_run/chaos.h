@@ -67,8 +67,8 @@ private:
     Nanos run_;
     std::vector<std::string> targets_;
     std::thread thread_;
-    std::atomic<bool> stop_{false};   // relaxed: only noticed
-    mutable std::mutex mutex_;        // of the two below
+    std::atomic<bool> stop_{false};  // relaxed: only noticed
+    mutable std::mutex mutex_;       // of the two below
     std::vector<Kill> kills_;
     std::string failure_;
 };

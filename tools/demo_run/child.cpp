@@ -119,7 +119,9 @@ std::string Child::how_it_ended() const {
     return "exit status " + std::to_string(WEXITSTATUS(status_));
 }
 
-void become_subreaper() noexcept { ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+void become_subreaper() noexcept {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
 
 void end_descendants() noexcept {
     const std::int64_t until = monotonic_ns() + seconds(5).value;

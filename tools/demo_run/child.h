@@ -39,7 +39,8 @@ private:
     int status_ = 0;
 };
 
-/// Adopts what our children leave behind (stages outlive their supervisor), so that it can be ended.
+/// Adopts what our children leave behind (stages outlive their supervisor), so that it can be
+/// ended.
 void become_subreaper() noexcept;
 /// Ends every child and adopted grandchild that is still there. For the very end. Bounded: 5 s.
 void end_descendants() noexcept;

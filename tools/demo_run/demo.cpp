@@ -22,13 +22,15 @@ constexpr Nanos kDoubtMax = seconds(40);
 constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
 
 volatile sig_atomic_t interrupted = 0;
-void on_interrupt(int) { interrupted = 1; }
+void on_interrupt(int) {
+    interrupted = 1;
+}
 
 /// SIGINT and SIGTERM only set a flag, for as long as this lives.
 class CatchInterrupts {
 public:
     CatchInterrupts() {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = on_interrupt;
         ::sigaction(SIGINT, &action, nullptr);
         ::sigaction(SIGTERM, &action, nullptr);
@@ -80,7 +82,7 @@ private:
     std::unique_ptr<Script> script_;
     std::unique_ptr<Chaos> chaos_;
     std::unique_ptr<Live> live_;
-    std::optional<Planned> waiting_;   // was due, and the client was full
+    std::optional<Planned> waiting_;  // was due, and the client was full
     std::map<std::uint32_t, std::uint64_t> logins_;
     Report report_;
 };
@@ -219,7 +221,7 @@ void Run::settle() {
 }
 
 void Run::stop() {
-    struct stat st {};
+    struct stat st{};
     if (::stat(pipeline_->segment_path().c_str(), &st) == 0) {
         report_.shm_bytes = static_cast<std::uint64_t>(st.st_blocks) * 512;
     }
@@ -262,8 +264,8 @@ void Run::judge_run() {
         report_.failures.push_back("the source's log cannot be read: " + message);
     }
     const std::vector<AckLogEntry> entries = log ? log.value().entries : std::vector<AckLogEntry>{};
-    report_.verdict = judge({source_->lives(), entries, books, outages, logins_,
-                             options_.recorded_ticks()});
+    report_.verdict =
+        judge({source_->lives(), entries, books, outages, logins_, options_.recorded_ticks()});
     report_.book_deals = books.deals();
     report_.book_executions = books.own_deals();
     report_.book_refused = books.refused();
@@ -281,8 +283,9 @@ void Run::check_store() {
     }
     const StoreCounts& c = store.value();
     if (c.signals_accepted != report_.source.accepted) {
-        report_.warnings.push_back(fmt::format("SQLite store has {} accepted signals, the source {}",
-                                               c.signals_accepted, report_.source.accepted));
+        report_.warnings.push_back(
+            fmt::format("SQLite store has {} accepted signals, the source {}", c.signals_accepted,
+                        report_.source.accepted));
     }
     const std::uint64_t orders = sum_orders(source_->lives()).orders;
     if (c.orders != orders) {
@@ -309,6 +312,8 @@ void Run::print() const {
 
 }  // namespace
 
-int run_demo(const Options& options) { return Run{options}(); }
+int run_demo(const Options& options) {
+    return Run{options}();
+}
 
 }  // namespace millrace::demo

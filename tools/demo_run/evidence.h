@@ -15,9 +15,9 @@ namespace millrace::demo {
 /// An order of ours at the broker: all attempts of one intent on one account together.
 struct Execution {
     CommandType command{};
-    std::string comment;              // base32 of the signal's id
-    std::set<std::uint64_t> orders;   // tickets of the broker's orders that have a deal
-    std::int64_t volume = 0;          // of their deals, 1e-8 lots
+    std::string comment;             // base32 of the signal's id
+    std::set<std::uint64_t> orders;  // tickets of the broker's orders that have a deal
+    std::int64_t volume = 0;         // of their deals, 1e-8 lots
 };
 
 /// First 80 bits of a signal's id in base32, as it stands in an order's comment (the engine writes

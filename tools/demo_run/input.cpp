@@ -137,7 +137,8 @@ bool read_signals(const Options& options, const market::PriceIndex& index, Input
     RecordedOptions ro;
     ro.events = choose_events(options, index, std::move(file.value()), input.note);
     if (ro.events.empty()) {
-        message = name_of(options.signals) + " has no trade at the ticks' times and symbols; "
+        message = name_of(options.signals) +
+                  " has no trade at the ticks' times and symbols; "
                   "--shift-signals moves it there";
         return false;
     }
@@ -184,8 +185,8 @@ bool prepare_input(const Options& options, Input& input, std::string& message) {
     }
     // TTL is recorded time too, but this machine's own latency does not scale.
     const auto scaled = static_cast<std::int64_t>(kDefaultTtlMs / options.speed);
-    input.ttl_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(
-        scaled, kTtlMsMin, 86'400'000));
+    input.ttl_ms =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(scaled, kTtlMsMin, 86'400'000));
     input.note.notes.push_back(fmt::format("a signal lives {} ms of real time", input.ttl_ms));
     return read_signals(options, index, input, message);
 }

@@ -16,7 +16,7 @@ struct Input {
     std::vector<market::SymbolInfo> symbols;
     MarketPlan market;
     InputNote note;
-    std::uint32_t ttl_ms = 0;      // of signals; 0 = the default
+    std::uint32_t ttl_ms = 0;               // of signals; 0 = the default
     std::vector<std::string> quotes_first;  // symbols to wait for before the first signal
     /// Makes the script once the market plays.
     std::function<std::unique_ptr<Script>(const Lives&, QuoteOf, Nanos market_start)> make_script;

@@ -40,8 +40,11 @@ std::string describe(const Kill& k) {
 }
 
 Live::Live(std::FILE* out, const Segment& segment, std::vector<std::string> account_names)
-    : out_{out}, segment_{segment}, names_{std::move(account_names)},
-      terminal_{::isatty(::fileno(out)) == 1}, began_ns_{monotonic_ns()} {
+    : out_{out},
+      segment_{segment},
+      names_{std::move(account_names)},
+      terminal_{::isatty(::fileno(out)) == 1},
+      began_ns_{monotonic_ns()} {
     if (terminal_) {
         std::fputs(kEnter, out_);
     }
@@ -62,10 +65,9 @@ void Live::tick(const Source& source, const std::vector<Kill>& kills, const std:
     }
     drawn_ns_ = now;
     const SourceCounts& c = source.counts();
-    const std::string head =
-        fmt::format("{:5.1f} s  {}  signals {} accepted {} open {}",
-                    static_cast<double>(now - began_ns_) / 1e9, phase, c.sent, c.accepted,
-                    source.lives().open_count());
+    const std::string head = fmt::format("{:5.1f} s  {}  signals {} accepted {} open {}",
+                                         static_cast<double>(now - began_ns_) / 1e9, phase, c.sent,
+                                         c.accepted, source.lives().open_count());
     inspect::PipelineView view = inspect::read_view(segment_);
     if (terminal_) {
         draw(view, elapsed, head, kills);
@@ -85,7 +87,8 @@ void Live::draw(const inspect::PipelineView& view, Nanos elapsed, const std::str
     options.color = true;
     options.title = "millrace demo  " + head;
     options.account_names = names_;
-    std::string page = inspect::render_top(view, previous_ ? &*previous_ : nullptr, elapsed, options);
+    std::string page =
+        inspect::render_top(view, previous_ ? &*previous_ : nullptr, elapsed, options);
     for (std::size_t i = kills.size() - shown; i < kills.size(); ++i) {
         page += describe(kills[i]).substr(0, options.width) + "\n";
     }
@@ -109,10 +112,10 @@ void Live::line(const inspect::PipelineView& view, const std::string& head,
     for (const inspect::SessionStat& s : view.sessions) {
         up += s.link == static_cast<std::uint32_t>(LinkState::Up) ? 1 : 0;
     }
-    const std::string text = fmt::format(
-        "{}  orders sent {} filled {} in doubt {}  accounts up {}/{}  durable lag {}", head,
-        view.core.orders_sent, view.core.orders_filled, view.core.in_doubt, up,
-        view.sessions.size(), view.core.durable_lag());
+    const std::string text =
+        fmt::format("{}  orders sent {} filled {} in doubt {}  accounts up {}/{}  durable lag {}",
+                    head, view.core.orders_sent, view.core.orders_filled, view.core.in_doubt, up,
+                    view.sessions.size(), view.core.durable_lag());
     std::fprintf(out_, "%s\n", text.c_str());
     std::fflush(out_);
 }

@@ -14,8 +14,8 @@ namespace millrace::demo {
 
 /// Why a signal was sent, which decides what must become of it.
 enum class Purpose : std::uint8_t {
-    Trade,            // valid: has to be carried out
-    RefusedOnPurpose, // invalid: has to be refused
+    Trade,             // valid: has to be carried out
+    RefusedOnPurpose,  // invalid: has to be refused
 };
 
 enum class Answer : std::uint8_t { None, Accepted, Refused };
@@ -35,13 +35,13 @@ struct Life {
     SignalRequest request;
     Purpose purpose = Purpose::Trade;
     Answer answer = Answer::None;
-    Reason reason = Reason::None;   // of a refusal
-    std::string text;               // the edge's own words, if it refused
+    Reason reason = Reason::None;  // of a refusal
+    std::string text;              // the edge's own words, if it refused
     Nanos sent;
     Nanos acked;
-    Nanos ended;                    // refused or SignalDone
-    std::uint32_t accounts = 0;     // SignalDone: orders made
-    std::uint32_t filled = 0;       // SignalDone: orders carried out, wholly or in part
+    Nanos ended;                 // refused or SignalDone
+    std::uint32_t accounts = 0;  // SignalDone: orders made
+    std::uint32_t filled = 0;    // SignalDone: orders carried out, wholly or in part
     std::uint32_t rejected = 0;
     std::map<std::uint32_t, Share> shares;  // by account id
 

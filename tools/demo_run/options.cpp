@@ -29,25 +29,32 @@ bool parse_options(int argc, char** argv, Options& o, int& exit_status) {
     app.add_option("--signals", o.signals, "a trade file, replayed as signals")
         ->check(CLI::ExistingFile);
     app.add_option("--speed", o.speed, "recorded seconds a second")
-        ->check(CLI::Range(0.001, 1e6))->capture_default_str();
+        ->check(CLI::Range(0.001, 1e6))
+        ->capture_default_str();
     app.add_flag("--shift-signals", o.shift_signals,
                  "move the trade file onto the ticks' days and prices");
     auto* seconds = app.add_option("--seconds", o.seconds, "how long signals are sent")
-        ->check(CLI::Range(1U, 86'400U))->capture_default_str();
+                        ->check(CLI::Range(1U, 86'400U))
+                        ->capture_default_str();
     app.add_option("--accounts", o.accounts, "accounts, half hedging, half netting")
-        ->check(CLI::Range(1U, 64U))->capture_default_str();
+        ->check(CLI::Range(1U, 64U))
+        ->capture_default_str();
     auto* rate = app.add_option("--rate", o.rate, "generated signals a second")
-        ->check(CLI::Range(1U, 10'000U))->capture_default_str();
+                     ->check(CLI::Range(1U, 10'000U))
+                     ->capture_default_str();
     app.add_flag("--threads", o.threads, "stages as threads of one process");
     auto* off = app.add_flag("--no-chaos", no_chaos, "kill nothing");
     app.add_flag("--chaos", want_chaos, "kill each stage once, with files too")->excludes(off);
-    app.add_option("--keep", o.keep, "leave configuration, journals, books and logs in this folder");
-    app.add_flag("--json", o.json, "print the report as JSON on standard output, nothing else there");
+    app.add_option("--keep", o.keep,
+                   "leave configuration, journals, books and logs in this folder");
+    app.add_flag("--json", o.json,
+                 "print the report as JSON on standard output, nothing else there");
     app.add_option("--seed", o.seed, "of generated ticks and signals")->capture_default_str();
     try {
         app.parse(argc, argv);
         if (o.recorded_signals() && rate->count() > 0) {
-            throw CLI::ValidationError("--rate", "is for generated signals; a file has its own times");
+            throw CLI::ValidationError("--rate",
+                                       "is for generated signals; a file has its own times");
         }
         if (o.shift_signals && !o.recorded_signals()) {
             throw CLI::ValidationError("--shift-signals", "needs --signals FILE");

@@ -8,17 +8,17 @@
 namespace millrace::demo {
 
 struct Options {
-    std::vector<std::string> ticks;   // files; empty = generated
-    std::string signals;              // trade file; empty = generated
-    double speed = 1.0;               // recorded seconds a second
+    std::vector<std::string> ticks;  // files; empty = generated
+    std::string signals;             // trade file; empty = generated
+    double speed = 1.0;              // recorded seconds a second
     bool shift_signals = false;
     std::uint32_t seconds = 20;
     bool seconds_given = false;
     std::uint32_t accounts = 8;
-    std::uint32_t rate = 40;          // generated signals a second
+    std::uint32_t rate = 40;  // generated signals a second
     bool threads = false;
     bool chaos = true;
-    std::string keep;                 // folder to leave everything in; "" = a temporary one
+    std::string keep;  // folder to leave everything in; "" = a temporary one
     bool json = false;
     std::uint64_t seed = 1;
 

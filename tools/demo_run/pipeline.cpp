@@ -12,7 +12,7 @@
 namespace millrace::demo {
 namespace {
 
-constexpr Nanos kStopMax = seconds(60);   // the supervisor bounds each stage with 10 s itself
+constexpr Nanos kStopMax = seconds(60);  // the supervisor bounds each stage with 10 s itself
 constexpr std::size_t kTailLines = 15;
 
 /// Folder of the sibling executables: this one lies in <build>/tools/demo_run.
@@ -21,7 +21,9 @@ std::filesystem::path tools_folder() {
     return std::filesystem::read_symlink("/proc/self/exe", none).parent_path().parent_path();
 }
 
-std::string in_seconds(Nanos time) { return std::to_string(time.value / seconds(1).value) + " s"; }
+std::string in_seconds(Nanos time) {
+    return std::to_string(time.value / seconds(1).value) + " s";
+}
 
 void nap() noexcept {
     const timespec ts{0, millis(2).value};
@@ -95,16 +97,13 @@ std::string Pipeline::start_broker() {
         }
     }
     std::vector<std::string> arguments{
-        (tools_folder() / "simbroker/millrace-simbroker").string(),
-        "--config", workspace_.path("simbroker.json"),
-        "--connect", "127.0.0.1:" + std::to_string(plan_.bridge_port),
-        "--books", books_path(),
-        "--journal-dir", workspace_.path("broker/intents"),
-        "--seed", std::to_string(market_.seed),
+        (tools_folder() / "simbroker/millrace-simbroker").string(), "--config",
+        workspace_.path("simbroker.json"), "--connect",
+        "127.0.0.1:" + std::to_string(plan_.bridge_port), "--books", books_path(), "--journal-dir",
+        workspace_.path("broker/intents"), "--seed", std::to_string(market_.seed),
         // A restarted broker goes on where the market is by then.
-        "--origin-ms", std::to_string(market_.origin.value / 1'000'000),
-        "--start-at-ns", std::to_string(market_start_.value),
-        "--speed", std::to_string(market_.speed)};
+        "--origin-ms", std::to_string(market_.origin.value / 1'000'000), "--start-at-ns",
+        std::to_string(market_start_.value), "--speed", std::to_string(market_.speed)};
     if (market_.ticks.empty()) {
         arguments.insert(arguments.end(), {"--tick-gap-us", "5000"});
     }
@@ -176,9 +175,8 @@ std::string Pipeline::wait_for(const char* what, const std::function<bool()>& re
         }
         if (monotonic_ns() > until) {
             return "waited " + in_seconds(start_max_) + " in vain until " + what +
-                   "; millrace up says:\n" +
-                   tail_of(workspace_.path("millrace.log"), kTailLines) + "the broker says:\n" +
-                   tail_of(workspace_.path("simbroker.log"), kTailLines);
+                   "; millrace up says:\n" + tail_of(workspace_.path("millrace.log"), kTailLines) +
+                   "the broker says:\n" + tail_of(workspace_.path("simbroker.log"), kTailLines);
         }
         nap();
     }

@@ -17,8 +17,8 @@ namespace millrace::demo {
 struct MarketPlan {
     std::vector<std::string> ticks;  // empty = generated from `seed`
     double speed = 1.0;
-    Nanos origin;                    // recorded time that plays at the start
-    std::int64_t gap_max_s = 0;      // longer recorded gaps are shortened; 0 = played in full
+    Nanos origin;                // recorded time that plays at the start
+    std::int64_t gap_max_s = 0;  // longer recorded gaps are shortened; 0 = played in full
     std::uint64_t seed = 1;
 };
 
@@ -63,7 +63,9 @@ public:
     [[nodiscard]] std::optional<Quote> quote(std::string_view symbol) const;
     /// Wall clock at which the recorded market began to play.
     [[nodiscard]] Nanos market_start() const noexcept { return market_start_; }
-    [[nodiscard]] std::string segment_path() const { return "/dev/shm/millrace-" + plan_.segment_name; }
+    [[nodiscard]] std::string segment_path() const {
+        return "/dev/shm/millrace-" + plan_.segment_name;
+    }
     [[nodiscard]] std::string books_path() const { return workspace_.path("broker/books"); }
 
 private:

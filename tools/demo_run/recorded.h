@@ -11,12 +11,12 @@
 namespace millrace::demo {
 
 struct RecordedOptions {
-    std::vector<market::TradeEvent> events;   // by time; all of them meet a tick
+    std::vector<market::TradeEvent> events;  // by time; all of them meet a tick
     std::string group = "all";
     double speed = 1.0;
-    Nanos origin;              // recorded time that the market plays at its start
+    Nanos origin;                 // recorded time that the market plays at its start
     std::int64_t started_ns = 0;  // real time passed since the market started, at construction
-    std::uint64_t seed = 1;    // of the signals' ids
+    std::uint64_t seed = 1;       // of the signals' ids
 };
 
 /// Threads: one.
@@ -35,8 +35,8 @@ private:
     RecordedOptions options_;
     market::Random random_;
     std::size_t at_ = 0;
-    std::map<std::uint64_t, SignalId> opened_;              // by the opening event's number
-    std::map<std::uint64_t, SignalRequest> pendings_;       // placed and not taken back yet
+    std::map<std::uint64_t, SignalId> opened_;         // by the opening event's number
+    std::map<std::uint64_t, SignalRequest> pendings_;  // placed and not taken back yet
 };
 
 }  // namespace millrace::demo

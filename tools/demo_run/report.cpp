@@ -7,10 +7,13 @@ namespace {
 
 constexpr std::size_t kProblemsShown = 20;
 
-std::string ms(std::int64_t ns) { return ns < 0 ? "-" : inspect::human_ns(ns); }
+std::string ms(std::int64_t ns) {
+    return ns < 0 ? "-" : inspect::human_ns(ns);
+}
 
 std::string input_text(const InputNote& input) {
-    std::string text = fmt::format("  ticks      {}\n  signals    {}\n", input.ticks, input.signals);
+    std::string text =
+        fmt::format("  ticks      {}\n  signals    {}\n", input.ticks, input.signals);
     for (const auto& note : input.notes) {
         text += "             " + note + "\n";
     }
@@ -42,8 +45,8 @@ std::string signal_text(const Report& r, const OrderSums& s) {
 }
 
 std::string latency_text(const inspect::PipelineView& view) {
-    std::string text = fmt::format("Latency      {:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "hop",
-                                   "count", "p50", "p90", "p99", "p99.9", "max");
+    std::string text = fmt::format("Latency      {:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
+                                   "hop", "count", "p50", "p90", "p99", "p99.9", "max");
     for (const inspect::HopStat& h : view.hops) {
         if (h.count > 0) {
             const auto at = [](std::uint64_t ns) { return ms(static_cast<std::int64_t>(ns)); };
@@ -52,7 +55,9 @@ std::string latency_text(const inspect::PipelineView& view) {
                                 at(h.p999), at(h.max));
         }
     }
-    return text + "             (signal_to_result of a pending order runs until it is filled or cancelled)\n";
+    return text +
+           "             (signal_to_result of a pending order runs until it is filled or "
+           "cancelled)\n";
 }
 
 std::string kill_text(const Report& r) {
@@ -149,9 +154,9 @@ std::string backend_words(std::uint32_t backend) {
 }
 
 std::string render_text(const Report& r, const OrderSums& sums) {
-    std::string text = fmt::format("\nInput        {} accounts, signals for {:.1f} s, speed {:g}{}\n",
-                                   r.options.accounts, r.run_seconds, r.options.speed,
-                                   r.options.threads ? ", stages as threads" : "");
+    std::string text = fmt::format(
+        "\nInput        {} accounts, signals for {:.1f} s, speed {:g}{}\n", r.options.accounts,
+        r.run_seconds, r.options.speed, r.options.threads ? ", stages as threads" : "");
     text += input_text(r.input);
     text += signal_text(r, sums);
     text += latency_text(r.view);
@@ -168,7 +173,8 @@ std::string render_text(const Report& r, const OrderSums& sums) {
         text += "FAILURE      " + f + "\n";
     }
     if (r.unsettled > 0) {
-        text += fmt::format("FAILURE      {} signals had no end when waiting was over\n", r.unsettled);
+        text +=
+            fmt::format("FAILURE      {} signals had no end when waiting was over\n", r.unsettled);
     }
     if (!r.kept_in.empty()) {
         text += "Kept in      " + r.kept_in + "\n";

@@ -17,11 +17,11 @@ namespace millrace::demo {
 
 /// What the run was fed with, and what was wrong with it.
 struct InputNote {
-    std::string ticks;     // "generated, seed 1" or file names
+    std::string ticks;  // "generated, seed 1" or file names
     std::string signals;
-    std::vector<std::pair<std::string, std::uint64_t>> defects;   // met in the tick files
-    std::vector<std::pair<std::string, std::uint64_t>> skipped;   // trades, by reason
-    std::vector<std::string> notes;                               // shifted, compressed, ...
+    std::vector<std::pair<std::string, std::uint64_t>> defects;  // met in the tick files
+    std::vector<std::pair<std::string, std::uint64_t>> skipped;  // trades, by reason
+    std::vector<std::string> notes;                              // shifted, compressed, ...
 };
 
 struct Report {
@@ -31,17 +31,17 @@ struct Report {
     Verdict verdict;
     std::vector<Kill> kills;
     Nanos outage_total;
-    inspect::PipelineView view;            // of the segment, taken when all was settled
-    std::uint64_t broker_restarts = 0;     // by the demo
-    std::uint64_t unsettled = 0;           // signals without an end when waiting was over
+    inspect::PipelineView view;         // of the segment, taken when all was settled
+    std::uint64_t broker_restarts = 0;  // by the demo
+    std::uint64_t unsettled = 0;        // signals without an end when waiting was over
     std::uint64_t shm_bytes = 0;
-    bool ack_disk = false;                 // what the source's acks meant
-    std::uint64_t book_deals = 0;          // in the broker's books
-    std::uint64_t book_executions = 0;     // of our orders
+    bool ack_disk = false;              // what the source's acks meant
+    std::uint64_t book_deals = 0;       // in the broker's books
+    std::uint64_t book_executions = 0;  // of our orders
     std::uint64_t book_refused = 0;
-    std::vector<std::string> warnings;     // e.g. a store that counts otherwise
-    std::vector<std::string> failures;     // processes that did not start or stop as they should
-    double run_seconds = 0;                // signals were sent for so long
+    std::vector<std::string> warnings;  // e.g. a store that counts otherwise
+    std::vector<std::string> failures;  // processes that did not start or stop as they should
+    double run_seconds = 0;             // signals were sent for so long
     std::string kept_in;
 
     /// What decides the exit status.

@@ -6,7 +6,7 @@ namespace millrace::demo {
 namespace {
 
 constexpr Nanos kRipeAfter = seconds(1);
-constexpr std::size_t kPositionsMax = 40;   // then closes outweigh opens
+constexpr std::size_t kPositionsMax = 40;  // then closes outweigh opens
 constexpr std::size_t kPendingsMax = 12;
 constexpr std::size_t kRecentMax = 64;
 constexpr int kOpenTries = 8;
@@ -25,7 +25,9 @@ SignalId random_id(market::Random& random) noexcept {
 }
 
 GeneratedScript::GeneratedScript(GeneratedOptions options, const Lives& lives, QuoteOf quote_of)
-    : options_{std::move(options)}, lives_{lives}, quote_of_{std::move(quote_of)},
+    : options_{std::move(options)},
+      lives_{lives},
+      quote_of_{std::move(quote_of)},
       random_{options_.seed} {
     ASSERT(!options_.groups.empty());
     ASSERT(!options_.symbols.empty());
@@ -97,8 +99,8 @@ std::optional<Planned> GeneratedScript::place(Nanos elapsed) {
     r.price_kind = random_.below(2) == 0 ? PriceKind::Limit : PriceKind::Stop;
     // A buy limit lies below the market, a buy stop above; half of them near enough to be reached.
     const market::SymbolInfo& info = info_of(r.symbol);
-    const std::int64_t away = random_.below(2) == 0 ? share_of(quote->bid, 8, info)
-                                                    : 3 * info.typical_spread.value;
+    const std::int64_t away =
+        random_.below(2) == 0 ? share_of(quote->bid, 8, info) : 3 * info.typical_spread.value;
     const bool above = (r.side == Side::Buy) == (r.price_kind == PriceKind::Stop);
     r.price = Price{above ? quote->ask.value + away : quote->bid.value - away};
     pendings_.push_back({r, elapsed});

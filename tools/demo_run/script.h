@@ -24,7 +24,7 @@ using QuoteOf = std::function<std::optional<QuoteNow>(std::string_view symbol)>;
 struct Planned {
     SignalRequest request;
     Purpose purpose = Purpose::Trade;
-    bool is_repeat = false;   // of one that was answered: has to be answered Duplicate
+    bool is_repeat = false;  // of one that was answered: has to be answered Duplicate
 };
 
 /// Threads: one.
@@ -41,8 +41,8 @@ public:
 
 struct GeneratedOptions {
     std::uint64_t seed = 1;
-    std::uint32_t rate = 40;                  // signals a second
-    std::vector<std::string> groups;          // the first is used most
+    std::uint32_t rate = 40;          // signals a second
+    std::vector<std::string> groups;  // the first is used most
     std::vector<market::SymbolInfo> symbols;
 };
 
@@ -59,7 +59,7 @@ public:
 private:
     struct Open {
         SignalRequest request;
-        Nanos at;          // since the start
+        Nanos at;  // since the start
         bool halved = false;
     };
 

@@ -7,8 +7,7 @@ constexpr Nanos kAskEvery = seconds(1);
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> Source::create(const SourceOptions& options,
-                                               std::string& message) {
+Result<std::unique_ptr<Source>> Source::create(const SourceOptions& options, std::string& message) {
     std::unique_ptr<Source> source{new Source{options}};
     Source* self = source.get();
     SignalCallbacks callbacks;

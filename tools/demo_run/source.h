@@ -14,19 +14,19 @@
 namespace millrace::demo {
 
 struct SourceOptions {
-    SignalClientOptions client;       // its ack_log is the witness
-    Clock clock;                      // of the stamps; the segment's, so that kills compare
-    std::uint32_t ttl_ms = 0;         // of signals that have none; 0 = the default of 30 s
+    SignalClientOptions client;  // its ack_log is the witness
+    Clock clock;                 // of the stamps; the segment's, so that kills compare
+    std::uint32_t ttl_ms = 0;    // of signals that have none; 0 = the default of 30 s
 };
 
 struct SourceCounts {
-    std::uint64_t sent = 0;           // different signals
+    std::uint64_t sent = 0;  // different signals
     std::uint64_t accepted = 0;
-    std::uint64_t refused = 0;        // valid ones
+    std::uint64_t refused = 0;  // valid ones
     std::uint64_t refused_on_purpose = 0;
-    std::uint64_t repeats = 0;        // sent again on purpose
-    std::uint64_t duplicates = 0;     // answered Duplicate
-    std::uint64_t asked_again = 0;    // to learn an end that was missed
+    std::uint64_t repeats = 0;                      // sent again on purpose
+    std::uint64_t duplicates = 0;                   // answered Duplicate
+    std::uint64_t asked_again = 0;                  // to learn an end that was missed
     std::map<std::string, std::uint64_t> refusals;  // reason -> count
 };
 
@@ -65,7 +65,7 @@ private:
     Lives lives_;
     SourceCounts counts_;
     std::unique_ptr<SignalClient> client_;
-    std::map<SignalId, Nanos> asked_;   // when last
+    std::map<SignalId, Nanos> asked_;  // when last
 };
 
 }  // namespace millrace::demo

@@ -121,8 +121,9 @@ private:
         const auto login = case_.logins.find(account);
         if (login == case_.logins.end() || share.magic == 0) {
             if (share.cum_volume.value > 0) {
-                add(Wrong::Lost, id, "filled on account " + std::to_string(account) +
-                                         ", which has no login or the order no magic");
+                add(Wrong::Lost, id,
+                    "filled on account " + std::to_string(account) +
+                        ", which has no login or the order no magic");
             }
             return;
         }
@@ -209,15 +210,15 @@ private:
     void check_execution(const Evidence::Key& key, const Execution& execution) {
         const auto at = by_comment_.find(execution.comment);
         const SignalId id = at == by_comment_.end() ? SignalId{} : at->second;
-        const std::string where = "login " + std::to_string(key.first) + ", intent " +
-                                  std::to_string(key.second);
+        const std::string where =
+            "login " + std::to_string(key.first) + ", intent " + std::to_string(key.second);
         if (at == by_comment_.end()) {
-            add(Wrong::Unknown, id, where + ": comment \"" + execution.comment +
-                                        "\" belongs to no signal of ours");
+            add(Wrong::Unknown, id,
+                where + ": comment \"" + execution.comment + "\" belongs to no signal of ours");
         }
         if (execution.orders.size() > 1) {
-            add(Wrong::Doubled, id, where + ": executed by " +
-                                        std::to_string(execution.orders.size()) + " orders");
+            add(Wrong::Doubled, id,
+                where + ": executed by " + std::to_string(execution.orders.size()) + " orders");
         } else if (execution.command == CommandType::Open &&
                    case_.books.opened(execution.comment).at(key.first).size() > 1) {
             add(Wrong::Doubled, id, where + ": its signal opened more than once there");
@@ -245,11 +246,12 @@ const char* to_string(Wrong wrong) noexcept {
 }
 
 std::uint64_t Verdict::count(Wrong wrong) const noexcept {
-    return static_cast<std::uint64_t>(
-        std::count_if(problems.begin(), problems.end(),
-                      [wrong](const Problem& p) { return p.wrong == wrong; }));
+    return static_cast<std::uint64_t>(std::count_if(
+        problems.begin(), problems.end(), [wrong](const Problem& p) { return p.wrong == wrong; }));
 }
 
-Verdict judge(const Case& evidence) { return Judge{evidence}.run(); }
+Verdict judge(const Case& evidence) {
+    return Judge{evidence}.run();
+}
 
 }  // namespace millrace::demo

@@ -34,7 +34,7 @@ struct Problem {
 
 struct Case {
     const Lives& lives;
-    const std::vector<AckLogEntry>& ack_log;   // the source's own record
+    const std::vector<AckLogEntry>& ack_log;  // the source's own record
     const Evidence& books;
     const Outages& outages;
     std::map<std::uint32_t, std::uint64_t> logins;  // account id -> login
@@ -44,8 +44,8 @@ struct Case {
 
 struct Verdict {
     std::vector<Problem> problems;
-    std::uint64_t untouched = 0;             // valid signals whose life overlapped no outage
-    std::uint64_t checked_orders = 0;        // orders held against the books
+    std::uint64_t untouched = 0;       // valid signals whose life overlapped no outage
+    std::uint64_t checked_orders = 0;  // orders held against the books
     std::map<std::string, std::uint64_t> order_ends;  // "Filled", "Rejected: PriceCollar" ...
 
     [[nodiscard]] std::uint64_t count(Wrong wrong) const noexcept;

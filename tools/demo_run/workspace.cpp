@@ -80,8 +80,9 @@ AccountPlan account_plan(std::size_t i, std::size_t count, const Options& option
 }
 
 const char* sizing_name(SizingMode mode) {
-    return mode == SizingMode::Fixed ? "fixed"
-           : mode == SizingMode::Multiplier ? "multiplier" : "equity_share";
+    return mode == SizingMode::Fixed        ? "fixed"
+           : mode == SizingMode::Multiplier ? "multiplier"
+                                            : "equity_share";
 }
 
 std::string quoted(const std::string& key, const std::string& value) {
@@ -185,12 +186,13 @@ std::string millrace_json(const Plan& plan, const std::string& dir) {
             quoted("bridge", host + std::to_string(plan.bridge_port)) + "},\n";
     text += std::string{"  \"placement\": {"} +
             quoted("mode", plan.threads ? "threads" : "processes") + "},\n";
-    text += "  \"symbols\": " + 
+    text += "  \"symbols\": " +
             list_json(plan.symbols, [](const auto& s) { return symbol_json(s, ""); }) + ",\n";
     text += "  \"accounts\": " + list_json(plan.accounts, account_json) + ",\n";
-    text += "  \"groups\": " +
-            list_json(plan.groups,
-                      [&](const GroupPlan& g) { return group_json(g, plan.accounts); }) + ",\n";
+    text +=
+        "  \"groups\": " +
+        list_json(plan.groups, [&](const GroupPlan& g) { return group_json(g, plan.accounts); }) +
+        ",\n";
     text += "  \"sources\": [{" + quoted("name", plan.source) + ", " + quoted("kind", "tcp") +
             ", " + quoted("key", plan.source_key_hex) + ", " + quoted("ack", "disk") + "}]\n}\n";
     return text;
@@ -204,8 +206,7 @@ std::string simbroker_json(const Plan& plan) {
                quoted("symbol_suffix", a.symbol_suffix) +
                ",\n     \"balance\": 10000000, \"leverage\": 500}";
     };
-    return "{\n  \"accounts\": " + list_json(plan.accounts, account) +
-           ",\n  \"symbols\": " + 
+    return "{\n  \"accounts\": " + list_json(plan.accounts, account) + ",\n  \"symbols\": " +
            list_json(plan.symbols, [](const auto& s) { return symbol_json(s, "\""); }) + "\n}\n";
 }
 

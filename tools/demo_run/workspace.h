@@ -25,19 +25,19 @@ struct AccountPlan {
 
 struct GroupPlan {
     std::string name;
-    std::vector<std::size_t> members;    // indexes of accounts
+    std::vector<std::size_t> members;  // indexes of accounts
 };
 
 /// Everything of a run that is decided before it starts.
 struct Plan {
     std::vector<AccountPlan> accounts;
-    std::vector<GroupPlan> groups;       // the first one holds all accounts
+    std::vector<GroupPlan> groups;  // the first one holds all accounts
     std::vector<market::SymbolInfo> symbols;
     std::string source = "demo";
     std::string source_key_hex;
     std::uint16_t signals_port = 0;
     std::uint16_t bridge_port = 0;
-    std::string segment_name;            // /dev/shm/millrace-<this>
+    std::string segment_name;  // /dev/shm/millrace-<this>
     bool threads = false;
 };
 

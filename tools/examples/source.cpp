@@ -47,7 +47,8 @@ int main(int argc, char** argv) {
     bool over = false;
     millrace::SignalCallbacks callbacks;
     callbacks.on_link = [](bool up, std::string_view why) {
-        std::printf("link %s %.*s\n", up ? "up" : "down:", static_cast<int>(why.size()), why.data());
+        std::printf("link %s %.*s\n", up ? "up" : "down:", static_cast<int>(why.size()),
+                    why.data());
     };
     callbacks.on_ack = [](const millrace::SignalAnswer& a) {
         std::printf("%s: %s after %.3f ms\n", to_hex(a.id).c_str(), to_string(a.kind).data(),
@@ -80,6 +81,7 @@ int main(int argc, char** argv) {
     while (!over && source.now() < until) {
         source.poll(1'000);
     }
-    std::fprintf(stderr, "%s", over ? "" : ("no outcome yet: " + source.last_error() + "\n").c_str());
+    std::fprintf(stderr, "%s",
+                 over ? "" : ("no outcome yet: " + source.last_error() + "\n").c_str());
     return over ? 0 : 1;
 }

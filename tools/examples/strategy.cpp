@@ -9,7 +9,9 @@
 
 namespace mr = millrace::client;
 
-static bool new_id(mr::Id& id) { return ::getrandom(&id, sizeof id, 0) == sizeof id; }
+static bool new_id(mr::Id& id) {
+    return ::getrandom(&id, sizeof id, 0) == sizeof id;
+}
 
 // Submits one signal and prints its results until every account's order is final.
 static bool run(mr::Strategy& strategy, const mr::Signal& signal) {
@@ -39,8 +41,8 @@ int main(int argc, char** argv) {
     if (argc != 5 || strategy.open(argv[1], argv[2]) != MR_OK ||
         strategy.group(argv[3], open.group) != MR_OK ||
         strategy.symbol(argv[4], open.symbol) != MR_OK) {
-        std::fprintf(stderr, "%s\n", argc == 5 ? mr::Strategy::error()
-                                               : "usage: SEGMENT STRATEGY GROUP SYMBOL");
+        std::fprintf(stderr, "%s\n",
+                     argc == 5 ? mr::Strategy::error() : "usage: SEGMENT STRATEGY GROUP SYMBOL");
         return 2;
     }
     open.action = MR_OPEN;

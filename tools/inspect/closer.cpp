@@ -8,9 +8,13 @@ namespace millrace::inspect {
 namespace {
 
 /// Name of the lock of a stage's role; the core processes hold "engine" or "replica".
-std::string role_of(const StageStat& s) { return s.name; }
+std::string role_of(const StageStat& s) {
+    return s.name;
+}
 
-bool has_role(const StageStat& s) { return s.name != "supervisor" && s.name != "metrics"; }
+bool has_role(const StageStat& s) {
+    return s.name != "supervisor" && s.name != "metrics";
+}
 
 }  // namespace
 

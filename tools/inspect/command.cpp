@@ -100,8 +100,8 @@ std::uint32_t ring_or_say(const Segment& segment, const std::string& path,
     }
     const std::string near = closest(name, names);
     (void)fail(kUsage, path + " has no ring called " + name +
-                           (near.empty() ? "" : "; did you mean " + near + "?") + " There is: " +
-                           shown);
+                           (near.empty() ? "" : "; did you mean " + near + "?") +
+                           " There is: " + shown);
     return kNoId;
 }
 

@@ -114,11 +114,11 @@ std::string flat_text(const ordered_json& fields) {
 }
 
 std::string decimal(std::int64_t scaled) {
-    const auto magnitude = scaled < 0 ? 0 - static_cast<std::uint64_t>(scaled)
-                                      : static_cast<std::uint64_t>(scaled);
+    const auto magnitude =
+        scaled < 0 ? 0 - static_cast<std::uint64_t>(scaled) : static_cast<std::uint64_t>(scaled);
     const auto scale = static_cast<std::uint64_t>(kScale);
-    std::string out = fmt::format("{}{}.{:08}", scaled < 0 ? "-" : "", magnitude / scale,
-                                  magnitude % scale);
+    std::string out =
+        fmt::format("{}{}.{:08}", scaled < 0 ? "-" : "", magnitude / scale, magnitude % scale);
     out.erase(out.find_last_not_of('0') + 1);
     if (out.back() == '.') {
         out.pop_back();

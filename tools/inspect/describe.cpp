@@ -16,19 +16,38 @@ const char* word(const char* const (&words)[N], unsigned i) {
 constexpr const char* kSides[] = {"BUY", "SELL"};
 constexpr const char* kActions[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL"};
 constexpr const char* kPriceKinds[] = {"MARKET", "LIMIT", "STOP"};
-constexpr const char* kResults[] = {"?", "ACCEPTED", "REFUSED", "DUPLICATE", "ORDER_DONE",
-                                    "ORDER_IN_DOUBT", "SIGNAL_DONE"};
+constexpr const char* kResults[] = {"?",          "ACCEPTED",       "REFUSED",    "DUPLICATE",
+                                    "ORDER_DONE", "ORDER_IN_DOUBT", "SIGNAL_DONE"};
 constexpr const char* kCommands[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL", "QUERY"};
-constexpr const char* kReports[] = {"?", "OUTCOME", "EXEC", "UNSENT", "QUERY_FOUND",
-                                    "QUERY_ABSENT", "QUERY_UNKNOWN", "SESSION_UP", "SESSION_DOWN",
-                                    "ACCOUNT_INFO", "KILL_APPLIED", "SYNC_DONE"};
-constexpr const char* kExecs[] = {"NONE", "PENDING_FILLED", "PENDING_CANCELED", "STOP_LOSS",
-                                  "TAKE_PROFIT", "STOP_OUT", "MANUAL", "KILL", "FOREIGN"};
-constexpr const char* kInputs[] = {"?", "START", "JUMP", "SIGNAL", "REPORT", "ADMIN", "TIMER",
-                                   "CONTINUE", "SKIP"};
-constexpr const char* kAdminOps[] = {"?", "DEFINE_SYMBOL", "DEFINE_SOURCE", "DEFINE_GROUP",
-                                     "DEFINE_ACCOUNT", "DEFINE_MEMBER", "CONFIG_COMMIT",
-                                     "SET_ACCOUNT", "KILL", "CLEAR_KILL", "RESOLVE", "RISK_LIMITS"};
+constexpr const char* kReports[] = {"?",
+                                    "OUTCOME",
+                                    "EXEC",
+                                    "UNSENT",
+                                    "QUERY_FOUND",
+                                    "QUERY_ABSENT",
+                                    "QUERY_UNKNOWN",
+                                    "SESSION_UP",
+                                    "SESSION_DOWN",
+                                    "ACCOUNT_INFO",
+                                    "KILL_APPLIED",
+                                    "SYNC_DONE"};
+constexpr const char* kExecs[] = {"NONE",      "PENDING_FILLED", "PENDING_CANCELED",
+                                  "STOP_LOSS", "TAKE_PROFIT",    "STOP_OUT",
+                                  "MANUAL",    "KILL",           "FOREIGN"};
+constexpr const char* kInputs[] = {"?",     "START", "JUMP",     "SIGNAL", "REPORT",
+                                   "ADMIN", "TIMER", "CONTINUE", "SKIP"};
+constexpr const char* kAdminOps[] = {"?",
+                                     "DEFINE_SYMBOL",
+                                     "DEFINE_SOURCE",
+                                     "DEFINE_GROUP",
+                                     "DEFINE_ACCOUNT",
+                                     "DEFINE_MEMBER",
+                                     "CONFIG_COMMIT",
+                                     "SET_ACCOUNT",
+                                     "KILL",
+                                     "CLEAR_KILL",
+                                     "RESOLVE",
+                                     "RISK_LIMITS"};
 constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
 
 template <class E>
@@ -56,23 +75,23 @@ std::string uuid_text(const SignalId& id) {
 }
 
 ordered_json describe(const Signal& s, const Names& n) {
-    return {{"id", uuid_text(s.id)},
-            {"target", s.target.is_none() ? ordered_json(nullptr)
-                                          : ordered_json(uuid_text(s.target))},
-            {"source", n.source(s.source)},
-            {"group", n.group(s.group)},
-            {"symbol", n.symbol(s.symbol)},
-            {"action", word(kActions, num(s.action))},
-            {"side", word(kSides, num(s.side))},
-            {"price_kind", word(kPriceKinds, num(s.price_kind))},
-            {"volume", given(s.volume.value)},
-            {"price", given(s.price.value)},
-            {"stop_loss", given(s.stop_loss.value)},
-            {"take_profit", given(s.take_profit.value)},
-            {"reference_price", given(s.reference_price.value)},
-            {"send_time_ns", s.send_time.value},
-            {"ttl_ms", s.ttl_ms},
-            {"edge_time_ns", s.edge_time.value}};
+    return {
+        {"id", uuid_text(s.id)},
+        {"target", s.target.is_none() ? ordered_json(nullptr) : ordered_json(uuid_text(s.target))},
+        {"source", n.source(s.source)},
+        {"group", n.group(s.group)},
+        {"symbol", n.symbol(s.symbol)},
+        {"action", word(kActions, num(s.action))},
+        {"side", word(kSides, num(s.side))},
+        {"price_kind", word(kPriceKinds, num(s.price_kind))},
+        {"volume", given(s.volume.value)},
+        {"price", given(s.price.value)},
+        {"stop_loss", given(s.stop_loss.value)},
+        {"take_profit", given(s.take_profit.value)},
+        {"reference_price", given(s.reference_price.value)},
+        {"send_time_ns", s.send_time.value},
+        {"ttl_ms", s.ttl_ms},
+        {"edge_time_ns", s.edge_time.value}};
 }
 
 ordered_json describe(const SignalResult& r, const Names& n) {
@@ -222,8 +241,8 @@ ordered_json describe(const JournalRecord& r, const Names& n) {
     return {{"seq", r.seq.value},
             {"type", word(kInputs, num(r.type))},
             {"time_ns", r.time.value},
-            {"source_ring", r.source_ring == kNoRing ? ordered_json(nullptr)
-                                                     : ordered_json(r.source_ring)},
+            {"source_ring",
+             r.source_ring == kNoRing ? ordered_json(nullptr) : ordered_json(r.source_ring)},
             {"source_cursor", r.source_cursor},
             {"bid", given(r.bid.value)},
             {"ask", given(r.ask.value)},

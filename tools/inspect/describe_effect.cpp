@@ -61,16 +61,11 @@ ordered_json row(const OrderRow& o, const Names& n) {
 }
 
 ordered_json row(const ExecutionRow& x, const Names& n) {
-    return {{"deal_ticket", x.deal_ticket},
-            {"magic", x.magic.value},
-            {"intent", x.magic.intent()},
-            {"account", id_or_null(x.account.value)},
-            {"symbol", n.symbol(x.symbol)},
-            {"side", side_word(x.side)},
-            {"entry", x.entry == 0 ? "IN" : "OUT"},
-            {"volume", decimal(x.volume.value)},
-            {"price", decimal(x.price.value)},
-            {"order_ticket", x.order_ticket},
+    return {{"deal_ticket", x.deal_ticket},         {"magic", x.magic.value},
+            {"intent", x.magic.intent()},           {"account", id_or_null(x.account.value)},
+            {"symbol", n.symbol(x.symbol)},         {"side", side_word(x.side)},
+            {"entry", x.entry == 0 ? "IN" : "OUT"}, {"volume", decimal(x.volume.value)},
+            {"price", decimal(x.price.value)},      {"order_ticket", x.order_ticket},
             {"position_id", x.position_id}};
 }
 

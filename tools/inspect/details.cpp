@@ -28,8 +28,8 @@ std::string percent_idle(const StageStat& s) {
 
 void add_memory(Page& page, const HeaderStat& h) {
     page.add(fmt::format("memory: pages of {} KiB, {} MiB huge, {}% resident, {}, NUMA node {} "
-                         "(asked for {})", h.page_bytes >> 10U, h.huge_bytes >> 20U,
-                         or_dash(h.resident_percent),
+                         "(asked for {})",
+                         h.page_bytes >> 10U, h.huge_bytes >> 20U, or_dash(h.resident_percent),
                          h.locked ? "locked at creation" : "not locked", or_dash(h.numa_node),
                          h.numa_wished < 0 ? "any" : std::to_string(h.numa_wished)),
              h.resident_percent >= 0 && h.resident_percent < 100 ? Mood::Warn : Mood::Plain);
@@ -42,21 +42,21 @@ std::string lag_text(const Lag& lag) {
 void add_sinks(Page& page, const PipelineView& v) {
     const CoreStat& c = v.core;
     page.add(fmt::format("durable: {} records, {}; replica: {} records, {}", c.durable_lag(),
-                         lag_text(c.durable_behind), c.replica_lag(),
-                         lag_text(c.replica_behind)));
-    page.add(fmt::format("sink sqlite: stored to {}, {} records, {}; {} batches, last of {} rows; "
-                         "errors {} retries {}{}",
-                         c.sqlite_seq, c.sqlite_lag(), lag_text(c.sqlite_behind),
-                         c.sqlite_batches, c.sqlite_batch_rows, c.sqlite_errors, c.sqlite_retries,
-                         c.sqlite_failing_ns == 0
-                             ? ""
-                             : "; FAILING since " + wall_text(c.sqlite_failing_ns)),
-             c.sqlite_failing_ns == 0 ? Mood::Plain : Mood::Bad);
+                         lag_text(c.durable_behind), c.replica_lag(), lag_text(c.replica_behind)));
+    page.add(
+        fmt::format(
+            "sink sqlite: stored to {}, {} records, {}; {} batches, last of {} rows; "
+            "errors {} retries {}{}",
+            c.sqlite_seq, c.sqlite_lag(), lag_text(c.sqlite_behind), c.sqlite_batches,
+            c.sqlite_batch_rows, c.sqlite_errors, c.sqlite_retries,
+            c.sqlite_failing_ns == 0 ? "" : "; FAILING since " + wall_text(c.sqlite_failing_ns)),
+        c.sqlite_failing_ns == 0 ? Mood::Plain : Mood::Bad);
     if (c.has_redis()) {
-        page.add(fmt::format("sink redis: {}, stored to {}, {} records, {}; generation {}; "
-                             "errors {}", redis_state_name(c.redis_state), c.redis_seq,
-                             c.redis_lag(), lag_text(c.redis_behind), c.redis_generation,
-                             c.redis_errors));
+        page.add(
+            fmt::format("sink redis: {}, stored to {}, {} records, {}; generation {}; "
+                        "errors {}",
+                        redis_state_name(c.redis_state), c.redis_seq, c.redis_lag(),
+                        lag_text(c.redis_behind), c.redis_generation, c.redis_errors));
     }
     const ErrorRecord* last = nullptr;
     for (const ErrorRecord& e : v.errors) {
@@ -65,8 +65,9 @@ void add_sinks(Page& page, const PipelineView& v) {
         }
     }
     if (last != nullptr) {
-        page.add(fmt::format("             last error {}: {}", wall_text(last->last_ns),
-                             last->text), Mood::Warn);
+        page.add(
+            fmt::format("             last error {}: {}", wall_text(last->last_ns), last->text),
+            Mood::Warn);
     }
 }
 
@@ -78,19 +79,21 @@ Mood lock_mood(const StageStat& s) noexcept {
 
 void add_stages(Page& page, const PipelineView& v, const RenderOptions& o) {
     page.blank();
-    page.add(fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}",
-                         "STAGE", "TID", "PINNED", "ON CPU", "LOCK OF", "LAST EXIT", "FIRST WORK",
-                         "CYCLES", "ITEMS", "IDLE"), Mood::Head);
+    page.add(fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}", "STAGE",
+                         "TID", "PINNED", "ON CPU", "LOCK OF", "LAST EXIT", "FIRST WORK", "CYCLES",
+                         "ITEMS", "IDLE"),
+             Mood::Head);
     for (const StageStat& s : v.stages) {
         if (s.pid == 0 && s.state == 0 && !o.all) {
             continue;
         }
         const std::string lock = s.lock_pid == 0 ? "nobody" : or_dash(s.lock_pid);
-        page.add(fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}",
-                             s.name, s.tid, s.cpu == kNoId ? "-" : std::to_string(s.cpu),
-                             or_dash(s.cpu_now), lock, exit_text(s.last_exit, s.restarts),
-                             human_ns(s.first_work_ns), human_count(s.duty_cycles),
-                             human_count(s.work), percent_idle(s)), lock_mood(s));
+        page.add(
+            fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}", s.name,
+                        s.tid, s.cpu == kNoId ? "-" : std::to_string(s.cpu), or_dash(s.cpu_now),
+                        lock, exit_text(s.last_exit, s.restarts), human_ns(s.first_work_ns),
+                        human_count(s.duty_cycles), human_count(s.work), percent_idle(s)),
+            lock_mood(s));
     }
 }
 
@@ -98,7 +101,8 @@ void add_rings(Page& page, const PipelineView& v, const RenderOptions& o) {
     page.blank();
     page.add(fmt::format("{:<18} {:>10} {:>8} {:>8} {:>21} {:>8} {:>8} {:>4} {:>4} {:>4}",
                          "RING SLOTS", "READ", "FREE", "OLDEST", "HIGH WATER AT", "STALLED",
-                         "POLLED-", "TORN", "DUP", "GAP"), Mood::Head);
+                         "POLLED-", "TORN", "DUP", "GAP"),
+             Mood::Head);
     for (const RingStat& r : v.rings) {
         if ((r.unused && !o.all) || !r.slots_known) {
             continue;

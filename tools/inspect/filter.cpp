@@ -59,8 +59,8 @@ std::uint64_t account_id(const std::string& text, const std::vector<std::string>
     const std::uint64_t number = std::stoull(text);
     for (std::uint32_t i = 0; segment != nullptr && i < segment->sessions(); ++i) {
         // Relaxed: a number for people.
-        if (number != 0 && segment->session(AccountId{i}).login.load(
-                               std::memory_order_relaxed) == number) {
+        if (number != 0 &&
+            segment->session(AccountId{i}).login.load(std::memory_order_relaxed) == number) {
             return i;
         }
     }
@@ -92,22 +92,21 @@ bool Filter::empty() const noexcept {
 bool Filter::matches(const ordered_json& record) const {
     const bool account =
         accounts_.empty() || any_field(record, {"account"}, [&](const ordered_json& v) {
-            return v.is_number_unsigned() &&
-                   std::find(accounts_.begin(), accounts_.end(), v.get<std::uint64_t>()) !=
-                       accounts_.end();
+            return v.is_number_unsigned() && std::find(accounts_.begin(), accounts_.end(),
+                                                       v.get<std::uint64_t>()) != accounts_.end();
         });
-    const bool signal =
-        options_.signals.empty() ||
-        any_field(record, {"signal", "id", "target"},
-                  [&](const ordered_json& v) { return begins_with_one_of(v, options_.signals); });
-    const bool order =
-        options_.orders.empty() ||
-        any_field(record, {"magic", "intent"},
-                  [&](const ordered_json& v) { return is_one_of(v, options_.orders); });
-    const bool type =
-        options_.types.empty() ||
-        any_field(record, {"type", "kind", "action", "op"},
-                  [&](const ordered_json& v) { return is_one_of(v, options_.types); });
+    const bool signal = options_.signals.empty() ||
+                        any_field(record, {"signal", "id", "target"}, [&](const ordered_json& v) {
+                            return begins_with_one_of(v, options_.signals);
+                        });
+    const bool order = options_.orders.empty() ||
+                       any_field(record, {"magic", "intent"}, [&](const ordered_json& v) {
+                           return is_one_of(v, options_.orders);
+                       });
+    const bool type = options_.types.empty() || any_field(record, {"type", "kind", "action", "op"},
+                                                          [&](const ordered_json& v) {
+                                                              return is_one_of(v, options_.types);
+                                                          });
     return account && signal && order && type;
 }
 

@@ -59,8 +59,8 @@ nlohmann::ordered_json hist_json(const Segment& segment, Hop hop) {
         buckets.push_back({{"upper_ns", b.upper_ns}, {"count", b.count}});
         total += b.count;
     }
-    return {{"hop", hop_name(static_cast<std::uint32_t>(hop))}, {"count", total},
-            {"buckets", buckets}};
+    return {
+        {"hop", hop_name(static_cast<std::uint32_t>(hop))}, {"count", total}, {"buckets", buckets}};
 }
 
 }  // namespace millrace::inspect

@@ -21,8 +21,8 @@ int resident_percent_of(const void* address, std::uint64_t bytes) {
     if (pages.empty() || ::mincore(const_cast<void*>(address), bytes, pages.data()) != 0) {
         return -1;
     }
-    const auto in = static_cast<std::uint64_t>(std::count_if(
-        pages.begin(), pages.end(), [](unsigned char p) { return (p & 1U) != 0; }));
+    const auto in = static_cast<std::uint64_t>(
+        std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1U) != 0; }));
     return static_cast<int>(in * 100 / pages.size());
 }
 
@@ -59,7 +59,7 @@ int last_cpu(std::uint32_t pid, std::uint32_t tid) {
 }
 
 int lock_holder(const std::string& journal_dir, const std::string& role) {
-    struct stat file {};
+    struct stat file{};
     if (::stat((journal_dir + "/locks/" + role + ".lock").c_str(), &file) != 0) {
         return journal_dir.empty() || ::stat(journal_dir.c_str(), &file) != 0 ? -1 : 0;
     }

@@ -7,8 +7,8 @@
 namespace millrace::inspect {
 
 struct MemoryFacts {
-    int resident_percent = -1;     // pages in memory; -1 = not known
-    int numa_node = -1;            // of the first page; -1 = not known (or no permission to ask)
+    int resident_percent = -1;  // pages in memory; -1 = not known
+    int numa_node = -1;         // of the first page; -1 = not known (or no permission to ask)
 };
 /// @param address of a mapping of this process, `bytes` long.
 [[nodiscard]] MemoryFacts memory_facts(const void* address, std::uint64_t bytes);

@@ -64,13 +64,17 @@ void add_segment(const Verb<Options>& v) {
 void add_filters(const Verb<RecordsOptions>& v) {
     FilterOptions& f = v.options->filter;
     const char* group = "Filters (all given ones must match; each may be repeated)";
-    v.app->add_option("--account", f.accounts, "number, login or name")->group(group)
+    v.app->add_option("--account", f.accounts, "number, login or name")
+        ->group(group)
         ->allow_extra_args(false);
-    v.app->add_option("--signal", f.signals, "signal id or its beginning")->group(group)
+    v.app->add_option("--signal", f.signals, "signal id or its beginning")
+        ->group(group)
         ->allow_extra_args(false);
-    v.app->add_option("--order", f.orders, "magic or intent number")->group(group)
+    v.app->add_option("--order", f.orders, "magic or intent number")
+        ->group(group)
         ->allow_extra_args(false);
-    v.app->add_option("--type", f.types, "e.g. SIGNAL, REPORT, OPEN, CLOSE, OUTCOME")->group(group)
+    v.app->add_option("--type", f.types, "e.g. SIGNAL, REPORT, OPEN, CLOSE, OUTCOME")
+        ->group(group)
         ->allow_extra_args(false);
 }
 
@@ -78,16 +82,17 @@ void add_looks(CLI::App& app, Chosen& chosen) {
     add_verb<ListOptions>(app, chosen, "list", "the segments of this host: live, dead or stale",
                           "  millrace inspect list\n  millrace inspect list --dir /var/tmp/copies",
                           run_list);
-    const auto stat = add_verb<StatOptions>(
-        app, chosen, "stat", "everything about one segment",
-        "  millrace inspect stat\n  millrace inspect stat demo --rate 1s\n"
-        "  millrace inspect stat /tmp/copy --json | jq .rings", run_stat);
+    const auto stat =
+        add_verb<StatOptions>(app, chosen, "stat", "everything about one segment",
+                              "  millrace inspect stat\n  millrace inspect stat demo --rate 1s\n"
+                              "  millrace inspect stat /tmp/copy --json | jq .rings",
+                              run_stat);
     add_segment(stat);
     stat.app->add_flag("--all", stat.options->all, "unused rings, hops and stages too");
     stat.app->add_option("--rate", stat.options->rate, "look twice, so far apart, and show rates");
-    const auto hist = add_verb<HistOptions>(
-        app, chosen, "hist", "latency histograms by hop",
-        "  millrace inspect hist --hop signal_to_socket", run_hist);
+    const auto hist =
+        add_verb<HistOptions>(app, chosen, "hist", "latency histograms by hop",
+                              "  millrace inspect hist --hop signal_to_socket", run_hist);
     add_segment(hist);
     hist.app->add_option("--hop", hist.options->hop, "one hop only");
     const auto errors = add_verb<ErrorsOptions>(
@@ -104,10 +109,12 @@ void add_looks(CLI::App& app, Chosen& chosen) {
     const auto top = add_verb<TopVerbOptions>(app, chosen, "top", "live view; h for keys, q leaves",
                                               "  millrace inspect top\n"
                                               "  millrace inspect top demo --interval-ms 1000\n"
-                                              "  NO_COLOR=1 millrace inspect top", run_top_verb);
+                                              "  NO_COLOR=1 millrace inspect top",
+                                              run_top_verb);
     add_segment(top);
     top.app->add_option("--interval-ms", top.options->interval_ms, "between two pictures")
-        ->capture_default_str()->check(CLI::Range(20U, 60'000U));
+        ->capture_default_str()
+        ->check(CLI::Range(20U, 60'000U));
     top.app->add_option("--frames", top.options->frames, "leave after so many; 0 = stay");
 }
 
@@ -124,26 +131,29 @@ void add_record_verbs(CLI::App& app, Chosen& chosen) {
     const auto ring = add_records(app, chosen, "ring",
                                   "the last records of a ring and its slots; * = not released yet",
                                   "  millrace inspect ring orders --last 5\n"
-                                  "  millrace inspect ring orders --slots", run_ring);
+                                  "  millrace inspect ring orders --slots",
+                                  run_ring);
     ring.app->add_option("--last", ring.options->last, "how many")->capture_default_str();
     ring.app->add_flag("--slots", ring.options->slots,
                        "a character a slot: . never written, r released, # ready, ! wrong");
-    const auto dump = add_records(
-        app, chosen, "dump", "records from a number on",
-        "  millrace inspect dump orders\n"
-        "  millrace inspect dump log --from 1000 --count 5 --hex\n"
-        "  millrace inspect dump effects --account gold-desk --type ORDER\n"
-        "  millrace inspect dump log --journal /backup/journal", run_dump);
+    const auto dump =
+        add_records(app, chosen, "dump", "records from a number on",
+                    "  millrace inspect dump orders\n"
+                    "  millrace inspect dump log --from 1000 --count 5 --hex\n"
+                    "  millrace inspect dump effects --account gold-desk --type ORDER\n"
+                    "  millrace inspect dump log --journal /backup/journal",
+                    run_dump);
     dump.app->add_option("--from", dump.options->from, "first number; default: the oldest");
     dump.app->add_option("--count", dump.options->count, "how many at most");
     const auto tail = add_records(app, chosen, "tail", "the last records that match",
                                   "  millrace inspect tail log -n 20 --type SIGNAL", run_tail);
-    tail.app->add_option("-n,--last", tail.options->last, "how many")->capture_default_str()
+    tail.app->add_option("-n,--last", tail.options->last, "how many")
+        ->capture_default_str()
         ->check(CLI::PositiveNumber);
-    const auto follow = add_records(
-        app, chosen, "follow", "records as they come, until Ctrl-C",
-        "  millrace inspect follow orders --account 7\n"
-        "  millrace inspect follow log --json --timeout 1m", run_follow);
+    const auto follow = add_records(app, chosen, "follow", "records as they come, until Ctrl-C",
+                                    "  millrace inspect follow orders --account 7\n"
+                                    "  millrace inspect follow log --json --timeout 1m",
+                                    run_follow);
     follow.app->add_option("--from", follow.options->from, "first number; default: the next one");
     follow.app->add_option("--count", follow.options->count, "leave after so many");
     follow.app->add_option("--timeout", follow.options->timeout, "leave after so long");
@@ -158,7 +168,8 @@ void add_judgements(CLI::App& app, Chosen& chosen) {
     const auto verify = add_verb<VerifyOptions>(
         app, chosen, "verify", "check every promise of segment and journal; 1 if one is broken",
         "  millrace inspect verify\n  millrace inspect verify --with-journal\n"
-        "  millrace inspect verify --journal /backup/journal", run_verify);
+        "  millrace inspect verify --journal /backup/journal",
+        run_verify);
     add_segment(verify);
     verify.app->add_flag("--with-journal", verify.options->with_journal,
                          "the segment's journal files, snapshots and effects too (reads them all)");
@@ -167,7 +178,8 @@ void add_judgements(CLI::App& app, Chosen& chosen) {
     const auto diff = add_verb<DiffOptions>(
         app, chosen, "diff", "what differs between two segments or moments; 1 if anything does",
         "  millrace inspect diff /tmp/before /dev/shm/millrace-demo\n"
-        "  millrace inspect diff demo --every 1s --count 10", run_diff);
+        "  millrace inspect diff demo --every 1s --count 10",
+        run_diff);
     add_segment(diff);
     diff.app->add_option("OTHER", diff.options->other, "the second segment or copy");
     diff.app->add_option("--every", diff.options->every, "the same segment, so much later");
@@ -190,7 +202,8 @@ void add_wait(CLI::App& app, Chosen& chosen) {
         "  millrace inspect wait --ring orders --depth-below 10 --timeout 5s\n"
         "  millrace inspect wait --stage engine --timeout 30s      (is running; a segment may\n"
         "                                                          appear meanwhile)\n"
-        "  millrace inspect wait --sink sqlite --lag-below 1 --in-doubt-below 1", run_wait);
+        "  millrace inspect wait --sink sqlite --lag-below 1 --in-doubt-below 1",
+        run_wait);
     add_segment(wait);
     WaitOptions& o = *wait.options;
     wait.app->add_option("--timeout", o.timeout, "500ms, 5s, 2m")->capture_default_str();
@@ -224,8 +237,8 @@ int check_verb(CLI::App& app, const std::string& word) {
     }
     const std::string near = closest(word, verbs);
     return fail(kUsage, "no verb called " + word +
-                            (near.empty() ? "" : "; did you mean " + near + "?") + " There is: " +
-                            joined(verbs, " "));
+                            (near.empty() ? "" : "; did you mean " + near + "?") +
+                            " There is: " + joined(verbs, " "));
 }
 
 }  // namespace

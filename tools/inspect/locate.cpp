@@ -69,8 +69,7 @@ std::vector<Candidate> list_segments(const std::string& dir) {
     return out;
 }
 
-Result<std::string> resolve(const std::string& name, const std::string& dir,
-                            std::string& message) {
+Result<std::string> resolve(const std::string& name, const std::string& dir, std::string& message) {
     if (name.find('/') != std::string::npos) {
         return name;
     }

@@ -11,13 +11,13 @@ namespace millrace::inspect {
 /// A file that is a segment, or would like to be one.
 struct Candidate {
     std::string path;
-    std::string fault;              // why it cannot be read; empty = `view`-able
+    std::string fault;  // why it cannot be read; empty = `view`-able
     std::uint64_t bytes = 0;
-    std::int64_t created_ns = 0;    // wall clock
+    std::int64_t created_ns = 0;  // wall clock
     std::string journal_dir;
     bool same_boot = false;
     std::uint32_t stages_alive = 0;
-    std::uint32_t stages_known = 0; // stages that some process has owned
+    std::uint32_t stages_known = 0;  // stages that some process has owned
 };
 
 /// Every file in `dir` that starts with a segment's magic or is called millrace*. Sorted by path.

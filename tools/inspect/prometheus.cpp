@@ -61,8 +61,12 @@ private:
     std::string out_;
 };
 
-double number(std::uint64_t n) { return static_cast<double>(n); }
-double seconds_of(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
+double number(std::uint64_t n) {
+    return static_cast<double>(n);
+}
+double seconds_of(std::int64_t ns) {
+    return static_cast<double>(ns) / 1e9;
+}
 
 void write_core(Writer& w, const PipelineView& v) {
     const CoreStat& c = v.core;
@@ -135,7 +139,8 @@ void write_stages(Writer& w, const PipelineView& v) {
         [](const StageStat& s) { return s.liveness == Liveness::Alive ? 1.0 : 0.0; });
     put("stage_state", "gauge",
         "0 empty, 1 starting, 2 recovering, 3 running, 4 standby, 5 draining, 6 stopped, 7 dead, "
-        "8 halted.", [](const StageStat& s) { return number(s.state); });
+        "8 halted.",
+        [](const StageStat& s) { return number(s.state); });
     put("stage_restarts_total", "counter", "Restarts by the supervisor.",
         [](const StageStat& s) { return number(s.restarts); });
     put("stage_work_total", "counter", "Items done.",
@@ -225,8 +230,8 @@ void write_latency(Writer& w, const Segment& segment, const PipelineView& v) {
         const std::string hop = v.hops[i].name;
         for (const auto& [upper, n] : powers) {
             so_far += n;
-            w.sample({{"hop", hop}, {"le", fmt::format("{}", number(upper) / 1e9)}},
-                     number(so_far), "_bucket");
+            w.sample({{"hop", hop}, {"le", fmt::format("{}", number(upper) / 1e9)}}, number(so_far),
+                     "_bucket");
         }
         w.sample({{"hop", hop}, {"le", "+Inf"}}, number(total), "_bucket");
         w.sample({{"hop", hop}}, number(v.hops[i].mean) * number(v.hops[i].count) / 1e9, "_sum");

@@ -164,24 +164,28 @@ void plan_same_segment(const Segment& segment, const std::string& directory, Rec
         }
         plan.steps.push_back(fmt::format("replay {} to {} from journal files, first {}",
                                          plan.replay_from, held.first - 1, plan.replay_file));
-        plan.steps.push_back(fmt::format("replay {} to {} from the journal ring", held.first,
-                                         held.last));
+        plan.steps.push_back(
+            fmt::format("replay {} to {} from the journal ring", held.first, held.last));
     } else {
-        plan.steps.push_back(fmt::format("replay {} to {} from the journal ring", plan.replay_from,
-                                         plan.replay_to));
+        plan.steps.push_back(
+            fmt::format("replay {} to {} from the journal ring", plan.replay_from, plan.replay_to));
     }
     if (held.last > completed) {
-        plan.steps.push_back(fmt::format("publish what {} to {} should have put out, where the "
-                                         "output rings do not have it yet", completed + 1,
-                                         held.last));
+        plan.steps.push_back(
+            fmt::format("publish what {} to {} should have put out, where the "
+                        "output rings do not have it yet",
+                        completed + 1, held.last));
     }
-    plan.steps.push_back(fmt::format("journal: seal the open file, begin epoch {} after record {}; "
-                                     "{} records are written again from the ring",
-                                     core.epoch.load(std::memory_order_relaxed) + 1, durable,
-                                     held.last > durable ? held.last - durable : 0));
+    plan.steps.push_back(
+        fmt::format("journal: seal the open file, begin epoch {} after record {}; "
+                    "{} records are written again from the ring",
+                    core.epoch.load(std::memory_order_relaxed) + 1, durable,
+                    held.last > durable ? held.last - durable : 0));
     find_in_doubt(segment, plan);
-    plan.steps.push_back(fmt::format("{} commands are between claimed and done: reconcile them "
-                                     "with their executors", plan.in_doubt_orders));
+    plan.steps.push_back(
+        fmt::format("{} commands are between claimed and done: reconcile them "
+                    "with their executors",
+                    plan.in_doubt_orders));
 }
 
 /// An engine of the capacities that an image was made with (they stand at its head).
@@ -195,8 +199,8 @@ std::unique_ptr<Engine> engine_for(const Snapshot& snapshot) {
         std::memcpy(static_cast<void*>(&head), snapshot.image.data(), sizeof head);
     }
     const Capacity& c = head.capacity;
-    const bool sane = c.accounts != 0 && std::max({c.accounts, c.members, c.orders, c.signals}) <=
-                                             kMost;
+    const bool sane =
+        c.accounts != 0 && std::max({c.accounts, c.members, c.orders, c.signals}) <= kMost;
     return std::make_unique<Engine>(sane ? c : Capacity{});
 }
 
@@ -225,9 +229,10 @@ void plan_new_segment(const std::string& directory, const LogEnd& end, RecoverPl
         plan.replay_from = plan.snapshot_seq + 1;
         plan.replay_to = end.last;
         plan.replay_file = file_of(end, plan.replay_from);
-        plan.steps.push_back(fmt::format("replay {} to {} from journal files, first {}; publish "
-                                         "nothing", plan.replay_from, plan.replay_to,
-                                         plan.replay_file));
+        plan.steps.push_back(
+            fmt::format("replay {} to {} from journal files, first {}; publish "
+                        "nothing",
+                        plan.replay_from, plan.replay_to, plan.replay_file));
     } else {
         plan.steps.emplace_back("nothing to replay");
     }
@@ -245,13 +250,16 @@ void plan_new_segment(const std::string& directory, const LogEnd& end, RecoverPl
         return;
     }
     plan.jump_to = std::max(reserved.value().seq, end.last + 1);
-    plan.steps.push_back(fmt::format("jump to sequence {} and intent {}: what lies below may have "
-                                     "been used", plan.jump_to, reserved.value().intent));
+    plan.steps.push_back(
+        fmt::format("jump to sequence {} and intent {}: what lies below may have "
+                    "been used",
+                    plan.jump_to, reserved.value().intent));
     if (plan.refusal.empty()) {
         count_in_doubt(directory, snapshot, end.last, plan);
     }
-    plan.steps.emplace_back("every order without a final report is IN_DOUBT; every account is "
-                            "RECONCILING until its broker has been asked");
+    plan.steps.emplace_back(
+        "every order without a final report is IN_DOUBT; every account is "
+        "RECONCILING until its broker has been asked");
 }
 
 void plan_journal(const std::string& directory, RecoverPlan& plan) {
@@ -267,8 +275,9 @@ void plan_journal(const std::string& directory, RecoverPlan& plan) {
         plan.in_doubt_known = true;
         return;
     }
-    plan.rungs.push_back({"journal", true, fmt::format("{} holds {} to {} in {} files", directory,
-                                                       end.first, end.last, end.files.size())});
+    plan.rungs.push_back({"journal", true,
+                          fmt::format("{} holds {} to {} in {} files", directory, end.first,
+                                      end.last, end.files.size())});
     plan_new_segment(directory, end, plan);
 }
 
@@ -288,19 +297,21 @@ RecoverPlan plan_recovery(const Segment* segment, const std::string& why,
         plan_same_segment(*segment, journal_dir, plan);
         plan.rungs.push_back({"journal", false, "not needed beyond what the steps say"});
     } else {
-        plan.rungs.push_back({"segment", false,
-                              segment != nullptr ? "is valid, but nothing was journalled in it"
-                                                 : why});
+        plan.rungs.push_back(
+            {"segment", false,
+             segment != nullptr ? "is valid, but nothing was journalled in it" : why});
         if (segment == nullptr && !plan.alive.empty()) {
-            plan.refusal = "stages of this journal are alive without a usable segment; "
-                           "`millrace down` ends them";
+            plan.refusal =
+                "stages of this journal are alive without a usable segment; "
+                "`millrace down` ends them";
         }
         plan_journal(journal_dir, plan);
     }
     for (const char* later : {"redis", "sqlite", "clickhouse"}) {
-        plan.rungs.push_back({later, false, began || plan.rungs[1].taken
-                                                ? "not needed"
-                                                : "this build does not start from it by itself"});
+        plan.rungs.push_back({later, false,
+                              began || plan.rungs[1].taken
+                                  ? "not needed"
+                                  : "this build does not start from it by itself"});
     }
     return plan;
 }

@@ -9,9 +9,9 @@
 namespace millrace::inspect {
 
 struct Rung {
-    std::string name;          // segment, journal, redis, sqlite, clickhouse
-    bool taken = false;        // a start would resume from here
-    std::string verdict;       // why, or why not
+    std::string name;     // segment, journal, redis, sqlite, clickhouse
+    bool taken = false;   // a start would resume from here
+    std::string verdict;  // why, or why not
 };
 
 struct InDoubt {
@@ -29,11 +29,11 @@ struct RecoverPlan {
     std::uint64_t snapshot_seq = 0;  // 0 = none: from the beginning
     std::uint64_t replay_from = 0;   // 0 = nothing to replay
     std::uint64_t replay_to = 0;
-    std::string replay_file;         // the file that replay_from lies in; empty = the ring
-    std::uint64_t jump_to = 0;       // first sequence of a new segment; 0 = the segment goes on
+    std::string replay_file;    // the file that replay_from lies in; empty = the ring
+    std::uint64_t jump_to = 0;  // first sequence of a new segment; 0 = the segment goes on
     std::uint64_t in_doubt_orders = 0;
-    bool in_doubt_known = false;     // a new segment: known only if the state could be replayed
-    std::vector<InDoubt> in_doubt;   // the same segment: what may be at executors, unconfirmed
+    bool in_doubt_known = false;    // a new segment: known only if the state could be replayed
+    std::vector<InDoubt> in_doubt;  // the same segment: what may be at executors, unconfirmed
 };
 
 /// @param segment the one that a start would find; nullptr = none that it would use.

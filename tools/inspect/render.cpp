@@ -24,7 +24,8 @@ struct Span {
 
     /// Events per second, if there is something to compare with. A counter that went back
     /// belongs to another life of its owner.
-    [[nodiscard]] std::optional<double> rate(std::uint64_t n, std::uint64_t earlier) const noexcept {
+    [[nodiscard]] std::optional<double> rate(std::uint64_t n,
+                                             std::uint64_t earlier) const noexcept {
         if (before == nullptr || n < earlier) {
             return std::nullopt;
         }
@@ -52,8 +53,8 @@ void add_header(Page& page, const Span& span, const RenderOptions& o) {
 }
 
 void add_identity(Page& page, const HeaderStat& h) {
-    page.add(fmt::format("created {} by pid {} uid {}  schema {:016x}",
-                         wall_text(h.created_ns), h.creator_pid, h.creator_uid, h.schema_hash));
+    page.add(fmt::format("created {} by pid {} uid {}  schema {:016x}", wall_text(h.created_ns),
+                         h.creator_pid, h.creator_uid, h.schema_hash));
     page.add(fmt::format("uuid {}  boot {}", h.uuid, h.boot_id));
     page.add(fmt::format("journal directory {}", h.journal_dir));
 }
@@ -63,8 +64,8 @@ void add_journal(Page& page, const Span& span) {
     const CoreStat* p = span.before == nullptr ? nullptr : &span.before->core;
     const bool bad = c.journal_state != static_cast<std::uint32_t>(JournalState::Running);
     page.add(fmt::format("journal {} {} epoch {}  seq {} ({})  durable -{}  {}B",
-                         journal_state_name(c.journal_state), journal_backend_name(c.journal_backend),
-                         c.epoch, c.journal_seq,
+                         journal_state_name(c.journal_state),
+                         journal_backend_name(c.journal_backend), c.epoch, c.journal_seq,
                          per_second(span.rate(c.journal_seq, p ? p->journal_seq : 0)),
                          c.durable_lag(), human_count(c.journal_bytes)),
              bad ? Mood::Bad : Mood::Plain);
@@ -121,12 +122,13 @@ Page stage_table(const Span& span, const RenderOptions& o) {
         }
         const std::uint64_t earlier = span.before ? span.before->stages[i].work : 0;
         const std::string cpu = s.cpu == kNoId || s.pid == 0 ? "-" : std::to_string(s.cpu);
-        const std::string work = span.before ? per_second(span.rate(s.work, earlier))
-                                             : human_count(s.work);
-        page.add(fmt::format("{:<10} {:<10} {:>7} {:<10} {:>3} {:>3} {:>6} {:>7} {:>3} {:>8}",
-                             s.name, state_name(s.state), s.pid, liveness_name(s.liveness), cpu,
-                             s.generation, human_ns(s.heartbeat_age_ns), work, s.restarts,
-                             human_ns(s.recovery_ns)), stage_mood(s));
+        const std::string work =
+            span.before ? per_second(span.rate(s.work, earlier)) : human_count(s.work);
+        page.add(
+            fmt::format("{:<10} {:<10} {:>7} {:<10} {:>3} {:>3} {:>6} {:>7} {:>3} {:>8}", s.name,
+                        state_name(s.state), s.pid, liveness_name(s.liveness), cpu, s.generation,
+                        human_ns(s.heartbeat_age_ns), work, s.restarts, human_ns(s.recovery_ns)),
+            stage_mood(s));
     }
     return page;
 }
@@ -204,7 +206,8 @@ std::vector<std::size_t> rings_of(const Span& span, const RenderOptions& o) {
 void add_ring_head(Page& page, std::size_t rings) {
     page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7}",
                          fmt::format("RINGS {}", rings), "SLOTS", "WRITTEN", "DEPTH", "", "HIGH",
-                         "STALLS", "IN/S", "FULL IN"), Mood::Head);
+                         "STALLS", "IN/S", "FULL IN"),
+             Mood::Head);
 }
 
 Page ring_table(const Span& span, const RenderOptions& o, Order order) {
@@ -236,13 +239,14 @@ Mood session_mood(const SessionStat& s) noexcept {
 }
 
 void add_session(Page& page, const SessionStat& s, const RenderOptions& o) {
-    page.add(fmt::format("{:<12.12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}{}{}",
-                         account_label(s, o), to_string(static_cast<LinkState>(s.link)),
-                         to_string(static_cast<AccountState>(s.state)), s.done,
-                         s.claimed > s.done ? s.claimed - s.done : 0,
-                         s.done > s.acked ? s.done - s.acked : 0, s.generation,
-                         human_count(s.fills), human_ns(s.heard_age_ns), s.busy ? " BUSY" : "",
-                         s.killed != 0 ? " KILL" : ""), session_mood(s));
+    page.add(
+        fmt::format("{:<12.12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}{}{}",
+                    account_label(s, o), to_string(static_cast<LinkState>(s.link)),
+                    to_string(static_cast<AccountState>(s.state)), s.done,
+                    s.claimed > s.done ? s.claimed - s.done : 0,
+                    s.done > s.acked ? s.done - s.acked : 0, s.generation, human_count(s.fills),
+                    human_ns(s.heard_age_ns), s.busy ? " BUSY" : "", s.killed != 0 ? " KILL" : ""),
+        session_mood(s));
 }
 
 Page session_table(const Span& span, const RenderOptions& o, Order order) {
@@ -258,7 +262,8 @@ Page session_table(const Span& span, const RenderOptions& o, Order order) {
     Page page{o.width};
     page.add(fmt::format("{:<12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}",
                          fmt::format("ACCOUNTS {}", shown.size()), "LINK", "STATE", "SENT", "DOUBT",
-                         "UNACK", "GEN", "FILLS", "HEARD"), Mood::Head);
+                         "UNACK", "GEN", "FILLS", "HEARD"),
+             Mood::Head);
     for (const SessionStat* s : shown) {
         add_session(page, *s, o);
     }
@@ -278,7 +283,8 @@ Page hop_table(const Span& span, const RenderOptions& o, Order order) {
     }
     Page page{o.width};
     page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "HOP", "COUNT", "P50", "P90",
-                         "P99", "P99.9", "MAX"), Mood::Head);
+                         "P99", "P99.9", "MAX"),
+             Mood::Head);
     for (const HopStat* h : shown) {
         const auto t = [](std::uint64_t ns) { return human_ns(static_cast<std::int64_t>(ns)); };
         page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", h->name,
@@ -294,7 +300,8 @@ Page error_table(const Span& span, const RenderOptions& o) {
              Mood::Head);
     for (const ErrorRecord& e : span.now.errors) {
         page.add(fmt::format("{:<10} {:>7} {:<20}  {}", e.stage, human_count(e.count),
-                             wall_text(e.last_ns), e.text), Mood::Warn);
+                             wall_text(e.last_ns), e.text),
+                 Mood::Warn);
     }
     return page;
 }
@@ -325,10 +332,10 @@ std::string render_stat(const PipelineView& view, const PipelineView* previous, 
     add_identity(page, view.header);
     add_journal(page, span);
     add_flow(page, span);
-    for (const Page& table : {stage_table(span, options), ring_table(span, options, Order::AsStored),
-                              session_table(span, options, Order::AsStored),
-                              hop_table(span, options, Order::AsStored),
-                              error_table(span, options)}) {
+    for (const Page& table :
+         {stage_table(span, options), ring_table(span, options, Order::AsStored),
+          session_table(span, options, Order::AsStored), hop_table(span, options, Order::AsStored),
+          error_table(span, options)}) {
         if (table.size() > 1) {
             page.blank();
             page.append(table, table.size());

@@ -50,19 +50,39 @@ struct Number {
     std::uint64_t k = 0;
     bool known = false;
 };
-Number number_of(const JournalRecord& r) noexcept { return {r.seq.value, 0, true}; }
-Number number_of(const OrderSlot& o) noexcept { return {o.value.seq.value, o.value.k, true}; }
-Number number_of(const ResultSlot& r) noexcept { return {r.value.seq.value, r.value.k, true}; }
+Number number_of(const JournalRecord& r) noexcept {
+    return {r.seq.value, 0, true};
+}
+Number number_of(const OrderSlot& o) noexcept {
+    return {o.value.seq.value, o.value.k, true};
+}
+Number number_of(const ResultSlot& r) noexcept {
+    return {r.value.seq.value, r.value.k, true};
+}
 template <class T>
-Number number_of(const T&) noexcept { return {}; }
+Number number_of(const T&) noexcept {
+    return {};
+}
 
-std::int64_t time_of(const JournalRecord& r) noexcept { return r.time.value; }
-std::int64_t time_of(const OrderSlot& o) noexcept { return o.value.engine_time.value; }
-std::int64_t time_of(const ResultSlot& r) noexcept { return r.value.time.value; }
-std::int64_t time_of(const ReportSlot& r) noexcept { return r.value.time.value; }
-std::int64_t time_of(const SignalSlot& s) noexcept { return s.value.edge_time.value; }
+std::int64_t time_of(const JournalRecord& r) noexcept {
+    return r.time.value;
+}
+std::int64_t time_of(const OrderSlot& o) noexcept {
+    return o.value.engine_time.value;
+}
+std::int64_t time_of(const ResultSlot& r) noexcept {
+    return r.value.time.value;
+}
+std::int64_t time_of(const ReportSlot& r) noexcept {
+    return r.value.time.value;
+}
+std::int64_t time_of(const SignalSlot& s) noexcept {
+    return s.value.edge_time.value;
+}
 template <class T>
-std::int64_t time_of(const T&) noexcept { return 0; }
+std::int64_t time_of(const T&) noexcept {
+    return 0;
+}
 
 /// Only a Jump may leave numbers out.
 template <class T>
@@ -73,7 +93,9 @@ bool leaves_out(const JournalRecord& r, const Number& before) noexcept {
     return r.seq.value > before.seq + 1 && r.type != InputType::Jump;
 }
 template <class T>
-bool leaves_out(const T&, const Number&) noexcept { return false; }
+bool leaves_out(const T&, const Number&) noexcept {
+    return false;
+}
 
 void note(SlotCensus& c, const std::string& what) {
     c.where = c.where.empty() ? what : c.where;
@@ -168,9 +190,14 @@ std::int64_t oldest_time(const Segment& segment, std::uint32_t index) {
 
 nlohmann::ordered_json census_json(const SlotCensus& c) {
     using nlohmann::ordered_json;
-    return {{"capacity", c.capacity},     {"read", c.read},         {"written", c.written},
-            {"ready", c.ready},           {"released", c.released}, {"never", c.never},
-            {"torn", c.torn},             {"duplicates", c.duplicates},
+    return {{"capacity", c.capacity},
+            {"read", c.read},
+            {"written", c.written},
+            {"ready", c.ready},
+            {"released", c.released},
+            {"never", c.never},
+            {"torn", c.torn},
+            {"duplicates", c.duplicates},
             {"gaps", c.gaps},
             {"where", c.where.empty() ? ordered_json(nullptr) : ordered_json(c.where)},
             {"fault", c.fault.empty() ? ordered_json(nullptr) : ordered_json(c.fault)}};

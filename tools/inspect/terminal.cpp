@@ -77,7 +77,7 @@ Terminal::Terminal() {
         return;
     }
     // A segment that is cut while it is looked at ends in SIGBUS: with the screen put right.
-    struct sigaction crash {};
+    struct sigaction crash{};
     crash.sa_handler = on_crash;
     for (std::size_t i = 0; i < std::size(kCrashes); ++i) {
         ::sigaction(kCrashes[i], &crash, &crash_before[i]);
@@ -146,8 +146,8 @@ KeyPress Terminal::read_key() {
         typed_.assign(text, static_cast<std::size_t>(n));
     }
     // An arrow comes in one piece: ESC [ A or ESC O A.
-    const bool arrow = typed_.size() >= 3 && typed_[0] == '\x1b' &&
-                       (typed_[1] == '[' || typed_[1] == 'O');
+    const bool arrow =
+        typed_.size() >= 3 && typed_[0] == '\x1b' && (typed_[1] == '[' || typed_[1] == 'O');
     const char c = arrow ? typed_[2] : typed_[0];
     typed_.erase(0, arrow ? 3 : 1);
     if (arrow) {

@@ -34,7 +34,7 @@ private:
     [[nodiscard]] KeyPress read_key();
 
     bool interactive_ = false;
-    int signals_ = -1;  // signalfd
+    int signals_ = -1;   // signalfd
     std::string typed_;  // and not handed out yet
 };
 

@@ -97,8 +97,9 @@ std::string TopScreen::ring_body(const Picture& p, const RenderOptions& o) const
         return page.text(o.color);
     }
     page.add(fmt::format("ring {}  {} slots of {} B  read {}  written {}  depth {}  high {}  "
-                         "stalls {}", stat->name, stat->capacity, stat->slot_bytes, stat->read,
-                         stat->written, stat->depth(), stat->high_water, stat->full_stalls),
+                         "stalls {}",
+                         stat->name, stat->capacity, stat->slot_bytes, stat->read, stat->written,
+                         stat->depth(), stat->high_water, stat->full_stalls),
              Mood::Head);
     if (!stat->fault.empty()) {
         page.add("FAULT: " + stat->fault, Mood::Bad);
@@ -106,8 +107,7 @@ std::string TopScreen::ring_body(const Picture& p, const RenderOptions& o) const
     const std::size_t room = o.height > page.size() ? o.height - page.size() : 1;
     const auto records = decode_ring(p.segment, index, room);
     for (const DecodedRecord& r : records ? records.value() : std::vector<DecodedRecord>{}) {
-        page.add(fmt::format("{:>8} {} {}", r.number, r.released ? ' ' : '*',
-                             flat_text(r.fields)));
+        page.add(fmt::format("{:>8} {} {}", r.number, r.released ? ' ' : '*', flat_text(r.fields)));
     }
     return page.text(o.color);
 }
@@ -142,7 +142,8 @@ std::string TopScreen::draw(const Picture& p, RenderOptions o) const {
              : screen_ == Screen::Rings
                  ? fmt::format("q quit  Esc back  up/down choose  Enter open  s sort: {}",
                                order_name(order_))
-                 : std::string{"q quit  Esc back"}, Mood::Head);
+                 : std::string{"q quit  Esc back"},
+             Mood::Head);
     return text + keys.text(o.color);
 }
 

@@ -90,8 +90,8 @@ std::string delta_of(const Change& c) {
         return "";
     }
     // Unsigned: sequences may lie beyond the signed range, differences do not.
-    const auto d = static_cast<std::int64_t>(c.after.get<std::uint64_t>() -
-                                             c.before.get<std::uint64_t>());
+    const auto d =
+        static_cast<std::int64_t>(c.after.get<std::uint64_t>() - c.before.get<std::uint64_t>());
     return fmt::format("  ({:+})", d);
 }
 

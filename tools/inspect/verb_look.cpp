@@ -15,8 +15,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-RenderOptions render_options(const StatOptions& a, const PipelineView& v,
-                             const std::string& path) {
+RenderOptions render_options(const StatOptions& a, const PipelineView& v, const std::string& path) {
     RenderOptions o;
     o.all = a.all;
     o.color = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
@@ -38,11 +37,12 @@ std::string list_line(const Candidate& c) {
         return fmt::format("{:<28} UNREADABLE  {}\n", c.path, c.fault);
     }
     const std::string state = state_of(c);
-    return fmt::format("{:<28} {:<6} {:>6.1f} MiB  {} of {} stages alive  created {}  "
-                       "journal {}{}\n",
-                       c.path, state, static_cast<double>(c.bytes) / (1 << 20), c.stages_alive,
-                       c.stages_known, wall_text(c.created_ns), c.journal_dir,
-                       state == "stale" ? "  (other boot: `millrace up` makes a new one)" : "");
+    return fmt::format(
+        "{:<28} {:<6} {:>6.1f} MiB  {} of {} stages alive  created {}  "
+        "journal {}{}\n",
+        c.path, state, static_cast<double>(c.bytes) / (1 << 20), c.stages_alive, c.stages_known,
+        wall_text(c.created_ns), c.journal_dir,
+        state == "stale" ? "  (other boot: `millrace up` makes a new one)" : "");
 }
 
 }  // namespace
@@ -139,9 +139,9 @@ int run_errors(const ErrorsOptions& a) {
                             {"count", e.count},
                             {"first_ns", e.first_ns},
                             {"last_ns", e.last_ns}});
-            text += fmt::format("{:<10} {:>7}  first {}  last {}  {}\n", e.stage,
-                                human_count(e.count), wall_text(e.first_ns), wall_text(e.last_ns),
-                                e.text);
+            text +=
+                fmt::format("{:<10} {:>7}  first {}  last {}  {}\n", e.stage, human_count(e.count),
+                            wall_text(e.first_ns), wall_text(e.last_ns), e.text);
         }
         if (a.common.json) {
             print_json({{"errors", json}});
@@ -177,10 +177,10 @@ int run_pid(const PidOptions& a) {
         } else if (alive) {
             print(fmt::format("{}\n", found->pid));
         }
-        return alive ? static_cast<int>(kOk)
-                     : fail(kFound, fmt::format("{}: nobody is {} now (process {}, pid was {})",
-                                                path, a.role, liveness_name(found->liveness),
-                                                found->pid));
+        return alive
+                   ? static_cast<int>(kOk)
+                   : fail(kFound, fmt::format("{}: nobody is {} now (process {}, pid was {})", path,
+                                              a.role, liveness_name(found->liveness), found->pid));
     });
 }
 

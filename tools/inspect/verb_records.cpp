@@ -19,7 +19,9 @@ using nlohmann::ordered_json;
 constexpr const char* kLog = "log";
 constexpr const char* kEffects = "effects";
 
-bool is_file_source(const std::string& name) { return name == kLog || name == kEffects; }
+bool is_file_source(const std::string& name) {
+    return name == kLog || name == kEffects;
+}
 
 std::string hex_of(const std::vector<std::byte>& bytes) {
     std::string out;
@@ -254,8 +256,8 @@ int run_follow(const RecordsOptions& o) {
             std::fflush(stdout);
             if (from.records->missed() != missed) {
                 missed = from.records->missed();
-                (void)fail(kOk, fmt::format("{} records were overwritten before they were read",
-                                            missed));
+                (void)fail(
+                    kOk, fmt::format("{} records were overwritten before they were read", missed));
             }
             constexpr int kLookEveryMs = 20;
             if (status != kOk || (o.count != 0 && shown >= o.count) ||

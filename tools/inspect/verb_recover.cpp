@@ -26,8 +26,8 @@ ordered_json plan_json(const RecoverPlan& p, const std::string& directory) {
     }
     ordered_json doubt = ordered_json::array();
     for (const InDoubt& d : p.in_doubt) {
-        doubt.push_back({{"account", d.account}, {"number", d.number}, {"magic", d.magic},
-                         {"type", d.type}});
+        doubt.push_back(
+            {{"account", d.account}, {"number", d.number}, {"magic", d.magic}, {"type", d.type}});
     }
     return {{"journal_dir", directory},
             {"alive", p.alive},
@@ -50,7 +50,8 @@ std::string plan_text(const RecoverPlan& p) {
         out += fmt::format("{} {:<11} {}\n", r.taken ? "=>" : "  ", r.name, r.verdict);
     }
     if (!p.alive.empty()) {
-        out += "alive: " + joined(p.alive) + "; `millrace up` would adopt them and restart the "
+        out += "alive: " + joined(p.alive) +
+               "; `millrace up` would adopt them and restart the "
                "rest as below\n";
     }
     std::size_t n = 0;
@@ -70,8 +71,9 @@ std::string plan_text(const RecoverPlan& p) {
 
 int run_recover(const RecoverOptions& o) {
     if (!o.dry_run) {
-        return fail(kUsage, "inspect changes nothing: recover needs --dry-run. `millrace up` "
-                            "recovers; `millrace recover --skip SEQ` helps a halted engine");
+        return fail(kUsage,
+                    "inspect changes nothing: recover needs --dry-run. `millrace up` "
+                    "recovers; `millrace recover --skip SEQ` helps a halted engine");
     }
     std::string why;
     std::string directory = o.journal;

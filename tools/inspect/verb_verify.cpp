@@ -28,9 +28,9 @@ int report(const VerifyOptions& o, const std::string& what, const Checks& checks
     if (o.common.json) {
         print_json({{"what", what}, {"sound", broken == 0}, {"checks", json}});
     } else {
-        print(broken == 0 ? fmt::format("{}: sound, {} checks\n", what, checks.all.size())
-                          : fmt::format("{}: {} of {} checks BROKEN\n", what, broken,
-                                        checks.all.size()));
+        print(broken == 0
+                  ? fmt::format("{}: sound, {} checks\n", what, checks.all.size())
+                  : fmt::format("{}: {} of {} checks BROKEN\n", what, broken, checks.all.size()));
     }
     return broken == 0 ? kOk : kFound;
 }

@@ -69,7 +69,8 @@ Conditions conditions(const WaitOptions& o, const PipelineView& v) {
     for (const StageStat& s : v.stages) {
         if (s.name == o.stage) {
             c.push_back({fmt::format("{} is {} ({})", s.name, state_name(s.state),
-                                     liveness_name(s.liveness)), stage_is(s, o.state)});
+                                     liveness_name(s.liveness)),
+                         stage_is(s, o.state)});
         }
     }
     if (!o.sink.empty()) {
@@ -131,8 +132,8 @@ int report(const WaitOptions& o, Exit status, std::int64_t waited, const Conditi
     if (o.common.json) {
         print_json({{"met", status == kOk}, {"waited_ns", waited}, {"conditions", json}});
     } else {
-        print(fmt::format("{} after {}: {}\n", status == kOk ? "met" : "NOT MET",
-                          human_ns(waited), text));
+        print(fmt::format("{} after {}: {}\n", status == kOk ? "met" : "NOT MET", human_ns(waited),
+                          text));
     }
     return status;
 }

@@ -29,13 +29,13 @@ struct FilterOptions {
 struct RecordsOptions {
     Common common;
     std::string name;
-    std::string journal;        // directory; default: the segment's
-    std::uint64_t from = 0;     // 0 = the oldest that is there
-    std::uint64_t count = 0;    // 0 = no bound
+    std::string journal;      // directory; default: the segment's
+    std::uint64_t from = 0;   // 0 = the oldest that is there
+    std::uint64_t count = 0;  // 0 = no bound
     std::uint64_t last = 10;
-    std::string timeout;        // follow: duration
+    std::string timeout;  // follow: duration
     bool hex = false;
-    bool slots = false;         // ring: state of every slot
+    bool slots = false;  // ring: state of every slot
     FilterOptions filter;
 };
 int run_ring(const RecordsOptions& options);
@@ -57,7 +57,7 @@ int run_errors(const ErrorsOptions& options);
 
 struct VerifyOptions {
     Common common;
-    std::string journal;  // directory, if that is to be verified
+    std::string journal;        // directory, if that is to be verified
     bool with_journal = false;  // the segment's own journal directory
 };
 int run_verify(const VerifyOptions& options);

@@ -31,8 +31,8 @@ public:
         if (const auto header = effects::read_header(fd, numbers.value().front()); header) {
             first = header.value().mark;
         } else {
-            fault_ = effects::path_of(directory, numbers.value().front()) + ": " +
-                     header.error().what;
+            fault_ =
+                effects::path_of(directory, numbers.value().front()) + ": " + header.error().what;
         }
         ::close(fd);
         std::string message;
@@ -67,7 +67,9 @@ public:
         if (files_ != 0) {
             checks.add("effects",
                        fmt::format("{} effects, {} marks in {} files, in order; marks are the "
-                                   "journal's", effects_, marks_, files_), fault_);
+                                   "journal's",
+                                   effects_, marks_, files_),
+                       fault_);
         }
         if (reader_ && fault_.empty() && !reader_->fault().empty()) {
             checks.note("effects", reader_->fault());
@@ -202,8 +204,10 @@ void check_records(LogSource& source, Log& log, std::map<std::uint64_t, std::uin
     }
     log.last = r.cursor().seq.value;
     fault = status == ReadStatus::Corrupt ? r.fault().what : fault;
-    checks.add("journal", fmt::format("{} records, {} to {}: CRC, chain, sequence and times hold",
-                                      records, log.first, log.last), fault);
+    checks.add("journal",
+               fmt::format("{} records, {} to {}: CRC, chain, sequence and times hold", records,
+                           log.first, log.last),
+               fault);
     if (status == ReadStatus::End && r.end().code == Errc::TornTail) {
         checks.note("journal", "torn tail, which nobody was told about: " + r.end().what);
     }
@@ -222,8 +226,9 @@ void check_reservation(const std::string& directory, const Log& log, Checks& che
         checks.broken("reservation", message);
         return;
     }
-    checks.add("reservation", fmt::format("sequences below {}, intents below {}",
-                                          reserved.value().seq, reserved.value().intent),
+    checks.add("reservation",
+               fmt::format("sequences below {}, intents below {}", reserved.value().seq,
+                           reserved.value().intent),
                log.last < reserved.value().seq
                    ? ""
                    : fmt::format("record {} was written, only those below {} are reserved",

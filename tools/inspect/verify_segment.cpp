@@ -36,14 +36,13 @@ std::vector<Extent> extents_of(const Segment& s) {
         {"latency histograms", h.hops_offset, sizeof(Histogram) * kHops},
         {"error log", h.errors_offset, sizeof(ErrorEntry) * kErrors},
         {"hash checks", h.hashes_offset, sizeof(HashCheck) * kHashChecks},
-        {"ring directories", h.rings_offset,
-         2 * sizeof(RingEntry) * std::uint64_t{h.ring_count}}};
+        {"ring directories", h.rings_offset, 2 * sizeof(RingEntry) * std::uint64_t{h.ring_count}}};
     for (std::uint32_t i = 0; i < s.ring_count(); ++i) {
         const RingEntry& e = s.ring_entry(i);
         const std::string name{view(e.name)};
         all.push_back({"control of " + name, e.control_offset, sizeof(RingControl<>)});
-        all.push_back({"slots of " + name, e.slots_offset,
-                       std::uint64_t{e.capacity} * e.slot_bytes});
+        all.push_back(
+            {"slots of " + name, e.slots_offset, std::uint64_t{e.capacity} * e.slot_bytes});
     }
     std::sort(all.begin(), all.end(), [](const Extent& a, const Extent& b) { return a.at < b.at; });
     return all;
@@ -135,14 +134,15 @@ void check_core(const Segment& s, Checks& checks) {
                                 chain[i - 1].value, chain[i].name, chain[i].value);
         }
     }
-    checks.add("cursors", fmt::format("snapshot {} <= replica {} <= durable {} <= journal {}",
-                                      chain[0].value, chain[1].value, chain[2].value,
-                                      chain[3].value), fault);
+    checks.add("cursors",
+               fmt::format("snapshot {} <= replica {} <= durable {} <= journal {}", chain[0].value,
+                           chain[1].value, chain[2].value, chain[3].value),
+               fault);
     const std::uint64_t completed = get(c.completed);
     const std::uint64_t last = last_sequence(s);
-    checks.add("completed", fmt::format("{} of {}", completed, last),
-               completed > last ? fmt::format("{} is beyond the journal's {}", completed, last)
-                                : "");
+    checks.add(
+        "completed", fmt::format("{} of {}", completed, last),
+        completed > last ? fmt::format("{} is beyond the journal's {}", completed, last) : "");
     const std::uint64_t next = get(c.next_intent);
     const std::uint64_t reserved_intent = get(c.reserved_intent);
     const std::uint64_t reserved_seq = get(c.reserved_seq);
@@ -152,11 +152,13 @@ void check_core(const Segment& s, Checks& checks) {
             : reserved_seq != 0 && last >= reserved_seq
                 ? fmt::format("sequence {} used, only those below {} reserved", last, reserved_seq)
                 : "";
-    checks.add("reservations", fmt::format("sequence {} < {}, intent {} <= {}", last, reserved_seq,
-                                           next, reserved_intent), fault);
+    checks.add(
+        "reservations",
+        fmt::format("sequence {} < {}, intent {} <= {}", last, reserved_seq, next, reserved_intent),
+        fault);
     const std::uint64_t mismatch = get(c.replica_hash_mismatch);
-    checks.add("determinism", fmt::format("state hashes equal up to {}",
-                                          get(c.replica_hash_checked)),
+    checks.add("determinism",
+               fmt::format("state hashes equal up to {}", get(c.replica_hash_checked)),
                mismatch == 0 ? "" : fmt::format("engine and replica differ from {} on", mismatch));
     const auto state = get(c.journal_state);
     if (state > static_cast<std::uint32_t>(JournalState::Running)) {
@@ -185,8 +187,8 @@ void check_sessions(const Segment& s, Checks& checks) {
                                 e.account.value, e.queue_ring);
         }
     }
-    checks.add("accounts", fmt::format("{} of {} used, done and acked <= claimed", used,
-                                       s.sessions()), fault);
+    checks.add("accounts",
+               fmt::format("{} of {} used, done and acked <= claimed", used, s.sessions()), fault);
 }
 
 void check_stages(const Segment& s, Checks& checks) {
@@ -269,7 +271,7 @@ void check_errors(const Segment& s, Checks& checks) {
 void check_names(const Segment& s, Checks& checks) {
     const NameTables& t = s.names();
     std::uint32_t named = 0;
-    const auto look = [&](const NameEntry (&table)[kNamesPerKind], const char* what) {
+    const auto look = [&](const NameEntry(&table)[kNamesPerKind], const char* what) {
         for (std::uint32_t i = 0; i < kNamesPerKind; ++i) {
             if (get(table[i].ready) != 0) {
                 ++named;

@@ -256,8 +256,8 @@ std::vector<ErrorRecord> read_errors(const Segment& segment) {
         if (e.hash.load(std::memory_order_acquire) == 0) {
             continue;
         }
-        out.push_back({bounded(e.stage), bounded(e.text), get(e.count), get(e.first_ns),
-                       get(e.last_ns)});
+        out.push_back(
+            {bounded(e.stage), bounded(e.text), get(e.count), get(e.first_ns), get(e.last_ns)});
     }
     std::stable_sort(out.begin(), out.end(),
                      [](const auto& a, const auto& b) { return a.count > b.count; });

@@ -16,7 +16,7 @@ namespace millrace::inspect {
 
 /// Whether the process that a stage entry names exists: pid and start time both match.
 enum class Liveness : std::uint8_t {
-    None,     // no process has ever owned the role
+    None,  // no process has ever owned the role
     Alive,
     Gone,     // no such process now
     Foreign,  // segment of another boot: its pids mean nothing here
@@ -24,12 +24,12 @@ enum class Liveness : std::uint8_t {
 
 struct StageStat {
     std::string name;
-    std::uint32_t state = 0;   // StageState
+    std::uint32_t state = 0;  // StageState
     std::uint32_t pid = 0;
     std::uint32_t tid = 0;
-    std::uint32_t cpu = kNoId; // pinned to; kNoId = not pinned
+    std::uint32_t cpu = kNoId;  // pinned to; kNoId = not pinned
     std::uint32_t restarts = 0;
-    std::uint32_t last_exit = 0;         // wait status of the last death
+    std::uint32_t last_exit = 0;  // wait status of the last death
     Liveness liveness = Liveness::None;
     std::uint64_t generation = 0;
     std::uint64_t work = 0;
@@ -44,21 +44,21 @@ struct StageStat {
 
 struct RingStat {
     std::string name;
-    std::uint32_t kind = 0;    // RingKind
+    std::uint32_t kind = 0;  // RingKind
     std::uint32_t slot_bytes = 0;
     std::uint32_t owner_id = kNoId;
     std::uint64_t capacity = 0;
-    std::uint64_t read = 0;    // records released by the consumer
-    std::uint64_t written = 0; // last visible record, found in the slots
+    std::uint64_t read = 0;     // records released by the consumer
+    std::uint64_t written = 0;  // last visible record, found in the slots
     std::uint64_t high_water = 0;
     std::int64_t high_water_ns = 0;  // segment clock when that was; 0 = its producer tells no times
     std::uint64_t full_stalls = 0;
-    std::uint64_t stall_ns = 0;      // time in which publishes were refused
-    std::int64_t polls_empty = -1;   // consumer's duty cycles without work; -1 = it is no stage
+    std::uint64_t stall_ns = 0;     // time in which publishes were refused
+    std::int64_t polls_empty = -1;  // consumer's duty cycles without work; -1 = it is no stage
     std::uint64_t producer_generation = 0;
     std::uint64_t consumer_generation = 0;
-    bool unused = false;       // queue of an account that is not configured
-    std::string fault;         // cursors contradict the slots: what is wrong; else empty
+    bool unused = false;  // queue of an account that is not configured
+    std::string fault;    // cursors contradict the slots: what is wrong; else empty
     // look_closer() only:
     bool slots_known = false;
     SlotCensus slots;
@@ -88,7 +88,7 @@ struct SessionStat {
 struct HopStat {
     const char* name = "";
     std::uint64_t count = 0;
-    std::uint64_t mean = 0;    // this and the rest in ns
+    std::uint64_t mean = 0;  // this and the rest in ns
     std::uint64_t p50 = 0;
     std::uint64_t p90 = 0;
     std::uint64_t p99 = 0;
@@ -100,15 +100,15 @@ struct ErrorRecord {
     std::string stage;
     std::string text;
     std::uint64_t count = 0;
-    std::int64_t first_ns = 0; // segment clock, about wall time
+    std::int64_t first_ns = 0;  // segment clock, about wall time
     std::int64_t last_ns = 0;
 };
 
 /// How far a follower of the log is behind.
 struct Lag {
     std::uint64_t records = 0;
-    std::int64_t ns = -1;     // age of the oldest record it lacks; 0 = lacks none, -1 = not known
-    bool at_least = false;    // that record has left the journal ring: it is older than `ns`
+    std::int64_t ns = -1;   // age of the oldest record it lacks; 0 = lacks none, -1 = not known
+    bool at_least = false;  // that record has left the journal ring: it is older than `ns`
 };
 
 /// CoreCells as plain numbers; names and meanings as there.
@@ -144,7 +144,7 @@ private:
 };
 
 struct HeaderStat {
-    std::string uuid;          // 32 hex digits
+    std::string uuid;  // 32 hex digits
     std::string boot_id;
     std::string journal_dir;
     std::uint32_t layout_version = 0;
@@ -152,16 +152,16 @@ struct HeaderStat {
     std::uint64_t total_bytes = 0;
     std::uint32_t creator_pid = 0;
     std::uint32_t creator_uid = 0;
-    std::int64_t created_ns = 0;   // wall clock
+    std::int64_t created_ns = 0;  // wall clock
     bool same_boot = false;
     bool locked = false;
     bool huge_pages = false;
-    std::uint32_t sessions = 0;    // account ids that fit
-    std::uint64_t page_bytes = 0;  // the file system's page
-    std::uint64_t huge_bytes = 0;  // backed by huge pages at creation
-    std::int64_t numa_wished = -1; // node that was asked for, -1 = anywhere
+    std::uint32_t sessions = 0;     // account ids that fit
+    std::uint64_t page_bytes = 0;   // the file system's page
+    std::uint64_t huge_bytes = 0;   // backed by huge pages at creation
+    std::int64_t numa_wished = -1;  // node that was asked for, -1 = anywhere
     // look_closer() only:
-    int resident_percent = -1;     // of the file's pages, prefaulted at creation
+    int resident_percent = -1;  // of the file's pages, prefaulted at creation
     int numa_node = -1;
 };
 
@@ -172,7 +172,7 @@ struct PipelineView {
     std::vector<RingStat> rings;
     std::vector<SessionStat> sessions;  // configured accounts only
     std::array<HopStat, kHops> hops;
-    std::vector<ErrorRecord> errors;    // most frequent first
+    std::vector<ErrorRecord> errors;  // most frequent first
     bool looked_closer = false;
 };
 
@@ -190,12 +190,12 @@ inline constexpr std::uint8_t kRingOrders = 4;
 [[nodiscard]] const char* order_name(RingOrder order) noexcept;
 
 struct RenderOptions {
-    bool all = false;        // rings and sessions that nobody uses too
-    bool color = false;      // ANSI colours for what needs a look
-    unsigned width = 80;     // columns; longer lines are cut
-    unsigned height = 24;    // lines of render_top; render_stat has no limit
+    bool all = false;                           // rings and sessions that nobody uses too
+    bool color = false;                         // ANSI colours for what needs a look
+    unsigned width = 80;                        // columns; longer lines are cut
+    unsigned height = 24;                       // lines of render_top; render_stat has no limit
     RingOrder ring_order = RingOrder::Fullest;  // render_top, render_rings
-    std::string title;       // e.g. the segment's path; first line
+    std::string title;                          // e.g. the segment's path; first line
     /// Account names by id, where the caller knows them (the segment holds only logins).
     std::vector<std::string> account_names;
 };

@@ -10,7 +10,9 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Ages and times that are not known are null, never -1.
-ordered_json known(std::int64_t ns) { return ns < 0 ? ordered_json(nullptr) : ordered_json(ns); }
+ordered_json known(std::int64_t ns) {
+    return ns < 0 ? ordered_json(nullptr) : ordered_json(ns);
+}
 ordered_json id_or_null(std::uint32_t id) {
     return id == kNoId ? ordered_json(nullptr) : ordered_json(id);
 }
@@ -184,8 +186,8 @@ ordered_json session_json(const SessionStat& s, const RenderOptions& o) {
 }
 
 ordered_json hop_json(const HopStat& h) {
-    return {{"hop", h.name},   {"count", h.count},    {"mean_ns", h.mean}, {"p50_ns", h.p50},
-            {"p90_ns", h.p90}, {"p99_ns", h.p99},     {"p999_ns", h.p999}, {"max_ns", h.max}};
+    return {{"hop", h.name},   {"count", h.count}, {"mean_ns", h.mean}, {"p50_ns", h.p50},
+            {"p90_ns", h.p90}, {"p99_ns", h.p99},  {"p999_ns", h.p999}, {"max_ns", h.max}};
 }
 
 ordered_json error_json(const ErrorRecord& e) {
@@ -222,8 +224,8 @@ std::string render_json(const PipelineView& view, const RenderOptions& options) 
             j["rings"].push_back(ring_json(r));
         }
     }
-    j["sessions"] = array_of(view.sessions,
-                             [&](const SessionStat& s) { return session_json(s, options); });
+    j["sessions"] =
+        array_of(view.sessions, [&](const SessionStat& s) { return session_json(s, options); });
     j["latency"] = array_of(view.hops, hop_json);
     j["errors"] = array_of(view.errors, error_json);
     // A torn or foreign byte in a text must not make the whole report fail.

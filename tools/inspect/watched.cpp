@@ -7,7 +7,7 @@
 namespace millrace::inspect {
 
 bool Watched::refresh() {
-    struct stat st {};
+    struct stat st{};
     if (::stat(path_.c_str(), &st) != 0) {
         message = path_ + " is gone";
         return false;

@@ -16,23 +16,23 @@ const char* name_at(const std::array<const char*, N>& names, std::uint32_t i) no
 }  // namespace
 
 const char* state_name(std::uint32_t stage_state) noexcept {
-    static constexpr std::array<const char*, 9> kNames{
-        "empty", "starting", "recovering", "running", "standby",
-        "draining", "stopped", "dead", "halted"};
+    static constexpr std::array<const char*, 9> kNames{"empty",   "starting", "recovering",
+                                                       "running", "standby",  "draining",
+                                                       "stopped", "dead",     "halted"};
     return name_at(kNames, stage_state);
 }
 
 const char* kind_name(std::uint32_t ring_kind) noexcept {
-    static constexpr std::array<const char*, 9> kNames{
-        "?", "signals", "results", "admin", "admin.broker", "orders", "reports", "journal",
-        "session"};
+    static constexpr std::array<const char*, 9> kNames{"?",       "signals",      "results",
+                                                       "admin",   "admin.broker", "orders",
+                                                       "reports", "journal",      "session"};
     return name_at(kNames, ring_kind);
 }
 
 const char* hop_name(std::uint32_t hop) noexcept {
     static constexpr std::array<const char*, kHops> kNames{
-        "source_to_edge", "edge_to_engine",   "engine_to_broker", "gate",       "broker_to_socket",
-        "signal_to_socket", "broker_answer", "signal_to_result", "durable_ack"};
+        "source_to_edge",   "edge_to_engine", "engine_to_broker", "gate",       "broker_to_socket",
+        "signal_to_socket", "broker_answer",  "signal_to_result", "durable_ack"};
     return name_at(kNames, hop);
 }
 

@@ -355,18 +355,12 @@ void append_counts(std::string& out, const char* title,
 
 std::string_view to_string(TradeAction action) noexcept {
     switch (action) {
-        case TradeAction::Open:
-            return "open";
-        case TradeAction::PlacePending:
-            return "place pending";
-        case TradeAction::Modify:
-            return "modify";
-        case TradeAction::ClosePart:
-            return "close part";
-        case TradeAction::CloseAll:
-            return "close all";
-        case TradeAction::CancelPending:
-            return "cancel pending";
+        case TradeAction::Open: return "open";
+        case TradeAction::PlacePending: return "place pending";
+        case TradeAction::Modify: return "modify";
+        case TradeAction::ClosePart: return "close part";
+        case TradeAction::CloseAll: return "close all";
+        case TradeAction::CancelPending: return "cancel pending";
     }
     return "unknown";
 }

@@ -10,7 +10,7 @@ namespace millrace {
 namespace {
 
 std::int64_t changed_ns(const std::string& folder) {
-    struct stat st {};
+    struct stat st{};
     if (::stat(folder.c_str(), &st) != 0) {
         return 0;
     }

@@ -48,8 +48,9 @@ Result<AdminClient> AdminClient::open(const Segment& segment, std::string& messa
                         lock.code());
         }
         if (monotonic_ns() - begin > kLockWaitNs) {
-            return fail(message, "another command line (" + holder +
-                                     ") has been at work for 2 s; try again when it is done",
+            return fail(message,
+                        "another command line (" + holder +
+                            ") has been at work for 2 s; try again when it is done",
                         Errc::NotOwner);
         }
         nap(begin);
@@ -75,8 +76,10 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
         number = engine_.try_publish(slot);
     }
     if (!number) {
-        return fail(message, "ring admin is full: " + engine_now(*segment_) +
-                                 "; nothing was sent, see `millrace inspect stat`", Errc::RingFull);
+        return fail(message,
+                    "ring admin is full: " + engine_now(*segment_) +
+                        "; nothing was sent, see `millrace inspect stat`",
+                    Errc::RingFull);
     }
     engine_.publish_stats(segment_->clock().now().value);
     ring(segment_->doorbell(StageId::Engine));
@@ -93,9 +96,11 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
         const bool give_up =
             options.give_up != nullptr && options.give_up->load(std::memory_order_relaxed);
         if (give_up || monotonic_ns() - begin > options.timeout.value) {
-            return fail(message, "no answer: " + engine_now(*segment_) +
-                                     "; the command waits in its ring and will be applied, do not "
-                                     "send it again", Errc::Timeout);
+            return fail(message,
+                        "no answer: " + engine_now(*segment_) +
+                            "; the command waits in its ring and will be applied, do not "
+                            "send it again",
+                        Errc::Timeout);
         }
         nap(begin);
     }
@@ -111,8 +116,9 @@ Status AdminClient::kill_at_broker(const KillCommand& command, std::string& mess
     KillSlot slot{};
     slot.value = command;
     if (!broker_.try_publish(slot)) {
-        return fail(message, "ring admin.broker is full: the broker stage is not taking commands; "
-                             "no terminal is being sent anything either. Stop trading at the broker",
+        return fail(message,
+                    "ring admin.broker is full: the broker stage is not taking commands; "
+                    "no terminal is being sent anything either. Stop trading at the broker",
                     Errc::RingFull);
     }
     broker_.publish_stats(segment_->clock().now().value);

@@ -26,7 +26,9 @@ bool unread(const Segment& s, std::uint32_t index) noexcept {
 }
 
 /// An account's queue waits for its terminal, which is no fault of the stage.
-bool counts(RingKind kind) noexcept { return kind != RingKind::Session; }
+bool counts(RingKind kind) noexcept {
+    return kind != RingKind::Session;
+}
 
 }  // namespace
 

@@ -8,7 +8,6 @@ namespace millrace {
 /// @param entry of the segment's stage table.
 [[nodiscard]] bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept;
 
-
 /// The record that the engine has journalled and not finished; none (0) if it is at rest.
 /// Exact only while no engine runs.
 [[nodiscard]] Sequence record_in_flight(const Segment& segment) noexcept;

@@ -118,8 +118,9 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     CLI::App* stage = app.add_subcommand("stage", "run stages in this process (`up` does this)");
     auto names = options_for<std::vector<std::string>>();
     auto config = options_for<std::string>();
-    stage->add_option("NAME", *names,
-                      "ingress, core-0, broker, journal, core-1, sqlite, redis, rtss")
+    stage
+        ->add_option("NAME", *names,
+                     "ingress, core-0, broker, journal, core-1, sqlite, redis, rtss")
         ->required();
     stage->add_option("-c,--config", *config, "configuration file")->required();
     stage->callback([&command, names, config] {
@@ -138,14 +139,15 @@ void add_account_commands(CLI::App& app, Command& command) {
     add_set_account(account, command, "disable", AccountState::Disabled, "no orders at all");
     CLI::App* list = account->add_subcommand("list", "every account and how it stands");
     auto list_target = add_target(list);
-    list->callback([&command, list_target] {
-        command.run = [=] { return list_accounts(*list_target); };
-    });
+    list->callback(
+        [&command, list_target] { command.run = [=] { return list_accounts(*list_target); }; });
     CLI::App* add = account->add_subcommand("add", "add one account to the running pipeline");
     auto add_to = add_target(add);
     auto file = options_for<std::string>();
-    add->add_option("FILE", *file, "its JSON object as in accounts[]; - reads standard input")->required();
-    add->callback([&command, add_to, file] { command.run = [=] { return add_account(*add_to, *file); }; });
+    add->add_option("FILE", *file, "its JSON object as in accounts[]; - reads standard input")
+        ->required();
+    add->callback(
+        [&command, add_to, file] { command.run = [=] { return add_account(*add_to, *file); }; });
 
     CLI::App* group = app.add_subcommand("group", "add groups, add and remove their members");
     group->require_subcommand(1);
@@ -153,9 +155,8 @@ void add_account_commands(CLI::App& app, Command& command) {
     auto group_to = add_target(group_add);
     auto name = options_for<std::string>();
     group_add->add_option("NAME", *name, "the group")->required();
-    group_add->callback([&command, group_to, name] {
-        command.run = [=] { return add_group(*group_to, *name); };
-    });
+    group_add->callback(
+        [&command, group_to, name] { command.run = [=] { return add_group(*group_to, *name); }; });
     CLI::App* member = group->add_subcommand("member", "add, change or remove a member");
     auto member_to = add_target(member);
     auto change = options_for<MemberChange>();
@@ -171,10 +172,12 @@ void add_account_commands(CLI::App& app, Command& command) {
 }
 
 void add_emergency_commands(CLI::App& app, Command& command) {
-    add_kill(app, command, "kill", false, "STOP trading: all, or one account, group, symbol, source");
+    add_kill(app, command, "kill", false,
+             "STOP trading: all, or one account, group, symbol, source");
     add_kill(app, command, "unkill", true, "let a killed scope trade again");
 
-    CLI::App* resolve = app.add_subcommand("resolve", "end an IN_DOUBT order as found at the broker");
+    CLI::App* resolve =
+        app.add_subcommand("resolve", "end an IN_DOUBT order as found at the broker");
     auto target = add_target(resolve);
     auto magic = options_for<std::string>();
     auto filled = options_for<std::string>();
@@ -189,7 +192,8 @@ void add_emergency_commands(CLI::App& app, Command& command) {
     CLI::App* recover = app.add_subcommand("recover", "help an engine that halted");
     auto recover_target = add_target(recover);
     auto seq = options_for<std::uint64_t>();
-    recover->add_option("--skip", *seq, "record that it dies of, as the alert names it")->required();
+    recover->add_option("--skip", *seq, "record that it dies of, as the alert names it")
+        ->required();
     recover->callback([&command, recover_target, seq] {
         command.run = [=] { return recover_skip(*recover_target, *seq); };
     });

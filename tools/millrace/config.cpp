@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kMillion = 1'000'000;
-constexpr DecimalRange kAnyVolume{0, kMillion * kScale};
+constexpr DecimalRange kAnyVolume{0, kMillion* kScale};
 constexpr IntRange kRingSlots{16, 1 << 22};
 
 std::string beside(const std::string& file, const std::string& path) {
@@ -32,7 +32,8 @@ void read_key(ObjectReader& o, const std::string& file, std::vector<std::byte>& 
     o.text("key", hex, {0, 1024});
     o.text("key_file", path, {1, 4096});
     if (o.has("key") == o.has("key_file")) {
-        o.complain("", "needs exactly one of \"key\" (hex) and \"key_file\" (path of a file with it)");
+        o.complain("",
+                   "needs exactly one of \"key\" (hex) and \"key_file\" (path of a file with it)");
     } else if (o.has("key")) {
         key = parse_key(hex, why);
     } else if (!path.empty()) {
@@ -54,9 +55,9 @@ void read_endpoint(ObjectReader& o, const char* key, Endpoint& out) {
     unsigned port = 0;
     const char* end = text.data() + text.size();
     in_addr parsed{};
-    const bool ok = colon != std::string::npos && ::inet_pton(AF_INET, address.c_str(), &parsed) == 1 &&
-                    std::from_chars(text.data() + colon + 1, end, port).ptr == end && port > 0 &&
-                    port < 65536;
+    const bool ok =
+        colon != std::string::npos && ::inet_pton(AF_INET, address.c_str(), &parsed) == 1 &&
+        std::from_chars(text.data() + colon + 1, end, port).ptr == end && port > 0 && port < 65536;
     if (!ok) {
         o.complain(key, "is \"" + text + "\"; ADDRESS:PORT such as \"127.0.0.1:7401\" is allowed");
         return;
@@ -95,8 +96,9 @@ void read_rings(ObjectReader& o, RingsConfig& r) {
 }
 
 void read_wish(ObjectReader& o, const char* key, MemoryWish& out) {
-    o.choice(key, out,
-             {{"off", MemoryWish::Off}, {"try", MemoryWish::Try}, {"require", MemoryWish::Require}});
+    o.choice(
+        key, out,
+        {{"off", MemoryWish::Off}, {"try", MemoryWish::Try}, {"require", MemoryWish::Require}});
 }
 
 void read_memory(ObjectReader& o, MemoryConfig& m) {
@@ -222,9 +224,9 @@ void read_capacity(ObjectReader& o, CapacityConfig& c) {
 void read_placement(ObjectReader& o, Config& c) {
     o.choice("mode", c.threads, {{"processes", false}, {"threads", true}});
     o.object("stages", [&c](ObjectReader& stages) {
-        for (const StageId id : {StageId::Ingress, StageId::Engine, StageId::Broker,
-                                 StageId::Journal, StageId::Replica, StageId::Sqlite,
-                                 StageId::Redis, StageId::Rtss}) {
+        for (const StageId id :
+             {StageId::Ingress, StageId::Engine, StageId::Broker, StageId::Journal,
+              StageId::Replica, StageId::Sqlite, StageId::Redis, StageId::Rtss}) {
             StagePlacement& p = c.placement[static_cast<std::uint32_t>(id)];
             stages.object(stage_name(id), [&p](ObjectReader& s) {
                 s.integer("cpu", p.cpu, {0, 4095});
@@ -259,8 +261,9 @@ void read_restart(ObjectReader& o, RestartConfig& r) {
 
 void read_log(ObjectReader& o, const std::string& file, LogConfig& l) {
     o.choice("format", l.json, {{"text", false}, {"json", true}});
-    o.choice<std::string>("level", l.level,
-                          {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}});
+    o.choice<std::string>(
+        "level", l.level,
+        {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}});
     o.text("file", l.file, {1, 4096});
     l.file = l.file.empty() ? "" : beside(file, l.file);
 }
@@ -298,9 +301,11 @@ void read_document(ObjectReader& o, Config& c) {
 std::optional<JsonNode> parse_object(std::string_view text, ReadLog& log) {
     auto doc = parse_json(text, log.file, log.mistakes);
     if (doc && doc->kind != JsonNode::Kind::Object) {
-        log.mistakes.push_back({log.file, doc->line, {},
-                                std::string{"must hold one JSON object, not "} +
-                                    describe(doc->kind)});
+        log.mistakes.push_back(
+            {log.file,
+             doc->line,
+             {},
+             std::string{"must hold one JSON object, not "} + describe(doc->kind)});
         return std::nullopt;
     }
     return doc;
@@ -360,8 +365,12 @@ void merge_group(std::vector<GroupConfig>& groups, GroupConfig added) {
 
 }  // namespace
 
-std::string accounts_folder(const std::string& journal_dir) { return journal_dir + "/accounts.d"; }
-std::string groups_folder(const std::string& journal_dir) { return journal_dir + "/groups.d"; }
+std::string accounts_folder(const std::string& journal_dir) {
+    return journal_dir + "/accounts.d";
+}
+std::string groups_folder(const std::string& journal_dir) {
+    return journal_dir + "/groups.d";
+}
 
 Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
                    std::set<std::string>* known_keys) {
@@ -381,9 +390,9 @@ Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
         for (AccountConfig& added : read_added_accounts(c.journal.dir, mistakes)) {
             c.accounts.push_back(std::move(added));
         }
-        read_added(groups_folder(c.journal.dir), mistakes, [&](ObjectReader& o, const std::string&) {
-            merge_group(c.groups, read_group(o));
-        });
+        read_added(
+            groups_folder(c.journal.dir), mistakes,
+            [&](ObjectReader& o, const std::string&) { merge_group(c.groups, read_group(o)); });
         c.sqlite.path = c.sqlite.path.empty() ? c.journal.dir + "/millrace.db" : c.sqlite.path;
     }
     if (mistakes.empty()) {

@@ -45,17 +45,17 @@ struct RingsConfig {
 /// The segment's memory. (README of shm/: how to reserve huge pages.)
 struct MemoryConfig {
     MemoryPlan plan;
-    std::string hugetlbfs;           // folder of such a mount to lie in; "" = /dev/shm
+    std::string hugetlbfs;  // folder of such a mount to lie in; "" = /dev/shm
 };
 struct SymbolConfig {
     std::string name;
     std::uint32_t digits = 5;
-    std::int64_t tick_size = 0;      // 1e-8; 0 = one digit
+    std::int64_t tick_size = 0;  // 1e-8; 0 = one digit
     std::int64_t volume_min = kScale / 100;
     std::int64_t volume_max = 100 * kScale;
     std::int64_t volume_step = kScale / 100;
     std::int64_t contract_size = 100'000 * kScale;
-    std::int64_t collar = 0;         // 0 = risk.collar
+    std::int64_t collar = 0;  // 0 = risk.collar
 };
 struct MemberConfig {
     std::string account;
@@ -86,9 +86,9 @@ struct AccountConfig {
 };
 struct SourceConfig {
     std::string name;
-    bool shm = false;               // a strategy in shared memory; else TCP or Redis
-    bool redis = false;             // the stream RTSS
-    std::vector<std::byte> key{};   // TCP only
+    bool shm = false;              // a strategy in shared memory; else TCP or Redis
+    bool redis = false;            // the stream RTSS
+    std::vector<std::byte> key{};  // TCP only
     Durability ack = Durability::Disk;
     /// Rings of its own; TCP sources share those of ingress.
     [[nodiscard]] bool own_rings() const noexcept { return shm || redis; }
@@ -99,9 +99,9 @@ struct CapacityConfig {
     std::uint32_t ledger = 1U << 17;
 };
 struct StagePlacement {
-    std::uint32_t cpu = kNoId;      // kNoId = not pinned
+    std::uint32_t cpu = kNoId;  // kNoId = not pinned
     IdleStrategy idle = IdleStrategy::Park;
-    std::string thread;             // stages with the same word share one thread; "" = its own
+    std::string thread;  // stages with the same word share one thread; "" = its own
 };
 struct SqliteConfig {
     bool enabled = true;
@@ -124,11 +124,11 @@ struct RestartConfig {
 struct LogConfig {
     bool json = false;
     std::string level = "info";
-    std::string file;               // "" = standard error
+    std::string file;  // "" = standard error
 };
 
 struct Config {
-    std::string file;               // it was read from
+    std::string file;  // it was read from
     std::string name = "default";
     JournalConfig journal;
     RingsConfig rings;
@@ -142,7 +142,7 @@ struct Config {
     std::vector<SourceConfig> sources;
     RiskSpec risk;
     CapacityConfig capacity;
-    bool threads = false;           // stages as threads of one process
+    bool threads = false;  // stages as threads of one process
     std::array<StagePlacement, kStages> placement;
     SqliteConfig sqlite;
     RedisConfig redis;

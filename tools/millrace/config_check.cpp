@@ -38,12 +38,13 @@ struct Checker {
         }
     }
 
-    void known(const std::string& at, const char* what, const std::string& name,
-               const Names& names, unsigned line) {
+    void known(const std::string& at, const char* what, const std::string& name, const Names& names,
+               unsigned line) {
         if (!names.contains(name)) {
             const std::string near = nearest(name, {names.begin(), names.end()});
-            add(at, std::string{what} + " \"" + name + "\" is not defined" +
-                        (near.empty() ? "" : "; did you mean \"" + near + "\"?"),
+            add(at,
+                std::string{what} + " \"" + name + "\" is not defined" +
+                    (near.empty() ? "" : "; did you mean \"" + near + "\"?"),
                 line);
         }
     }
@@ -65,8 +66,8 @@ void check_symbol_names(Checker& check) {
         for (const SymbolConfig& s : check.config.symbols) {
             const std::string full = a.symbol_prefix + s.name + a.symbol_suffix;
             if (full.size() > sizeof(Text<16>)) {
-                check.add("accounts", "\"" + a.name + "\": its name for " + s.name + " would be \"" +
-                                          full + "\", longer than 16 bytes");
+                check.add("accounts", "\"" + a.name + "\": its name for " + s.name +
+                                          " would be \"" + full + "\", longer than 16 bytes");
             }
         }
     }
@@ -109,8 +110,8 @@ void check_results(Checker& check) {
         if (needed > check.config.rings.results) {
             check.add("rings.results", "is " + std::to_string(check.config.rings.results) +
                                            "; closing a signal of group \"" + g.name + "\" with " +
-                                           std::to_string(g.members.size()) +
-                                           " members takes " + std::to_string(needed) +
+                                           std::to_string(g.members.size()) + " members takes " +
+                                           std::to_string(needed) +
                                            "; raise it to a power of two of at least that");
         }
     }
@@ -119,7 +120,8 @@ void check_results(Checker& check) {
 void check_ports(Checker& check) {
     const Config& c = check.config;
     if (c.signals.port == c.bridge.port && c.signals.address == c.bridge.address) {
-        check.add("listen", "signals and bridge use the same port " + std::to_string(c.bridge.port));
+        check.add("listen",
+                  "signals and bridge use the same port " + std::to_string(c.bridge.port));
     }
 }
 
@@ -130,8 +132,9 @@ void check_redis(Checker& check) {
         check.add("sources", "more than one is of kind \"redis\"; there is one stream RTSS");
     }
     if (streams > 0 && !check.config.redis.enabled) {
-        check.add("sources", "one is of kind \"redis\" but there is no \"redis\" object, or it is "
-                             "not enabled");
+        check.add("sources",
+                  "one is of kind \"redis\" but there is no \"redis\" object, or it is "
+                  "not enabled");
     }
 }
 

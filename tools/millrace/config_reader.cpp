@@ -168,8 +168,8 @@ void ObjectReader::texts(std::string_view key, std::vector<std::string>& out) {
     }
     for (const JsonNode& item : node->items) {
         if (item.kind != JsonNode::Kind::String) {
-            complain(key, std::string{"must be a list of strings; one item is "} +
-                              describe(item.kind));
+            complain(key,
+                     std::string{"must be a list of strings; one item is "} + describe(item.kind));
             return;
         }
         out.push_back(item.text);
@@ -223,9 +223,8 @@ void ObjectReader::done() {
             continue;
         }
         const std::string near = nearest(m.key, asked_);
-        complain(m.key, "is no known key" +
-                            (near.empty() ? "; allowed: " + join(asked_)
-                                          : "; did you mean \"" + near + "\"?"));
+        complain(m.key, "is no known key" + (near.empty() ? "; allowed: " + join(asked_)
+                                                          : "; did you mean \"" + near + "\"?"));
     }
 }
 

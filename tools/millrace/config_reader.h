@@ -21,7 +21,8 @@ namespace millrace {
 struct ReadLog {
     std::string file;
     std::vector<Mistake> mistakes;
-    std::set<std::string> known_keys;  // every path asked for, list indexes as []: for the schema test
+    std::set<std::string>
+        known_keys;  // every path asked for, list indexes as []: for the schema test
 };
 
 /// Bounds of an integer, both allowed.
@@ -105,6 +106,7 @@ private:
 };
 
 /// The candidate that `word` most likely meant; empty if none is near.
-[[nodiscard]] std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+[[nodiscard]] std::string nearest(std::string_view word,
+                                  const std::vector<std::string>& candidates);
 
 }  // namespace millrace

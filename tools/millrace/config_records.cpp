@@ -52,7 +52,8 @@ public:
     ConfigRecords make() {
         add(AdminOp::RiskLimits, config_.risk);
         for (const SymbolConfig& s : config_.symbols) {
-            add(AdminOp::DefineSymbol, spec_of(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
+            add(AdminOp::DefineSymbol,
+                spec_of(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
         }
         for (const SourceConfig& s : config_.sources) {
             const SourceId source{id(NameKind::Source, s.name, kNamesPerKind)};
@@ -130,8 +131,8 @@ private:
     }
 
     void commit() {
-        const std::uint64_t hash = XXH3_64bits(made_.records.data(),
-                                               made_.records.size() * sizeof(AdminRecord));
+        const std::uint64_t hash =
+            XXH3_64bits(made_.records.data(), made_.records.size() * sizeof(AdminRecord));
         made_.hash = hash == 0 ? 1 : hash;  // 0 = the engine has no configuration
         add(AdminOp::ConfigCommit, ConfigCommit{made_.hash});
     }

@@ -5,7 +5,9 @@ namespace {
 
 constexpr int kDecimals = 8;
 
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) noexcept {
+    return c >= '0' && c <= '9';
+}
 
 /// Adds one digit. @return false when int64 would overflow.
 bool push_digit(std::int64_t& value, int digit) noexcept {

@@ -18,7 +18,9 @@ namespace {
 using nlohmann::json;
 constexpr const char* kKeys[kNameKinds] = {"symbols", "groups", "accounts", "sources"};
 
-std::string book_path(const std::string& journal_dir) { return journal_dir + "/ids.json"; }
+std::string book_path(const std::string& journal_dir) {
+    return journal_dir + "/ids.json";
+}
 
 Error fail(std::string& message, const std::string& text, int sys_errno) {
     message = text + ": " + std::strerror(sys_errno);

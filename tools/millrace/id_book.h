@@ -1,6 +1,7 @@
 // IdBook: the dense id of every configured name, stable across edits, never used twice.
 //
-//     <journal dir>/ids.json   {"version": 1, "accounts": {"a1": 0, ...}, ..., "members": [[0, 3], ...]}
+//     <journal dir>/ids.json   {"version": 1, "accounts": {"a1": 0, ...}, ..., "members": [[0, 3],
+//     ...]}
 //
 // Ids index the engine's tables and stand in the journal, so a name keeps its id for ever, even
 // while it is absent from the configuration. `members` holds every pair (group, account) ever sent,

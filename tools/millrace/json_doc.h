@@ -51,7 +51,7 @@ struct Mistake {
 /// @param file only for messages.
 /// @return nothing after a syntax error; with repeated keys the first one counts.
 [[nodiscard]] std::optional<JsonNode> parse_json(std::string_view text, const std::string& file,
-                                  std::vector<Mistake>& mistakes);
+                                                 std::vector<Mistake>& mistakes);
 
 /// Writes the node back as JSON (numbers as they were written).
 [[nodiscard]] std::string to_json(const JsonNode& node);

@@ -37,8 +37,8 @@ std::vector<std::byte> parse_key(std::string_view hex, std::string& why) {
         const char* end = hex.data() + i + 2;
         const auto [stop, error] = std::from_chars(hex.data() + i, end, value, 16);
         if (error != std::errc{} || stop != end) {
-            return refuse(why, "holds a character that is no hex digit, at place " +
-                                   std::to_string(i + 1));
+            return refuse(
+                why, "holds a character that is no hex digit, at place " + std::to_string(i + 1));
         }
         key.push_back(static_cast<std::byte>(value));
     }
@@ -50,7 +50,7 @@ std::vector<std::byte> read_key_file(const std::string& path, std::string& why) 
     if (fd < 0) {
         return refuse(why, "cannot open " + path + ": " + std::strerror(errno));
     }
-    struct stat st {};
+    struct stat st{};
     char text[2 * kKeyBytesMax + 2] = {};
     const bool known = ::fstat(fd, &st) == 0;
     const ssize_t n = ::read(fd, text, sizeof text);

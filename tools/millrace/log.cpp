@@ -66,19 +66,29 @@ bool log_start(const LogConfig& config, const std::string& who, std::string& mes
         sink->set_pattern("%H:%M:%S.%e %^%-5l%$ " + who + ": %v");
     }
     spdlog::init_thread_pool(kQueueLines, 1);
-    auto logger = std::make_shared<spdlog::async_logger>(who, sink, spdlog::thread_pool(),
-                                                         spdlog::async_overflow_policy::overrun_oldest);
+    auto logger = std::make_shared<spdlog::async_logger>(
+        who, sink, spdlog::thread_pool(), spdlog::async_overflow_policy::overrun_oldest);
     logger->set_level(spdlog::level::from_str(config.level));
     logger->flush_on(spdlog::level::info);
     spdlog::set_default_logger(std::move(logger));
     return message.empty();
 }
 
-void log_stop() { spdlog::shutdown(); }
+void log_stop() {
+    spdlog::shutdown();
+}
 
-void log_debug(std::string_view text) { spdlog::debug("{}", text); }
-void log_info(std::string_view text) { spdlog::info("{}", text); }
-void log_warn(std::string_view text) { spdlog::warn("{}", text); }
-void log_error(std::string_view text) { spdlog::error("{}", text); }
+void log_debug(std::string_view text) {
+    spdlog::debug("{}", text);
+}
+void log_info(std::string_view text) {
+    spdlog::info("{}", text);
+}
+void log_warn(std::string_view text) {
+    spdlog::warn("{}", text);
+}
+void log_error(std::string_view text) {
+    spdlog::error("{}", text);
+}
 
 }  // namespace millrace

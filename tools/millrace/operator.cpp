@@ -35,7 +35,8 @@ Result<Session> open_session(const Target& target, std::string& message) {
     return Session{std::move(segment).value(), std::move(ids).value()};
 }
 
-std::string unknown_name(const IdBook& ids, NameKind kind, const char* what, const std::string& name) {
+std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
+                         const std::string& name) {
     std::string text = std::string{"no "} + what + " is called \"" + name + "\"; known:";
     for (const auto& [known, id] : ids.names(kind)) {
         text += " " + known;

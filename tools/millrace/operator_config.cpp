@@ -152,8 +152,9 @@ int add_account(const Target& target, const std::string& file) {
         return complain(mistakes);
     }
     if (text.find("key_file") != std::string::npos && file == "-") {
-        return complain("\"key_file\" of an account from standard input is relative to nothing; use "
-                        "\"key\" or a file");
+        return complain(
+            "\"key_file\" of an account from standard input is relative to nothing; use "
+            "\"key\" or a file");
     }
     const std::string at = accounts_folder(dir) + "/" + account.name + ".json";
     if (fs::exists(at)) {

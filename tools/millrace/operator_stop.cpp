@@ -46,8 +46,8 @@ int stop_stages(Segment& segment, const std::string& path) {
         const StageEntry& e = segment.stage(id);
         const ProcessId process{static_cast<int>(e.pid.load(std::memory_order_relaxed)),
                                 e.start_time.load(std::memory_order_relaxed)};
-        auto worker = std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}},
-                                                      "", "");
+        auto worker =
+            std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}}, "", "");
         if (id != StageId::Supervisor && process.alive() && worker->adopt(process)) {
             workers.push_back(worker.get());
             adopted.push_back(std::move(worker));
@@ -148,7 +148,8 @@ int recover_skip(const Target& target, std::uint64_t seq) {
     restart_broker(segment.value());
     // Release: pairs with the supervisor's look; the file is in place before the halt is lifted.
     engine.state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_release);
-    std::printf("record %lu is skipped; the engine starts again\n", static_cast<unsigned long>(seq));
+    std::printf("record %lu is skipped; the engine starts again\n",
+                static_cast<unsigned long>(seq));
     return kExitOk;
 }
 

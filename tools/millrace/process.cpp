@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "shm/clock.h"
 #include "shm/role.h"
@@ -68,7 +68,9 @@ Result<ProcessWatch> ProcessWatch::open(ProcessId id) {
     return watch;
 }
 
-bool ProcessWatch::dead() const noexcept { return wait_dead(Nanos{0}); }
+bool ProcessWatch::dead() const noexcept {
+    return wait_dead(Nanos{0});
+}
 
 bool ProcessWatch::wait_dead(Nanos timeout) const noexcept {
     const std::int64_t deadline = monotonic_ns() + timeout.value;
@@ -116,11 +118,11 @@ Result<ProcessId> spawn(const std::vector<std::string>& arguments, std::string& 
     ::sigfillset(&all);
     ::posix_spawnattr_setsigmask(&attributes, &none);
     ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     int pid = 0;
-    const int rc = ::posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(),
-                                 environment.data());
+    const int rc =
+        ::posix_spawn(&pid, argv[0], nullptr, &attributes, argv.data(), environment.data());
     ::posix_spawnattr_destroy(&attributes);
     if (rc != 0) {
         message = "cannot start " + arguments[0] + ": " + std::strerror(rc);

@@ -30,7 +30,8 @@ std::uint64_t first_seq_of(const std::string& path, std::uint64_t magic) {
 }
 
 /// Files of one log, oldest first: both kinds of name sort by age.
-std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix, std::string& trouble) {
+std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
+                              std::string& trouble) {
     std::vector<LogFile> files;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator{dir, error}) {

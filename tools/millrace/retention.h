@@ -19,7 +19,7 @@ struct Retained {
     std::uint32_t journal_files = 0;  // removed
     std::uint32_t effects_files = 0;
     bool store_cut_off = false;
-    std::string trouble;              // what could not be read or removed; empty if nothing
+    std::string trouble;  // what could not be read or removed; empty if nothing
 };
 
 /// Journal files go only if every record in them is older than the oldest snapshot: any of the

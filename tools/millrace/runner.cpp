@@ -17,7 +17,7 @@ namespace millrace {
 namespace {
 
 constexpr Nanos kKeepTimeEvery = millis(1);
-constexpr std::uint32_t kPauses = 256;   // ~10 us of waiting in the core
+constexpr std::uint32_t kPauses = 256;  // ~10 us of waiting in the core
 constexpr std::uint32_t kYields = 64;
 
 void cpu_pause() noexcept {
@@ -45,8 +45,8 @@ struct Runner::Track {
     StageSlot* slot = nullptr;
     StageEntry* entry = nullptr;
     StageId place{};
-    bool worked = false;  // since it took this place
-    bool running = false; // and is not rebuilding its state any more
+    bool worked = false;           // since it took this place
+    bool running = false;          // and is not rebuilding its state any more
     std::uint64_t generation = 0;  // of the place, as we took it
 };
 

@@ -17,20 +17,20 @@ namespace millrace {
 
 /// A stage as the runner holds it.
 struct StageSlot {
-    RoleLock lock{};                 // given up after the stage is gone
+    RoleLock lock{};  // given up after the stage is gone
     std::unique_ptr<Stage> stage{};
-    StageId id{};                    // its place in the stage table and its doorbell
-    std::function<StageId()> role{}; // if the place can change while it runs (the hot spare, which
-                                     // then has its thread to itself)
+    StageId id{};                     // its place in the stage table and its doorbell
+    std::function<StageId()> role{};  // if the place can change while it runs (the hot spare, which
+                                      // then has its thread to itself)
     std::function<bool()> recovering{};  // true while its state is being rebuilt
 
     [[nodiscard]] StageId place() const { return role ? role() : id; }
 };
 
 struct RunnerOptions {
-    std::uint32_t cpu = kNoId;       // kNoId = not pinned
+    std::uint32_t cpu = kNoId;  // kNoId = not pinned
     IdleStrategy idle = IdleStrategy::Park;
-    std::int64_t started_ns = 0;     // segment clock: when this process was executed
+    std::int64_t started_ns = 0;  // segment clock: when this process was executed
     /// Placement of a role that is taken over; empty: cpu and idle stay as they are.
     std::function<RunnerOptions(StageId)> of_role{};
 };

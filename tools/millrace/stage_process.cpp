@@ -15,7 +15,9 @@ namespace {
 Runner* g_runner = nullptr;
 const Segment* g_segment = nullptr;
 
-void on_stop_signal(int) { g_runner->request_stop(); }
+void on_stop_signal(int) {
+    g_runner->request_stop();
+}
 
 /// Leaves in the stage table why we died: the supervisor may be a new one, which was never our
 /// parent and gets no wait status. Async-signal-safe: atomic stores and getpid().
@@ -32,7 +34,7 @@ void on_crash_signal(int signal) {
 }
 
 void handle(int signal, void (*handler)(int)) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = handler;
     ::sigemptyset(&action.sa_mask);
     ::sigaction(signal, &action, nullptr);
@@ -84,7 +86,8 @@ Result<Segment> attach(const Config& config, std::string& message) {
     if (segment && config.memory.plan.lock == MemoryWish::Require &&
         segment.value().header().locked != 0 && !segment.value().locked()) {
         message = "\"memory.lock\" is \"require\" and this process may not lock " +
-                  config.segment_path() + "; raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity, ulimit -l)";
+                  config.segment_path() +
+                  "; raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity, ulimit -l)";
         return {Errc::NoSpace, "segment"};
     }
     return segment;

@@ -54,8 +54,8 @@ std::string errno_suffix(const Error& e) {
 /// Whoever waits for `durable` to move.
 std::function<void()> wake_on_durable(Segment& segment) {
     return [&segment] {
-        for (const StageId id : {StageId::Broker, StageId::Ingress, StageId::Replica,
-                                 StageId::Engine}) {
+        for (const StageId id :
+             {StageId::Broker, StageId::Ingress, StageId::Replica, StageId::Engine}) {
             ring(segment.doorbell(id));
         }
     };
@@ -152,9 +152,9 @@ Result<std::unique_ptr<Stage>> build_ingress(const StageContext& c, std::string&
     options.listen.port = c.config.signals.port;
     for (const SourceConfig& s : c.config.sources) {
         if (!s.own_rings()) {
-            options.sources.push_back({s.name, SourceId{c.ids.find(NameKind::Source, s.name)}, s.key,
-                                       s.ack == Durability::Disk ? AckLevel::Disk
-                                                                 : AckLevel::Process});
+            options.sources.push_back(
+                {s.name, SourceId{c.ids.find(NameKind::Source, s.name)}, s.key,
+                 s.ack == Durability::Disk ? AckLevel::Disk : AckLevel::Process});
         }
     }
     auto built = IngressStage::create(c.segment, std::move(options), message);

@@ -16,7 +16,7 @@ namespace millrace {
 /// How a stage process ended, as its supervisor sees it.
 enum ExitCode : int {
     kExitOk = 0,
-    kExitError = 1,        // it could not start
+    kExitError = 1,  // it could not start
     kExitBadConfig = 2,
     kExitRoleHeld = 3,     // somebody else is this stage already
     kExitStageFailed = 4,  // it ran and could not go on
@@ -33,7 +33,7 @@ struct StageContext {
 /// A stage that the pipeline consists of: a name for the command line and the log.
 struct StageName {
     const char* name;
-    StageId id;            // its place; core-*: Engine or Replica, as the lock decides
+    StageId id;  // its place; core-*: Engine or Replica, as the lock decides
 };
 /// In the order that data moves. core-0 and core-1 are equals: one is the engine, the other the
 /// replica and hot spare. As threads of one process they are called engine and replica.

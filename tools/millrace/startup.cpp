@@ -16,8 +16,8 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kStageRoles[] = {"engine", "replica", "journal", "broker", "ingress",
-                                        "sqlite", "redis",   "rtss"};
+constexpr const char* kStageRoles[] = {"engine",  "replica", "journal", "broker",
+                                       "ingress", "sqlite",  "redis",   "rtss"};
 
 constexpr int kIdsTriesMax = 500;
 constexpr int kIdsTryMs = 10;
@@ -59,9 +59,10 @@ SegmentPlan plan_of(const Config& c, const IdBook& ids) {
 Result<Segment> create(const Config& c, const IdBook& ids, std::string& message) {
     const std::string living = living_roles(c.journal.dir);
     if (!living.empty()) {
-        return fail(message, "there is no usable segment at " + c.segment_path() +
-                                 " but stages of this journal are alive: " + living +
-                                 "; `millrace down -c " + c.file + "` ends them, then start again",
+        return fail(message,
+                    "there is no usable segment at " + c.segment_path() +
+                        " but stages of this journal are alive: " + living +
+                        "; `millrace down -c " + c.file + "` ends them, then start again",
                     Errc::NotOwner);
     }
     auto made = Segment::create(plan_of(c, ids), message);
@@ -92,29 +93,35 @@ Status prepare_journal_dir(const JournalConfig& journal, std::string& message) {
         ::close(fd);
         ::unlink(probe.c_str());
     }
-    struct statvfs fs {};
+    struct statvfs fs{};
     const bool known = ::statvfs(journal.dir.c_str(), &fs) == 0;
     const std::uint64_t free_bytes = known ? std::uint64_t{fs.f_bavail} * fs.f_frsize : 0;
     if (rc == EROFS) {
-        return fail(message, "journal directory " + journal.dir +
-                                 " is on a read-only file system; mount it writable or choose "
-                                 "another \"journal.dir\"", Errc::IoError);
+        return fail(message,
+                    "journal directory " + journal.dir +
+                        " is on a read-only file system; mount it writable or choose "
+                        "another \"journal.dir\"",
+                    Errc::IoError);
     }
     if (rc == ENOSPC || (known && free_bytes < bytes_needed(journal))) {
-        return fail(message, "journal directory " + journal.dir + " has " +
-                                 std::to_string(free_bytes >> 20U) + " MiB free, " +
-                                 std::to_string(bytes_needed(journal) >> 20U) +
-                                 " are needed; free some or lower \"journal.file_mib\"",
+        return fail(message,
+                    "journal directory " + journal.dir + " has " +
+                        std::to_string(free_bytes >> 20U) + " MiB free, " +
+                        std::to_string(bytes_needed(journal) >> 20U) +
+                        " are needed; free some or lower \"journal.file_mib\"",
                     Errc::NoSpace);
     }
     if (rc != 0) {
-        return fail(message, "journal directory " + journal.dir + " cannot be written by uid " +
-                                 std::to_string(::geteuid()), Errc::IoError, rc);
+        return fail(message,
+                    "journal directory " + journal.dir + " cannot be written by uid " +
+                        std::to_string(::geteuid()),
+                    Errc::IoError, rc);
     }
     return ok_status();
 }
 
-/// The book of ids from its reading to its writing: two commands at once would give two names one id.
+/// The book of ids from its reading to its writing: two commands at once would give two names one
+/// id.
 Result<RoleLock> lock_ids(const std::string& journal_dir, std::string& message) {
     std::string holder;
     auto lock = RoleLock::try_acquire(journal_dir, "ids", holder);
@@ -123,9 +130,9 @@ Result<RoleLock> lock_ids(const std::string& journal_dir, std::string& message) 
         lock = RoleLock::try_acquire(journal_dir, "ids", holder);
     }
     if (!lock) {
-        return fail(message, "ids.json of " + journal_dir + " cannot be locked (" +
-                                 lock.error().what + (holder.empty() ? "" : ", " + holder) +
-                                 "); try again",
+        return fail(message,
+                    "ids.json of " + journal_dir + " cannot be locked (" + lock.error().what +
+                        (holder.empty() ? "" : ", " + holder) + "); try again",
                     lock.code(), lock.error().sys_errno);
     }
     return lock;
@@ -162,9 +169,11 @@ Result<Segment> prepare_segment(const Config& c, const IdBook& ids, bool& create
     created = false;
     auto found = Segment::attach(path, Segment::Mode::ReadWrite, message);
     if (found && found.value().header().journal_dir != c.journal.dir) {
-        return fail(message, path + " belongs to the journal " +
-                                 found.value().header().journal_dir + ", not to " + c.journal.dir +
-                                 "; choose another \"name\" or stop that pipeline", Errc::BadInput);
+        return fail(message,
+                    path + " belongs to the journal " + found.value().header().journal_dir +
+                        ", not to " + c.journal.dir +
+                        "; choose another \"name\" or stop that pipeline",
+                    Errc::BadInput);
     }
     if (found && found.value().same_boot()) {
         return found;
@@ -179,14 +188,20 @@ Result<Segment> prepare_segment(const Config& c, const IdBook& ids, bool& create
     const std::string why = found ? "is of an earlier boot" : "is not usable (" + message + ")";
     const std::string living = living_roles(c.journal.dir);
     if (!living.empty()) {
-        return fail(message, path + " " + why + ", but stages are alive: " + living +
-                                 "; `millrace down -c " + c.file + "` ends them", Errc::NotOwner);
+        return fail(message,
+                    path + " " + why + ", but stages are alive: " + living +
+                        "; `millrace down -c " + c.file + "` ends them",
+                    Errc::NotOwner);
     }
     if (!found && found.code() == Errc::BadVersion) {
         // Its rings may hold records that were acknowledged and are not on disk yet.
-        return fail(message, path + " was made by another build and not stopped clean: start that "
-                                 "build and stop it with `millrace down`. To give up what only the "
-                                 "segment holds: rm " + path, Errc::BadVersion);
+        return fail(message,
+                    path +
+                        " was made by another build and not stopped clean: start that "
+                        "build and stop it with `millrace down`. To give up what only the "
+                        "segment holds: rm " +
+                        path,
+                    Errc::BadVersion);
     }
     if (found) {
         log_warn(path + " " + why + ": making a new one; state comes from the journal");
@@ -223,9 +238,10 @@ std::string needs_new_segment(const Config& c, const Segment& segment) {
     if (segment.sessions() != c.accounts_max) {
         differs("accounts_max");
     }
-    const std::pair<const char*, std::uint32_t> rings[] = {
-        {"journal", c.rings.journal}, {"orders", c.rings.orders}, {"reports", c.rings.reports},
-        {"admin", c.rings.admin}};
+    const std::pair<const char*, std::uint32_t> rings[] = {{"journal", c.rings.journal},
+                                                           {"orders", c.rings.orders},
+                                                           {"reports", c.rings.reports},
+                                                           {"admin", c.rings.admin}};
     for (const auto& [name, slots] : rings) {
         if (segment.ring_control(segment.find_ring(name)).capacity != std::bit_ceil(slots)) {
             differs(name);

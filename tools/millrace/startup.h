@@ -9,7 +9,8 @@
 namespace millrace {
 
 /// Makes the journal directory if it is missing and proves that it can be used.
-/// @return IoError, NoSpace: `message` names the directory and the mend (read-only, full, not ours).
+/// @return IoError, NoSpace: `message` names the directory and the mend (read-only, full, not
+/// ours).
 [[nodiscard]] Status prepare_journal_dir(const JournalConfig& journal, std::string& message);
 
 /// Ids for every name, saved before anything uses them, and the records made of them.

@@ -10,8 +10,8 @@ namespace millrace {
 /// How long one stage may take to drain before it is killed.
 inline constexpr Nanos kStopBound = seconds(10);
 
-/// Stops `workers` in the order ingress, engine, broker, journal, replica, sinks; says what it does.
-/// Sets core().stop_requested, so that the hot spare takes nothing over.
+/// Stops `workers` in the order ingress, engine, broker, journal, replica, sinks; says what it
+/// does. Sets core().stop_requested, so that the hot spare takes nothing over.
 /// @return true if each ended by itself and the journal holds everything that was journalled.
 [[nodiscard]] bool stop_in_order(Segment& segment, std::vector<Worker*> workers);
 

@@ -35,20 +35,23 @@ std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
     return text;
 }
 
-StageState state_of(const StageEntry& e) noexcept { return static_cast<StageState>(get(e.state)); }
+StageState state_of(const StageEntry& e) noexcept {
+    return static_cast<StageState>(get(e.state));
+}
 
 }  // namespace
 
 /// A worker and what the supervisor remembers of it.
 struct Supervisor::Kept {
-    Kept(std::unique_ptr<Worker> u, const RestartConfig& restart) : worker{std::move(u)}, policy{restart} {}
+    Kept(std::unique_ptr<Worker> u, const RestartConfig& restart)
+        : worker{std::move(u)}, policy{restart} {}
 
     std::unique_ptr<Worker> worker;
     RestartPolicy policy;
-    std::int64_t restart_at_ns = 0;   // not running: when to start it
-    std::int64_t died_ns = 0;         // last death; 0 = its recovery has been reported
-    std::uint64_t work = 0;           // progress when last looked at
-    std::int64_t moved_ns = 0;        // when that changed
+    std::int64_t restart_at_ns = 0;  // not running: when to start it
+    std::int64_t died_ns = 0;        // last death; 0 = its recovery has been reported
+    std::uint64_t work = 0;          // progress when last looked at
+    std::int64_t moved_ns = 0;       // when that changed
     bool reported_still = false;
     bool killed_by_us = false;
 };
@@ -86,7 +89,8 @@ void Supervisor::make_workers() {
         if (options_.threads) {
             worker = std::make_unique<ThreadWorker>(std::move(group), context);
         } else {
-            worker = std::make_unique<ProcessWorker>(std::move(group), options_.executable, config_.file);
+            worker = std::make_unique<ProcessWorker>(std::move(group), options_.executable,
+                                                     config_.file);
         }
         workers_.push_back(std::make_unique<Kept>(std::move(worker), config_.restart));
     }
@@ -98,7 +102,8 @@ std::vector<StageEntry*> Supervisor::entries_of(const Kept& kept) const {
     const ProcessId process = kept.worker->process();
     const auto consider = [&](StageId id) {
         StageEntry& e = segment_.stage(id);
-        if (static_cast<int>(get(e.pid)) == process.pid && get(e.start_time) == process.start_time) {
+        if (static_cast<int>(get(e.pid)) == process.pid &&
+            get(e.start_time) == process.start_time) {
             found.push_back(&e);
         }
     };
@@ -182,8 +187,9 @@ void Supervisor::on_end(Kept& kept) {
     const ProcessId was = kept.worker->process();
     WorkerEnd end = kept.worker->reap();
     const std::int64_t now = monotonic_ns();
-    const bool progressed = std::any_of(entries.begin(), entries.end(),
-                                        [](const StageEntry* e) { return get(e->first_work_ns) != 0; });
+    const bool progressed = std::any_of(entries.begin(), entries.end(), [](const StageEntry* e) {
+        return get(e->first_work_ns) != 0;
+    });
     for (StageEntry* e : entries) {
         // The spare may have taken the place since. It may even do so between here and the stores:
         // then it sees what is said of it and says otherwise (Runner::contradict_death).
@@ -209,11 +215,12 @@ void Supervisor::on_end(Kept& kept) {
     const Nanos wait = kept.policy.after_death(progressed);
     kept.restart_at_ns = now + wait.value;
     kept.died_ns = now;
-    const std::string text = kept.worker->name() + " (pid " + std::to_string(was.pid) + ") " + end.text;
+    const std::string text =
+        kept.worker->name() + " (pid " + std::to_string(was.pid) + ") " + end.text;
     segment_.report_error("supervisor", kept.worker->name() + " " + end.text);
-    log_warn(text + (kept.worker->running() ? "; adopted the one that runs"
-                                          : "; starts again in " +
-                                                std::to_string(wait.value / 1'000'000) + " ms"));
+    log_warn(text + (kept.worker->running()
+                         ? "; adopted the one that runs"
+                         : "; starts again in " + std::to_string(wait.value / 1'000'000) + " ms"));
 }
 
 void Supervisor::on_core_end(const WorkerEnd& end) {
@@ -234,12 +241,13 @@ void Supervisor::halt(Sequence seq) {
             kept->worker->kill();  // the spare would die of the same record
         }
     }
-    segment_.stage(StageId::Engine).state.store(static_cast<std::uint32_t>(StageState::Halted),
-                                                std::memory_order_relaxed);
+    segment_.stage(StageId::Engine)
+        .state.store(static_cast<std::uint32_t>(StageState::Halted), std::memory_order_relaxed);
     const std::string text =
         "ALERT the engine died twice at record " + std::to_string(seq.value) +
         " and is halted; no signal is taken. Look at it with `millrace inspect ring journal`, then "
-        "`millrace recover --skip " + std::to_string(seq.value) + "` takes it out of the log";
+        "`millrace recover --skip " +
+        std::to_string(seq.value) + "` takes it out of the log";
     segment_.report_error("supervisor", text);
     log_error(text);
 }
@@ -311,7 +319,8 @@ void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool wait
     if (!waiting) {
         log_warn(text + " and no work waits; stopped by somebody? It is left alone");
     } else if (config_.restart.stalled == StallPolicy::Report) {
-        log_error("ALERT " + text + " with work waiting; by \"restart.stalled\" it is left alone: "
+        log_error("ALERT " + text +
+                  " with work waiting; by \"restart.stalled\" it is left alone: "
                   "trading stands still until it goes on (SIGCONT) or is killed");
     } else {
         log_error(text + " with work waiting: killed, to be replaced");
@@ -438,8 +447,9 @@ void Supervisor::prune_files() {
                  std::to_string(done.effects_files) + " effects files");
     }
     if (done.store_cut_off) {
-        const std::string text = "ALERT retention: the SQLite store is too far behind; effects that "
-                                 "it lacks were removed and it rebuilds from the rest";
+        const std::string text =
+            "ALERT retention: the SQLite store is too far behind; effects that "
+            "it lacks were removed and it rebuilds from the rest";
         segment_.report_error("supervisor", text);
         log_error(text);
     }

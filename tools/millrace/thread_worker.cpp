@@ -60,7 +60,9 @@ bool ThreadWorker::start(std::string& message) {
     return true;
 }
 
-int ThreadWorker::end_fd() const { return thread_ == nullptr ? -1 : thread_->ended_fd; }
+int ThreadWorker::end_fd() const {
+    return thread_ == nullptr ? -1 : thread_->ended_fd;
+}
 
 WorkerEnd ThreadWorker::reap() {
     thread_->thread.join();
@@ -78,8 +80,9 @@ void ThreadWorker::ask_to_stop() {
 }
 
 void ThreadWorker::kill() {
-    log_error(name() + " does not move and is a thread of this process: ending the process; start "
-                       "it again to recover");
+    log_error(name() +
+              " does not move and is a thread of this process: ending the process; start "
+              "it again to recover");
     log_stop();
     ::raise(SIGKILL);
 }

@@ -32,8 +32,8 @@ bool stop_asked(int stop_fd) {
     if (::read(stop_fd, &info, sizeof info) != ssize_t{sizeof info}) {
         return false;
     }
-    log_info(std::string{"stopping: "} + ::strsignal(static_cast<int>(info.ssi_signo)) + " from pid " +
-             std::to_string(info.ssi_pid));
+    log_info(std::string{"stopping: "} + ::strsignal(static_cast<int>(info.ssi_signo)) +
+             " from pid " + std::to_string(info.ssi_pid));
     return true;
 }
 
@@ -113,10 +113,12 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     const auto lock = RoleLock::try_acquire(config.journal.dir, "supervisor", holder);
     if (!lock) {
         log_error(lock.code() == Errc::NotOwner
-                      ? "another `millrace up` (" + holder + ") keeps this journal; stop it with "
-                        "`millrace down -c " + config.file + "`"
-                      : "cannot lock " + config.journal.dir + "/locks/supervisor.lock: " +
-                            std::strerror(lock.error().sys_errno));
+                      ? "another `millrace up` (" + holder +
+                            ") keeps this journal; stop it with "
+                            "`millrace down -c " +
+                            config.file + "`"
+                      : "cannot lock " + config.journal.dir +
+                            "/locks/supervisor.lock: " + std::strerror(lock.error().sys_errno));
         return lock.code() == Errc::NotOwner ? kExitRoleHeld : kExitError;
     }
     return run(config, options);

@@ -24,7 +24,7 @@ bool Worker::is_core() const noexcept {
 }
 
 ProcessWorker::ProcessWorker(std::vector<StageName> stages, std::string executable,
-                         std::string config_file)
+                             std::string config_file)
     : Worker{std::move(stages)}, arguments_{std::move(executable), "stage"} {
     for (const StageName& s : this->stages()) {
         arguments_.emplace_back(s.name);
@@ -85,6 +85,8 @@ void ProcessWorker::ask_to_stop() {
     watch_.send(SIGCONT);  // a stopped process could not hear it
 }
 
-void ProcessWorker::kill() { watch_.send(SIGKILL); }
+void ProcessWorker::kill() {
+    watch_.send(SIGKILL);
+}
 
 }  // namespace millrace

@@ -13,10 +13,10 @@ namespace millrace {
 
 /// Why a worker ended.
 struct WorkerEnd {
-    std::string text;         // for the log
-    bool own_fault = false;   // it crashed itself: evidence of a poisonous input
-    bool role_held = false;   // another process is this stage already
-    std::uint32_t status = 0; // wait status, for the stage table
+    std::string text;          // for the log
+    bool own_fault = false;    // it crashed itself: evidence of a poisonous input
+    bool role_held = false;    // another process is this stage already
+    std::uint32_t status = 0;  // wait status, for the stage table
 };
 
 /// Threads: the supervisor's.

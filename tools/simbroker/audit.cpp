@@ -25,15 +25,10 @@ public:
         BookedAccount& account = audit_.accounts[record.login];
         account.login = record.login;
         switch (record.kind) {
-            case BookKind::Account:
-                account.balance = Money{record.balance};
-                return;
-            case BookKind::Order:
-                return visit_order(account, record);
-            case BookKind::Deal:
-                return visit_deal(account, record);
-            case BookKind::OrderCanceled:
-                return visit_cancel(account, record);
+            case BookKind::Account: account.balance = Money{record.balance}; return;
+            case BookKind::Order: return visit_order(account, record);
+            case BookKind::Deal: return visit_deal(account, record);
+            case BookKind::OrderCanceled: return visit_cancel(account, record);
             case BookKind::Refused:
                 ++account.refused;
                 if (is_ours(record.magic)) {
@@ -41,8 +36,7 @@ public:
                 }
                 return;
             case BookKind::OrderModified:
-            case BookKind::PositionModified:
-                return;
+            case BookKind::PositionModified: return;
         }
     }
 
@@ -177,28 +171,20 @@ private:
 
 const char* name_of(CommandType type) noexcept {
     switch (type) {
-        case CommandType::Open:
-            return "open";
-        case CommandType::Close:
-            return "close";
-        case CommandType::Modify:
-            return "modify";
-        case CommandType::Cancel:
-            return "cancel";
-        case CommandType::Query:
-            return "query";
+        case CommandType::Open: return "open";
+        case CommandType::Close: return "close";
+        case CommandType::Modify: return "modify";
+        case CommandType::Cancel: return "cancel";
+        case CommandType::Query: return "query";
     }
     return "unknown";
 }
 
 const char* name_of(PriceKind kind) noexcept {
     switch (kind) {
-        case PriceKind::Market:
-            return "market";
-        case PriceKind::Limit:
-            return "limit";
-        case PriceKind::Stop:
-            return "stop";
+        case PriceKind::Market: return "market";
+        case PriceKind::Limit: return "limit";
+        case PriceKind::Stop: return "stop";
     }
     return "unknown";
 }

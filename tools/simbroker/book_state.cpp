@@ -115,15 +115,11 @@ void BookState::apply(const BookRecord& record) {
             account.margin_mode = static_cast<MarginMode>(record.price_kind);
             account.balance = Money{record.balance};
             return;
-        case BookKind::Order:
-            return apply_order(account, record);
-        case BookKind::Deal:
-            return apply_deal(account, record);
+        case BookKind::Order: return apply_order(account, record);
+        case BookKind::Deal: return apply_deal(account, record);
         case BookKind::OrderModified:
-        case BookKind::OrderCanceled:
-            return apply_order_change(account, record);
-        case BookKind::PositionModified:
-            return apply_position_change(account, record);
+        case BookKind::OrderCanceled: return apply_order_change(account, record);
+        case BookKind::PositionModified: return apply_position_change(account, record);
         case BookKind::Refused:
             // Evidence of an execution outweighs a later refusal of a repeat.
             if (!account.by_magic.contains(record.magic)) {

@@ -159,14 +159,10 @@ Status IntentJournal::load(std::span<const std::byte> bytes, std::uint64_t login
 
 Status IntentJournal::replay(Kind kind, std::span<const std::byte> body, std::uint64_t login) {
     switch (kind) {
-        case Kind::Identity:
-            return replay_identity(body, login);
-        case Kind::Session:
-            return read_into(body, session_);
-        case Kind::Intact:
-            return read_into(body, intact_);
-        case Kind::CommandSeq:
-            return read_into(body, session_.command_seq);
+        case Kind::Identity: return replay_identity(body, login);
+        case Kind::Session: return read_into(body, session_);
+        case Kind::Intact: return read_into(body, intact_);
+        case Kind::CommandSeq: return read_into(body, session_.command_seq);
         case Kind::Kill: {
             KillMemory kill;
             const auto s = read_into(body, kill);
@@ -181,8 +177,7 @@ Status IntentJournal::replay(Kind kind, std::span<const std::byte> body, std::ui
             return s;
         }
         case Kind::Received:
-        case Kind::Intent:
-            return replay_intent(kind, body);
+        case Kind::Intent: return replay_intent(kind, body);
         case Kind::Event: {
             EventBody event{};
             const auto s = read_into(body, event);
@@ -193,8 +188,7 @@ Status IntentJournal::replay(Kind kind, std::span<const std::byte> body, std::ui
         }
         case Kind::Sending:
         case Kind::EventAck:
-        case Kind::Renumber:
-            return replay_number(kind, body);
+        case Kind::Renumber: return replay_number(kind, body);
     }
     return {Errc::BadVersion, "intent journal: a record of a kind this version does not know"};
 }

@@ -119,9 +119,8 @@ void Terminal::on_command(const Incoming& incoming) {
 /// Unsent would speak of that order.
 bridge::Event Terminal::stale(const bridge::Command& command) const {
     const bool look_up = command.type == static_cast<std::uint8_t>(CommandType::Query);
-    bridge::Event event =
-        unsent_of(command, look_up ? OrdStatus::InDoubt : OrdStatus::Rejected, Reason::None,
-                  bridge::kStaleGeneration);
+    bridge::Event event = unsent_of(command, look_up ? OrdStatus::InDoubt : OrdStatus::Rejected,
+                                    Reason::None, bridge::kStaleGeneration);
     event.type = static_cast<std::uint8_t>(look_up ? ReportType::QueryUnknown : ReportType::Unsent);
     return event;
 }

@@ -150,16 +150,13 @@ TradeResult TradeServer::run(std::uint64_t login, const TradeRequest& request, R
                        ? open_market(*account, *symbol, request, fill_share)
                        : open_pending(*account, *symbol, request);
         }
-        case CommandType::Close:
-            return close(*account, request, fill_share);
+        case CommandType::Close: return close(*account, request, fill_share);
         case CommandType::Modify:
             // Once a pending is filled its order ticket is history: the position is meant.
             return request.position_ticket != 0 ? modify_position(*account, request)
                                                 : modify_order(*account, request);
-        case CommandType::Cancel:
-            return cancel(*account, request);
-        case CommandType::Query:
-            break;
+        case CommandType::Cancel: return cancel(*account, request);
+        case CommandType::Query: break;
     }
     return refused(retcode::kInvalid);
 }
