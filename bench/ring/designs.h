@@ -6,13 +6,36 @@
 
 namespace millrace::bench {
 
+/// Asks for a line to be moved from this core's caches to the shared one (CLDEMOTE, a hint; no
+/// operation where it is unknown).
+inline void demote(const void* line) noexcept {
+#if defined(__x86_64__)
+    asm volatile(".byte 0x0f, 0x1c, 0x07" ::"D"(line) : "memory");  // cldemote (%rdi)
+#else
+    static_cast<void>(line);
+#endif
+}
+
+enum class Demote { Nobody, Producer, Consumer };
+
+/// In which slot record `n` lies: in line, or 64 slots from the one before it, so that nobody's
+/// hardware prefetcher follows.
+template <bool kTransposed>
+constexpr std::size_t place(std::uint64_t n) noexcept {
+    constexpr std::size_t kRow = 64;
+    const std::size_t i = n % kCapacity;
+    return kTransposed ? i % kRow * (kCapacity / kRow) + i / kRow : i;
+}
+
 /// The sequence word inside the slot.
 /// @tparam kApart bytes between producer's and consumer's own data.
 /// @tparam kLag records between two stores of the read cursor, at most.
 /// @tparam kAhead slots that the producer asks for to write, ahead of its own; 0 = none.
 /// @tparam kLook slots that the consumer asks for to read, ahead of its own; 0 = none.
+/// @tparam kDemote who moves a slot's line to the shared cache when done with it.
+/// @tparam kTransposed see place().
 template <std::size_t W, std::size_t kApart, std::uint64_t kLag, std::uint64_t kAhead = 0,
-          std::uint64_t kLook = 0>
+          std::uint64_t kLook = 0, Demote kDemote = Demote::Nobody, bool kTransposed = false>
 struct InSlot {
     static constexpr bool kProcesses = true;
     struct alignas(64) Slot {
@@ -35,11 +58,14 @@ struct InSlot {
                 }
             }
             if constexpr (kAhead != 0) {
-                __builtin_prefetch(&q.slots[(q.written + kAhead) % kCapacity], 1, 3);
+                __builtin_prefetch(&q.slots[place<kTransposed>(q.written + kAhead)], 1, 3);
             }
-            Slot& slot = q.slots[q.written % kCapacity];
+            Slot& slot = q.slots[place<kTransposed>(q.written)];
             write_words(slot.words, 1, n, stamp);
             slot.sequence.store(++q.written, std::memory_order_release);  // pairs with pop()
+            if constexpr (kDemote == Demote::Producer) {
+                demote(&slot);
+            }
             return true;
         }
         InSlot& q;
@@ -48,9 +74,9 @@ struct InSlot {
         explicit Far(InSlot& queue) : q{queue} {}
         Got pop() noexcept {
             if constexpr (kLook != 0) {
-                __builtin_prefetch(&q.slots[(next - 1 + kLook) % kCapacity], 0, 3);
+                __builtin_prefetch(&q.slots[place<kTransposed>(next - 1 + kLook)], 0, 3);
             }
-            Slot& slot = q.slots[(next - 1) % kCapacity];
+            Slot& slot = q.slots[place<kTransposed>(next - 1)];
             if (slot.sequence.load(std::memory_order_acquire) != next) {  // pairs with push()
                 if (released != next - 1) {
                     release(next - 1);
@@ -58,6 +84,9 @@ struct InSlot {
                 return {};
             }
             const Got got{next, slot.words.back(), next + sum_words(slot.words)};
+            if constexpr (kDemote == Demote::Consumer) {
+                demote(&slot);
+            }
             if (++next - 1 - released >= kLag) {
                 release(next - 1);
             }

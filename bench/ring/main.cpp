@@ -85,6 +85,7 @@ void add_throughput(std::vector<Contender>& to, const Bench& bench, Mode mode,
 template <std::size_t W>
 void throughputs(Bench& bench, Mode mode, const std::string& label) {
     std::vector<Contender> all;
+    add_throughput<BareStream, W>(all, bench, mode, "bare stream", Part::Limit);
     add_throughput<CachedCursor, W>(all, bench, mode, "cached cursors", Part::Rival);
     add_throughput<Boost, W>(all, bench, mode, "boost::lockfree::spsc_queue", Part::Rival);
     add_throughput<Moodycamel, W>(all, bench, mode, "moodycamel::ReaderWriterQueue", Part::Rival);
@@ -163,6 +164,12 @@ using Ahead16 = InSlot<W, 128, 32, 16>;
 template <std::size_t W>
 using Look4 = InSlot<W, 128, 32, 0, 4>;
 template <std::size_t W>
+using ProducerDemotes = InSlot<W, 128, 32, 0, 0, Demote::Producer>;
+template <std::size_t W>
+using ConsumerDemotes = InSlot<W, 128, 32, 0, 0, Demote::Consumer>;
+template <std::size_t W>
+using Transposed = InSlot<W, 128, 32, 0, 0, Demote::Nobody, true>;
+template <std::size_t W>
 using Batched32 = CursorBatched<W, 32>;
 
 template <std::size_t W>
@@ -173,7 +180,7 @@ void designs(Bench& bench) {
         const std::uint64_t n = bench.count(60'000);
         all.push_back({name, Part::Variant, [=](Series&) { return throughput<Queue, W>(s, n); }});
     };
-    all.reserve(16);
+    all.reserve(20);
     add.template operator()<CachedCursor>("cached cursors", 1);
     add.template operator()<Batched32>("both cursors every 32", 1);
     add.template operator()<ReleaseEach64>("in slot, 64 B apart, release each", 1);
@@ -186,6 +193,9 @@ void designs(Bench& bench) {
     add.template operator()<Ahead4>("the same, producer prefetches 4 ahead", 1);
     add.template operator()<Ahead16>("the same, producer prefetches 16 ahead", 1);
     add.template operator()<Look4>("the same, consumer prefetches 4 ahead", 1);
+    add.template operator()<ProducerDemotes>("the same, producer demotes the slot", 1);
+    add.template operator()<ConsumerDemotes>("the same, consumer demotes the slot", 1);
+    add.template operator()<Transposed>("the same, neighbours 64 slots apart", 1);
     add.template operator()<Ours>("production header", 1);
     bench.turns("designs " + std::to_string(W * 8) + " B", "M/s", true, all);
 }

@@ -85,6 +85,51 @@ struct HandOff {
     };
 };
 
+/// Limit of throughput: messages alone, 512 at a time for one flag; nothing else is shared. What is
+/// lost beside it is what saying "there is one more" for each message costs.
+template <std::size_t W>
+struct BareStream {
+    static constexpr bool kProcesses = true;
+    static constexpr std::uint64_t kChunk = 512;
+    alignas(128) std::atomic<std::uint64_t> write{0};
+    alignas(128) std::atomic<std::uint64_t> read{0};
+    alignas(128) Message<W> slots[kCapacity];
+
+    struct Near {
+        explicit Near(BareStream& stream) : q{stream} {}
+        ~Near() { q.write.store(written, std::memory_order_release); }  // what fills no chunk
+        bool push(std::uint64_t n, std::uint64_t stamp) noexcept {
+            if (written % kChunk == 0 &&  // acquire: pairs with pop(), its reads are done
+                written - q.read.load(std::memory_order_acquire) > kCapacity - kChunk) {
+                return false;
+            }
+            write_words(q.slots[written % kCapacity].words, 0, n, stamp);
+            if (++written % kChunk == 0) {
+                q.write.store(written, std::memory_order_release);  // pairs with pop()
+            }
+            return true;
+        }
+        BareStream& q;
+        std::uint64_t written = 0;
+    };
+    struct Far {
+        explicit Far(BareStream& stream) : q{stream} {}
+        Got pop() noexcept {
+            if (taken == seen) {
+                q.read.store(taken, std::memory_order_release);  // pairs with push()
+                seen = q.write.load(std::memory_order_acquire);  // pairs with push()
+                if (taken == seen) {
+                    return {};
+                }
+            }
+            return q.slots[taken++ % kCapacity].got();
+        }
+        BareStream& q;
+        std::uint64_t taken = 0;
+        std::uint64_t seen = 0;
+    };
+};
+
 /// Ours: the production header. One by one by take(), batches by claim_batch() and poll().
 template <std::size_t W>
 struct Ours {
