@@ -26,6 +26,12 @@ struct DiskCompletion {
 /// Where the next segment file stands.
 enum class Prepared : std::uint8_t { None, Pending, Ready, Failed };
 
+/// The file that writes go to.
+struct PreparedFile {
+    std::uint64_t bytes = 0;  // at least what was asked for
+    bool reused = false;      // behind block 0 it holds bytes of an older life
+};
+
 /// A directory of journal files, of which one is written to.
 /// Threads: all calls from one thread at a time. Memory given to submit_write() stays the disk's
 /// until its completion was polled; the destructor waits for what is on its way.
@@ -33,8 +39,8 @@ class Disk {
 public:
     virtual ~Disk() = default;
 
-    /// Starts to make `name`: a new file of `bytes` zeros, flushed, its directory entry too.
-    /// Runs beside the caller. A file of that name that was never used is replaced.
+    /// Starts to make `name`: a spare file, or a new one of `bytes` zeros; flushed, its directory
+    /// entry too. Runs beside the caller. A file of that name that was never used is replaced.
     /// Busy: another preparation is not finished or not used yet.
     [[nodiscard]] virtual Status prepare(const JournalFileName& name,
                                          std::uint64_t bytes) noexcept = 0;
@@ -44,7 +50,12 @@ public:
     /// Why it failed; then a new prepare() may be tried (a file never trusted yet hurts nothing).
     [[nodiscard]] virtual Error prepare_error() const noexcept = 0;
     /// The prepared file becomes the one that writes go to. Only when nothing is in flight.
-    [[nodiscard]] virtual Status use_prepared() noexcept = 0;
+    [[nodiscard]] virtual Result<PreparedFile> use_prepared() noexcept = 0;
+    /// Keeps `count` spare files of `bytes` ready from now on. Optional.
+    virtual void keep_spares(std::uint32_t count, std::uint64_t bytes) noexcept {
+        (void)count;
+        (void)bytes;
+    }
 
     /// Starts a durable write: its completion says that the bytes survive power loss. Writes are
     /// not ordered among each other. `bytes` and `offset` are multiples of 512, memory is aligned

@@ -1,20 +1,32 @@
 #include "persist/file_preparer.h"
 
 #include "core/crash_point.h"
+#include "persist/spare_files.h"
+#include "shm/clock.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 namespace millrace {
 namespace {
 
 constexpr std::size_t kZeroChunkBytes = 256 * 1024;
+// The filler's pace beside a journal that writes: one chunk each kBusyPause (25 MB/s), none at all
+// above kHeavyBytes in that time (100 MB/s).
+constexpr std::chrono::milliseconds kBusyPause{10};
+constexpr std::uint64_t kHeavyBytes = 1 << 20;
+// The first file of an epoch, the one behind it, and the one that the first roll asks for.
+constexpr std::uint32_t kFilesBeforePool = 3;
 
 Error failed(const char* what) noexcept {
     const int e = errno;
@@ -28,12 +40,16 @@ struct Free {
 
 // Real zeros, not fallocate alone: the first write to an unwritten extent costs half as much
 // again and changes metadata, which a durable write would have to flush.
-Status fill_zeros(int fd, std::uint64_t bytes) noexcept {
+// `go_on` is asked between the chunks; false ends it with Busy.
+Status fill_zeros(int fd, std::uint64_t bytes, const std::function<bool()>& go_on) noexcept {
     const std::unique_ptr<void, Free> zeros{std::aligned_alloc(kBlockBytes, kZeroChunkBytes)};
     ASSERT(zeros != nullptr);
     std::memset(zeros.get(), 0, kZeroChunkBytes);
     std::uint64_t done = 0;
     while (done < bytes) {
+        if (!go_on()) {
+            return {Errc::Busy, "journal: filling was given up"};
+        }
         const auto n =
             static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, kZeroChunkBytes));
         const ssize_t put = ::pwrite(fd, zeros.get(), n, static_cast<off_t>(done));
@@ -52,7 +68,8 @@ Status fill_zeros(int fd, std::uint64_t bytes) noexcept {
     return ok_status();
 }
 
-Status create_filled(const std::string& path, std::uint64_t bytes, bool direct) noexcept {
+Status create_filled(const std::string& path, std::uint64_t bytes, bool direct,
+                     const std::function<bool()>& go_on) noexcept {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | (direct ? O_DIRECT : 0);
     const int fd = ::open(path.c_str(), flags, 0600);
     if (fd < 0) {
@@ -65,10 +82,17 @@ Status create_filled(const std::string& path, std::uint64_t bytes, bool direct) 
         errno = e;
         filled = failed("journal: no room for a new file");
     } else {
-        filled = fill_zeros(fd, bytes);
+        filled = fill_zeros(fd, bytes, go_on);
     }
     ::close(fd);
     return filled;
+}
+
+// Lets the disk's scheduler prefer everybody else, where it has such a thing.
+void set_io_idle(bool idle) noexcept {
+    constexpr int kWhoThread = 1;
+    constexpr int kClassShift = 13;
+    (void)::syscall(SYS_ioprio_set, kWhoThread, 0, (idle ? 3 : 0) << kClassShift);
 }
 
 }  // namespace
@@ -88,7 +112,7 @@ Result<int> make_zeroed_file(const std::string& directory, const char* name, std
                              FileMode mode) noexcept {
     const std::string path = directory + "/" + name;
     ::unlink(path.c_str());
-    Status made = create_filled(path, bytes, mode.direct);
+    Status made = create_filled(path, bytes, mode.direct, [] { return true; });
     if (made.ok()) {
         made = sync_directory(directory);
     }
@@ -116,8 +140,8 @@ FilePreparer::~FilePreparer() {
     }
     changed_.notify_all();
     worker_.join();
-    if (fd_ >= 0) {
-        ::close(fd_);
+    if (taken_.fd >= 0) {
+        ::close(taken_.fd);
     }
 }
 
@@ -147,33 +171,115 @@ Error FilePreparer::error() const noexcept {
     return error_;
 }
 
-int FilePreparer::take() noexcept {
+FilePreparer::Taken FilePreparer::take() noexcept {
     const std::lock_guard lock{mutex_};
     ASSERT(state() == Prepared::Ready);
     set_state(Prepared::None);
-    return std::exchange(fd_, -1);
+    return std::exchange(taken_, Taken{});
+}
+
+void FilePreparer::keep_spares(std::uint32_t count, std::uint64_t bytes) noexcept {
+    const std::lock_guard lock{mutex_};
+    trim_spares(directory_, {count, bytes});
+    spare_count_ = count;
+    spare_bytes_ = bytes;
 }
 
 void FilePreparer::run() noexcept {
     std::unique_lock lock{mutex_};
     for (;;) {
-        changed_.wait(lock, [this] { return stop_ || state() == Prepared::Pending; });
+        changed_.wait(lock, [this] {
+            return stop_ || state() == Prepared::Pending || (spare_count_ > 0 && !pool_checked_);
+        });
         if (stop_) {
             return;
         }
-        const auto name = name_.text();
-        const std::uint64_t bytes = bytes_;
-        lock.unlock();
-        auto made = make_zeroed_file(directory_, name.data(), bytes, mode_);
-        lock.lock();
-        if (made.ok()) {
-            fd_ = made.value();
-            set_state(Prepared::Ready);
+        if (state() == Prepared::Pending) {
+            prepare(lock);
         } else {
-            error_ = made.error();
-            set_state(Prepared::Failed);
+            fill_pool(lock);
         }
-        changed_.notify_all();
+    }
+}
+
+void FilePreparer::prepare(std::unique_lock<std::mutex>& lock) noexcept {
+    const JournalFileName name = name_;
+    const std::uint64_t bytes = bytes_;
+    const bool pooled = spare_count_ > 0;
+    lock.unlock();
+    Result<TakenSpare> made{Errc::NotFound, "no pool"};
+    if (pooled) {
+        made = take_spare(directory_, name, bytes, mode_);
+    }
+    if (!made) {  // also after a spare that failed: a new file may lie elsewhere on the disk
+        auto fd = make_zeroed_file(directory_, name.text().data(), bytes, mode_);
+        made = fd.ok() ? Result<TakenSpare>{TakenSpare{fd.value(), bytes, false}}
+                       : Result<TakenSpare>{fd.error()};
+    }
+    lock.lock();
+    if (made.ok()) {
+        taken_ = {made.value().fd, {made.value().bytes, made.value().reused}};
+        set_state(Prepared::Ready);
+    } else {
+        error_ = made.error();
+        set_state(Prepared::Failed);
+    }
+    pool_checked_ = ++prepared_files_ < kFilesBeforePool;
+    changed_.notify_all();
+}
+
+// Makes one spare if there are too few. Gives up (and comes back after the next file was taken)
+// when the disk refuses it, or at once when a file is asked for.
+void FilePreparer::fill_pool(std::unique_lock<std::mutex>& lock) noexcept {
+    const std::uint32_t count = spare_count_;
+    const std::uint64_t bytes = spare_bytes_;
+    lock.unlock();
+    bool enough = list_spares(directory_).size() >= count;
+    bool given_up = false;
+    if (!enough) {
+        const std::string making = directory_ + "/" + kSpareInMaking;
+        ::unlink(making.c_str());
+        set_io_idle(true);
+        // Relaxed: see note_write().
+        written_seen_ = written_.load(std::memory_order_relaxed);
+        const Status filled = create_filled(making, bytes, mode_.direct, [this] { return pace(); });
+        set_io_idle(false);
+        char name[48];
+        std::snprintf(name, sizeof name, "spare-zero-%016llx.mrp",
+                      static_cast<unsigned long long>(monotonic_ns()));
+        const bool kept =
+            filled.ok() && ::rename(making.c_str(), (directory_ + "/" + name).c_str()) == 0;
+        if (!kept) {
+            ::unlink(making.c_str());
+        }
+        given_up = filled.code() == Errc::Busy;
+        enough = !kept && !given_up;  // the disk refused: not again before the next roll
+    }
+    lock.lock();
+    pool_checked_ = enough;
+}
+
+// Between two chunks of a spare. @return false if the worker is wanted for something better.
+bool FilePreparer::pace() noexcept {
+    std::unique_lock lock{mutex_};
+    for (;;) {
+        const auto wanted = [this] { return stop_ || state() == Prepared::Pending; };
+        if (wanted()) {
+            return false;
+        }
+        const std::uint64_t now = written_.load(std::memory_order_relaxed);
+        if (now == written_seen_) {
+            return true;
+        }
+        changed_.wait_for(lock, kBusyPause, wanted);
+        const std::uint64_t then = written_.load(std::memory_order_relaxed);
+        written_seen_ = then;
+        if (wanted()) {
+            return false;
+        }
+        if (then - now <= kHeavyBytes) {
+            return true;
+        }
     }
 }
 

@@ -110,7 +110,7 @@ Result<JournalFileHeader> decode_header(std::span<const std::byte> block) noexce
     if (crc32c(block.first(offsetof(JournalFileHeader, crc32c))) != header.crc32c) {
         return {Errc::BadChecksum, "journal header damaged"};
     }
-    if (header.version != kJournalVersion) {
+    if (header.version != kJournalVersion && header.version != kJournalVersionReused) {
         return {Errc::BadVersion, "journal file of another format version"};
     }
     if (header.header_bytes != kBlockBytes || header.first_seq == 0 ||

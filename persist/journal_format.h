@@ -2,8 +2,10 @@
 //
 //     block 0                    blocks 1..                                  rest
 //     +--------------------+-----------------------------+---------------+-------------+
-//     | JournalFileHeader  | group commit | group commit | ...           | zeros       |
+//     | JournalFileHeader  | group commit | group commit | ...           | zeros (1)   |
 //     +--------------------+-----------------------------+---------------+-------------+
+//
+//     (1) or, in a re-used file, what its older life left there
 //
 //     group commit = whole blocks, written once by one write and never again:
 //     | Commit frame | Record frame | Record frame | ... | Pad frame to the block's end |
@@ -37,6 +39,10 @@ inline constexpr std::size_t kBlockBytes = 4096;
 inline constexpr std::size_t kCommitBytesMax = 256 * 1024;
 inline constexpr std::uint64_t kJournalMagic = 0x31304C4E524A524DULL;  // "MRJRNL01"
 inline constexpr std::uint32_t kJournalVersion = 1;
+/// The same format in a file that had another life (spare_files.h): what lies behind the last group
+/// commit is not zeros but anything, older group commits too. A version of its own, so that a
+/// program that expects zeros refuses it.
+inline constexpr std::uint32_t kJournalVersionReused = 2;
 /// Chain hash before the first record of all.
 inline constexpr std::uint64_t kChainSeed = 0x4D494C4C52414345ULL;
 
@@ -70,6 +76,9 @@ struct JournalFileHeader {
     std::uint32_t reserved2 = 0;
     std::uint32_t crc32c = 0;
 };
+[[nodiscard]] constexpr bool reused(const JournalFileHeader& header) noexcept {
+    return header.version == kJournalVersionReused;
+}
 static_assert(std::is_trivially_copyable_v<JournalFileHeader> && sizeof(JournalFileHeader) == 72);
 static_assert(offsetof(JournalFileHeader, first_seq) == 32);
 static_assert(offsetof(JournalFileHeader, crc32c) == 68);

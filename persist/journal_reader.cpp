@@ -232,11 +232,32 @@ Result<Frame> JournalReader::frame_here() noexcept {
         if (frame.ok() && starts_commit != (frame.value().kind == FrameKind::Commit)) {
             frame = Result<Frame>{Errc::BadLayout, "frame of the wrong kind here"};
         }
+        if (frame.ok() && reused(files_[current_].header) && !of_this_life(frame.value())) {
+            frame = Result<Frame>{Errc::BadChain, "bytes of an older life of this file"};
+        }
         if (frame.ok()) {
             return frame;
         }
     }
     return frame;
+}
+
+// In a re-used file a valid frame proves nothing by itself: it may be what an older life left, also
+// inside a group commit of which the power cut dropped sectors. Of this life is what names this
+// very place and follows the record before it; an older record cannot, as the chain covers all
+// records from the first one on.
+bool JournalReader::of_this_life(const Frame& frame) const noexcept {
+    const LogFile& file = files_[current_];
+    if (frame.kind == FrameKind::Record) {
+        return frame.chain == chain_next(cursor_.chain, frame.payload);
+    }
+    if (frame.kind != FrameKind::Commit || frame.payload.size() != sizeof(CommitHead)) {
+        return frame.chain == cursor_.chain;
+    }
+    CommitHead head;
+    std::memcpy(&head, frame.payload.data(), sizeof(head));
+    return head.epoch == file.name.epoch && head.index == file.name.index &&
+           head.offset == offset_ && frame.chain == cursor_.chain;
 }
 
 // Makes the window cover `bytes` at `offset`, as far as the file goes.
@@ -329,7 +350,10 @@ bool JournalReader::take_record(const Frame& frame) noexcept {
     const std::uint64_t expected = cursor_.seq.value + 1;
     const bool follows = record.seq.value == expected ||
                          (record.type == InputType::Jump && record.seq.value > expected);
-    if (!follows || frame.chain != chain_next(cursor_.chain, bytes)) {
+    // In a re-used file frame_here() has compared the chain.
+    const bool chained =
+        reused(files_[current_].header) || frame.chain == chain_next(cursor_.chain, bytes);
+    if (!follows || !chained) {
         (void)corrupt(Errc::BadChain, "record " + std::to_string(record.seq.value) +
                                           " does not follow record " +
                                           std::to_string(cursor_.seq.value));
@@ -383,8 +407,10 @@ ReadStatus JournalReader::judge_tail(const Error& why) noexcept {
     if (judged_ && place_.file == file.name && place_.offset == offset_) {
         return ReadStatus::End;
     }
-    // Zeros inside a commit are as torn as garbage is.
-    bool torn = why.code != Errc::NotFound || offset_ < commit_end_;
+    // Zeros inside a commit are as torn as garbage is. Behind the last commit of a re-used file
+    // anything may lie; there only a commit of this life tells that a write was torn.
+    const bool older_life = reused(file.header);
+    bool torn = (why.code != Errc::NotFound && !older_life) || offset_ < commit_end_;
     std::uint64_t at = offset_ / kBlockBytes * kBlockBytes;
     for (;;) {
         window_used_ = 0;
@@ -399,13 +425,13 @@ ReadStatus JournalReader::judge_tail(const Error& why) noexcept {
             if (at < offset_ || all_zero(block)) {
                 continue;  // the block of the last valid record was judged by its frames
             }
-            torn = true;
             const auto commit =
                 at > offset_ ? parse_commit(block) : Result<CommitHead>{Errc::NotFound};
-            const bool proof = commit.ok() && commit.value().epoch == file.name.epoch &&
-                               commit.value().index == file.name.index &&
-                               commit.value().offset == at &&
-                               commit.value().acked_seq > cursor_.seq.value;
+            const bool here = commit.ok() && commit.value().epoch == file.name.epoch &&
+                              commit.value().index == file.name.index &&
+                              commit.value().offset == at;
+            torn = torn || here || !older_life;
+            const bool proof = here && commit.value().acked_seq > cursor_.seq.value;
             if (proof) {
                 return corrupt(why.code == Errc::NotFound ? Errc::BadLayout : why.code,
                                std::string{why.what} + ", but the group commit at offset " +
@@ -427,6 +453,16 @@ ReadStatus JournalReader::judge_tail(const Error& why) noexcept {
 ReadStatus JournalReader::corrupt(Errc code, const std::string& what) noexcept {
     failed_ = true;
     const JournalFileName file = files_.empty() ? JournalFileName{} : files_[current_].name;
+    // Retention may have re-used a file that a slow reader was in: that is no damage.
+    const auto names = source_->list();
+    if (!files_.empty() && names.ok() &&
+        std::find(names.value().begin(), names.value().end(), file) == names.value().end()) {
+        place_ = {Errc::NotFound, file, offset_, cursor_.seq,
+                  name_of(*source_, file) +
+                      ": was removed while it was read (retention); start again behind record " +
+                      std::to_string(cursor_.seq.value) + " from a newer snapshot"};
+        return ReadStatus::Corrupt;
+    }
     place_ = {code, file, offset_, cursor_.seq,
               name_of(*source_, file) + ", offset " + std::to_string(offset_) + ", behind record " +
                   std::to_string(cursor_.seq.value) + ": " + what +

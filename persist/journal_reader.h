@@ -88,6 +88,7 @@ private:
     [[nodiscard]] Status start_behind(Sequence after, std::string& message);
     [[nodiscard]] Status seek_commit(Sequence after, std::string& message);
     [[nodiscard]] Result<Frame> frame_here() noexcept;
+    [[nodiscard]] bool of_this_life(const Frame& frame) const noexcept;
     [[nodiscard]] Status load(std::uint64_t offset, std::size_t bytes, bool fresh) noexcept;
     [[nodiscard]] bool must_switch() const noexcept;
     [[nodiscard]] ReadStatus switch_file() noexcept;

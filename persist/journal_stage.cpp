@@ -170,6 +170,7 @@ Status JournalStage::first_reservation(std::string& message) {
 Status JournalStage::start_writing(std::string& message) {
     const JournalWriter::Start start{start_.epoch, start_.last.seq.value + 1, start_.last.chain,
                                      options_.segment_bytes, options_.first_file_bytes};
+    disk_->keep_spares(options_.spare_files, options_.segment_bytes);
     if (auto opened = writer_.open(start); !opened) {
         message = told(options_.directory.c_str(), opened.error()) +
                   "; free space, or mend the disk, and start again";

@@ -28,6 +28,7 @@ struct JournalStageOptions {
     Sequence durable_floor;     // known elsewhere to have been durable; 0 = nothing known
     std::uint64_t segment_bytes = 64ULL << 20;      // of a file; multiple of kBlockBytes, >= 64 KiB
     std::uint64_t first_file_bytes = 4ULL << 20;    // of an epoch's first file (files grow x4)
+    std::uint32_t spare_files = 0;                  // of segment_bytes, kept ready (spare_files.h)
     JournalBackend backend = JournalBackend::None;  // None: the best that works here
     std::uint64_t reserve_sequences = 1ULL << 20;
     std::uint64_t reserve_intents = 1ULL << 24;

@@ -48,10 +48,10 @@ Status JournalWriter::open(const Start& start) noexcept {
     ASSERT(start.segment_bytes % kBlockBytes == 0);
     ASSERT(start.first_file_bytes >= 2 * kBlockBytes);
     segment_bytes_ = start.segment_bytes;
-    next_bytes_ = std::min(start.first_file_bytes, start.segment_bytes);
+    const std::uint64_t first_bytes = std::min(start.first_file_bytes, start.segment_bytes);
     file_ = {start.epoch, 0};
     acked_ = packed_ = {start.first_seq - 1, start.previous_chain, 0, Nanos{}};
-    if (auto asked = disk_->prepare(file_, next_bytes_); !asked) {
+    if (auto asked = disk_->prepare(file_, first_bytes); !asked) {
         return asked.error();
     }
     if (disk_->wait_prepared() != Prepared::Ready) {
@@ -232,13 +232,17 @@ void JournalWriter::drive_roll(Nanos now) noexcept {
 void JournalWriter::open_prepared() noexcept {
     ASSERT(!in_flight());
     preparing_ = false;
-    if (auto used = disk_->use_prepared(); !used) {
+    const auto used = disk_->use_prepared();
+    if (!used) {
         fail(used.error());
         return;
     }
+    ASSERT(used.value().bytes >= 2 * kBlockBytes);
+    ASSERT(used.value().bytes % kBlockBytes == 0);
     MILLRACE_CRASH_POINT("journal.before_header");
-    file_bytes_ = next_bytes_;
+    file_bytes_ = used.value().bytes;
     JournalFileHeader header;
+    header.version = used.value().reused ? kJournalVersionReused : kJournalVersion;
     header.epoch = file_.epoch;
     header.index = file_.index;
     header.first_seq = acked_.seq + 1;
@@ -260,9 +264,9 @@ void JournalWriter::open_prepared() noexcept {
 }
 
 void JournalWriter::prepare_next() noexcept {
-    next_bytes_ = std::min(segment_bytes_, file_bytes_ * kFileGrowth);
+    const std::uint64_t bytes = std::min(segment_bytes_, file_bytes_ * kFileGrowth);
     // A refusal shows as Failed and is tried again by watch_preparation().
-    preparing_ = disk_->prepare({file_.epoch, file_.index + 1}, next_bytes_).ok();
+    preparing_ = disk_->prepare({file_.epoch, file_.index + 1}, bytes).ok();
 }
 
 void JournalWriter::watch_preparation(Nanos now) noexcept {

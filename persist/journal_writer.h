@@ -93,7 +93,6 @@ private:
     Phase phase_ = Phase::Closed;
     JournalFileName file_;
     std::uint64_t file_bytes_ = 0;
-    std::uint64_t next_bytes_ = 0;  // of the file in preparation
     std::uint64_t segment_bytes_ = 0;
     std::uint64_t offset_ = 0;
     Acked packed_;  // last record given to append()

@@ -35,16 +35,21 @@ public:
     [[nodiscard]] Prepared prepared() noexcept override { return preparer_.state(); }
     [[nodiscard]] Prepared wait_prepared() noexcept override { return preparer_.wait(); }
     [[nodiscard]] Error prepare_error() const noexcept override { return preparer_.error(); }
-    [[nodiscard]] Status use_prepared() noexcept override {
+    [[nodiscard]] Result<PreparedFile> use_prepared() noexcept override {
         if (fd_ >= 0) {
             ::close(fd_);
         }
-        fd_ = preparer_.take();
-        return ok_status();
+        const auto taken = preparer_.take();
+        fd_ = taken.fd;
+        return taken.file;
+    }
+    void keep_spares(std::uint32_t count, std::uint64_t bytes) noexcept override {
+        preparer_.keep_spares(count, bytes);
     }
     [[nodiscard]] Status submit_write(std::uint64_t offset, std::span<const std::byte> bytes,
                                       std::uint64_t token) noexcept override {
         ASSERT(count_ < kWritesInFlightMax);
+        preparer_.note_write(bytes.size());
         const iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
         const ssize_t put = ::pwritev2(fd_, &part, 1, static_cast<off_t>(offset), RWF_DSYNC);
         done_[count_++] = {token, put < 0 ? -static_cast<std::int64_t>(errno) : put};

@@ -30,7 +30,10 @@ public:
     [[nodiscard]] Prepared prepared() noexcept override { return preparer_.state(); }
     [[nodiscard]] Prepared wait_prepared() noexcept override { return preparer_.wait(); }
     [[nodiscard]] Error prepare_error() const noexcept override { return preparer_.error(); }
-    [[nodiscard]] Status use_prepared() noexcept override;
+    [[nodiscard]] Result<PreparedFile> use_prepared() noexcept override;
+    void keep_spares(std::uint32_t count, std::uint64_t bytes) noexcept override {
+        preparer_.keep_spares(count, bytes);
+    }
     [[nodiscard]] Status submit_write(std::uint64_t offset, std::span<const std::byte> bytes,
                                       std::uint64_t token) noexcept override;
     [[nodiscard]] std::size_t poll(std::span<DiskCompletion> out) noexcept override;
@@ -83,13 +86,14 @@ void UringDisk::register_memory(std::span<std::byte> memory) noexcept {
     memory_ = memory;
 }
 
-Status UringDisk::use_prepared() noexcept {
+Result<PreparedFile> UringDisk::use_prepared() noexcept {
     ASSERT(in_flight_ == 0);
     if (fd_ >= 0) {
         ::close(fd_);
     }
-    fd_ = preparer_.take();
-    return ok_status();
+    const auto taken = preparer_.take();
+    fd_ = taken.fd;
+    return taken.file;
 }
 
 Status UringDisk::submit_write(std::uint64_t offset, std::span<const std::byte> bytes,
@@ -115,6 +119,7 @@ Status UringDisk::submit_write(std::uint64_t offset, std::span<const std::byte> 
                 submitted < 0 ? -submitted : EIO};
     }
     ++in_flight_;
+    preparer_.note_write(bytes.size());
     return ok_status();
 }
 

@@ -1,10 +1,13 @@
 // Durable ack through the journal stage beside the best single 4 KiB durable write on the same
 // disk, and journal throughput beside sequential O_DIRECT writes of the same block size: rivals
-// and ours round by round in one run.
+// and ours round by round in one run. Ours three times: each next file filled with zeros while the
+// journal writes (no pool); from a pool filled before the round; and with retention re-using the
+// files behind (the steady state of a journal at its byte cap).
 //
 //     bench_journal [--dir DIR] [--rounds N] [--json FILE]
 #include "persist/journal_stage.h"
 #include "persist/pwrite_disk.h"
+#include "persist/spare_files.h"
 #include "persist/uring_disk.h"
 #include "shm/clock.h"
 
@@ -26,7 +29,9 @@ namespace {
 
 constexpr int kWritesPerRound = 25;
 constexpr std::uint64_t kFileBytes = 64ULL << 20;
-constexpr std::uint64_t kThroughputBytes = 48ULL << 20;
+constexpr std::uint64_t kThroughputBytes = 128ULL << 20;  // two rolls a round
+constexpr std::uint32_t kSpares = 4;
+constexpr std::int64_t kPoolWaitNs = 60'000'000'000;
 constexpr std::uint32_t kSlots = 1U << 15;
 
 [[noreturn]] void die(const std::string& what) {
@@ -95,7 +100,7 @@ public:
     }
     void sequential() {
         for (std::uint64_t at = 0; at < kThroughputBytes; at += kCommitBytesMax) {
-            write(at, kCommitBytesMax);
+            write(at % kFileBytes, kCommitBytesMax);
         }
     }
 
@@ -160,8 +165,11 @@ private:
 /// The stage with its ring; one thread does both ends, so no hand-over between cores is in here.
 class Journal {
 public:
-    explicit Journal(const std::string& dir)
-        : control_{std::make_unique<RingControl<>>()},
+    enum class Pool { None, Filled, Reused };
+    Journal(const std::string& dir, Pool pool)
+        : dir_{dir},
+          pool_{pool},
+          control_{std::make_unique<RingControl<>>()},
           slots_{std::make_unique<RingSlot<JournalRecord>[]>(kSlots)},
           cells_{std::make_unique<CoreCells>()} {
         control_->capacity = kSlots;
@@ -170,7 +178,9 @@ public:
         producer_ = RingProducer<JournalRecord>::attach(view).value();
         JournalStageOptions options;
         options.directory = dir;
+        std::filesystem::create_directories(dir);
         options.first_file_bytes = options.segment_bytes;
+        options.spare_files = pool == Pool::None ? 0 : kSpares;
         std::string message;
         auto stage = JournalStage::open(options, view, *cells_, message);
         if (!stage) {
@@ -200,6 +210,16 @@ public:
         publish();
         until_durable(seq_);
     }
+    /// Until the pool is as it is kept (a pool is filled from the first roll on).
+    void rest() {
+        const std::int64_t deadline = monotonic_ns() + kPoolWaitNs;
+        while (pool_ != Pool::None && rolled_ && list_spares(dir_).size() < kSpares) {
+            if (monotonic_ns() > deadline) {
+                die("the pool was not filled in time");
+            }
+            ::usleep(1000);
+        }
+    }
     /// Keeps the ring full until kThroughputBytes are on disk. @return bytes, records.
     std::pair<std::uint64_t, std::uint64_t> sequential() {
         const std::uint64_t bytes = cells_->journal_bytes.load();
@@ -211,13 +231,34 @@ public:
             if (stage_->step(Nanos{1}) == 0) {
                 stage_->wait_io(millis(1));
             }
+            if (cells_->journal_bytes.load() > retired_bytes_ + kFileBytes) {
+                retired_bytes_ += kFileBytes;
+                retire_behind();
+            }
         }
         until_durable(seq_);
+        rolled_ = true;
         return {cells_->journal_bytes.load() - bytes, seq_ - first};
     }
     [[nodiscard]] const char* backend() const { return to_string(stage_->start().backend); }
 
 private:
+    // What retention does in its own process: the files behind the last two go.
+    void retire_behind() {
+        DirectorySource log{dir_};
+        const auto files = log.list();
+        if (!files) {
+            die(files.error().what);
+        }
+        const SparePolicy policy{pool_ == Pool::Reused ? kSpares : 0, kFileBytes};
+        for (std::size_t i = 0; i + 3 < files.value().size(); ++i) {
+            (void)retire_file(dir_, files.value()[i], true, policy);
+        }
+    }
+    const std::string dir_;
+    const Pool pool_;
+    std::uint64_t retired_bytes_ = 0;
+    bool rolled_ = false;
     std::unique_ptr<RingControl<>> control_;
     std::unique_ptr<RingSlot<JournalRecord>[]> slots_;
     std::unique_ptr<CoreCells> cells_;
@@ -293,29 +334,55 @@ void latency(RawFile& file, RawUring& uring, Journal& journal, int rounds, std::
     }
 }
 
-void throughput(RawFile& file, RawUring& uring, Journal& journal, int rounds,
-                std::vector<Row>& rows) {
-    Samples pwrite_ns, uring_ns;
-    std::vector<double> ours, records;
-    for (int round = 0; round < rounds; ++round) {
-        pwrite_ns.push_back(timed([&] { file.sequential(); }));
-        uring_ns.push_back(timed([&] { uring.sequential(); }));
+/// One way of having the next file, with what its rounds gave.
+struct Contender {
+    const char* name;
+    std::unique_ptr<Journal> journal;
+    std::vector<double> megabytes, records;
+    void round() {
+        journal->rest();
         std::pair<std::uint64_t, std::uint64_t> done;
-        const std::int64_t ns = timed([&] { done = journal.sequential(); });
-        ours.push_back(static_cast<double>(done.first) * 1e3 / static_cast<double>(ns));
+        const std::int64_t ns = timed([&] { done = journal->sequential(); });
+        megabytes.push_back(static_cast<double>(done.first) * 1e3 / static_cast<double>(ns));
         records.push_back(static_cast<double>(done.second) * 1e9 / static_cast<double>(ns));
     }
-    std::sort(ours.begin(), ours.end());
-    std::sort(records.begin(), records.end());
+};
+double median(std::vector<double> of) {
+    std::sort(of.begin(), of.end());
+    return of[of.size() / 2];
+}
+
+void throughput(RawFile& file, RawUring& uring, std::vector<Contender>& ours, int rounds,
+                std::vector<Row>& rows) {
+    Samples pwrite_ns, uring_ns;
+    for (Contender& c : ours) {
+        c.round();  // the first rolls, and the pool
+    }
+    for (Contender& c : ours) {
+        c.megabytes.clear();
+        c.records.clear();
+    }
+    for (int round = 0; round < rounds; ++round) {
+        for (Contender& c : ours) {
+            c.journal->rest();
+        }
+        pwrite_ns.push_back(timed([&] { file.sequential(); }));
+        uring_ns.push_back(timed([&] { uring.sequential(); }));
+        for (Contender& c : ours) {
+            c.round();
+        }
+    }
     const auto mb = [](const Samples& s) {
         return static_cast<double>(kThroughputBytes) * 1e3 / static_cast<double>(quantile(s, 0.5));
     };
     const double limit = std::max(mb(pwrite_ns), mb(uring_ns));
     std::printf("sequential 256 KiB O_DIRECT, MB/s: pwrite %.0f, io_uring DSYNC x4 %.0f\n",
                 mb(pwrite_ns), mb(uring_ns));
-    std::printf("journal records/s: %.0f\n", records[records.size() / 2]);
-    rows.push_back(
-        {"journal_throughput_MB_s", ours[ours.size() / 2], limit, ours[ours.size() / 2] / limit});
+    for (const Contender& c : ours) {
+        const double mine = median(c.megabytes);
+        std::printf("%s: %.0f records/s\n", c.name, median(c.records));
+        rows.push_back({c.name, mine, limit, mine / limit});
+    }
 }
 
 int run(const Options& options) {
@@ -329,10 +396,17 @@ int run(const Options& options) {
     {
         RawFile file{dir + "/raw/file"};
         RawUring uring{dir + "/raw"};
-        Journal journal{dir + "/journal"};
+        std::vector<Contender> ours;
+        const auto add = [&](const char* name, Journal::Pool pool) {
+            ours.push_back({name, std::make_unique<Journal>(dir + "/" + name, pool), {}, {}});
+        };
+        add("journal_zero_filling_MB_s", Journal::Pool::None);
+        add("journal_throughput_MB_s", Journal::Pool::Filled);
+        add("journal_reusing_MB_s", Journal::Pool::Reused);
+        Journal& journal = *ours[1].journal;
         std::printf("journal backend %s in %s\n", journal.backend(), dir.c_str());
         latency(file, uring, journal, options.rounds, rows);
-        throughput(file, uring, journal, std::max(3, options.rounds / 10), rows);
+        throughput(file, uring, ours, std::max(3, options.rounds / 10), rows);
     }
     std::filesystem::remove_all(dir);
     report(rows, options.json);

@@ -128,7 +128,7 @@ struct DiskEvent {
     JournalFileName file;
     std::uint64_t offset = 0;      // Submit
     std::uint64_t size = 0;        // Prepare
-    std::vector<std::byte> bytes;  // Submit
+    std::vector<std::byte> bytes;  // Submit; Prepare: what the file holds
     std::size_t submit = 0;        // Complete: index of the Submit event
 };
 
@@ -150,6 +150,8 @@ public:
     /// Completions that one poll gives at most.
     std::size_t poll_max = kWritesInFlightMax;
     DiskFaults& faults() { return faults_; }
+    /// Fills a new file with an older life's bytes, block 0 zero. @return false: leave it zeros.
+    std::function<bool(std::vector<std::byte>&)> older_life;
     std::vector<DiskEvent> events;
     std::uint64_t writes = 0;
 
@@ -159,8 +161,10 @@ public:
             state_ = Prepared::Failed;
             return ok_status();
         }
-        events.push_back({DiskEvent::Kind::Prepare, name, 0, bytes, {}, 0});
-        log_->files[name].assign(bytes, std::byte{0});
+        std::vector<std::byte> content(bytes, std::byte{0});
+        reused_ = older_life && older_life(content);
+        events.push_back({DiskEvent::Kind::Prepare, name, 0, bytes, content, 0});
+        log_->files[name] = std::move(content);
         prepared_ = name;
         state_ = Prepared::Ready;
         return ok_status();
@@ -171,11 +175,11 @@ public:
         const bool full = faults_.prepare_errno == ENOSPC;
         return {full ? Errc::NoSpace : Errc::IoError, faults_.prepare_errno, "injected"};
     }
-    [[nodiscard]] Status use_prepared() noexcept override {
+    [[nodiscard]] Result<PreparedFile> use_prepared() noexcept override {
         EXPECT_TRUE(pending_.empty());
         file_ = prepared_;
         state_ = Prepared::None;
-        return ok_status();
+        return PreparedFile{log_->files[file_].size(), reused_};
     }
     [[nodiscard]] Status submit_write(std::uint64_t offset, std::span<const std::byte> bytes,
                                       std::uint64_t token) noexcept override {
@@ -237,6 +241,7 @@ private:
     JournalFileName prepared_;
     JournalFileName file_;
     Prepared state_ = Prepared::None;
+    bool reused_ = false;
     int prepares_ = 0;
     bool failed_ = false;
     std::deque<Pending> pending_;
@@ -249,6 +254,7 @@ struct Rig {
     HeapRing ring;
     std::unique_ptr<CoreCells> cells = std::make_unique<CoreCells>();
     FaultDisk* disk = nullptr;
+    std::function<bool(std::vector<std::byte>&)> older_life;  // for the disks of later start()s
     std::unique_ptr<JournalStage> stage;
     std::string message;
     std::uint64_t next_seq = 1;
@@ -259,6 +265,7 @@ struct Rig {
                                std::uint64_t file_bytes = 64 * 1024) {
         auto made = std::make_unique<FaultDisk>(log, std::move(faults));
         disk = made.get();
+        disk->older_life = older_life;
         JournalStageOptions options;
         options.directory = dir.path();
         options.same_segment = same_segment;

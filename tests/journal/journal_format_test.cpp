@@ -78,11 +78,15 @@ TEST(JournalFormat, RefusesHeaderWithAnySingleBitFlipped) {
 
 TEST(JournalFormat, RefusesHeaderOfAnotherVersionByName) {
     JournalFileHeader header;
-    header.version = 2;
+    header.version = kJournalVersionReused + 1;
     header.first_seq = 1;
     std::vector<std::byte> block(kBlockBytes);
     encode_header(header, block);
     EXPECT_EQ(decode_header(block).code(), Errc::BadVersion);
+    header.version = kJournalVersionReused;
+    encode_header(header, block);
+    ASSERT_TRUE(decode_header(block).ok());
+    EXPECT_TRUE(reused(decode_header(block).value()));
     EXPECT_EQ(decode_header(std::vector<std::byte>(kBlockBytes)).code(), Errc::BadMagic);
     EXPECT_EQ(decode_header(std::vector<std::byte>(8)).code(), Errc::BadMagic);
 }
