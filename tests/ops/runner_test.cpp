@@ -238,6 +238,21 @@ TEST_F(RunnerTest, FencesAnOwnerThatWakesAfterItsPlaceWasTaken) {
     EXPECT_NE(e.state.load(), static_cast<std::uint32_t>(StageState::Stopped));
 }
 
+TEST_F(RunnerTest, FindsWorkWithoutBeingRungForWhenItYields) {
+    auto stage = std::make_unique<CountingStage>();
+    CountingStage& s = *stage;
+    RunnerOptions options;
+    options.idle = IdleStrategy::Yield;
+    start(one(std::move(stage), StageId::Broker), options);
+    for (std::uint64_t n = 1; n <= 100; ++n) {
+        s.give();
+        ASSERT_TRUE(eventually([&] { return entry(StageId::Broker).work.load() == n; }));
+        EXPECT_EQ(segment_->doorbell(StageId::Broker).armed.load(), 0U) << "it never sleeps";
+    }
+    stop();
+    EXPECT_EQ(segment_->doorbell(StageId::Broker).rings.load(), 0U) << "no call for a ringer";
+}
+
 TEST_F(RunnerTest, GivesHotSpareTheEntryOfTheRoleItTookOver) {
     auto stage = std::make_unique<CountingStage>();
     CountingStage& s = *stage;
@@ -290,6 +305,10 @@ TEST(Placement, ParksSpinnersThatOutnumberTheCpusAndSaysSo) {
               std::string::npos);
     c.placement[1].thread = c.placement[2].thread = "hot";  // one thread: two spinners in all
     EXPECT_EQ(idle_for(c, StageId::Engine, 2, message), IdleStrategy::Spin);
+    // Whoever yields leaves the CPU to the others: as many as you like.
+    c.placement[0].idle = c.placement[1].idle = c.placement[2].idle = IdleStrategy::Yield;
+    c.placement[1].thread = c.placement[2].thread = "";
+    EXPECT_EQ(idle_for(c, StageId::Engine, 1, message), IdleStrategy::Yield);
 }
 
 TEST(Placement, SaysWhyItCannotPin) {

@@ -233,6 +233,7 @@ void read_placement(ObjectReader& o, Config& c) {
                 s.choice("idle", p.idle,
                          {{"park", IdleStrategy::Park},
                           {"backoff", IdleStrategy::Backoff},
+                          {"yield", IdleStrategy::Yield},
                           {"spin", IdleStrategy::Spin}});
                 s.text("thread", p.thread, {1, 16});
             });

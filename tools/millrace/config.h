@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/admin.h"
+#include "shm/idle.h"
 #include "shm/segment.h"
 #include "tools/millrace/json_doc.h"
 #include "tools/millrace/redis_config.h"
@@ -20,7 +21,6 @@ namespace millrace {
 
 /// Where an acknowledgement or the egress gate waits (DESIGN "Durability").
 enum class Durability : std::uint8_t { Process = 0, Disk = 1 };
-enum class IdleStrategy : std::uint8_t { Park, Backoff, Spin };
 
 struct Endpoint {
     std::string address;

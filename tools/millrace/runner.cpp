@@ -17,16 +17,6 @@ namespace millrace {
 namespace {
 
 constexpr Nanos kKeepTimeEvery = millis(1);
-constexpr std::uint32_t kPauses = 256;  // ~10 us of waiting in the core
-constexpr std::uint32_t kYields = 64;
-
-void cpu_pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
-}
 
 // Relaxed: the stage table is for inspectors and the supervisor, which want a recent picture.
 // Each field has one writer, so load and store are enough.
@@ -51,7 +41,7 @@ struct Runner::Track {
 };
 
 Runner::Runner(const Segment& segment, const RunnerOptions& options, std::vector<StageSlot> slots)
-    : segment_{segment}, options_{options}, slots_{std::move(slots)} {
+    : segment_{segment}, options_{options}, slots_{std::move(slots)}, idler_{options.idle} {
     std::vector<Parker::Sleeper> sleepers;
     for (StageSlot& slot : slots_) {
         tracks_.push_back({&slot, nullptr, slot.place(), false, false, 0});
@@ -110,6 +100,7 @@ void Runner::take_over(Track& t, Nanos now) {
         const RunnerOptions placed = options_.of_role(t.slot->place());
         options_.cpu = placed.cpu;
         options_.idle = placed.idle;
+        idler_ = Idler{placed.idle};
         pin();
     }
     adopt_role(t, now);
@@ -158,13 +149,7 @@ void Runner::keep_time(Nanos now) {
 }
 
 void Runner::idle(Nanos now) {
-    ++idle_rounds_;
-    if (options_.idle == IdleStrategy::Spin) {
-        cpu_pause();
-        return;
-    }
-    if (options_.idle == IdleStrategy::Backoff && idle_rounds_ < kPauses + kYields) {
-        idle_rounds_ < kPauses ? cpu_pause() : static_cast<void>(::sched_yield());
+    if (!idler_.wait()) {
         return;
     }
     Nanos limit = seconds(1);
@@ -238,7 +223,7 @@ RunEnd Runner::run() {
             return {};
         }
         if (work > 0) {
-            idle_rounds_ = 0;
+            idler_.worked();
         } else {
             idle(now);
         }

@@ -2,6 +2,7 @@
 // their entries of the stage table up to date.
 #pragma once
 
+#include "shm/idle.h"
 #include "shm/role.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
@@ -81,7 +82,7 @@ private:
     // Relaxed, both: a request orders nothing, it is only noticed.
     std::atomic<bool> stop_{false};
     std::atomic<bool> abandon_{false};
-    std::uint32_t idle_rounds_ = 0;
+    Idler idler_;
     Nanos kept_at_;
     bool draining_ = false;
 };
