@@ -10,6 +10,8 @@ namespace {
 using signal_wire::FrameType;
 
 constexpr std::size_t kSendBufferBytes = 256 * 1024;
+// Less between two readings is slewing, or a preemption between them: stamps stay as they are.
+constexpr Nanos kStepMin = millis(10);
 
 bool is_name(const std::string& name) noexcept {
     return !name.empty() && name.size() <= 16 && std::none_of(name.begin(), name.end(), [](char c) {
@@ -17,7 +19,7 @@ bool is_name(const std::string& name) noexcept {
     });
 }
 
-signal_wire::Submit to_wire(const SignalRequest& r) noexcept {
+signal_wire::Submit to_wire(const SignalRequest& r, Nanos wall_shift) noexcept {
     signal_wire::Submit s{};
     s.id_hi = r.id.hi;
     s.id_lo = r.id.lo;
@@ -34,7 +36,7 @@ signal_wire::Submit to_wire(const SignalRequest& r) noexcept {
     s.stop_loss = r.stop_loss.value;
     s.take_profit = r.take_profit.value;
     s.reference_price = r.reference_price.value;
-    s.send_time_ns = r.send_time.value;
+    s.send_time_ns = (r.send_time + wall_shift).value;
     return s;
 }
 
@@ -43,7 +45,7 @@ signal_wire::Submit to_wire(const SignalRequest& r) noexcept {
 SignalClient::SignalClient(SignalClientOptions options, SignalCallbacks callbacks)
     : options_{std::move(options)},
       callbacks_{std::move(callbacks)},
-      clock_{wall_ns() - monotonic_ns()},
+      clock_{options_.wall_clock() - monotonic_ns()},
       connection_{kSendBufferBytes},
       reader_{signal_wire::kVersion},
       backoff_{options_.backoff_min} {}
@@ -86,6 +88,14 @@ Result<std::unique_ptr<SignalClient>> SignalClient::create(SignalClientOptions o
     return client;
 }
 
+/// How far the wall clock has been stepped away from ours. Ours must not follow (timers,
+/// latencies); the stamps must: the server counts a signal's life from them by its own clock, which
+/// is right.
+Nanos SignalClient::wall_shift() const noexcept {
+    const Nanos shift{options_.wall_clock() - now().value};
+    return shift < kStepMin && Nanos{-shift.value} < kStepMin ? Nanos{} : shift;
+}
+
 void SignalClient::adopt(SignalRequest request) {
     const std::uint64_t number = next_number_++;
     numbers_.emplace(request.id, number);
@@ -104,13 +114,13 @@ Status SignalClient::submit(SignalRequest request) {
         return {Errc::Busy, "unacked_max signals wait for their answers: poll()"};
     }
     const Nanos at = now();
-    if (request.send_time.value == 0) {
-        request.send_time = at;
-    }
+    const Nanos shift = wall_shift();
+    request.send_time = request.send_time.value == 0 ? at : request.send_time - shift;
     // The log first: whatever happens to a signal, the witness knows that it was asked for.
     if (log_.is_open()) {
-        if (Status logged = log_.append({AckLogKind::Submitted, request, Nanos{}, Reason::None});
-            !logged) {
+        AckLogEntry entry{AckLogKind::Submitted, request, Nanos{}, Reason::None};
+        entry.request.send_time = request.send_time + shift;  // its reader has another clock
+        if (Status logged = log_.append(entry); !logged) {
             return logged;
         }
     }
@@ -200,7 +210,7 @@ void SignalClient::pump(Nanos now) {
 void SignalClient::send_signal(std::uint64_t number, Pending& pending, Nanos now) {
     std::byte frame[wire::kFrameBytes<signal_wire::Submit>];
     const std::size_t n = wire::encode(frame, FrameType::Submit, signal_wire::kVersion, number,
-                                       to_wire(pending.request));
+                                       to_wire(pending.request, wall_shift()));
     const Status queued = connection_.send({frame, n});
     ASSERT(queued.ok());  // pump() looked for the room
     stats_.resent += pending.copies != 0 ? 1 : 0;

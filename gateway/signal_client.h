@@ -30,6 +30,7 @@ struct SignalClientOptions {
     Nanos backoff_max = seconds(1);
     Nanos resend_after = seconds(5);  // no ack for so long on a living connection: send again
     Nanos silence = seconds(10);      // nothing heard for so long: reconnect
+    std::int64_t (*wall_clock)() noexcept = wall_ns;  // UTC in ns
 };
 
 /// The end of a signal's way in: `kind` Accepted or Duplicate for on_ack, Refused for on_refused.
@@ -81,7 +82,8 @@ public:
     ~SignalClient();
 
     /// Takes a signal over: it will be sent, again and again if need be, until it is answered.
-    /// Stamps send_time if it is 0. The numbers are checked by ingress, not here.
+    /// Stamps send_time if it is 0; a caller's own is wall time. The numbers are checked by
+    /// ingress, not here.
     /// @return BadInput (id zero or still unanswered; a name empty, too long or with white space),
     /// Busy (unacked_max reached), IoError (ack log). Then nothing was taken.
     [[nodiscard]] Status submit(SignalRequest request);
@@ -98,7 +100,9 @@ public:
     /// Why the last connection ended or was refused; empty if none has.
     [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
     [[nodiscard]] const SignalClientStats& stats() const noexcept { return stats_; }
-    /// Clock of the stamps: wall time at creation, monotonic from there.
+    /// Clock of the answers' times: wall time at creation, monotonic from there. What goes out is
+    /// stamped by the wall clock as it stands at that moment: a step moves the stamps of all later
+    /// frames, resends included, and no timer of ours.
     [[nodiscard]] Nanos now() const noexcept { return clock_.now(); }
 
 private:
@@ -115,6 +119,7 @@ private:
 
     SignalClient(SignalClientOptions options, SignalCallbacks callbacks);
     void adopt(SignalRequest request);
+    [[nodiscard]] Nanos wall_shift() const noexcept;
 
     void connect(Nanos now);
     void on_connected(Nanos now);

@@ -209,8 +209,9 @@ void SignalClient::tell(const SignalAnswer& answer) {
     AckLogEntry entry;
     entry.kind = answer.kind;
     entry.request.id = answer.id;
-    entry.request.send_time = answer.send_time;
-    entry.ack_time = answer.ack_time;
+    const Nanos shift = log_.is_open() ? wall_shift() : Nanos{};
+    entry.request.send_time = answer.send_time + shift;
+    entry.ack_time = answer.ack_time + shift;
     entry.reason = answer.reason;
     // A log that fails now loses an ack line only: whoever reads it sends the signal again and is
     // told Duplicate.

@@ -3,6 +3,7 @@
 // replaced by new ones on the same ack log.
 #include "tests/ingress/raw_source.h"
 
+#include <cstdlib>
 #include <set>
 
 namespace millrace::ingress_test {
@@ -167,6 +168,61 @@ TEST(SignalClient, TellsOfAnAcceptanceThatFollowsTheRefusalOfAnEarlierCopy) {
     ASSERT_TRUE(log.ok()) << message;
     EXPECT_EQ(log.value().entries.back().kind, AckLogKind::Accepted);
     EXPECT_NE(log.value().entries.back().request.send_time.value, 0);
+}
+
+/// A wall clock that a test can step.
+std::atomic<std::int64_t> g_step_ns{0};
+std::int64_t stepped_wall_ns() noexcept {
+    return wall_ns() + g_step_ns.load();
+}
+
+TEST(SignalClient, StampsByTheWallClockOfTheMomentHoweverItWasSteppedSinceItsStart) {
+    constexpr std::int64_t kHour = 3'600'000'000'000;
+    // Wrong by an hour when the client starts; put right while a signal waits for a connection.
+    for (const std::int64_t wrong : {-kHour, kHour}) {
+        SCOPED_TRACE(wrong);
+        Bench bench;
+        SignalClientOptions options = bench.client_options("alpha");
+        options.wall_clock = stepped_wall_ns;
+        options.ack_log = bench.dir.file("alpha.acks");
+        g_step_ns.store(wrong);
+        std::vector<SignalAnswer> answers;
+        SignalClient& client = bench.connect(
+            options, {[&](const SignalAnswer& a) { answers.push_back(a); }, {}, {}, {}});
+        const Nanos before{wall_ns()};
+        ASSERT_TRUE(client.submit(open_signal(1)).ok()) << "before the first connection";
+        g_step_ns.store(0);
+        ASSERT_TRUE(client.submit(open_signal(2)).ok());
+        SignalRequest own = open_signal(3);
+        own.send_time = Nanos{wall_ns()} - seconds(7);
+        ASSERT_TRUE(client.submit(own).ok());
+        ASSERT_TRUE(bench.until([&] { return answers.size() == 3; }));
+        const Nanos after{wall_ns()};
+        ASSERT_EQ(bench.engine.accepted.size(), 3U);
+        // 0 would be a stamp ahead of the server's clock, which counts receipt instead.
+        for (const std::size_t i : {0U, 1U}) {
+            const Nanos sent = bench.engine.accepted[i].send_time;
+            EXPECT_GE(sent, before - millis(10)) << "signal " << i + 1;
+            EXPECT_LE(sent, after + millis(10)) << "signal " << i + 1;
+        }
+        const Nanos off = bench.engine.accepted[2].send_time - own.send_time;
+        EXPECT_LE(std::abs(off.value), millis(10).value) << "a caller's own stamp is wall time";
+        for (const SignalAnswer& a : answers) {
+            EXPECT_GE(a.ack_time, a.send_time) << "one clock for both, stepped or not";
+            EXPECT_LT(a.ack_time - a.send_time, seconds(60));
+        }
+        std::string message;
+        const auto log = read_ack_log(options.ack_log, message);
+        ASSERT_TRUE(log.ok()) << message;
+        for (const AckLogEntry& entry : log.value().entries) {
+            if (entry.request.id == own.id) {
+                EXPECT_LE(std::abs((entry.request.send_time - own.send_time).value),
+                          millis(20).value)
+                    << to_string(entry.kind) << ": whoever reads it has another clock";
+            }
+        }
+    }
+    g_step_ns.store(0);
 }
 
 TEST(SignalClient, ReachesEveryConnectionOfASource) {
