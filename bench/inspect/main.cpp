@@ -1,12 +1,13 @@
 // Does `inspect top` at 10 Hz change what a live pipeline does? One-way latency over a ring of the
 // segment, with and without `top` of that segment running, pair by pair in random order.
 //
-//     bench_inspect [--pairs N] [--round-ms N] [--rate N] [--json]
+//     bench_inspect [--pairs N] [--round-ms N] [--rate N] [--json FILE]
 //
 // `top` is a process of its own that is stopped (SIGSTOP) in the A rounds and goes on in the B
 // rounds, so that nothing else differs. It runs where the kernel puts it: on a machine with as many
 // spinning threads as cores it must take its time from one of them.
-#include <poll.h>
+#include <CLI/CLI.hpp>
+
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,13 +17,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/inspect/pairs.h"
+#include "bench/lib/pair.h"
+#include "bench/lib/results.h"
 #include "shm/segment.h"
 #include "tools/inspect/inspect.h"
 
@@ -31,15 +33,14 @@ namespace {
 
 struct Options {
     int pairs = 30;
-    int round_ms = 500;
+    int round_ms = 2000;           // with 30 pairs two minutes and a bit
     std::uint64_t rate = 200'000;  // records a second
-    bool json = false;
+    std::string json;
 };
 
 struct Round {
-    double p50 = 0;
-    double p99 = 0;
-    double p999 = 0;
+    Hdr late;
+    bool undisturbed = false;  // neither end was preempted
 };
 
 void pin(unsigned cpu) {
@@ -49,28 +50,26 @@ void pin(unsigned cpu) {
     (void)::sched_setaffinity(0, sizeof set, &set);  // one core only: both run there, and it shows
 }
 
-double quantile(std::vector<std::int64_t>& sorted, double q) {
-    const auto i = static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1));
-    return static_cast<double>(sorted[i]);
-}
-
 /// Publishes at a fixed rate for a round; the schedule decides the stamps (no coordinated
 /// omission), the other thread takes each record and notes how late it came.
 Round run_round(Segment& segment, const Options& o) {
     const std::uint64_t count = o.rate * static_cast<std::uint64_t>(o.round_ms) / 1000;
-    std::vector<std::int64_t> late;
-    late.reserve(count);
+    Round round;
+    std::int64_t taken_from_consumer = 0;
     std::thread consumer{[&] {
         pin(1);
+        const std::int64_t before = preemptions();
         const auto ring = segment.ring<SignalSlot>("signals.bench");
         auto in = RingConsumer<SignalSlot>::attach(ring).value();
-        while (late.size() < count) {
+        while (round.late.total() < count) {
             in.poll(64, [&](const SignalSlot& s) {
-                late.push_back(monotonic_ns() - s.value.edge_time.value);
+                round.late.add(monotonic_ns() - s.value.edge_time.value);
             });
         }
+        taken_from_consumer = preemptions() - before;
     }};
     pin(0);
+    const std::int64_t before = preemptions();
     auto out = RingProducer<SignalSlot>::attach(segment.ring<SignalSlot>("signals.bench")).value();
     const std::int64_t begin = monotonic_ns() + 1'000'000;
     SignalSlot slot{};
@@ -85,9 +84,10 @@ Round run_round(Segment& segment, const Options& o) {
             out.publish_stats(due);
         }
     }
+    const std::int64_t taken_from_producer = preemptions() - before;
     consumer.join();
-    std::sort(late.begin(), late.end());
-    return {quantile(late, 0.5), quantile(late, 0.99), quantile(late, 0.999)};
+    round.undisturbed = taken_from_producer == 0 && taken_from_consumer == 0;
+    return round;
 }
 
 /// `top --json` of `path` at 10 Hz, stopped at first; its output comes back through a pipe.
@@ -132,36 +132,41 @@ private:
     std::thread reader_;
 };
 
-struct Series {
-    std::vector<double> p50, p99, p999;
-    void add(const Round& r) {
-        p50.push_back(r.p50);
-        p99.push_back(r.p99);
-        p999.push_back(r.p999);
-    }
+struct Quantile {
+    const char* group;
+    double q;
 };
+constexpr Quantile kQuantiles[] = {{"p50 one way beside inspect top", 0.5},
+                                   {"p99 one way beside inspect top", 0.99},
+                                   {"p99.9 one way beside inspect top", 0.999}};
+constexpr const char* kWithout = "without top";
+constexpr const char* kWith = "top at 10 Hz";
 
-double median(std::vector<double> v) {
-    std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
-    return v[v.size() / 2];
+Series& series_of(Results& results, const Quantile& q, bool on) {
+    return results.series(q.group, on ? kWith : kWithout, on ? Part::Ours : Part::Limit, "ns",
+                          false);
 }
 
-void report(const Options& o, const char* what, const std::vector<double>& a,
-            const std::vector<double>& b, bool last) {
-    const Interval i = compare(a, b);
-    if (o.json) {
-        std::printf(
-            "  {\"what\": \"%s\", \"without_ns\": %.0f, \"with_ns\": %.0f, "
-            "\"ratio\": %.4f, \"low\": %.4f, \"high\": %.4f, \"includes_one\": %s}%s\n",
-            what, median(a), median(b), i.ratio, i.low, i.high, i.includes_one() ? "true" : "false",
-            last ? "" : ",");
-        return;
+void note(Results& results, const Round& r, bool on) {
+    for (const Quantile& q : kQuantiles) {
+        Series& s = series_of(results, q, on);
+        // Never 0, which has no ratio: two clocks may disagree by that much.
+        s.rounds.push_back(static_cast<double>(std::max<std::uint64_t>(r.late.quantile(q.q), 1)));
+        s.undisturbed.push_back(r.undisturbed);
+        s.histogram.add(r.late);
     }
-    std::printf(
-        "%-6s without %8.0f ns  with %8.0f ns  ratio %.3f  95%% interval %.3f to %.3f"
-        "  %s\n",
-        what, median(a), median(b), i.ratio, i.low, i.high,
-        i.includes_one() ? "nothing shown" : "A DIFFERENCE");
+}
+
+/// Ratio of the geometric means with its 95 % interval; bench/run adds that of the medians.
+void report(Results& results, const Options& o) {
+    std::printf("%d interleaved pairs, top at 10 Hz\n", o.pairs);
+    for (const Quantile& q : kQuantiles) {
+        results.print(q.group);
+        const Interval i =
+            compare(series_of(results, q, false).rounds, series_of(results, q, true).rounds);
+        std::printf("%-36s ratio %.3f  95%% interval %.3f to %.3f  %s\n", q.group, i.ratio, i.low,
+                    i.high, i.includes_one() ? "nothing shown" : "A DIFFERENCE");
+    }
 }
 
 int run(const Options& o) {
@@ -174,8 +179,7 @@ int run(const Options& o) {
         std::fprintf(stderr, "bench_inspect: %s\n", message.c_str());
         return 1;
     }
-    Series without;
-    Series with;
+    Results results;
     std::uint64_t drawn = 0;
     {
         Top top{plan.path};
@@ -190,7 +194,7 @@ int run(const Options& o) {
                 const Round r = run_round(made.value(), o);
                 top.run(false);
                 drawn += on && top.bytes() > before ? 1 : 0;
-                (on ? with : without).add(r);
+                note(results, r, on);
             }
         }
     }
@@ -200,14 +204,8 @@ int run(const Options& o) {
                      static_cast<unsigned long long>(drawn), o.pairs);
         return 1;
     }
-    std::printf(
-        o.json ? "{\"pairs\": %d, \"results\": [\n" : "%d interleaved pairs, top at 10 Hz\n",
-        o.pairs);
-    report(o, "p50", without.p50, with.p50, false);
-    report(o, "p99", without.p99, with.p99, false);
-    report(o, "p99.9", without.p999, with.p999, true);
-    std::printf(o.json ? "]}\n" : "");
-    return 0;
+    report(results, o);
+    return o.json.empty() || results.write(o.json) ? 0 : 1;
 }
 
 }  // namespace
@@ -215,22 +213,17 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
     millrace::bench::Options o;
-    for (int i = 1; i < argc; ++i) {
-        const std::string name = argv[i];
-        if (name == "--json") {
-            o.json = true;
-        } else if (name == "--pairs" && i + 1 < argc) {
-            o.pairs = std::max(2, std::atoi(argv[++i]));
-        } else if (name == "--round-ms" && i + 1 < argc) {
-            o.round_ms = std::max(100, std::atoi(argv[++i]));
-        } else if (name == "--rate" && i + 1 < argc) {
-            o.rate = static_cast<std::uint64_t>(std::max(1000, std::atoi(argv[++i])));
-        } else {
-            std::fprintf(stderr,
-                         "usage: bench_inspect [--pairs N] [--round-ms N] [--rate N] "
-                         "[--json]\n");
-            return 2;
-        }
-    }
+    CLI::App app{"what `inspect top` at 10 Hz costs a live ring"};
+    app.add_option("--pairs", o.pairs, "rounds with and without")
+        ->check(CLI::Range(2, 10'000))
+        ->capture_default_str();
+    app.add_option("--round-ms", o.round_ms)
+        ->check(CLI::Range(100, 600'000))
+        ->capture_default_str();
+    app.add_option("--rate", o.rate, "records a second")
+        ->check(CLI::Range(1000, 10'000'000))
+        ->capture_default_str();
+    app.add_option("--json", o.json, "where to write the results");
+    CLI11_PARSE(app, argc, argv);
     return millrace::bench::run(o);
 }
