@@ -20,6 +20,7 @@ struct World {
     Outages outages;
     std::uint64_t next_ticket = 1;
     std::int64_t now_ms = 1000;
+    std::map<std::string, std::size_t> groups{{"all", 1}};
 
     SignalRequest send(SignalAction action = SignalAction::Open, Purpose purpose = Purpose::Trade) {
         SignalRequest r;
@@ -60,10 +61,10 @@ struct World {
         lives.result(result, tick());
     }
     void execute(const SignalRequest& r, std::uint64_t intent, unsigned attempt = 0,
-                 std::uint64_t tag = kTag) {
+                 std::uint64_t tag = kTag, std::uint64_t login = kLogin) {
         sim::BookRecord order;
         order.kind = sim::BookKind::Order;
-        order.login = kLogin;
+        order.login = login;
         order.magic = Magic::make(tag, intent, attempt).value;
         order.order = next_ticket++;
         order.command = CommandType::Open;
@@ -85,7 +86,7 @@ struct World {
         return r;
     }
     [[nodiscard]] Verdict verdict(bool market_may_refuse = false) const {
-        return judge({lives, log, books, outages, {{0, kLogin}}, market_may_refuse});
+        return judge({lives, log, books, outages, {{0, kLogin}}, market_may_refuse, groups});
     }
     Nanos tick() { return millis(++now_ms); }
 };
@@ -213,6 +214,34 @@ TEST(Verdict, DemandsFillOfGeneratedSignalAndLeavesRefusalToRecordedMarket) {
     w.done(r, 0);
     EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U);
     EXPECT_TRUE(w.verdict(true).good()) << texts(w.verdict(true));
+}
+
+TEST(Verdict, DemandsThatAnUntouchedOpeningReachesEveryAccountOfItsGroup) {
+    World w;
+    w.groups["all"] = 2;
+    const SignalRequest r = w.trade(1);  // filled, and it is all that the source was told
+    EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U);
+    EXPECT_NE(texts(w.verdict()).find("group all has 2 accounts: opened on 1, told why not on 0"),
+              std::string::npos)
+        << texts(w.verdict());
+    EXPECT_EQ(w.verdict(true).count(Wrong::Unfilled), 1U) << "no market explains that";
+    w.outages.add({"engine", millis(1001), millis(1002)});
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+    w.outages = {};
+    w.execute(r, 1, 0, kTag, kLogin + 1);
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+}
+
+TEST(Verdict, TakesARefusalOfTheMarketForAnAnswerOfThatAccount) {
+    World w;
+    w.groups["all"] = 2;
+    const SignalRequest r = w.send();
+    w.accept(r);
+    w.execute(r, 1, 0, kTag, kLogin + 1);
+    w.tell(r, 1, OrdStatus::Rejected, Lots{0}, Reason::PriceCollar);
+    w.done(r, 1);
+    EXPECT_TRUE(w.verdict(true).good()) << texts(w.verdict(true));
+    EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U) << "once, by its own reason";
 }
 
 TEST(Verdict, DoesNotLeaveQueueOverflowToTheMarket) {

@@ -264,8 +264,12 @@ void Run::judge_run() {
         report_.failures.push_back("the source's log cannot be read: " + message);
     }
     const std::vector<AckLogEntry> entries = log ? log.value().entries : std::vector<AckLogEntry>{};
-    report_.verdict =
-        judge({source_->lives(), entries, books, outages, logins_, options_.recorded_ticks()});
+    std::map<std::string, std::size_t> groups;
+    for (const GroupPlan& g : pipeline_->plan().groups) {
+        groups[g.name] = g.members.size();
+    }
+    report_.verdict = judge({source_->lives(), entries, books, outages, logins_,
+                             options_.recorded_ticks(), std::move(groups)});
     report_.book_deals = books.deals();
     report_.book_executions = books.own_deals();
     report_.book_refused = books.refused();

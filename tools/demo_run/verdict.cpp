@@ -147,11 +147,30 @@ private:
             refused(id, life);
             return;
         }
+        std::size_t unfilled = 0;
         for (const auto& [account, share] : life.shares) {
             if (share.done && share.cum_volume.value == 0) {
+                ++unfilled;
                 check_ended(id, life, account, share);
             }
         }
+        if (life.request.action == SignalAction::Open) {
+            check_reach(id, life, unfilled);
+        }
+    }
+
+    /// Each account of the group has opened, by the broker's books, or was told why not (and that
+    /// was judged by itself).
+    void check_reach(const SignalId& id, const Life& life, std::size_t unfilled) {
+        const auto group = case_.groups.find(life.request.group);
+        const std::size_t opened = case_.books.opened(comment_of(id)).size();
+        if (group == case_.groups.end() || opened + unfilled >= group->second) {
+            return;
+        }
+        add(Wrong::Unfilled, id,
+            "group " + group->first + " has " + std::to_string(group->second) +
+                " accounts: opened on " + std::to_string(opened) + ", told why not on " +
+                std::to_string(unfilled));
     }
 
     void refused(const SignalId& id, const Life& life) {

@@ -6,7 +6,8 @@
 //              execution whose order was reported as not executed
 //   doubled    one intent executed by more than one order of the broker; or one opening signal
 //              opened more than once on one account
-//   unfilled   a valid signal that no outage touched and that was not carried out
+//   unfilled   a valid signal that no outage touched and that was not carried out, on each account
+//              of its group
 //   expired    an order or signal that ran out of time although its life overlapped no outage
 //   unknown    an execution with our tag whose signal the source never sent
 //   refusal    a signal that was sent wrong on purpose and was not refused
@@ -40,6 +41,8 @@ struct Case {
     std::map<std::uint32_t, std::uint64_t> logins;  // account id -> login
     /// Recorded markets: a refusal by price, size or the broker is the market's, not ours.
     bool market_may_refuse = false;
+    /// Group -> number of its accounts. Openings for a group that is not named are not counted.
+    std::map<std::string, std::size_t> groups{};
 };
 
 struct Verdict {
