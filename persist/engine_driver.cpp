@@ -50,6 +50,7 @@ Status EngineDriver::attach_rings(std::string& message) {
         return journal.error();
     }
     journal_ = journal.value();
+    journal_room_ = RingRoom<JournalRecord>{s.ring<JournalRecord>("journal")};
     if (auto done = outputs_.attach(s, message); !done) {
         return done;
     }
@@ -231,9 +232,17 @@ bool EngineDriver::can_take(const Engine& engine) const noexcept {
                core.reserved_intent.load(std::memory_order_acquire);
 }
 
+/// A full journal ring refuses only if something waits to be journalled.
+bool EngineDriver::journal_free(const Engine& engine, Nanos now) noexcept {
+    if (journal_room_.free(journal_.written(), 1) != 0) {
+        return true;
+    }
+    return !idle(engine, now) && journal_.claim() != nullptr;
+}
+
 int EngineDriver::poll(Engine& engine, Nanos now, int limit) noexcept {
     int taken = 0;
-    while (taken < limit && can_take(engine) && journal_.claim() != nullptr) {
+    while (taken < limit && can_take(engine) && journal_free(engine, now)) {
         const bool any = take_admin(engine, now) || take_report(engine, now) ||
                          take_deferred(engine, now) || take_signal(engine, now);
         if (!any) {
@@ -242,7 +251,7 @@ int EngineDriver::poll(Engine& engine, Nanos now, int limit) noexcept {
         ++taken;
     }
     if (taken > 0) {
-        EngineOutputs::prefetch_slot(journal_.claim());
+        EngineOutputs::prefetch_slot(journal_room_.next(journal_.written()));
         outputs_.prefetch_next();
     }
     return taken;
@@ -285,7 +294,8 @@ bool EngineDriver::take_report(Engine& engine, Nanos now) noexcept {
 }
 
 bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
-    if (outputs_.orders_free(kBudgetMin) < kBudgetMin) {
+    const bool due = engine.next_deadline() <= now || engine.has_work();
+    if (!due || !outputs_.orders_free_now(kBudgetMin)) {
         return false;
     }
     if (engine.next_deadline() <= now) {
@@ -295,9 +305,6 @@ bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
         record.set_body(InputType::Timer, timer);
         commit_record(engine, record);
         return true;
-    }
-    if (!engine.has_work()) {
-        return false;
     }
     JournalRecord& record = begin_record(engine, now, engine.work_symbol(), kNoRing, 0, kBudgetMax);
     record.type = InputType::Continue;
@@ -319,13 +326,19 @@ bool EngineDriver::has_credit(const Engine& engine, const Input<SignalSlot>& in,
 
 bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
     // A fan-out under way goes first; signals keep their order.
-    if (engine.has_work() || outputs_.orders_free(kBudgetMin) < kBudgetMin) {
+    if (engine.has_work()) {
         return false;
     }
     for (std::size_t n = 0; n < signals_.size(); ++n) {
         Input<SignalSlot>& in = signals_[(next_signal_ + n) % signals_.size()];
         const SignalSlot* slot = in.ring.peek();
-        if (slot == nullptr || !has_credit(engine, in, slot->value)) {
+        if (slot == nullptr) {
+            continue;
+        }
+        if (!outputs_.orders_free_now(kBudgetMin)) {
+            return false;
+        }
+        if (!has_credit(engine, in, slot->value)) {
             continue;  // a source that does not read its results stops itself only
         }
         next_signal_ = (next_signal_ + n + 1) % signals_.size();

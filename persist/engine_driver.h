@@ -60,6 +60,7 @@ private:
 
     explicit EngineDriver(Segment& segment) : segment_{&segment} {}
     [[nodiscard]] Status attach_rings(std::string& message);
+    [[nodiscard]] bool journal_free(const Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool can_take(const Engine& engine) const noexcept;
     [[nodiscard]] bool take_admin(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_report(Engine& engine, Nanos now) noexcept;
@@ -77,6 +78,7 @@ private:
 
     Segment* segment_;
     RingProducer<JournalRecord> journal_;
+    RingRoom<JournalRecord> journal_room_;
     Input<AdminSlot> admin_;
     Input<ReportSlot> reports_;
     std::vector<Input<SignalSlot>> signals_;

@@ -27,6 +27,7 @@ Status EngineOutputs::attach(Segment& segment, std::string& message) {
         return orders.error();
     }
     orders_ = orders.value();
+    orders_room_ = RingRoom<OrderSlot>{segment.ring<OrderSlot>("orders")};
     results_.clear();
     for (std::uint32_t i = 0; i < segment.ring_count(); ++i) {
         const RingEntry& entry = segment.ring_entry(i);
@@ -40,6 +41,7 @@ Status EngineOutputs::attach(Segment& segment, std::string& message) {
         }
         Results r;
         r.ring = ring.value();
+        r.room = RingRoom<ResultSlot>{segment.ring<ResultSlot>(i)};
         r.owner = SourceId{entry.owner_id};
         r.slots = entry.capacity;
         r.doorbell = entry.doorbell;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "persist/ring_room.h"
 #include "ring/spsc_ring.h"
 #include "shm/segment.h"
 
@@ -29,10 +30,13 @@ public:
     void result(const SignalResult& result) noexcept override;
     void definition(const DefinitionRow& row) noexcept override;
 
-    /// Free slots of `orders`, at most `enough`. The consumer's line is looked at only if what was
-    /// free at the last look does not do: it is another core's, and a miss costs a hop.
+    /// Free slots of `orders`, at most `enough`. Counts nothing.
     [[nodiscard]] std::uint64_t orders_free(std::uint64_t enough) noexcept {
-        return orders_.claim_batch(enough);
+        return orders_room_.free(orders_.written(), enough);
+    }
+    /// The same for an input that waits: counted as a refused publish if there is none.
+    [[nodiscard]] bool orders_free_now(std::uint64_t needed) noexcept {
+        return orders_.claim_batch(needed) >= needed;
     }
     /// True if results ring number `i` (as result_ring_of() numbers them) has `slots` free ones.
     [[nodiscard]] bool results_free(std::uint32_t i, std::uint64_t slots) noexcept {
@@ -52,8 +56,8 @@ public:
     void publish_stats(Nanos now) noexcept;
     /// Brings the next slots near, to be written: between inputs there is time for it.
     void prefetch_next() noexcept {
-        prefetch_slot(orders_.claim());
-        prefetch_slot(results_[0].ring.claim());
+        prefetch_slot(orders_room_.next(orders_.written()));
+        prefetch_slot(results_[0].room.next(results_[0].ring.written()));
     }
     /// All lines of a slot but the first: that one its consumer is looking at.
     template <class Payload>
@@ -67,6 +71,7 @@ public:
 private:
     struct Results {
         RingProducer<ResultSlot> ring;
+        RingRoom<ResultSlot> room;
         SourceId owner{kNoId};
         std::uint64_t slots = 0;
         std::uint32_t doorbell = 0;
@@ -77,6 +82,7 @@ private:
     const Engine* engine_ = nullptr;
     Mode mode_ = Mode::Drop;
     RingProducer<OrderSlot> orders_;
+    RingRoom<OrderSlot> orders_room_;
     bool orders_rung_ = true;
     std::vector<Results> results_;
     std::uint32_t ring_of_source_[kSourcesMax] = {};

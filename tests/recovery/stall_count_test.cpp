@@ -1,0 +1,109 @@
+// Goal: a ring's stall counter says how often something that waited found no room, and nothing
+// else: an operator sizes rings by it. Method: the engine's driver on full rings, with and without
+// an input that waits.
+#include <gtest/gtest.h>
+
+#include "core/engine.h"
+#include "persist/engine_driver.h"
+#include "shm/doorbell.h"
+#include "tests/ops/temp_dir.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::uint32_t kSlots = 8;
+
+class StallCount : public ::testing::Test {
+protected:
+    StallCount() {
+        doorbell_setup();
+        SegmentPlan plan;
+        plan.path = dir_ / "segment";
+        plan.journal_dir = dir_.path();
+        plan.sessions = 1;
+        plan.session_slots = 2;
+        plan.journal_slots = plan.orders_slots = plan.results_slots = kSlots;
+        plan.memory.lock = MemoryWish::Off;
+        std::string message;
+        auto made = Segment::create(plan, message);
+        EXPECT_TRUE(made.ok()) << message;
+        segment_ = std::move(made).value();
+        segment_.core().reserved_seq = 1'000'000;
+        segment_.core().reserved_intent = 1'000'000;
+    }
+    /// The engine of a new segment: it has journalled a Jump and a Start.
+    void start() {
+        std::string message;
+        auto attached = EngineDriver::attach(segment_, message);
+        ASSERT_TRUE(attached.ok()) << message;
+        driver_ = std::make_unique<EngineDriver>(std::move(attached).value());
+        driver_->begin(engine_, 1);
+    }
+    template <class Slot>
+    void fill(const char* ring) {
+        auto producer = RingProducer<Slot>::attach(segment_.ring<Slot>(ring)).value();
+        while (producer.free_slots() > 0) {
+            ASSERT_TRUE(producer.try_publish(Slot{}).ok());
+        }
+    }
+    void send_admin(int count) {
+        auto ring = RingProducer<AdminSlot>::attach(segment_.ring<AdminSlot>("admin")).value();
+        for (int i = 0; i < count; ++i) {
+            AdminSlot slot{};
+            slot.value = AdminRecord::make(AdminOp::SetAccount, AccountCommand{});
+            ASSERT_TRUE(ring.try_publish(slot).ok());
+        }
+    }
+    void send_signal() {
+        auto ring = RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>("signals.ingress"));
+        SignalSlot slot{};
+        slot.value.id = {1, 1};
+        ASSERT_TRUE(ring.value().try_publish(slot).ok());
+    }
+    int poll() { return driver_->poll(engine_, segment_.clock().now(), 64); }
+    std::uint64_t stalls(const char* ring) {
+        return segment_.ring_control(segment_.find_ring(ring)).full_stalls.load();
+    }
+
+    test::TempDir dir_;
+    Segment segment_;
+    Engine engine_{Capacity{1, 4, 64, 64}};
+    std::unique_ptr<EngineDriver> driver_;
+};
+
+TEST_F(StallCount, OfTheJournalRingGrowsOnlyWhileAnInputWaits) {
+    start();
+    send_admin(kSlots - 2);
+    EXPECT_EQ(poll(), static_cast<int>(kSlots) - 2);  // now the journal ring is full
+    EXPECT_EQ(poll() + poll(), 0);
+    EXPECT_EQ(stalls("journal"), 0U) << "nothing waited";
+    send_admin(1);
+    EXPECT_EQ(poll(), 0);
+    EXPECT_EQ(stalls("journal"), 1U);
+}
+
+TEST_F(StallCount, OfTheOrdersRingGrowsOnlyWhileASignalWaits) {
+    fill<OrderSlot>("orders");
+    start();
+    EXPECT_EQ(poll() + poll(), 0);
+    send_admin(1);
+    EXPECT_EQ(poll(), 1) << "an operator's command needs no order slot";
+    EXPECT_EQ(stalls("orders"), 0U) << "no order waited";
+    send_signal();
+    EXPECT_EQ(poll(), 0);
+    EXPECT_EQ(stalls("orders"), 1U);
+}
+
+TEST_F(StallCount, OfAResultsRingGrowsOnlyWhileASignalWaits) {
+    fill<ResultSlot>("results.ingress");
+    start();
+    send_admin(1);
+    EXPECT_EQ(poll(), 1);
+    EXPECT_EQ(stalls("results.ingress"), 0U) << "no result waited";
+    send_signal();
+    EXPECT_EQ(poll(), 0);
+    EXPECT_EQ(stalls("results.ingress"), 1U);
+}
+
+}  // namespace
+}  // namespace millrace
