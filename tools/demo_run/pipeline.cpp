@@ -139,6 +139,9 @@ std::string Pipeline::stop() {
     broker_.signal(SIGTERM);
     if (!broker_.wait(kStopMax)) {
         problem += "the simulated broker did not stop within 60 s of SIGTERM\n";
+    } else if (broker_.status() != 0) {
+        problem += "the simulated broker ended with " + broker_.how_it_ended() +
+                   "; its last words:\n" + tail_of(workspace_.path("simbroker.log"), kTailLines);
     }
     return problem;
 }

@@ -1,10 +1,14 @@
 // Operator commands that end things: `down` and `recover --skip`.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/id_book.h"
@@ -23,40 +27,110 @@ int complain(const std::string& text) {
     return kExitError;
 }
 
-int ask_supervisor(int pid) {
+int not_clean(const std::string& where) {
+    std::fprintf(stderr, "millrace: stopped, not clean: %s\n", where.c_str());
+    return kExitNotClean;
+}
+
+/// What the supervisor left in the error log since `since`.
+void print_reasons(const Segment& segment, std::int64_t since) {
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        const ErrorEntry& e = segment.error(i);
+        if (e.last_ns.load(std::memory_order_relaxed) >= since &&
+            std::string_view{e.stage, ::strnlen(e.stage, sizeof e.stage)} == "supervisor") {
+            std::fprintf(stderr, "  %.*s\n", static_cast<int>(::strnlen(e.text, sizeof e.text)),
+                         e.text);
+        }
+    }
+}
+
+/// How the supervisor, which has ended, left the pipeline. It is no child of ours: it leaves word
+/// in the segment, which we still have in memory when it has removed the file.
+int how_it_stopped(const Segment& segment, std::int64_t since, const std::string& path) {
+    const StageEntry& e = segment.stage(StageId::Supervisor);
+    // Acquire: pairs with the supervisor's release of its last word.
+    const auto state = static_cast<StageState>(e.state.load(std::memory_order_acquire));
+    if (state != StageState::Stopped) {
+        return not_clean("the supervisor died before it had stopped everything; " + path +
+                         " is kept; `millrace down` again stops the rest");
+    }
+    if (e.last_exit.load(std::memory_order_relaxed) != 0) {
+        print_reasons(segment, since);
+        return not_clean(path + " is kept, the next `millrace up` goes on from it");
+    }
+    std::printf("stopped clean\n");
+    return kExitOk;
+}
+
+/// @param segment nullptr if it cannot be attached to.
+int ask_supervisor(int pid, const Segment* segment, const std::string& path) {
     auto watch = ProcessWatch::open({pid, process_start_time(pid)});
     if (!watch) {
         return complain("supervisor pid " + std::to_string(pid) + ": " + watch.error().what);
     }
     std::printf("asking supervisor (pid %d) to drain and stop\n", pid);
+    std::fflush(stdout);
+    const std::int64_t asked = segment == nullptr ? 0 : segment->clock().now().value;
     watch.value().send(SIGTERM);
     if (!watch.value().wait_dead(kSupervisorStops)) {
         return complain("supervisor has not ended within 90 s; see its log");
     }
-    std::printf("stopped\n");
-    return kExitOk;
+    return segment == nullptr
+               ? not_clean("there was no segment to see in how the stages ended; see the log")
+               : how_it_stopped(*segment, asked, path);
+}
+
+ProcessId process_of(const StageEntry& e) noexcept {
+    return {static_cast<int>(e.pid.load(std::memory_order_relaxed)),
+            e.start_time.load(std::memory_order_relaxed)};
 }
 
 /// Without a supervisor: the stages are adopted here and stopped in the same order.
-int stop_stages(Segment& segment, const std::string& path) {
-    std::vector<std::unique_ptr<ProcessWorker>> adopted;
-    std::vector<Worker*> workers;
-    for (std::uint32_t i = 0; i < kStages; ++i) {
-        const auto id = static_cast<StageId>(i);
-        const StageEntry& e = segment.stage(id);
-        const ProcessId process{static_cast<int>(e.pid.load(std::memory_order_relaxed)),
-                                e.start_time.load(std::memory_order_relaxed)};
-        auto worker =
-            std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}}, "", "");
-        if (id != StageId::Supervisor && process.alive() && worker->adopt(process)) {
-            workers.push_back(worker.get());
-            adopted.push_back(std::move(worker));
+class Adopted {
+public:
+    explicit Adopted(const Segment& segment) {
+        for (std::uint32_t i = 0; i < kStages; ++i) {
+            const auto id = static_cast<StageId>(i);
+            if (id != StageId::Supervisor) {
+                adopt(segment, id);
+            }
         }
     }
-    std::printf("no supervisor; stopping %zu stages\n", workers.size());
-    if (!stop_in_order(segment, workers)) {
-        std::printf("stopped, not clean: %s is kept\n", path.c_str());
-        return kExitOk;
+    [[nodiscard]] const std::vector<Worker*>& workers() const noexcept { return workers_; }
+    [[nodiscard]] const std::vector<std::string>& dead() const noexcept { return dead_; }
+
+private:
+    void adopt(const Segment& segment, StageId id) {
+        const StageEntry& e = segment.stage(id);
+        const auto state = static_cast<StageState>(e.state.load(std::memory_order_relaxed));
+        const ProcessId process = process_of(e);
+        // A spare that became the engine has left its old place behind: nobody fills that.
+        const bool taken = std::any_of(workers_.begin(), workers_.end(),
+                                       [&](const Worker* w) { return w->process() == process; });
+        auto worker =
+            std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}}, "", "");
+        if (!taken && process.alive() && worker->adopt(process)) {
+            workers_.push_back(worker.get());
+            owned_.push_back(std::move(worker));
+        } else if (state != StageState::Empty && state != StageState::Stopped) {
+            dead_.push_back(std::string{stage_name(id)} + " did not run");
+        }
+    }
+
+    std::vector<std::unique_ptr<ProcessWorker>> owned_;
+    std::vector<Worker*> workers_;
+    std::vector<std::string> dead_;
+};
+
+int stop_stages(Segment& segment, const std::string& path) {
+    const Adopted adopted{segment};
+    std::printf("no supervisor; stopping %zu stages\n", adopted.workers().size());
+    std::fflush(stdout);
+    for (const std::string& what : adopted.dead()) {
+        log_error("not clean: " + what);
+    }
+    if (!stop_in_order(segment, adopted.workers()).empty() || !adopted.dead().empty()) {
+        return not_clean(path + " is kept, the next `millrace up` goes on from it");
     }
     ::unlink(path.c_str());
     std::printf("stopped clean; removed %s\n", path.c_str());
@@ -78,16 +152,13 @@ int end_orphans(const std::string& journal_dir) {
             return complain(std::string{role} + " does not die; is its disk stuck?");
         }
     }
-    std::printf("stopped; `millrace up` recovers from the journal\n");
-    return kExitOk;
+    return not_clean("the segment is gone; `millrace up` recovers from the journal");
 }
 
 /// What the skipped record would have changed is unknown: with their sessions gone, all accounts
 /// start in RECONCILING. The supervisor starts the stage again.
 void restart_broker(const Segment& segment) {
-    const StageEntry& e = segment.stage(StageId::Broker);
-    const ProcessId process{static_cast<int>(e.pid.load(std::memory_order_relaxed)),
-                            e.start_time.load(std::memory_order_relaxed)};
+    const ProcessId process = process_of(segment.stage(StageId::Broker));
     auto watch = ProcessWatch::open(process);
     if (process.alive() && watch) {
         watch.value().send(SIGKILL);
@@ -112,7 +183,9 @@ int stop_pipeline(const Target& target) {
         return complain(message);
     }
     if (const int pid = RoleLock::holder_pid(journal_dir, "supervisor"); pid != 0) {
-        return ask_supervisor(pid);
+        const auto path = locate_segment(target, message);
+        return ask_supervisor(pid, segment ? &segment.value() : nullptr,
+                              path ? path.value() : std::string{});
     }
     if (segment) {
         return stop_stages(segment.value(), locate_segment(target, message).value());

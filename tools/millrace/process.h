@@ -50,7 +50,9 @@ private:
 };
 
 /// Starts `arguments[0]` in a session of its own (a Ctrl-C at our terminal does not reach it) with
-/// default signals. @return IoError with errno; `message` names the file.
+/// default signals; SIGTERM and SIGINT are held back until it unblocks them, so that a stop meets
+/// a stage that knows how to drain, however young. @return IoError with errno; `message` names the
+/// file.
 /// @param crash_point armed in it alone (core/crash_point.h); empty = our environment as it is.
 [[nodiscard]] Result<ProcessId> spawn(const std::vector<std::string>& arguments,
                                       std::string& message, const std::string& crash_point = "");

@@ -118,17 +118,19 @@ int Runner::step_all(Nanos now) {
     int work = 0;
     for (Track& t : tracks_) {
         const int n = t.slot->stage->step(now);
-        if (t.slot->place() != t.place) {
+        work += n > 0 ? n : 0;
+        const bool moved = t.slot->place() != t.place;
+        if (moved) {
             take_over(t, now);
         }
         add(t.entry->duty_cycles, std::uint64_t{1});
-        if (n > 0) {
+        // Taking a place is no work done in it: one that dies of that has made no progress.
+        if (n > 0 && !moved) {
             add(t.entry->work, static_cast<std::uint64_t>(n));
             if (!t.worked) {
                 t.worked = true;
                 put(t.entry->first_work_ns, segment_.clock().now().value);
             }
-            work += n;
         } else {
             add(t.entry->idle_cycles, std::uint64_t{1});
         }

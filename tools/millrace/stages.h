@@ -13,13 +13,14 @@
 
 namespace millrace {
 
-/// How a stage process ended, as its supervisor sees it.
+/// How a `millrace` process ended: a stage as its supervisor sees it, `up` and `down`.
 enum ExitCode : int {
     kExitOk = 0,
     kExitError = 1,  // it could not start
     kExitBadConfig = 2,
     kExitRoleHeld = 3,     // somebody else is this stage already
     kExitStageFailed = 4,  // it ran and could not go on
+    kExitNotClean = 5,  // `up`, `down`: stopped, but not every stage by itself; the segment stays
 };
 
 /// What every stage is built from. Outlives the stages.

@@ -34,52 +34,98 @@ bool is_at(const Segment& segment, const Worker& worker, StageId place) {
     return static_cast<int>(pid) == worker.process().pid;
 }
 
-bool stop_worker(Worker& worker) {
+/// True if whoever is `process` has told the stage table, in each of its places, that it stopped.
+bool says_stopped(const Segment& segment, const ProcessId& process) {
+    bool found = false;
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        // Relaxed: it has ended, and its end was waited for through the kernel.
+        const StageEntry& e = segment.stage(static_cast<StageId>(i));
+        if (static_cast<int>(e.pid.load(std::memory_order_relaxed)) != process.pid ||
+            e.start_time.load(std::memory_order_relaxed) != process.start_time) {
+            continue;
+        }
+        found = true;
+        // A spare that took over has left its old place as it was.
+        const bool left = i == static_cast<std::uint32_t>(StageId::Replica) &&
+                          segment.stage(StageId::Engine).pid.load(std::memory_order_relaxed) ==
+                              e.pid.load(std::memory_order_relaxed);
+        const auto state = static_cast<StageState>(e.state.load(std::memory_order_relaxed));
+        if (state != StageState::Stopped && !left) {
+            return false;
+        }
+    }
+    return found;
+}
+
+/// @return what was not clean about it; empty = nothing.
+std::string stop_worker(const Segment& segment, Worker& worker, Nanos bound) {
     worker.ask_to_stop();
-    bool clean = wait_end(worker, kStopBound);
-    if (!clean) {
-        log_error(worker.name() + ": not drained within " +
-                  std::to_string(kStopBound.value / 1'000'000'000) +
-                  " s: killed. What it had not handed on stays in the segment");
+    const bool by_itself = wait_end(worker, bound);
+    if (!by_itself) {
         worker.kill();
         (void)wait_end(worker, kStopBound);
     }
+    const ProcessId process = worker.process();
     const WorkerEnd end = worker.reap();
     log_info(worker.name() + ": " + end.text);
-    return clean && end.status == 0;
+    if (!by_itself) {
+        return worker.name() + " had not drained within " +
+               std::to_string(bound.value / 1'000'000) + " ms and was killed";
+    }
+    if (end.known && end.status != 0) {
+        return worker.name() + " did not drain: " + end.text;
+    }
+    if (!end.known && !says_stopped(segment, process)) {
+        return worker.name() + " ended without having drained";
+    }
+    return "";
 }
 
-bool journal_complete(const Segment& segment) {
+/// @return what of the log is not on disk; empty = nothing.
+std::string missing_in_journal(const Segment& segment) {
     const CoreCells& core = segment.core();
     // Acquire: pairs with the journal stage's release of `durable`.
     const std::uint64_t durable = core.durable.load(std::memory_order_acquire);
     const std::uint64_t journalled = core.journal_seq.load(std::memory_order_relaxed);
-    if (durable < journalled) {
-        log_error("records " + std::to_string(durable + 1) + " to " + std::to_string(journalled) +
-                  " are not on disk; they are in the segment");
+    if (durable >= journalled) {
+        return "";
     }
-    return durable >= journalled;
+    return "records " + std::to_string(durable + 1) + " to " + std::to_string(journalled) +
+           " are not on disk, only in the segment";
 }
 
 }  // namespace
 
-bool stop_in_order(Segment& segment, std::vector<Worker*> workers) {
+std::vector<std::string> stop_in_order(Segment& segment, std::vector<Worker*> workers,
+                                       Nanos bound) {
+    std::vector<std::string> unclean;
+    const auto note = [&unclean](std::string what) {
+        if (!what.empty()) {
+            log_error("not clean: " + what);
+            unclean.push_back(std::move(what));
+        }
+    };
     // Relaxed: a request; each stage is told by a signal besides.
     segment.core().stop_requested.store(1, std::memory_order_relaxed);
-    bool clean = true;
+    for (const Worker* worker : workers) {
+        if (!worker->running()) {
+            note(worker->name() + " did not run: what waits for it stays in the segment");
+        }
+    }
     for (const StageId place : kStopOrder) {
         for (Worker* worker : workers) {
             if (worker->running() && is_at(segment, *worker, place)) {
-                clean = stop_worker(*worker) && clean;
+                note(stop_worker(segment, *worker, bound));
             }
         }
     }
     for (Worker* worker : workers) {  // a core that had not taken a place yet
         if (worker->running()) {
-            clean = stop_worker(*worker) && clean;
+            note(stop_worker(segment, *worker, bound));
         }
     }
-    return journal_complete(segment) && clean;
+    note(missing_in_journal(segment));
+    return unclean;
 }
 
 }  // namespace millrace

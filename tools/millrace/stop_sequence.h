@@ -3,6 +3,7 @@
 
 #include "tools/millrace/worker.h"
 
+#include <string>
 #include <vector>
 
 namespace millrace {
@@ -12,7 +13,10 @@ inline constexpr Nanos kStopBound = seconds(10);
 
 /// Stops `workers` in the order ingress, engine, broker, journal, replica, sinks; says what it
 /// does. Sets core().stop_requested, so that the hot spare takes nothing over.
-/// @return true if each ended by itself and the journal holds everything that was journalled.
-[[nodiscard]] bool stop_in_order(Segment& segment, std::vector<Worker*> workers);
+/// @return what was not clean, a sentence each. Empty: every worker ran, drained and ended by
+/// itself without a fault, and the journal holds everything that was journalled.
+/// @param bound how long each of them may take.
+[[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment, std::vector<Worker*> workers,
+                                                     Nanos bound = kStopBound);
 
 }  // namespace millrace

@@ -1,5 +1,3 @@
-#include "tools/millrace/supervisor.h"
-
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,48 +11,16 @@
 #include "tools/millrace/log.h"
 #include "tools/millrace/retention.h"
 #include "tools/millrace/stop_sequence.h"
+#include "tools/millrace/supervisor_kept.h"
 
 namespace millrace {
 namespace {
 
-constexpr std::int64_t kWatchEveryNs = 100'000'000;
-/// A stage that rebuilds its state reads files and moves no counter meanwhile.
-constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
 constexpr Nanos kRecoveryLook = millis(5);
 constexpr std::int64_t kPruneEveryNs = 10'000'000'000;
 constexpr std::chrono::milliseconds kHouseNap{20};
 
-template <class T>
-T get(const std::atomic<T>& cell) noexcept {
-    return cell.load(std::memory_order_relaxed);  // a recent picture is enough everywhere here
-}
-
-std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
-    char text[32];
-    std::snprintf(text, sizeof text, "+%.1f ms", static_cast<double>(to_ns - from_ns) / 1e6);
-    return text;
-}
-
-StageState state_of(const StageEntry& e) noexcept {
-    return static_cast<StageState>(get(e.state));
-}
-
 }  // namespace
-
-/// A worker and what the supervisor remembers of it.
-struct Supervisor::Kept {
-    Kept(std::unique_ptr<Worker> u, const RestartConfig& restart)
-        : worker{std::move(u)}, policy{restart} {}
-
-    std::unique_ptr<Worker> worker;
-    RestartPolicy policy;
-    std::int64_t restart_at_ns = 0;  // not running: when to start it
-    std::int64_t died_ns = 0;        // last death; 0 = its recovery has been reported
-    std::uint64_t work = 0;          // progress when last looked at
-    std::int64_t moved_ns = 0;       // when that changed
-    bool reported_still = false;
-    bool killed_by_us = false;
-};
 
 Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids,
                        const ConfigRecords& records, const SupervisorOptions& options)
@@ -147,6 +113,9 @@ void Supervisor::begin() {
                                          std::memory_order_relaxed);
     segment_.core().stop_requested.store(0, std::memory_order_relaxed);
     halted_ = state_of(segment_.stage(StageId::Engine)) == StageState::Halted;
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        alerts_[i] = get(segment_.error(i).count);  // those of before were told before
+    }
     for (auto& kept : workers_) {
         adopt(*kept);
     }
@@ -167,6 +136,7 @@ void Supervisor::begin() {
 void Supervisor::start(Kept& kept) {
     std::string message;
     const std::int64_t now = monotonic_ns();
+    kept.seen = {};
     kept.killed_by_us = false;
     kept.reported_still = false;
     kept.work = 0;
@@ -182,14 +152,9 @@ void Supervisor::start(Kept& kept) {
     log_info(kept.worker->name() + ": started, pid " + std::to_string(kept.worker->process().pid));
 }
 
-void Supervisor::on_end(Kept& kept) {
-    const auto entries = entries_of(kept);
-    const ProcessId was = kept.worker->process();
-    WorkerEnd end = kept.worker->reap();
-    const std::int64_t now = monotonic_ns();
-    const bool progressed = std::any_of(entries.begin(), entries.end(), [](const StageEntry* e) {
-        return get(e->first_work_ns) != 0;
-    });
+/// Leaves the death in the stage table, as far as the dead still stands there.
+void Supervisor::mark_dead(const Kept& kept, const ProcessId& was,
+                           const std::vector<StageEntry*>& entries, WorkerEnd& end) {
     for (StageEntry* e : entries) {
         // The spare may have taken the place since. It may even do so between here and the stores:
         // then it sees what is said of it and says otherwise (Runner::contradict_death).
@@ -198,9 +163,32 @@ void Supervisor::on_end(Kept& kept) {
         }
         end.own_fault = end.own_fault || (end.status == 0 && get(e->last_exit) != 0);
         e->last_exit.store(end.status, std::memory_order_relaxed);
-        e->restarts.store(get(e->restarts) + 1, std::memory_order_relaxed);
         e->state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_relaxed);
     }
+    // Counted where it was last, whoever has that place by now.
+    const auto count = [this](StageId id) {
+        StageEntry& e = segment_.stage(id);
+        e.restarts.store(get(e.restarts) + 1, std::memory_order_relaxed);
+    };
+    if (!kept.seen.placed) {
+        return;
+    }
+    if (kept.worker->is_core() && !options_.threads) {
+        count(kept.seen.place);
+        return;
+    }
+    for (const StageName& s : kept.worker->stages()) {
+        count(s.id);
+    }
+}
+
+void Supervisor::on_end(Kept& kept) {
+    note_place(kept);
+    const auto entries = entries_of(kept);
+    const ProcessId was = kept.worker->process();
+    WorkerEnd end = kept.worker->reap();
+    const std::int64_t now = monotonic_ns();
+    mark_dead(kept, was, entries, end);
     end.own_fault = end.own_fault || kept.killed_by_us;
     // It may have died after it published and before it woke whoever waits for that.
     for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
@@ -212,7 +200,8 @@ void Supervisor::on_end(Kept& kept) {
     if (end.role_held) {
         adopt(kept);
     }
-    const Nanos wait = kept.policy.after_death(progressed);
+    const Nanos wait = kept.policy.after_death(kept.seen.worked);
+    kept.seen = {};
     kept.restart_at_ns = now + wait.value;
     kept.died_ns = now;
     const std::string text =
@@ -268,101 +257,6 @@ void Supervisor::restart_due() {
         if (!kept->worker->running() && !held_back && now >= kept->restart_at_ns) {
             start(*kept);
         }
-    }
-}
-
-/// Work waits and the stage's counters and heartbeat stand still: it is hung.
-void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
-    if (!kept.worker->running() || kept.killed_by_us) {
-        return;
-    }
-    std::uint64_t work = 0;
-    std::int64_t heartbeat = 0;
-    bool recovering = false;
-    bool waiting = false;
-    for (const StageEntry* e : entries_of(kept)) {
-        work += get(e->duty_cycles);
-        heartbeat = std::max(heartbeat, get(e->heartbeat_ns));
-        recovering = recovering || state_of(*e) == StageState::Recovering;
-        waiting = waiting || has_backlog(segment_, *e);
-    }
-    if (work != kept.work || heartbeat == 0) {
-        if (kept.reported_still) {
-            log_info(kept.worker->name() + ": moves again after " +
-                     std::to_string((now_ns - kept.moved_ns) / 1'000'000) + " ms");
-        }
-        kept.work = work;
-        kept.moved_ns = now_ns;
-        kept.reported_still = false;
-        return;
-    }
-    const std::int64_t still_ns = now_ns - kept.moved_ns;
-    const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
-    const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill;
-    if (still_ns < bound || (kept.reported_still && !to_be_killed)) {
-        return;
-    }
-    kept.reported_still = true;
-    report_still(kept, still_ns, waiting);
-    if (to_be_killed) {
-        kept.killed_by_us = true;
-        kept.worker->kill();
-    }
-}
-
-void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting) {
-    const ProcessId process = kept.worker->process();
-    const std::string text = kept.worker->name() + " (pid " + std::to_string(process.pid) +
-                             ") has not moved for " + std::to_string(still_ns / 1'000'000) + " ms" +
-                             (process.stopped() ? ", stopped by a signal," : "");
-    segment_.report_error("supervisor", kept.worker->name() + " does not move");
-    if (!waiting) {
-        log_warn(text + " and no work waits; stopped by somebody? It is left alone");
-    } else if (config_.restart.stalled == StallPolicy::Report) {
-        log_error("ALERT " + text +
-                  " with work waiting; by \"restart.stalled\" it is left alone: "
-                  "trading stands still until it goes on (SIGCONT) or is killed");
-    } else {
-        log_error(text + " with work waiting: killed, to be replaced");
-    }
-}
-
-/// After a death: when was the place taken again, and when did it work again?
-void Supervisor::note_recovery(Kept& kept) {
-    if (kept.died_ns == 0 || !kept.worker->running()) {
-        return;
-    }
-    const std::int64_t anchor = segment_.header().clock_anchor_ns;
-    for (const StageEntry* e : entries_of(kept)) {
-        const std::int64_t first = get(e->first_work_ns);
-        const std::int64_t running = get(e->running_ns);
-        if (running != 0 && first != 0) {
-            const std::int64_t died = kept.died_ns + anchor;
-            log_info(kept.worker->name() + ": back as " + std::string{view(e->name)} +
-                     ": death noticed +0 ms, exec " + ms_since(died, get(e->started_ns)) +
-                     ", running " + ms_since(died, running) + ", first work " +
-                     ms_since(died, first));
-            kept.died_ns = 0;
-            return;
-        }
-    }
-}
-
-/// Ten times a second: what no descriptor tells.
-void Supervisor::keep_watch() {
-    const std::int64_t now = monotonic_ns();
-    for (auto& kept : workers_) {
-        note_recovery(*kept);
-    }
-    if (now - watched_ns_ < kWatchEveryNs) {
-        return;
-    }
-    watched_ns_ = now;
-    StageEntry& self = segment_.stage(StageId::Supervisor);
-    self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
-    maybe_unhalt();
-    for (auto& kept : workers_) {
-        check_progress(*kept, now);
     }
 }
 
@@ -459,11 +353,12 @@ void Supervisor::prune_files() {
     }
 }
 
-bool Supervisor::stop() {
+std::vector<std::string> Supervisor::stop() {
     stopping_.store(true, std::memory_order_relaxed);
     if (housekeeper_.joinable()) {
         housekeeper_.join();
     }
+    restart_due();  // one that died a moment ago drains like the others
     std::vector<Worker*> workers;
     for (auto& kept : workers_) {
         workers.push_back(kept->worker.get());

@@ -43,18 +43,24 @@ public:
     /// @param stop_fd readable = return at once; -1 = none.
     void turn(Nanos limit, int stop_fd);
     /// Drains and stops all stages in order.
-    /// @return true if every one stopped by itself and all that was journalled is on disk.
-    [[nodiscard]] bool stop();
+    /// @return what was not clean, as stop_in_order() says it; empty = nothing.
+    [[nodiscard]] std::vector<std::string> stop();
 
     [[nodiscard]] bool halted() const noexcept { return halted_; }
 
 private:
-    struct Kept;  // a worker and its history
+    struct Kept;  // supervisor_kept.h
+    /// How often it looks at what no descriptor tells.
+    static constexpr std::int64_t kWatchEveryNs = 100'000'000;
 
     void make_workers();
     void adopt(Kept& kept);
     void start(Kept& kept);
     void on_end(Kept& kept);
+    void mark_dead(const Kept& kept, const ProcessId& was, const std::vector<StageEntry*>& entries,
+                   WorkerEnd& end);
+    void note_place(Kept& kept);
+    void relay_alerts();
     void on_core_end(const WorkerEnd& end);
     void halt(Sequence seq);
     void maybe_unhalt();
@@ -76,6 +82,7 @@ private:
     SupervisorOptions options_;
     std::vector<std::unique_ptr<Kept>> workers_;  // in stop order: ingress first
     PoisonWatch poison_;
+    std::uint64_t alerts_[kErrors] = {};  // how often each entry of the error log was counted
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
     std::thread housekeeper_;

@@ -68,6 +68,7 @@ WorkerEnd ThreadWorker::reap() {
     thread_->thread.join();
     WorkerEnd end;
     end.text = thread_->end.failed() ? "ends: " + thread_->end.reason : "stopped";
+    end.status = thread_->end.failed() ? kExitStageFailed << 8U : 0;  // as a process would leave it
     thread_.reset();
     return end;
 }

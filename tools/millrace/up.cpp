@@ -41,22 +41,32 @@ void enter_in_table(const Segment& segment) {
     StageEntry& e = segment.stage(StageId::Supervisor);
     e.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
     e.start_time.store(process_start_time(::getpid()), std::memory_order_relaxed);
+    e.last_exit.store(0, std::memory_order_relaxed);
     e.generation.fetch_add(1, std::memory_order_relaxed);
     e.started_ns.store(segment.clock().now().value, std::memory_order_relaxed);
     e.running_ns.store(segment.clock().now().value, std::memory_order_relaxed);
     e.state.store(static_cast<std::uint32_t>(StageState::Running), std::memory_order_relaxed);
 }
 
-void finish(const Config& config, const Segment& segment, bool clean) {
-    segment.stage(StageId::Supervisor)
-        .state.store(static_cast<std::uint32_t>(StageState::Stopped), std::memory_order_relaxed);
-    if (!clean) {
-        log_warn("stopped, not clean: " + config.segment_path() +
-                 " is kept, the next `millrace up` goes on from it");
-        return;
+/// Leaves word in the stage table and the error log, where `millrace down` finds it: it is not our
+/// parent and gets no status. @return the exit status.
+int finish(const Config& config, const Segment& segment, const std::vector<std::string>& unclean) {
+    const int code = unclean.empty() ? kExitOk : kExitNotClean;
+    for (const std::string& what : unclean) {
+        segment.report_error("supervisor", "not stopped clean: " + what);
+    }
+    StageEntry& self = segment.stage(StageId::Supervisor);
+    self.last_exit.store(static_cast<std::uint32_t>(code) << 8U, std::memory_order_relaxed);
+    // Release: pairs with the acquire in `down`: who sees the end sees how it was.
+    self.state.store(static_cast<std::uint32_t>(StageState::Stopped), std::memory_order_release);
+    if (!unclean.empty()) {
+        log_error("stopped, not clean: " + config.segment_path() +
+                  " is kept, the next `millrace up` goes on from it");
+        return code;
     }
     ::unlink(config.segment_path().c_str());
     log_info("stopped clean: everything is in the journal; removed " + config.segment_path());
+    return code;
 }
 
 int run(const Config& config, const SupervisorOptions& options) {
@@ -88,9 +98,9 @@ int run(const Config& config, const SupervisorOptions& options) {
     while (!stop_asked(stop_fd)) {
         supervisor.turn(millis(100), stop_fd);
     }
-    finish(config, s, supervisor.stop());
+    const int code = finish(config, s, supervisor.stop());
     ::close(stop_fd);
-    return kExitOk;
+    return code;
 }
 
 }  // namespace

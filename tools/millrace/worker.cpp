@@ -72,7 +72,7 @@ WorkerEnd ProcessWorker::reap() {
     const bool known = ours_ && ::waitpid(watch_.id().pid, &status, 0) == watch_.id().pid;
     watch_.reset();
     if (!known) {
-        return {"ended (it was another supervisor's child: no status)", false, false, 0};
+        return {"ended (it was another supervisor's child: no status)", false, false, 0, false};
     }
     const bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL &&
                          WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;

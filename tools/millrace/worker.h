@@ -17,6 +17,7 @@ struct WorkerEnd {
     bool own_fault = false;    // it crashed itself: evidence of a poisonous input
     bool role_held = false;    // another process is this stage already
     std::uint32_t status = 0;  // wait status, for the stage table
+    bool known = true;         // false: no child of ours, so there is no status to be had
 };
 
 /// Threads: the supervisor's.

@@ -1,0 +1,254 @@
+// Goal: a stop that was not clean says so: by its exit status, by what was not clean, and by the
+// segment that is kept. Method: stop_in_order() with workers that end in every way; then the real
+// executable, with stages that are killed in the drain or cannot run.
+#include <gtest/gtest.h>
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "shm/role.h"
+#include "tests/ops/pipeline_fixture.h"
+#include "tools/millrace/stop_sequence.h"
+
+namespace millrace {
+namespace {
+
+using test::eventually;
+using test::Finished;
+using test::pid_of;
+using test::Pipeline;
+using test::TempDir;
+
+constexpr int kNotClean = 5;
+
+/// Ends as it is told to when it is asked to stop.
+class FakeWorker final : public Worker {
+public:
+    FakeWorker(const char* name, StageId id, WorkerEnd end, bool drains = true)
+        : Worker{{{name, id}}}, end_{std::move(end)}, drains_{drains} {}
+    ~FakeWorker() override { ::close(fd_); }
+
+    bool start(std::string&) override { return true; }
+    [[nodiscard]] bool running() const override { return running_; }
+    [[nodiscard]] int end_fd() const override { return fd_; }
+    [[nodiscard]] WorkerEnd reap() override { return running_ = false, end_; }
+    void ask_to_stop() override {
+        if (drains_) {
+            kill();
+        }
+    }
+    void kill() override {
+        const std::uint64_t one = 1;
+        EXPECT_EQ(::write(fd_, &one, sizeof one), ssize_t{sizeof one});
+    }
+    [[nodiscard]] ProcessId process() const override { return {4711, 17}; }
+    void never_ran() { running_ = false; }
+
+private:
+    WorkerEnd end_;
+    bool drains_;
+    bool running_ = true;
+    int fd_ = ::eventfd(0, EFD_CLOEXEC);
+};
+
+WorkerEnd exited(int status) {
+    return {"exit status " + std::to_string(status), false, false,
+            static_cast<std::uint32_t>(status) << 8U};
+}
+WorkerEnd of_another_supervisor() {
+    return {"ended", false, false, 0, false};
+}
+
+class StopOrder : public ::testing::Test {
+protected:
+    StopOrder() {
+        SegmentPlan plan;
+        plan.path = dir_ / "segment";
+        plan.journal_dir = dir_.path();
+        plan.sessions = 1;
+        plan.memory.lock = MemoryWish::Off;
+        std::string message;
+        auto made = Segment::create(plan, message);
+        EXPECT_TRUE(made.ok()) << message;
+        segment_ = std::move(made).value();
+    }
+    std::vector<std::string> stop(FakeWorker& worker) {
+        return stop_in_order(segment_, {&worker}, millis(20));
+    }
+    void enter(StageId id, StageState state) {
+        StageEntry& e = segment_.stage(id);
+        e.pid = 4711;
+        e.start_time = 17;
+        e.state = static_cast<std::uint32_t>(state);
+    }
+    TempDir dir_;
+    Segment segment_;
+};
+
+using Sentences = std::vector<std::string>;
+
+TEST_F(StopOrder, IsCleanIfEveryStageDrainsAndEndsWithoutAFault) {
+    FakeWorker worker{"broker", StageId::Broker, exited(0)};
+    EXPECT_EQ(stop(worker), Sentences{});
+}
+
+TEST_F(StopOrder, NamesAStageThatDiedInTheDrain) {
+    FakeWorker worker{"broker", StageId::Broker, {"killed by signal 9", false, false, SIGKILL}};
+    EXPECT_EQ(stop(worker), Sentences{"broker did not drain: killed by signal 9"});
+}
+
+TEST_F(StopOrder, NamesAStageThatEndedWithAFault) {
+    FakeWorker worker{"journal", StageId::Journal, exited(4)};
+    EXPECT_EQ(stop(worker), Sentences{"journal did not drain: exit status 4"});
+}
+
+TEST_F(StopOrder, NamesAStageWhoseTimeRanOut) {
+    FakeWorker worker{"sqlite", StageId::Sqlite, exited(0), false};
+    EXPECT_EQ(stop(worker), Sentences{"sqlite had not drained within 20 ms and was killed"});
+}
+
+TEST_F(StopOrder, NamesAStageThatDidNotRun) {
+    FakeWorker worker{"broker", StageId::Broker, exited(0)};
+    worker.never_ran();
+    EXPECT_EQ(stop(worker),
+              Sentences{"broker did not run: what waits for it stays in the segment"});
+}
+
+TEST_F(StopOrder, BelievesAStageWithoutAStatusByItsLastWordInTheStageTable) {
+    FakeWorker drained{"broker", StageId::Broker, of_another_supervisor()};
+    enter(StageId::Broker, StageState::Stopped);
+    EXPECT_EQ(stop(drained), Sentences{});
+    FakeWorker killed{"broker", StageId::Broker, of_another_supervisor()};
+    enter(StageId::Broker, StageState::Draining);
+    EXPECT_EQ(stop(killed), Sentences{"broker ended without having drained"});
+    FakeWorker unknown{"journal", StageId::Journal, of_another_supervisor()};
+    segment_.stage(StageId::Broker).pid = 0;
+    EXPECT_EQ(stop(unknown), Sentences{"journal ended without having drained"});
+}
+
+TEST_F(StopOrder, AsksOfASpareThatTookOverOnlyForItsPlaceAsTheEngine) {
+    FakeWorker core{"engine", StageId::Engine, of_another_supervisor()};
+    enter(StageId::Engine, StageState::Stopped);
+    enter(StageId::Replica, StageState::Standby);
+    EXPECT_EQ(stop(core), Sentences{});
+}
+
+TEST_F(StopOrder, NamesTheRecordsThatAreNotOnDisk) {
+    FakeWorker worker{"journal", StageId::Journal, exited(0)};
+    segment_.core().journal_seq = 12;
+    segment_.core().durable = 9;
+    EXPECT_EQ(stop(worker), Sentences{"records 10 to 12 are not on disk, only in the segment"});
+}
+
+int exit_status(int wait_status) {
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+}
+
+/// Kills `stage` once the stop has begun. The sinks are the last to go, milliseconds later.
+void kill_in_the_drain(const Segment& s, StageId stage) {
+    const int victim = pid_of(s, stage);
+    const std::int64_t deadline = monotonic_ns() + 20'000'000'000;
+    while (s.core().stop_requested.load() == 0 && monotonic_ns() < deadline) {
+    }
+    ::kill(victim, SIGKILL);
+}
+
+TEST(UncleanStop, OfAStageKilledInTheDrainIsToldByTheExitStatusAndTheSegmentIsKept) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGTERM);
+    kill_in_the_drain(s, StageId::Sqlite);
+    EXPECT_EQ(exit_status(p.wait_supervisor()), kNotClean);
+    EXPECT_NE(p.log().find("sqlite did not drain: killed by signal 9"), std::string::npos);
+    EXPECT_TRUE(std::filesystem::exists(p.segment_path()));
+    p.up("second.log");  // and it goes on from there
+    ASSERT_TRUE(p.wait_running());
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(exit_status(p.wait_supervisor()), 0) << p.log("second.log");
+    EXPECT_FALSE(std::filesystem::exists(p.segment_path()));
+}
+
+TEST(UncleanStop, OfAStageThatCannotRunIsToldByDownToo) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    // The test holds its role: each start ends at once.
+    ::kill(p.supervisor(), SIGSTOP);
+    ::kill(pid_of(s, StageId::Sqlite), SIGKILL);
+    std::string holder;
+    Result<RoleLock> role = RoleLock::try_acquire(p.journal_dir(), "sqlite", holder);
+    ASSERT_TRUE(eventually([&] {
+        if (!role) {
+            role = RoleLock::try_acquire(p.journal_dir(), "sqlite", holder);
+        }
+        return role.ok();
+    }));
+    ::kill(p.supervisor(), SIGCONT);
+    ASSERT_TRUE(eventually([&] { return p.log().find("exit status 3") != std::string::npos; }));
+    const Finished down = p.run({"down"});
+    EXPECT_EQ(down.status, kNotClean) << down.output;
+    EXPECT_NE(down.output.find("not stopped clean: sqlite did not"), std::string::npos)
+        << down.output;
+    EXPECT_EQ(exit_status(p.wait_supervisor()), kNotClean);
+}
+
+TEST(UncleanStop, OfAJournalThatCannotWriteNamesTheRecords) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    // A disk that refuses every write: of the journal stage, and of each that is started after it.
+    const rlimit none{0, 0};
+    ASSERT_EQ(::prlimit(p.supervisor(), RLIMIT_FSIZE, &none, nullptr), 0);
+    ASSERT_EQ(::prlimit(pid_of(s, StageId::Journal), RLIMIT_FSIZE, &none, nullptr), 0);
+    EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "journal") == 0; }));
+    const Finished down = p.run({"down"});
+    EXPECT_EQ(down.status, kNotClean) << down.output;
+    EXPECT_NE(down.output.find("are not on disk, only in the segment"), std::string::npos)
+        << down.output;
+    EXPECT_EQ(exit_status(p.wait_supervisor()), kNotClean);
+    EXPECT_TRUE(std::filesystem::exists(p.segment_path()));
+}
+
+TEST(UncleanStop, BySupervisorThatDiesInTheDrainIsToldByDown) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    Finished down;
+    std::thread asks{[&] { down = p.run({"down"}); }};
+    kill_in_the_drain(s, StageId::Supervisor);
+    asks.join();
+    p.wait_supervisor();
+    EXPECT_EQ(down.status, kNotClean) << down.output;
+    EXPECT_NE(down.output.find("the supervisor died before"), std::string::npos) << down.output;
+    EXPECT_NE(p.run({"down"}).status, 1) << "the rest can be stopped";
+}
+
+TEST(UncleanStop, WithoutASupervisorNamesTheStagesThatDidNotRun) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    ::kill(pid_of(s, StageId::Broker), SIGKILL);
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "broker") == 0; }));
+    const Finished down = p.run({"down"});
+    EXPECT_EQ(down.status, kNotClean) << down.output;
+    EXPECT_NE(down.output.find("broker did not run"), std::string::npos) << down.output;
+    EXPECT_TRUE(std::filesystem::exists(p.segment_path()));
+}
+
+}  // namespace
+}  // namespace millrace

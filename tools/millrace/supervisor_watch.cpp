@@ -1,0 +1,165 @@
+// What the supervisor looks at: who hangs, who has recovered, who raised an alert.
+#include <cstdio>
+#include <cstring>
+
+#include <algorithm>
+
+#include "tools/millrace/backlog.h"
+#include "tools/millrace/log.h"
+#include "tools/millrace/supervisor_kept.h"
+
+namespace millrace {
+namespace {
+
+/// A stage that rebuilds its state reads files and moves no counter meanwhile.
+constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
+
+std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
+    char text[32];
+    std::snprintf(text, sizeof text, "+%.1f ms", static_cast<double>(to_ns - from_ns) / 1e6);
+    return text;
+}
+
+template <std::size_t N>
+std::string_view text_of(const char (&field)[N]) noexcept {
+    return {field, ::strnlen(field, N)};
+}
+
+}  // namespace
+
+void Supervisor::note_place(Kept& kept) {
+    const auto entries = entries_of(kept);
+    if (entries.empty()) {
+        return;  // none yet, or none any more: what was seen stays
+    }
+    // A core's entries: the engine's first. One that became the engine leaves its entry as the
+    // replica behind, and what it did there says nothing about its work as the engine.
+    const bool core = kept.worker->is_core() && !options_.threads;
+    const bool engine = entries[0] == &segment_.stage(StageId::Engine);
+    const StageId place = !core    ? kept.worker->stages()[0].id
+                          : engine ? StageId::Engine
+                                   : StageId::Replica;
+    if (core && kept.seen.placed && kept.seen.place == StageId::Engine &&
+        place == StageId::Replica) {
+        return;
+    }
+    const auto last = core ? entries.begin() + 1 : entries.end();
+    const bool worked = std::any_of(entries.begin(), last,
+                                    [](const StageEntry* e) { return get(e->first_work_ns) != 0; });
+    // The place may have been taken between the two looks: then the second was at another's work.
+    if (entries_of(kept) == entries) {
+        kept.seen = {true, place, worked};
+    }
+}
+
+/// Stages have no log of their own for what the world did wrong: they leave it in the segment.
+void Supervisor::relay_alerts() {
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        const ErrorEntry& e = segment_.error(i);
+        const std::uint64_t count = get(e.count);
+        if (count != alerts_[i] && text_of(e.stage) != "supervisor" &&
+            text_of(e.text).starts_with("ALERT")) {
+            log_error(std::string{text_of(e.stage)} + ": " + std::string{text_of(e.text)});
+        }
+        alerts_[i] = count;
+    }
+}
+
+/// Work waits and the stage's counters and heartbeat stand still: it is hung.
+void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
+    if (!kept.worker->running() || kept.killed_by_us) {
+        return;
+    }
+    std::uint64_t work = 0;
+    std::int64_t heartbeat = 0;
+    bool recovering = false;
+    bool waiting = false;
+    for (const StageEntry* e : entries_of(kept)) {
+        work += get(e->duty_cycles);
+        heartbeat = std::max(heartbeat, get(e->heartbeat_ns));
+        recovering = recovering || state_of(*e) == StageState::Recovering;
+        waiting = waiting || has_backlog(segment_, *e);
+    }
+    if (work != kept.work || heartbeat == 0) {
+        if (kept.reported_still) {
+            log_info(kept.worker->name() + ": moves again after " +
+                     std::to_string((now_ns - kept.moved_ns) / 1'000'000) + " ms");
+        }
+        kept.work = work;
+        kept.moved_ns = now_ns;
+        kept.reported_still = false;
+        return;
+    }
+    const std::int64_t still_ns = now_ns - kept.moved_ns;
+    const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
+    const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill;
+    if (still_ns < bound || (kept.reported_still && !to_be_killed)) {
+        return;
+    }
+    kept.reported_still = true;
+    report_still(kept, still_ns, waiting);
+    if (to_be_killed) {
+        kept.killed_by_us = true;
+        kept.worker->kill();
+    }
+}
+
+void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting) {
+    const ProcessId process = kept.worker->process();
+    const std::string text = kept.worker->name() + " (pid " + std::to_string(process.pid) +
+                             ") has not moved for " + std::to_string(still_ns / 1'000'000) + " ms" +
+                             (process.stopped() ? ", stopped by a signal," : "");
+    segment_.report_error("supervisor", kept.worker->name() + " does not move");
+    if (!waiting) {
+        log_warn(text + " and no work waits; stopped by somebody? It is left alone");
+    } else if (config_.restart.stalled == StallPolicy::Report) {
+        log_error("ALERT " + text +
+                  " with work waiting; by \"restart.stalled\" it is left alone: "
+                  "trading stands still until it goes on (SIGCONT) or is killed");
+    } else {
+        log_error(text + " with work waiting: killed, to be replaced");
+    }
+}
+
+/// After a death: when was the place taken again, and when did it work again?
+void Supervisor::note_recovery(Kept& kept) {
+    if (kept.died_ns == 0 || !kept.worker->running()) {
+        return;
+    }
+    const std::int64_t anchor = segment_.header().clock_anchor_ns;
+    for (const StageEntry* e : entries_of(kept)) {
+        const std::int64_t first = get(e->first_work_ns);
+        const std::int64_t running = get(e->running_ns);
+        if (running != 0 && first != 0) {
+            const std::int64_t died = kept.died_ns + anchor;
+            log_info(kept.worker->name() + ": back as " + std::string{view(e->name)} +
+                     ": death noticed +0 ms, exec " + ms_since(died, get(e->started_ns)) +
+                     ", running " + ms_since(died, running) + ", first work " +
+                     ms_since(died, first));
+            kept.died_ns = 0;
+            return;
+        }
+    }
+}
+
+/// Each turn, and most of it ten times a second: what no descriptor tells.
+void Supervisor::keep_watch() {
+    const std::int64_t now = monotonic_ns();
+    for (auto& kept : workers_) {
+        note_place(*kept);
+        note_recovery(*kept);
+    }
+    if (now - watched_ns_ < kWatchEveryNs) {
+        return;
+    }
+    watched_ns_ = now;
+    StageEntry& self = segment_.stage(StageId::Supervisor);
+    self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
+    maybe_unhalt();
+    relay_alerts();
+    for (auto& kept : workers_) {
+        check_progress(*kept, now);
+    }
+}
+
+}  // namespace millrace
