@@ -54,6 +54,10 @@ Status RedisSource::attach(std::string& message) {
                   "\"; stop and start the pipeline to make them";
         return {Errc::BadInput, "redis source"};
     }
+    if (std::string damage; !segment_.check_ring(in, damage) || !segment_.check_ring(out, damage)) {
+        message = "source \"" + options_.source + "\": " + damage + "; stop clean and start again";
+        return {Errc::BadCursor, "redis source"};
+    }
     auto producer = RingProducer<SignalSlot>::attach(segment_.ring<SignalSlot>(in));
     auto consumer = RingConsumer<ResultSlot>::attach(segment_.ring<ResultSlot>(out));
     if (!producer || !consumer) {

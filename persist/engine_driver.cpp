@@ -69,6 +69,9 @@ Status EngineDriver::attach_rings(std::string& message) {
         Input<SignalSlot> in;
         in.index = i;
         in.results = outputs_.result_ring_of(SourceId{s.ring_entry(i).owner_id});
+        if (outputs_.is_cut_off(in.results) || is_cut_off(s, i)) {
+            continue;
+        }
         if (auto done = attach_one(s, i, in.ring, message); !done) {
             return done;
         }

@@ -2,6 +2,7 @@
 
 #include "core/crash_point.h"
 #include "shm/doorbell.h"
+#include "shm/source_ring.h"
 
 #include <cstring>
 
@@ -19,6 +20,17 @@ bool is_published(const RingProducer<Slot>& ring, Sequence seq, std::uint32_t k)
 
 }  // namespace
 
+bool is_cut_off(const Segment& segment, std::uint32_t index) {
+    std::string damage;
+    if (!is_of_source(segment.ring_entry(index)) || segment.check_ring(index, damage)) {
+        return false;
+    }
+    const std::string name{view(segment.ring_entry(index).name)};
+    segment.report_error("engine", "ALERT source " + name.substr(name.find('.') + 1) +
+                                       " is disabled until a clean stop: " + damage);
+    return true;
+}
+
 Status EngineOutputs::attach(Segment& segment, std::string& message) {
     segment_ = &segment;
     auto orders = RingProducer<OrderSlot>::attach(segment.ring<OrderSlot>("orders"));
@@ -34,14 +46,17 @@ Status EngineOutputs::attach(Segment& segment, std::string& message) {
         if (entry.kind != RingKind::Results) {
             continue;
         }
-        auto ring = RingProducer<ResultSlot>::attach(segment.ring<ResultSlot>(i));
-        if (!ring) {
-            message = "ring " + std::string{view(entry.name)} + ": " + ring.error().what;
-            return ring.error();
-        }
         Results r;
-        r.ring = ring.value();
-        r.room = RingRoom<ResultSlot>{segment.ring<ResultSlot>(i)};
+        r.cut_off = millrace::is_cut_off(segment, i);
+        if (!r.cut_off) {
+            auto ring = RingProducer<ResultSlot>::attach(segment.ring<ResultSlot>(i));
+            if (!ring) {
+                message = "ring " + std::string{view(entry.name)} + ": " + ring.error().what;
+                return ring.error();
+            }
+            r.ring = ring.value();
+            r.room = RingRoom<ResultSlot>{segment.ring<ResultSlot>(i)};
+        }
         r.owner = SourceId{entry.owner_id};
         r.slots = entry.capacity;
         r.doorbell = entry.doorbell;
@@ -90,6 +105,9 @@ void EngineOutputs::result(const SignalResult& result) noexcept {
         return;
     }
     Results& to = results_[result_ring_of(result.source)];
+    if (to.cut_off) {
+        return;  // the source was told to be disabled; its orders have their rows in the store
+    }
     if (mode_ == Mode::PublishNew && is_published(to.ring, result.seq, result.k)) {
         return;
     }
@@ -152,7 +170,9 @@ void EngineOutputs::wake() noexcept {
 void EngineOutputs::publish_stats(Nanos now) noexcept {
     orders_.publish_stats(now.value);
     for (Results& r : results_) {
-        r.ring.publish_stats(now.value);
+        if (!r.cut_off) {
+            r.ring.publish_stats(now.value);
+        }
     }
 }
 

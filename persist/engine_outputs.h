@@ -12,10 +12,19 @@
 
 namespace millrace {
 
+/// True if ring `index` is a source's own and its numbers are damaged, which is then reported by
+/// name as an alert. That source is disabled: what it wrote is believed by nobody, the rest trades
+/// on. The ring is left as it is. Threads: any; for startup and take-over.
+[[nodiscard]] bool is_cut_off(const Segment& segment, std::uint32_t index);
+
 class EngineOutputs final : public OutputPort {
 public:
-    /// Takes the producing end of `orders` and of every results ring.
+    /// Takes the producing end of `orders` and of every results ring. A source's own results ring
+    /// that is damaged is left alone (is_cut_off()): nothing is published there.
     [[nodiscard]] Status attach(Segment& segment, std::string& message);
+
+    /// True if results ring number `i` is damaged: its source is disabled in this segment.
+    [[nodiscard]] bool is_cut_off(std::uint32_t i) const noexcept { return results_[i].cut_off; }
 
     /// What happens with outputs from now on.
     enum class Mode {
@@ -75,7 +84,8 @@ private:
         SourceId owner{kNoId};
         std::uint64_t slots = 0;
         std::uint32_t doorbell = 0;
-        bool rung = true;  // nothing new since the doorbell was last rung
+        bool rung = true;      // nothing new since the doorbell was last rung
+        bool cut_off = false;  // damaged: `ring` is attached to nothing
     };
 
     Segment* segment_ = nullptr;

@@ -16,6 +16,7 @@
 #include <fstream>
 
 #include "shm/segment_plan.h"
+#include "shm/source_ring.h"
 
 namespace millrace {
 namespace bip = boost::interprocess;
@@ -256,6 +257,9 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
     auto* base = static_cast<std::byte*>(s.region_->get_address());
     populate(base, s.region_->get_size());
     for (std::uint32_t i = 0; i < s.ring_count(); ++i) {
+        if (is_of_source(s.ring_entry(i))) {
+            continue;
+        }
         if (auto good = s.check_ring(i, message); !good) {
             message = path + ": " + message;
             return good.error();

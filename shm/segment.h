@@ -74,10 +74,11 @@ public:
     static Result<Segment> create(const SegmentPlan& plan, std::string& message);
 
     /// Maps an existing segment (or, read-only, a copy of one) and validates it: ReadOnly what is
-    /// indexed by (header, directory, ring controls, tables); ReadWrite also the boot, the cursors
-    /// and the number in every slot. Never changes a byte of it. ReadWrite enters every page into
-    /// this process's page table, and locks them if the creator did (see locked()).
-    /// Symbolic links are not followed; what is no regular file is not opened for reading.
+    /// indexed (header, directory, ring controls, tables); ReadWrite also boot, cursors and slot
+    /// numbers, but of rings that a source writes (source_ring.h). Changes no byte. ReadWrite
+    /// enters every page into this process's page table, and locks them if the creator did (see
+    /// locked()). Symbolic links are not followed; what is no regular file is not opened for
+    /// reading.
     /// @return BadMagic, BadVersion, BadLayout, BadChecksum, BadCursor, OtherBoot, BadAuth (another
     /// user's), BadInput (no regular file), NotFound, IoError; `message` names the field and both
     /// values. (A file that its owner cuts while it is mapped raises SIGBUS: the kernel knows no
@@ -87,7 +88,7 @@ public:
     /// True if this process has the segment locked in memory.
     [[nodiscard]] bool locked() const noexcept { return locked_; }
 
-    /// Checks cursor and slot numbers of one ring, as attaching ReadWrite does for all.
+    /// Checks cursor and slot numbers of one ring, as attaching does for shared ones.
     /// @return BadCursor: `message` names ring, slot and numbers. Threads: any, while traffic
     /// flows.
     [[nodiscard]] Status check_ring(std::uint32_t index, std::string& message) const;

@@ -163,6 +163,11 @@ int find_rings(const mr_client& c, const std::string& strategy, RingPair& pair) 
 }
 
 int attach_rings(mr_client& c, const RingPair& pair, const std::string& strategy) {
+    std::string damage;
+    if (!c.segment.check_ring(pair.signals, damage) ||
+        !c.segment.check_ring(pair.results, damage)) {
+        return fail(MR_BAD_SEGMENT, "%s: restart Millrace on a new segment", damage.c_str());
+    }
     auto signals =
         mr::RingProducer<mr::SignalSlot>::attach(c.segment.ring<mr::SignalSlot>(pair.signals));
     auto results =

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "shm/source_ring.h"
+
 namespace millrace::test {
 namespace {
 
@@ -68,6 +70,14 @@ Attempt Image::attach(Segment::Mode mode) {
     Attempt result{Errc::Ok, ""};
     auto attached = Segment::attach(path_, mode, result.message);
     result.code = attached.code();
+    const bool writes = attached.ok() && mode == Segment::Mode::ReadWrite;
+    for (std::uint32_t i = 0; writes && i < attached.value().ring_count(); ++i) {
+        const bool own = is_of_source(attached.value().ring_entry(i)) && result.code == Errc::Ok;
+        if (const Status s = own ? attached.value().check_ring(i, result.message) : ok_status();
+            !s) {
+            result.code = s.code();
+        }
+    }
     ++attempts;
     EXPECT_EQ(std::memcmp(bytes_, before.data(), before.size()), 0) << "attaching wrote";
     EXPECT_EQ(result.code == Errc::Ok, result.message.empty()) << result.message;

@@ -39,7 +39,8 @@ public:
     [[nodiscard]] const SegmentHeader& header() const;
     [[nodiscard]] const RingEntry& entry(std::uint32_t ring) const;
 
-    /// Attaches to the file as it is. Counts it; fails the test if a byte changed thereby.
+    /// Attaches to the file as it is and, to write, checks each source's own rings besides, as
+    /// their users do. Counts it; fails the test if a byte changed thereby.
     Attempt attach(Segment::Mode mode);
     /// Undoes all damage.
     void heal();

@@ -38,6 +38,32 @@ void write_bytes(const std::string& path, const std::vector<char>& bytes) {
                                                 static_cast<std::streamsize>(bytes.size()));
 }
 
+TEST(Segment, WithADamagedRingOfOneSourceIsAttachedToAndTheDamageNamedToWhoUsesThatRing) {
+    const TempDir dir;
+    std::string message;
+    auto made = Segment::create(small_plan(dir), message);
+    ASSERT_TRUE(made.ok()) << message;
+    const Segment& s = made.value();
+    const auto attach = [&] {
+        return Segment::attach(dir.file("segment"), Segment::Mode::ReadWrite, message).code();
+    };
+    for (const char* ring : {"signals.alpha", "results.alpha"}) {
+        const std::uint32_t index = s.find_ring(ring);
+        s.ring_control(index).read_cursor.store(~std::uint64_t{0});
+        EXPECT_EQ(attach(), Errc::Ok) << message;
+        EXPECT_EQ(s.check_ring(index, message).code(), Errc::BadCursor);
+        EXPECT_NE(message.find(ring), std::string::npos) << message;
+    }
+    // A ring that stages share stops them all: what is in it is everybody's.
+    for (const char* ring : {"orders", "signals.ingress", "session.1"}) {
+        auto& cursor = s.ring_control(s.find_ring(ring)).read_cursor;
+        cursor.store(~std::uint64_t{0});
+        EXPECT_EQ(attach(), Errc::BadCursor) << ring;
+        EXPECT_NE(message.find(ring), std::string::npos) << message;
+        cursor.store(0);
+    }
+}
+
 TEST(Segment, CreatedAndAttachedShowsTheSameRingsAndClock) {
     const TempDir dir;
     std::string message;

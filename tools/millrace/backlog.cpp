@@ -7,8 +7,9 @@ template <class T>
 bool has_unread(const Segment& segment, std::uint32_t index) noexcept {
     const auto ring = segment.ring<T>(index);
     const std::uint64_t next = ring.control->read_cursor.load(std::memory_order_acquire) + 1;
+    // Zero: a damaged cursor of a source's ring, which nobody works on.
     // Acquire: pairs with the producer's commit.
-    return ring.slot(next).sequence.load(std::memory_order_acquire) == next;
+    return next != 0 && ring.slot(next).sequence.load(std::memory_order_acquire) == next;
 }
 
 bool unread(const Segment& s, std::uint32_t index) noexcept {
