@@ -178,6 +178,8 @@ void Chaos::watch_stage(Kill& kill, StageId id) {
         }
         if (kill.running_ns < 0 && replaced && now.runs() && now.running_ns > kill.at.value) {
             kill.running_ns = now.running_ns - kill.at.value;
+            // Our look comes after the fact: the spare knew of the death before it ran.
+            kill.noticed_ns = std::min(kill.noticed_ns, kill.running_ns);
             publish(kill);
         }
         if (kill.running_ns >= 0 && now.first_work_ns > kill.at.value) {

@@ -29,7 +29,8 @@ std::string input_text(const InputNote& input) {
 std::string signal_text(const Report& r, const OrderSums& s) {
     const SourceCounts& c = r.source;
     std::string text = fmt::format(
-        "Signals      sent {}  accepted {}  refused {}  repeats sent {} (answered Duplicate {})\n"
+        "Signals      sent {}  accepted {}  refused {}  repeats sent {}\n"
+        "             answered Duplicate {} (repeats, and what was sent again after an outage)\n"
         "             sent wrong on purpose and refused {}\n",
         c.sent, c.accepted, c.refused, c.repeats, c.duplicates, c.refused_on_purpose);
     for (const auto& [reason, count] : c.refusals) {
