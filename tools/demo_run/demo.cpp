@@ -38,6 +38,10 @@ public:
     }
 };
 
+std::string with_errno(const std::string& message, const Error& error) {
+    return error.sys_errno == 0 ? message : message + ": " + std::strerror(error.sys_errno);
+}
+
 class Run {
 public:
     explicit Run(const Options& options)
@@ -97,13 +101,13 @@ std::string Run::prepare() {
     report_.input = input_.note;
     auto workspace = Workspace::create(options_.keep, message);
     if (!workspace) {
-        return message + ": " + std::strerror(workspace.error().sys_errno);
+        return with_errno(message, workspace.error());
     }
     workspace_ = std::move(workspace.value());
     report_.kept_in = workspace_.kept() ? workspace_.dir() : "";
     Plan plan = make_plan(options_, input_.symbols);
     if (const Status s = workspace_.write(plan, message); !s) {
-        return message + ": " + std::strerror(s.error().sys_errno);
+        return with_errno(message, s.error());
     }
     std::fprintf(screen_, "Starting the pipeline (%s) and the simulated broker: %zu accounts, %s\n",
                  options_.threads ? "one process" : "each stage a process", plan.accounts.size(),

@@ -9,7 +9,8 @@ constexpr const char* kAbout =
     "Runs the whole pipeline against a simulated broker, kills its stages while it works, and\n"
     "checks the outcome against the broker's own books.\n\n"
     "Exit status 0 only if nothing was lost, doubled or left in doubt, every valid signal that no\n"
-    "fault touched was carried out, and none expired whose life overlapped no outage.";
+    "fault touched was carried out, none expired whose life overlapped no outage, and everything\n"
+    "stopped clean. 1: not so. 2: it could not run. 130: interrupted.";
 
 constexpr const char* kFooter =
     "--speed scales recorded time: ticks, the gaps between signals, and a signal's life (TTL 30 s\n"
@@ -63,7 +64,7 @@ bool parse_options(int argc, char** argv, Options& o, int& exit_status) {
             throw CLI::ValidationError("--signals", "needs --ticks FILE: trades meet real prices");
         }
     } catch (const CLI::ParseError& e) {
-        exit_status = app.exit(e);
+        exit_status = app.exit(e) == 0 ? 0 : 2;  // 0: --help
         return false;
     }
     o.seconds_given = seconds->count() > 0;

@@ -30,7 +30,7 @@ std::string signal_text(const Report& r, const OrderSums& s) {
     const SourceCounts& c = r.source;
     std::string text = fmt::format(
         "Signals      sent {}  accepted {}  refused {}  repeats sent {}\n"
-        "             answered Duplicate {} (repeats, and what was sent again after an outage)\n"
+        "             answered Duplicate {}: repeats, and signals sent again to ask for their end\n"
         "             sent wrong on purpose and refused {}\n",
         c.sent, c.accepted, c.refused, c.repeats, c.duplicates, c.refused_on_purpose);
     for (const auto& [reason, count] : c.refusals) {
