@@ -12,23 +12,30 @@ namespace millrace::inspect {
 namespace {
 
 constexpr const char* kIntro =
-    "Looks at a pipeline's shared memory and files: live, dead or copied. Read-only, no locks;\n"
-    "it joins nothing and disturbs nothing.\n"
+    "Looks at a pipeline's shared memory and files: live, dead or copied. Read-only,\n"
+    "no locks; it joins nothing and disturbs nothing.\n"
     "\n"
     "  what is going on?      millrace inspect top\n"
-    "  is something wrong?    millrace inspect errors      millrace inspect verify --with-journal\n"
+    "  is something wrong?    millrace inspect errors\n"
+    "                         millrace inspect verify --with-journal\n"
     "  what happened to X?    millrace inspect dump log --signal 0123abcd\n"
     "  what comes in now?     millrace inspect follow signals.ingress\n"
     "  what will up do?       millrace inspect recover --dry-run\n"
-    "  in a script            millrace inspect wait --ring orders --depth-below 10 --timeout 5s\n"
+    "  in a script            millrace inspect wait --ring orders --depth-below 10\n"
     "\n"
-    "SEGMENT is a name (demo for /dev/shm/millrace-demo) or the path of a segment or of a copy;\n"
-    "not needed where there is one only. Every verb has --json and --help with examples.\n"
-    "Exit status: 0 fine; 1 found wrong, different, not in time, nobody there; 2 wrong command\n"
-    "line; 3 no segment or journal that can be read.";
+    "This only looks. The emergency stop is: millrace kill --all --cancel --flatten\n"
+    "\n"
+    "SEGMENT is a name (demo for /dev/shm/millrace-demo), or the path of a segment or\n"
+    "of a copy; not needed where there is one only. Every verb has --json, and --help\n"
+    "with examples. Manual: man -l tools/inspect/millrace-inspect.1\n"
+    "Exit status: 0 fine; 1 found wrong, different, not in time, nobody there;\n"
+    "2 wrong command line; 3 no segment or journal that can be read.\n";
 
-constexpr const char* kRecordsHelp =
-    "a ring (orders, journal, session.3, ...), `log` (the journal files) or `effects`";
+constexpr const char* kRecordsHelp = "a ring (orders, session.3, ...), `log` or `effects`";
+
+// Help fits 80 columns (man_test.cpp): where the second column begins.
+constexpr std::size_t kVerbColumn = 14;
+constexpr std::size_t kOptionColumn = 26;
 
 /// What runs when the line is parsed.
 struct Chosen {
@@ -48,8 +55,10 @@ Verb<Options> add_verb(CLI::App& app, Chosen& chosen, const char* name, const ch
                        const char* examples, int (*run)(const Options&)) {
     auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand(name, help);
-    verb->add_flag("--json", options->common.json,
-                   "machine-readable (tools/inspect/inspect.schema.json)");
+    auto columns = std::make_shared<CLI::Formatter>();
+    columns->column_width(kOptionColumn);
+    verb->formatter(columns);
+    verb->add_flag("--json", options->common.json, "machine-readable; schema: inspect.schema.json");
     verb->add_option("--dir", options->common.dir, "where segments lie")->capture_default_str();
     verb->footer(std::string{"Examples:\n"} + examples);
     verb->callback([&chosen, options, run] { chosen.run = [=] { return run(*options); }; });
@@ -96,7 +105,7 @@ void add_looks(CLI::App& app, Chosen& chosen) {
     add_segment(hist);
     hist.app->add_option("--hop", hist.options->hop, "one hop only");
     const auto errors = add_verb<ErrorsOptions>(
-        app, chosen, "errors", "distinct errors: count, first and last time, most frequent first",
+        app, chosen, "errors", "distinct errors with count, first and last time, most first",
         "  millrace inspect errors --stage sqlite", run_errors);
     add_segment(errors);
     errors.app->add_option("--stage", errors.options->stage, "of one stage only");
@@ -129,13 +138,13 @@ Verb<RecordsOptions> add_records(CLI::App& app, Chosen& chosen, const char* name
 
 void add_record_verbs(CLI::App& app, Chosen& chosen) {
     const auto ring = add_records(app, chosen, "ring",
-                                  "the last records of a ring and its slots; * = not released yet",
+                                  "the last records of a ring, or its slots; * = not released",
                                   "  millrace inspect ring orders --last 5\n"
                                   "  millrace inspect ring orders --slots",
                                   run_ring);
     ring.app->add_option("--last", ring.options->last, "how many")->capture_default_str();
     ring.app->add_flag("--slots", ring.options->slots,
-                       "a character a slot: . never written, r released, # ready, ! wrong");
+                       ". never written, r released, # ready, ! wrong");
     const auto dump =
         add_records(app, chosen, "dump", "records from a number on",
                     "  millrace inspect dump orders\n"
@@ -159,24 +168,24 @@ void add_record_verbs(CLI::App& app, Chosen& chosen) {
     follow.app->add_option("--timeout", follow.options->timeout, "leave after so long");
     for (const auto& v : {dump, tail, follow}) {
         v.app->add_option("--journal", v.options->journal,
-                          "journal directory for `log` and `effects`; default: the segment's");
+                          "journal directory; default: the segment's");
         add_filters(v);
     }
 }
 
 void add_judgements(CLI::App& app, Chosen& chosen) {
     const auto verify = add_verb<VerifyOptions>(
-        app, chosen, "verify", "check every promise of segment and journal; 1 if one is broken",
+        app, chosen, "verify", "check every promise of segment and journal; 1 if one broke",
         "  millrace inspect verify\n  millrace inspect verify --with-journal\n"
         "  millrace inspect verify --journal /backup/journal",
         run_verify);
     add_segment(verify);
     verify.app->add_flag("--with-journal", verify.options->with_journal,
-                         "the segment's journal files, snapshots and effects too (reads them all)");
+                         "files, snapshots and effects too (reads them all)");
     verify.app->add_option("--journal", verify.options->journal,
                            "this journal directory; without SEGMENT it alone");
     const auto diff = add_verb<DiffOptions>(
-        app, chosen, "diff", "what differs between two segments or moments; 1 if anything does",
+        app, chosen, "diff", "what differs between two segments or moments; 1 if anything",
         "  millrace inspect diff /tmp/before /dev/shm/millrace-demo\n"
         "  millrace inspect diff demo --every 1s --count 10",
         run_diff);
@@ -189,7 +198,7 @@ void add_judgements(CLI::App& app, Chosen& chosen) {
     const auto recover = add_verb<RecoverOptions>(
         app, chosen, "recover", "what a start would do and why; 1 if it would be refused",
         "  millrace inspect recover --dry-run\n"
-        "  millrace inspect recover --dry-run --journal /var/lib/millrace   (as after a reboot)",
+        "As after a reboot:\n  millrace inspect recover --dry-run --journal /var/lib/millrace",
         run_recover);
     add_segment(recover);
     recover.app->add_flag("--dry-run", recover.options->dry_run, "nothing else is offered");
@@ -200,8 +209,7 @@ void add_wait(CLI::App& app, Chosen& chosen) {
     const auto wait = add_verb<WaitOptions>(
         app, chosen, "wait", "until all given conditions hold at once: 0; 1 if not in time",
         "  millrace inspect wait --ring orders --depth-below 10 --timeout 5s\n"
-        "  millrace inspect wait --stage engine --timeout 30s      (is running; a segment may\n"
-        "                                                          appear meanwhile)\n"
+        "  millrace inspect wait --stage engine --timeout 30s\n"
         "  millrace inspect wait --sink sqlite --lag-below 1 --in-doubt-below 1",
         run_wait);
     add_segment(wait);
@@ -210,7 +218,7 @@ void add_wait(CLI::App& app, Chosen& chosen) {
     wait.app->add_option("--ring", o.ring, "a ring, with one of the next two");
     wait.app->add_option("--depth-below", o.depth_below, "records not released < N");
     wait.app->add_option("--depth-above", o.depth_above, "records not released > N");
-    wait.app->add_option("--stage", o.stage, "a stage that is alive and in --state");
+    wait.app->add_option("--stage", o.stage, "one that is alive and in --state (may yet appear)");
     wait.app->add_option("--state", o.state, "running, standby, ..., or alive, gone")
         ->capture_default_str();
     wait.app->add_option("--sink", o.sink, "journal, replica, sqlite or redis");
@@ -248,6 +256,7 @@ int inspect_main(int argc, const char* const* argv) {
     CLI::App app{kIntro};
     app.name("millrace inspect");
     app.require_subcommand(1);
+    app.get_formatter()->column_width(kVerbColumn);
     add_looks(app, chosen);
     add_record_verbs(app, chosen);
     add_judgements(app, chosen);
