@@ -105,6 +105,52 @@ TEST(SegmentMemory, SpaceThatRunsOutWhileItIsReservedIsTheSameError) {
     EXPECT_EQ(status, 0);
 }
 
+/// Makes a segment of 12 MiB and writes every byte of it. @return 0 if it was made, 10 if it was
+/// refused as it should be.
+int make_and_fill(const std::string& path) {
+    std::string message;
+    auto made = Segment::create(plan_at(path, 1U << 16), message);
+    if (!made) {
+        const bool clean = made.code() == Errc::NoSpace && !std::filesystem::exists(path);
+        return clean && message.find("needs") != std::string::npos ? 10 : 1;
+    }
+    const auto bytes = static_cast<std::size_t>(made.value().header().total_bytes);
+    auto* base = reinterpret_cast<std::byte*>(&made.value().core());
+    const auto head = static_cast<std::size_t>(made.value().header().core_offset);
+    std::memset(base, 1, bytes - head);
+    std::filesystem::remove(path);
+    return 0;
+}
+
+TEST(SegmentMemory, CreatorsThatRaceForTheSameSpaceGetAllOfTheirsOrAnErrorAndNeverASigbus) {
+    const TempDir dir;
+    const int status = end_of(run_child([&] {
+        if (!mount_private(dir.str(), "tmpfs", "size=16m")) {
+            return kSkipped;
+        }
+        int made = 0;
+        for (int round = 0; round < 12; ++round) {
+            // Reserving takes milliseconds: each finds room enough when it looks.
+            pid_t racers[3];
+            for (int i = 0; i < 3; ++i) {
+                racers[i] = run_child([&] { return make_and_fill(dir.file(std::to_string(i))); });
+            }
+            for (const pid_t racer : racers) {
+                const int end = end_of(racer);
+                if (end != 0 && end != 10) {
+                    std::printf("    round %d: a creator ended with %d\n", round, end);
+                    return 1;
+                }
+                made += end == 0 ? 1 : 0;
+            }
+        }
+        std::printf("    %d of 36 were made\n", made);
+        return made > 0 ? 0 : 2;
+    }));
+    SKIP_IF_NO_NAMESPACE(status)
+    EXPECT_EQ(status, 0);
+}
+
 TEST(SegmentMemory, TooSmallMemlockIsAnErrorOrASaidFallBackAsWished) {
     const TempDir dir;
     const auto create = [&](MemoryWish wish) {
@@ -156,6 +202,12 @@ TEST(SegmentMemory, IsLockedByCreatorAndByWhoAttachesToWriteIfThatIsAllowed) {
     auto reader = Segment::attach(plan.path, Segment::Mode::ReadOnly, message);
     ASSERT_TRUE(reader.ok()) << message;
     EXPECT_FALSE(reader.value().locked()) << "an inspector takes nothing";
+    plan.path = dir.file("unlocked");
+    plan.memory.lock = MemoryWish::Off;
+    ASSERT_TRUE(Segment::create(plan, message).ok()) << message;
+    auto third = Segment::attach(plan.path, Segment::Mode::ReadWrite, message);
+    ASSERT_TRUE(third.ok()) << message;
+    EXPECT_FALSE(third.value().locked()) << "nobody wished it";
 }
 
 TEST(SegmentMemory, LiesOnHugePagesWhereTheMountAllowsIt) {
@@ -173,6 +225,13 @@ TEST(SegmentMemory, LiesOnHugePagesWhereTheMountAllowsIt) {
                 return wish == MemoryWish::Require && !expected && made.code() == Errc::Unsupported
                            ? holds(message, {"huge=advise", "memory.hugetlbfs"})
                            : 1;
+            }
+            if (!expected && wish == MemoryWish::Require) {
+                return 2;
+            }
+            if (!expected && wish == MemoryWish::Try &&
+                message.find("huge=advise") == std::string::npos) {
+                return 3;  // a fall-back is said
             }
             const SegmentHeader& h = made.value().header();
             std::printf("    %s: %llu of %llu KiB on huge pages\n", options,
@@ -262,6 +321,36 @@ Faults faults() {
     rusage usage{};
     ::getrusage(RUSAGE_THREAD, &usage);
     return {usage.ru_minflt, usage.ru_majflt};
+}
+
+/// Faults of reading one byte of every page.
+long faults_of_a_walk(const Segment& segment) {
+    const auto* base = reinterpret_cast<const volatile char*>(&segment.header());
+    const std::uint64_t bytes = segment.header().total_bytes;
+    (void)faults();
+    const long before = faults().minor;
+    for (std::uint64_t at = 0; at < bytes; at += 4096) {
+        (void)base[at];
+    }
+    return faults().minor - before;
+}
+
+TEST(SegmentMemory, EveryPageIsEnteredWhenItIsMadeAndWhenItIsAttached) {
+    const std::string path = "/dev/shm/millrace-walk-" + std::to_string(::getpid());
+    const int status = end_of(run_child([&] {
+        std::string message;
+        auto made = Segment::create(plan_at(path, 1U << 12), message);
+        if (!made) {
+            return holds(message, {"-"});
+        }
+        const long by_creator = faults_of_a_walk(made.value());
+        auto attached = Segment::attach(path, Segment::Mode::ReadWrite, message);
+        const long by_attacher = attached ? faults_of_a_walk(attached.value()) : -1;
+        std::printf("    faults: creator %ld, attacher %ld\n", by_creator, by_attacher);
+        return by_creator == 0 && by_attacher == 0 ? 0 : 1;
+    }));
+    std::filesystem::remove(path);
+    EXPECT_EQ(status, 0);
 }
 
 constexpr std::uint64_t kWarmUp = 1000;  // less than a lap: what was not entered faults after it

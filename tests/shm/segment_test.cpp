@@ -135,6 +135,9 @@ TEST(Segment, CountsDistinctErrors) {
     EXPECT_EQ(made.value().error(0).count.load(), 2U);
     EXPECT_STREQ(made.value().error(0).text, "unknown login 7");
     EXPECT_EQ(made.value().error(1).count.load(), 1U);
+    made.value().report_error("broker", "unknown login 8");
+    EXPECT_EQ(made.value().error(0).count.load(), 2U) << "one stage, another error";
+    EXPECT_STREQ(made.value().error(2).text, "unknown login 8");
 }
 
 }  // namespace
