@@ -45,18 +45,38 @@ build() {
 # Labels whose tests judge safety by chance: moments of kills, seeds, interleavings.
 never_again='chaos|sim|recovery|engine|journal|ring|model|instruction-kill|broker|demo'
 
+# The names in what `ctest -N` prints.
+names_of_tests() { sed -n 's/^ *Test *#[0-9]*: //p'; }
+
+# What those tests counted whose worth is in what they covered: interleavings, instructions,
+# corruptions, kills. From ctest's log of the run just done, without GoogleTest's own lines.
+# say_covered NAMES: one a line.
+say_covered() {
+    local log=Testing/Temporary/LastTest.log
+    [ -f "$log" ] || return 0
+    awk 'NR == FNR { wanted[$0] = 1; next }
+        /^[0-9]+\/[0-9]+ Test: / { name = $0; sub(/^[^:]*: /, "", name); out = 0 }
+        /^Output:$/ { out = name in wanted; said = 0; next }
+        /^<end of output>$/ { out = 0 }
+        !out || /^ *$|^-+$|^ *\[|^Note: Google Test|^Running main/ { next }
+        !said { print name; said = 1 }
+        { print "    " $0 }' - "$log" <<<"$1" >&2
+}
+
 # run_tests RETRY OPTION...: ctest in the current folder. With RETRY set, what failed runs twice more,
 # alone; both must pass. A machine that stalls for seconds fails a test now and then; a fault in the
 # code fails it again, and either way the log names it.
 run_tests() {
-    local retry="$1" failed names
+    local retry="$1" failed names counting
     shift
+    # Before the run: asking ctest for names writes over the log of the last one.
+    counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos)$' | names_of_tests)"
     rm -f Testing/Temporary/LastTestsFailed.log
-    if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then return 0; fi
+    if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then say_covered "$counting"; return 0; fi
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
     if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
     # Never what judges safety: a run that lost or doubled something is not made good by another.
-    if ctest -N -L "^($never_again)\$" | sed -n 's/^ *Test *#[0-9]*: //p' | grep -qxF "$failed"; then
+    if ctest -N -L "^($never_again)\$" | names_of_tests | grep -qxF "$failed"; then
         say "A test of safety failed ($never_again); it is not run again."
         return 8
     fi
