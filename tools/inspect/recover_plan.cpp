@@ -114,7 +114,8 @@ Held held_by(const Segment& segment) {
     }
     held.last = record.seq.value;
     const std::uint64_t written = at.value().written;
-    const std::uint64_t n = written > ring.capacity() ? written - ring.capacity() + 1 : 1;
+    // As EngineDriver::resume() takes them: not the slot in which the next record was being made.
+    const std::uint64_t n = written - std::min(written, ring.capacity() - kBeingWrittenMax) + 1;
     held.first = copy_record(ring, n, record) ? record.seq.value : held.last;
     return held;
 }

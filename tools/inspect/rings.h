@@ -54,20 +54,33 @@ Result<Cursors> read_cursors(const RingView<T>& ring) noexcept {
     return Cursors{lapped ? written.value() - capacity : read, written.value()};
 }
 
-/// Copies record `number`, if its slot holds it before and after.
-template <class T>
-bool copy_record(const RingView<T>& ring, std::uint64_t number, T& out) noexcept {
+/// Records behind the last visible one that a producer may be writing: no stage fills a batch, all
+/// claim one slot. Their slots still carry the numbers of the lap before.
+inline constexpr std::uint64_t kBeingWrittenMax = 1;
+
+/// Copies record `number`, if its slot holds it and nobody can have begun to write the slot again.
+/// @return false for the record in whose slot the next one is made, live or left by a killed
+/// producer: its number says nothing about its bytes.
+template <class T, class Policy>
+bool copy_record(const RingView<T, Policy>& ring, std::uint64_t number, T& out) noexcept {
     auto& slot = ring.slot(number);
     // Acquire: pairs with RingProducer::commit(); the payload is visible.
     if (slot.sequence.load(std::memory_order_acquire) != number) {
         return false;
     }
-    // A live producer may lap us during this copy; the second look finds out. The fence keeps it
-    // behind the copy.
     std::memcpy(static_cast<void*>(&out), &slot.payload, sizeof(T));
+    // All looks below come after the copy: what was not so then was not so during it.
     std::atomic_thread_fence(std::memory_order_acquire);
-    return slot.sequence.load(std::memory_order_relaxed) == number &&
-           ring.control->read_cursor.load(std::memory_order_relaxed) < number + ring.capacity();
+    if (slot.sequence.load(std::memory_order_relaxed) != number) {
+        return false;
+    }
+    // Unreleased: the producer waits for the cursor before it touches the slot.
+    if (ring.control->read_cursor.load(std::memory_order_relaxed) < number) {
+        return true;
+    }
+    // Released: it comes to this slot only after it has published `before`.
+    const std::uint64_t before = number + ring.capacity() - kBeingWrittenMax;
+    return ring.slot(before).sequence.load(std::memory_order_relaxed) < before;
 }
 
 }  // namespace millrace::inspect
