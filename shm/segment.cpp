@@ -339,31 +339,4 @@ RingControl<>& Segment::ring_control(std::uint32_t index) const noexcept {
     return *reinterpret_cast<RingControl<>*>(at(ring_entry(index).control_offset));
 }
 
-void Segment::report_error(std::string_view stage, std::string_view text) const noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-    }
-    hash |= 1;  // 0 marks a free entry
-    for (std::uint32_t i = 0; i < kErrors; ++i) {
-        ErrorEntry& e = error(i);
-        std::uint64_t free_mark = 0;
-        // Acq_rel: the winner's text below is written once; readers tolerate a torn first sight.
-        const bool fresh =
-            e.hash.compare_exchange_strong(free_mark, hash, std::memory_order_acq_rel);
-        if (!fresh && free_mark != hash) {
-            continue;
-        }
-        const std::int64_t now = clock().now().value;
-        if (fresh) {
-            stage.copy(e.stage, sizeof e.stage - 1);
-            text.copy(e.text, sizeof e.text - 1);
-            e.first_ns.store(now, std::memory_order_relaxed);
-        }
-        e.last_ns.store(now, std::memory_order_relaxed);
-        e.count.fetch_add(1, std::memory_order_relaxed);
-        return;
-    }
-}
-
 }  // namespace millrace

@@ -124,21 +124,5 @@ TEST(Segment, TruncatedAtAnyPlaceIsRefused) {
     }
 }
 
-TEST(Segment, CountsDistinctErrors) {
-    const TempDir dir;
-    std::string message;
-    auto made = Segment::create(small_plan(dir), message);
-    ASSERT_TRUE(made.ok());
-    made.value().report_error("broker", "unknown login 7");
-    made.value().report_error("broker", "unknown login 7");
-    made.value().report_error("ingress", "bad frame");
-    EXPECT_EQ(made.value().error(0).count.load(), 2U);
-    EXPECT_STREQ(made.value().error(0).text, "unknown login 7");
-    EXPECT_EQ(made.value().error(1).count.load(), 1U);
-    made.value().report_error("broker", "unknown login 8");
-    EXPECT_EQ(made.value().error(0).count.load(), 2U) << "one stage, another error";
-    EXPECT_STREQ(made.value().error(2).text, "unknown login 8");
-}
-
 }  // namespace
 }  // namespace millrace

@@ -258,6 +258,10 @@ void check_errors(const Segment& s, Checks& checks) {
             continue;
         }
         ++distinct;
+        if ((get(e.hash) & 1U) == 0) {
+            checks.note("error log",
+                        fmt::format("entry {} is being written, or its writer died", i));
+        }
         if (get(e.first_ns) > get(e.last_ns) && get(e.last_ns) != 0) {
             fault = fmt::format("entry {} was last seen before it was first seen", i);
         }

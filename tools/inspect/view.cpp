@@ -251,9 +251,8 @@ std::vector<ErrorRecord> read_errors(const Segment& segment) {
     std::vector<ErrorRecord> out;
     for (std::uint32_t i = 0; i < kErrors; ++i) {
         const ErrorEntry& e = segment.error(i);
-        // Acquire: pairs with the claim in report_error(); a text that is just being written may
-        // still be cut short and is whole at the next look.
-        if (e.hash.load(std::memory_order_acquire) == 0) {
+        // Acquire: pairs with the release in report_error(). Even: free, or still being written.
+        if ((e.hash.load(std::memory_order_acquire) & 1U) == 0) {
             continue;
         }
         out.push_back(

@@ -1,0 +1,86 @@
+// The distinct-error log. An entry's `hash` is 0 while it is free, even while it is being written
+// and odd once stage and text stand in it. It is claimed by compare-and-swap, filled, then
+// published.
+//
+// Who finds its own error claimed but not yet published writes stage and text as well instead of
+// waiting: the bytes are the same whoever writes them, and the claimer may have been killed. So no
+// entry stays without a text for longer than until its error comes again, none is lost, and no
+// error is entered twice.
+#include <algorithm>
+#include <span>
+
+#include "core/crash_point.h"
+#include "shm/segment.h"
+
+namespace millrace {
+namespace {
+
+void mix(std::uint64_t& hash, std::string_view text) noexcept {
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;  // FNV-1a
+    }
+}
+
+/// What a claimed entry holds: even and not 0. Of what the entry will show and no more: two that
+/// look alike would be of no use to anybody.
+std::uint64_t claim_of(std::string_view stage, std::string_view text) noexcept {
+    std::uint64_t hash = 0xCBF29CE484222325ULL;
+    mix(hash, stage);
+    hash *= 0x100000001B3ULL;  // a zero between them: another stage's error is another error
+    mix(hash, text);
+    hash &= ~std::uint64_t{1};
+    return hash == 0 ? 2 : hash;
+}
+
+/// Relaxed, byte by byte: others may be writing the same bytes; publish() orders them.
+void write(std::span<char> field, std::string_view text) noexcept {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        std::atomic_ref<char>{field[i]}.store(text[i], std::memory_order_relaxed);
+    }
+}
+
+void publish(ErrorEntry& e, std::uint64_t claim, std::string_view stage, std::string_view text,
+             std::int64_t now) noexcept {
+    write(e.stage, stage);
+    write(e.text, text);
+    std::int64_t never = 0;
+    e.first_ns.compare_exchange_strong(never, now, std::memory_order_relaxed);
+    // Release: pairs with the acquire of readers and of report_error(): whoever sees an odd hash
+    // sees stage and text whole.
+    e.hash.store(claim | 1U, std::memory_order_release);
+}
+
+}  // namespace
+
+void Segment::report_error(std::string_view stage, std::string_view text) const noexcept {
+    stage = stage.substr(0, sizeof ErrorEntry::stage - 1);
+    text = text.substr(0, sizeof ErrorEntry::text - 1);
+    const std::uint64_t claim = claim_of(stage, text);
+    const std::int64_t now = clock().now().value;
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        ErrorEntry& e = error(i);
+        std::uint64_t seen = 0;
+        // Acquire on failure: pairs with the release in publish(). A claim itself shows nothing.
+        if (e.hash.compare_exchange_strong(seen, claim, std::memory_order_relaxed,
+                                           std::memory_order_acquire)) {
+            MILLRACE_CRASH_POINT("error_log.claimed");
+            seen = claim;
+        }
+        if (seen == claim) {
+            publish(e, claim, stage, text, now);
+        } else if (seen != (claim | 1U)) {
+            continue;  // another error's
+        }
+        // Relaxed: counts and times order nothing. Never earlier than the first time, nor than what
+        // is there: several may be counting, and each looked at the clock before.
+        const std::int64_t last = std::max(now, e.first_ns.load(std::memory_order_relaxed));
+        std::int64_t before = e.last_ns.load(std::memory_order_relaxed);
+        while (before < last &&
+               !e.last_ns.compare_exchange_weak(before, last, std::memory_order_relaxed)) {
+        }
+        e.count.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+}
+
+}  // namespace millrace
