@@ -2,9 +2,6 @@
 
 #include <bit>
 #include <cstring>
-#include <span>
-
-#include "shm/segment_fields.h"
 
 namespace millrace {
 namespace {
@@ -165,44 +162,6 @@ void write_rings(std::byte* base, const SegmentShape& shape) {
         auto* stage = reinterpret_cast<StageEntry*>(base + shape.header.stages_offset) + i;
         stage->name = make_text<24>(stage_name(static_cast<StageId>(i)));
     }
-}
-
-std::uint64_t schema_hash() noexcept {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a over sizes and offsets
-    for (const auto& fields :
-         {std::span<const FieldPlace>{kHeaderFields}, std::span<const FieldPlace>{kEntryFields},
-          std::span<const FieldPlace>{kControlFields}}) {
-        for (const FieldPlace& f : fields) {
-            hash = (hash ^ f.offset) * 0x100000001B3ULL;
-            hash = (hash ^ f.bytes) * 0x100000001B3ULL;
-        }
-    }
-    for (const std::uint64_t n : {sizeof(SegmentHeader),
-                                  sizeof(CoreCells),
-                                  sizeof(Doorbell),
-                                  sizeof(StageEntry),
-                                  sizeof(SessionEntry),
-                                  sizeof(NameTables),
-                                  sizeof(TickCell),
-                                  sizeof(Histogram),
-                                  sizeof(ErrorEntry),
-                                  sizeof(HashCheck),
-                                  sizeof(RingEntry),
-                                  sizeof(RingControl<>),
-                                  sizeof(RingSlot<SignalSlot>),
-                                  sizeof(RingSlot<ResultSlot>),
-                                  sizeof(RingSlot<AdminSlot>),
-                                  sizeof(RingSlot<OrderSlot>),
-                                  sizeof(RingSlot<ReportSlot>),
-                                  sizeof(RingSlot<JournalRecord>),
-                                  offsetof(SegmentHeader, rings_offset),
-                                  offsetof(OrderCommand, comment),
-                                  offsetof(Report, broker_time),
-                                  offsetof(JournalRecord, body),
-                                  std::size_t{kRecordVersion}}) {
-        hash = (hash ^ n) * 0x100000001B3ULL;
-    }
-    return hash;
 }
 
 }  // namespace millrace

@@ -36,7 +36,8 @@ Error validate(const SegmentHeader& header, std::uint64_t mapped_bytes, std::str
 /// @param base of a segment that validate() found good.
 Error check_numbers(const RingEntry& entry, const std::byte* base, std::string& message);
 
-/// Hash of the size and alignment of every shared struct: two builds that disagree cannot share.
+/// Hash of the size of every shared struct and the place of every field (segment_schema.h): two
+/// builds that disagree cannot share.
 std::uint64_t schema_hash() noexcept;
 
 }  // namespace millrace
