@@ -233,9 +233,6 @@ bool IngressStage::take_signal(const signal_wire::Submit& submit, SourceId sourc
     }
     stats_.clamped += clamp_send_time(signal, now) ? 1 : 0;
     signal.source = source;
-    if (signal.send_time.value != 0) {
-        segment_.hop(Hop::SourceToEdge).record((now - signal.send_time).value);
-    }
     *slot = SignalSlot{signal};
     signals_.commit();
     return true;

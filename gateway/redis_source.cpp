@@ -225,8 +225,6 @@ bool RedisSource::submit(const SignalStream::Entry& entry, Nanos now) noexcept {
     }
     (void)clamp_send_time(signal, now);
     signal.source = options_.id;
-    segment_.hop(Hop::SourceToEdge)
-        .record(std::max<std::int64_t>((now - signal.send_time).value, 0));
     in_flight_[signal.id].push_back(entry.id);
     *slot = SignalSlot{signal};
     signals_.commit();

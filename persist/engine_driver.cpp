@@ -348,8 +348,10 @@ bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
         const Signal& s = slot->value;
         if (s.edge_time.value > 0) {
             segment_->hop(Hop::EdgeToEngine).record((now - s.edge_time).value);
-            segment_->hop(Hop::SourceToEdge)
-                .record(s.send_time.value > 0 ? (s.edge_time - s.send_time).value : 0);
+        }
+        // Here for every kind of source: an edge that measured it too would count it twice.
+        if (s.edge_time.value > 0 && s.send_time.value > 0) {
+            segment_->hop(Hop::SourceToEdge).record((s.edge_time - s.send_time).value);
         }
         // Not fewer than one for each account it goes to, if there are so many.
         const std::uint64_t budget = std::max(kBudgetMin, engine.results_needed(s));

@@ -42,6 +42,7 @@ TEST(RecordedScript, PlaysEventsAtTheirScaledTimes) {
     EXPECT_FALSE(script.next(millis(1999)));
     EXPECT_TRUE(script.next(millis(2000)));
     EXPECT_FALSE(script.finished());
+    EXPECT_EQ(script.left(), 2U);
 }
 
 TEST(RecordedScript, JoinsClosesToTheirOpeningAndKeepsVolumes) {
@@ -52,6 +53,7 @@ TEST(RecordedScript, JoinsClosesToTheirOpeningAndKeepsVolumes) {
     }
     ASSERT_EQ(all.size(), 4U);
     EXPECT_TRUE(script.finished());
+    EXPECT_EQ(script.left(), 0U);
     EXPECT_EQ(all[0].request.price.value, 0);  // a market order: its price is history
     EXPECT_EQ(all[1].request.price.value, 110'000'000);
     EXPECT_EQ(all[2].request.target, all[0].request.id);

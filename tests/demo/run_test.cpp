@@ -59,6 +59,9 @@ TEST_F(DemoRun, EndsCleanWithoutKills) {
     EXPECT_TRUE(report.at("kills").empty());
     EXPECT_GT(report.at("signals").at("accepted"), 50);
     EXPECT_TRUE(report.at("warnings").empty()) << report.at("warnings").dump(1);
+    // Each signal that the engine took went from source to edge once.
+    const auto& latency = report.at("latency");
+    EXPECT_EQ(latency.at("source_to_edge").at("count"), latency.at("edge_to_engine").at("count"));
 }
 
 TEST_F(DemoRun, LosesAndDoublesNothingWhileEveryStageIsKilledOnce) {

@@ -176,6 +176,9 @@ void Run::play() {
         live_->tick(*source_, kills(), "sending ");
     }
     report_.run_seconds = static_cast<double>(elapsed.value) / 1e9;
+    if (const std::size_t left = script_->left(); left > 0) {
+        report_.input.skipped.emplace_back("events that were not due yet when sending ended", left);
+    }
     if (chaos_) {
         chaos_->finish();
     }

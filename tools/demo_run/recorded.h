@@ -26,6 +26,7 @@ public:
 
     [[nodiscard]] std::optional<Planned> next(Nanos elapsed) override;
     [[nodiscard]] bool finished() const override { return at_ == options_.events.size(); }
+    [[nodiscard]] std::size_t left() const override { return options_.events.size() - at_; }
     [[nodiscard]] std::vector<Planned> tidy_up() override;
 
 private:

@@ -35,6 +35,8 @@ public:
     [[nodiscard]] virtual std::optional<Planned> next(Nanos elapsed) = 0;
     /// Nothing more will ever come.
     [[nodiscard]] virtual bool finished() const { return false; }
+    /// How many are still to come, if that is known; else 0.
+    [[nodiscard]] virtual std::size_t left() const { return 0; }
     /// At the end: cancels for the pending orders that still work.
     [[nodiscard]] virtual std::vector<Planned> tidy_up() = 0;
 };
