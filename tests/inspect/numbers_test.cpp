@@ -1,0 +1,159 @@
+// Goal: every number is the number of the thing that it stands beside. Method: values that differ
+// from all others in the segment, asked for through the command line. Each test was written for a
+// deliberate mistake that no other test had noticed.
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+#include "tests/inspect/cli.h"
+#include "tests/inspect/fixture.h"
+
+namespace millrace::inspect {
+namespace {
+
+using nlohmann::json;
+
+class InspectNumbers : public SegmentFixture {
+protected:
+    static json named(const json& list, const std::string& name) {
+        const auto at = std::find_if(list.begin(), list.end(),
+                                     [&](const json& item) { return item["name"] == name; });
+        return at == list.end() ? json{} : *at;
+    }
+};
+
+TEST_F(InspectNumbers, EmptyPollsOfARingAreTheIdleCyclesOfItsConsumer) {
+    const StageId stages[] = {StageId::Engine, StageId::Broker, StageId::Journal};
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        segment_->stage(stages[i]).idle_cycles = 70 + i;
+        segment_->stage(stages[i]).duty_cycles = 900 + i;
+    }
+    const json rings = run_json("stat", {"stat", path_, "--all"})["rings"];
+    EXPECT_EQ(named(rings, "signals.alpha")["polls_empty"], 70);
+    EXPECT_EQ(named(rings, "reports")["polls_empty"], 70);
+    EXPECT_EQ(named(rings, "orders")["polls_empty"], 71);
+    EXPECT_EQ(named(rings, "journal")["polls_empty"], 72);
+    EXPECT_TRUE(named(rings, "results.alpha")["polls_empty"].is_null()) << "read by no stage";
+}
+
+TEST_F(InspectNumbers, ErrorsOfOneStageAreOfThatStageOnly) {
+    segment_->report_error("broker", "login refused");
+    segment_->report_error("sqlite", "disk full");
+    const json j = run_json("errors", {"errors", path_, "--stage", "sqlite"});
+    ASSERT_EQ(j["errors"].size(), 1U);
+    EXPECT_EQ(j["errors"][0]["text"], "disk full");
+    const Ran text = run_cli({"errors", path_, "--stage", "sqlite"});
+    EXPECT_EQ(text.out.find("login refused"), std::string::npos) << text.out;
+    EXPECT_EQ(run_cli({"errors", path_, "--stage", "ingress"}).out, "no errors\n");
+}
+
+TEST_F(InspectNumbers, AHistogramsBucketEndsWithTheLargestValueThatItHolds) {
+    const auto largest = static_cast<std::int64_t>(Histogram::upper_of(200));
+    segment_->hop(Hop::Gate).record(largest);
+    segment_->hop(Hop::Gate).record(largest + 1);
+    const json j = run_json("hist", {"hist", path_, "--hop", "gate"});
+    const json& buckets = j["histograms"][0]["buckets"];
+    ASSERT_EQ(buckets.size(), 2U);
+    EXPECT_EQ(buckets[0]["upper_ns"], largest);
+    EXPECT_EQ(buckets[1]["upper_ns"], Histogram::upper_of(201));
+}
+
+TEST_F(InspectNumbers, ASegmentWhoseOwnersAreGoneIsDeadHoweverManyThereWere) {
+    const auto state = [&] {
+        return run_json("list", {"list", "--dir", dir_.string()})["segments"][0]["state"];
+    };
+    play_stage(StageId::Engine, StageState::Running);
+    play_stage(StageId::Broker, StageState::Running);
+    EXPECT_EQ(state(), "live");
+    segment_->stage(StageId::Engine).start_time += 1;  // the pid is somebody else's
+    EXPECT_EQ(state(), "live") << "one is enough";
+    segment_->stage(StageId::Broker).start_time += 1;
+    EXPECT_EQ(state(), "dead");
+}
+
+TEST_F(InspectNumbers, DiffNamesEveryRingThatMovedAndWhatIsThereInOneOfTheTwoOnly) {
+    const std::string copy = (dir_ / "copy").string();
+    std::filesystem::copy_file(path_, copy);
+    publish("orders", OrderSlot{});
+    publish("reports", ReportSlot{});
+    publish("journal", JournalRecord{});
+    publish("signals.alpha", SignalSlot{});
+    publish("results.alpha", ResultSlot{});
+    segment_->session(AccountId{2}).login = 5002;  // accounts without a login are not listed
+    const auto changed = [&](const std::string& a, const std::string& b) {
+        std::set<std::string> out;
+        const json j = run_json("diff", {"diff", a, b}, 1);
+        for (const json& change : j["changes"]) {
+            out.insert(change["path"].get<std::string>());
+        }
+        return out;
+    };
+    for (const auto& found : {changed(copy, path_), changed(path_, copy)}) {
+        for (const char* ring :
+             {"orders", "reports", "journal", "signals.alpha", "results.alpha"}) {
+            EXPECT_EQ(found.count(std::string{"rings["} + ring + "].written"), 1U) << ring;
+        }
+        EXPECT_EQ(found.count("rings[admin].written"), 0U);
+        EXPECT_EQ(found.count("sessions[2].login"), 1U) << "in one of the two only";
+    }
+}
+
+TEST_F(InspectNumbers, WaitHoldsEachConditionToItsVeryBoundAndAllOfThemAtOnce) {
+    publish("orders", OrderSlot{}, 3);
+    segment_->core().durable = 40;
+    segment_->core().journal_seq = 42;
+    const auto waits = [&](std::vector<std::string> conditions) {
+        conditions.insert(conditions.begin(), {"wait", path_, "--timeout", "0"});
+        return run_cli(conditions).status;
+    };
+    EXPECT_EQ(waits({"--ring", "orders", "--depth-below", "4"}), 0);
+    EXPECT_EQ(waits({"--ring", "orders", "--depth-below", "3"}), 1);
+    EXPECT_EQ(waits({"--ring", "orders", "--depth-above", "2"}), 0);
+    EXPECT_EQ(waits({"--ring", "orders", "--depth-above", "3"}), 1);
+    EXPECT_EQ(waits({"--durable", "40"}), 0);
+    EXPECT_EQ(waits({"--durable", "41"}), 1);
+    EXPECT_EQ(waits({"--sink", "journal", "--lag-below", "3"}), 0);
+    EXPECT_EQ(waits({"--sink", "journal", "--lag-below", "2"}), 1);
+    EXPECT_EQ(waits({"--sink", "replica", "--lag-below", "42"}), 1) << "its own lag, not another's";
+    EXPECT_EQ(waits({"--durable", "40", "--ring", "orders", "--depth-below", "4"}), 0);
+    EXPECT_EQ(waits({"--durable", "40", "--ring", "orders", "--depth-below", "3"}), 1);
+    EXPECT_EQ(waits({"--durable", "41", "--ring", "orders", "--depth-below", "4"}), 1);
+}
+
+TEST_F(InspectNumbers, ExportedBucketsCountAllThatIsBelowThem) {
+    for (const std::int64_t ns : {1'000, 1'000'000, 1'000'000, 1'000'000'000}) {
+        segment_->hop(Hop::Gate).record(ns);
+    }
+    std::istringstream lines{run_cli({"export", path_}).out};
+    std::vector<std::string> counts;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.rfind("millrace_hop_latency_seconds_bucket", 0) == 0 &&
+            line.find("hop=\"gate\"") != std::string::npos) {
+            counts.push_back(line.substr(line.rfind(' ') + 1));
+        }
+    }
+    EXPECT_EQ(counts, (std::vector<std::string>{"1", "3", "4", "4"}));
+}
+
+TEST_F(InspectNumbers, RecoverCountsWhatIsBetweenClaimedAndDoneOfEachAccount) {
+    std::filesystem::create_directory(dir_ / "journal");
+    JournalRecord first;
+    first.seq = Sequence{1};
+    publish("journal", first);
+    const auto claim = [&](std::uint32_t account, std::uint64_t done, std::uint64_t claimed) {
+        publish("session." + std::to_string(account), OrderSlot{}, 4);
+        segment_->session(AccountId{account}).done = done;
+        segment_->session(AccountId{account}).claimed = claimed;
+    };
+    claim(0, 4, 4);
+    claim(1, 1, 3);
+    claim(2, 3, 4);
+    const json plan = run_json("recover", {"recover", "--dry-run", path_});
+    EXPECT_EQ(plan["in_doubt_orders"], 3) << plan.dump(1);
+    ASSERT_EQ(plan["in_doubt"].size(), 3U);
+    EXPECT_EQ(plan["in_doubt"][0]["account"], 1);
+    EXPECT_EQ(plan["in_doubt"][2]["account"], 2);
+}
+
+}  // namespace
+}  // namespace millrace::inspect
