@@ -42,6 +42,7 @@ int SqliteSink::step(Nanos now) noexcept {
     }
     const int done = now < retry_at_ ? 0 : work();
     resting_ = done == 0;
+    starting_ = false;
     return done;
 }
 

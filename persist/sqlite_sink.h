@@ -40,6 +40,9 @@ public:
 
     [[nodiscard]] const EffectCursor& stored() const noexcept { return store_.cursor(); }
     [[nodiscard]] bool failing() const noexcept { return failing_since_.value != 0; }
+    /// Until the first step has ended: it checks the whole file and finds its place in the log,
+    /// which takes as long as they are large.
+    [[nodiscard]] bool starting() const noexcept { return starting_; }
     [[nodiscard]] bool rebuilding() const noexcept { return phase_ == Phase::Rebuild; }
 
 private:
@@ -80,7 +83,8 @@ private:
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};
-    bool quiet_ = false;    // everything that the log holds is stored
+    bool quiet_ = false;  // everything that the log holds is stored
+    bool starting_ = true;
     bool resting_ = false;  // the last step found nothing to do
 
     Nanos now_{};

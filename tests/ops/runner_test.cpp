@@ -253,6 +253,26 @@ TEST_F(RunnerTest, FindsWorkWithoutBeingRungForWhenItYields) {
     EXPECT_EQ(segment_->doorbell(StageId::Broker).rings.load(), 0U) << "no call for a ringer";
 }
 
+TEST_F(RunnerTest, ShowsAStageAsRecoveringUntilItSaysThatItsStateIsThere) {
+    auto stage = std::make_unique<PausedStage>();
+    PausedStage& s = *stage;
+    auto slots = one(std::move(stage), StageId::Sqlite);
+    slots[0].recovering = [&s] { return s.paused.load(); };  // as a sink in its first duty cycle
+    start(std::move(slots));
+    const auto state = [&] { return entry(StageId::Sqlite).state.load(); };
+    ASSERT_TRUE(eventually([&] { return s.steps.load() == 1; }));
+    EXPECT_EQ(state(), static_cast<std::uint32_t>(StageState::Recovering));
+    EXPECT_EQ(entry(StageId::Sqlite).running_ns.load(), 0);
+    s.paused.store(false);
+    EXPECT_TRUE(eventually([&] {
+        ring(segment_->doorbell(StageId::Sqlite));
+        return state() == static_cast<std::uint32_t>(StageState::Running);
+    }));
+    runner_->request_stop();
+    ring(segment_->doorbell(StageId::Sqlite));
+    thread_.join();
+}
+
 TEST_F(RunnerTest, GivesHotSpareTheEntryOfTheRoleItTookOver) {
     auto stage = std::make_unique<CountingStage>();
     CountingStage& s = *stage;

@@ -29,6 +29,13 @@ TEST_F(SqliteSinkTest, StoresEveryEffectAndItsCursor) {
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 300)));
 }
 
+TEST_F(SqliteSinkTest, IsStartingUntilItsFirstStepHasEnded) {
+    auto s = sink(1);
+    EXPECT_TRUE(s->starting()) << "no watchdog may take the check of a large file for a hang";
+    s->step(now_);
+    EXPECT_FALSE(s->starting());
+}
+
 TEST_F(SqliteSinkTest, StoresARecordThatIsLargerThanABatchWhole) {
     auto big = options();
     big.batch_rows = 1;

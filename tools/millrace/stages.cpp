@@ -243,6 +243,11 @@ Result<StageSlot> build_stage(const std::string& name, const StageContext& conte
         return built.error();
     }
     slot.stage = std::move(built).value();
+    // Shown as recovering, or a large store would be taken for hung in its first duty cycle,
+    // killed, and never be opened again.
+    if (const auto* sink = dynamic_cast<const SqliteSink*>(slot.stage.get()); sink != nullptr) {
+        slot.recovering = [sink] { return sink->starting(); };
+    }
     return Result<StageSlot>{std::move(slot)};
 }
 
