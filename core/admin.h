@@ -13,17 +13,20 @@
 namespace millrace {
 
 enum class AdminOp : std::uint8_t {
-    DefineSymbol = 1,   // SymbolSpec
-    DefineSource = 2,   // SourceSpec
-    DefineGroup = 3,    // GroupSpec
-    DefineAccount = 4,  // AccountSpec
-    DefineMember = 5,   // MemberSpec: account in group, with its sizing; `enabled` 0 removes it
-    ConfigCommit = 6,   // ConfigCommit: everything of one file has been sent
-    SetAccount = 7,     // AccountCommand: pause, resume, reduce-only, disable
-    Kill = 8,           // KillCommand, after the broker stage got it on its own ring
-    ClearKill = 9,      // KillCommand: same scope may trade again
-    Resolve = 10,       // ResolveCommand: operator ends an IN_DOUBT order
-    RiskLimits = 11,    // RiskSpec: global pre-trade settings
+    DefineSymbol = 1,    // SymbolSpec
+    DefineSource = 2,    // SourceSpec
+    DefineGroup = 3,     // GroupSpec
+    DefineAccount = 4,   // AccountSpec
+    DefineMember = 5,    // MemberSpec: account in group, with its sizing; `enabled` 0 removes it
+    ConfigCommit = 6,    // ConfigCommit: everything of one file has been sent
+    SetAccount = 7,      // AccountCommand: pause, resume, reduce-only, disable
+    Kill = 8,            // KillCommand, after the broker stage got it on its own ring
+    ClearKill = 9,       // KillCommand: same scope may trade again
+    Resolve = 10,        // ResolveCommand: operator ends an IN_DOUBT order
+    RiskLimits = 11,     // RiskSpec: global pre-trade settings
+    SetGroup = 12,       // GroupCommand: pause, resume
+    RemoveAccount = 13,  // AccountRemoval: for good; refused unless nothing of it is left
+    RemoveGroup = 14,    // GroupRemoval: the same
 };
 
 enum class SizingMode : std::uint8_t {
@@ -96,6 +99,50 @@ struct AccountCommand {
     AccountState state{};
     std::uint8_t reserved[3] = {};
 };
+/// State Active or Paused. A paused group refuses entries; those that wait end with GroupPaused.
+/// Closes, modifies and cancels go on.
+struct GroupCommand {
+    GroupId group{kNoId};
+    GroupState state{};
+    std::uint8_t reserved[3] = {};
+};
+/// Refused while an order or position of it lives. Its id is never defined again.
+struct AccountRemoval {
+    AccountId account{kNoId};
+    std::uint32_t reserved = 0;
+};
+/// Refused while an order or position that came through the group lives: its close would find no
+/// group. The group's id is never defined again.
+struct GroupRemoval {
+    GroupId group{kNoId};
+    std::uint32_t reserved = 0;
+};
+
+/// The engine's answer to an admin record. Part of the state, so that an answer outlives the
+/// engine that gave it. Stable numbers.
+enum class AdminAnswer : std::uint8_t {
+    Ok = 0,
+    UnknownAccount = 1,
+    UnknownGroup = 2,
+    UnknownScope = 3,    // kill of something that is not there
+    AccountRemoved = 4,  // removed for good: its id is not used again
+    GroupRemoved = 5,
+    OrdersLive = 6,  // detail: see AdminDetail
+    PositionsOpen = 7,
+    OrdersInDoubt = 8,
+    FanOutRuns = 9,  // a signal is being handed out to the group; soon over
+    TableFull = 10,
+    NotInDoubt = 11,  // resolve: no such order is IN_DOUBT, or the finding does not fit it
+    BadState = 12,    // a state that this command does not know
+};
+/// A sentence for people: what is wrong, without the name of the thing.
+[[nodiscard]] std::string_view to_string(AdminAnswer a) noexcept;
+/// Orders and positions that stand in the way, as OrdersLive, PositionsOpen and OrdersInDoubt count
+/// them.
+struct AdminDetail {
+    std::uint32_t orders = 0;
+    std::uint32_t positions = 0;
+};
 
 enum class KillScope : std::uint8_t { All = 0, Group = 1, Account = 2, Symbol = 3, Source = 4 };
 /// What the kill does: bits.
@@ -144,6 +191,8 @@ struct AdminRecord {
 };
 static_assert(std::is_trivially_copyable_v<AdminRecord> && sizeof(AdminRecord) == 128);
 static_assert(sizeof(SymbolSpec) == 72 && sizeof(AccountSpec) == 80 && sizeof(MemberSpec) == 56);
+static_assert(sizeof(GroupCommand) == 8 && sizeof(AccountRemoval) == 8 &&
+              sizeof(GroupRemoval) == 8);
 static_assert(sizeof(KillCommand) == 32 && sizeof(RiskSpec) == 40 && sizeof(ResolveCommand) == 40);
 
 }  // namespace millrace

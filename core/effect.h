@@ -24,8 +24,9 @@ enum class EffectKind : std::uint8_t {
 };
 
 struct DefinitionRow {
-    char kind = 0;  // 'S' symbol, 'G' group, 'A' account, 'O' source
-    std::uint8_t reserved[3] = {};
+    char kind = 0;           // 'S' symbol, 'G' group, 'A' account, 'O' source
+    std::uint8_t state = 0;  // GroupState; of accounts and groups
+    std::uint8_t reserved[2] = {};
     std::uint32_t id = kNoId;
     Text<16> name;
 };

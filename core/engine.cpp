@@ -76,6 +76,7 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
             alert(AlertCode::SequenceSkipped, AccountId{kNoId}, nullptr,
                   record.as<SkipInput>().seq);
             break;
+        case InputType::Deliver: on_deliver(record.as<DeliverInput>()); break;
     }
     run_jobs(record.budget > orders_out_ ? record.budget - orders_out_ : 0);
     record_ = nullptr;
@@ -110,34 +111,6 @@ SymbolId Engine::timer_symbol() const noexcept {
 
 Nanos Engine::next_deadline() const noexcept {
     return timers_.empty() ? Nanos{std::numeric_limits<std::int64_t>::max()} : timers_.earliest();
-}
-
-std::uint32_t Engine::results_needed(const Signal& s) const noexcept {
-    // Accepted and SignalDone, and for each order OrderDone and one intermediate word.
-    if (s.action == SignalAction::Open) {
-        return s.group.value < kGroupsMax ? 2 + 2 * groups_[s.group.value].members : 2;
-    }
-    const std::uint32_t target = find_target(s.target);
-    return target == kNoId ? 2 : 2 + 2 * kChildrenPerTarget * ledger_[target].in_table;
-}
-
-std::uint32_t Engine::results_reserved(SourceId source) const noexcept {
-    return source.value < kSourcesMax ? sources_[source.value].reserved_results : 0;
-}
-
-void Engine::reserve_results(SourceId source, std::uint32_t n) noexcept {
-    if (source.value < kSourcesMax) {
-        sources_[source.value].reserved_results += n;
-        g_.total_reserved_results += n;
-    }
-}
-
-void Engine::unreserve_results(SourceId source, std::uint32_t n) noexcept {
-    if (source.value < kSourcesMax) {
-        ASSERT(sources_[source.value].reserved_results >= n);
-        sources_[source.value].reserved_results -= n;
-        g_.total_reserved_results -= n;
-    }
 }
 
 void Engine::emit(OrderCommand& command) noexcept {
@@ -183,7 +156,9 @@ void Engine::emit_effect(EffectKind kind, const Row& row) noexcept {
 }
 
 void Engine::emit_definition(const DefinitionRow& row) noexcept {
-    emit_effect(EffectKind::Definition, row);
+    if (out_->effects_wanted()) {
+        emit_effect(EffectKind::Definition, row);
+    }
 }
 
 void Engine::order_row(const Order& o) noexcept {

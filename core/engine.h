@@ -9,6 +9,8 @@
 //     engine_report.cpp   what executors say
 //     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
 //     engine_admin.cpp    configuration and operator commands
+//     engine_remove.cpp   groups paused; accounts and groups removed for good
+//     engine_results.cpp  ends of orders that wait for a place in their source's results ring
 //     engine_state.cpp    state hash, snapshot image
 #pragma once
 
@@ -54,6 +56,11 @@ inline constexpr std::uint32_t kBudgetMin = 4;
 /// is filled in part takes a close and a cancel.
 inline constexpr std::uint32_t kChildrenPerTarget = 2;
 
+/// Format of what save() makes: raised with every change of an entity in state.h.
+inline constexpr std::uint32_t kImageFormat = 2;
+/// The format of a snapshot image; 0 = none that has a number.
+[[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
+
 class Engine {
 public:
     explicit Engine(const Capacity& capacity);
@@ -75,6 +82,10 @@ public:
     [[nodiscard]] std::uint32_t results_needed(const Signal& signal) const noexcept;
     /// Result slots promised to what `source` has in flight.
     [[nodiscard]] std::uint32_t results_reserved(SourceId source) const noexcept;
+    /// True if the end of some order waits for a slot of its source's results ring.
+    [[nodiscard]] bool owes_results() const noexcept { return g_.ends_owed > 0; }
+    /// Slots that a Deliver record for `source` must offer to get anything told; 0 = nothing owed.
+    [[nodiscard]] std::uint32_t results_owed(SourceId source) const noexcept;
     [[nodiscard]] std::uint32_t results_reserved_total() const noexcept {
         return g_.total_reserved_results;
     }
@@ -97,6 +108,7 @@ public:
     }
     [[nodiscard]] std::uint32_t account_count() const noexcept { return capacity_.accounts; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
+    [[nodiscard]] const Pool<SignalEntry>& ledger() const noexcept { return ledger_; }
     [[nodiscard]] const SymbolState& symbol(SymbolId id) const noexcept {
         return symbols_[id.value];
     }
@@ -145,6 +157,7 @@ private:
     [[nodiscard]] Price market_price(Side side) const noexcept;
     [[nodiscard]] bool has_price() const noexcept;
     [[nodiscard]] std::uint8_t kill_actions(const Order& o) const noexcept;
+    [[nodiscard]] Reason barred(const Order& o) const noexcept;
 
     // engine_order.cpp
     [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
@@ -163,6 +176,11 @@ private:
     void working(std::uint32_t order) noexcept;
     void fill(std::uint32_t order, Lots volume, Price price, std::uint64_t deal) noexcept;
     void end(std::uint32_t order, OrdStatus status, Reason reason) noexcept;
+    void tell_end(std::uint32_t order) noexcept;
+    void rest(Order& o) noexcept;
+    void owe_end(std::uint32_t order) noexcept;
+    void on_deliver(const DeliverInput& d) noexcept;
+    [[nodiscard]] std::uint32_t slots_of_end(const Order& o) const noexcept;
     void set_status(std::uint32_t order, OrdStatus status) noexcept;
     void position_reduced(std::uint32_t order, Lots volume) noexcept;
     void release_if_done(std::uint32_t order) noexcept;
@@ -217,14 +235,28 @@ private:
     // engine_admin.cpp
     void on_admin(const AdminRecord& r) noexcept;
     void on_start(const StartInput& s) noexcept;
-    void define_account(const AccountSpec& spec) noexcept;
-    void define_member(const MemberSpec& spec) noexcept;
-    void set_account(const AccountCommand& c) noexcept;
-    void on_kill(const KillCommand& c, bool clear) noexcept;
-    void end_killed_entries() noexcept;
-    void on_resolve(const ResolveCommand& c) noexcept;
+    [[nodiscard]] AdminAnswer answer_admin(const AdminRecord& r) noexcept;
+    [[nodiscard]] AdminAnswer define_symbol(const SymbolSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_source(const SourceSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_group(const GroupSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_account(const AccountSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_member(const MemberSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer set_account(const AccountCommand& c) noexcept;
+    [[nodiscard]] AdminAnswer on_kill(const KillCommand& c, bool clear) noexcept;
+    void end_barred_entries() noexcept;
+    [[nodiscard]] AdminAnswer on_resolve(const ResolveCommand& c) noexcept;
     void update_account_state(Account& a) noexcept;
     [[nodiscard]] Account* account_of(AccountId id) noexcept;
+    void define(DefinitionRow row) noexcept;
+
+    // engine_remove.cpp
+    [[nodiscard]] AdminAnswer set_group(const GroupCommand& c) noexcept;
+    [[nodiscard]] AdminAnswer remove_account(AccountId id) noexcept;
+    [[nodiscard]] AdminAnswer remove_group(GroupId id) noexcept;
+    [[nodiscard]] bool fans_out_to(GroupId group) const noexcept;
+    void remove_member(Group& g, std::uint32_t before, std::uint32_t member) noexcept;
+    [[nodiscard]] AdminAnswer obstacle(AdminDetail live, std::uint32_t in_doubt) noexcept;
+    void on_report_of_removed(Account& a, const Report& r) noexcept;
 
     // outputs (engine.cpp)
     void emit(OrderCommand& command) noexcept;

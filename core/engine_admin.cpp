@@ -6,9 +6,11 @@ namespace {
 
 constexpr std::int64_t kToken = 1'000'000'000;
 
-DefinitionRow named(char kind, std::uint32_t id, const Text<16>& name) noexcept {
+DefinitionRow named(char kind, std::uint32_t id, const Text<16>& name,
+                    GroupState state = GroupState::Active) noexcept {
     DefinitionRow row;
     row.kind = kind;
+    row.state = static_cast<std::uint8_t>(state);
     row.id = id;
     row.name = name;
     return row;
@@ -22,6 +24,7 @@ void Engine::on_start(const StartInput& s) noexcept {
     if (s.new_segment == 0) {
         return;
     }
+    g_.admin_cursor = 0;
     // Cursors of the old segment mean nothing: whatever has no final report may be at a broker.
     alert(AlertCode::SegmentLost, AccountId{kNoId}, nullptr, s.epoch);
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
@@ -38,61 +41,82 @@ void Engine::on_start(const StartInput& s) noexcept {
 }
 
 void Engine::on_admin(const AdminRecord& r) noexcept {
-    switch (r.op) {
-        case AdminOp::DefineSymbol: {
-            const auto spec = r.as<SymbolSpec>();
-            if (spec.id.value < kSymbolsMax) {
-                symbols_[spec.id.value].spec = spec;
-                symbols_[spec.id.value].defined = true;
-                out_->definition(named('S', spec.id.value, spec.name));
-            }
-            break;
-        }
-        case AdminOp::DefineSource: {
-            const auto spec = r.as<SourceSpec>();
-            if (spec.id.value < kSourcesMax) {
-                sources_[spec.id.value].spec = spec;
-                sources_[spec.id.value].defined = true;
-                out_->definition(named('O', spec.id.value, spec.name));
-            }
-            break;
-        }
-        case AdminOp::DefineGroup: {
-            const auto spec = r.as<GroupSpec>();
-            if (spec.id.value < kGroupsMax) {
-                groups_[spec.id.value].spec = spec;
-                groups_[spec.id.value].defined = true;
-                out_->definition(named('G', spec.id.value, spec.name));
-            }
-            break;
-        }
-        case AdminOp::DefineAccount: define_account(r.as<AccountSpec>()); break;
-        case AdminOp::DefineMember: define_member(r.as<MemberSpec>()); break;
-        case AdminOp::ConfigCommit: g_.config_hash = r.as<ConfigCommit>().config_hash; break;
-        case AdminOp::SetAccount: set_account(r.as<AccountCommand>()); break;
-        case AdminOp::Kill: on_kill(r.as<KillCommand>(), false); break;
-        case AdminOp::ClearKill: on_kill(r.as<KillCommand>(), true); break;
-        case AdminOp::Resolve: on_resolve(r.as<ResolveCommand>()); break;
-        case AdminOp::RiskLimits: g_.risk = r.as<RiskSpec>(); break;
-    }
-    if (out_->effects_wanted() && r.op >= AdminOp::DefineSymbol && r.op <= AdminOp::DefineAccount) {
-        static constexpr char kKinds[] = {'S', 'O', 'G', 'A'};
-        static_assert(offsetof(SymbolSpec, id) == 0 && offsetof(AccountSpec, id) == 0);
-        const auto kind = kKinds[static_cast<unsigned>(r.op) - 1];
-        const auto id = r.as<SymbolId>().value;
-        const Text<16> name = r.op == AdminOp::DefineAccount  ? r.as<AccountSpec>().name
-                              : r.op == AdminOp::DefineSymbol ? r.as<SymbolSpec>().name
-                                                              : r.as<GroupSpec>().name;
-        emit_definition(named(kind, id, name));
-    }
+    g_.admin_detail = {};
+    g_.admin_answer = answer_admin(r);
+    g_.admin_cursor = record_->source_cursor;
 }
 
-void Engine::define_account(const AccountSpec& spec) noexcept {
+AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
+    switch (r.op) {
+        case AdminOp::DefineSymbol: return define_symbol(r.as<SymbolSpec>());
+        case AdminOp::DefineSource: return define_source(r.as<SourceSpec>());
+        case AdminOp::DefineGroup: return define_group(r.as<GroupSpec>());
+        case AdminOp::DefineAccount: return define_account(r.as<AccountSpec>());
+        case AdminOp::DefineMember: return define_member(r.as<MemberSpec>());
+        case AdminOp::ConfigCommit:
+            g_.config_hash = r.as<ConfigCommit>().config_hash;
+            return AdminAnswer::Ok;
+        case AdminOp::SetAccount: return set_account(r.as<AccountCommand>());
+        case AdminOp::Kill: return on_kill(r.as<KillCommand>(), false);
+        case AdminOp::ClearKill: return on_kill(r.as<KillCommand>(), true);
+        case AdminOp::Resolve: return on_resolve(r.as<ResolveCommand>());
+        case AdminOp::RiskLimits: g_.risk = r.as<RiskSpec>(); return AdminAnswer::Ok;
+        case AdminOp::SetGroup: return set_group(r.as<GroupCommand>());
+        case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
+        case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
+    }
+    return AdminAnswer::UnknownScope;
+}
+
+/// Tells the edges and the stores what a number means now.
+void Engine::define(DefinitionRow row) noexcept {
+    out_->definition(row);
+    emit_definition(row);
+}
+
+AdminAnswer Engine::define_symbol(const SymbolSpec& spec) noexcept {
+    if (spec.id.value >= kSymbolsMax) {
+        return AdminAnswer::TableFull;
+    }
+    symbols_[spec.id.value].spec = spec;
+    symbols_[spec.id.value].defined = true;
+    define(named('S', spec.id.value, spec.name));
+    return AdminAnswer::Ok;
+}
+
+AdminAnswer Engine::define_source(const SourceSpec& spec) noexcept {
+    if (spec.id.value >= kSourcesMax) {
+        return AdminAnswer::TableFull;
+    }
+    sources_[spec.id.value].spec = spec;
+    sources_[spec.id.value].defined = true;
+    define(named('O', spec.id.value, spec.name));
+    return AdminAnswer::Ok;
+}
+
+AdminAnswer Engine::define_group(const GroupSpec& spec) noexcept {
+    if (spec.id.value >= kGroupsMax) {
+        return AdminAnswer::TableFull;
+    }
+    Group& g = groups_[spec.id.value];
+    if (g.state == GroupState::Removed) {
+        return AdminAnswer::GroupRemoved;
+    }
+    g.spec = spec;
+    g.defined = true;
+    define(named('G', spec.id.value, spec.name, g.state));  // one that is paused stays so
+    return AdminAnswer::Ok;
+}
+
+AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
     if (spec.id.value >= capacity_.accounts) {
         alert(AlertCode::TableFull, spec.id, nullptr, capacity_.accounts);
-        return;
+        return AdminAnswer::TableFull;
     }
     Account& a = accounts_[spec.id.value];
+    if (a.removed) {
+        return AdminAnswer::AccountRemoved;
+    }
     const bool is_new = !a.defined;
     const bool reindex = !is_new && a.spec.margin_mode != spec.margin_mode;
     a.spec = spec;
@@ -108,41 +132,61 @@ void Engine::define_account(const AccountSpec& spec) noexcept {
         a.tokens = std::int64_t{spec.rate_burst} * kToken;
         a.tokens_time = g_.time;
     }
-    out_->definition(named('A', spec.id.value, spec.name));
+    define(named('A', spec.id.value, spec.name));
     account_row(a);
+    return AdminAnswer::Ok;
 }
 
-void Engine::define_member(const MemberSpec& spec) noexcept {
-    if (spec.group.value >= kGroupsMax || account_of(spec.account) == nullptr) {
-        return;
+AdminAnswer Engine::define_member(const MemberSpec& spec) noexcept {
+    const bool known = account_of(spec.account) != nullptr;
+    if (spec.group.value >= kGroupsMax || !known) {
+        const bool removed = !known && spec.account.value < capacity_.accounts &&
+                             accounts_[spec.account.value].removed;
+        // Who is not there is no member: nothing to take out.
+        return spec.enabled == 0 ? AdminAnswer::Ok
+               : known           ? AdminAnswer::UnknownGroup
+               : removed         ? AdminAnswer::AccountRemoved
+                                 : AdminAnswer::UnknownAccount;
     }
     Group& g = groups_[spec.group.value];
+    if (g.state == GroupState::Removed) {
+        return spec.enabled == 0 ? AdminAnswer::Ok : AdminAnswer::GroupRemoved;
+    }
     for (std::uint32_t m = g.first_member; m != kNoId; m = members_[m].next) {
         if (members_[m].spec.account == spec.account) {
             g.enabled += spec.enabled != 0 ? 1U : 0U;
             g.enabled -= members_[m].spec.enabled != 0 ? 1U : 0U;
             members_[m].spec = spec;  // disabled ones stay in line and are passed over
-            return;
+            return AdminAnswer::Ok;
         }
     }
     const std::uint32_t i = members_.allocate();
     if (i == kNoId) {
         alert(AlertCode::TableFull, spec.account, nullptr, members_.capacity());
-        return;
+        return AdminAnswer::TableFull;
     }
     members_[i].spec = spec;
     (g.last_member != kNoId ? members_[g.last_member].next : g.first_member) = i;
     g.last_member = i;
     ++g.members;
     g.enabled += spec.enabled != 0 ? 1U : 0U;
+    return AdminAnswer::Ok;
 }
 
-void Engine::set_account(const AccountCommand& c) noexcept {
-    if (Account* a = account_of(c.account)) {
-        a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
-        update_account_state(*a);
-        account_row(*a);
+AdminAnswer Engine::set_account(const AccountCommand& c) noexcept {
+    Account* a = account_of(c.account);
+    if (a == nullptr) {
+        const bool removed =
+            c.account.value < capacity_.accounts && accounts_[c.account.value].removed;
+        return removed ? AdminAnswer::AccountRemoved : AdminAnswer::UnknownAccount;
     }
+    if (c.state >= AccountState::Removed) {
+        return AdminAnswer::BadState;  // that is RemoveAccount's, which looks first
+    }
+    a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
+    update_account_state(*a);
+    account_row(*a);
+    return AdminAnswer::Ok;
 }
 
 void Engine::update_account_state(Account& a) noexcept {
@@ -193,7 +237,7 @@ void Engine::queue_queries(Account& a, bool working_too) noexcept {
     }
 }
 
-void Engine::on_kill(const KillCommand& c, bool clear) noexcept {
+AdminAnswer Engine::on_kill(const KillCommand& c, bool clear) noexcept {
     std::uint8_t* flags = nullptr;
     switch (c.scope) {
         case KillScope::All: flags = &g_.killed_all; break;
@@ -213,32 +257,33 @@ void Engine::on_kill(const KillCommand& c, bool clear) noexcept {
             break;
     }
     if (flags == nullptr) {
-        return;
+        return AdminAnswer::UnknownScope;
     }
     *flags = clear ? std::uint8_t{0} : static_cast<std::uint8_t>(*flags | c.actions);
     alert(AlertCode::Killed, AccountId{c.scope == KillScope::Account ? c.scope_id : kNoId}, nullptr,
           c.kill_id);
     if (!clear && (c.actions & kKillStop) != 0) {
-        end_killed_entries();
+        end_barred_entries();
     }
+    return AdminAnswer::Ok;
 }
 
-/// Entries that wait fall to a kill now: cleared later, it must not let them go.
-void Engine::end_killed_entries() noexcept {
+/// Entries that wait fall to a kill or a pause now: lifted later, it must not let them go.
+void Engine::end_barred_entries() noexcept {
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         for (std::uint32_t i = accounts_[n].first_order; i != kNoId;) {
             const Order& o = orders_[i];
             const std::uint32_t next = o.next_in_account;
-            if (o.type == CommandType::Open && o.status == OrdStatus::Held &&
-                (kill_actions(o) & kKillStop) != 0) {
-                end(i, OrdStatus::Rejected, Reason::Killed);
+            const Reason why = o.status == OrdStatus::Held ? barred(o) : Reason::None;
+            if (why != Reason::None) {
+                end(i, OrdStatus::Rejected, why);
             }
             i = next;
         }
     }
 }
 
-void Engine::on_resolve(const ResolveCommand& c) noexcept {
+AdminAnswer Engine::on_resolve(const ResolveCommand& c) noexcept {
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         const std::uint32_t i = by_intent_.find(key_of(AccountId{n}, c.magic.intent()));
         if (i == kNoId || orders_[i].status != OrdStatus::InDoubt ||
@@ -257,11 +302,15 @@ void Engine::on_resolve(const ResolveCommand& c) noexcept {
             r.position_id = c.position_id;
             bind_tickets(orders_[i], r);
             on_executed(i, r);
-        } else if (is_final(c.status) && c.status != OrdStatus::Filled) {
-            end(i, c.status, Reason::CanceledByUser);
+            return AdminAnswer::Ok;
         }
-        return;  // "filled" without a volume says nothing: the order stays in doubt
+        if (is_final(c.status) && c.status != OrdStatus::Filled) {
+            end(i, c.status, Reason::CanceledByUser);
+            return AdminAnswer::Ok;
+        }
+        break;  // "filled" without a volume says nothing: the order stays in doubt
     }
+    return AdminAnswer::NotInDoubt;
 }
 
 void Engine::replay_definitions(OutputPort& out) const noexcept {
@@ -270,7 +319,7 @@ void Engine::replay_definitions(OutputPort& out) const noexcept {
             out.definition(named('S', i, symbols_[i].spec.name));
         }
         if (groups_[i].defined) {
-            out.definition(named('G', i, groups_[i].spec.name));
+            out.definition(named('G', i, groups_[i].spec.name, groups_[i].state));
         }
         if (sources_[i].defined) {
             out.definition(named('O', i, sources_[i].spec.name));

@@ -107,8 +107,8 @@ void Engine::start(std::uint32_t i) noexcept {
         end(i, OrdStatus::Expired, Reason::Expired);
         return;
     }
-    if (o.type == CommandType::Open && (kill_actions(o) & kKillStop) != 0) {
-        end(i, OrdStatus::Rejected, Reason::Killed);
+    if (const Reason why = barred(o); why != Reason::None) {
+        end(i, OrdStatus::Rejected, why);
         return;
     }
     if (o.parent != kNoId && waits_or_is_moot(i)) {
@@ -271,8 +271,8 @@ void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
 void Engine::doubt(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::InDoubt);
-    if (!o.update_sent) {
-        o.update_sent = true;
+    if (o.results == ResultsDue::Both) {
+        o.results = ResultsDue::End;
         put_result(o, ResultKind::OrderInDoubt);
         unreserve_results(o.source, 1);
     }
@@ -285,10 +285,13 @@ void Engine::working(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, o.cum.value > 0 ? OrdStatus::PartiallyFilled : OrdStatus::New);
     timers_.cancel(i);
-    if (!o.update_sent) {
-        o.update_sent = true;
+    if (o.results == ResultsDue::Both) {
+        o.results = ResultsDue::End;
         put_result(o, ResultKind::OrderWorking);
         unreserve_results(o.source, 1);
+    }
+    if (o.results == ResultsDue::End) {
+        rest(o);
     }
     order_row(o);
     pass_on_closed_early(o);
@@ -382,14 +385,16 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     --a.live_orders;
     --g_.live_orders;
     SignalEntry& e = ledger_[o.signal];
-    --e.orders_open;
     const bool done = status == OrdStatus::Filled || o.cum.value > 0;
     ++(done ? e.filled : e.rejected);
     ++(done ? g_.orders_filled : g_.orders_rejected);
-    put_result(o, ResultKind::OrderDone);
-    unreserve_results(o.source, o.update_sent ? 1 : 2);
     order_row(o);
-    finish_signal_if_done(o.signal);
+    if (o.results == ResultsDue::Resting) {
+        owe_end(i);
+    } else {
+        unreserve_results(o.source, o.results == ResultsDue::Both ? 2 : 1);
+        tell_end(i);
+    }
     pass_on_closed_early(o);
     if (o.close_wanted) {
         answered(i);
@@ -433,7 +438,8 @@ void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
 
 void Engine::release_if_done(std::uint32_t i) noexcept {
     Order& o = orders_[i];
-    if (!is_final(o.status) || o.open_volume.value > 0 || o.children > 0) {
+    if (!is_final(o.status) || o.results != ResultsDue::Nothing || o.open_volume.value > 0 ||
+        o.children > 0) {
         return;
     }
     unlink(i);

@@ -44,6 +44,10 @@ std::uint32_t Engine::find_order(const Report& r) const noexcept {
 void Engine::on_report(const Report& r) noexcept {
     Account* a = account_of(r.account);
     if (a == nullptr) {
+        if (r.account.value < capacity_.accounts && accounts_[r.account.value].removed) {
+            on_report_of_removed(accounts_[r.account.value], r);
+            return;
+        }
         alert(AlertCode::UnknownReport, r.account, nullptr, r.magic.value);
         return;
     }

@@ -35,6 +35,7 @@ bool may_pass(Reason why, bool stamped) noexcept {
         case Reason::UnknownSymbol:
         case Reason::UnknownTarget:
         case Reason::EmptyGroup:
+        case Reason::GroupPaused:
         case Reason::TableFull: return true;
         case Reason::Expired: return !stamped;
         default: return false;
@@ -121,6 +122,9 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
         return Reason::BadPrice;
     }
     const Group& group = groups_[s.group.value];
+    if (group.state == GroupState::Paused) {
+        return Reason::GroupPaused;
+    }
     if (group.members == 0) {
         return Reason::EmptyGroup;
     }
@@ -413,7 +417,14 @@ void Engine::finish_fan_out(std::uint32_t entry) noexcept {
 
 void Engine::finish_signal_if_done(std::uint32_t entry) noexcept {
     SignalEntry& e = ledger_[entry];
-    if (e.done || !e.fanned_out || e.orders_open > 0) {
+    if (e.done || !e.fanned_out) {
+        return;
+    }
+    if (e.orders_open > 0) {
+        if (e.orders_open == e.orders_resting && !e.done_returned) {
+            e.done_returned = true;  // SignalDone comes with the last of their ends
+            unreserve_results(e.signal.source, 1);
+        }
         return;
     }
     e.done = true;
@@ -426,7 +437,9 @@ void Engine::finish_signal_if_done(std::uint32_t entry) noexcept {
     r.filled = e.filled;
     r.rejected = e.rejected;
     emit(r);
-    unreserve_results(e.signal.source, 1);
+    if (!e.done_returned) {
+        unreserve_results(e.signal.source, 1);
+    }
     signal_row(e, Reason::None);
 }
 

@@ -4,9 +4,11 @@
 namespace millrace {
 namespace {
 
+constexpr std::uint64_t kImageMagic = 0x32474D4953524C4DULL;  // "MLRSIMG2"
+
 /// Head of a snapshot image: an image of other capacities or layouts is refused.
 struct ImageHeader {
-    std::uint64_t magic = 0x31474D4953524C4DULL;  // "MLRSIMG1"
+    std::uint64_t magic = kImageMagic;
     std::uint32_t accounts = 0;
     std::uint32_t members = 0;
     std::uint32_t orders = 0;
@@ -15,6 +17,8 @@ struct ImageHeader {
     std::uint32_t signal_bytes = sizeof(SignalEntry);
     std::uint32_t account_bytes = sizeof(Account);
     std::uint32_t globals_bytes = sizeof(Globals);
+    std::uint32_t format = kImageFormat;
+    std::uint32_t reserved = 0;
     friend bool operator==(const ImageHeader&, const ImageHeader&) = default;
 };
 
@@ -41,6 +45,15 @@ std::uint64_t hash_bytes(std::uint64_t hash, const void* data, std::size_t bytes
 }
 
 }  // namespace
+
+std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept {
+    ImageHeader header;
+    header.magic = 0;
+    if (bytes >= sizeof header) {
+        std::memcpy(&header, image, sizeof header);
+    }
+    return header.magic == kImageMagic ? header.format : 0;
+}
 
 /// The one list of what makes up the state; its order is the image's.
 template <class Visitor>
@@ -87,6 +100,10 @@ Status Engine::load(const std::byte* image, std::size_t bytes) {
         return {Errc::BadLayout, "snapshot image is shorter than its header"};
     }
     std::memcpy(&header, image, sizeof header);
+    if (image_format(image, bytes) != kImageFormat) {
+        *this = Engine{capacity_};
+        return {Errc::BadVersion, "snapshot image of another format"};
+    }
     if (!(header == header_of(capacity_))) {
         *this = Engine{capacity_};
         return {Errc::BadVersion, "snapshot image was made with other capacities or layouts"};

@@ -69,7 +69,9 @@ void Engine::pop_job() noexcept {
     } else {
         accounts_[done.subject].query_queued = false;
         // With nothing asked, the account may be ready at once.
-        update_account_state(accounts_[done.subject]);
+        if (accounts_[done.subject].defined) {
+            update_account_state(accounts_[done.subject]);
+        }
     }
 }
 

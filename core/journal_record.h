@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/admin.h"
+#include "core/logic_version.h"
 #include "core/order_command.h"
 #include "core/signal.h"
 
@@ -13,9 +14,6 @@ namespace millrace {
 /// Version of the record layouts in this folder. A reader refuses others by name.
 /// 2: Report names its symbol.
 inline constexpr std::uint8_t kRecordVersion = 2;
-/// Version of the engine's decisions. A journalled input (Start); a new one begins only after a
-/// drained stop (`millrace upgrade`).
-inline constexpr std::uint32_t kLogicVersion = 3;
 
 enum class InputType : std::uint8_t {
     Start = 1,     // StartInput: an engine began or took over
@@ -26,6 +24,7 @@ enum class InputType : std::uint8_t {
     Timer = 6,     // TimerInput: the earliest deadline has passed
     Continue = 7,  // no body: go on with a fan-out or release that ran out of output slots
     Skip = 8,      // SkipInput: an operator took a poisonous input out of the log
+    Deliver = 9,   // DeliverInput: a results ring has room for what the engine owes its source
 };
 
 struct StartInput {
@@ -41,6 +40,10 @@ struct TimerInput {
 };
 struct SkipInput {
     std::uint64_t seq = 0;
+};
+struct DeliverInput {
+    SourceId source{kNoId};
+    std::uint32_t slots = 0;  // of its results ring, free and promised to nobody
 };
 
 /// Input ring that a record came from; kNoRing for inputs that the engine stage makes itself.
@@ -92,6 +95,7 @@ static_assert(offsetof(JournalRecord, body) == JournalRecord::kHeaderBytes);
         case InputType::Timer: return sizeof(TimerInput);
         case InputType::Continue: return 8;
         case InputType::Skip: return sizeof(SkipInput);
+        case InputType::Deliver: return sizeof(DeliverInput);
     }
     return 0;
 }

@@ -1,3 +1,4 @@
+#include "core/admin.h"
 #include "core/order_status.h"
 #include "core/result.h"
 
@@ -55,6 +56,35 @@ std::string_view to_string(AccountState s) noexcept {
         case AccountState::Disabled: return "DISABLED";
         case AccountState::Inactive: return "INACTIVE";
         case AccountState::BrokerClosed: return "BROKER_CLOSED";
+        case AccountState::Removed: return "REMOVED";
+    }
+    return "?";
+}
+
+std::string_view to_string(GroupState s) noexcept {
+    switch (s) {
+        case GroupState::Active: return "ACTIVE";
+        case GroupState::Paused: return "PAUSED";
+        case GroupState::Removed: return "REMOVED";
+    }
+    return "?";
+}
+
+std::string_view to_string(AdminAnswer a) noexcept {
+    switch (a) {
+        case AdminAnswer::Ok: return "done";
+        case AdminAnswer::UnknownAccount: return "the engine knows no such account";
+        case AdminAnswer::UnknownGroup: return "the engine knows no such group";
+        case AdminAnswer::UnknownScope: return "the engine knows nothing of that name";
+        case AdminAnswer::AccountRemoved: return "the account was removed for good";
+        case AdminAnswer::GroupRemoved: return "the group was removed for good";
+        case AdminAnswer::OrdersLive: return "orders are live";
+        case AdminAnswer::PositionsOpen: return "positions are open";
+        case AdminAnswer::OrdersInDoubt: return "orders are IN_DOUBT";
+        case AdminAnswer::FanOutRuns: return "a signal is being handed out to the group";
+        case AdminAnswer::TableFull: return "the engine's table is full";
+        case AdminAnswer::NotInDoubt: return "no such order is IN_DOUBT";
+        case AdminAnswer::BadState: return "no such state can be set";
     }
     return "?";
 }
@@ -100,6 +130,7 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::VolumeBelowMin: return "VOLUME_BELOW_MIN";
         case Reason::QueueFull: return "QUEUE_FULL";
         case Reason::JournalDown: return "JOURNAL_DOWN";
+        case Reason::GroupPaused: return "GROUP_PAUSED";
         case Reason::BrokerReject: return "BROKER_REJECT";
         case Reason::MarketClosed: return "MARKET_CLOSED";
         case Reason::NoMoney: return "NO_MONEY";

@@ -38,8 +38,16 @@ enum class AccountState : std::uint8_t {
     Disabled = 4,      // link gave up, or operator
     Inactive = 5,      // stopped by the user
     BrokerClosed = 6,  // account or market closed at the broker
+    Removed = 7,       // for good, by the operator; its id is not used again
 };
 [[nodiscard]] std::string_view to_string(AccountState s) noexcept;
+
+enum class GroupState : std::uint8_t {
+    Active = 0,
+    Paused = 1,   // no new entries; closes and cancels go on
+    Removed = 2,  // for good; its id is not used again
+};
+[[nodiscard]] std::string_view to_string(GroupState s) noexcept;
 
 enum class LinkState : std::uint8_t {
     Down = 0,
@@ -81,6 +89,7 @@ enum class Reason : std::uint16_t {
     VolumeBelowMin = 30,
     QueueFull = 31,  // the account's session queue overflowed; never left this host
     JournalDown = 32,
+    GroupPaused = 33,   // by the operator; closes and cancels go on
     BrokerReject = 40,  // see retcode
     MarketClosed = 41,
     NoMoney = 42,

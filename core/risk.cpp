@@ -134,6 +134,18 @@ bool Engine::is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept
     return false;
 }
 
+/// Why this entry may not leave, whatever its account says. None for whatever is no entry.
+Reason Engine::barred(const Order& o) const noexcept {
+    if (o.type != CommandType::Open) {
+        return Reason::None;
+    }
+    if ((kill_actions(o) & kKillStop) != 0) {
+        return Reason::Killed;
+    }
+    const GroupId group = ledger_[o.signal].signal.group;
+    return groups_[group.value].state == GroupState::Paused ? Reason::GroupPaused : Reason::None;
+}
+
 std::uint8_t Engine::kill_actions(const Order& o) const noexcept {
     const SignalEntry& e = ledger_[o.signal];
     std::uint8_t k = g_.killed_all;

@@ -12,8 +12,19 @@
 
 namespace millrace {
 
+/// What its source has yet to hear of an order, and which slots of the results ring are promised
+/// for it.
+enum class ResultsDue : std::uint8_t {
+    Both = 0,     // one intermediate word and the end: two slots
+    End = 1,      // the intermediate word is out: one slot
+    Resting = 2,  // works at the broker, maybe for weeks: no slot; its end waits for one
+    Owed = 3,     // has ended and waits for a slot, in the list of its source
+    Nothing = 4,  // all told
+};
+
 /// One intent on one account: the life of an order and, once filled, of the position it opened.
-/// Freed when it is final, its position is closed and no close or modify of ours refers to it.
+/// Freed when it is final and its source told, its position is closed and no close or modify of
+/// ours refers to it.
 struct Order {
     std::uint64_t intent = 0;  // unique for ever; its magic carries it
     SignalId signal_id;
@@ -29,9 +40,9 @@ struct Order {
     std::uint8_t reprices = 0;
     std::uint8_t backoffs = 0;
     std::uint8_t queries = 0;
-    bool retrying = false;      // Held because it waits for its next attempt
-    bool query_open = false;    // counted in Account::queries_open
-    bool update_sent = false;   // its one intermediate result slot is used
+    bool retrying = false;    // Held because it waits for its next attempt
+    bool query_open = false;  // counted in Account::queries_open
+    ResultsDue results = ResultsDue::Both;
     bool close_wanted = false;  // a close arrived before we knew the fill
     bool claimed = false;       // Close: its volume counts in the parent's `closing`
     bool indexed = false;       // found by its position id
@@ -43,7 +54,7 @@ struct Order {
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
     std::uint32_t prev_in_signal = kNoId;
-    std::uint32_t reserved2 = 0;
+    std::uint32_t next_owed = kNoId;  // in its source's list of ends to be told
     Lots volume;
     Lots cum;           // executed
     Lots open_volume;   // still open of the position this order made
@@ -76,7 +87,10 @@ struct SignalEntry {
     std::uint32_t older = kNoId;  // age list
     std::uint32_t newer = kNoId;
     std::uint32_t orders_made = 0;
-    std::uint32_t orders_open = 0;  // not final
+    std::uint32_t orders_open = 0;     // whose end is not told yet
+    std::uint32_t orders_resting = 0;  // of them, Resting or Owed
+    bool done_returned = false;  // only resting orders are left: SignalDone waits for a slot too
+    std::uint8_t reserved[3] = {};
     std::uint32_t filled = 0;
     std::uint32_t rejected = 0;
     std::uint32_t in_table = 0;  // orders linked from first_order
@@ -99,13 +113,14 @@ struct Account {
     bool permitted = true;      // broker lets this login trade
     bool synced = false;        // SyncDone seen in this session
     bool ready = false;         // reconciled in this session: synced and every look-up answered
+    bool removed = false;       // for good; not `defined` any more
     bool query_queued = false;  // a job is queued
     bool release_queued = false;
     std::uint8_t killed = 0;                      // kill actions in force
     AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
-    std::uint8_t reserved[6] = {};
+    std::uint8_t reserved[5] = {};
     std::uint64_t last_event = 0;  // executor events applied
     std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
@@ -135,7 +150,8 @@ struct Group {
     GroupSpec spec;
     bool defined = false;
     std::uint8_t killed = 0;
-    std::uint8_t reserved[2] = {};
+    GroupState state{};
+    std::uint8_t reserved = 0;
     std::uint32_t first_member = kNoId;
     std::uint32_t last_member = kNoId;
     std::uint32_t members = 0;
@@ -156,6 +172,8 @@ struct SourceState {
     std::uint8_t reserved[2] = {};
     std::uint32_t reserved_results = 0;  // result slots promised to live orders and signals
     std::uint32_t refusals = 0;          // of its signals in the ledger
+    std::uint32_t first_owed = kNoId;    // orders whose end waits for a slot, oldest first
+    std::uint32_t last_owed = kNoId;
 };
 
 /// Work that did not fit into the output slots of the record that caused it.
@@ -178,7 +196,12 @@ struct Globals {
     std::uint64_t output_hash = 0;  // rolling, over every order and result put out
     std::uint32_t logic_version = 0;
     std::uint8_t killed_all = 0;
-    std::uint8_t reserved[3] = {};
+    AdminAnswer admin_answer{};  // to the latest admin record
+    std::uint8_t reserved[2] = {};
+    std::uint64_t admin_cursor = 0;  // its number in the admin ring; 0 = none in this segment
+    AdminDetail admin_detail;
+    std::uint32_t ends_owed = 0;  // orders in the sources' owed lists
+    std::uint32_t reserved2 = 0;
     std::uint32_t oldest_signal = kNoId;
     std::uint32_t newest_signal = kNoId;
     std::uint32_t live_orders = 0;

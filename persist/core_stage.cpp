@@ -82,7 +82,9 @@ void CoreStage::become_engine() noexcept {
     const CoreCells& core = segment_->core();
     const Sequence limit{fresh ? core.durable.load(std::memory_order_acquire)
                                : core.completed.load(std::memory_order_acquire)};
-    if (auto loaded = load_state(options_.journal_dir, limit, *engine_, message); !loaded) {
+    if (auto loaded =
+            load_state(options_.journal_dir, limit, *engine_, message, options_.upgrade_from);
+        !loaded) {
         fail(message);
         return;
     }
@@ -194,7 +196,7 @@ Nanos CoreStage::park_limit(Nanos now) const noexcept {
 
 bool CoreStage::drained() const noexcept {
     // The engine has handed on what it took in; orders may still be at brokers, and stay so.
-    return mode_ == Mode::Starting || idle();
+    return mode_ == Mode::Replica ? replica_->drained() : mode_ == Mode::Starting || idle();
 }
 
 void CoreStage::fail(std::string why) noexcept {

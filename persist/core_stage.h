@@ -29,6 +29,7 @@ struct CoreOptions {
     /// tell the two apart and there is no take-over.
     enum class Role { Contend, Engine, Replica } role = Role::Contend;
     Nanos snapshot_every = seconds(60);
+    std::uint32_t upgrade_from = 0;  // logic version whose last snapshot is taken too; 0 = none
 };
 
 class CoreStage final : public Stage {

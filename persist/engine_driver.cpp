@@ -1,6 +1,7 @@
 #include "persist/engine_driver.h"
 
 #include "core/crash_point.h"
+#include "persist/log_version.h"
 #include "persist/skip_list.h"
 #include "shm/doorbell.h"
 
@@ -12,6 +13,8 @@ namespace {
 
 /// Most orders one record may put out: bounds the time of one apply().
 constexpr std::uint64_t kBudgetMax = 4096;
+/// Most result slots that one Deliver record offers: bounds the time of one apply().
+constexpr std::uint64_t kDeliverMax = 256;
 /// Intent ids that one record may hand out at most, with room to spare.
 constexpr std::uint64_t kIntentMargin = 2 * kBudgetMax + 64;
 
@@ -120,6 +123,12 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
         if (!follows) {
             return {Errc::NotFound, "journal ring no longer holds the next record"};
         }
+        if (!is_of_this_logic(record)) {
+            segment_->report_error("engine",
+                                   other_logic("record " + std::to_string(record.seq.value),
+                                               record.as<StartInput>().logic_version));
+            return {Errc::BadVersion, "journal ring holds records of another logic version"};
+        }
         outputs_.set_mode(record.seq <= completed ? EngineOutputs::Mode::Drop
                                                   : EngineOutputs::Mode::PublishNew);
         skips.value().apply(engine, record, outputs_);
@@ -133,10 +142,12 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
         // Only the last input can be journalled and not yet released.
         release_input(last->source_ring, last->source_cursor);
     }
+    answer_admin(engine);  // the engine before us may have died before it said what it had done
     MILLRACE_CRASH_POINT("engine.recover.released");
     engine.replay_definitions(outputs_);
     StartInput start;
     start.epoch = epoch;
+    start.logic_version = logic_version();
     JournalRecord& record =
         begin_record(engine, segment_->clock().now(), SymbolId{kNoId}, kNoRing, 0);
     record.set_body(InputType::Start, start);
@@ -164,6 +175,7 @@ void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
     engine.replay_definitions(outputs_);
     StartInput start;
     start.epoch = epoch;
+    start.logic_version = logic_version();
     start.new_segment = 1;
     JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, kNoRing, 0);
     record.set_body(InputType::Start, start);
@@ -247,7 +259,8 @@ int EngineDriver::poll(Engine& engine, Nanos now, int limit) noexcept {
     int taken = 0;
     while (taken < limit && can_take(engine) && journal_free(engine, now)) {
         const bool any = take_admin(engine, now) || take_report(engine, now) ||
-                         take_deferred(engine, now) || take_signal(engine, now);
+                         take_owed(engine, now) || take_deferred(engine, now) ||
+                         take_signal(engine, now);
         if (!any) {
             break;
         }
@@ -271,12 +284,59 @@ bool EngineDriver::take_admin(Engine& engine, Nanos now) noexcept {
     commit_record(engine, record);
     admin_.ring.advance();
     admin_.ring.release();  // (e)
-    CoreCells& core = segment_->core();
-    core.config_hash.store(engine.globals().config_hash, std::memory_order_relaxed);
-    core.admin_last_status.store(cursor << 8, std::memory_order_relaxed);
-    // Release: pairs with the command line's acquire; the status belongs to this number.
-    core.admin_applied.store(cursor, std::memory_order_release);
+    answer_admin(engine);
     return true;
+}
+
+/// What became of the latest admin record of this segment, for the command line that waits.
+void EngineDriver::answer_admin(const Engine& engine) noexcept {
+    const Globals& g = engine.globals();
+    CoreCells& core = segment_->core();
+    core.config_hash.store(g.config_hash, std::memory_order_relaxed);
+    if (g.admin_cursor == 0) {
+        return;
+    }
+    core.admin_last_status.store(g.admin_cursor << 8 | static_cast<std::uint64_t>(g.admin_answer),
+                                 std::memory_order_relaxed);
+    core.admin_last_detail.store(
+        std::uint64_t{g.admin_detail.orders} << 32 | g.admin_detail.positions,
+        std::memory_order_relaxed);
+    // Release: pairs with the command line's acquire; status and detail belong to this number.
+    core.admin_applied.store(g.admin_cursor, std::memory_order_release);
+}
+
+/// Slots that a Deliver record may offer to `source` now; 0 = not enough for the next end it waits
+/// for, or nothing is owed.
+std::uint32_t EngineDriver::room_for_owed(const Engine& engine, SourceId source) noexcept {
+    const std::uint32_t needed = engine.results_owed(source);
+    if (needed == 0) {
+        return 0;
+    }
+    const std::uint32_t i = outputs_.result_ring_of(source);
+    const std::uint64_t promised = outputs_.reserved(engine, i);
+    const std::uint64_t free = outputs_.results_room(i, promised + kDeliverMax);
+    const std::uint64_t room = free > promised ? free - promised : 0;
+    return room >= needed ? static_cast<std::uint32_t>(room) : 0;
+}
+
+/// Ends of orders that rested at a broker, for a source whose ring has room again.
+bool EngineDriver::take_owed(Engine& engine, Nanos now) noexcept {
+    if (!engine.owes_results()) [[likely]] {
+        return false;
+    }
+    for (std::uint32_t n = 0; n < kSourcesMax; ++n) {
+        DeliverInput deliver;
+        deliver.source = SourceId{n};
+        deliver.slots = room_for_owed(engine, deliver.source);
+        if (deliver.slots == 0) {
+            continue;
+        }
+        JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, kNoRing, 0);
+        record.set_body(InputType::Deliver, deliver);
+        commit_record(engine, record);
+        return true;
+    }
+    return false;
 }
 
 bool EngineDriver::take_report(Engine& engine, Nanos now) noexcept {
@@ -376,6 +436,7 @@ bool EngineDriver::idle(const Engine& engine, Nanos now) const noexcept {
         engine.next_deadline() <= now) {
         return false;
     }
+    // Results that are owed and find no room are no work: the next look is a park later.
     return std::all_of(signals_.begin(), signals_.end(),
                        [](const auto& in) { return in.ring.peek() == nullptr; });
 }
@@ -419,7 +480,7 @@ void EngineDriver::publish_cells(Engine& engine) noexcept {
     core.orders_rejected.store(g.orders_rejected, std::memory_order_relaxed);
     core.config_hash.store(g.config_hash, std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < engine.account_count(); ++i) {
-        if (engine.account(AccountId{i}).defined) {
+        if (engine.account(AccountId{i}).defined || engine.account(AccountId{i}).removed) {
             note_account(engine, AccountId{i});
         }
     }

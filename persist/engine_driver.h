@@ -40,7 +40,8 @@ public:
     /// Sequence of the oldest record that the journal ring still holds; 0 if it is empty.
     [[nodiscard]] std::uint64_t oldest_in_ring() const noexcept;
 
-    /// Takes at most `limit` inputs. Order: admin, reports, deadlines, deferred work, signals.
+    /// Takes at most `limit` inputs. Order: admin, reports, results owed, deadlines, deferred work,
+    /// signals.
     /// @return inputs taken. No allocation, no syscall but doorbells.
     int poll(Engine& engine, Nanos now, int limit) noexcept;
 
@@ -64,6 +65,9 @@ private:
     [[nodiscard]] bool can_take(const Engine& engine) const noexcept;
     [[nodiscard]] bool take_admin(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_report(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] bool take_owed(Engine& engine, Nanos now) noexcept;
+    [[nodiscard]] std::uint32_t room_for_owed(const Engine& engine, SourceId source) noexcept;
+    void answer_admin(const Engine& engine) noexcept;
     [[nodiscard]] bool take_deferred(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_signal(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool has_credit(const Engine& engine, const Input<SignalSlot>& in,

@@ -137,9 +137,11 @@ void EngineOutputs::definition(const DefinitionRow& row) noexcept {
         case 'O': entry = &names.sources[row.id % kNamesPerKind]; break;
         case 'A':
             if (row.id < segment_->sessions()) {
-                // Release: pairs with the broker stage's acquire; it then accepts this login.
+                const bool gone = row.state == static_cast<std::uint8_t>(GroupState::Removed);
+                // Release: pairs with the broker stage's acquire; it then accepts this login, or
+                // none any more.
                 segment_->session(AccountId{row.id})
-                    .login.store(engine_->account(AccountId{row.id}).spec.login,
+                    .login.store(gone ? 0 : engine_->account(AccountId{row.id}).spec.login,
                                  std::memory_order_release);
             }
             return;
@@ -150,8 +152,13 @@ void EngineOutputs::definition(const DefinitionRow& row) noexcept {
         entry->digits.store(engine_->symbol(SymbolId{row.id}).spec.digits,
                             std::memory_order_relaxed);
     }
+    if (row.kind == 'G') {
+        entry->digits.store(row.state, std::memory_order_relaxed);
+    }
+    const bool gone =
+        row.kind == 'G' && row.state == static_cast<std::uint8_t>(GroupState::Removed);
     // Release: pairs with the edges' acquire; the name is whole before it counts.
-    entry->ready.store(1, std::memory_order_release);
+    entry->ready.store(gone ? 0 : 1, std::memory_order_release);
 }
 
 void EngineOutputs::wake() noexcept {

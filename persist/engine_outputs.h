@@ -51,6 +51,12 @@ public:
     [[nodiscard]] bool results_free(std::uint32_t i, std::uint64_t slots) noexcept {
         return results_[i].ring.claim_batch(slots) >= slots;
     }
+    /// Free slots of results ring `i`, at most `enough`. Counts nothing. A ring that is cut off
+    /// takes everything: nothing is published there.
+    [[nodiscard]] std::uint64_t results_room(std::uint32_t i, std::uint64_t enough) noexcept {
+        Results& r = results_[i];
+        return r.cut_off ? enough : r.room.free(r.ring.written(), enough);
+    }
     /// Slots that results ring `i` can ever give at once.
     [[nodiscard]] std::uint64_t results_most(std::uint32_t i) const noexcept {
         return results_[i].slots - 1;

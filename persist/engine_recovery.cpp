@@ -1,6 +1,8 @@
 #include "persist/engine_recovery.h"
 
+#include "persist/image_migration.h"
 #include "persist/journal_reader.h"
+#include "persist/log_version.h"
 #include "persist/skip_list.h"
 #include "persist/snapshot_file.h"
 
@@ -20,7 +22,7 @@ public:
 }  // namespace
 
 Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engine,
-                  std::string& message) {
+                  std::string& message, std::uint32_t upgrade_from) {
     for (Sequence limit = at_most; limit.value > 0;) {
         std::vector<std::string> bad;
         auto snapshot = load_snapshot(journal_dir, limit, bad);
@@ -30,15 +32,22 @@ Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engi
         if (!snapshot) {
             return snapshot.code() == Errc::NotFound ? ok_status() : Status{snapshot.error()};
         }
-        const Snapshot& s = snapshot.value();
-        auto loaded = s.logic_version == kLogicVersion
-                          ? engine.load(s.image.data(), s.image.size())
-                          : Status{Errc::BadVersion, "snapshot of another logic version"};
-        if (loaded || loaded.code() != Errc::BadVersion) {
+        Snapshot& s = snapshot.value();
+        const bool upgrades = s.logic_version != logic_version() && s.logic_version == upgrade_from;
+        if (s.logic_version != logic_version() && !upgrades) {
+            message = other_logic(journal_dir + "/" + snapshot_name(s.at.seq), s.logic_version);
+            return {Errc::BadVersion, "snapshot of another logic version"};
+        }
+        if (upgrades) {
+            if (auto migrated = migrate_image(s.image, message); !migrated) {
+                return migrated;
+            }
+        }
+        const auto loaded = engine.load(s.image.data(), s.image.size());
+        if (loaded || loaded.code() != Errc::BadVersion || upgrades) {
             return loaded;
         }
-        // Made with other capacities or another logic: the log has everything too, or an older
-        // snapshot fits.
+        // Made with other capacities: the log has everything too, or an older snapshot fits.
         message +=
             "snapshot at " + std::to_string(s.at.seq.value) + ": " + loaded.error().what + "; ";
         limit = Sequence{s.at.seq.value - 1};
@@ -64,6 +73,12 @@ Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine
     while (engine.seq() < end) {
         switch (reader.value().next(end)) {
             case ReadStatus::Record:
+                if (!is_of_this_logic(reader.value().record())) {
+                    const JournalRecord& r = reader.value().record();
+                    message = other_logic(journal_dir + ", record " + std::to_string(r.seq.value),
+                                          r.as<StartInput>().logic_version);
+                    return {Errc::BadVersion, "record of another logic version"};
+                }
                 skips.value().apply(engine, reader.value().record(), port);
                 break;
             case ReadStatus::End: return ok_status();  // a Jump goes over the numbers that remain

@@ -9,13 +9,17 @@ namespace millrace {
 
 /// Loads the newest valid snapshot at or below `at_most` into `engine`. A damaged one is passed
 /// over (its name goes to `message`); with none at all the engine stays empty.
-/// @return IoError if the directory cannot be read.
+/// @param upgrade_from a logic version whose snapshot is taken too, its image migrated; 0 = none.
+/// @return IoError if the directory cannot be read; BadVersion if the newest snapshot is of another
+/// logic version: `message` names both, the file and the mend. Nothing older is tried then, nor the
+/// log from its start: this build would make another state of it.
 [[nodiscard]] Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engine,
-                                std::string& message);
+                                std::string& message, std::uint32_t upgrade_from = 0);
 
 /// Applies the journal files' records behind engine.seq() up to `end`, dropping all outputs.
 /// @return NotFound if the files begin after engine.seq() (a snapshot is missing); BadChecksum,
-/// BadChain if they are damaged inside. `message` names file and place.
+/// BadChain if they are damaged inside; BadVersion at a Start of another logic version. `message`
+/// names file and place, or record and mend.
 [[nodiscard]] Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine,
                                   std::string& message);
 

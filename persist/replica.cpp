@@ -2,6 +2,7 @@
 
 #include "core/crash_point.h"
 #include "persist/engine_recovery.h"
+#include "persist/log_version.h"
 #include "persist/snapshot_file.h"
 #include "shm/doorbell.h"
 
@@ -73,7 +74,9 @@ bool Replica::begin() noexcept {
     // lost its tail, or is gone: then what is missing must be put out again.
     const bool whole = effects_->last_mark().seq.value != 0 && effects_->cut().empty();
     const Sequence from = whole ? limit() : std::min(effects_->last_mark().seq, limit());
-    if (auto loaded = load_state(options_.journal_dir, from, *engine_, message); !loaded) {
+    if (auto loaded =
+            load_state(options_.journal_dir, from, *engine_, message, options_.upgrade_from);
+        !loaded) {
         fail(message);
         return false;
     }
@@ -102,6 +105,11 @@ int Replica::step(Nanos now) noexcept {
             break;
         }
         if (status == ReadStatus::End) {
+            break;
+        }
+        if (!is_of_this_logic(reader_->record())) {
+            fail(other_logic("record " + std::to_string(reader_->record().seq.value),
+                             reader_->record().as<StartInput>().logic_version));
             break;
         }
         apply(reader_->record());
@@ -157,12 +165,17 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
             segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_relaxed);
         } else {
             segment_->report_error("replica", done.error().what);
+            snapshot_failed_ = true;
         }
+    }
+    if (!reader_ || !failure_.empty()) {
+        return;
     }
     if (next_snapshot_.value == 0) {
         next_snapshot_ = now + options_.snapshot_every;
     }
-    const bool is_due = now >= next_snapshot_ && engine_->seq() > snapshot_seq_;
+    const bool at_end = stops_ && engine_->seq() >= limit() && !snapshot_failed_;
+    const bool is_due = (now >= next_snapshot_ || at_end) && engine_->seq() > snapshot_seq_;
     if (!is_due || snapshot_.valid()) {
         return;
     }
@@ -184,6 +197,15 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
 
 bool Replica::idle() const noexcept {
     return !failure_.empty() || !reader_ || engine_->seq() >= limit();
+}
+
+bool Replica::drained() const noexcept {
+    stops_ = true;
+    if (!reader_ || !failure_.empty()) {
+        return true;
+    }
+    const bool at_end = engine_->seq() >= limit();
+    return at_end && !snapshot_.valid() && (snapshot_failed_ || engine_->seq() == snapshot_seq_);
 }
 
 std::unique_ptr<Engine> Replica::hand_over() noexcept {

@@ -26,6 +26,10 @@ public:
     /// One duty cycle: takes role "replica" if it is free, rebuilds its state, follows the log.
     int step(Nanos now) noexcept;
     [[nodiscard]] bool idle() const noexcept;
+    /// For an orderly stop: true when it has followed the log to its end and a snapshot stands
+    /// there, from which another logic version may go on. The first call asks for that snapshot.
+    /// One that cannot be written is reported and not waited for.
+    [[nodiscard]] bool drained() const noexcept;
     /// Empty, or why it cannot go on.
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
@@ -66,6 +70,8 @@ private:
     Nanos next_snapshot_;
     Sequence snapshot_seq_;
     std::future<Status> snapshot_;  // compressed and written beside the duty cycle
+    mutable bool stops_ = false;    // drained() was asked: a snapshot is due at the log's end
+    bool snapshot_failed_ = false;  // the latest one
     std::string failure_;
 };
 

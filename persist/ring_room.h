@@ -22,7 +22,10 @@ public:
     /// @param written what the producer has published, RingProducer::written().
     [[nodiscard]] std::uint64_t free(std::uint64_t written, std::uint64_t enough) noexcept {
         enough = std::min(enough, view_.capacity() - 1);
-        if (view_.capacity() - (written - read_) < enough) {
+        // Beyond a whole lap the last look says nothing: an heir has not looked yet, and results
+        // are published without a look between.
+        const std::uint64_t unread = written - read_;
+        if (unread > view_.capacity() || view_.capacity() - unread < enough) {
             // Relaxed: nothing is written on its strength; claim() looks again with acquire.
             read_ = view_.control->read_cursor.load(std::memory_order_relaxed);
         }

@@ -31,13 +31,6 @@ Error failed(const char* what) noexcept {
     return {full ? Errc::NoSpace : Errc::IoError, e, what};
 }
 
-std::string name_of(Sequence seq) {
-    char text[64];
-    std::snprintf(text, sizeof(text), "snapshot-%020llu.mrs",
-                  static_cast<unsigned long long>(seq.value));
-    return text;
-}
-
 std::optional<Sequence> parse_name(std::string_view name) noexcept {
     if (name.size() != kNameBytes || !name.starts_with("snapshot-") || !name.ends_with(".mrs")) {
         return std::nullopt;
@@ -94,7 +87,7 @@ void remove_old(const std::string& directory) {
     }
     const auto& seqs = all.value();
     for (std::size_t i = 0; i + kSnapshotsKept < seqs.size(); ++i) {
-        ::unlink((directory + "/" + name_of(seqs[i])).c_str());
+        ::unlink((directory + "/" + snapshot_name(seqs[i])).c_str());
     }
 }
 
@@ -166,6 +159,13 @@ Result<Snapshot> unpack(std::span<const std::byte> file, Sequence named) {
 
 }  // namespace
 
+std::string snapshot_name(Sequence seq) {
+    char text[64];
+    std::snprintf(text, sizeof(text), "snapshot-%020llu.mrs",
+                  static_cast<unsigned long long>(seq.value));
+    return text;
+}
+
 Status write_snapshot(const std::string& directory, const LogCursor& at,
                       std::span<const std::byte> image, std::string& message) {
     if (image.empty() || image.size() > kSnapshotBytesMax) {
@@ -181,6 +181,7 @@ Status write_snapshot(const std::string& directory, const LogCursor& at,
     ASSERT(bytes > 0);  // the bound was enough by LZ4's own word
     packed.resize(static_cast<std::size_t>(bytes));
     SnapshotHeader header;
+    header.logic_version = logic_version();
     header.epoch = at.epoch;
     header.seq = at.seq.value;
     header.chain = at.chain;
@@ -191,7 +192,7 @@ Status write_snapshot(const std::string& directory, const LogCursor& at,
     header.created_ns = wall_ns();
     header.header_hash = hash_of(header);
     const std::string temporary = directory + "/" + kTemporary;
-    const std::string path = directory + "/" + name_of(at.seq);
+    const std::string path = directory + "/" + snapshot_name(at.seq);
     Status done = write_temporary(temporary, header, packed);
     MILLRACE_CRASH_POINT("snapshot.before_rename");
     if (done.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -237,7 +238,7 @@ Result<Snapshot> load_snapshot(const std::string& directory, Sequence limit,
         if (*seq > limit) {
             continue;
         }
-        const std::string path = directory + "/" + name_of(*seq);
+        const std::string path = directory + "/" + snapshot_name(*seq);
         auto file = read_file(path);
         auto snapshot = file.ok() ? unpack(file.value(), *seq) : Result<Snapshot>{file.error()};
         if (snapshot.ok()) {

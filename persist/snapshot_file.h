@@ -59,6 +59,9 @@ struct Snapshot {
 [[nodiscard]] Status write_snapshot(const std::string& directory, const LogCursor& at,
                                     std::span<const std::byte> image, std::string& message);
 
+/// Name of the snapshot of record `seq` in its directory.
+[[nodiscard]] std::string snapshot_name(Sequence seq);
+
 /// Records that there are snapshots of, ascending. Looks at names only.
 [[nodiscard]] Result<std::vector<Sequence>> list_snapshots(const std::string& directory);
 

@@ -14,7 +14,7 @@ struct Table {
 
 constexpr Table table_of(EffectKind kind) noexcept {
     switch (kind) {
-        case EffectKind::Definition: return {"definitions", "kind,id", "kind,id,name"};
+        case EffectKind::Definition: return {"definitions", "kind,id", "kind,id,name,state"};
         case EffectKind::Signal:
             return {"signals", "id",
                     "id,target,source,grp,symbol,action,side,price_kind,done,reason,accounts,"
@@ -106,7 +106,7 @@ private:
 };
 
 void put(RowBinder& b, const DefinitionRow& r) noexcept {
-    b << Text<1>{{r.kind}} << r.id << r.name;
+    b << Text<1>{{r.kind}} << r.id << r.name << r.state;
 }
 void put(RowBinder& b, const SignalRow& r) noexcept {
     b.key(r.id) << r.target;

@@ -114,6 +114,14 @@ CREATE VIEW v_alerts AS SELECT {time:time_ns} AS time, {name:alert_code:code} AS
     {def:A:account} AS account, magic, {uuid:signal} AS signal, detail, seq FROM alerts AS t;
 )sql";
 
+/// Version 2: accounts and groups can be paused and removed.
+constexpr const char* kGroupState =
+    "ALTER TABLE definitions ADD COLUMN state INTEGER NOT NULL DEFAULT 0;";
+constexpr const char* kGroupView = R"sql(
+CREATE VIEW v_groups AS SELECT name AS "group", id, {name:group_state:state} AS state,
+    {time:time_ns} AS changed, seq FROM definitions AS t WHERE kind = 'G';
+)sql";
+
 std::string expand_one(const std::string& word, const std::string& first,
                        const std::string& second) {
     if (word == "name") {
@@ -165,10 +173,11 @@ std::string expand(std::string_view sql) {
 std::string migration(std::size_t step) {
     switch (step) {
         case 0: return std::string{kTables} + expand(kViews);
+        case 1: return std::string{kGroupState} + expand(kGroupView);
         default: return {};
     }
 }
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 
 struct Word {
     const char* domain;
@@ -226,6 +235,7 @@ Status put_core_words(SqliteStatement& put) noexcept {
         for (const Word& word : {
                  Word{"ord_status", v, to_string(static_cast<OrdStatus>(byte))},
                  Word{"account_state", v, to_string(static_cast<AccountState>(byte))},
+                 Word{"group_state", v, to_string(static_cast<GroupState>(byte))},
                  Word{"link_state", v, to_string(static_cast<LinkState>(byte))},
                  Word{"reason", v, to_string(static_cast<Reason>(byte))},
              }) {

@@ -23,7 +23,7 @@ namespace millrace {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31454341524C4D4DULL;  // "MMLRACE1"
 /// Raise it with every change of a struct in this file.
-inline constexpr std::uint32_t kLayoutVersion = 3;
+inline constexpr std::uint32_t kLayoutVersion = 4;
 
 using AtomicU32 = std::atomic<std::uint32_t>;
 using AtomicU64 = std::atomic<std::uint64_t>;
@@ -111,7 +111,7 @@ struct CoreCells {
     AtomicU64 next_intent;                         // first intent id not yet handed out
     AtomicU64 config_hash;                         // of the last ConfigCommit applied
     AtomicU64 admin_applied;      // admin ring number up to which inputs are applied
-    AtomicU64 admin_last_status;  // (number << 8) | Errc of the last one
+    AtomicU64 admin_last_status;  // (number << 8) | AdminAnswer of the last one
     AtomicU64 entries_refused;    // signals answered Refused
     AtomicU64 live_orders;
     AtomicU64 in_doubt;
@@ -119,7 +119,8 @@ struct CoreCells {
     AtomicU64 signals_accepted;
     AtomicU64 orders_sent;
     AtomicU64 orders_filled;
-    AtomicU64 orders_rejected;  // rejected, cancelled or expired
+    AtomicU64 orders_rejected;    // rejected, cancelled or expired
+    AtomicU64 admin_last_detail;  // AdminDetail: orders << 32 | positions
     // Journal stage's lines.
     alignas(kCacheLineBytes) AtomicU64 durable;  // records up to here are on disk
     AtomicU64 durable_chain;                     // chain hash at `durable`
@@ -207,7 +208,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
 struct NameEntry {
     Text<16> name;
     AtomicU32 ready;
-    AtomicU32 digits;  // symbols
+    AtomicU32 digits;  // symbols; of groups their GroupState
 };
 inline constexpr std::uint32_t kNamesPerKind = 256;  // symbols, groups, sources
 struct NameTables {

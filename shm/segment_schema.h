@@ -29,6 +29,7 @@ inline constexpr FieldPlace kCoreCellsPlaces[] = {
     MILLRACE_FIELD(CoreCells, orders_sent),
     MILLRACE_FIELD(CoreCells, orders_filled),
     MILLRACE_FIELD(CoreCells, orders_rejected),
+    MILLRACE_FIELD(CoreCells, admin_last_detail),
     MILLRACE_FIELD(CoreCells, durable),
     MILLRACE_FIELD(CoreCells, durable_chain),
     MILLRACE_FIELD(CoreCells, epoch),

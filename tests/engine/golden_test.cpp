@@ -257,6 +257,35 @@ TimerInput timer_input() {
     set(r.deadline, next);
     return r;
 }
+DeliverInput deliver_input() {
+    DeliverInput r{};
+    std::uint8_t next = 1;
+    set(r.source, next);
+    set(r.slots, next);
+    return r;
+}
+GroupCommand group_command() {
+    GroupCommand r{};
+    std::uint8_t next = 1;
+    set(r.group, next);
+    set(r.state, next);
+    fill(r.reserved, next);
+    return r;
+}
+AccountRemoval account_removal() {
+    AccountRemoval r{};
+    std::uint8_t next = 1;
+    set(r.account, next);
+    set(r.reserved, next);
+    return r;
+}
+GroupRemoval group_removal() {
+    GroupRemoval r{};
+    std::uint8_t next = 1;
+    set(r.group, next);
+    set(r.reserved, next);
+    return r;
+}
 SkipInput skip_input() {
     SkipInput r{};
     std::uint8_t next = 1;
@@ -283,6 +312,7 @@ DefinitionRow definition_row() {
     DefinitionRow r{};
     std::uint8_t next = 1;
     set(r.kind, next);
+    set(r.state, next);
     fill(r.reserved, next);
     set(r.id, next);
     set(r.name, next);
@@ -435,6 +465,10 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"JumpInput", hex(jump_input())},
         {"TimerInput", hex(timer_input())},
         {"SkipInput", hex(skip_input())},
+        {"DeliverInput", hex(deliver_input())},
+        {"GroupCommand", hex(group_command())},
+        {"AccountRemoval", hex(account_removal())},
+        {"GroupRemoval", hex(group_removal())},
         {"JournalRecord", hex(journal_record())},
         {"DefinitionRow", hex(definition_row())},
         {"SignalRow", hex(signal_row())},
@@ -464,7 +498,7 @@ TEST(Golden, BodiesOnDiskKeepTheirLengths) {
     const std::pair<InputType, std::size_t> lengths[] = {
         {InputType::Start, 16},   {InputType::Jump, 8},    {InputType::Signal, 112},
         {InputType::Report, 160}, {InputType::Admin, 128}, {InputType::Timer, 8},
-        {InputType::Continue, 8}, {InputType::Skip, 8}};
+        {InputType::Continue, 8}, {InputType::Skip, 8},    {InputType::Deliver, 8}};
     for (const auto& [type, bytes] : lengths) {
         EXPECT_EQ(body_bytes(type), bytes) << "bump kRecordVersion";
     }

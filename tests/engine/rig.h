@@ -106,10 +106,13 @@ public:
         input(InputType::Report, r);
         settle();
     }
-    /// Continue and Timer records that are due now.
+    /// Deliver, Continue and Timer records that are due now.
     void settle() {
         for (int i = 0; i < 100'000; ++i) {
-            if (engine.next_deadline() <= now) {
+            if (const auto owed = engine.results_owed(SourceId{0});
+                owed > 0 && owed <= results_room) {
+                input(InputType::Deliver, DeliverInput{SourceId{0}, results_room});
+            } else if (engine.next_deadline() <= now) {
                 JournalRecord r = next(engine.timer_symbol());
                 r.set_body(InputType::Timer, TimerInput{});
                 apply(r);
@@ -333,6 +336,7 @@ public:
     Price ask = points(110'010);
     bool want_effects = true;
     bool number_events = true;
+    std::uint32_t results_room = 64;  // of a Deliver record; 0 = source 0 does not read
     std::vector<OrderCommand> orders;
     std::vector<SignalResult> results;
     std::vector<Effect> effects;
@@ -354,7 +358,16 @@ private:
     }
     /// Counters and reservations are exactly what the tables say.
     void check() const {
-        std::uint32_t reserved = open_signals_;
+        std::uint32_t reserved = 0;
+        std::uint32_t open_signals = 0;
+        for (std::uint32_t i = 0; i < engine.ledger().used(); ++i) {
+            const SignalEntry& e = engine.ledger()[i];
+            if (engine.ledger().is_live(i) && !e.done && e.refused == Reason::None) {
+                ++open_signals;
+                reserved += e.done_returned ? 0U : 1U;
+            }
+        }
+        std::uint32_t owed = 0;
         std::uint32_t live = 0;
         std::uint32_t doubted = 0;
         std::uint32_t positions = 0;
@@ -364,7 +377,9 @@ private:
             }
             const Order& o = engine.orders()[i];
             live += is_final(o.status) ? 0U : 1U;
-            reserved += is_final(o.status) ? 0U : (o.update_sent ? 1U : 2U);
+            reserved += o.results == ResultsDue::Both ? 2U : o.results == ResultsDue::End ? 1U : 0U;
+            owed += o.results == ResultsDue::Owed ? 1U : 0U;
+            expect(!is_final(o.status) || o.results >= ResultsDue::Owed, "an end is told or owed");
             doubted += o.status == OrdStatus::InDoubt ? 1U : 0U;
             positions += o.open_volume.value > 0 ? 1U : 0U;
             expect(o.open_volume.value >= 0, "no open volume below zero");
@@ -372,6 +387,8 @@ private:
             expect(o.close_shares.value >= 0, "no share to close below zero");
             expect(o.cum <= o.volume, "no order executes more than it asked for");
         }
+        expect(open_signals == open_signals_, "every accepted signal is answered or open");
+        expect(owed == engine.globals().ends_owed, "ends_owed counts the table");
         expect(reserved == engine.results_reserved_total(), "reserved results == what is promised");
         expect(live == engine.globals().live_orders, "live_orders counts the table");
         expect(doubted == engine.globals().in_doubt, "in_doubt counts the table");

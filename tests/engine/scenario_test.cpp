@@ -61,6 +61,13 @@ private:
         words.pop_front();
         return word;
     }
+    static std::string rest_of(Words& words) {
+        std::string text = take(words);
+        while (!words.empty()) {
+            text += " " + take(words);
+        }
+        return text;
+    }
     const OrderCommand& order(const std::string& name) const {
         return seen_.at(static_cast<std::size_t>(std::stoul(name.substr(1))) - 1);
     }
@@ -110,6 +117,19 @@ private:
                              : rig_.session_up(0);
         } else if (verb == "kill") {
             rig_.admin(what == "clear" ? AdminOp::ClearKill : AdminOp::Kill, KillCommand{});
+        } else if (verb == "group") {
+            if (what == "remove") {
+                rig_.admin(AdminOp::RemoveGroup, GroupRemoval{GroupId{0}, 0});
+            } else {
+                const GroupState state = what == "pause" ? GroupState::Paused : GroupState::Active;
+                rig_.admin(AdminOp::SetGroup, GroupCommand{GroupId{0}, state, {}});
+            }
+            rig_.settle();
+        } else if (verb == "room") {  // in the source's results ring, beyond what is promised
+            rig_.results_room = static_cast<std::uint32_t>(std::stoul(what));
+            rig_.settle();
+        } else if (verb == "account" && what == "remove") {
+            rig_.admin(AdminOp::RemoveAccount, AccountRemoval{AccountId{0}, 0});
         } else if (verb == "account") {
             AccountCommand c;
             c.account = AccountId{0};
@@ -184,6 +204,8 @@ private:
         const std::string what = take(words);
         if (what == "nothing") {
             expect_nothing();
+        } else if (what == "answer") {  // of the latest admin record
+            EXPECT_EQ(to_string(rig_.engine.globals().admin_answer), rest_of(words));
         } else if (what == "position") {
             EXPECT_EQ(rig_.open_volume().value, decimal(take(words)));
         } else if (what == "order") {

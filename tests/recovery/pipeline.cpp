@@ -92,7 +92,7 @@ Pipeline::~Pipeline() {
     std::filesystem::remove_all(dir_);
 }
 
-void Pipeline::create_segment(std::uint32_t journal_slots) {
+void Pipeline::create_segment(std::uint32_t journal_slots, std::uint32_t results_slots) {
     std::filesystem::remove(segment_path_);
     SegmentPlan plan;
     plan.path = segment_path_;
@@ -100,6 +100,7 @@ void Pipeline::create_segment(std::uint32_t journal_slots) {
     plan.sessions = kAccounts;
     plan.session_slots = 2;
     plan.journal_slots = journal_slots;
+    plan.results_slots = results_slots != 0 ? results_slots : plan.results_slots;
     plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);
@@ -207,7 +208,26 @@ void Pipeline::send_signals(int count) {
         s.action = SignalAction::Open;
         s.volume = Lots{kScale / 10};
         s.edge_time = segment_.clock().now();
+        if (resting) {
+            s.price_kind = PriceKind::Limit;
+            s.price = Price{kPx / 2};
+        }
         publish(signals_, s);
+    }
+}
+
+void Pipeline::send_admin(const AdminRecord& record) {
+    publish(admin_, record);
+}
+
+void Pipeline::cancel_resting(std::size_t most) {
+    for (; most > 0 && !placed_.empty(); --most) {
+        Report r = placed_.back();
+        placed_.pop_back();
+        r.type = ReportType::Exec;
+        r.exec_kind = ExecKind::PendingCanceled;
+        r.event_seq = ++event_seq_[r.account.value];
+        report(r);
     }
 }
 
@@ -235,6 +255,12 @@ void Pipeline::on_order(const OrderCommand& c) {
     r.price = Price{kPx};
     r.deal_ticket = next_deal_++;
     r.position_id = c.magic.intent();
+    if (c.price_kind != PriceKind::Market && c.type == CommandType::Open) {
+        r.retcode = 10008;
+        r.volume = {};
+        r.deal_ticket = 0;
+        placed_.push_back(r);
+    }
     if (answering) {
         report(r);
     } else {
@@ -244,7 +270,9 @@ void Pipeline::on_order(const OrderCommand& c) {
 
 void Pipeline::play_broker() {
     orders_.poll(64, [this](const OrderSlot& slot) { on_order(slot.value); });
-    results_.poll(64, [this](const ResultSlot& slot) {
+    results_.poll(reading ? 64 : 0, [this](const ResultSlot& slot) {
+        working += slot.value.kind == ResultKind::OrderWorking ? 1U : 0U;
+        order_ends += slot.value.kind == ResultKind::OrderDone ? 1U : 0U;
         if (slot.value.kind == ResultKind::SignalDone) {
             ++done_results[slot.value.signal.lo];
         }

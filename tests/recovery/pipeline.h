@@ -24,7 +24,8 @@ public:
     ~Pipeline();
 
     /// Makes a new segment (removing an old one) and attaches the test's ring ends.
-    void create_segment(std::uint32_t journal_slots = 1024);
+    /// @param results_slots of ingress's results ring; 0 = as usual.
+    void create_segment(std::uint32_t journal_slots = 1024, std::uint32_t results_slots = 0);
     /// Forks a process that runs the journal stage, or a core stage; `crash_point` may be null.
     pid_t fork_journal(const char* crash_point);
     pid_t fork_core(const char* crash_point);
@@ -41,6 +42,9 @@ public:
     void send_config();
     void connect_accounts(std::uint64_t generation);
     void send_signals(int count);
+    void send_admin(const AdminRecord& record);
+    /// Tells of at most `most` orders that rest that they were cancelled at the broker.
+    void cancel_resting(std::size_t most);
 
     Segment& segment() { return segment_; }
     [[nodiscard]] std::string journal_dir() const { return dir_.string(); }
@@ -51,7 +55,11 @@ public:
     std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
     std::uint64_t signals_sent = 0;
-    bool answering = true;  // false: orders are executed, answers kept back
+    bool answering = true;         // false: orders are executed, answers kept back
+    bool resting = false;          // true: signals are limit orders, answered "placed"
+    bool reading = true;           // false: results stay in their ring
+    std::uint64_t working = 0;     // OrderWorking results read
+    std::uint64_t order_ends = 0;  // OrderDone results read
 
 private:
     void on_order(const OrderCommand& c);
@@ -68,6 +76,7 @@ private:
     std::uint64_t next_deal_ = 1;
     std::map<std::uint32_t, std::uint64_t> event_seq_;
     std::vector<Report> kept_back_;
+    std::vector<Report> placed_;  // what rests, as it was answered
     std::vector<pid_t> children_;
 };
 

@@ -205,6 +205,14 @@ bool World::take_report() {
 }
 
 bool World::take_deferred() {
+    const std::uint64_t promised = results_ring_.size() + engine_->results_reserved_total();
+    const std::uint64_t room = promised < results_slots_ ? results_slots_ - promised : 0;
+    if (engine_->owes_results() && room >= engine_->results_owed(SourceId{0})) {
+        JournalRecord r = begin_record(SymbolId{kNoId});
+        r.set_body(InputType::Deliver, DeliverInput{SourceId{0}, static_cast<std::uint32_t>(room)});
+        static_cast<void>(commit_record(r));
+        return true;
+    }
     if (orders_free() < kBudgetMin) {
         return false;
     }

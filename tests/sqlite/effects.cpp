@@ -58,12 +58,12 @@ void add_fill(std::vector<Effect>& out, std::uint64_t n, std::uint64_t account) 
 }
 
 void add_names(std::vector<Effect>& out) {
-    out.push_back(
-        Effect::make(EffectKind::Definition, DefinitionRow{'S', {}, 3, make_text<16>("XAUUSD")}));
     out.push_back(Effect::make(EffectKind::Definition,
-                               DefinitionRow{'A', {}, 1, make_text<16>("gold-desk")}));
+                               DefinitionRow{'S', 0, {}, 3, make_text<16>("XAUUSD")}));
+    out.push_back(Effect::make(EffectKind::Definition,
+                               DefinitionRow{'A', 0, {}, 1, make_text<16>("gold-desk")}));
     out.push_back(
-        Effect::make(EffectKind::Definition, DefinitionRow{'O', {}, 1, make_text<16>("alpha")}));
+        Effect::make(EffectKind::Definition, DefinitionRow{'O', 0, {}, 1, make_text<16>("alpha")}));
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ constexpr const char* kExecs[] = {"NONE",      "PENDING_FILLED", "PENDING_CANCEL
                                   "STOP_LOSS", "TAKE_PROFIT",    "STOP_OUT",
                                   "MANUAL",    "KILL",           "FOREIGN"};
 constexpr const char* kInputs[] = {"?",     "START", "JUMP",     "SIGNAL", "REPORT",
-                                   "ADMIN", "TIMER", "CONTINUE", "SKIP"};
+                                   "ADMIN", "TIMER", "CONTINUE", "SKIP",   "DELIVER"};
 constexpr const char* kAdminOps[] = {"?",
                                      "DEFINE_SYMBOL",
                                      "DEFINE_SOURCE",
@@ -47,7 +47,10 @@ constexpr const char* kAdminOps[] = {"?",
                                      "KILL",
                                      "CLEAR_KILL",
                                      "RESOLVE",
-                                     "RISK_LIMITS"};
+                                     "RISK_LIMITS",
+                                     "SET_GROUP",
+                                     "REMOVE_ACCOUNT",
+                                     "REMOVE_GROUP"};
 constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
 
 template <class E>
@@ -212,6 +215,14 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["price"] = given(a.as<ResolveCommand>().price.value);
             break;
         case AdminOp::RiskLimits: j["collar"] = decimal(a.as<RiskSpec>().collar.value); break;
+        case AdminOp::SetGroup:
+            j["group"] = n.group(a.as<GroupCommand>().group);
+            j["state"] = to_string(a.as<GroupCommand>().state);
+            break;
+        case AdminOp::RemoveAccount:
+            j["account"] = id_or_null(a.as<AccountRemoval>().account.value);
+            break;
+        case AdminOp::RemoveGroup: j["group"] = n.group(a.as<GroupRemoval>().group); break;
     }
     return j;
 }
@@ -231,6 +242,9 @@ ordered_json describe_body(const JournalRecord& r, const Names& n) {
         case InputType::Timer: return {{"deadline", r.as<TimerInput>().deadline}};
         case InputType::Continue: break;
         case InputType::Skip: return {{"skipped_seq", r.as<SkipInput>().seq}};
+        case InputType::Deliver:
+            return {{"source", id_or_null(r.as<DeliverInput>().source.value)},
+                    {"slots", r.as<DeliverInput>().slots}};
     }
     return ordered_json::object();
 }

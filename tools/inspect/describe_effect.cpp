@@ -103,7 +103,8 @@ ordered_json row(const AlertRow& a, const Names&) {
 ordered_json row(const DefinitionRow& d, const Names&) {
     return {{"what", std::string(1, d.kind)},
             {"id", id_or_null(d.id)},
-            {"name", std::string{view(d.name)}}};
+            {"name", std::string{view(d.name)}},
+            {"state", to_string(static_cast<GroupState>(d.state))}};
 }
 
 ordered_json row_of(const Effect& e, const Names& n) {

@@ -68,6 +68,8 @@ Result<AdminClient> AdminClient::open(const Segment& segment, std::string& messa
 
 Status AdminClient::send(const AdminRecord& record, const Options& options, std::string& message) {
     const std::int64_t begin = monotonic_ns();
+    answer_ = AdminAnswer::Ok;
+    detail_ = {};
     AdminSlot slot{};
     slot.value = record;
     auto number = engine_.try_publish(slot);
@@ -87,7 +89,7 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
 }
 
 Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
-                                 std::string& message) const {
+                                 std::string& message) {
     const CoreCells& core = segment_->core();
     const std::int64_t begin = monotonic_ns();
     // Acquire: pairs with the engine's release; the status belongs to a number not before ours.
@@ -105,9 +107,14 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
         nap(begin);
     }
     const std::uint64_t status = core.admin_last_status.load(std::memory_order_relaxed);
-    const auto code = static_cast<Errc>(status & 0xFFU);
-    if (status >> 8 == number && code != Errc::Ok) {
-        return fail(message, "the engine refused it: " + std::string{to_string(code)}, code);
+    const std::uint64_t detail = core.admin_last_detail.load(std::memory_order_relaxed);
+    if (status >> 8 == number) {
+        answer_ = static_cast<AdminAnswer>(status & 0xFFU);
+        detail_ = {static_cast<std::uint32_t>(detail >> 32), static_cast<std::uint32_t>(detail)};
+    }
+    if (answer_ != AdminAnswer::Ok) {
+        return fail(message, "the engine refused it: " + std::string{to_string(answer_)},
+                    Errc::BadInput);
     }
     return ok_status();
 }
@@ -134,12 +141,20 @@ bool send_config(const Segment& segment, const ConfigRecords& config,
     }
     AdminClient::Options options;
     options.give_up = give_up;
+    std::string removed;
     for (const AdminRecord& record : config.records) {
-        if (!client.value().send(record, options, message)) {
-            message = describe(record) + ": " + message;
+        if (client.value().send(record, options, message)) {
+            continue;
+        }
+        const AdminAnswer answer = client.value().answer();
+        message = describe(record) + ": " + message;
+        if (answer != AdminAnswer::AccountRemoved && answer != AdminAnswer::GroupRemoved) {
             return false;
         }
+        // The removal was cut short after the engine had done its part: the trading goes on.
+        removed += message + "; `millrace account remove` or `group remove` of it again ends it. ";
     }
+    message = removed;
     return true;
 }
 

@@ -29,13 +29,17 @@ public:
         const std::atomic<bool>* give_up = nullptr;  // looked at while waiting
     };
     /// Publishes one record and waits until the engine has applied it.
-    /// @return Timeout: it is in the ring and will be applied when the engine is back; the
-    /// engine's own error if it refused; `message` says which and what to do.
+    /// @return Timeout: it is in the ring and will be applied when the engine is back; BadInput:
+    /// the engine refused it, answer() and detail() say why; `message` says what to do.
     [[nodiscard]] Status send(const AdminRecord& record, const Options& options,
                               std::string& message);
     [[nodiscard]] Status send(const AdminRecord& record, std::string& message) {
         return send(record, Options{}, message);
     }
+
+    /// What the engine said to the last send(), and what stood in its way.
+    [[nodiscard]] AdminAnswer answer() const noexcept { return answer_; }
+    [[nodiscard]] AdminDetail detail() const noexcept { return detail_; }
 
     /// Publishes to the broker stage, which acts at once; does not wait.
     /// @return RingFull if 64 commands wait there already (the broker stage is down).
@@ -44,15 +48,18 @@ public:
 private:
     explicit AdminClient(const Segment& segment) noexcept : segment_{&segment} {}
     [[nodiscard]] Status wait_applied(std::uint64_t number, const Options& options,
-                                      std::string& message) const;
+                                      std::string& message);
 
     const Segment* segment_;
+    AdminAnswer answer_{};
+    AdminDetail detail_;
     RoleLock lock_;
     RingProducer<AdminSlot> engine_;
     RingProducer<KillSlot> broker_;
 };
 
-/// Sends all records of a configuration, one after the other.
+/// Sends all records of a configuration, one after the other. What names an account or group that
+/// was removed for good is passed over: `message` tells which, and the mend.
 /// @param give_up set by another thread to end early; may be nullptr.
 /// @return false with `message` naming the record that was not taken.
 [[nodiscard]] bool send_config(const Segment& segment, const ConfigRecords& config,

@@ -174,6 +174,12 @@ std::string describe(const AdminRecord& record) {
         case AdminOp::ClearKill: return "ClearKill";
         case AdminOp::Resolve: return "Resolve";
         case AdminOp::RiskLimits: return "RiskLimits";
+        case AdminOp::SetGroup:
+            return "SetGroup " + std::to_string(record.as<GroupCommand>().group.value);
+        case AdminOp::RemoveAccount:
+            return "RemoveAccount " + std::to_string(record.as<AccountRemoval>().account.value);
+        case AdminOp::RemoveGroup:
+            return "RemoveGroup " + std::to_string(record.as<GroupRemoval>().group.value);
     }
     return "unknown admin record";
 }

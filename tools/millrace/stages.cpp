@@ -69,6 +69,7 @@ Result<StageSlot> build_core(const std::string& name, const StageContext& c, std
     options.capacity.orders = c.config.capacity.orders;
     options.capacity.signals = c.config.capacity.ledger;
     options.snapshot_every = seconds(c.config.journal.snapshot_s);
+    options.upgrade_from = c.upgrade_from;
     if (c.threads) {
         options.role = name == "engine" ? CoreOptions::Role::Engine : CoreOptions::Role::Replica;
     }

@@ -28,7 +28,8 @@ struct StageContext {
     Segment& segment;
     const Config& config;
     const IdBook& ids;
-    bool threads = false;  // all stages in this process
+    bool threads = false;            // all stages in this process
+    std::uint32_t upgrade_from = 0;  // `millrace upgrade`: the logic version that the log is of
 };
 
 /// A stage that the pipeline consists of: a name for the command line and the log.

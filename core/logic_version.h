@@ -1,0 +1,17 @@
+// The version of the engine's decisions: two builds with the same number decide alike, for ever.
+#pragma once
+
+#include <cstdint>
+
+namespace millrace {
+
+/// Raised with every change of what apply() puts out or of the state's layout. A log continues only
+/// under the number it was written with; `millrace upgrade` begins a new epoch under another.
+/// 4: groups pause, accounts and groups are removed, working orders hold no result slot.
+inline constexpr std::uint32_t kLogicVersion = 4;
+
+/// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
+/// program that plays another build links a definition of its own before this library's.
+[[nodiscard]] std::uint32_t logic_version() noexcept;
+
+}  // namespace millrace

@@ -1,0 +1,65 @@
+#include "persist/log_version.h"
+
+#include "persist/journal_reader.h"
+#include "persist/snapshot_file.h"
+
+#include <vector>
+
+namespace millrace {
+
+bool is_of_this_logic(const JournalRecord& record) noexcept {
+    return record.type != InputType::Start ||
+           record.as<StartInput>().logic_version == logic_version();
+}
+
+std::string other_logic(const std::string& what, std::uint32_t version) {
+    return what + " was made by logic version " + std::to_string(version) + ", this build has " +
+           std::to_string(logic_version()) +
+           ": applying it here would make another state of the same records. Stop the pipeline "
+           "with the build of version " +
+           std::to_string(version) + " (`millrace down`), then run `millrace upgrade -c FILE`";
+}
+
+Result<LogVersion> read_log_version(const std::string& journal_dir, std::string& message) {
+    LogVersion found;
+    std::vector<std::string> bad;
+    const auto snapshot = load_snapshot(journal_dir, Sequence{UINT64_MAX}, bad);
+    for (const std::string& why : bad) {
+        message += why + "; ";
+    }
+    if (snapshot) {
+        found.version = snapshot.value().logic_version;
+        found.snapshot = snapshot.value().at.seq;
+        found.snapshot_file = snapshot_name(found.snapshot);
+    } else if (snapshot.code() != Errc::NotFound) {
+        return snapshot.error();
+    }
+    DirectorySource source{journal_dir};
+    auto opened = JournalReader::open(source, found.snapshot, {}, message);
+    if (!opened) {
+        // No files at all: a log that has not begun.
+        const bool empty = opened.code() == Errc::NotFound && found.snapshot.value == 0;
+        return empty ? Result<LogVersion>{found} : Result<LogVersion>{opened.error()};
+    }
+    JournalReader& reader = opened.value();
+    found.last = found.snapshot;
+    ReadStatus status = reader.next();
+    for (; status == ReadStatus::Record; status = reader.next()) {
+        const JournalRecord& r = reader.record();
+        found.last = r.seq;
+        if (r.type == InputType::Start) {
+            const std::uint32_t version = r.as<StartInput>().logic_version;
+            found.version = found.version == 0 ? version : found.version;
+            found.other = version != found.version ? version : found.other;
+        } else if (r.type != InputType::Jump) {
+            ++found.inputs;
+        }
+    }
+    if (status == ReadStatus::Corrupt) {
+        message = reader.fault().what;
+        return Error{reader.fault().code, 0, "journal is damaged"};
+    }
+    return found;
+}
+
+}  // namespace millrace

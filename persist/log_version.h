@@ -1,0 +1,45 @@
+// Which logic version a log was written by, and what a start or an upgrade may do with it.
+//
+//     ... records of version 3 | snapshot at N (3) | Jump, Start (4) | snapshot at N+2 (4) | ...
+//                                                    ^ `millrace upgrade` writes these
+//
+// Another version's decisions would make another state of the same records, and nothing would tell.
+// So whoever applies records refuses a snapshot or a Start record of another version.
+#pragma once
+
+#include "core/journal_record.h"
+#include "core/result.h"
+#include "core/types.h"
+
+#include <cstdint>
+#include <string>
+
+namespace millrace {
+
+/// True unless `record` is a Start of another logic version than this build's.
+[[nodiscard]] bool is_of_this_logic(const JournalRecord& record) noexcept;
+
+/// "WHAT was made by logic version 3, this build has 4: ..." with the mend.
+[[nodiscard]] std::string other_logic(const std::string& what, std::uint32_t version);
+
+/// The end of a log, as a start finds it.
+struct LogVersion {
+    std::uint32_t version = 0;  // of the newest valid snapshot, else of the first Start; 0 = none
+    Sequence snapshot;          // its record; 0 = no snapshot
+    std::string snapshot_file;  // its name in the directory
+    Sequence last;              // last valid record of the log
+    std::uint64_t inputs = 0;   // records behind the snapshot that are neither Jump nor Start
+    std::uint32_t other = 0;    // a version that a Start behind the snapshot names beside `version`
+    [[nodiscard]] bool is_ours() const noexcept {
+        return version == 0 || (version == logic_version() && other == 0);
+    }
+};
+
+/// Reads the newest valid snapshot's head and the records behind it. Damaged snapshots are passed
+/// over; each adds a sentence to `message`.
+/// @return IoError, BadChecksum, BadChain, NotFound (the log begins behind the snapshot): `message`
+/// names file and place.
+[[nodiscard]] Result<LogVersion> read_log_version(const std::string& journal_dir,
+                                                  std::string& message);
+
+}  // namespace millrace
