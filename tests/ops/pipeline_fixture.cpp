@@ -135,7 +135,7 @@ std::string Pipeline::config_text(const std::string& extra) const {
 }
 
 void Pipeline::up(const std::string& log, const std::vector<std::string>& options) {
-    std::vector<std::string> arguments = {MILLRACE_EXECUTABLE, "up", "-c", config_};
+    std::vector<std::string> arguments = {executable_, "up", "-c", config_};
     arguments.insert(arguments.end(), options.begin(), options.end());
     supervisor_ = start(arguments, dir_ / log);
 }
@@ -159,7 +159,7 @@ bool Pipeline::wait_running() {
 Finished Pipeline::run(std::vector<std::string> arguments, bool with_config) {
     static int count = 0;
     const std::string out = dir_ / ("run" + std::to_string(++count));
-    arguments.insert(arguments.begin(), MILLRACE_EXECUTABLE);
+    arguments.insert(arguments.begin(), executable_);
     if (with_config) {
         arguments.insert(arguments.end(), {"-c", config_});
     }

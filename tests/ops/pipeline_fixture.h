@@ -35,6 +35,8 @@ public:
         config_ = dir_.write("c.json", config_text(extra));
     }
 
+    /// The executable from now on, in place of MILLRACE_EXECUTABLE.
+    void use(const std::string& executable) { executable_ = executable; }
     /// Starts `millrace up`; its log goes to `<dir>/<log>`.
     void up(const std::string& log = "up.log", const std::vector<std::string>& options = {});
     /// Waits until every stage runs. @return false after 20 s.
@@ -56,6 +58,7 @@ private:
     TempDir dir_;
     std::string name_;
     std::string config_;
+    std::string executable_ = MILLRACE_EXECUTABLE;
     unsigned ports_[2] = {};
     int supervisor_ = 0;
 };

@@ -8,6 +8,7 @@
 #include "tools/millrace/redis_wiring.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/supervisor.h"
+#include "tools/millrace/upgrade.h"
 
 namespace millrace {
 namespace {
@@ -82,6 +83,28 @@ void add_set_account(CLI::App* account, Command& command, const char* word, Acco
     });
 }
 
+void add_set_group(CLI::App* group, Command& command, const char* word, GroupState state,
+                   const char* help) {
+    CLI::App* sub = group->add_subcommand(word, help);
+    auto target = add_target(sub);
+    auto names = options_for<std::vector<std::string>>();
+    sub->add_option("NAME", *names, "groups")->required();
+    sub->callback([&command, target, names, state] {
+        command.run = [=] { return set_groups(*target, state, *names); };
+    });
+}
+
+void add_remove(CLI::App* to, Command& command,
+                int (*remove)(const Target&, const std::vector<std::string>&), const char* help) {
+    CLI::App* sub = to->add_subcommand("remove", help);
+    auto target = add_target(sub);
+    auto names = options_for<std::vector<std::string>>();
+    sub->add_option("NAME", *names, "whose ids are never used again")->required();
+    sub->callback([&command, target, names, remove] {
+        command.run = [=] { return remove(*target, *names); };
+    });
+}
+
 void add_kill(CLI::App& app, Command& command, const char* word, bool clear, const char* help) {
     CLI::App* sub = app.add_subcommand(word, help);
     auto target = add_target(sub);
@@ -114,6 +137,16 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     CLI::App* down = app.add_subcommand("down", "drain and stop the pipeline");
     auto target = add_target(down);
     down->callback([&command, target] { command.run = [=] { return stop_pipeline(*target); }; });
+
+    CLI::App* upgrade = app.add_subcommand(
+        "upgrade", "let this build go on with the log of an older logic version");
+    auto upgrade_config = options_for<std::string>();
+    auto dry_run = options_for<bool>();
+    upgrade->add_option("-c,--config", *upgrade_config, "configuration file")->required();
+    upgrade->add_flag("--dry-run", *dry_run, "say what would be done");
+    upgrade->callback([&command, upgrade_config, dry_run] {
+        command.run = [=] { return upgrade_logic(*upgrade_config, *dry_run); };
+    });
 
     CLI::App* stage = app.add_subcommand("stage", "run stages in this process (`up` does this)");
     auto names = options_for<std::vector<std::string>>();
@@ -149,8 +182,21 @@ void add_account_commands(CLI::App& app, Command& command) {
     add->callback(
         [&command, add_to, file] { command.run = [=] { return add_account(*add_to, *file); }; });
 
-    CLI::App* group = app.add_subcommand("group", "add groups, add and remove their members");
+    add_remove(account, command, remove_accounts, "remove accounts that are drained, for good");
+}
+
+void add_group_commands(CLI::App& app, Command& command) {
+    CLI::App* group =
+        app.add_subcommand("group", "show, add, pause and remove groups and their members");
     group->require_subcommand(1);
+    add_set_group(group, command, "pause", GroupState::Paused,
+                  "take no new entries; closes and cancels go on");
+    add_set_group(group, command, "resume", GroupState::Active, "take entries again");
+    add_remove(group, command, remove_groups, "remove groups that are drained, for good");
+    CLI::App* list = group->add_subcommand("list", "every group, its state and members");
+    auto list_target = add_target(list);
+    list->callback(
+        [&command, list_target] { command.run = [=] { return list_groups(*list_target); }; });
     CLI::App* group_add = group->add_subcommand("add", "add a group");
     auto group_to = add_target(group_add);
     auto name = options_for<std::string>();

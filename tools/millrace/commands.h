@@ -14,10 +14,12 @@ struct Command {
     std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
 };
 
-/// up, down, stage.
+/// up, down, upgrade, stage.
 void add_pipeline_commands(CLI::App& app, Command& command);
-/// account, group.
+/// account.
 void add_account_commands(CLI::App& app, Command& command);
+/// group.
+void add_group_commands(CLI::App& app, Command& command);
 /// kill, unkill, resolve, recover.
 void add_emergency_commands(CLI::App& app, Command& command);
 /// doctor redis.

@@ -11,11 +11,15 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace millrace {
 namespace {
 
 using nlohmann::json;
+/// 2: has "retired". A build that knows 1 would give a retired id away again.
+constexpr unsigned kVersion = 2;
+using Retired = std::vector<std::pair<std::uint32_t, std::string>>;
 constexpr const char* kKeys[kNameKinds] = {"symbols", "groups", "accounts", "sources"};
 
 std::string book_path(const std::string& journal_dir) {
@@ -87,6 +91,16 @@ Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message
             book.names_[kind] = doc.at(kKeys[kind]).get<std::map<std::string, std::uint32_t>>();
         }
         book.members_ = doc.at("members").get<std::set<Member>>();
+        if (const auto version = doc.at("version").get<unsigned>(); version > kVersion) {
+            message = book_path(journal_dir) + " is of version " + std::to_string(version) +
+                      ", this build knows " + std::to_string(kVersion) + "; use the newer build";
+            return {Errc::BadVersion, "id book"};
+        }
+        for (std::size_t kind = 0; kind < kNameKinds && doc.contains("retired"); ++kind) {
+            for (const auto& [id, name] : doc.at("retired").at(kKeys[kind]).get<Retired>()) {
+                book.retired_[kind].emplace(id, name);
+            }
+        }
     } catch (const json::exception& e) {
         message = book_path(journal_dir) + " is damaged (" + e.what() +
                   "); put back a copy of it: ids in the journal mean nothing without it";
@@ -97,9 +111,16 @@ Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message
 
 Status IdBook::save(const std::string& journal_dir, std::string& message) const {
     json doc;
-    doc["version"] = 1;
+    bool any_retired = false;
+    json retired;
     for (std::size_t kind = 0; kind < kNameKinds; ++kind) {
         doc[kKeys[kind]] = names_[kind];
+        retired[kKeys[kind]] = Retired{retired_[kind].begin(), retired_[kind].end()};
+        any_retired = any_retired || !retired_[kind].empty();
+    }
+    doc["version"] = any_retired ? kVersion : 1;
+    if (any_retired) {
+        doc["retired"] = retired;
     }
     doc["members"] = members_;
     return replace_file(book_path(journal_dir), doc.dump(1) + "\n", 0600, message);
@@ -107,8 +128,22 @@ Status IdBook::save(const std::string& journal_dir, std::string& message) const 
 
 std::uint32_t IdBook::assign(NameKind kind, const std::string& name) {
     auto& names = names_[static_cast<std::size_t>(kind)];
-    // Names are never removed from the book, so its size is the next free id.
-    return names.emplace(name, static_cast<std::uint32_t>(names.size())).first->second;
+    // Every id ever given stands in one of the two, so together they number the next.
+    const std::size_t next = names.size() + retired_[static_cast<std::size_t>(kind)].size();
+    return names.emplace(name, static_cast<std::uint32_t>(next)).first->second;
+}
+
+void IdBook::retire(NameKind kind, const std::string& name) {
+    const std::uint32_t id = find(kind, name);
+    if (id == kNoId) {
+        return;
+    }
+    names_[static_cast<std::size_t>(kind)].erase(name);
+    retired_[static_cast<std::size_t>(kind)].emplace(id, name);
+    std::erase_if(members_, [&](const Member& m) {
+        return (kind == NameKind::Group && m.first == id) ||
+               (kind == NameKind::Account && m.second == id);
+    });
 }
 
 std::uint32_t IdBook::find(NameKind kind, const std::string& name) const {
@@ -123,7 +158,9 @@ std::string IdBook::name_of(NameKind kind, std::uint32_t id) const {
             return name;
         }
     }
-    return {};
+    const auto& retired = retired_[static_cast<std::size_t>(kind)];
+    const auto at = retired.find(id);
+    return at == retired.end() ? std::string{} : at->second;
 }
 
 }  // namespace millrace

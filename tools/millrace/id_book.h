@@ -4,8 +4,9 @@
 //     ...]}
 //
 // Ids index the engine's tables and stand in the journal, so a name keeps its id for ever, even
-// while it is absent from the configuration. `members` holds every pair (group, account) ever sent,
-// so that one that was removed can be switched off.
+// while it is absent from the configuration. A name that was removed for good gives its id up,
+// which is used no more: given again, the name gets another. `members` holds every pair (group,
+// account) ever sent, so that one that was removed can be switched off.
 #pragma once
 
 #include "core/result.h"
@@ -35,9 +36,12 @@ public:
 
     /// The id of `name`, assigned now if it is new. Changes the book in memory only.
     std::uint32_t assign(NameKind kind, const std::string& name);
-    /// The id of `name`, kNoId if it never had one.
+    /// Takes `name` out for good, with its memberships; its id is never assigned again. No change
+    /// if it has none.
+    void retire(NameKind kind, const std::string& name);
+    /// The id of `name`, kNoId if it has none.
     [[nodiscard]] std::uint32_t find(NameKind kind, const std::string& name) const;
-    /// The name of `id`, empty if there is none.
+    /// The name of `id`, also of one that was removed; empty if there is none.
     [[nodiscard]] std::string name_of(NameKind kind, std::uint32_t id) const;
     [[nodiscard]] const std::map<std::string, std::uint32_t>& names(NameKind kind) const {
         return names_[static_cast<std::size_t>(kind)];
@@ -51,6 +55,7 @@ public:
 
 private:
     std::array<std::map<std::string, std::uint32_t>, kNameKinds> names_;
+    std::array<std::map<std::uint32_t, std::string>, kNameKinds> retired_;
     std::set<Member> members_;
 };
 

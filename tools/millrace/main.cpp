@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     add_pipeline_commands(app, command);
     app.add_subcommand("inspect", "look into a pipeline, living or dead: stat, ring, top, ...");
     add_account_commands(app, command);
+    add_group_commands(app, command);
     add_emergency_commands(app, command);
     add_doctor_commands(app, command);
     add_config_commands(app, command);

@@ -6,43 +6,11 @@
 
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/decimal.h"
-#include "tools/millrace/id_book.h"
+#include "tools/millrace/operator_session.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
 namespace {
-
-int complain(const std::string& text) {
-    std::fprintf(stderr, "millrace: %s\n", text.c_str());
-    return kExitError;
-}
-
-/// The pipeline and its names, as every command needs them.
-struct Session {
-    Segment segment;
-    IdBook ids;
-};
-
-Result<Session> open_session(const Target& target, std::string& message) {
-    auto segment = attach_target(target, message);
-    if (!segment) {
-        return segment.error();
-    }
-    auto ids = IdBook::load(segment.value().header().journal_dir, message);
-    if (!ids) {
-        return ids.error();
-    }
-    return Session{std::move(segment).value(), std::move(ids).value()};
-}
-
-std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
-                         const std::string& name) {
-    std::string text = std::string{"no "} + what + " is called \"" + name + "\"; known:";
-    for (const auto& [known, id] : ids.names(kind)) {
-        text += " " + known;
-    }
-    return text;
-}
 
 /// One part of a kill: what the engine is told, and what the broker stage can be told.
 struct KillPart {

@@ -18,6 +18,10 @@ namespace millrace {
 /// `account add FILE|-`: one account's JSON object. Needs --config.
 [[nodiscard]] int add_account(const Target& target, const std::string& file);
 
+/// `account remove NAME...`: for good. Needs --config and a running engine, which refuses while an
+/// order or position of it lives. Can be repeated after a crash at any point.
+[[nodiscard]] int remove_accounts(const Target& target, const std::vector<std::string>& names);
+
 struct MemberChange {
     std::string group;
     std::string account;
@@ -29,6 +33,13 @@ struct MemberChange {
 /// `group add NAME`, `group member GROUP ACCOUNT`. Needs --config.
 [[nodiscard]] int add_group(const Target& target, const std::string& name);
 [[nodiscard]] int change_member(const Target& target, const MemberChange& change);
+/// `group list`
+[[nodiscard]] int list_groups(const Target& target);
+/// `group pause|resume NAME...`
+[[nodiscard]] int set_groups(const Target& target, GroupState state,
+                             const std::vector<std::string>& names);
+/// `group remove NAME...`: as remove_accounts().
+[[nodiscard]] int remove_groups(const Target& target, const std::vector<std::string>& names);
 
 struct KillRequest {
     std::string account;

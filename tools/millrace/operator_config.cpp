@@ -13,6 +13,7 @@
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/config_records.h"
 #include "tools/millrace/operator.h"
+#include "tools/millrace/operator_session.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/startup.h"
 
@@ -20,18 +21,6 @@ namespace millrace {
 namespace {
 
 namespace fs = std::filesystem;
-
-int complain(const std::string& text) {
-    std::fprintf(stderr, "millrace: %s\n", text.c_str());
-    return kExitError;
-}
-
-int complain(const std::vector<Mistake>& mistakes) {
-    for (const Mistake& m : mistakes) {
-        complain(to_string(m));
-    }
-    return kExitBadConfig;
-}
 
 /// Puts `text` at `path`, or takes the file away again if the configuration is wrong with it.
 class TryFile {
@@ -88,6 +77,9 @@ int apply(const Target& target, TryFile& file) {
     }
     if (!send_config(segment.value(), records.value(), nullptr, message)) {
         return complain(message);
+    }
+    if (!message.empty()) {
+        complain("note: " + message);
     }
     std::printf("the engine has it\n");
     return kExitOk;

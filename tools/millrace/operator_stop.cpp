@@ -14,6 +14,7 @@
 #include "tools/millrace/id_book.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
+#include "tools/millrace/operator_session.h"
 #include "tools/millrace/startup.h"
 #include "tools/millrace/stop_sequence.h"
 
@@ -21,11 +22,6 @@ namespace millrace {
 namespace {
 
 constexpr Nanos kSupervisorStops = seconds(90);  // seven stages, each with its bound
-
-int complain(const std::string& text) {
-    std::fprintf(stderr, "millrace: %s\n", text.c_str());
-    return kExitError;
-}
 
 int not_clean(const std::string& where) {
     std::fprintf(stderr, "millrace: stopped, not clean: %s\n", where.c_str());

@@ -163,6 +163,20 @@ Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids, std::st
     return made;
 }
 
+Status retire_name(const std::string& journal_dir, NameKind kind, const std::string& name,
+                   std::string& message) {
+    const auto lock = lock_ids(journal_dir, message);
+    if (!lock) {
+        return lock.error();
+    }
+    auto ids = IdBook::load(journal_dir, message);
+    if (!ids) {
+        return ids.error();
+    }
+    ids.value().retire(kind, name);
+    return ids.value().save(journal_dir, message);
+}
+
 Result<Segment> prepare_segment(const Config& c, const IdBook& ids, bool& created,
                                 std::string& message) {
     const std::string path = c.segment_path();

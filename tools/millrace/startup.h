@@ -17,6 +17,11 @@ namespace millrace {
 [[nodiscard]] Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids,
                                                     std::string& message);
 
+/// Takes a name that was removed for good out of the book of ids; its id is never assigned again.
+/// @return NotOwner, IoError, NoSpace, BadInput: `message` names the book and the mend.
+[[nodiscard]] Status retire_name(const std::string& journal_dir, NameKind kind,
+                                 const std::string& name, std::string& message);
+
 /// Attaches to the pipeline's segment, or creates it: when there is none, or it is of another
 /// boot or damaged and no living process holds a role in the journal directory.
 /// @param created says which.

@@ -317,6 +317,9 @@ void Supervisor::tell_config() {
         if (up && send_config(segment_, records_, &stopping_, message)) {
             log_info("the engine has the configuration: " +
                      std::to_string(records_.records.size()) + " records");
+            if (!message.empty()) {
+                log_warn(message);
+            }
             return;
         }
         if (up && !stopping_.load(std::memory_order_relaxed)) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "persist/log_version.h"
 #include "shm/doorbell.h"
 #include "shm/role.h"
 #include "tools/millrace/log.h"
@@ -69,6 +70,22 @@ int finish(const Config& config, const Segment& segment, const std::vector<std::
     return code;
 }
 
+/// False: the log is of another logic version, whose records this build must not apply. A log that
+/// cannot be read is the journal stage's to name.
+bool may_apply(const std::string& journal_dir) {
+    std::string message;
+    const auto log = read_log_version(journal_dir, message);
+    if (!log || log.value().is_ours()) {
+        return true;
+    }
+    const LogVersion& v = log.value();
+    const bool snapshot = v.version != logic_version() && v.snapshot.value != 0;
+    log_error(
+        other_logic(snapshot ? journal_dir + "/" + v.snapshot_file : "the log in " + journal_dir,
+                    v.version != logic_version() ? v.version : v.other));
+    return false;
+}
+
 int run(const Config& config, const SupervisorOptions& options) {
     std::string message;
     IdBook ids;
@@ -81,6 +98,10 @@ int run(const Config& config, const SupervisorOptions& options) {
     auto segment = prepare_segment(config, ids, created, message);
     if (!segment) {
         log_error(message);
+        return kExitError;
+    }
+    if (created && !may_apply(config.journal.dir)) {
+        ::unlink(config.segment_path().c_str());
         return kExitError;
     }
     Segment& s = segment.value();

@@ -1,0 +1,207 @@
+// Goal: accounts and groups are paused and removed from the command line while the pipeline runs,
+// and another logic version takes a log over only by `millrace upgrade`.
+// Method: the real executable as child processes; "the next build" is the same program with another
+// logic version linked in.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/logic_version.h"
+#include "tests/ops/pipeline_fixture.h"
+
+namespace millrace::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+#define EXPECT_SAYS(finished, text) \
+    EXPECT_NE((finished).output.find(text), std::string::npos) << (finished).output
+
+constexpr const char* kLate =
+    R"({"name": "late", "login": 9, "key": "00112233445566778899aabbccddeeff"})";
+
+nlohmann::json ids_of(const Pipeline& p) {
+    return nlohmann::json::parse(std::ifstream{p.journal_dir() + "/ids.json"});
+}
+
+void stop(Pipeline& p) {
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+}
+
+TEST(Administration, RemovesAnAccountAndGivesItsNameAnotherId) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const std::string file = p.dir().write("late.json", kLate);
+    ASSERT_EQ(p.run({"account", "add", file}).status, 0);
+    ASSERT_EQ(p.run({"group", "member", "g", "late"}).status, 0);
+    EXPECT_EQ(ids_of(p)["accounts"]["late"], 1);
+
+    const Finished configured = p.run({"account", "remove", "a1"});
+    EXPECT_EQ(configured.status, 1);
+    EXPECT_SAYS(configured, "stands in \"accounts\" of " + p.config());
+    const Finished unknown = p.run({"account", "remove", "lat"});
+    EXPECT_EQ(unknown.status, 1);
+    EXPECT_SAYS(unknown, "known: a1 late");
+
+    const Finished removed = p.run({"account", "remove", "late"});
+    EXPECT_EQ(removed.status, 0) << removed.output;
+    EXPECT_EQ(p.run({"account", "list"}).output.find("late"), std::string::npos);
+    EXPECT_FALSE(fs::exists(p.journal_dir() + "/accounts.d/late.json"));
+    EXPECT_EQ(p.run({"config", "check", p.config()}, false).status, 0);
+
+    ASSERT_EQ(p.run({"account", "add", file}).status, 0);
+    EXPECT_EQ(ids_of(p)["accounts"]["late"], 2) << "an id is never used again";
+    stop(p);
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_EQ(p.log("second.log").find("not taken"), std::string::npos) << p.log("second.log");
+}
+
+TEST(Administration, EndsARemovalThatWasCutShortAfterTheEngineHadDoneIt) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ASSERT_EQ(p.run({"account", "add", p.dir().write("late.json", kLate)}).status, 0);
+    const std::string added = p.journal_dir() + "/accounts.d/late.json";
+    fs::copy_file(added, p.dir() / "kept.json");
+    fs::copy_file(p.journal_dir() + "/ids.json", p.dir() / "ids.json");
+    ASSERT_EQ(p.run({"account", "remove", "late"}).status, 0);
+    fs::copy_file(p.dir() / "kept.json", added);  // as if it had died there
+    fs::copy_file(p.dir() / "ids.json", p.journal_dir() + "/ids.json",
+                  fs::copy_options::overwrite_existing);
+    stop(p);
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    const Finished other = p.run({"group", "add", "more"});
+    EXPECT_EQ(other.status, 0) << "the rest of the configuration is taken: " << other.output;
+    EXPECT_SAYS(other, "`millrace account remove`");
+    EXPECT_EQ(p.run({"account", "remove", "late"}).status, 0);
+    EXPECT_EQ(ids_of(p)["accounts"].contains("late"), false);
+    EXPECT_FALSE(fs::exists(added));
+}
+
+TEST(Administration, PausesAGroupAcrossARestartAndRemovesOne) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Finished pause = p.run({"group", "pause", "g"});
+    EXPECT_EQ(pause.status, 0) << pause.output;
+    EXPECT_SAYS(p.run({"group", "list"}), "PAUSED");
+    ASSERT_EQ(p.run({"group", "add", "extra"}).status, 0);
+    EXPECT_EQ(p.run({"group", "remove", "extra"}).status, 0);
+    EXPECT_EQ(p.run({"group", "list"}).output.find("extra"), std::string::npos);
+    EXPECT_SAYS(p.run({"group", "remove", "g"}), "stands in \"groups\"");
+    stop(p);
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_SAYS(p.run({"group", "list"}), "PAUSED");
+    EXPECT_EQ(p.run({"group", "resume", "g"}).status, 0);
+    EXPECT_SAYS(p.run({"group", "list"}), "ACTIVE");
+}
+
+TEST(Administration, SaysThatOnlyARunningEngineKnows) {
+    Pipeline p;
+    const Finished none = p.run({"account", "remove", "a1"});
+    EXPECT_EQ(none.status, 1);
+    EXPECT_SAYS(none, "only a running engine knows");
+}
+
+// -- another logic version ------------------------------------------------------------------------
+
+const std::string kNow = "logic version " + std::to_string(kLogicVersion);
+const std::string kNext = "logic version " + std::to_string(kLogicVersion + 1);
+
+/// A log with something in it, stopped clean.
+void make_log(Pipeline& p) {
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ASSERT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    stop(p);
+}
+
+TEST(Upgrade, IsNeededBeforeAnotherVersionStarts) {
+    Pipeline p;
+    make_log(p);
+    p.use(MILLRACE_NEXT_EXECUTABLE);
+    const Finished refused = p.run({"up"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_SAYS(refused,
+                "was made by " + kNow + ", this build has " + std::to_string(kLogicVersion + 1));
+    EXPECT_SAYS(refused, p.journal_dir() + "/snapshot-");
+    EXPECT_SAYS(refused, "millrace upgrade");
+    EXPECT_FALSE(fs::exists(p.segment_path()));
+
+    const Finished dry = p.run({"upgrade", "--dry-run"});
+    EXPECT_EQ(dry.status, 0) << dry.output;
+    EXPECT_SAYS(dry, "nothing was changed");
+    EXPECT_EQ(p.run({"up"}).status, 1) << "a dry run is none";
+
+    const Finished upgrade = p.run({"upgrade"});
+    EXPECT_EQ(upgrade.status, 0) << upgrade.output;
+    EXPECT_SAYS(upgrade, "a new epoch of " + kNext);
+    const Finished again = p.run({"upgrade"});
+    EXPECT_EQ(again.status, 0);
+    EXPECT_SAYS(again, "nothing to do");
+
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_TRUE(eventually([&] {
+        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
+    })) << "the state came along";
+    stop(p);
+
+    p.use(MILLRACE_EXECUTABLE);  // and never back
+    const Finished back = p.run({"up"});
+    EXPECT_EQ(back.status, 1);
+    EXPECT_SAYS(back, "was made by " + kNext);
+    EXPECT_SAYS(p.run({"upgrade"}), "this build is older");
+}
+
+TEST(Upgrade, RefusesALogThatTheOldBuildDidNotStopClean) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    p.use(MILLRACE_NEXT_EXECUTABLE);
+    const Finished running = p.run({"upgrade"});
+    EXPECT_NE(running.status, 0);
+    EXPECT_SAYS(running, "keeps this journal");
+    p.kill_all();
+    const Finished killed = p.run({"upgrade"});
+    EXPECT_EQ(killed.status, 1);
+    EXPECT_SAYS(killed, "was not stopped clean");
+    fs::remove(p.segment_path());
+    const Finished lost = p.run({"upgrade"});
+    EXPECT_EQ(lost.status, 1);
+    EXPECT_SAYS(lost, "millrace down");
+}
+
+TEST(Upgrade, KilledAtAnyStepCanBeRunAgain) {
+    for (const char* point :
+         {"upgrade.segment", "engine.begin.jumped", "upgrade.journalled", "snapshot.before_rename",
+          "snapshot.after_rename", "upgrade.written"}) {
+        Pipeline p;
+        make_log(p);
+        p.use(MILLRACE_NEXT_EXECUTABLE);
+        ::setenv("MILLRACE_CRASH_POINT", point, 1);
+        const Finished killed = p.run({"upgrade"});
+        ::unsetenv("MILLRACE_CRASH_POINT");
+        EXPECT_EQ(killed.status, 128 + SIGKILL) << point << " was never reached";
+        const Finished again = p.run({"upgrade"});
+        EXPECT_EQ(again.status, 0) << point << ": " << again.output;
+        EXPECT_FALSE(fs::exists(p.segment_path() + ".upgrade")) << point;
+        p.up("second.log");
+        ASSERT_TRUE(p.wait_running()) << point << p.log("second.log");
+        EXPECT_TRUE(eventually([&] {
+            return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
+        })) << point;
+        stop(p);
+    }
+}
+
+}  // namespace
+}  // namespace millrace::test
