@@ -3,6 +3,7 @@
 
 #include "shm/segment.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -31,27 +32,69 @@ struct Cursors {
     std::uint64_t written = 0;
 };
 
-/// Reads both cursors of a ring that may be in use.
-/// @return BadCursor if the slots contradict the read cursor.
-template <class T>
-Result<Cursors> read_cursors(const RingView<T>& ring) noexcept {
-    // The check can be fooled by a ring that goes a full lap and more while we look: once more
-    // then. A ring at rest gives the same answer each time.
-    constexpr int kTries = 4;
-    Result<std::uint64_t> written{Errc::BadCursor};
-    std::uint64_t read = 0;
-    for (int i = 0; i < kTries && !written; ++i) {
-        // Acquire: pairs with RingConsumer::release(); never beyond what find_write_cursor finds.
-        read = ring.control->read_cursor.load(std::memory_order_acquire);
-        written = ring.find_write_cursor();
+/// What one walk over the slots from the read cursor on found.
+struct Walk {
+    Cursors at;
+    std::uint64_t ended_by = 0;  // word that ended it; 0 = none did: a full ring
+    std::uint64_t behind = 0;    // word of the slot at the read cursor; 0 = the cursor is 0
+    std::uint64_t moved = 0;     // records that were released meanwhile
+};
+
+template <class T, class Policy>
+Walk walk_slots(const RingView<T, Policy>& ring) noexcept {
+    Walk w;
+    // Acquire, here and below: pairs with RingConsumer::release() and RingProducer::commit(). It
+    // also keeps the loads in this order, which is what the judgement of a walk rests on.
+    const std::uint64_t read = ring.control->read_cursor.load(std::memory_order_acquire);
+    std::uint64_t n = read;
+    while (n < read + ring.capacity()) {
+        const std::uint64_t word = ring.slot(n + 1).sequence.load(std::memory_order_acquire);
+        if (word != n + 1) {
+            w.ended_by = word;
+            break;
+        }
+        ++n;
     }
-    if (!written) {
-        return written.error();
-    }
-    // The consumer may have gone on between the two loads, and the producer behind it.
+    w.behind = read == 0 ? 0 : ring.slot(read).sequence.load(std::memory_order_acquire);
+    w.moved = ring.control->read_cursor.load(std::memory_order_acquire) - read;
+    w.at = {read, n};
+    return w;
+}
+
+/// Reads both cursors of a ring that may be in use. A word that ends the walk and is smaller than
+/// the number looked for says exactly how far the producer was at that moment; a greater one says
+/// that it has lapped us and nothing else.
+/// @return BadCursor if the slots contradict the read cursor. `written` was true at one moment;
+/// `read` may be too small by what was released during the walk.
+template <class T, class Policy>
+Result<Cursors> read_cursors(const RingView<T, Policy>& ring) noexcept {
+    constexpr int kTries = 8;
     const std::uint64_t capacity = ring.capacity();
-    const bool lapped = written.value() > read + capacity;
-    return Cursors{lapped ? written.value() - capacity : read, written.value()};
+    Cursors lapped;
+    for (int i = 0; i < kTries; ++i) {
+        const Walk w = walk_slots(ring);
+        const std::uint64_t next = w.at.written + 1;
+        if (w.moved == 0) {
+            // Nothing of this lap can have been released: what the slots say is so. (A greater
+            // word is damage then, and for the census of slots to name.)
+            if (w.at.read != 0 && w.behind != w.at.read && w.behind != w.at.read + capacity) {
+                return {Errc::BadCursor, "ring: slot at read cursor holds another record"};
+            }
+            return w.at;
+        }
+        if (w.ended_by < next && w.moved < capacity) {
+            return w.at;
+        }
+        const std::uint64_t most = w.at.read + w.moved + capacity;
+        if (w.ended_by > most || (w.ended_by > next && (w.ended_by - next) % capacity != 0)) {
+            return w.at;  // no record's word: damage again
+        }
+        // At least this far: it was published, and the consumer was not more than a lap behind.
+        const std::uint64_t least = w.ended_by > next ? w.ended_by : w.at.written;
+        lapped = {least - std::min(least, capacity), least};
+    }
+    // Lapped in each walk: a ring that is this fast and not empty is best called full.
+    return lapped;
 }
 
 /// Records behind the last visible one that a producer may be writing: no stage fills a batch, all

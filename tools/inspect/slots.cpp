@@ -223,7 +223,7 @@ std::string slot_map(const Segment& segment, std::uint32_t index) {
         std::string out;
         for (std::uint64_t i = 0; i < ring.capacity(); ++i) {
             out += i % kPerLine == 0 ? fmt::format("{:>8}  ", i) : "";
-            const Slot slot = classify(ring, i, cursors);
+            const Slot slot = classify_live(ring, i, cursors);
             out += slot == Slot::Never      ? '.'
                    : slot == Slot::Released ? 'r'
                    : slot == Slot::Ready    ? '#'
