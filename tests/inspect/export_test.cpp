@@ -72,6 +72,52 @@ TEST_F(Export, SatisfiesPromtoolWhereThereIsOne) {
     EXPECT_EQ(::pclose(tool), 0) << r.out;
 }
 
+TEST_F(Export, NeverLetsASumOfLatenciesFall) {
+    double before = 0;
+    for (int i = 0; i < 50; ++i) {
+        segment_->hop(Hop::Gate).record(i < 1 ? 202 : 1);  // a mean that is rounded ever more
+        const Exposition e = parse_exposition(run_cli({"export", path_}).out);
+        for (const Sample& s : e.families.at("millrace_hop_latency_seconds").samples) {
+            if (s.name.ends_with("_sum") && s.labels.at("hop") == "gate") {
+                EXPECT_GT(s.value, before) << i;
+                before = s.value;
+            }
+        }
+    }
+    EXPECT_NEAR(before, 251e-9, 1e-12);
+}
+
+TEST_F(Export, AddsUpErrorsThatLookTheSameOnceEscaped) {
+    segment_->report_error("broker", "caf\xC3\xA9");
+    segment_->report_error("broker", "caf\xC3\xA8");
+    segment_->report_error("broker", "caf\xC3\xA8");
+    const Exposition e = parse_exposition(run_cli({"export", path_}).out);
+    EXPECT_EQ(e.fault, "");
+    EXPECT_EQ(value(e, "millrace_errors_total", "text", "caf??"), 3);
+}
+
+TEST_F(Export, GivesNoDepthOfARingThatContradictsItself) {
+    segment_->ring_control(segment_->find_ring("orders")).read_cursor = 3;
+    const Exposition e = parse_exposition(run_cli({"export", path_}).out);
+    EXPECT_EQ(value(e, "millrace_ring_fault", "ring", "orders"), 1);
+    for (const char* name :
+         {"millrace_ring_depth_records", "millrace_ring_written_records_total"}) {
+        for (const Sample& s : e.families.at(name).samples) {
+            EXPECT_NE(s.labels.at("ring"), "orders") << name;
+        }
+    }
+    // No bound of a depth holds either, below or above.
+    for (const char* bound : {"--depth-below", "--depth-above"}) {
+        const Ran r = run_cli({"wait", path_, "--ring", "orders", bound, "0", "--timeout", "20ms"});
+        EXPECT_EQ(r.status, 1) << r.out;
+        EXPECT_NE(r.out.find("FAULT at read cursor 3"), std::string::npos) << r.out;
+    }
+    EXPECT_EQ(
+        run_cli({"wait", path_, "--ring", "orders", "--depth-below", "10", "--timeout", "20ms"})
+            .status,
+        1);
+}
+
 TEST(Exposition, RefusesWhatBreaksARule) {
     const std::string head = "# HELP a_total x\n# TYPE a_total counter\n";
     EXPECT_EQ(parse_exposition(head + "a_total{b=\"c\"} 1\n").fault, "");

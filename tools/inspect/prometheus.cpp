@@ -17,19 +17,20 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
+/// What a label can hold of a text: a torn or foreign byte must not make the scrape fail.
+std::string printable(std::string text) {
+    for (char& c : text) {
+        const auto u = static_cast<unsigned char>(c);
+        c = c == '\n' || (u >= 0x20 && u < 0x7F) ? c : '?';
+    }
+    return text;
+}
+
 std::string escaped(const std::string& text) {
     std::string out;
-    for (const char c : text) {
-        if (c == '\\' || c == '"') {
-            out += '\\';
-        }
-        if (c == '\n') {
-            out += "\\n";
-        } else if (static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F) {
-            out += c;  // a torn text must not make the scrape fail
-        } else {
-            out += '?';
-        }
+    for (const char c : printable(text)) {
+        out += c == '\\' || c == '"' ? "\\" : "";
+        out += c == '\n' ? std::string{"\\n"} : std::string{c};
     }
     return out;
 }
@@ -176,12 +177,21 @@ void write_rings(Writer& w, const PipelineView& v) {
     };
     put("ring_capacity_records", "gauge", "Slots.",
         [](const RingStat& r) { return number(r.capacity); });
-    put("ring_depth_records", "gauge", "Records published and not released.",
-        [](const RingStat& r) { return number(r.depth()); });
+    // Cursor and slots contradict each other: how far the producer came is not known then.
+    const auto put_known = [&](const char* name, const char* type, const char* help, auto value) {
+        w.family(name, type, help);
+        for (const RingStat& r : used) {
+            if (r.fault.empty()) {
+                w.sample(label(r), value(r));
+            }
+        }
+    };
+    put_known("ring_depth_records", "gauge", "Records published and not released.",
+              [](const RingStat& r) { return number(r.depth()); });
     put("ring_high_water_records", "gauge", "Greatest depth seen.",
         [](const RingStat& r) { return number(r.high_water); });
-    put("ring_written_records_total", "counter", "Records published.",
-        [](const RingStat& r) { return number(r.written); });
+    put_known("ring_written_records_total", "counter", "Records published.",
+              [](const RingStat& r) { return number(r.written); });
     put("ring_read_records_total", "counter", "Records released.",
         [](const RingStat& r) { return number(r.read); });
     put("ring_full_stalls_total", "counter", "Publishes refused because the ring was full.",
@@ -234,15 +244,23 @@ void write_latency(Writer& w, const Segment& segment, const PipelineView& v) {
                      "_bucket");
         }
         w.sample({{"hop", hop}, {"le", "+Inf"}}, number(total), "_bucket");
-        w.sample({{"hop", hop}}, number(v.hops[i].mean) * number(v.hops[i].count) / 1e9, "_sum");
+        // Not mean * count: the mean is rounded down, so that could fall while values come in.
+        const auto sum = segment.hop(static_cast<Hop>(i)).sum.load(std::memory_order_relaxed);
+        w.sample({{"hop", hop}}, number(sum) / 1e9, "_sum");
         w.sample({{"hop", hop}}, number(total), "_count");
     }
 }
 
 void write_errors(Writer& w, const PipelineView& v) {
     w.family("errors_total", "counter", "Errors by stage and text.");
+    // Texts can be the same once they are cut and escaped, and one sample that is there twice makes
+    // the whole scrape fail.
+    std::map<std::pair<std::string, std::string>, std::uint64_t> merged;
     for (const ErrorRecord& e : v.errors) {
-        w.sample({{"stage", e.stage}, {"text", e.text}}, number(e.count));
+        merged[{printable(e.stage), printable(e.text)}] += e.count;
+    }
+    for (const auto& [label, count] : merged) {
+        w.sample({{"stage", label.first}, {"text", label.second}}, number(count));
     }
 }
 

@@ -53,7 +53,15 @@ bool stage_is(const StageStat& s, const std::string& state) {
 
 void ring_conditions(const WaitOptions& o, const PipelineView& v, Conditions& to) {
     for (const RingStat& r : v.rings) {
-        if (r.name == o.ring) {
+        if (r.name != o.ring) {
+            continue;
+        }
+        if (!r.fault.empty()) {
+            // Its depth is not known, so no bound of it holds.
+            to.push_back({fmt::format("{} depth unknown, FAULT at read cursor {}: {}", r.name,
+                                      r.read, r.fault),
+                          false});
+        } else {
             below(to, r.name + " depth", r.depth(), o.depth_below);
             if (o.depth_above != kNone) {
                 to.push_back({fmt::format("{} depth {} > {}", r.name, r.depth(), o.depth_above),
@@ -169,7 +177,12 @@ int run_wait(const WaitOptions& o) {
                 return kUsage;
             }
             now = conditions(o, read_view(segment));
-            if (all_hold(now)) {
+            // A depth is only about right while the ring moves: two looks must agree.
+            const bool holds = all_hold(now);
+            if (holds && !o.ring.empty()) {
+                now = conditions(o, read_view(segment));
+            }
+            if (holds && all_hold(now)) {
                 return report(o, kOk, monotonic_ns() - begin, now);
             }
         }
