@@ -149,6 +149,13 @@ struct EffectsFile {
     int fd;
 };
 
+/// Mark at which file `number` begins; a mark of nothing if its header cannot be read.
+LogCursor mark_of(const std::string& directory, std::uint64_t number) {
+    EffectsFile file{effects::path_of(directory, number)};
+    const auto header = effects::read_header(file.fd, number);
+    return header ? header.value().mark : LogCursor{};
+}
+
 class EffectRecords final : public Records {
 public:
     explicit EffectRecords(const Segment* segment) : names_{names_of(segment)} {}
@@ -160,11 +167,12 @@ public:
             return false;
         }
         from_ = from;
-        // Effects can be resumed at a mark only: at that of the oldest file.
-        LogCursor mark;
-        EffectsFile file{effects::path_of(directory, numbers.value().front())};
-        if (const auto header = effects::read_header(file.fd, numbers.value().front()); header) {
-            mark = header.value().mark;
+        // Effects can be resumed at a mark only: at that of the newest file which begins before
+        // `from`, or of the oldest.
+        LogCursor mark = mark_of(directory, numbers.value().front());
+        for (const auto number : numbers.value()) {
+            const LogCursor later = mark_of(directory, number);
+            mark = later.seq.value != 0 && later.seq.value < from ? later : mark;
         }
         auto reader = EffectsReader::resume(directory, mark, message);
         if (reader) {
@@ -234,6 +242,14 @@ std::uint64_t journal_tail_start(const std::string& directory, std::uint64_t las
         }
     }
     return start;
+}
+
+std::uint64_t effects_tail_start(const std::string& directory) {
+    const auto numbers = effects::list(directory);
+    if (!numbers || numbers.value().empty()) {
+        return 0;
+    }
+    return mark_of(directory, numbers.value().back()).seq.value + 1;
 }
 
 }  // namespace millrace::inspect

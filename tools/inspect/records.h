@@ -51,4 +51,7 @@ protected:
 /// 0 if the directory cannot be read.
 [[nodiscard]] std::uint64_t journal_tail_start(const std::string& directory, std::uint64_t last);
 
+/// The first sequence whose effects may be in the newest effects file; 0 if there is none.
+[[nodiscard]] std::uint64_t effects_tail_start(const std::string& directory);
+
 }  // namespace millrace::inspect

@@ -10,6 +10,7 @@
 #include "tools/inspect/locate.h"
 #include "tools/inspect/records.h"
 #include "tools/inspect/slots.h"
+#include "tools/inspect/watched.h"
 
 namespace millrace::inspect {
 namespace {
@@ -177,6 +178,128 @@ int show_ring(const RecordsOptions& o, const Segment& segment, const std::string
     return census.fault.empty() ? kOk : kFound;
 }
 
+constexpr int kLookEveryMs = 20;
+
+/// A follower's state; it outlives the segment that is followed.
+struct Following {
+    const RecordsOptions& o;
+    Interruptible& waiting;
+    std::int64_t deadline_ns;  // monotonic
+    std::uint64_t shown = 0;
+    std::uint64_t last = 0;  // number of the last record read, shown or not
+    bool renewed = false;    // the segment is another one than at the start
+
+    [[nodiscard]] bool done() const { return o.count != 0 && shown >= o.count; }
+    [[nodiscard]] bool over() const {
+        return done() || monotonic_ns() >= deadline_ns || waiting.sleep_ms(0);
+    }
+};
+
+/// Reads a bounded number of records: records may come faster than a terminal takes them, and the
+/// user must be heard all the same. @return Record if there may be more.
+Next follow_some(Following& f, Opened& from, bool show) {
+    constexpr int kAtOnce = 64;
+    for (int i = 0; i < kAtOnce && !f.done(); ++i) {
+        if (const Next got = from.records->next(); got != Next::Record) {
+            return got;
+        }
+        const DecodedRecord& r = from.records->record();
+        f.last = r.number;
+        if (!show || !from.filter->matches(r.fields)) {
+            continue;
+        }
+        ++f.shown;
+        if (f.o.common.json) {
+            print_json_line(record_json(r, f.o));
+        } else {
+            print(record_text(r, f.o));
+        }
+    }
+    return Next::Record;
+}
+
+/// Where a follower begins: at the end, if it was not told otherwise.
+struct Beginning {
+    std::uint64_t from = 0;  // 0 = the oldest record
+    bool step_over = false;  // what is there already is read and not shown
+};
+
+int find_beginning(const Following& f, const Segment* segment, const std::string& path,
+                   Beginning& b) {
+    const RecordsOptions& o = f.o;
+    const std::string directory = !o.journal.empty()   ? o.journal
+                                  : segment == nullptr ? std::string{}
+                                                       : segment->header().journal_dir;
+    if (f.renewed) {
+        b.from = is_file_source(o.name) ? f.last + 1 : 0;  // a new ring: all of it is new
+        return kOk;
+    }
+    b.from = o.from;
+    if (b.from != 0) {
+        return kOk;
+    }
+    if (is_file_source(o.name)) {
+        // Stepping over is a read of the files: no more of them than needed.
+        b.from = o.name == kLog ? journal_tail_start(directory, 0) : effects_tail_start(directory);
+        b.step_over = true;
+        return kOk;
+    }
+    const std::uint32_t index = ring_or_say(*segment, path, o.name);
+    if (index == kNoId) {
+        return kUsage;
+    }
+    const auto last = last_number(*segment, index);
+    if (!last) {
+        return fail(kFound, path + ", ring " + o.name + ": " + last.error().what);
+    }
+    b.from = last.value() + 1;
+    return kOk;
+}
+
+/// Follows one segment. @return the exit status, or nothing once `replaced()` and all was read.
+template <class Replaced>
+std::optional<int> follow_one(Following& f, const Segment* segment, const std::string& path,
+                              Replaced replaced) {
+    Opened from;
+    Beginning begin;
+    if (const int status = find_beginning(f, segment, path, begin); status != kOk) {
+        return status;
+    }
+    if (const int status = open_source(f.o, segment, path, begin.from, from); status != kOk) {
+        return status;
+    }
+    while (begin.step_over && follow_some(f, from, false) == Next::Record) {
+        if (f.over()) {
+            return kOk;
+        }
+    }
+    std::uint64_t missed = 0;
+    while (true) {
+        const Next got = follow_some(f, from, true);
+        std::fflush(stdout);
+        if (from.records->missed() != missed) {
+            missed = from.records->missed();
+            (void)fail(kOk,
+                       fmt::format("{} records were overwritten before they were read", missed));
+        }
+        if (got == Next::Broken) {
+            return broken(*from.records, f.o.name);
+        }
+        if (f.over()) {
+            return kOk;
+        }
+        if (got == Next::Record) {
+            continue;
+        }
+        if (replaced()) {
+            return std::nullopt;
+        }
+        if (f.waiting.sleep_ms(kLookEveryMs)) {
+            return kOk;
+        }
+    }
+}
+
 }  // namespace
 
 int run_ring(const RecordsOptions& o) {
@@ -219,53 +342,36 @@ int run_follow(const RecordsOptions& o) {
     if (timeout < 0) {
         return fail(kUsage, "--timeout " + o.timeout + " is no duration; 500ms, 5s, 2m are");
     }
-    return with_source(o, [&](const Segment* segment, const std::string& path) {
-        Opened from;
-        std::uint64_t start = o.from;
-        if (start == 0 && !is_file_source(o.name)) {
-            const std::uint32_t index = ring_or_say(*segment, path, o.name);
-            if (index == kNoId) {
-                return static_cast<int>(kUsage);
-            }
-            const auto last = last_number(*segment, index);
-            if (!last) {
-                return fail(kFound, path + ", ring " + o.name + ": " + last.error().what);
-            }
-            start = last.value() + 1;
+    Interruptible waiting;
+    const std::int64_t begin = monotonic_ns();
+    Following f{o, waiting, timeout > INT64_MAX - begin ? INT64_MAX : begin + timeout};
+    if (is_file_source(o.name) && !o.journal.empty() && o.common.segment.empty()) {
+        return follow_one(f, nullptr, o.journal, [] { return false; }).value_or(kOk);
+    }
+    std::string message;
+    const auto path = resolve(o.common.segment, o.common.dir, message);
+    if (!path) {
+        return fail(kNoSegment, message);
+    }
+    Watched watched{path.value()};
+    if (!watched.refresh()) {
+        return fail(kNoSegment, watched.message);
+    }
+    while (true) {
+        const auto status = follow_one(f, &*watched.segment(), path.value(),
+                                       [&watched] { return watched.replaced(); });
+        if (status) {
+            return *status;
         }
-        const bool from_end = start == 0;  // files: what is there already is stepped over
-        if (const int status = open_source(o, segment, path, start, from); status != kOk) {
-            return status;
-        }
-        // Stepping over is a read of the files: no more of them than needed.
-        while (from_end && from.records->next() == Next::Record) {
-        }
-        Interruptible waiting;
-        const std::int64_t begin = monotonic_ns();
-        std::uint64_t shown = 0;
-        std::uint64_t missed = 0;
-        while (true) {
-            const int status = each_record(from, o.name, [&](const DecodedRecord& r) {
-                if (o.common.json) {
-                    print_json_line(record_json(r, o));
-                } else {
-                    print(record_text(r, o));
-                }
-                return ++shown != o.count;
-            });
-            std::fflush(stdout);
-            if (from.records->missed() != missed) {
-                missed = from.records->missed();
-                (void)fail(
-                    kOk, fmt::format("{} records were overwritten before they were read", missed));
+        (void)fail(kOk,
+                   path.value() + " was removed or replaced: on with the segment that is next");
+        do {
+            if (f.over() || waiting.sleep_ms(kLookEveryMs)) {
+                return kOk;
             }
-            constexpr int kLookEveryMs = 20;
-            if (status != kOk || (o.count != 0 && shown >= o.count) ||
-                monotonic_ns() - begin >= timeout || waiting.sleep_ms(kLookEveryMs)) {
-                return status;
-            }
-        }
-    });
+        } while (!watched.refresh());
+        f.renewed = true;
+    }
 }
 
 }  // namespace millrace::inspect

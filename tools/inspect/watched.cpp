@@ -26,4 +26,11 @@ bool Watched::refresh() {
     return true;
 }
 
+bool Watched::replaced() const {
+    struct stat st{};
+    // The mapping keeps the old inode: its number is not given to another file meanwhile.
+    return !segment_ || ::stat(path_.c_str(), &st) != 0 || st.st_ino != inode_ ||
+           st.st_dev != device_;
+}
+
 }  // namespace millrace::inspect

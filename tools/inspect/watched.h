@@ -18,6 +18,8 @@ public:
     /// Attaches anew if another file lies there now. False with `message` if none can be read; the
     /// last good one then stays, for its last words.
     bool refresh();
+    /// Whether another file than segment() lies at the path now, or none.
+    [[nodiscard]] bool replaced() const;
     [[nodiscard]] const std::optional<Segment>& segment() const noexcept { return segment_; }
 
     std::string message;
