@@ -1,20 +1,12 @@
 #include "gateway/frame.h"
 
 #include "core/assert.h"
+#include "core/crc32c.h"
 
-#include <isa-l/crc.h>
 #include <sodium.h>
 
 namespace millrace::wire {
 namespace {
-
-constexpr std::uint32_t kCrcInit = 0xFFFF'FFFFU;
-
-std::uint32_t crc_more(std::uint32_t crc, std::span<const std::byte> bytes) noexcept {
-    // isa-l takes a non-const pointer but only reads.
-    auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
-    return crc32_iscsi(data, static_cast<int>(bytes.size()), crc);
-}
 
 const unsigned char* uchars(std::span<const std::byte> bytes) noexcept {
     return reinterpret_cast<const unsigned char*>(bytes.data());
@@ -32,9 +24,9 @@ std::uint32_t frame_crc(std::span<const std::byte> frame) noexcept {
     ASSERT(frame.size() >= sizeof(FrameHeader));
     constexpr std::size_t kCrcAt = offsetof(FrameHeader, crc32c);
     constexpr std::byte kZero[sizeof(FrameHeader::crc32c)]{};
-    std::uint32_t crc = crc_more(kCrcInit, frame.first(kCrcAt));
-    crc = crc_more(crc, kZero);
-    crc = crc_more(crc, frame.subspan(kCrcAt + sizeof(kZero)));
+    std::uint32_t crc = crc32c_more(kCrc32cInit, frame.first(kCrcAt));
+    crc = crc32c_more(crc, kZero);
+    crc = crc32c_more(crc, frame.subspan(kCrcAt + sizeof(kZero)));
     return ~crc;
 }
 

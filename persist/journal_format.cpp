@@ -1,6 +1,5 @@
 #include "persist/journal_format.h"
 
-#include <isa-l/crc.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -8,16 +7,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/crc32c.h"
+
 namespace millrace {
 namespace {
-
-// CRC-32/ISCSI. isa-l wants a mutable pointer and an int length; it writes nothing, and leaves
-// the final inversion to us.
-std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
-    ASSERT(bytes.size() <= kCommitBytesMax);
-    auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
-    return ~crc32_iscsi(data, static_cast<int>(bytes.size()), 0xFFFF'FFFFU);
-}
 
 template <class T>
 T load(std::span<const std::byte> at) noexcept {

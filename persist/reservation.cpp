@@ -1,11 +1,11 @@
 #include "persist/reservation.h"
 
 #include "core/crash_point.h"
+#include "core/crc32c.h"
 #include "persist/file_preparer.h"
 #include "persist/journal_format.h"
 
 #include <fcntl.h>
-#include <isa-l/crc.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,9 +27,9 @@ Error failed(const char* what) noexcept {
     return {full ? Errc::NoSpace : Errc::IoError, e, what};
 }
 
-std::uint32_t crc_of(ReservationBlock& block) noexcept {
-    return ~crc32_iscsi(reinterpret_cast<unsigned char*>(&block),
-                        static_cast<int>(offsetof(ReservationBlock, crc32c)), 0xFFFF'FFFFU);
+std::uint32_t crc_of(const ReservationBlock& block) noexcept {
+    const auto bytes = std::as_bytes(std::span{&block, 1});
+    return crc32c(bytes.first(offsetof(ReservationBlock, crc32c)));
 }
 
 std::optional<ReservationBlock> read_block(int fd, std::uint64_t slot) noexcept {

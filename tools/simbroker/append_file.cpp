@@ -3,7 +3,6 @@
 #include "core/assert.h"
 
 #include <fcntl.h>
-#include <isa-l/crc.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,11 +39,6 @@ Result<std::vector<std::byte>> read_from_start(int fd) {
 }
 
 }  // namespace
-
-std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
-    auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
-    return ~crc32_iscsi(data, static_cast<int>(bytes.size()), 0xFFFF'FFFFU);
-}
 
 AppendFile::AppendFile(AppendFile&& other) noexcept
     : fd_{std::exchange(other.fd_, -1)}, size_{other.size_}, poisoned_{other.poisoned_} {}

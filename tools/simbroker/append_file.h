@@ -11,9 +11,6 @@
 
 namespace millrace::sim {
 
-/// CRC32C as the standard has it (check value of "123456789": 0xE3069283).
-[[nodiscard]] std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept;
-
 /// Threads: one.
 class AppendFile {
 public:

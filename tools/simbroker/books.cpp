@@ -1,5 +1,7 @@
 #include "tools/simbroker/books.h"
 
+#include "core/crc32c.h"
+
 #include <cstring>
 
 namespace millrace::sim {

@@ -1,6 +1,7 @@
 #include "tools/simbroker/intent_journal.h"
 
 #include "core/assert.h"
+#include "core/crc32c.h"
 
 #include <algorithm>
 #include <cerrno>
