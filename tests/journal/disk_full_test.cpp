@@ -1,11 +1,15 @@
 // Goal: a real disk that is full or fails ends this epoch's acknowledgements for good, and the next
 // epoch loses nothing and goes on in a new file once there is room. Method: children in mount
-// namespaces of their own, with a small tmpfs, and ext4 on a loop device over one. What cannot be
-// set up here is said, never skipped in silence.
+// namespaces of their own, with a small tmpfs, and ext4 on a loop device over one; EIO comes from a
+// loop device that becomes shorter under its file system. What cannot be set up here is said, never
+// skipped in silence.
 #include "journal_fakes.h"
 #include "shm/clock.h"
 
+#include <fcntl.h>
+#include <linux/loop.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -180,6 +184,106 @@ int poisoned_by_a_failing_device(const std::string& directory) {
 TEST(DiskFull, ADeviceThatTakesOnlyAPartOfAWritePoisonsTheJournal) {
     const TempDir dir;
     const int status = in_child([&dir] { return poisoned_by_a_failing_device(dir.path()); });
+    if (status == kNotPossibleHere) {
+        GTEST_SKIP() << "needs root, loop devices and mkfs.ext4";
+    }
+    EXPECT_EQ(status, 0);
+}
+
+// A loop device over `image` that goes when its last user has gone.
+class LoopDevice {
+public:
+    explicit LoopDevice(const std::string& image) {
+        const int control = ::open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+        const int file = ::open(image.c_str(), O_RDWR | O_CLOEXEC);
+        // Somebody else may take the free one that we were told of.
+        for (int tries = 0; tries < 16 && fd_ < 0 && control >= 0 && file >= 0; ++tries) {
+            path_ = "/dev/loop" + std::to_string(::ioctl(control, LOOP_CTL_GET_FREE));
+            const int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+            loop_config config{};
+            config.fd = static_cast<std::uint32_t>(file);
+            config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+            if (fd >= 0 && ::ioctl(fd, LOOP_CONFIGURE, &config) == 0) {
+                fd_ = fd;
+            } else if (fd >= 0) {
+                ::close(fd);
+            }
+        }
+        ::close(control);
+        ::close(file);
+    }
+    ~LoopDevice() { ::close(fd_); }
+    LoopDevice(const LoopDevice&) = delete;
+    LoopDevice& operator=(const LoopDevice&) = delete;
+    [[nodiscard]] bool ready() const { return fd_ >= 0; }
+    [[nodiscard]] const std::string& path() const { return path_; }
+    // Behind `bytes` every access fails with EIO; 0 = the whole image. What is there stays there.
+    [[nodiscard]] bool limit(std::uint64_t bytes) const {
+        loop_info64 info{};
+        if (::ioctl(fd_, LOOP_GET_STATUS64, &info) != 0) {
+            return false;
+        }
+        info.lo_sizelimit = bytes;
+        return ::ioctl(fd_, LOOP_SET_STATUS64, &info) == 0;
+    }
+
+private:
+    std::string path_;
+    int fd_ = -1;
+};
+
+int poisoned_by_real_eio(const std::string& directory) {
+    const std::string backing = directory + "/backing";
+    const std::string mounted = directory + "/mounted";
+    const std::string image = backing + "/image";
+    for (const auto& made : {backing, mounted}) {
+        std::filesystem::create_directories(made);
+    }
+    Pipeline p;
+    if (!private_mounts() || ::mount("none", backing.c_str(), "tmpfs", 0, "size=80m") != 0 ||
+        !run("truncate -s 64m " + image) || !run("mkfs.ext4 -q -O ^has_journal " + image)) {
+        return kNotPossibleHere;
+    }
+    const LoopDevice device{image};
+    if (!device.ready() ||
+        ::mount(device.path().c_str(), mounted.c_str(), "ext4", 0, nullptr) != 0) {
+        return kNotPossibleHere;
+    }
+    REQUIRE(p.open(mounted, false) == Errc::Ok);
+    p.work(1000);
+    REQUIRE(p.state() == JournalState::Running);
+    REQUIRE(device.limit(1 << 20));
+    p.work(1'000'000);
+    const std::uint64_t acked = p.durable();
+    std::cerr << "shortened device: state " << static_cast<int>(p.state()) << ", "
+              << std::strerror(p.stage->error().sys_errno) << ", durable " << acked << "\n";
+    REQUIRE(p.state() == JournalState::Poisoned);
+    REQUIRE(p.stage->error().sys_errno == EIO);
+    REQUIRE(acked >= 1000);
+    REQUIRE(p.stays_silent());
+    // As long as the device fails, so does every new epoch, and says where.
+    REQUIRE(p.open(mounted, true) != Errc::Ok);
+    REQUIRE(p.message.find(mounted) != std::string::npos);
+    REQUIRE(p.durable() == acked);
+    REQUIRE(device.limit(0));
+    p.message.clear();
+    REQUIRE(p.open(mounted, true) == Errc::Ok);
+    p.work(acked + 3000);
+    REQUIRE(p.durable() >= acked + 3000);
+    p.stage.reset();
+    DirectorySource log{mounted};
+    const Scan s = scan(log);
+    p.message += s.place.what;
+    REQUIRE(s.status == ReadStatus::End);
+    REQUIRE(s.last >= acked + 3000);
+    REQUIRE(s.count == s.last);
+    (void)::umount2(mounted.c_str(), MNT_DETACH);
+    return 0;
+}
+
+TEST(DiskFull, RealEioPoisonsTheJournalAndANewEpochGoesOnWhenTheDeviceIsBack) {
+    const TempDir dir;
+    const int status = in_child([&dir] { return poisoned_by_real_eio(dir.path()); });
     if (status == kNotPossibleHere) {
         GTEST_SKIP() << "needs root, loop devices and mkfs.ext4";
     }
