@@ -162,6 +162,9 @@ public:
         return magic != 0 && magic != KILL_MAGIC && (tag == 0 || magic_tag(magic) == tag);
     }
 
+    /// Intent of a magic of ours; 0 = not ours.
+    ulong own_intent(const ulong magic) { return is_ours(magic) ? magic_intent(magic) : 0; }
+
     /// Selects the open position with this identifier or ticket. @return false if there is none in
     /// the list, which proves something only while ready().
     bool select_position(const ulong ticket)
@@ -192,9 +195,13 @@ public:
     /// The magic of the deal that opened a position; 0 = not found.
     ulong opener_of(const ulong position_id);
 
-    /// One of ours is in the account, open, working or past: a journal that does not know it
-    /// replaced a lost one.
-    bool has_magic_history();
+    /// What the server said about a request, by its tickets: where it put another magic on it, or
+    /// the time of its history is not where it was looked for. 0 = not known.
+    void look_up_ticket(const ulong order, const ulong deal, Found &f);
+
+    /// Highest intent with our tag in the account, open, working or past; 0 = none. @return false
+    /// if a list could not be read.
+    bool highest_intent(ulong &intent);
 };
 
 void clear_found(Found &f)

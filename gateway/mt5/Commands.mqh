@@ -12,6 +12,13 @@ void Session::run_batch()
         incoming = batch_[done];
         done++;
         on_command(incoming);
+        // Not at the end of the batch: with each command a blocking call may have passed.
+        send_events();
+        if (!g_link.flush())
+        {
+            drop("the other side is gone");
+            return;
+        }
         if (done < ArraySize(batch_) && !take_frames())
             return;  // what is not journalled is sent again by the other side
     }
@@ -22,7 +29,7 @@ void Session::on_command(const Incoming &incoming)
 {
     Command command;
     command = incoming.command;
-    rx_ack_due_ = true;
+    g_link.rx_ack_due = true;
     if (incoming.seq <= g_journal.command_seq)
         return;  // a resend of what is journalled: its events speak for it
     if (command.generation < g_journal.generation || command.epoch < g_journal.epoch)
@@ -59,11 +66,14 @@ void Session::on_command(const Incoming &incoming)
     raise_floor(command);
     Intent intent;
     intent.seq = incoming.seq;
-    intent.received_ns = wall_ns();
-    intent.received_ms = now_ms();
+    intent.received_ms = incoming.received_ms;
+    intent.received_ns = wall_ns() - (long)(now_ms() - intent.received_ms) * 1000000;
     intent.answered_ms = 0;
     intent.command = command;
     intent.state = INTENT_RECEIVED;
+    intent.is_confirmed = false;
+    intent.order = 0;
+    intent.deal = 0;
     clear_event(intent.answer);
     g_journal.received(intent);
     if (g_executor.submit(command.magic) == SUBMIT_WAIT)
@@ -74,13 +84,19 @@ void Session::on_command(const Incoming &incoming)
     }
 }
 
-/// After a loss the first new entry shows which intents were handed out before it: they went out in
-/// order, so everything below may have met the lost journal, everything above has not.
+/// After a loss the first new entry shows which intents were handed out before it. Entries go out
+/// about in the order of their intents, but one that the engine holds back goes out late: what has
+/// been asked about since the loss, and what the account shows, was handed out before it too.
 void Session::raise_floor(const Command &command)
 {
     bool first_entry = command.type == COMMAND_OPEN && magic_attempt(command.magic) == 0;
-    if (g_journal.intact != INTACT_YES && first_entry && magic_intent(command.magic) > 0)
-        g_journal.remember_intact(INTACT_YES, magic_intent(command.magic) - 1);
+    if (g_journal.intact == INTACT_YES || !first_entry || magic_intent(command.magic) == 0)
+        return;
+    ulong shown = 0;
+    if (!g_account.ready() || !g_account.highest_intent(shown))
+        return;  // the next entry, once the account can be believed
+    shown = MathMax(shown, g_journal.floor_intent);
+    g_journal.remember_intact(INTACT_YES, MathMax(shown, magic_intent(command.magic) - 1));
 }
 
 void Session::retry_waiting()
@@ -125,6 +141,8 @@ void Session::settle_after_restart()
         Event e;
         long since_s = intent.received_ns / 1000000000 + server_offset_s();
         bool readable = g_account.look_up(intent.command.magic, since_s, intent.command.volume, f);
+        if (readable && f.stage != FOUND_SETTLED)
+            g_account.look_up_ticket(intent.order, intent.deal, f);
         if (readable && f.stage == FOUND_SETTLED)
         {
             answer_found(intent.command, f);

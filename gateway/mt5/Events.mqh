@@ -2,12 +2,17 @@
 
 #include "Symbols.mqh"
 
-/// Answers that leave open whether the server executed the request.
-bool leaves_open(const uint code)
+/// Codes after which the request is known to be over, one way or the other. A list, because a code
+/// that is not in it, of today or of a later build, must count as open.
+bool is_definite(const uint code)
 {
-    return code == 0 || code == TRADE_RETCODE_ERROR || code == TRADE_RETCODE_TIMEOUT ||
-           code == TRADE_RETCODE_CONNECTION;
+    return code == TRADE_RETCODE_REQUOTE || (code >= 10006 && code <= 10010) ||
+           (code >= 10013 && code <= 10030) || (code >= 10032 && code <= 10036) ||
+           code == 10038 || (code >= 10040 && code <= 10046);
 }
+
+/// Answers that leave open whether the server executed the request.
+bool leaves_open(const uint code) { return !is_definite(code); }
 
 bool is_done(const uint code)
 {

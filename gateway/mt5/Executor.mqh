@@ -18,7 +18,6 @@ struct Flight
 {
     ulong magic;
     uint request_id;  // of this run of the terminal; 0 = answered already
-    ulong order;
     bool market;
     bool answered;  // the server's own answer has come
     ulong sent_ms;
@@ -161,7 +160,6 @@ void Executor::send(const Intent &intent, Built &b)
     Flight flight;
     flight.magic = intent.command.magic;
     flight.request_id = 0;
-    flight.order = 0;
     flight.market = b.market;
     flight.answered = false;
     flight.sent_ms = now_ms();
@@ -175,6 +173,7 @@ void Executor::send(const Intent &intent, Built &b)
         bool sent = false;
         if (g_config.async)
         {
+            g_link.announce_send();
             sent = OrderSendAsync(b.request, result);
         }
         else
@@ -216,6 +215,8 @@ void Executor::conclude(const int i, const MqlTradeResult &result)
     Intent intent;
     g_journal.intent_at(known, intent);
     Event e;
+    if (is_done(result.retcode) || result.order != 0)
+        g_journal.confirmed(flights_[i].magic, is_done(result.retcode), result.order, result.deal);
     if (result.retcode == TRADE_RETCODE_NO_CHANGES)
     {
         make_changed(intent.command, result.retcode, e);
@@ -228,7 +229,6 @@ void Executor::conclude(const int i, const MqlTradeResult &result)
     else if (flights_[i].market)
     {
         flights_[i].answered = true;
-        flights_[i].order = result.order;
         flights_[i].request_id = 0;
         if (look(i))
             land(i);
@@ -286,8 +286,11 @@ bool Executor::look(const int i)
     }
     Found f;
     long since_s = intent.received_ns / 1000000000 + server_offset_s();
-    if (g_account.look_up(intent.command.magic, since_s, intent.command.volume, f) &&
-        f.stage == FOUND_SETTLED)
+    if (!g_account.look_up(intent.command.magic, since_s, intent.command.volume, f))
+        return false;
+    if (f.stage != FOUND_SETTLED)
+        g_account.look_up_ticket(intent.order, intent.deal, f);
+    if (f.stage == FOUND_SETTLED)
     {
         answer_found(intent.command, f);
         return true;
@@ -318,6 +321,7 @@ void Executor::follow(const bool hinted)
             Event e;
             g_journal.intent_at(known, intent);
             make_refused(intent.command, TRADE_RETCODE_TIMEOUT, e);
+            e.order_ticket = intent.order;
             answer(intent.command.magic, e);
         }
         land(i);

@@ -35,6 +35,7 @@
 #define REC_COMPLETE 15
 #define REC_SCANNED 16
 #define REC_BASELINE 17
+#define REC_CONFIRMED 18
 
 #define INTACT_NO 0     // it replaced a lost one
 #define INTACT_YES 1
@@ -48,6 +49,9 @@ struct Intent
     ulong answered_ms; // of this run; 0 = before it
     Command command;
     int state;
+    bool is_confirmed;  // the server said that it executed it
+    ulong order;        // tickets that it named; 0 = none
+    ulong deal;
     Event answer;
 };
 
@@ -120,6 +124,7 @@ private:
     void write_number(const int kind, const ulong number);
     void write_session();
     void write_intact();
+    void write_confirmed(const Intent &intent);
     void write_intent(const int kind, const Intent &intent);
     void write_event(const ulong seq, const ulong answers, const Event &event);
 
@@ -133,7 +138,7 @@ public:
     ulong magic_tag;      // of the last WELCOME
     ulong event_seq;      // last number handed out
     int intact;           // INTACT_*; YES vouches for every intent above floor_intent
-    ulong floor_intent;
+    ulong floor_intent;   // also the highest asked about since a loss
     bool has_baseline;    // deals and orders older than the journal have been set aside
     long scanned_s;       // server time up to which the account's history has been gone through
     TicketSet deals;      // told, or not ours to tell
@@ -175,7 +180,7 @@ public:
 
     void remember_session() { write_session(); }
     void remember_kill(const Kill &kill);
-    void remember_intact(const int how, const ulong floor);
+    void remember_intact(const int how, const ulong from);
     void remember_baseline(const ulong deal, const ulong order, const long server_s);
     void remember_scanned(const long server_s);
     void remember_deal(const ulong ticket);
@@ -183,6 +188,7 @@ public:
     void received_without_intent(const ulong seq);
     void received(const Intent &intent);
     void sending(const ulong magic);
+    void confirmed(const ulong magic, const bool is_done, const ulong order, const ulong deal);
     void add_event(const Event &event, const ulong answers);
     void acknowledged(const ulong seq);
     void renumber_above(const ulong base);
@@ -327,10 +333,10 @@ void Journal::remember_kill(const Kill &kill)
     keep_kill(kill);
 }
 
-void Journal::remember_intact(const int how, const ulong floor)
+void Journal::remember_intact(const int how, const ulong from)
 {
     intact = how;
-    floor_intent = floor;
+    floor_intent = from;
     write_intact();
 }
 
@@ -385,6 +391,19 @@ void Journal::sending(const ulong magic)
     if (i >= 0)
         intents_[i].state = INTENT_SENDING;
     write_number(REC_SENDING, magic);
+}
+
+/// What the server itself said about a request. It stays when the account does not show it in time.
+/// @param is_done it said that it was executed. @param order, deal tickets it named; 0 = none.
+void Journal::confirmed(const ulong magic, const bool is_done, const ulong order, const ulong deal)
+{
+    int i = find(magic);
+    if (i < 0)
+        return;
+    intents_[i].is_confirmed = is_done;
+    intents_[i].order = order;
+    intents_[i].deal = deal;
+    write_confirmed(intents_[i]);
 }
 
 /// Appends an event with the next number. @param answers magic that it answers for good; 0 = none.

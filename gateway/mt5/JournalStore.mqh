@@ -42,6 +42,16 @@ void Journal::write_intent(const int kind, const Intent &intent)
     file_.append(kind, b, (kind == REC_RECEIVED) ? 24 + COMMAND_BYTES : INTENT_BYTES);
 }
 
+void Journal::write_confirmed(const Intent &intent)
+{
+    uchar b[32];
+    put_u64(b, 0, intent.command.magic);
+    put_u64(b, 8, intent.is_confirmed ? 1 : 0);
+    put_u64(b, 16, intent.order);
+    put_u64(b, 24, intent.deal);
+    file_.append(REC_CONFIRMED, b, 32);
+}
+
 void Journal::write_event(const ulong seq, const ulong answers, const Event &event)
 {
     uchar b[16 + EVENT_BYTES];
@@ -82,6 +92,9 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             intent.state = (int)get_u64(b, at + 16);
             intent.received_ms = 0;
             intent.answered_ms = 0;
+            intent.is_confirmed = false;
+            intent.order = 0;
+            intent.deal = 0;
             get_command(b, at + 24, intent.command);
             clear_event(intent.answer);
             if (kind == REC_INTENT)
@@ -96,6 +109,16 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             int i = find(first);
             if (i >= 0)
                 intents_[i].state = INTENT_SENDING;
+            return "";
+        }
+        case REC_CONFIRMED:
+        {
+            int i = find(first);
+            if (i < 0)
+                return "";
+            intents_[i].is_confirmed = get_u64(b, at + 8) != 0;
+            intents_[i].order = get_u64(b, at + 16);
+            intents_[i].deal = get_u64(b, at + 24);
             return "";
         }
         case REC_EVENT:
@@ -189,7 +212,11 @@ string Journal::write_state(const ulong number)
     for (int i = 0; i < orders.count(); i++)
         write_number(REC_ORDER, orders.at(i));
     for (int i = 0; i < count_; i++)
+    {
         write_intent(REC_INTENT, intents_[i]);
+        if (intents_[i].is_confirmed || intents_[i].order != 0)
+            write_confirmed(intents_[i]);
+    }
     for (int i = events_begin_; i < events_end_; i++)
         write_event(events_[i].seq, 0, events_[i].event);
     write_number(REC_COUNTERS, event_seq);

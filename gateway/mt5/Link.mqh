@@ -25,6 +25,7 @@ private:
     int out_end_;
     ulong retry_at_ms_;
     uint retry_ms_;
+    ulong drained_ms_;  // when a read last found nothing
 
 public:
     int frame_type;
@@ -33,6 +34,10 @@ public:
     int body_bytes;
     ulong heard_ms;
     ulong sent_ms;
+    /// No byte of the last read was there before this. The receiver may have slept in a blocking
+    /// call since: age counts from here, so that a command may expire early, never late.
+    ulong arrived_after_ms;
+    bool rx_ack_due;  // the journal has a command that the other side has not been told of
 
     Link()
     {
@@ -44,6 +49,9 @@ public:
         retry_ms_ = 0;
         heard_ms = 0;
         sent_ms = 0;
+        drained_ms_ = 0;
+        arrived_after_ms = 0;
+        rx_ack_due = false;
     }
 
     bool is_open() { return socket_ != INVALID_HANDLE; }
@@ -74,6 +82,7 @@ public:
         SocketTimeouts(socket_, IO_TIMEOUT_MS, IO_TIMEOUT_MS);
         heard_ms = now_ms();
         sent_ms = heard_ms;
+        drained_ms_ = heard_ms;
         return true;
     }
 
@@ -85,24 +94,33 @@ public:
         in_begin_ = 0;
         in_end_ = 0;
         out_end_ = 0;
+        rx_ack_due = false;
         retry_at_ms_ = now_ms() + retry_ms_;
     }
 
     /// Takes in what has arrived. @return false if the connection is gone.
     bool read()
     {
-        for (int round = 0; round < 8; round++)
+        arrived_after_ms = drained_ms_;
+        for (int pass = 0; pass < 8; pass++)
         {
+            ulong asked_ms = now_ms();  // before the look: what comes during it is younger
             ResetLastError();
             uint readable = SocketIsReadable(socket_);
             if (readable == 0)
+            {
+                drained_ms_ = asked_ms;
                 return SocketIsConnected(socket_);
+            }
             uchar part[];
             ArrayResize(part, 0);
             ResetLastError();
             int n = SocketRead(socket_, part, (uint)MathMin(readable, 16384), 1);
             if (n <= 0)  // a speculative 1 and nothing there, or an error
+            {
+                drained_ms_ = asked_ms;
                 return GetLastError() != 5273 && SocketIsConnected(socket_);
+            }
             heard_ms = now_ms();
             take(part, n);
             if (n < (int)readable)
@@ -190,11 +208,31 @@ public:
         return true;
     }
 
-    /// Announces a blocking call of `ms` at most, now.
+    /// Tells which commands are in the journal, if that has not been told.
+    void send_rx_ack()
+    {
+        if (!rx_ack_due)
+            return;
+        rx_ack_due = false;
+        send_number(FRAME_RX_ACK, g_journal.command_seq);
+    }
+
+    /// Right before a request leaves: the other side learns now that its command is journalled, not
+    /// after the trade server's answer. A peer that never heard it may call it not received.
+    void announce_send()
+    {
+        if (!is_open())
+            return;
+        send_rx_ack();
+        flush();
+    }
+
+    /// The same, and that the call blocks for `ms` at most.
     void announce_busy(const uint ms)
     {
         if (!is_open())
             return;
+        send_rx_ack();
         uchar b[8];
         put_u32(b, 0, ms);
         put_u32(b, 4, 0);

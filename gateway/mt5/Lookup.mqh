@@ -141,27 +141,58 @@ ulong Account::opener_of(const ulong position_id)
     return 0;
 }
 
-bool Account::has_magic_history()
+void Account::look_up_ticket(const ulong order, const ulong deal, Found &f)
 {
+    if (order == 0 && deal == 0)
+        return;
+    if (deal != 0 && f.volume == 0 && HistoryDealSelect(deal) &&
+        is_trade(HistoryDealGetInteger(deal, DEAL_TYPE)))
+        add_deal(f, deal);
+    if (order == 0 || !HistoryOrderSelect(order))
+    {
+        if (f.stage == FOUND_NOTHING && f.volume > 0)
+            f.stage = FOUND_FLYING;
+        return;
+    }
+    double initial = HistoryOrderGetDouble(order, ORDER_VOLUME_INITIAL);
+    f.order = order;
+    f.pending = is_pending_type(HistoryOrderGetInteger(order, ORDER_TYPE));
+    f.requested = to_scaled(initial);
+    f.symbol = HistoryOrderGetString(order, ORDER_SYMBOL);
+    settle_found(f, false, HistoryOrderGetInteger(order, ORDER_STATE),
+                 to_scaled(initial - HistoryOrderGetDouble(order, ORDER_VOLUME_CURRENT)));
+}
+
+bool Account::highest_intent(ulong &intent)
+{
+    intent = 0;
     for (int i = 0; i < PositionsTotal(); i++)
-        if (PositionGetTicket(i) != 0 && PositionGetInteger(POSITION_MAGIC) != 0)
-            return true;
+    {
+        if (PositionGetTicket(i) == 0)
+            return false;
+        intent = MathMax(intent, own_intent((ulong)PositionGetInteger(POSITION_MAGIC)));
+    }
     for (int i = 0; i < OrdersTotal(); i++)
-        if (OrderGetTicket(i) != 0 && OrderGetInteger(ORDER_MAGIC) != 0)
-            return true;
+    {
+        if (OrderGetTicket(i) == 0)
+            return false;
+        intent = MathMax(intent, own_intent((ulong)OrderGetInteger(ORDER_MAGIC)));
+    }
     if (!HistorySelect(0, TimeTradeServer() + DAY_S))
-        return true;  // not known is not "none"
+        return false;
     for (int i = 0; i < HistoryDealsTotal(); i++)
     {
         ulong ticket = HistoryDealGetTicket(i);
-        if (ticket == 0 || HistoryDealGetInteger(ticket, DEAL_MAGIC) != 0)
-            return true;
+        if (ticket == 0)
+            return false;
+        intent = MathMax(intent, own_intent((ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC)));
     }
     for (int i = 0; i < HistoryOrdersTotal(); i++)
     {
         ulong ticket = HistoryOrderGetTicket(i);
-        if (ticket == 0 || HistoryOrderGetInteger(ticket, ORDER_MAGIC) != 0)
-            return true;
+        if (ticket == 0)
+            return false;
+        intent = MathMax(intent, own_intent((ulong)HistoryOrderGetInteger(ticket, ORDER_MAGIC)));
     }
-    return false;
+    return true;
 }

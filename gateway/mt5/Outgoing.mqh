@@ -31,11 +31,7 @@ void Session::offer_info()
 
 void Session::send_events()
 {
-    if (rx_ack_due_)
-    {
-        rx_ack_due_ = false;
-        g_link.send_number(FRAME_RX_ACK, g_journal.command_seq);
-    }
+    g_link.send_rx_ack();
     while (g_journal.waiting_events() > 0 && sent_event_ < g_journal.event_seq &&
            g_link.waiting_bytes() < OUT_BYTES_MAX)
     {

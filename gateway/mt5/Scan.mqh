@@ -56,7 +56,6 @@ bool Scanner::set_baseline()
 {
     if (g_journal.has_baseline)
         return true;
-    bool has_history = g_account.has_magic_history();
     if (!HistorySelect(0, TimeTradeServer() + DAY_S))
         return false;
     ulong deal = 0;
@@ -66,10 +65,10 @@ bool Scanner::set_baseline()
     for (int i = 0; i < HistoryOrdersTotal(); i++)
         order = MathMax(order, HistoryOrderGetTicket(i));
     g_journal.remember_baseline(deal, order, (long)TimeTradeServer());
-    // An account without any orders of programs: whatever is asked about, this journal has seen
-    // all.
+    // An account that shows nothing proves nothing: its history may not be there yet. A new journal
+    // vouches from the first new entry on (Session::raise_floor).
     if (g_journal.intact == INTACT_FRESH)
-        g_journal.remember_intact(has_history ? INTACT_NO : INTACT_YES, 0);
+        g_journal.remember_intact(INTACT_NO, g_journal.floor_intent);
     return true;
 }
 

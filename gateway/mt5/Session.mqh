@@ -15,7 +15,16 @@
 struct Incoming
 {
     ulong seq;
+    ulong received_ms;
     Command command;
+};
+
+/// How often the account has shown no trace of a magic, in readings some time apart.
+struct Negative
+{
+    ulong magic;
+    int count;
+    ulong last_ms;
 };
 
 class Session
@@ -23,8 +32,8 @@ class Session
 private:
     int state_;
     Incoming batch_[];
+    Negative negatives_[];
     ulong waiting_[];  // received, to be sent when the account allows
-    bool rx_ack_due_;
     bool sync_done_due_;
     ulong sent_event_;  // on this connection
     ulong info_event_;
@@ -48,6 +57,8 @@ private:
     void answer_query(const Command &command);
     bool answer_from_account(const Command &command, Event &e, bool &readable);
     bool has_settled(const int known);
+    bool is_absent(const ulong magic, const int known);
+    int count_negative(const ulong magic);
     void settle_after_restart();
     void retry_waiting();
     void offer_info();
@@ -69,8 +80,8 @@ void Session::reset()
     ArrayResize(batch_, 0);
     ArrayResize(waiting_, 0);
     state_ = STATE_CLOSED;
-    rx_ack_due_ = false;
     sync_done_due_ = false;
+    ArrayResize(negatives_, 0);
     sent_event_ = 0;
     info_event_ = 0;
     info_ms_ = 0;
@@ -88,7 +99,6 @@ void Session::drop(const string why)
         PrintFormat("millrace: connection closed: %s", why);
     g_link.close();
     ArrayResize(batch_, 0);
-    rx_ack_due_ = false;
     sync_done_due_ = false;
     state_ = STATE_CLOSED;
 }
@@ -138,9 +148,10 @@ bool Session::on_welcome()
         drop("fenced: the other side is an older owner of this session");
         return false;
     }
-    // Numbers that the peer knows and we do not: this journal replaced a lost one.
-    if (event_seq > g_journal.event_seq && g_journal.floor_intent == 0)
-        g_journal.remember_intact(INTACT_NO, 0);
+    // Numbers that the peer knows and we do not: this journal replaced a lost one, or is an older
+    // state of itself (a restored folder). Whatever it vouched for before, it does no more.
+    if (event_seq > g_journal.event_seq)
+        g_journal.remember_intact(INTACT_NO, g_journal.floor_intent);
     if (command_epoch != g_journal.command_epoch)
         g_journal.command_seq = next_command - 1;  // numbers of another queue
     g_journal.generation = generation;
@@ -197,6 +208,7 @@ bool Session::on_frame()
             int n = ArraySize(batch_);
             ArrayResize(batch_, n + 1, 64);
             batch_[n].seq = g_link.frame_seq;
+            batch_[n].received_ms = MathMax(1, g_link.arrived_after_ms);
             get_command(g_link.body, 0, batch_[n].command);
             return true;
         }

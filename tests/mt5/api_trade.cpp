@@ -310,6 +310,18 @@ bool HistoryOrderSelect(ulong ticket) {
     }
     return visible;
 }
+bool HistoryDealSelect(ulong ticket) {
+    host().call("HistoryDealSelect");
+    const auto it = std::find_if(host().deals.begin(), host().deals.end(),
+                                 [ticket](const ViewDeal& deal) { return deal.ticket == ticket; });
+    const bool visible = it != host().deals.end() && host().is_visible(it->visible_ns) &&
+                         host().connected() && host().knobs.no_history == 0;
+    if (visible) {
+        history_orders.clear();
+        history_deals = {*it};
+    }
+    return visible;
+}
 int HistoryOrdersTotal() {
     return static_cast<int>(history_orders.size());
 }

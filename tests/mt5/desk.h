@@ -101,6 +101,8 @@ public:
     void close();
     /// False: takes no new connection.
     bool listens = true;
+    /// True: the journal may come back from an older copy of itself.
+    bool expects_rollback = false;
 
     /// Serves until `condition` holds. @return false after `ms`.
     bool until(const std::function<bool()>& condition, int ms = 10'000);
@@ -116,7 +118,11 @@ public:
     std::uint64_t sessions = 0;
     std::uint64_t busy_frames = 0;
     std::uint64_t ticks = 0;
-    std::uint64_t gaps = 0;  // events whose number did not follow the last one
+    std::uint64_t rx_acked = 0;                // such commands are never sent again
+    std::vector<std::uint64_t> acked_at_busy;  // what was known at each BUSY
+    std::vector<std::uint64_t> answers_at_busy;
+    std::uint64_t answers = 0;  // Outcome and Unsent
+    std::uint64_t gaps = 0;     // events whose number did not follow the last one
     bridge::Hello hello{};
     bool up = false;
     bool synced = false;

@@ -238,6 +238,7 @@ string PositionGetString(int property);
 bool HistorySelect(datetime from, datetime to);
 bool HistorySelectByPosition(long position_id);
 bool HistoryOrderSelect(ulong ticket);
+bool HistoryDealSelect(ulong ticket);
 int HistoryOrdersTotal();
 ulong HistoryOrderGetTicket(int index);
 long HistoryOrderGetInteger(ulong ticket, int property);

@@ -1,0 +1,150 @@
+// Goal: nothing is called absent, refused or vouched for that the broker may have executed, and a
+// command that waited is as old as it is. Method: as mt5_order_test, with the journal taken away,
+// put back from an older copy or damaged, and answers that the account shows late or never.
+#include "tests/mt5/mt5_world.h"
+
+namespace millrace::mt5::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Proof : public World {
+protected:
+    /// One answer to a look-up.
+    bridge::Event ask(std::uint64_t magic) {
+        desk.query(magic);
+        EXPECT_TRUE(desk.until([&] { return desk.told[magic].query.has_value(); }));
+        return desk.told[magic].query.value_or(bridge::Event{});
+    }
+    /// Until the new journal's session is up and the account can be believed.
+    void lose_journal() {
+        desk.info = {};
+        desk.synced = false;
+        host->control(R"("cmd":"lose_journal")");
+        ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.permissions == 1; }));
+    }
+    void keep_copy() {
+        fs::remove_all(dir.path("copy"));
+        fs::copy(dir.path("files"), dir.path("copy"), fs::copy_options::recursive);
+    }
+    void put_copy_back() {
+        fs::remove_all(dir.path("files"));
+        fs::copy(dir.path("copy"), dir.path("files"), fs::copy_options::recursive);
+    }
+};
+
+TEST_F(Proof, ACommandThatWaitedInTheSocketDuringABlockingCallIsAsOldAsThatCall) {
+    begin({.knobs = {"busy_ms=700"}});
+    std::vector<std::uint64_t> magics;
+    for (std::uint64_t intent = 1; intent <= 5; ++intent) {
+        bridge::Command command = open(intent);
+        command.ttl_ms = 300;
+        magics.push_back(desk.submit(command));
+    }
+    std::size_t expired = 0;
+    for (const std::uint64_t magic : magics) {
+        ASSERT_TRUE(desk.until_answered(magic));
+        expired += has_status(desk.told[magic].outcomes.back(), OrdStatus::Expired) ? 1U : 0U;
+    }
+    // A slow machine may let the first expire too.
+    EXPECT_GE(expired, 4U);
+    EXPECT_EQ(number("positions") + expired, magics.size());
+}
+
+TEST_F(Proof, ACommandIsAcknowledgedBeforeItsBlockingCallAndAnsweredBeforeTheNextOne) {
+    begin({.knobs = {"busy_ms=100"}});
+    std::vector<std::uint64_t> magics;
+    for (std::uint64_t intent = 1; intent <= 4; ++intent) {
+        magics.push_back(desk.submit(open(intent)));
+    }
+    for (const std::uint64_t magic : magics) {
+        ASSERT_TRUE(desk.until_answered(magic));
+    }
+    ASSERT_EQ(desk.acked_at_busy.size(), magics.size());
+    for (std::size_t i = 0; i < magics.size(); ++i) {
+        EXPECT_GE(desk.acked_at_busy[i], i + 1) << "unacknowledged while it is at the server";
+        EXPECT_GE(desk.answers_at_busy[i], i) << "the answer before waited for the batch";
+    }
+}
+
+TEST_F(Proof, WhatTheServerCalledDoneIsNeverAbsentHoweverLateTheAccountShowsIt) {
+    begin(
+        {.inputs = {"InpAnswerMs=100"}, .knobs = {"history_delay_ms=600000"}, .settle_ms = "300"});
+    const bridge::Event& done = answer_to(open(1));
+    EXPECT_TRUE(has_status(done, OrdStatus::InDoubt));
+    EXPECT_NE(done.order_ticket, 0U) << "the ticket that the server gave";
+    // The settling time of a later one has passed: so has that of the first.
+    host->fault(R"("kind":"retcode","code":10012)");
+    EXPECT_EQ(answer_to(open(2)).retcode, 10012U);
+    EXPECT_TRUE(is(desk.resolve(open(2).magic), ReportType::QueryAbsent));
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(is(ask(open(1).magic), ReportType::QueryUnknown));
+    }
+    host->kill9();
+    host->start();  // where all of the history is there
+    const bridge::Event found = desk.resolve(open(1).magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(found.volume, kScale / 10);
+}
+
+TEST_F(Proof, AnUnlistedCodeIsOpenAndItsLateExecutionIsFound) {
+    begin({.inputs = {"InpAnswerMs=100"}, .settle_ms = "600000"});
+    host->knob("history_delay_ms", 600'000);
+    host->fault(R"("kind":"retcode","code":10005,"executed":true)");
+    EXPECT_TRUE(has_status(answer_to(open(1)), OrdStatus::InDoubt));
+    EXPECT_TRUE(is(ask(open(1).magic), ReportType::QueryUnknown));
+    host->kill9();
+    host->start();
+    EXPECT_TRUE(is(desk.resolve(open(1).magic), ReportType::QueryFound));
+}
+
+TEST_F(Proof, AJournalPutBackFromAnOlderCopyVouchesForNothingEvenAfterAnEarlierLoss) {
+    begin({.settle_ms = "600000"});
+    EXPECT_EQ(answer_to(open(10)).retcode, kDone);
+    lose_journal();
+    EXPECT_EQ(answer_to(open(20)).retcode, kDone);  // sets the floor
+    host->kill9();
+    keep_copy();
+    host->start();
+    EXPECT_EQ(answer_to(open(21)).retcode, kDone);
+    host->kill9();
+    put_copy_back();
+    desk.expects_rollback = true;
+    desk.synced = false;
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.sessions == 4 && desk.synced; }));
+    host->knob("no_history", 1);
+    EXPECT_TRUE(is(ask(open(21).magic), ReportType::QueryUnknown)) << "it is in the books";
+    EXPECT_EQ(booked(dir, 21).executions, 1U);
+}
+
+TEST_F(Proof, AnEntryThatWasHeldBackDoesNotVouchForThoseHandedOutBeforeTheLoss) {
+    begin({.settle_ms = "600000"});
+    EXPECT_EQ(answer_to(open(50)).retcode, kDone);
+    EXPECT_EQ(answer_to(open(52)).retcode, kDone);
+    lose_journal();
+    EXPECT_EQ(answer_to(open(51)).retcode, kDone);
+    host->knob("no_history", 1);
+    EXPECT_TRUE(is(ask(open(52).magic), ReportType::QueryUnknown)) << "the account shows it";
+    EXPECT_TRUE(is(ask(open(60).magic), ReportType::QueryAbsent)) << "above everything";
+}
+
+TEST_F(Proof, WhatIsAskedAboutAfterALossIsNotVouchedForByALowerEntry) {
+    begin({.settle_ms = "600000"});
+    lose_journal();
+    EXPECT_TRUE(is(ask(open(52).magic), ReportType::QueryUnknown));
+    EXPECT_EQ(answer_to(open(51)).retcode, kDone);
+    EXPECT_TRUE(is(ask(open(52).magic), ReportType::QueryUnknown));
+    EXPECT_TRUE(is(ask(open(53).magic), ReportType::QueryAbsent));
+}
+
+TEST_F(Proof, AnEmptyAccountDoesNotMakeANewJournalVouch) {
+    begin({.settle_ms = "600000"});
+    EXPECT_TRUE(is(ask(open(7).magic), ReportType::QueryUnknown));
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    EXPECT_TRUE(is(ask(open(7).magic), ReportType::QueryUnknown)) << "asked about before";
+    EXPECT_TRUE(is(ask(open(8).magic), ReportType::QueryAbsent));
+}
+
+}  // namespace
+}  // namespace millrace::mt5::test
