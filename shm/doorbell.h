@@ -4,7 +4,8 @@
 // (membarrier), looks at its rings once more and sleeps. A producer publishes, then looks at
 // `armed` with a plain load: no fence on its path. Either its store was visible to the sleeper's
 // last look, or the barrier made `armed` visible to its load.
-// Where membarrier is refused, both sides pay a full fence. The steps are in doorbell_protocol.h.
+// A process that is refused membarrier pays a full fence on both sides and sleeps in naps of a few
+// milliseconds, for those who ring it may use none. The steps are in doorbell_protocol.h.
 #pragma once
 
 #include "shm/doorbell_protocol.h"
@@ -16,14 +17,14 @@ namespace millrace {
 
 /// Registers this process for global expedited membarriers; call once at start in every process
 /// that maps the segment.
-/// @return false if the kernel refuses; then every process must use fences (it is a property of
-/// the host, so all agree).
+/// @return false if the kernel refuses (too old, or a seccomp filter): then this process's naps
+/// are capped, whatever the others have.
 bool doorbell_setup() noexcept;
 
-/// Sleeps until `bell` rings or `timeout` passes. `idle()` is the sleeper's last look: it must
-/// return true if there is still nothing to do.
-/// Threads: the bell's one owner. A killed sleeper leaves `armed` set; the cost is one needless
-/// wake call, which clears it. The owner's next doorbell_wait() arms and disarms as ever.
+/// Sleeps until `bell` rings or `timeout` passes, or for no reason: look again. `idle()` is the
+/// sleeper's last look: it must return true if there is still nothing to do. Threads: the bell's
+/// one owner. A killed sleeper leaves `armed` set; the cost is one needless wake call, which clears
+/// it. The owner's next doorbell_wait() arms and disarms as ever.
 template <class Idle>
 void doorbell_wait(Doorbell& bell, Nanos timeout, Idle&& idle) noexcept;
 
