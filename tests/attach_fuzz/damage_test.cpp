@@ -1,6 +1,7 @@
 // Goal: whatever part of a segment is damaged, attaching says which, and touches nothing.
 // Method: each field of header, directory, ring controls and tables, each cursor and slot number,
-// changed in a copy while traffic flows through a live segment beside it.
+// changed in an image while traffic flows through a live segment beside it, to which another
+// process keeps attaching.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -25,8 +26,9 @@ protected:
     void TearDown() override {
         EXPECT_GT(traffic_.checked(), 0U);
         EXPECT_EQ(traffic_.stop(), "");
-        std::printf("%llu records checked beside it\n",
-                    static_cast<unsigned long long>(traffic_.checked()));
+        std::printf("%llu records checked, the live segment attached %llu times beside it\n",
+                    static_cast<unsigned long long>(traffic_.checked()),
+                    static_cast<unsigned long long>(traffic_.attached()));
     }
     TempDir dir_;
     Traffic traffic_{dir_.file("live"), dir_.str()};

@@ -1,5 +1,6 @@
 // Goal: what is not a segment file of ours is refused by what it is. Method: files cut, lengthened,
-// emptied and sparse; links, FIFOs, sockets, directories and devices; other users and versions.
+// emptied and sparse; links, FIFOs, sockets, directories and devices; other users; beside live
+// traffic.
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -31,6 +32,7 @@ constexpr uid_t kNobody = 65534;
 
 class AttachFile : public ::testing::Test {
 protected:
+    void TearDown() override { EXPECT_EQ(traffic_.stop(), ""); }
     Errc attach(const std::string& path, Mode mode = Mode::ReadOnly) {
         message_.clear();
         const Errc code = Segment::attach(path, mode, message_).code();
@@ -43,6 +45,7 @@ protected:
         return path;
     }
     TempDir dir_;
+    test::Traffic traffic_{dir_.file("live"), dir_.str()};
     Image image_;
     std::string message_;
 };

@@ -111,10 +111,11 @@ TEST(AttachFlip, RefusesExactlyTheFlipsThatMatter) {
     EXPECT_GT(flipper.accepted, rounds / 4);
     std::printf(
         "seed %llu: %llu flips refused, %llu without a meaning to attaching accepted, "
-        "%llu records checked beside it\n",
+        "%llu records checked, %llu times attached to the live segment beside it\n",
         static_cast<unsigned long long>(seed), static_cast<unsigned long long>(flipper.refused),
         static_cast<unsigned long long>(flipper.accepted),
-        static_cast<unsigned long long>(traffic.checked()));
+        static_cast<unsigned long long>(traffic.checked()),
+        static_cast<unsigned long long>(traffic.attached()));
 }
 
 TEST(AttachFlip, FindsTheLiveSegmentGoodAtEveryMomentAndLeavesItAlone) {
@@ -128,7 +129,9 @@ TEST(AttachFlip, FindsTheLiveSegmentGoodAtEveryMomentAndLeavesItAlone) {
     const std::uint32_t orders = first.value().find_ring("orders");
     const std::vector<std::byte> before{base, base + fixed};
     for (int i = 0; i < 3000; ++i) {
-        auto reader = Segment::attach(dir.file("live"), Mode::ReadOnly, message);
+        // To write: this maps it writable, enters its pages and judges every ring.
+        auto reader = Segment::attach(dir.file("live"),
+                                      i % 2 == 0 ? Mode::ReadWrite : Mode::ReadOnly, message);
         ASSERT_TRUE(reader.ok()) << message;
         for (int look = 0; look < 5; ++look) {
             ASSERT_TRUE(reader.value().check_ring(orders, message)) << message;

@@ -14,6 +14,8 @@ struct Traffic::Shared {
     std::atomic<std::uint64_t> published{0};
     std::atomic<std::uint64_t> checked{0};
     std::atomic<std::uint64_t> wrong_at{0};  // number of the first bad record
+    std::atomic<std::uint64_t> attached{0};
+    char refused[400] = {};  // why attaching failed; read when its process has ended
 };
 
 namespace {
@@ -90,9 +92,28 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
         }
         return 0;
     }));
-    while (checked() == 0) {
+    children_.push_back(run_child([this, path] { return attach_again_and_again(path); }));
+    while (checked() == 0 || attached() == 0) {
         ::sched_yield();
     }
+}
+
+int Traffic::attach_again_and_again(const std::string& path) {
+    constexpr std::uint64_t kRecordsBetween = 500;  // or it would take the records' core
+    std::string message;
+    for (std::uint64_t n = 0; !shared_->stop.load(std::memory_order_relaxed); ++n) {
+        const auto mode = n % 2 == 0 ? Segment::Mode::ReadWrite : Segment::Mode::ReadOnly;
+        if (!Segment::attach(path, mode, message)) {
+            message.copy(shared_->refused, sizeof shared_->refused - 1);
+            return 1;
+        }
+        shared_->attached.store(n + 1, std::memory_order_relaxed);
+        const std::uint64_t next = checked() + kRecordsBetween;
+        while (checked() < next && !shared_->stop.load(std::memory_order_relaxed)) {
+            ::sched_yield();
+        }
+    }
+    return 0;
 }
 
 Traffic::~Traffic() {
@@ -107,6 +128,10 @@ std::uint64_t Traffic::checked() const {
     return shared_->checked.load(std::memory_order_relaxed);
 }
 
+std::uint64_t Traffic::attached() const {
+    return shared_->attached.load(std::memory_order_relaxed);
+}
+
 std::string Traffic::stop() {
     shared_->stop.store(true);
     std::string wrong;
@@ -118,6 +143,9 @@ std::string Traffic::stop() {
         }
     }
     children_.clear();
+    if (shared_->refused[0] != '\0') {
+        wrong += std::string{"the live segment was refused: "} + shared_->refused + "; ";
+    }
     if (const auto at = shared_->wrong_at.load(); at != 0) {
         wrong += "record " + std::to_string(at) + " was lost, doubled or torn; ";
     }

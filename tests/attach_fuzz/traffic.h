@@ -1,5 +1,6 @@
 // Live traffic: a segment with a producer and a consumer in processes of their own, which check
-// every record. What is attached next to them must not disturb them.
+// every record, and a third process that keeps attaching to that very segment, to write and to
+// read. What attaches to them, or next to them, must not disturb them.
 #pragma once
 
 #include <sys/types.h>
@@ -20,7 +21,7 @@ namespace millrace::test {
 
 class Traffic {
 public:
-    /// Creates the segment, starts both processes and waits until records flow.
+    /// Creates the segment, starts the processes and waits until records flow and it was attached.
     explicit Traffic(const std::string& path, const std::string& journal_dir);
     /// Kills what still runs.
     ~Traffic();
@@ -29,11 +30,15 @@ public:
 
     /// Records checked by the consumer so far.
     [[nodiscard]] std::uint64_t checked() const;
-    /// Ends both. @return what was wrong, empty if every record came once, in order and whole.
+    /// Times that the live segment was attached and found good so far.
+    [[nodiscard]] std::uint64_t attached() const;
+    /// Ends all. @return what was wrong, empty if every record came once, in order and whole, and
+    /// attaching always succeeded.
     [[nodiscard]] std::string stop();
 
 private:
     struct Shared;
+    int attach_again_and_again(const std::string& path);
     Segment segment_;
     Shared* shared_ = nullptr;
     std::vector<pid_t> children_;
