@@ -319,6 +319,9 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
     last_event_ = frame.header.seq;
     ++context_->stats.events;
     bump(entry().events_received);
+    if (r.deal_ticket != 0 && (r.type == ReportType::Outcome || r.type == ReportType::Exec)) {
+        bump(entry().fills);
+    }
     measure_answer(r);
     return ok_status();
 }

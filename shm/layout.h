@@ -199,7 +199,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU64 applied_event_seq;                       // by this journal record
     AtomicU32 account_state;                           // AccountState
     AtomicU32 killed;                                  // kill actions in force
-    AtomicU64 fills;
+    AtomicU64 fills;  // events that told of a deal; the broker stage's
     AtomicU64 live_orders;
 };
 

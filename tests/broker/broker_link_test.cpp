@@ -207,6 +207,19 @@ TEST(BrokerLink, TellsAnOlderCopyOfAJournalWhatItNoLongerKnows) {
     EXPECT_EQ(t.welcomes[0].event_seq, 40U);
 }
 
+TEST(BrokerLink, CountsEachDealOnceForTheOperator) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    bridge::Event refused = filled(Magic::make(kTag, 1, 0));
+    refused.deal_ticket = 0;
+    t.send_event(refused);
+    t.send_event(filled(Magic::make(kTag, 2, 0)));
+    t.resend_event(1);
+    t.send_event(filled(Magic::make(kTag, 3, 0)));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 3; }));
+    EXPECT_EQ(w.segment.session(AccountId{0}).fills.load(), 2U);
+}
+
 TEST(BrokerLink, NamesTheHostsSymbolInReportsOfDeals) {
     World w{{.suffix = "m"}};
     w.define_symbol(3, "XAUUSD");
