@@ -70,6 +70,21 @@ TEST_F(InspectCli, StatShowsEveryPartAsTextAndAsJson) {
     EXPECT_EQ(j["errors"][0]["text"], "login refused by the terminal");
 }
 
+TEST_F(InspectCli, StatTellsRatesAndTimesToFullInJsonToo) {
+    fill();
+    const json one = run_json("stat", {"stat", path_});
+    EXPECT_TRUE(one["rates"].is_null());
+    EXPECT_TRUE(one["rings"][0]["in_per_second"].is_null());
+    const json j = run_json("stat", {"stat", path_, "--rate", "20ms"});
+    EXPECT_GE(j["rates"]["seconds"], 0.02);
+    EXPECT_EQ(j["rates"]["journal_per_second"], 0.0);
+    for (const json& r : j["rings"]) {
+        EXPECT_EQ(r["in_per_second"], 0.0) << r;
+        EXPECT_EQ(r["out_per_second"], 0.0) << r;
+        EXPECT_TRUE(r["full_in_ns"].is_null()) << r;
+    }
+}
+
 TEST_F(InspectCli, StatNamesAccountsFromTheIdBook) {
     fill();
     std::filesystem::create_directory(dir_ / "journal");

@@ -121,11 +121,34 @@ TEST_F(View, ComputesRatesAndTimeToFullBetweenTwoPictures) {
     const std::string text = render_stat(now, &before, seconds(2), {});
     EXPECT_NE(text.find("signals 350 (125/s)"), std::string::npos) << text;
     // 4 of 8 slots are free and 1 a second goes in.
-    EXPECT_NE(text.find("1/s   4.00s"), std::string::npos) << text;
+    EXPECT_NE(text.find("1/s     0/s   4.00s"), std::string::npos) << text;
     EXPECT_EQ(render_stat(now, nullptr, seconds(2), {}).find("125/s"), std::string::npos);
     publish("orders", OrderSlot{}, 4);
     EXPECT_NE(render_stat(read_view(*segment_), nullptr, Nanos{}, {}).find("   FULL"),
               std::string::npos);
+}
+
+TEST_F(View, KeepsTheTimeToFullOnANarrowScreenHoweverLargeTheCounts) {
+    auto ring = segment_->ring<OrderSlot>("orders");
+    // As after 4 * 10^12 records: the cursors far on, and all slots of the lap before.
+    constexpr std::uint64_t kFar = 4'000'000'000'000;
+    for (std::uint64_t n = kFar - 7; n <= kFar; ++n) {
+        ring.slot(n).sequence = n;
+    }
+    RingControl<>& control = segment_->ring_control(segment_->find_ring("orders"));
+    control.read_cursor = kFar;
+    control.full_stalls = 1'000'000'000;
+    const PipelineView before = read_view(*segment_);
+    publish("orders", OrderSlot{}, 4);
+    const PipelineView now = read_view(*segment_);
+    RenderOptions o;
+    o.height = 40;
+    for (const std::string& text :
+         {render_top(now, &before, seconds(2), o), render_rings(now, &before, seconds(2), o, 0)}) {
+        EXPECT_NE(text.find("2.00s\n"), std::string::npos) << text;
+        EXPECT_NE(text.find("FULL IN\n"), std::string::npos) << text;
+        EXPECT_NE(text.find(" 1.00G "), std::string::npos) << text;
+    }
 }
 
 TEST_F(View, TakesNoRatesFromAnotherSegment) {

@@ -8,30 +8,13 @@
 #include "core/admin.h"
 #include "tools/inspect/details.h"
 #include "tools/inspect/page.h"
-#include "tools/inspect/view.h"
+#include "tools/inspect/span.h"
 
 namespace millrace::inspect {
 namespace {
 
 constexpr std::int64_t kStuckNs = 3'000'000'000;  // DESIGN rule 5: no progress for 3 s
 constexpr std::uint64_t kNearlyFullPercent = 80;
-
-/// Two pictures and the time between them.
-struct Span {
-    const PipelineView& now;
-    const PipelineView* before;
-    double seconds;
-
-    /// Events per second, if there is something to compare with. A counter that went back
-    /// belongs to another life of its owner.
-    [[nodiscard]] std::optional<double> rate(std::uint64_t n,
-                                             std::uint64_t earlier) const noexcept {
-        if (before == nullptr || n < earlier) {
-            return std::nullopt;
-        }
-        return static_cast<double>(n - earlier) / seconds;
-    }
-};
 
 std::string per_second(std::optional<double> rate) {
     return rate ? human_count(static_cast<std::uint64_t>(*rate + 0.5)) + "/s" : "-";
@@ -133,35 +116,25 @@ Page stage_table(const Span& span, const RenderOptions& o) {
     return page;
 }
 
-/// How long until the ring is full if both ends go on like this; "-" if it is not filling.
-std::string eta_full(const Span& span, const RingStat& r, const RingStat* before) {
-    if (r.depth() >= r.capacity) {
-        return "FULL";
-    }
-    if (before == nullptr || r.written < before->written || r.read < before->read) {
-        return "-";
-    }
-    const double in = *span.rate(r.written, before->written);
-    const double out = *span.rate(r.read, before->read);
-    if (in <= out) {
-        return "-";
-    }
-    const double left = static_cast<double>(r.capacity - r.depth()) / (in - out);
-    return human_ns(static_cast<std::int64_t>(std::min(left, 1e9) * 1e9));
+std::string eta_full(const RingRates& rates) {
+    return rates.full_in_ns == 0 ? "FULL" : human_ns(rates.full_in_ns);
 }
 
-void add_ring(Page& page, const Span& span, std::size_t index) {
+void add_ring(Page& page, const Span& span, std::size_t index, unsigned width) {
     const RingStat& r = span.now.rings[index];
     if (!r.fault.empty()) {
         page.add(fmt::format("{:<18} FAULT at read cursor {}: {}", r.name, r.read, r.fault),
                  Mood::Bad);
         return;
     }
-    const RingStat* before = span.before ? &span.before->rings[index] : nullptr;
-    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>3}% {:>6} {:>6} {:>7} {:>7}", r.name,
-                         r.capacity, r.written, r.depth(), percent(r), r.high_water, r.full_stalls,
-                         before ? per_second(span.rate(r.written, before->written)) : "-",
-                         eta_full(span, r, before)),
+    const RingRates rates = ring_rates(span, index);
+    // On a narrow screen a long name gives way to the last column; a report shows it whole.
+    const std::size_t name_max = width < 100 ? 16 : 64;
+    // Ever-growing counts are for people: the last column must stay on 80 columns for years.
+    page.add(fmt::format("{:<16.{}} {:>6} {:>5} {:>6} {:>3}% {:>6} {:>6} {:>7} {:>7} {:>7}", r.name,
+                         name_max, r.capacity, human_count(r.written), r.depth(), percent(r),
+                         r.high_water, human_count(r.full_stalls), per_second(rates.in),
+                         per_second(rates.out), eta_full(rates)),
              percent(r) >= kNearlyFullPercent ? Mood::Bad
              : r.full_stalls != 0             ? Mood::Warn
                                               : Mood::Plain);
@@ -204,9 +177,9 @@ std::vector<std::size_t> rings_of(const Span& span, const RenderOptions& o) {
 }
 
 void add_ring_head(Page& page, std::size_t rings) {
-    page.add(fmt::format("{:<18} {:>7} {:>10} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7}",
-                         fmt::format("RINGS {}", rings), "SLOTS", "WRITTEN", "DEPTH", "", "HIGH",
-                         "STALLS", "IN/S", "FULL IN"),
+    page.add(fmt::format("{:<16} {:>6} {:>5} {:>6} {:>4} {:>6} {:>6} {:>7} {:>7} {:>7}",
+                         fmt::format("RINGS {}", rings), "SLOTS", "WROTE", "DEPTH", "", "HIGH",
+                         "STALLS", "IN/S", "OUT/S", "FULL IN"),
              Mood::Head);
 }
 
@@ -218,7 +191,7 @@ Page ring_table(const Span& span, const RenderOptions& o, Order order) {
     Page page{o.width};
     add_ring_head(page, shown.size());
     for (const std::size_t i : shown) {
-        add_ring(page, span, i);
+        add_ring(page, span, i, o.width);
     }
     return page;
 }
@@ -306,14 +279,6 @@ Page error_table(const Span& span, const RenderOptions& o) {
     return page;
 }
 
-Span make_span(const PipelineView& view, const PipelineView* previous, Nanos elapsed) {
-    // Another segment's counters are no basis for rates.
-    const bool usable = previous != nullptr && elapsed.value > 0 &&
-                        previous->header.uuid == view.header.uuid &&
-                        previous->rings.size() == view.rings.size();
-    return {view, usable ? previous : nullptr, static_cast<double>(elapsed.value) / 1e9};
-}
-
 /// Appends a table if it has rows and room for its title and one of them.
 void append_table(Page& page, const Page& table, std::size_t height, std::size_t rows_max) {
     const std::size_t room = height > page.size() ? height - page.size() : 0;
@@ -395,7 +360,7 @@ std::string render_rings(const PipelineView& view, const PipelineView* previous,
     // The window moves only as far as it must to show the selected line.
     const std::size_t first = selected >= room ? selected - room + 1 : 0;
     for (std::size_t i = first; i < std::min(shown.size(), first + room); ++i) {
-        add_ring(page, span, shown[i]);
+        add_ring(page, span, shown[i], options.width);
         if (i == selected) {
             page.mark_last();
         }

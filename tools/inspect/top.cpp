@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "tools/inspect/locate.h"
+#include "tools/inspect/span.h"
 #include "tools/inspect/top_screen.h"
 #include "tools/inspect/verbs.h"
 #include "tools/inspect/view.h"
@@ -47,7 +48,7 @@ void show(const TopScreen::Picture& picture, const TopScreen& screen, const Term
     o.width = terminal.columns();
     o.height = terminal.lines();
     if (options.json) {
-        draw(one_line(render_json(picture.now, o)), false);
+        draw(one_line(render_json(picture.now, o, picture.before, picture.elapsed)), false);
     } else if (terminal.interactive()) {
         draw(screen.draw(picture, o), true);
     } else {

@@ -8,6 +8,7 @@
 #include "tools/inspect/details.h"
 #include "tools/inspect/hist.h"
 #include "tools/inspect/locate.h"
+#include "tools/inspect/span.h"
 #include "tools/inspect/verbs.h"
 
 namespace millrace::inspect {
@@ -91,8 +92,9 @@ int run_stat(const StatOptions& a) {
         const Nanos elapsed = apart > 0 ? Nanos{monotonic_ns()} - taken : Nanos{};
         look_closer(segment, v);
         const RenderOptions o = render_options(a, v, path);
-        print(a.common.json ? render_json(v, o)
-                            : render_stat(v, apart > 0 ? &before : nullptr, elapsed, o));
+        const PipelineView* previous = apart > 0 ? &before : nullptr;
+        print(a.common.json ? render_json(v, o, previous, elapsed)
+                            : render_stat(v, previous, elapsed, o));
         return static_cast<int>(kOk);
     });
 }

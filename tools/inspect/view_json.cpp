@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/order_status.h"
-#include "tools/inspect/view.h"
+#include "tools/inspect/span.h"
 
 namespace millrace::inspect {
 namespace {
@@ -12,6 +12,9 @@ using nlohmann::ordered_json;
 /// Ages and times that are not known are null, never -1.
 ordered_json known(std::int64_t ns) {
     return ns < 0 ? ordered_json(nullptr) : ordered_json(ns);
+}
+ordered_json known(std::optional<double> rate) {
+    return rate ? ordered_json(*rate) : ordered_json(nullptr);
 }
 ordered_json id_or_null(std::uint32_t id) {
     return id == kNoId ? ordered_json(nullptr) : ordered_json(id);
@@ -140,7 +143,7 @@ ordered_json sqlite_json(const PipelineView& v) {
             {"last_error", last_error_of(v, "sqlite")}};
 }
 
-ordered_json ring_json(const RingStat& r) {
+ordered_json ring_json(const RingStat& r, const RingRates& rates) {
     return {{"name", r.name},
             {"kind", kind_name(r.kind)},
             {"slot_bytes", r.slot_bytes},
@@ -153,6 +156,9 @@ ordered_json ring_json(const RingStat& r) {
             {"high_water", r.high_water},
             {"high_water_time_ns",
              r.high_water_ns == 0 ? ordered_json(nullptr) : ordered_json(r.high_water_ns)},
+            {"in_per_second", known(rates.in)},
+            {"out_per_second", known(rates.out)},
+            {"full_in_ns", known(rates.full_in_ns)},
             {"full_stalls", r.full_stalls},
             {"stall_ns", r.stall_ns},
             {"polls_empty", known(r.polls_empty)},
@@ -198,6 +204,20 @@ ordered_json error_json(const ErrorRecord& e) {
             {"last_ns", e.last_ns}};
 }
 
+/// Null where there is no earlier picture of the same segment.
+ordered_json rates_json(const Span& span) {
+    if (span.before == nullptr) {
+        return nullptr;
+    }
+    const CoreStat& now = span.now.core;
+    const CoreStat& before = span.before->core;
+    return {{"seconds", span.seconds},
+            {"journal_per_second", known(span.rate(now.journal_seq, before.journal_seq))},
+            {"signals_per_second", known(span.rate(now.signals_accepted, before.signals_accepted))},
+            {"orders_per_second", known(span.rate(now.orders_sent, before.orders_sent))},
+            {"fills_per_second", known(span.rate(now.orders_filled, before.orders_filled))}};
+}
+
 template <class Items, class Make>
 ordered_json array_of(const Items& items, Make make) {
     ordered_json out = ordered_json::array();
@@ -209,9 +229,12 @@ ordered_json array_of(const Items& items, Make make) {
 
 }  // namespace
 
-std::string render_json(const PipelineView& view, const RenderOptions& options) {
+std::string render_json(const PipelineView& view, const RenderOptions& options,
+                        const PipelineView* previous, Nanos elapsed) {
+    const Span span = make_span(view, previous, elapsed);
     ordered_json j;
     j["segment"] = header_json(view.header);
+    j["rates"] = rates_json(span);
     j["core"] = core_json(view.core);
     j["journal"] = journal_json(view.core);
     j["replica"] = replica_json(view.core);
@@ -219,9 +242,9 @@ std::string render_json(const PipelineView& view, const RenderOptions& options) 
     j["redis"] = redis_json(view);
     j["stages"] = array_of(view.stages, stage_json);
     j["rings"] = ordered_json::array();
-    for (const RingStat& r : view.rings) {
-        if (options.all || !r.unused) {
-            j["rings"].push_back(ring_json(r));
+    for (std::size_t i = 0; i < view.rings.size(); ++i) {
+        if (options.all || !view.rings[i].unused) {
+            j["rings"].push_back(ring_json(view.rings[i], ring_rates(span, i)));
         }
     }
     j["sessions"] =
@@ -230,6 +253,10 @@ std::string render_json(const PipelineView& view, const RenderOptions& options) 
     j["errors"] = array_of(view.errors, error_json);
     // A torn or foreign byte in a text must not make the whole report fail.
     return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string render_json(const PipelineView& view, const RenderOptions& options) {
+    return render_json(view, options, nullptr, Nanos{});
 }
 
 }  // namespace millrace::inspect
