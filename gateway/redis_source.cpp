@@ -239,7 +239,7 @@ bool RedisSource::keep_up(Nanos now) noexcept {
         return true;
     }
     upkeep_at_ = now + options_.upkeep_every;
-    signals_.publish_stats();
+    signals_.publish_stats(now.value);
     if (auto kept = stream_->upkeep(); !kept) {
         return fail(kept);
     }
