@@ -27,6 +27,7 @@ protected:
         segment_->hop(Hop::SignalToSocket).record(1'500);
         segment_->hop(Hop::SignalToSocket).record(90'000);
         segment_->report_error("broker", "login refused by the terminal");
+        segment_->report_error("redis", "the primary is gone");
         segment_->core().journal_seq = 42;
         segment_->core().redis_seq = 40;
         segment_->core().redis_state = static_cast<std::uint64_t>(RedisState::Following);
@@ -65,9 +66,12 @@ TEST_F(InspectCli, StatShowsEveryPartAsTextAndAsJson) {
     EXPECT_EQ(j["redis"]["state"], "following");
     EXPECT_NE(text.out.find("sink redis: following, stored to 40, 2 records"), std::string::npos)
         << text.out;
+    EXPECT_NE(text.out.find("last error"), std::string::npos) << text.out;
+    EXPECT_NE(run({"top", path_, "--frames", "1"}).out.find("redis -2"), std::string::npos);
     EXPECT_EQ(j["stages"][0]["process"], "alive");
     EXPECT_EQ(j["sessions"][0]["login"], 5001);
     EXPECT_EQ(j["errors"][0]["text"], "login refused by the terminal");
+    EXPECT_EQ(j["redis"]["last_error"], "the primary is gone");
 }
 
 TEST_F(InspectCli, StatTellsRatesAndTimesToFullInJsonToo) {
@@ -205,6 +209,16 @@ TEST_F(InspectCli, FindsTheOnlySegmentAndAsksWhenThereAreMore) {
     EXPECT_NE(run({"stat", "nosuch", "--dir", dir}).err.find("no segment called nosuch"),
               std::string::npos);
     EXPECT_NE(run({"stat", "--dir", dir + "/none"}).err.find("no segment in"), std::string::npos);
+}
+
+TEST_F(InspectCli, TakesABareNameForACopyInTheCurrentDirectoryWhereNoSegmentHasIt) {
+    const auto before = std::filesystem::current_path();
+    std::filesystem::create_directory(dir_ / "copies");
+    std::filesystem::copy(path_, dir_ / "copies" / "segment.copy");
+    std::filesystem::current_path(dir_ / "copies");
+    EXPECT_EQ(run({"stat", "segment.copy", "--dir", dir_.string()}).status, 0);
+    EXPECT_EQ(run({"stat", "segment.copies", "--dir", dir_.string()}).status, 3);
+    std::filesystem::current_path(before);
 }
 
 TEST_F(InspectCli, AnswersAWrongCommandLineWithTwo) {

@@ -39,6 +39,20 @@ std::string lag_text(const Lag& lag) {
     return fmt::format("{}{} behind", lag.at_least ? "more than " : "", human_ns(lag.ns));
 }
 
+void add_last_error(Page& page, const PipelineView& v, const char* stage) {
+    const ErrorRecord* last = nullptr;
+    for (const ErrorRecord& e : v.errors) {
+        if (e.stage == stage && (last == nullptr || e.last_ns > last->last_ns)) {
+            last = &e;
+        }
+    }
+    if (last != nullptr) {
+        page.add(
+            fmt::format("             last error {}: {}", wall_text(last->last_ns), last->text),
+            Mood::Warn);
+    }
+}
+
 void add_sinks(Page& page, const PipelineView& v) {
     const CoreStat& c = v.core;
     page.add(fmt::format("durable: {} records, {}; replica: {} records, {}", c.durable_lag(),
@@ -51,6 +65,7 @@ void add_sinks(Page& page, const PipelineView& v) {
             c.sqlite_batch_rows, c.sqlite_errors, c.sqlite_retries,
             c.sqlite_failing_ns == 0 ? "" : "; FAILING since " + wall_text(c.sqlite_failing_ns)),
         c.sqlite_failing_ns == 0 ? Mood::Plain : Mood::Bad);
+    add_last_error(page, v, "sqlite");
     if (c.has_redis()) {
         page.add(
             fmt::format("sink redis: {}, stored to {}, {} records, {}; generation {}; "
@@ -58,17 +73,7 @@ void add_sinks(Page& page, const PipelineView& v) {
                         redis_state_name(c.redis_state), c.redis_seq, c.redis_lag(),
                         lag_text(c.redis_behind), c.redis_generation, c.redis_errors));
     }
-    const ErrorRecord* last = nullptr;
-    for (const ErrorRecord& e : v.errors) {
-        if (e.stage == "sqlite" && (last == nullptr || e.last_ns > last->last_ns)) {
-            last = &e;
-        }
-    }
-    if (last != nullptr) {
-        page.add(
-            fmt::format("             last error {}: {}", wall_text(last->last_ns), last->text),
-            Mood::Warn);
-    }
+    add_last_error(page, v, "redis");
 }
 
 /// A stage that lives must hold its role's lock; nobody else may.

@@ -82,6 +82,10 @@ Result<std::string> resolve(const std::string& name, const std::string& dir, std
             return path;
         }
     }
+    // A copy in the current directory; what runs goes first.
+    if (!name.empty() && is_file(name)) {
+        return name;
+    }
     if (found.empty()) {
         message = "no segment in " + dir + "; `millrace up` makes one, or give the path of a copy";
         return {Errc::NotFound, "segment"};

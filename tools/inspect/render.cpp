@@ -55,12 +55,17 @@ void add_journal(Page& page, const Span& span) {
     const std::string hash = c.replica_hash_mismatch != 0
                                  ? fmt::format("HASH DIFFERS AT {}", c.replica_hash_mismatch)
                                  : fmt::format("hash ok to {}", c.replica_hash_checked);
-    page.add(fmt::format("replica -{}  {}  snapshot {}  effects {}  sqlite -{}{}", c.replica_lag(),
-                         hash, c.snapshot_seq, human_count(c.effects_written), c.sqlite_lag(),
-                         c.sqlite_errors == 0 ? "" : fmt::format("  ERRORS {}", c.sqlite_errors)),
-             c.replica_hash_mismatch != 0 ? Mood::Bad
-             : c.sqlite_errors != 0       ? Mood::Warn
-                                          : Mood::Plain);
+    const auto sink = [](const char* name, std::uint64_t lag, std::uint64_t errors) {
+        return fmt::format("  {} -{}{}", name, lag,
+                           errors == 0 ? "" : fmt::format("  ERRORS {}", errors));
+    };
+    page.add(fmt::format("replica -{}  {}  snapshot {}  effects {}{}{}", c.replica_lag(), hash,
+                         c.snapshot_seq, human_count(c.effects_written),
+                         sink("sqlite", c.sqlite_lag(), c.sqlite_errors),
+                         c.has_redis() ? sink("redis", c.redis_lag(), c.redis_errors) : ""),
+             c.replica_hash_mismatch != 0            ? Mood::Bad
+             : c.sqlite_errors + c.redis_errors != 0 ? Mood::Warn
+                                                     : Mood::Plain);
 }
 
 void add_flow(Page& page, const Span& span) {

@@ -314,18 +314,22 @@ int run_dump(const RecordsOptions& o) {
         if (const int status = open_source(o, segment, path, o.from, from); status != kOk) {
             return status;
         }
-        ordered_json json = ordered_json::array();
+        // One document, but a record at a time: a log may be larger than the memory.
+        if (o.common.json) {
+            print("{\"source\": " + ordered_json(o.name).dump() + ", \"records\": [\n");
+        }
         std::uint64_t shown = 0;
         const int status = each_record(from, o.name, [&](const DecodedRecord& r) {
             if (o.common.json) {
-                json.push_back(record_json(r, o));
+                print(shown == 0 ? "" : ",");
+                print_json_line(record_json(r, o));
             } else {
                 print(record_text(r, o));
             }
             return ++shown != o.count;
         });
         if (o.common.json) {
-            print_json({{"source", o.name}, {"records", json}});
+            print("]}\n");
         }
         return status;
     });

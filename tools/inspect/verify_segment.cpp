@@ -212,6 +212,27 @@ void check_stages(const Segment& s, Checks& checks) {
     checks.add("stages", fmt::format("{} alive", alive), fault);
 }
 
+/// Values of a histogram by its total and by its buckets.
+struct Counted {
+    std::uint64_t total = 0;
+    std::uint64_t in_buckets = 0;
+};
+Counted count_values(const Histogram& h) {
+    // Both are relaxed stores of one thread: a machine that reorders them can show a value of this
+    // moment in the total first. What is missing for good is missing in each look.
+    constexpr int kTries = 4;
+    Counted c;
+    for (int i = 0; i < kTries && (i == 0 || c.total > c.in_buckets); ++i) {
+        c = {get(h.total), 0};
+        // Acquire: the total is loaded before the buckets.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        for (const auto& b : h.buckets) {
+            c.in_buckets += get(b);
+        }
+    }
+    return c;
+}
+
 void check_histograms(const Segment& s, Checks& checks) {
     std::string fault;
     std::uint64_t values = 0;
@@ -219,11 +240,7 @@ void check_histograms(const Segment& s, Checks& checks) {
         const Histogram& h = s.hop(static_cast<Hop>(i));
         // A value is in its bucket before it is in the total: one may be on its way, or lost with
         // a writer that was killed in between, once for each owner.
-        const std::uint64_t total = get(h.total);
-        std::uint64_t sum = 0;
-        for (const auto& b : h.buckets) {
-            sum += get(b);
-        }
+        const auto [total, sum] = count_values(h);
         values += total;
         if (total > sum && fault.empty()) {
             fault = fmt::format("{}: {} values counted, {} in buckets", hop_name(i), total, sum);
