@@ -60,6 +60,27 @@ def from_series(bench, series):
     return out
 
 
+def tails(bench, series):
+    """p99.9 of all rounds together, beside the limit's and the best rival's: one figure, no interval."""
+    out = []
+    timed = [s for s in series if s.get("histogram_ns")]
+    for group in dict.fromkeys(s["group"] for s in timed):
+        of = lambda part: [s for s in timed if s["group"] == group and s["part"] == part]
+        tail = lambda s: s["histogram_ns"]["p99.9"]
+        for ours in of("ours"):
+            for part in ("limit", "rival"):
+                if not of(part) or not min(map(tail, of(part))):
+                    continue
+                other = min(of(part), key=tail)
+                ratio = {"median": tail(ours) / tail(other), "q1": None, "q3": None,
+                         "interval95": None, "n": None}
+                out.append({"bench": bench, "group": group + ", p99.9", "name": ours["name"],
+                            "against": other["name"], "part": part, "unit": "ns",
+                            "better": "lower", "value": tail(ours), "other": tail(other),
+                            "ratio": ratio, "goal": None})
+    return out
+
+
 def from_table(bench, rows):
     """bench_pipeline and bench_journal make their own ratios."""
     out = []

@@ -1,6 +1,6 @@
 // bench_redis: what one would take otherwise: a Redis Stream on loopback, XADD -> XREADGROUP,
-// against a redis-server of our own (no persistence), beside our ring between the same two
-// processes' CPUs. One message at a time: round trip / 2, and one after the other at full speed.
+// against a redis-server of our own (no persistence), beside our ring between two threads on the
+// same two CPUs. One message at a time: round trip / 2, and one after the other at full speed.
 //
 //     bench_redis [--rounds N] [--cpus A,B] [--json FILE]
 #include <arpa/inet.h>

@@ -39,6 +39,14 @@ class Figures(unittest.TestCase):
                                            series("o", "ours", [5] * 6, "lower")])
         self.assertEqual(out[0]["against"], "a")
 
+    def test_tails_are_held_against_the_best_rivals_own_tail(self):
+        def with_tail(name, part, ns):
+            return series(name, part, [1] * 6, "lower") | {"histogram_ns": {"p99.9": ns}}
+        out = figures.tails("ring", [with_tail("l", "limit", 50), with_tail("a", "rival", 300),
+                                     with_tail("b", "rival", 200), with_tail("o", "ours", 100),
+                                     series("o", "ours", [1] * 6)])
+        self.assertEqual([(f["against"], f["ratio"]["median"]) for f in out], [("l", 2), ("b", 0.5)])
+
     def test_goals_bind_what_they_are_written_for(self):
         self.assertEqual(figures.goal_of("hop 64 B, round trip / 2, threads", "limit")["bound"], 1.1)
         self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
