@@ -61,7 +61,11 @@ def main():
         for group in ("hop 64 B, round trip / 2", "one way 64 B, 1 M/s", "throughput 64 B",
                       "throughput 128 B", "throughput 64 B, batches"):
             check(f"{group}, {mode}" in groups, f"no figure for {group}, {mode}")
+    check("hop 64 B, round trip / 2, threads, p99.9" in groups, "no figure for the tail of a hop")
     for f in result["figures"]:
+        if f["ratio"]["interval95"] is None:  # of all rounds together
+            check(f["group"].endswith(", p99.9") and f["ratio"]["median"] > 0, f["group"])
+            continue
         low, high = f["ratio"]["interval95"]
         check(low <= f["ratio"]["median"] <= high, f"{f['group']}: median outside its interval")
     HTMLParser().feed(page)
