@@ -60,8 +60,8 @@ void Segment::report_error(std::string_view stage, std::string_view text) const 
     for (std::uint32_t i = 0; i < kErrors; ++i) {
         ErrorEntry& e = error(i);
         std::uint64_t seen = 0;
-        // Acquire on failure: pairs with the release in publish(). On success it orders nothing that
-        // is needed, but g++ warns of a failure that is ordered more than its success.
+        // Acquire on failure: pairs with the release in publish(). On success it orders nothing
+        // that is needed, but g++ warns of a failure that is ordered more than its success.
         if (e.hash.compare_exchange_strong(seen, claim, std::memory_order_acquire)) {
             MILLRACE_CRASH_POINT("error_log.claimed");
             seen = claim;
