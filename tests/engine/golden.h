@@ -19,6 +19,15 @@ void fill(T (&field)[N], std::uint8_t& next) {
     std::memset(field, next++, sizeof field);
 }
 
+/// A record of these members only, set in this order.
+template <class T, class... Members>
+T all_set(Members T::*... members) {
+    T r{};
+    std::uint8_t next = 1;
+    (set(r.*members, next), ...);
+    return r;
+}
+
 /// Runs of equal bytes as "length x value": an offset or a size that moves is easy to see.
 template <class T>
 std::string hex(const T& record) {

@@ -137,20 +137,10 @@ SymbolSpec symbol_spec() {
     return r;
 }
 SourceSpec source_spec() {
-    SourceSpec r{};
-    std::uint8_t next = 1;
-    set(r.id, next);
-    set(r.reserved, next);
-    set(r.name, next);
-    return r;
+    return all_set(&SourceSpec::id, &SourceSpec::reserved, &SourceSpec::name);
 }
 GroupSpec group_spec() {
-    GroupSpec r{};
-    std::uint8_t next = 1;
-    set(r.id, next);
-    set(r.reserved, next);
-    set(r.name, next);
-    return r;
+    return all_set(&GroupSpec::id, &GroupSpec::reserved, &GroupSpec::name);
 }
 AccountSpec account_spec() {
     AccountSpec r{};
@@ -194,10 +184,7 @@ RiskSpec risk_spec() {
     return r;
 }
 ConfigCommit config_commit() {
-    ConfigCommit r{};
-    std::uint8_t next = 1;
-    set(r.config_hash, next);
-    return r;
+    return all_set(&ConfigCommit::config_hash);
 }
 AccountCommand account_command() {
     AccountCommand r{};
@@ -238,31 +225,16 @@ AdminRecord admin_record() {
     return r;
 }
 StartInput start_input() {
-    StartInput r{};
-    std::uint8_t next = 1;
-    set(r.epoch, next);
-    set(r.logic_version, next);
-    set(r.new_segment, next);
-    return r;
+    return all_set(&StartInput::epoch, &StartInput::logic_version, &StartInput::new_segment);
 }
 JumpInput jump_input() {
-    JumpInput r{};
-    std::uint8_t next = 1;
-    set(r.intent_floor, next);
-    return r;
+    return all_set(&JumpInput::intent_floor);
 }
 TimerInput timer_input() {
-    TimerInput r{};
-    std::uint8_t next = 1;
-    set(r.deadline, next);
-    return r;
+    return all_set(&TimerInput::deadline);
 }
 DeliverInput deliver_input() {
-    DeliverInput r{};
-    std::uint8_t next = 1;
-    set(r.source, next);
-    set(r.slots, next);
-    return r;
+    return all_set(&DeliverInput::source, &DeliverInput::slots);
 }
 GroupCommand group_command() {
     GroupCommand r{};
@@ -273,24 +245,13 @@ GroupCommand group_command() {
     return r;
 }
 AccountRemoval account_removal() {
-    AccountRemoval r{};
-    std::uint8_t next = 1;
-    set(r.account, next);
-    set(r.reserved, next);
-    return r;
+    return all_set(&AccountRemoval::account, &AccountRemoval::reserved);
 }
 GroupRemoval group_removal() {
-    GroupRemoval r{};
-    std::uint8_t next = 1;
-    set(r.group, next);
-    set(r.reserved, next);
-    return r;
+    return all_set(&GroupRemoval::group, &GroupRemoval::reserved);
 }
 SkipInput skip_input() {
-    SkipInput r{};
-    std::uint8_t next = 1;
-    set(r.seq, next);
-    return r;
+    return all_set(&SkipInput::seq);
 }
 JournalRecord journal_record() {
     JournalRecord r{};
