@@ -128,31 +128,13 @@ const char* state_word(AccountState s) {
 }  // namespace
 
 int set_accounts(const Target& target, AccountState state, const std::vector<std::string>& names) {
-    std::string message;
-    auto session = open_session(target, message);
-    if (!session) {
-        return complain(message);
-    }
-    const IdBook& ids = session.value().ids;
-    for (const std::string& name : names) {
-        if (ids.find(NameKind::Account, name) == kNoId) {
-            return complain(unknown_name(ids, NameKind::Account, "account", name));
-        }
-    }
-    auto client = AdminClient::open(session.value().segment, message);
-    if (!client) {
-        return complain(message);
-    }
-    for (const std::string& name : names) {
-        AccountCommand command;
-        command.account = AccountId{ids.find(NameKind::Account, name)};
-        command.state = state;
-        if (!client.value().send(AdminRecord::make(AdminOp::SetAccount, command), message)) {
-            return complain(name + ": " + message);
-        }
-        std::printf("%s: %s\n", name.c_str(), state_word(state));
-    }
-    return kExitOk;
+    return send_for_each(target, NameKind::Account, "account", names, state_word(state),
+                         [state](std::uint32_t id) {
+                             AccountCommand command;
+                             command.account = AccountId{id};
+                             command.state = state;
+                             return AdminRecord::make(AdminOp::SetAccount, command);
+                         });
 }
 
 int list_accounts(const Target& target) {

@@ -211,29 +211,10 @@ int remove_groups(const Target& target, const std::vector<std::string>& names) {
 }
 
 int set_groups(const Target& target, GroupState state, const std::vector<std::string>& names) {
-    std::string message;
-    auto session = open_session(target, message);
-    if (!session) {
-        return complain(message);
-    }
-    const IdBook& ids = session.value().ids;
-    for (const std::string& name : names) {
-        if (ids.find(NameKind::Group, name) == kNoId) {
-            return complain(unknown_name(ids, NameKind::Group, "group", name));
-        }
-    }
-    auto client = AdminClient::open(session.value().segment, message);
-    if (!client) {
-        return complain(message);
-    }
-    for (const std::string& name : names) {
-        const GroupCommand command{GroupId{ids.find(NameKind::Group, name)}, state, {}};
-        if (!client.value().send(AdminRecord::make(AdminOp::SetGroup, command), message)) {
-            return complain(name + ": " + message);
-        }
-        std::printf("%s: %s\n", name.c_str(), state == GroupState::Paused ? "paused" : "resumed");
-    }
-    return kExitOk;
+    const char* word = state == GroupState::Paused ? "paused" : "resumed";
+    return send_for_each(target, NameKind::Group, "group", names, word, [state](std::uint32_t id) {
+        return AdminRecord::make(AdminOp::SetGroup, GroupCommand{GroupId{id}, state, {}});
+    });
 }
 
 int list_groups(const Target& target) {

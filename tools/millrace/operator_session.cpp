@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "tools/millrace/admin_client.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -37,6 +38,33 @@ std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
         text += " " + known;
     }
     return text;
+}
+
+int send_for_each(const Target& target, NameKind kind, const char* what,
+                  const std::vector<std::string>& names, const char* word,
+                  const std::function<AdminRecord(std::uint32_t)>& record) {
+    std::string message;
+    auto session = open_session(target, message);
+    if (!session) {
+        return complain(message);
+    }
+    const IdBook& ids = session.value().ids;
+    for (const std::string& name : names) {
+        if (ids.find(kind, name) == kNoId) {
+            return complain(unknown_name(ids, kind, what, name));
+        }
+    }
+    auto client = AdminClient::open(session.value().segment, message);
+    if (!client) {
+        return complain(message);
+    }
+    for (const std::string& name : names) {
+        if (!client.value().send(record(ids.find(kind, name)), message)) {
+            return complain(name + ": " + message);
+        }
+        std::printf("%s: %s\n", name.c_str(), word);
+    }
+    return kExitOk;
 }
 
 }  // namespace millrace

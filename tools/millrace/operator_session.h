@@ -2,11 +2,13 @@
 // complain.
 #pragma once
 
+#include "core/admin.h"
 #include "shm/segment.h"
 #include "tools/millrace/id_book.h"
 #include "tools/millrace/json_doc.h"
 #include "tools/millrace/locate.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,5 +30,11 @@ struct Session {
 /// `no WHAT is called "NAME"; known: ...`
 [[nodiscard]] std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
                                        const std::string& name);
+
+/// Sends what `record` makes of each one's id, after all of `names` were found, and prints
+/// "NAME: WORD" for each that was done. @return the exit status; stops at the first refusal.
+[[nodiscard]] int send_for_each(const Target& target, NameKind kind, const char* what,
+                                const std::vector<std::string>& names, const char* word,
+                                const std::function<AdminRecord(std::uint32_t)>& record);
 
 }  // namespace millrace
