@@ -226,6 +226,7 @@ bool BrokerStage::is_defined(AccountId account, std::uint64_t login) const noexc
 void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
                          Nanos now) noexcept {
     Session& session = sessions_[terminal.account.value];
+    session.check_queue();
     if (const char* objection = session.objection_to(hello); objection != nullptr) {
         deny(peer, objection, now);
         return;

@@ -38,9 +38,7 @@ Status BrokerStage::start(std::string& message) {
     if (Status s = attach_rings(message); !s) {
         return s;
     }
-    if (Status s = attach_sessions(message); !s) {
-        return s;
-    }
+    attach_sessions();
     return open_sockets(message);
 }
 
@@ -62,7 +60,7 @@ Status BrokerStage::attach_rings(std::string& message) {
     return ok_status();
 }
 
-Status BrokerStage::attach_sessions(std::string& message) {
+void BrokerStage::attach_sessions() {
     const std::uint32_t count = segment_.sessions();
     sessions_.reserve(count);
     active_.reserve(count);
@@ -70,17 +68,12 @@ Status BrokerStage::attach_sessions(std::string& message) {
     answered_before_ = reports_.last_answer();
     for (std::uint32_t i = 0; i < count; ++i) {
         Session& session = sessions_.emplace_back(context_, AccountId{i});
-        if (Status s = session.attach(); !s) {
-            message = "broker stage: queue of account " + std::to_string(i) +
-                      " contradicts itself: " + s.error().what;
-            return s;
-        }
+        session.attach();
         if (answered_before_ != OutputId{}) {
             session.mark_answered(answered_before_);
         }
         activate(session);
     }
-    return ok_status();
 }
 
 Status BrokerStage::open_sockets(std::string& message) {
@@ -223,29 +216,39 @@ int BrokerStage::drain_orders(Nanos now) noexcept {
 /// @return false, and nothing changed, if the command must be answered and `reports` is full.
 bool BrokerStage::take(const OrderCommand& command, Nanos now) noexcept {
     const OutputId id = output_id(command);
-    const bool known_account = command.account.value < sessions_.size();
-    if (id == answered_before_ ||
-        (known_account && sessions_[command.account.value].queue().has_taken(id))) {
+    const bool known = command.account.value < sessions_.size();
+    Session* session = known ? &sessions_[command.account.value] : nullptr;
+    if (id == answered_before_ || (known && session->has_taken(id))) {
         ++stats_.repeats;
         return true;
     }
     const Nanos seen = segment_.clock().now();
-    if (known_account && sessions_[command.account.value].enqueue(command, seen)) {
+    if (known && session->enqueue(command, seen)) {
         segment_.hop(Hop::EngineToBroker).record((seen - command.engine_time).value);
-        activate(sessions_[command.account.value]);
+        activate(*session);
         ++stats_.drained;
         return true;
     }
     if (!reports_.has_room(1)) {
         return false;
     }
-    if (!known_account) {
-        segment_.report_error("broker", "order for an account beyond the segment's session table");
-    }
-    stats_.queue_full += known_account ? 1U : 0U;
-    reports_.unsent(command, known_account ? Reason::QueueFull : Reason::TableFull, now);
+    reports_.unsent(command, reason_not_taken(session), now);
     ++stats_.drained;
     return true;
+}
+
+/// Why a command cannot wait in its account's queue.
+Reason BrokerStage::reason_not_taken(Session* session) noexcept {
+    if (session == nullptr) {
+        segment_.report_error("broker", "order for an account beyond the segment's session table");
+        return Reason::TableFull;
+    }
+    if (session->is_stopped()) {
+        activate(*session);  // its terminal, if there is one, has to be told
+        return Reason::AccountNotTrading;
+    }
+    ++stats_.queue_full;
+    return Reason::QueueFull;
 }
 
 void BrokerStage::activate(Session& session) noexcept {
@@ -261,6 +264,9 @@ int BrokerStage::service_active(Nanos now) noexcept {
         Session& session = *active_[i];
         work += session.service(now);
         if (Peer* peer = session.peer(); peer != nullptr) {
+            if (session.is_stopped()) {
+                deny(*peer, Session::kStoppedText, now);
+            }
             settle_peer(*peer, now);
         }
         if (session.has_waiting()) {

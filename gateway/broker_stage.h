@@ -58,7 +58,7 @@ private:
     BrokerStage(Segment& segment, BrokerOptions options);
     [[nodiscard]] Status start(std::string& message);
     [[nodiscard]] Status attach_rings(std::string& message);
-    [[nodiscard]] Status attach_sessions(std::string& message);
+    void attach_sessions();
     [[nodiscard]] Status open_sockets(std::string& message);
 
     // Commands in.
@@ -68,6 +68,7 @@ private:
     [[nodiscard]] bool finish_kill(Nanos now) noexcept;
     int drain_orders(Nanos now) noexcept;
     [[nodiscard]] bool take(const OrderCommand& command, Nanos now) noexcept;
+    [[nodiscard]] Reason reason_not_taken(Session* session) noexcept;
     int service_active(Nanos now) noexcept;
     void activate(Session& session) noexcept;
 

@@ -50,24 +50,6 @@ bridge::Command to_wire(const OrderCommand& c, std::uint64_t epoch, std::uint64_
 
 }  // namespace
 
-Status Session::attach() noexcept {
-    auto queue = SessionQueue::attach(context_->segment.ring<SessionSlot>(entry().queue_ring));
-    if (!queue) {
-        return queue.error();
-    }
-    queue_ = queue.value();
-    // Relaxed, here and below: the broker stage is the one writer of these cells, and is us now.
-    generation_ = entry().generation.load(std::memory_order_relaxed);
-    const auto left = static_cast<LinkState>(entry().link.load(std::memory_order_relaxed));
-    // The engine believes what the last stage said of the link; its sockets died with it. The
-    // cell stays as it is until the engine is told.
-    down_due_ = left != LinkState::Down;
-    entry().busy.store(0, std::memory_order_relaxed);
-    recount();
-    release_over();
-    return ok_status();
-}
-
 /// Recomputes what is known of the queue from its slots.
 void Session::recount() noexcept {
     next_ = queue_.last() + 1;
@@ -88,7 +70,7 @@ void Session::recount() noexcept {
 }
 
 bool Session::enqueue(const OrderCommand& command, Nanos now) noexcept {
-    if (!queue_.push(command, now)) {
+    if (stopped_ || stop_if(queue_.front_defect()) || !queue_.push(command, now)) {
         return false;
     }
     way_outs_ += is_entry(command) ? 0U : 1U;
@@ -101,6 +83,9 @@ bool Session::enqueue(const OrderCommand& command, Nanos now) noexcept {
 
 int Session::service(Nanos now) noexcept {
     int work = 0;
+    if (!stopped_) {
+        static_cast<void>(stop_if(queue_.front_defect()));
+    }
     if (down_due_ && context_->reports.has_room(1)) {
         report_down(now);
         ++work;
@@ -174,6 +159,9 @@ void Session::mark_answered(OutputId id) noexcept {
 int Session::sweep(Nanos now) noexcept {
     int work = 0;
     for (std::uint64_t n = next_; n <= queue_.last(); ++n) {
+        if (stop_if(queue_.defect_of(n))) {
+            return work;
+        }
         if (queue_.state(n) != SlotState::Queued) {
             continue;
         }
@@ -200,9 +188,9 @@ bool Session::may_send() const noexcept {
 
 int Session::send_ready(Nanos now) noexcept {
     int work = 0;
-    while (next_ <= queue_.last()) {
-        if (queue_.state(next_) == SlotState::Answered) {
-            ++next_;
+    while (next_ <= queue_.last() && !stop_if(defect_of_next())) {
+        if (queue_.state(next_) != SlotState::Queued) {
+            ++next_;  // over already
             continue;
         }
         const Reason refuse = reason_to_refuse(next_, now);

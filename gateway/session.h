@@ -84,14 +84,28 @@ public:
     static constexpr std::uint64_t kInFlightMax = 64;
     /// Reports that handling one frame may publish.
     static constexpr std::uint64_t kReportsPerFrame = 2;
+    /// What a terminal is told whose account is stopped.
+    static constexpr const char* kStoppedText =
+        "the account is stopped: its queue here was damaged; stop and start the pipeline";
 
     Session(SessionContext& context, AccountId account) noexcept
         : context_{&context}, account_{account} {}
 
-    /// Continues where the last broker stage was killed. @return BadCursor, see RingView.
-    [[nodiscard]] Status attach() noexcept;
+    /// Continues where the last broker stage was killed. A queue that contradicts itself stops the
+    /// account, see is_stopped().
+    void attach();
 
-    /// Puts a command taken from `orders` into the queue. @return false if it is full.
+    /// True if the account's queue in the segment was damaged. Nothing in it is believed any more:
+    /// what it held is in doubt at the engine (SessionDown), nothing is taken, no terminal is let
+    /// in, until the segment is a new one. All others trade on.
+    [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
+    /// Looks at the whole queue, and stops the account if it is damaged.
+    void check_queue() noexcept;
+
+    /// True if the command was put into the queue before: the stage was killed before it released
+    /// the slot in `orders`.
+    [[nodiscard]] bool has_taken(OutputId id) noexcept;
+    /// Puts a command taken from `orders` into the queue. @return false if it is full, or stopped.
     [[nodiscard]] bool enqueue(const OrderCommand& command, Nanos now) noexcept;
     /// Does what can be done now: answers what may not leave any more, sends what may.
     /// Needs no room in `reports`: without it, it stops where an answer is due.
@@ -134,7 +148,6 @@ public:
     [[nodiscard]] bool has_unacknowledged_events() const noexcept {
         return peer_ != nullptr && last_event_ > acked_event_;
     }
-    [[nodiscard]] SessionQueue& queue() noexcept { return queue_; }
     /// The command `id`, if it waits here, was answered by a predecessor: it must not leave.
     void mark_answered(OutputId id) noexcept;
 
@@ -155,6 +168,9 @@ private:
     void release_over() noexcept;
     void recount() noexcept;
     void count_answer(Reason reason) noexcept;
+    void stop(const char* why) noexcept;
+    [[nodiscard]] bool stop_if(const char* defect) noexcept;
+    [[nodiscard]] const char* defect_of_next() const noexcept;
 
     void settle(const bridge::Hello& hello) noexcept;
     [[nodiscard]] std::uint64_t event_floor(const bridge::Hello& hello) const noexcept;
@@ -172,6 +188,7 @@ private:
     SessionContext* context_;
     AccountId account_;
     SessionQueue queue_;
+    bool stopped_ = false;
 
     // Queue. `next_` is the first number that is neither Claimed nor over.
     std::uint64_t next_ = 1;

@@ -135,6 +135,9 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
 }
 
 const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
+    if (stopped_) {
+        return kStoppedText;
+    }
     if (hello.journal_id == 0) {
         return "HELLO: journal_id is 0; an intent journal needs an identity";
     }

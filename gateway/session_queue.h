@@ -9,6 +9,9 @@
 //
 // A command's number in this ring is its sequence on the wire. Numbers sent to an executor only
 // grow, with gaps where a command was answered here.
+//
+// Whoever attaches to the segment leaves this ring's numbers unjudged: damage here is one
+// account's. So all that is read from it is looked at first (defect_of()).
 #pragma once
 
 #include "core/order_command.h"
@@ -50,18 +53,72 @@ class SessionQueue {
 public:
     SessionQueue() = default;
 
-    /// Continues where the last broker stage was killed. @return BadCursor, see RingView.
-    [[nodiscard]] static Result<SessionQueue> attach(RingView<SessionSlot> view) noexcept {
+    /// Continues where the last broker stage was killed. The caller has judged the ring's numbers
+    /// (Segment::check_ring).
+    /// @return BadCursor, and what contradicts itself.
+    [[nodiscard]] static Result<SessionQueue> attach(RingView<SessionSlot> view,
+                                                     AccountId account) noexcept {
         auto producer = RingProducer<SessionSlot>::attach(view);
         if (!producer) {
             return producer.error();
         }
         SessionQueue q;
         q.view_ = view;
+        q.account_ = account;
         q.producer_ = producer.value();
         // Relaxed: this thread is the only consumer.
         q.released_ = view.control->read_cursor.load(std::memory_order_relaxed);
+        if (const SessionSlot* newest = q.producer_.last(); newest != nullptr) {
+            if (const char* defect = q.defect_of(q.last()); defect != nullptr) {
+                return {Errc::BadCursor, defect};
+            }
+            q.newest_ = output_id(newest->command);
+        }
+        if (const char* defect = q.defect_anywhere(); defect != nullptr) {
+            return {Errc::BadCursor, defect};
+        }
         return q;
+    }
+
+    /// What is wrong with slot `n`; nullptr if nothing is. @param n first() .. last(), or the
+    /// newest of an empty queue.
+    [[nodiscard]] const char* defect_of(std::uint64_t n) const noexcept {
+        const auto& slot = view_.slot(n);
+        // Relaxed: this thread is the only producer.
+        if (slot.sequence.load(std::memory_order_relaxed) != n) {
+            return "queue: a slot holds another number than the one that was written";
+        }
+        if (slot.payload.state > static_cast<std::uint32_t>(SlotState::Answered)) {
+            return "queue: the state of a command is none that there is";
+        }
+        if (slot.payload.command.account != account_) {
+            return "queue: a command is another account's";
+        }
+        return nullptr;
+    }
+    /// The same of every slot that holds a command, of their order, and of the cursor.
+    [[nodiscard]] const char* defect_anywhere() const noexcept {
+        OutputId before{};
+        for (std::uint64_t n = first(); n <= last(); ++n) {
+            if (const char* defect = defect_of(n); defect != nullptr) {
+                return defect;
+            }
+            const OutputId id = output_id(at(n).command);
+            if (id <= before) {
+                return "queue: its commands are not in the engine's order";
+            }
+            before = id;
+        }
+        return front_defect();
+    }
+    /// The same of the cursor and the oldest command alone, which every command becomes in time:
+    /// cheap enough for every duty cycle.
+    [[nodiscard]] const char* front_defect() const noexcept {
+        // Relaxed: this thread is the only writer.
+        if (view_.control->read_cursor.load(std::memory_order_relaxed) != released_) {
+            return "queue: its read cursor was changed";
+        }
+        return released_ == last() ? nullptr : defect_of(first());
     }
 
     /// Appends a command. @return RingFull; nothing changed.
@@ -69,7 +126,11 @@ public:
         SessionSlot slot;
         slot.command = command;
         slot.seen = seen;
-        return producer_.try_publish(slot);
+        auto number = producer_.try_publish(slot);
+        if (number) {
+            newest_ = output_id(command);
+        }
+        return number;
     }
 
     /// Numbers that hold a command: first() .. last(), empty if first() > last().
@@ -92,11 +153,9 @@ public:
                                                           std::memory_order_release);
     }
 
-    /// True if the command `id`, or a later one, was pushed: the front of `orders` is a repeat.
-    [[nodiscard]] bool has_taken(OutputId id) const noexcept {
-        const SessionSlot* newest = producer_.last();
-        return newest != nullptr && id <= output_id(newest->command);
-    }
+    /// The latest command that was pushed; {0, 0} if there was none. The front of `orders` is it,
+    /// if the stage was killed between pushing and releasing, or comes after it.
+    [[nodiscard]] OutputId newest() const noexcept { return newest_; }
 
     /// Frees the slots at the front that nobody needs any more. @return slots freed.
     std::uint64_t release_settled() noexcept {
@@ -121,6 +180,8 @@ private:
 
     RingView<SessionSlot> view_{};
     RingProducer<SessionSlot> producer_{};
+    AccountId account_{kNoId};
+    OutputId newest_;
     std::uint64_t released_ = 0;
 };
 

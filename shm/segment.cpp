@@ -257,7 +257,7 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
     auto* base = static_cast<std::byte*>(s.region_->get_address());
     populate(base, s.region_->get_size());
     for (std::uint32_t i = 0; i < s.ring_count(); ++i) {
-        if (is_of_source(s.ring_entry(i))) {
+        if (is_judged_by_its_user(s.ring_entry(i))) {
             continue;
         }
         if (auto good = s.check_ring(i, message); !good) {

@@ -75,10 +75,10 @@ public:
 
     /// Maps an existing segment (or, read-only, a copy of one) and validates it: ReadOnly what is
     /// indexed (header, directory, ring controls, tables); ReadWrite also boot, cursors and slot
-    /// numbers, but of rings that a source writes (source_ring.h). Changes no byte. ReadWrite
-    /// enters every page into this process's page table, and locks them if the creator did (see
-    /// locked()). Symbolic links are not followed; what is no regular file is not opened for
-    /// reading.
+    /// numbers, but of rings that one source or account has (source_ring.h). Changes no byte.
+    /// ReadWrite enters every page into this process's page table, and locks them if the creator
+    /// did (see locked()). Symbolic links are not followed; what is no regular file is not opened
+    /// for reading.
     /// @return BadMagic, BadVersion, BadLayout, BadChecksum, BadCursor, OtherBoot, BadAuth (another
     /// user's), BadInput (no regular file), NotFound, IoError; `message` names the field and both
     /// values. (A file that its owner cuts while it is mapped raises SIGBUS: the kernel knows no

@@ -72,7 +72,8 @@ Attempt Image::attach(Segment::Mode mode) {
     result.code = attached.code();
     const bool writes = attached.ok() && mode == Segment::Mode::ReadWrite;
     for (std::uint32_t i = 0; writes && i < attached.value().ring_count(); ++i) {
-        const bool own = is_of_source(attached.value().ring_entry(i)) && result.code == Errc::Ok;
+        const bool own =
+            is_judged_by_its_user(attached.value().ring_entry(i)) && result.code == Errc::Ok;
         if (const Status s = own ? attached.value().check_ring(i, result.message) : ok_status();
             !s) {
             result.code = s.code();

@@ -233,6 +233,36 @@ TEST(Supervisor, PutsADamagedSegmentAsideAndGoesOnFromTheJournal) {
     std::filesystem::remove(p.segment_path() + ".unusable");
 }
 
+TEST(Supervisor, GoesOnInASegmentWhereOneAccountsQueueIsDamagedAndStopsThatAccount) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    s.ring_control(s.find_ring("session.0")).read_cursor.store(1'000'000);
+    const int broker = pid_of(s, StageId::Broker);
+    ::kill(broker, SIGKILL);
+    ASSERT_TRUE(eventually(
+        [&] { return runs(s, StageId::Broker) && pid_of(s, StageId::Broker) != broker; }));
+    const std::string told =
+        "ALERT account 0 (login 1001) is stopped until a clean stop: ring session.0: ";
+    EXPECT_TRUE(eventually([&] { return p.log().find(told) != std::string::npos; })) << p.log();
+    p.kill_all();
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_FALSE(std::filesystem::exists(p.segment_path() + ".unusable"));
+    const Finished errors = p.run({"inspect", "errors", p.segment_path()}, false);
+    EXPECT_NE(errors.output.find(told), std::string::npos) << errors.output;
+    EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0) << "the rest goes on";
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    EXPECT_NE(p.log("second.log").find("stopped clean"), std::string::npos);
+    p.up("third.log");
+    ASSERT_TRUE(p.wait_running());
+    EXPECT_EQ(p.run({"inspect", "errors", p.segment_path()}, false).output.find(told),
+              std::string::npos)
+        << "the next segment is a new one";
+}
+
 TEST(Supervisor, SaysWhyTheJournalDirectoryCannotBeUsed) {
     Pipeline p;
     p.dir().write("j", "a file where a folder should be");

@@ -38,7 +38,7 @@ void write_bytes(const std::string& path, const std::vector<char>& bytes) {
                                                 static_cast<std::streamsize>(bytes.size()));
 }
 
-TEST(Segment, WithADamagedRingOfOneSourceIsAttachedToAndTheDamageNamedToWhoUsesThatRing) {
+TEST(Segment, WithADamagedRingOfOneSourceOrAccountIsAttachedToAndTheDamageNamedToWhoUsesIt) {
     const TempDir dir;
     std::string message;
     auto made = Segment::create(small_plan(dir), message);
@@ -47,7 +47,7 @@ TEST(Segment, WithADamagedRingOfOneSourceIsAttachedToAndTheDamageNamedToWhoUsesT
     const auto attach = [&] {
         return Segment::attach(dir.file("segment"), Segment::Mode::ReadWrite, message).code();
     };
-    for (const char* ring : {"signals.alpha", "results.alpha"}) {
+    for (const char* ring : {"signals.alpha", "results.alpha", "session.1"}) {
         const std::uint32_t index = s.find_ring(ring);
         s.ring_control(index).read_cursor.store(~std::uint64_t{0});
         EXPECT_EQ(attach(), Errc::Ok) << message;
@@ -55,7 +55,7 @@ TEST(Segment, WithADamagedRingOfOneSourceIsAttachedToAndTheDamageNamedToWhoUsesT
         EXPECT_NE(message.find(ring), std::string::npos) << message;
     }
     // A ring that stages share stops them all: what is in it is everybody's.
-    for (const char* ring : {"orders", "signals.ingress", "session.1"}) {
+    for (const char* ring : {"orders", "signals.ingress", "reports"}) {
         auto& cursor = s.ring_control(s.find_ring(ring)).read_cursor;
         cursor.store(~std::uint64_t{0});
         EXPECT_EQ(attach(), Errc::BadCursor) << ring;
