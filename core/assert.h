@@ -5,18 +5,17 @@
 
 namespace millrace {
 
-/// Prints the failed condition and aborts..
+/// Prints the failed condition and aborts.
 [[noreturn]] void assert_failed(const char* condition, const char* file, int line) noexcept;
 
 }  // namespace millrace
 
-#define ASSERT(condition)         \
-    (static_cast<bool>(condition) \
-         ? static_cast<void>(0)   \
-         : ::millrace::assert_failed(#condition, __FILE_NAME_SHORT__, __LINE__))
+#define ASSERT(condition)                                \
+    (static_cast<bool>(condition) ? static_cast<void>(0) \
+                                  : ::millrace::assert_failed(#condition, ASSERT_FILE, __LINE__))
 
 #if defined(__FILE_NAME__)
-#define __FILE_NAME_SHORT__ __FILE_NAME__
+#define ASSERT_FILE __FILE_NAME__
 #else
-#define __FILE_NAME_SHORT__ __FILE__
+#define ASSERT_FILE __FILE__
 #endif

@@ -21,8 +21,8 @@ __attribute__((target("avx"))) inline void clear_upper_halves() noexcept {
     __builtin_ia32_vzeroupper();
 }
 inline void leave_vector_code() noexcept {
-    static const bool kAvx = __builtin_cpu_supports("avx") != 0;
-    if (kAvx) {
+    static const bool has_avx = __builtin_cpu_supports("avx") != 0;
+    if (has_avx) {
         clear_upper_halves();
     }
 }

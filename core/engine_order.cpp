@@ -101,7 +101,7 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
 }
 
 void Engine::start(std::uint32_t i) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
     if (g_.time >= o.deadline) {
         end(i, OrdStatus::Expired, Reason::Expired);
@@ -437,7 +437,7 @@ void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
 }
 
 void Engine::release_if_done(std::uint32_t i) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     if (!is_final(o.status) || o.results != ResultsDue::Nothing || o.open_volume.value > 0 ||
         o.children > 0) {
         return;

@@ -204,7 +204,7 @@ void Engine::on_executed(std::uint32_t i, const Report& r) noexcept {
 }
 
 void Engine::on_opened(std::uint32_t i, const Report& r) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     if (r.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
         add_fill(i, r, r.volume);
     }
@@ -219,7 +219,7 @@ void Engine::on_opened(std::uint32_t i, const Report& r) noexcept {
 }
 
 void Engine::on_closed(std::uint32_t i, const Report& r) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     if (r.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
         add_fill(i, r, r.volume);
         end(i, o.cum >= o.volume ? OrdStatus::Filled : OrdStatus::Canceled, Reason::None);
@@ -231,7 +231,7 @@ void Engine::on_closed(std::uint32_t i, const Report& r) noexcept {
 
 /// Counts a deal of an entry or of a close.
 void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     const bool entry = o.type == CommandType::Open;
     Report deal = r;
     deal.volume = volume;
@@ -314,7 +314,7 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
 }
 
 void Engine::on_unsent(std::uint32_t i, const Report& r) noexcept {
-    Order& o = orders_[i];
+    const Order& o = orders_[i];
     const Reason why = static_cast<Reason>(r.reason);
     if (r.magic != magic_of(o) || !is_unanswered(o)) {
         return;

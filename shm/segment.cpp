@@ -261,7 +261,7 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
             continue;
         }
         if (auto good = s.check_ring(i, message); !good) {
-            message = path + ": " + message;
+            message.insert(0, path + ": ");
             return good.error();
         }
     }
