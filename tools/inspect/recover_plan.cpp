@@ -99,25 +99,39 @@ std::string from_snapshot(std::uint64_t seq) {
                     : fmt::format("load snapshot {}", seq);
 }
 
-/// Sequences that the journal ring holds.
+/// Sequences that the journal ring holds; a jump alone is what a start left that went no further.
 struct Held {
     std::uint64_t first = 0;
-    std::uint64_t last = 0;
+    std::uint64_t last = 0;  // 0 = none
+    bool only_a_jump = false;
 };
-Held held_by(const Segment& segment) {
+
+/// @return BadCursor if the ring contradicts itself.
+Result<Held> held_by(const Segment& segment) {
+    constexpr int kTries = 8;
     const auto ring = segment.ring<JournalRecord>("journal");
-    const auto at = read_cursors(ring);
-    JournalRecord record;
-    Held held;
-    if (!at || at.value().written == 0 || !copy_record(ring, at.value().written, record)) {
-        return held;
-    }
-    held.last = record.seq.value;
-    const std::uint64_t written = at.value().written;
     // As EngineDriver::resume() takes them: not the slot in which the next record was being made.
-    const std::uint64_t n = written - std::min(written, ring.capacity() - kBeingWrittenMax) + 1;
-    held.first = copy_record(ring, n, record) ? record.seq.value : held.last;
-    return held;
+    const std::uint64_t whole = ring.capacity() - kBeingWrittenMax;
+    for (int i = 0; i < kTries; ++i) {
+        const auto at = read_cursors(ring);
+        if (!at) {
+            return at.error();
+        }
+        const std::uint64_t written = at.value().written;
+        JournalRecord record;
+        if (written == 0) {
+            return Held{};
+        }
+        if (copy_record(ring, written, record)) {
+            const std::uint64_t last = record.seq.value;
+            const bool jump = written == 1 && record.type == InputType::Jump;
+            const std::uint64_t n = written - std::min(written, whole) + 1;
+            return Held{copy_record(ring, n, record) ? record.seq.value : last, last, jump};
+        }
+    }
+    // Lapped in each try: full of records whose numbers follow each other.
+    const std::uint64_t last = segment.core().journal_seq.load(std::memory_order_relaxed);
+    return Held{last - std::min(last, whole) + 1, last};
 }
 
 void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
@@ -140,12 +154,12 @@ void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
 }
 
 /// Restart in the same segment: snapshot at or below `completed`, files, the ring's tail.
-void plan_same_segment(const Segment& segment, const std::string& directory, RecoverPlan& plan) {
+void plan_same_segment(const Segment& segment, const Held& held, const std::string& directory,
+                       RecoverPlan& plan) {
     const CoreCells& core = segment.core();
     // Acquire: pairs with the engine's release of `completed`.
     const std::uint64_t completed = core.completed.load(std::memory_order_acquire);
     const std::uint64_t durable = core.durable.load(std::memory_order_acquire);
-    const Held held = held_by(segment);
     plan.snapshot_seq = snapshot_at(directory, completed, plan, nullptr);
     plan.steps.push_back(from_snapshot(plan.snapshot_seq) +
                          fmt::format(" (at or below completed {})", completed));
@@ -209,11 +223,14 @@ void count_in_doubt(const std::string& directory, const Snapshot& snapshot, std:
                     RecoverPlan& plan) {
     const auto engine = engine_for(snapshot);
     std::string message;
-    const bool loaded =
-        snapshot.image.empty() || engine->load(snapshot.image.data(), snapshot.image.size()).ok();
-    if (!loaded || !replay_files(directory, Sequence{last}, *engine, message)) {
-        plan.steps.push_back("the state could not be replayed here: " +
-                             (message.empty() ? "the snapshot does not fit this build" : message));
+    if (!snapshot.image.empty() &&
+        !engine->load(snapshot.image.data(), snapshot.image.size()).ok()) {
+        plan.steps.emplace_back(
+            "the state could not be replayed here: the snapshot does not fit this build");
+        return;
+    }
+    if (!replay_files(directory, Sequence{last}, *engine, message)) {
+        plan.refusal = message;  // the engine stage stops at the very same record
         return;
     }
     plan.in_doubt_known = true;
@@ -224,7 +241,6 @@ void count_in_doubt(const std::string& directory, const Snapshot& snapshot, std:
 void plan_new_segment(const std::string& directory, const LogEnd& end, RecoverPlan& plan) {
     Snapshot snapshot;
     plan.snapshot_seq = snapshot_at(directory, end.last, plan, &snapshot);
-    plan.steps.emplace_back("make a new segment");
     plan.steps.push_back(from_snapshot(plan.snapshot_seq));
     if (plan.snapshot_seq < end.last) {
         plan.replay_from = plan.snapshot_seq + 1;
@@ -263,8 +279,39 @@ void plan_new_segment(const std::string& directory, const LogEnd& end, RecoverPl
         "RECONCILING until its broker has been asked");
 }
 
-void plan_journal(const std::string& directory, RecoverPlan& plan) {
+/// What leaves with a segment that is given up: records that no file has.
+void note_loss(const FoundSegment& found, std::uint64_t last_in_files, RecoverPlan& plan) {
+    if (!found.segment) {
+        plan.steps.emplace_back("what only its rings held is lost; how much cannot be read");
+        return;
+    }
+    const CoreCells& core = found.segment->core();
+    const auto held = held_by(*found.segment);
+    // The cells too: the ring may be what is damaged. Acquire: pairs with the engine's release.
+    const std::uint64_t last =
+        std::max({held ? held.value().last : 0, core.journal_seq.load(std::memory_order_relaxed),
+                  core.completed.load(std::memory_order_acquire)});
+    if (last <= last_in_files) {
+        plan.steps.emplace_back("no record is lost: the files have all that it held");
+        return;
+    }
+    plan.lost_from = last_in_files + 1;
+    plan.lost_to = last;
+    plan.steps.push_back(
+        fmt::format("LOST: records {} to {}, which only its journal ring held; sources that were "
+                    "acknowledged at level process were told of them",
+                    plan.lost_from, plan.lost_to));
+}
+
+/// A segment that holds nothing to go on from, or none: the state comes from files.
+void plan_from_files(const FoundSegment& found, const std::string& directory, RecoverPlan& plan) {
     const LogEnd end = find_end(directory);
+    if (!plan.set_aside.empty()) {
+        plan.steps.push_back("put the segment aside as " + plan.set_aside);
+        note_loss(found, end.last, plan);
+    }
+    plan.steps.emplace_back(found.code == Errc::Ok ? "go on in the segment, as in a new one"
+                                                   : "make a new segment");
     if (!end.damage.empty()) {
         plan.refusal = end.damage;
         plan.rungs.push_back({"journal", false, "is damaged inside what was acknowledged"});
@@ -282,37 +329,58 @@ void plan_journal(const std::string& directory, RecoverPlan& plan) {
     plan_new_segment(directory, end, plan);
 }
 
+/// A segment in which a start does not go on: refused, or given up for a new one.
+void plan_without(const FoundSegment& found, const std::string& directory, RecoverPlan& plan) {
+    plan.rungs.push_back({"segment", false, found.why});
+    // One that cannot be told from another pipeline's, or whose rings another build can read.
+    const bool kept = found.code == Errc::BadAuth || found.code == Errc::IoError ||
+                      found.code == Errc::BadVersion ||
+                      (found.code == Errc::BadInput && found.segment);
+    if (kept) {
+        plan.refusal = "the segment " + found.why;
+        plan.rungs.push_back({"journal", false, "not asked: the start is refused"});
+        return;
+    }
+    if (found.code != Errc::NotFound) {
+        plan.set_aside = found.path + ".unusable";
+    }
+    plan_from_files(found, directory, plan);
+    if (!plan.alive.empty()) {
+        plan.refusal =
+            "stages of this journal are alive without a usable segment; `millrace down` ends "
+            "them, and the steps are what a start does after that";
+    }
+}
+
 }  // namespace
 
-RecoverPlan plan_recovery(const Segment* segment, const std::string& why,
-                          const std::string& journal_dir) {
+RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_dir) {
     RecoverPlan plan;
-    for (const char* role : {"engine", "replica", "journal", "broker", "ingress", "sqlite"}) {
+    for (const char* role :
+         {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis", "rtss"}) {
         if (const int pid = lock_holder(journal_dir, role); pid > 0) {
             plan.alive.push_back(fmt::format("{} (pid {})", role, pid));
         }
     }
-    const bool began = segment != nullptr && held_by(*segment).last != 0;
-    if (began) {
+    if (found.code != Errc::Ok) {
+        plan_without(found, journal_dir, plan);
+    } else if (const auto held = held_by(*found.segment); !held) {
+        plan.refusal = std::string{held.error().what} + ": it changed while it was read; ask again";
+        plan.rungs.push_back({"segment", false, plan.refusal});
+        plan.rungs.push_back({"journal", false, "not asked: the segment has to be read again"});
+    } else if (held.value().last != 0 && !held.value().only_a_jump) {
         plan.rungs.push_back({"segment", true, "is valid and of this boot: resume from its rings"});
-        plan_same_segment(*segment, journal_dir, plan);
+        plan_same_segment(*found.segment, held.value(), journal_dir, plan);
         plan.rungs.push_back({"journal", false, "not needed beyond what the steps say"});
     } else {
         plan.rungs.push_back(
-            {"segment", false,
-             segment != nullptr ? "is valid, but nothing was journalled in it" : why});
-        if (segment == nullptr && !plan.alive.empty()) {
-            plan.refusal =
-                "stages of this journal are alive without a usable segment; "
-                "`millrace down` ends them";
-        }
-        plan_journal(journal_dir, plan);
+            {"segment", false, "is valid, but nothing was journalled in it: it is as a new one"});
+        plan_from_files(found, journal_dir, plan);
     }
+    const bool taken = plan.rungs[0].taken || plan.rungs[1].taken;
     for (const char* later : {"redis", "sqlite", "clickhouse"}) {
-        plan.rungs.push_back({later, false,
-                              began || plan.rungs[1].taken
-                                  ? "not needed"
-                                  : "this build does not start from it by itself"});
+        plan.rungs.push_back(
+            {later, false, taken ? "not needed" : "this build does not start from it by itself"});
     }
     return plan;
 }

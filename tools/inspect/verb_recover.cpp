@@ -39,6 +39,9 @@ ordered_json plan_json(const RecoverPlan& p, const std::string& directory) {
             {"replay_to", number_or_null(p.replay_to)},
             {"replay_file", text_or_null(p.replay_file)},
             {"jump_to", number_or_null(p.jump_to)},
+            {"set_aside", text_or_null(p.set_aside)},
+            {"lost_from", number_or_null(p.lost_from)},
+            {"lost_to", number_or_null(p.lost_to)},
             {"in_doubt_orders",
              p.in_doubt_known ? ordered_json(p.in_doubt_orders) : ordered_json(nullptr)},
             {"in_doubt", doubt}};
@@ -83,34 +86,26 @@ int run_recover(const RecoverOptions& o) {
     if (!path && !files_only) {
         return fail(kNoSegment, why + "; with --journal DIR the plan is made without one");
     }
-    std::string message = "there is none (--journal alone: as after a reboot)";
-    auto segment = path ? Segment::attach(path.value(), Segment::Mode::ReadOnly, message)
-                        : Result<Segment>{Errc::NotFound, "segment"};
-    if (!segment && directory.empty()) {
-        return fail(kNoSegment, message + "; with --journal DIR the plan is made without it");
+    FoundSegment found;
+    found.why = "there is none (--journal alone: as after a reboot)";
+    if (path) {
+        found = find_segment(path.value(), directory);
     }
-    directory = directory.empty() ? std::string{segment.value().header().journal_dir} : directory;
+    if (!found.segment && directory.empty()) {
+        return fail(kNoSegment, found.why + "; with --journal DIR the plan is made without it");
+    }
+    directory = directory.empty() ? std::string{found.segment->header().journal_dir} : directory;
     std::error_code none;
     if (!std::filesystem::is_directory(directory, none)) {
         return fail(kNoSegment, directory + " is no directory that can be read");
     }
-    const Segment* usable = nullptr;
-    if (!segment) {
-        why = "is not usable: " + message;
-    } else if (segment.value().header().journal_dir != directory) {
-        why = std::string{"belongs to the journal "} + segment.value().header().journal_dir;
-    } else if (!segment.value().same_boot()) {
-        why = "is of another boot: its cursors mean nothing now";
-    } else {
-        usable = &segment.value();
-    }
-    const RecoverPlan plan = plan_recovery(usable, why, directory);
+    const RecoverPlan plan = plan_recovery(found, directory);
     if (o.common.json) {
         print_json(plan_json(plan, directory));
     } else {
         print(plan_text(plan));
     }
-    return plan.refusal.empty() ? kOk : kFound;
+    return plan.refusal.empty() && plan.lost_to == 0 ? kOk : kFound;
 }
 
 }  // namespace millrace::inspect
