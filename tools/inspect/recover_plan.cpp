@@ -371,6 +371,9 @@ RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_
     } else if (held.value().last != 0 && !held.value().only_a_jump) {
         plan.rungs.push_back({"segment", true, "is valid and of this boot: resume from its rings"});
         plan_same_segment(*found.segment, held.value(), journal_dir, plan);
+        for (const std::string& ring : found.cut_off) {
+            plan.steps.push_back("stop the one source or account that it belongs to: " + ring);
+        }
         plan.rungs.push_back({"journal", false, "not needed beyond what the steps say"});
     } else {
         plan.rungs.push_back(
