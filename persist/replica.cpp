@@ -4,6 +4,7 @@
 #include "persist/engine_recovery.h"
 #include "persist/log_version.h"
 #include "persist/snapshot_file.h"
+#include "shm/clock.h"
 #include "shm/doorbell.h"
 
 #include <algorithm>
@@ -14,6 +15,8 @@ namespace millrace {
 namespace {
 
 constexpr int kRecordsPerStep = 512;
+/// The first snapshot after a start is taken no earlier than this share of the interval.
+constexpr std::int64_t kFirstSnapshotShare = 16;
 
 }  // namespace
 
@@ -158,6 +161,20 @@ void Replica::compare_hash() noexcept {
     }
 }
 
+/// From the snapshot on disk, whoever wrote it: counted from our own start, a replica that dies
+/// once a minute would never take one, and each start would replay more. (Without any, from when
+/// the segment was made.) But not at once: should the snapshot be what it dies of, the effects log
+/// must get on all the same.
+Nanos Replica::first_snapshot_wait() const {
+    const Nanos every = options_.snapshot_every;
+    const Nanos at_least{every.value / kFirstSnapshotShare};
+    const std::int64_t newest = newest_snapshot_ns(options_.journal_dir);
+    const std::int64_t from = newest != 0 ? newest : segment_->header().created_ns;
+    const Nanos age{wall_ns() - from};
+    // Of the future: the wall clock was set back. What it says of the age is worth nothing.
+    return age.value < 0 || age >= every ? at_least : std::max(at_least, every - age);
+}
+
 void Replica::maybe_snapshot(Nanos now) noexcept {
     if (snapshot_.valid() &&
         snapshot_.wait_for(std::chrono::seconds{0}) == std::future_status::ready) {
@@ -172,7 +189,7 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
         return;
     }
     if (next_snapshot_.value == 0) {
-        next_snapshot_ = now + options_.snapshot_every;
+        next_snapshot_ = now + first_snapshot_wait();
     }
     const bool at_end = stops_ && engine_->seq() >= limit() && !snapshot_failed_;
     const bool is_due = (now >= next_snapshot_ || at_end) && engine_->seq() > snapshot_seq_;

@@ -56,6 +56,7 @@ private:
     void apply(const JournalRecord& record) noexcept;
     void compare_hash() noexcept;
     void maybe_snapshot(Nanos now) noexcept;
+    [[nodiscard]] Nanos first_snapshot_wait() const;
     void fail(std::string why) noexcept;
 
     Segment* segment_;

@@ -228,6 +228,16 @@ Result<std::vector<Sequence>> list_snapshots(const std::string& directory) {
     return seqs;
 }
 
+std::int64_t newest_snapshot_ns(const std::string& directory) {
+    const auto seqs = list_snapshots(directory);
+    struct stat info{};
+    if (!seqs || seqs.value().empty() ||
+        ::stat((directory + "/" + snapshot_name(seqs.value().back())).c_str(), &info) != 0) {
+        return 0;
+    }
+    return static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
 Result<Snapshot> load_snapshot(const std::string& directory, Sequence limit,
                                std::vector<std::string>& bad) {
     const auto seqs = list_snapshots(directory);

@@ -65,6 +65,10 @@ struct Snapshot {
 /// Records that there are snapshots of, ascending. Looks at names only.
 [[nodiscard]] Result<std::vector<Sequence>> list_snapshots(const std::string& directory);
 
+/// Wall clock at which the newest snapshot in the directory was written, by its file; 0 if there is
+/// none (or it cannot be looked at).
+[[nodiscard]] std::int64_t newest_snapshot_ns(const std::string& directory);
+
 /// Loads the newest valid snapshot at or below `limit`; goes back to older ones past damaged
 /// ones, each of which adds a sentence to `bad`.
 /// @return NotFound if there is none (start from record 1); IoError.

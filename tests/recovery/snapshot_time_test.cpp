@@ -1,0 +1,107 @@
+// Goal: snapshots are due by the age of the newest on disk, so that a replica that dies often takes
+// one all the same; and not before their time. Method: a log written by real processes, then
+// replicas in this one, whose clock is the test's; the age is that of the file.
+#include <gtest/gtest.h>
+
+#include "persist/replica.h"
+#include "persist/snapshot_file.h"
+#include "shm/clock.h"
+#include "tests/recovery/pipeline.h"
+
+namespace millrace::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Nanos kEvery = seconds(3600);
+
+class SnapshotTime : public ::testing::Test {
+protected:
+    SnapshotTime() {
+        p.create_segment();
+        const pid_t journal = p.fork_journal(nullptr);
+        const pid_t engine = p.fork_core(nullptr);
+        const pid_t replica = p.fork_core(nullptr);
+        p.send_config();
+        p.connect_accounts(1);
+        EXPECT_TRUE(p.play_until([&] { return !snapshots().empty(); }));
+        p.send_signals(5);
+        const CoreCells& core = p.segment().core();
+        EXPECT_TRUE(p.play_until([&] {
+            return p.done_results.size() == p.signals_sent &&
+                   core.durable.load() == core.completed.load();
+        }));
+        for (const pid_t pid : {replica, engine, journal}) {  // no spare is left to take over
+            Pipeline::kill_and_reap(pid);
+        }
+        keep_oldest();
+    }
+    [[nodiscard]] std::vector<Sequence> snapshots() const {
+        return list_snapshots(p.journal_dir()).value();
+    }
+    [[nodiscard]] fs::path file(Sequence seq) const {
+        return fs::path{p.journal_dir()} / snapshot_name(seq);
+    }
+    /// So that what follows it is worth a snapshot.
+    void keep_oldest() {
+        const auto all = snapshots();
+        for (std::size_t i = 1; i < all.size(); ++i) {
+            fs::remove(file(all[i]));
+        }
+    }
+    void age_of_newest(Nanos age) {
+        const auto by = std::chrono::nanoseconds{age.value};
+        fs::last_write_time(file(snapshots().back()), fs::file_time_type::clock::now() - by);
+    }
+    /// A replica that starts, follows the log, and dies after `lives`. @return it took a snapshot.
+    bool takes_snapshot_within(Nanos lives) {
+        const std::size_t before = snapshots().size();
+        CoreOptions options;
+        options.journal_dir = p.journal_dir();
+        options.capacity = {kAccounts, 64, 4096, 4096};
+        options.snapshot_every = kEvery;
+        {
+            Replica replica{p.segment(), options};
+            const Nanos start = p.segment().clock().now();
+            EXPECT_TRUE(p.play_until([&] {
+                replica.step(start);
+                EXPECT_EQ(replica.failure(), "");
+                return p.segment().core().replica_applied.load() != 0 && replica.idle();
+            }));
+            replica.step(start + lives);
+        }  // its end waits for the snapshot that it may be writing
+        return snapshots().size() > before;
+    }
+    Pipeline p;
+};
+
+TEST_F(SnapshotTime, IsDueSoonAfterAStartIfTheNewestOnDiskIsOldEnough) {
+    age_of_newest(kEvery);
+    EXPECT_FALSE(takes_snapshot_within(Nanos{0})) << "it may be what the last one died of";
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+}
+
+TEST_F(SnapshotTime, IsNotDueBeforeTheNewestOnDiskIsOldEnough) {
+    EXPECT_FALSE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+}
+
+TEST_F(SnapshotTime, IsDueWhenTheRestOfTheIntervalHasPassed) {
+    age_of_newest(Nanos{kEvery.value / 2});
+    EXPECT_FALSE(takes_snapshot_within(Nanos{kEvery.value / 3}));
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 2}));
+}
+
+TEST_F(SnapshotTime, IsDueSoonIfTheNewestOnDiskIsOfTheFuture) {
+    age_of_newest(Nanos{-100 * kEvery.value});
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+}
+
+TEST_F(SnapshotTime, CountsFromTheSegmentIfThereIsNoneOnDisk) {
+    fs::remove(file(snapshots().back()));
+    EXPECT_FALSE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+    p.segment().header().created_ns = wall_ns() - kEvery.value;
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+}
+
+}  // namespace
+}  // namespace millrace::test
