@@ -110,13 +110,15 @@ bool CoreStage::recover(Engine& engine, EngineDriver& driver) noexcept {
     }
     auto done = driver.resume(engine, epoch);
     if (!done && done.code() == Errc::NotFound) {
-        // What the ring has let go of is durable: the files have it.
+        // What the ring has let go of is durable, and so is what stood before the Jump that a new
+        // segment's ring begins with: the files have it.
         const Sequence end{driver.oldest_in_ring() - 1};
         if (auto read = replay_files(options_.journal_dir, end, engine, message); !read) {
             fail(message);
             return false;
         }
-        done = driver.resume(engine, epoch);
+        constexpr bool kFilesApplied = true;
+        done = driver.resume(engine, epoch, kFilesApplied);
     }
     if (!done) {
         fail(done.error().what);

@@ -98,7 +98,7 @@ std::uint64_t EngineDriver::oldest_in_ring() const noexcept {
     return view.slot(first).payload.seq.value;
 }
 
-Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
+Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_applied) {
     const auto view = segment_->ring<JournalRecord>("journal");
     const std::uint64_t written = journal_.written();
     const std::uint64_t held = std::min(written, whole_slots(view));
@@ -111,7 +111,6 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
         return {skips.code(), "the skip list cannot be read"};
     }
     outputs_.set_engine(&engine);
-    bool follows = true;
     for (std::uint64_t n = written - held + 1; n <= written; ++n) {
         // The producer is dead and we are its heir: these slots are whole, also below the read
         // cursor.
@@ -119,9 +118,9 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch) {
         if (record.seq <= engine.seq()) {
             continue;
         }
-        follows = record.seq.value == engine.seq().value + 1 || record.type == InputType::Jump;
-        if (!follows) {
-            return {Errc::NotFound, "journal ring no longer holds the next record"};
+        const bool jumps = record.type == InputType::Jump && files_applied;
+        if (record.seq.value != engine.seq().value + 1 && !jumps) {
+            return {Errc::NotFound, "journal ring does not hold the next record"};
         }
         if (!is_of_this_logic(record)) {
             segment_->report_error("engine",

@@ -27,9 +27,12 @@ public:
 
     /// Same segment: applies what the journal ring holds beyond the engine's state, publishes the
     /// outputs above `completed` that are missing, moves the input cursors, journals a Start.
+    /// @param files_applied the engine has every record of the journal files below
+    /// oldest_in_ring(). Without that, a Jump follows nothing: how many records of the segment
+    /// before stand in front of it, the ring does not know.
     /// @return NotFound if the ring no longer holds the record after engine.seq(): bring the engine
     /// further with the journal files first (oldest_in_ring()).
-    [[nodiscard]] Status resume(Engine& engine, std::uint64_t epoch);
+    [[nodiscard]] Status resume(Engine& engine, std::uint64_t epoch, bool files_applied = false);
 
     /// New segment: jumps past every id that may have left the host, marks what was in flight
     /// IN_DOUBT. The journal stage must be running. `engine` is at the end of the log.

@@ -237,6 +237,87 @@ TEST(EngineRecovery, AfterTheLossOfTheSegmentNoIdIsUsedTwiceAndNothingIsSentUnas
     EXPECT_EQ(p.intents.size(), before.size() + 5 * kAccounts);
 }
 
+/// The segment is lost, and the engine of the new one dies before a snapshot of it is there: its
+/// heir needs the records before the loss too, which are in the files only.
+struct SecondDeath {
+    const char* name;
+    bool old_snapshot;  // one of the lost segment is there
+    bool spare;         // the heir is a hot spare, not a process that starts then
+    const char* point;  // where the engine of the new segment dies; null: when it runs
+    friend void PrintTo(const SecondDeath& d, std::ostream* out) { *out << d.name; }
+};
+class DeathAfterTheLoss : public testing::TestWithParam<SecondDeath> {};
+
+TEST_P(DeathAfterTheLoss, KeepsEverythingFromBeforeIt) {
+    Pipeline p;
+    if (!GetParam().old_snapshot) {
+        p.snapshot_every = seconds(3600);
+    }
+    p.create_segment();
+    const pid_t journal = p.fork_journal(nullptr);
+    const pid_t core = p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() >= 4; }));
+    const pid_t replica = p.fork_core(nullptr);
+    p.send_signals(kSignals);
+    ASSERT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    ASSERT_TRUE(p.play_until(
+        [&] { return !GetParam().old_snapshot || p.segment().core().snapshot_seq.load() > 0; }));
+    p.send_signals(3);  // behind the snapshot
+    ASSERT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    ASSERT_TRUE(p.play_until([&] {
+        return p.segment().core().durable.load() == p.segment().core().journal_seq.load();
+    }));
+    for (const pid_t pid : {replica, core, journal}) {
+        Pipeline::kill_and_reap(pid);
+    }
+    const auto executed = p.executed;
+    const std::uint64_t first_segment = p.segment().core().journal_seq.load();
+
+    p.snapshot_every = seconds(3600);
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const pid_t second = p.fork_core(GetParam().point);
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] {
+        killed = killed || (GetParam().point != nullptr && Pipeline::was_killed(second));
+        return killed || p.segment().core().completed.load() > first_segment;
+    }));
+    if (GetParam().spare) {
+        p.fork_core(nullptr);
+        ASSERT_TRUE(p.play_until(
+            [&] { return p.segment().core().replica_applied.load() > first_segment; }));
+    }
+    if (!killed) {
+        Pipeline::kill_and_reap(second);
+    }
+    if (!GetParam().spare) {
+        p.fork_core(nullptr);
+    }
+    p.segment()
+        .tick(SymbolId{0})
+        .store({Price{110'000'000}, Price{110'001'000}, p.segment().clock().now()});
+    p.connect_accounts(1U << 20);
+    p.resend_signals();
+    ASSERT_TRUE(p.play_until([&] { return p.duplicates == p.signals_sent; }))
+        << p.duplicates << " of " << p.signals_sent << " are known";
+    EXPECT_EQ(p.executed, executed) << "a known signal was executed again";
+    p.send_signals(5);
+    EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }))
+        << "configuration and accounts are known";
+    EXPECT_EQ(p.executed.size(), p.signals_sent * kAccounts);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recovery, DeathAfterTheLoss,
+                         testing::Values(SecondDeath{"Restart", false, false, nullptr},
+                                         SecondDeath{"RestartOldSnapshot", true, false, nullptr},
+                                         SecondDeath{"RestartAtTheJump", true, false,
+                                                     "engine.begin.jumped"},
+                                         SecondDeath{"Spare", false, true, nullptr},
+                                         SecondDeath{"SpareOldSnapshot", true, true, nullptr}),
+                         [](const auto& tested) { return std::string{tested.param.name}; });
+
 /// A journal ring that has been round several times: the record that the victim was writing lies in
 /// the slot of the oldest one that the ring would still hold.
 class LappedRing : public EngineCrash {};

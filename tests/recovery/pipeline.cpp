@@ -39,14 +39,14 @@ constexpr std::int64_t kPx = 110'000'000;
     _exit(0);
 }
 
-[[noreturn]] void run_core(const std::string& path, const std::string& dir) {
+[[noreturn]] void run_core(const std::string& path, const std::string& dir, Nanos snapshot_every) {
     doorbell_setup();
     std::string message;
     auto segment = Segment::attach(path, Segment::Mode::ReadWrite, message);
     CoreOptions options;
     options.journal_dir = dir;
     options.capacity = {kAccounts, 64, 4096, 4096};
-    options.snapshot_every = millis(20);
+    options.snapshot_every = snapshot_every;
     auto stage = CoreStage::start(segment.value(), options, message);
     if (!stage) {
         std::fprintf(stderr, "core: %s\n", message.c_str());
@@ -133,7 +133,7 @@ pid_t Pipeline::fork_core(const char* point) {
         if (point != nullptr) {
             arm_crash_point(point);
         }
-        run_core(segment_path_, dir_.string());
+        run_core(segment_path_, dir_.string(), snapshot_every);
     }
     children_.push_back(pid);
     return pid;
@@ -198,21 +198,31 @@ void Pipeline::connect_accounts(std::uint64_t generation) {
     }
 }
 
+void Pipeline::send_signal(std::uint64_t lo) {
+    Signal s;
+    s.id = {42, lo};
+    s.source = SourceId{0};
+    s.group = GroupId{0};
+    s.symbol = SymbolId{0};
+    s.action = SignalAction::Open;
+    s.volume = Lots{kScale / 10};
+    s.edge_time = segment_.clock().now();
+    if (resting) {
+        s.price_kind = PriceKind::Limit;
+        s.price = Price{kPx / 2};
+    }
+    publish(signals_, s);
+}
+
 void Pipeline::send_signals(int count) {
     for (int i = 0; i < count; ++i) {
-        Signal s;
-        s.id = {42, ++signals_sent};
-        s.source = SourceId{0};
-        s.group = GroupId{0};
-        s.symbol = SymbolId{0};
-        s.action = SignalAction::Open;
-        s.volume = Lots{kScale / 10};
-        s.edge_time = segment_.clock().now();
-        if (resting) {
-            s.price_kind = PriceKind::Limit;
-            s.price = Price{kPx / 2};
-        }
-        publish(signals_, s);
+        send_signal(++signals_sent);
+    }
+}
+
+void Pipeline::resend_signals() {
+    for (std::uint64_t lo = 1; lo <= signals_sent; ++lo) {
+        send_signal(lo);
     }
 }
 
@@ -276,6 +286,7 @@ void Pipeline::play_broker() {
         if (slot.value.kind == ResultKind::SignalDone) {
             ++done_results[slot.value.signal.lo];
         }
+        duplicates += slot.value.kind == ResultKind::Duplicate ? 1U : 0U;
     });
 }
 

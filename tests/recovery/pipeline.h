@@ -42,6 +42,8 @@ public:
     void send_config();
     void connect_accounts(std::uint64_t generation);
     void send_signals(int count);
+    /// Sends again every signal that was ever sent.
+    void resend_signals();
     void send_admin(const AdminRecord& record);
     /// Tells of at most `most` orders that rest that they were cancelled at the broker.
     void cancel_resting(std::size_t most);
@@ -54,14 +56,17 @@ public:
     std::set<std::uint64_t> intents;            // intents ever seen in an Open
     std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
+    std::uint64_t duplicates = 0;                                     // Duplicate results
     std::uint64_t signals_sent = 0;
-    bool answering = true;         // false: orders are executed, answers kept back
-    bool resting = false;          // true: signals are limit orders, answered "placed"
-    bool reading = true;           // false: results stay in their ring
-    std::uint64_t working = 0;     // OrderWorking results read
-    std::uint64_t order_ends = 0;  // OrderDone results read
+    bool answering = true;              // false: orders are executed, answers kept back
+    bool resting = false;               // true: signals are limit orders, answered "placed"
+    Nanos snapshot_every = millis(20);  // of the cores forked from now on
+    bool reading = true;                // false: results stay in their ring
+    std::uint64_t working = 0;          // OrderWorking results read
+    std::uint64_t order_ends = 0;       // OrderDone results read
 
 private:
+    void send_signal(std::uint64_t lo);
     void on_order(const OrderCommand& c);
     void report(const Report& r);
 

@@ -308,8 +308,11 @@ void Supervisor::keep_house() {
 
 void Supervisor::tell_config() {
     const CoreCells& core = segment_.core();
+    const StageEntry& engine = segment_.stage(StageId::Engine);
     while (!stopping_.load(std::memory_order_relaxed)) {
-        const bool up = state_of(segment_.stage(StageId::Engine)) == StageState::Running;
+        // A dead engine's entry still says Running, and its cells what it had: neither counts.
+        const ProcessId owner{static_cast<int>(get(engine.pid)), get(engine.start_time)};
+        const bool up = state_of(engine) == StageState::Running && owner.alive();
         if (up && get(core.config_hash) == records_.hash) {
             return;
         }
