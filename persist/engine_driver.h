@@ -6,6 +6,10 @@
 //     (c) publish its outputs, each with (seq, k)
 //     (d) completed = seq
 //     (e) advance the input ring's cursor
+//
+//     engine_driver.cpp         taking over, with what a predecessor left
+//     engine_driver_poll.cpp    inputs, one after the other: the hot path
+//     engine_driver_cells.cpp   what others read of it
 #pragma once
 
 #include "core/engine.h"
