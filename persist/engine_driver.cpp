@@ -147,7 +147,7 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_appl
 }
 
 void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
-    CoreCells& core = segment_->core();
+    const CoreCells& core = segment_->core();
     outputs_.set_engine(&engine);
     outputs_.set_mode(EngineOutputs::Mode::Publish);
     const Nanos now = segment_->clock().now();

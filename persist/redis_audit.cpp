@@ -90,10 +90,14 @@ Result<bool> RedisAudit::follow(RedisStore& store) noexcept {
     for (int i = 0; i < kRecordsPerSlice && at_.seq < store.cursor().seq; ++i) {
         record_.clear();
         const auto next = source_->next(record_);
-        if (!next || !next.value()) {
-            return next ? Result<bool>{false} : Result<bool>{next.error()};
+        if (!next) {
+            return next.error();
         }
-        at_ = *next.value();
+        const std::optional<EffectCursor>& after = next.value();
+        if (!after) {
+            return false;
+        }
+        at_ = *after;
         for (const Effect& e : record_) {
             if (phase_ == Phase::Fold) {
                 fold_.apply(e);

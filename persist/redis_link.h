@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-struct redisContext;
-struct redisReply;
+struct redisContext;  // NOLINT(readability-identifier-naming): hiredis names it so
+struct redisReply;    // NOLINT(readability-identifier-naming): the same
 
 namespace millrace {
 

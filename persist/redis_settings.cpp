@@ -93,7 +93,7 @@ RedisSetting check_save(RedisLink& link) {
 }  // namespace
 
 std::string RedisSetting::text() const {
-    const std::string is = name + " is " + (value.empty() ? "empty" : value);
+    std::string is = name + " is " + (value.empty() ? "empty" : value);
     switch (verdict) {
         case Verdict::Good: return is;
         case Verdict::Unknown: return name + " is not known (" + value + "): " + why + "; " + mend;

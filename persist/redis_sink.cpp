@@ -202,10 +202,11 @@ int RedisSink::pull() noexcept {
             }
             return -1;
         }
-        if (!next.value()) {
+        const std::optional<EffectCursor>& after = next.value();
+        if (!after) {
             break;
         }
-        pending_ = *next.value();
+        pending_ = *after;
         ++records;
     }
     return records;

@@ -1,5 +1,6 @@
 #include "persist/replica.h"
 
+#include "core/assert.h"
 #include "core/crash_point.h"
 #include "persist/engine_recovery.h"
 #include "persist/log_version.h"
@@ -30,6 +31,7 @@ Replica::~Replica() {
 }
 
 void Replica::Port::effect(const Effect& effect) noexcept {
+    ASSERT(replica_->effects_.has_value());
     if (auto done = replica_->effects_->append(effect); !done) {
         replica_->fail(std::string{"effects log: "} + done.error().what);
     }
@@ -98,6 +100,8 @@ int Replica::step(Nanos now) noexcept {
     if (!failure_.empty() || (!reader_ && !begin())) {
         return 0;
     }
+    ASSERT(reader_.has_value());
+    ASSERT(effects_.has_value());  // begin() makes it before the reader
     const Sequence end = limit();
     const std::uint64_t epoch = segment_->core().epoch.load(std::memory_order_acquire);
     int work = 0;
@@ -133,6 +137,8 @@ int Replica::step(Nanos now) noexcept {
 }
 
 void Replica::apply(const JournalRecord& record) noexcept {
+    ASSERT(reader_.has_value());
+    ASSERT(effects_.has_value());
     skips_.apply(*engine_, record, port_);
     if (auto done = effects_->end_of_record(reader_->cursor()); !done) {
         fail(std::string{"effects log: "} + done.error().what);
@@ -198,6 +204,7 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
     }
     next_snapshot_ = now + options_.snapshot_every;
     // Effects are made again only from a snapshot at or below what their log still has.
+    ASSERT(effects_.has_value());
     if (auto done = effects_->sync(); !done) {
         fail(std::string{"effects log: "} + done.error().what);
         return;

@@ -191,10 +191,11 @@ int SqliteSink::pull() noexcept {
         if (!next) {
             return stop_at_log_failure(next.error());
         }
-        if (!next.value()) {
+        const std::optional<EffectCursor>& after = next.value();
+        if (!after) {
             break;
         }
-        pending_ = *next.value();
+        pending_ = *after;
         ++records;
     }
     return records;
