@@ -119,7 +119,7 @@ void HostProcess::start(std::uint64_t kill_at) {
     }
     ::close(out[1]);
     pollfd ready{out[0], POLLIN, 0};
-    EXPECT_GT(::poll(&ready, 1, 10'000), 0) << "neither ready nor dead in 10 s";
+    EXPECT_GT(::poll(&ready, 1, 60'000), 0) << "neither ready nor dead in 60 s";
     ::close(out[0]);
 }
 
@@ -139,7 +139,7 @@ bool HostProcess::died() {
 }
 
 int HostProcess::wait_end() {
-    for (const auto deadline = in_ms(10'000); Clock::now() < deadline;) {
+    for (const auto deadline = in_ms(60'000); Clock::now() < deadline;) {
         if (died()) {
             return status_;
         }

@@ -57,7 +57,7 @@ public:
     void kill9();
     /// Reaps it if it has died. @return true if it is gone.
     bool died();
-    /// Waits for it to end by itself. @return its wait status; -1 after 10 s.
+    /// Waits for it to end by itself. @return its wait status; -1 after 60 s.
     int wait_end();
     /// Sends a JSON object without its braces to the control line; fails the test unless the answer
     /// is ok. @return the answer's text.
@@ -105,11 +105,11 @@ public:
     bool expects_rollback = false;
 
     /// Serves until `condition` holds. @return false after `ms`.
-    bool until(const std::function<bool()>& condition, int ms = 10'000);
+    bool until(const std::function<bool()>& condition, int ms = 60'000);
     void serve(int ms);  // one round, waiting at most that long
-    bool until_answered(std::uint64_t magic, int ms = 10'000);
+    bool until_answered(std::uint64_t magic, int ms = 60'000);
     /// Asks about `magic` until there is proof. @return the last answer.
-    bridge::Event resolve(std::uint64_t magic, int ms = 20'000);
+    bridge::Event resolve(std::uint64_t magic, int ms = 60'000);
 
     std::map<std::uint64_t, Told> told;
     std::vector<bridge::Event> execs;

@@ -16,14 +16,14 @@ protected:
         ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.balance != 0; }));
     }
     /// Sends and waits for the first answer.
-    const bridge::Event& answer_to(const bridge::Command& command, int ms = 10'000) {
+    const bridge::Event& answer_to(const bridge::Command& command, int ms = 60'000) {
         static const bridge::Event nothing{};
         const std::uint64_t magic = desk.submit(command);
         EXPECT_TRUE(desk.until_answered(magic, ms)) << "intent " << Magic{magic}.intent();
         return desk.told[magic].outcomes.empty() ? nothing : desk.told[magic].outcomes.back();
     }
     /// Waits for an Exec event of `kind`.
-    const bridge::Event* exec_of(ExecKind kind, int ms = 5'000) {
+    const bridge::Event* exec_of(ExecKind kind, int ms = 60'000) {
         const bridge::Event* found = nullptr;
         desk.until(
             [&] {
