@@ -75,6 +75,7 @@ TEST(BrokerGate, SendsTheWaitingEntryWhenTheJournalComesBack) {
 TEST(BrokerGate, GivesUpAnEntryThatKeepsACloseWaitingForADeadJournal) {
     World w;
     Terminal& t = w.connect(kFirstLogin);
+    w.freeze();
     w.journal_is(JournalState::Down);
     const Magic entry = w.order(0);
     const Magic close = w.order(0, CommandType::Close);

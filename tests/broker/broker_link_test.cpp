@@ -101,8 +101,9 @@ TEST(BrokerLink, ClosesASilentLinkButNotABusyOne) {
     World w;
     Terminal& silent = w.connect(kFirstLogin);
     Terminal& busy = w.connect(kFirstLogin + 1);
+    w.freeze();
     busy.send(bridge::FrameType::Busy, 0, bridge::Busy{60'000, 0});
-    w.steps(10);
+    ASSERT_TRUE(w.until([&] { return w.entry(1).busy.load() == 1; }));
     w.skew = seconds(4);
     ASSERT_TRUE(w.until([&] { return !silent.connected(); }));
     EXPECT_TRUE(busy.connected());

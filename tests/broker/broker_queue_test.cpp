@@ -134,6 +134,7 @@ TEST(BrokerQueue, AnswersOverflowOfOneAccountAndServesTheOthers) {
 
 TEST(BrokerQueue, AnswersExpiryBehindAnOrderThatMayStillWait) {
     World w;
+    w.freeze();
     const Magic patient = w.order(0, CommandType::Open, Nanos{});
     const Magic late = w.order(0, CommandType::Open, seconds(1));
     w.steps(3);
@@ -152,6 +153,7 @@ TEST(BrokerQueue, AnswersExpiredEntryThatWasSentButProvablyNotReceived) {
     World w;
     Terminal& t = w.connect(kFirstLogin);
     t.reads = false;
+    w.freeze();
     const Magic late = w.order(0, CommandType::Open, seconds(1));
     ASSERT_TRUE(w.until([&] { return w.stage->stats().sent == 1; }));
     t.disconnect();

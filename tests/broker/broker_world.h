@@ -119,7 +119,7 @@ public:
 
     /// One duty cycle, then the terminals, then (unless held) the engine reads its reports.
     void step();
-    /// Steps until `condition` holds. @return false after 10 s.
+    /// Steps until `condition` holds. @return false after 60 s.
     [[nodiscard]] bool until(const std::function<bool()>& condition);
     void steps(int n);
     /// Lets a new terminal log in and synchronise.
@@ -134,7 +134,12 @@ public:
     void durable_upto(std::uint64_t seq);
     [[nodiscard]] std::size_t count(ReportType type, std::uint32_t account = kNoId) const;
     [[nodiscard]] const Report* unsent(Magic magic) const;
-    [[nodiscard]] Nanos now() const { return segment.clock().now() + skew; }
+    /// The time that the stage is told, with `skew`.
+    [[nodiscard]] Nanos now() const {
+        return (frozen_.value != 0 ? frozen_ : segment.clock().now()) + skew;
+    }
+    /// From now on time is what `skew` says: a machine that stalls makes nothing older.
+    void freeze() { frozen_ = segment.clock().now(); }
     [[nodiscard]] SessionEntry& entry(std::uint32_t account) {
         return segment.session(AccountId{account});
     }
@@ -154,6 +159,7 @@ public:
 private:
     void read_reports();
 
+    Nanos frozen_;
     RingProducer<OrderSlot> orders_;
     RingProducer<KillSlot> admin_;
     RingConsumer<ReportSlot> reports_;
