@@ -291,7 +291,7 @@ void Pipeline::play_broker() {
 }
 
 bool Pipeline::play_until(const std::function<bool()>& done) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
     while (!done()) {
         if (std::chrono::steady_clock::now() > deadline) {
             return false;
