@@ -1,9 +1,7 @@
 #include "tests/ops/pipeline_fixture.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,21 +11,10 @@
 #include <thread>
 
 #include "shm/role.h"
+#include "tests/ops/quiet_port.h"
 
 namespace millrace::test {
 namespace {
-
-unsigned free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    const bool ok = ::bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0 &&
-                    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
-    ::close(fd);
-    return ok ? ntohs(address.sin_port) : 0;
-}
 
 /// fork + exec with both streams in `log`.
 int start(const std::vector<std::string>& arguments, const std::string& log) {
@@ -59,7 +46,7 @@ constexpr StageId kStageIds[] = {StageId::Engine,  StageId::Broker, StageId::Jou
 }  // namespace
 
 bool eventually(const std::function<bool()>& condition) {
-    const std::int64_t deadline = monotonic_ns() + 20'000'000'000;
+    const std::int64_t deadline = monotonic_ns() + 60'000'000'000;
     while (!condition()) {
         if (monotonic_ns() > deadline) {
             return false;
@@ -80,7 +67,7 @@ bool runs(const Segment& segment, StageId id) {
            ProcessId{pid_of(segment, id), e.start_time.load(std::memory_order_relaxed)}.alive();
 }
 
-Pipeline::Pipeline() : ports_{free_port(), free_port()} {
+Pipeline::Pipeline(int stuck_ms) : stuck_ms_{stuck_ms}, ports_{quiet_port(), quiet_port()} {
     static int count = 0;
     name_ = "t" + std::to_string(::getpid()) + "-" + std::to_string(++count);
     write_config();
@@ -126,7 +113,8 @@ std::string Pipeline::config_text(const std::string& extra) const {
            R"("},
  "rings": {"journal": 1024, "orders": 256, "reports": 256, "signals": 256, "results": 256,
            "admin": 64},
- "accounts_max": 8, "capacity": {"orders": 1024, "ledger": 4096}, "restart": {"stuck_ms": 500},
+ "accounts_max": 8, "capacity": {"orders": 1024, "ledger": 4096}, "restart": {"stuck_ms": )" +
+           std::to_string(stuck_ms_) + R"(},
  "symbols": [{"name": "EURUSD"}], "groups": [{"name": "g", "members": [{"account": "a1"}]}],
  "accounts": [{"name": "a1", "login": 1001, )" +
            key + R"(}],

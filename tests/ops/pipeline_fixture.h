@@ -22,7 +22,9 @@ struct Finished {
 
 class Pipeline {
 public:
-    Pipeline();
+    /// @param stuck_ms as in the configuration. Long, unless a test is about it: a machine that
+    /// stalls for half a second is no reason to replace a stage whose restarts the test counts.
+    explicit Pipeline(int stuck_ms = 30'000);
     ~Pipeline();
 
     [[nodiscard]] const TempDir& dir() const { return dir_; }
@@ -39,14 +41,14 @@ public:
     void use(const std::string& executable) { executable_ = executable; }
     /// Starts `millrace up`; its log goes to `<dir>/<log>`.
     void up(const std::string& log = "up.log", const std::vector<std::string>& options = {});
-    /// Waits until every stage runs. @return false after 20 s.
+    /// Waits until every stage runs. @return false after 60 s.
     bool wait_running();
     /// Runs `millrace ARGUMENTS -c config` to its end.
     Finished run(std::vector<std::string> arguments, bool with_config = true);
     [[nodiscard]] std::string log(const std::string& name = "up.log") const;
 
     [[nodiscard]] int supervisor() const { return supervisor_; }
-    /// Waits for the supervisor's end. @return its wait status, -1 after 60 s.
+    /// Waits for the supervisor's end. @return its wait status, -1 after two minutes.
     int wait_supervisor();
     /// SIGKILL to the supervisor, then to every stage.
     void kill_all();
@@ -56,6 +58,7 @@ private:
     void kill_leftovers();
 
     TempDir dir_;
+    int stuck_ms_;
     std::string name_;
     std::string config_;
     std::string executable_ = MILLRACE_EXECUTABLE;
@@ -63,7 +66,7 @@ private:
     int supervisor_ = 0;
 };
 
-/// Polls `condition` until it holds or 20 s have passed.
+/// Polls `condition` until it holds or 60 s have passed.
 bool eventually(const std::function<bool()>& condition);
 
 /// The stage's entry: pid, state.

@@ -28,11 +28,17 @@ bool both_cores_run(const Segment& s) {
            pid_of(s, StageId::Engine) != pid_of(s, StageId::Replica);
 }
 
-/// Waits until the supervisor has looked at all stages once more.
+/// Waits until the supervisor has looked at all stages once more. Two heartbeats: what it saw
+/// before the first one may have been seen before this call.
 bool supervisor_has_looked(const Segment& s) {
     const auto& heartbeat = s.stage(StageId::Supervisor).heartbeat_ns;
-    const std::int64_t begin = s.clock().now().value;
-    return eventually([&] { return heartbeat.load(std::memory_order_relaxed) > begin; });
+    for (int beats = 0; beats < 2; ++beats) {
+        const std::int64_t before = heartbeat.load(std::memory_order_relaxed);
+        if (!eventually([&] { return heartbeat.load(std::memory_order_relaxed) != before; })) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /// The engine dies and the spare takes over while the supervisor sees nothing of it.

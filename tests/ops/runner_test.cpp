@@ -153,8 +153,8 @@ TEST_F(RunnerTest, WakesStageWithSocketsByDoorbellAndBySocket) {
     const std::int64_t by_socket = wake_us(s, StageId::Broker, fd);
     std::printf("doorbell -> bridge -> step: %ld us, socket -> step: %ld us\n",
                 static_cast<long>(by_bell), static_cast<long>(by_socket));
-    EXPECT_LT(by_bell, 5000);
-    EXPECT_LT(by_socket, 5000);
+    EXPECT_LT(by_bell, 500'000);  // as above: near a second a wake-up was lost
+    EXPECT_LT(by_socket, 500'000);
     stop();
     ::close(fd);
 }

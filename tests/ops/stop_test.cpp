@@ -150,13 +150,12 @@ int exit_status(int wait_status) {
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
 }
 
-/// Kills `stage` once the stop has begun. The sinks are the last to go, milliseconds later.
-void kill_in_the_drain(const Segment& s, StageId stage) {
-    const int victim = pid_of(s, stage);
-    const std::int64_t deadline = monotonic_ns() + 20'000'000'000;
-    while (s.core().stop_requested.load() == 0 && monotonic_ns() < deadline) {
-    }
+/// Kills `stage` once the stop has begun. The store is stopped by a signal since before, or it
+/// would be through with its drain first: it has seconds for that.
+void kill_in_the_drain(const Segment& s, int stopped, int victim) {
+    EXPECT_TRUE(eventually([&] { return s.core().stop_requested.load() != 0; }));
     ::kill(victim, SIGKILL);
+    ::kill(stopped, SIGCONT);
 }
 
 TEST(UncleanStop, OfAStageKilledInTheDrainIsToldByTheExitStatusAndTheSegmentIsKept) {
@@ -164,8 +163,10 @@ TEST(UncleanStop, OfAStageKilledInTheDrainIsToldByTheExitStatusAndTheSegmentIsKe
     p.up();
     ASSERT_TRUE(p.wait_running());
     const Segment s = p.attach();
+    const int sqlite = pid_of(s, StageId::Sqlite);
+    ::kill(sqlite, SIGSTOP);
     ::kill(p.supervisor(), SIGTERM);
-    kill_in_the_drain(s, StageId::Sqlite);
+    kill_in_the_drain(s, sqlite, sqlite);
     EXPECT_EQ(exit_status(p.wait_supervisor()), kNotClean);
     EXPECT_NE(p.log().find("sqlite did not drain: killed by signal 9"), std::string::npos);
     EXPECT_TRUE(std::filesystem::exists(p.segment_path()));
@@ -225,9 +226,11 @@ TEST(UncleanStop, BySupervisorThatDiesInTheDrainIsToldByDown) {
     p.up();
     ASSERT_TRUE(p.wait_running());
     const Segment s = p.attach();
+    const int sqlite = pid_of(s, StageId::Sqlite);
+    ::kill(sqlite, SIGSTOP);
     Finished down;
     std::thread asks{[&] { down = p.run({"down"}); }};
-    kill_in_the_drain(s, StageId::Supervisor);
+    kill_in_the_drain(s, sqlite, p.supervisor());
     asks.join();
     p.wait_supervisor();
     EXPECT_EQ(down.status, kNotClean) << down.output;

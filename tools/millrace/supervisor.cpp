@@ -138,7 +138,7 @@ void Supervisor::start(Kept& kept) {
     const std::int64_t now = monotonic_ns();
     kept.seen = {};
     kept.killed_by_us = false;
-    kept.reported_still = false;
+    kept.reported_still = kept.reported_waiting = false;
     kept.work = 0;
     kept.moved_ns = now;
     if (!kept.worker->start(message)) {

@@ -66,7 +66,7 @@ private:
     void maybe_unhalt();
     void restart_due();
     void check_progress(Kept& kept, std::int64_t now_ns);
-    void report_still(const Kept& kept, std::int64_t still_ns, bool waiting);
+    void report_still(const Kept& kept, std::int64_t still_ns, bool waiting, bool to_be_killed);
     void note_recovery(Kept& kept);
     void keep_watch();
     void keep_house();

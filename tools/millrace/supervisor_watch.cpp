@@ -13,6 +13,8 @@ namespace {
 
 /// A stage that rebuilds its state reads files and moves no counter meanwhile.
 constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
+/// A store or a server outside may be slow for long, and holds up nobody here.
+constexpr std::int64_t kOutsideNsMax = 30'000'000'000;
 
 std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
     char text[32];
@@ -65,6 +67,14 @@ void Supervisor::relay_alerts() {
     }
 }
 
+/// Writes or reads what lies outside the pipeline, which goes on without it.
+bool works_outside(const Worker& worker) {
+    const auto& stages = worker.stages();
+    return std::all_of(stages.begin(), stages.end(), [](const StageName& s) {
+        return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::Rtss;
+    });
+}
+
 /// Work waits and the stage's counters and heartbeat stand still: it is hung.
 void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     if (!kept.worker->running() || kept.killed_by_us) {
@@ -87,24 +97,31 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
         }
         kept.work = work;
         kept.moved_ns = now_ns;
-        kept.reported_still = false;
+        kept.reported_still = kept.reported_waiting = false;
         return;
     }
     const std::int64_t still_ns = now_ns - kept.moved_ns;
     const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
-    const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill;
-    if (still_ns < bound || (kept.reported_still && !to_be_killed)) {
+    // A thread's end is the end of all of them: not for a store.
+    const bool outside = works_outside(*kept.worker);
+    const bool patient = outside && (options_.threads || still_ns < kOutsideNsMax);
+    const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill && !patient;
+    // Once as it is, and once more if work comes that was not there: then trading stands still.
+    const bool told = kept.reported_still && (kept.reported_waiting || !waiting);
+    if (still_ns < bound || (told && !to_be_killed)) {
         return;
     }
     kept.reported_still = true;
-    report_still(kept, still_ns, waiting);
+    kept.reported_waiting = waiting;
+    report_still(kept, still_ns, waiting, to_be_killed);
     if (to_be_killed) {
         kept.killed_by_us = true;
         kept.worker->kill();
     }
 }
 
-void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting) {
+void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting,
+                              bool to_be_killed) {
     const ProcessId process = kept.worker->process();
     const std::string text = kept.worker->name() + " (pid " + std::to_string(process.pid) +
                              ") has not moved for " + std::to_string(still_ns / 1'000'000) + " ms" +
@@ -112,12 +129,14 @@ void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool wait
     segment_.report_error("supervisor", kept.worker->name() + " does not move");
     if (!waiting) {
         log_warn(text + " and no work waits; stopped by somebody? It is left alone");
-    } else if (config_.restart.stalled == StallPolicy::Report) {
+    } else if (to_be_killed) {
+        log_error(text + " with work waiting: killed, to be replaced");
+    } else if (works_outside(*kept.worker)) {
+        log_error(text + " with work waiting: the rest goes on without it");
+    } else {
         log_error("ALERT " + text +
                   " with work waiting; by \"restart.stalled\" it is left alone: "
                   "trading stands still until it goes on (SIGCONT) or is killed");
-    } else {
-        log_error(text + " with work waiting: killed, to be replaced");
     }
 }
 

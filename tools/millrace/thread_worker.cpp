@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -9,6 +10,12 @@
 #include "tools/millrace/worker.h"
 
 namespace millrace {
+
+namespace {
+
+constexpr std::size_t kThreadNameMax = 15;  // of the kernel's 16 bytes
+
+}  // namespace
 
 struct ThreadWorker::Thread {
     std::unique_ptr<Runner> runner;
@@ -48,7 +55,8 @@ bool ThreadWorker::start(std::string& message) {
     RunnerOptions options = runner_options(context_.config, stages().front().id);
     options.started_ns = context_.segment.clock().now().value;
     made->runner = std::make_unique<Runner>(context_.segment, options, std::move(slots));
-    made->thread = std::thread{[worker = made.get()] {
+    made->thread = std::thread{[worker = made.get(), called = name().substr(0, kThreadNameMax)] {
+        ::pthread_setname_np(::pthread_self(), called.c_str());
         sigset_t all;  // signals are for the supervisor's thread
         ::sigfillset(&all);
         ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
