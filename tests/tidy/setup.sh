@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Goal: tools/setup leaves the host's rule on starting services as it found it, also after a run
+# that was killed. Method: the script itself, with stand-ins for dpkg-query, apt-get and id.
+set -u
+setup="${1:?usage: setup.sh SETUP}"
+tree="$(mktemp -d)" || exit 2
+trap 'rm -rf "${tree:?}"' EXIT
+mkdir "$tree/bin" || exit 2
+export MILLRACE_POLICY_RC_D="$tree/policy-rc.d" TREE="$tree"
+policy="$MILLRACE_POLICY_RC_D"
+failures=0
+
+cat >"$tree/bin/dpkg-query" <<'EOF'
+#!/bin/sh
+[ -e "$TREE/installed" ] && printf installed
+EOF
+printf '#!/bin/sh\necho 0\n' >"$tree/bin/id"
+# What the packages' scripts would be told is noted; the files `kill` and `fail` say how it ends.
+cat >"$tree/bin/apt-get" <<'EOF'
+#!/usr/bin/env bash
+case " $* " in *' install '*) ;; *) exit 0 ;; esac
+"$MILLRACE_POLICY_RC_D" redis-server start
+echo $? >"$TREE/told"
+if [ -e "$TREE/kill" ]; then
+    kill -9 "$(cat "$TREE/setup.pid")"
+    exit 1
+fi
+[ -e "$TREE/fail" ] && exit 100
+touch "$TREE/installed"
+EOF
+chmod +x "$tree"/bin/*
+
+bad() {
+    echo "$*"
+    failures=$((failures + 1))
+}
+# run WHAT: the script as root on a host where everything is missing.
+run() {
+    rm -f "$tree/installed" "$tree/told"
+    PATH="$tree/bin:$PATH" bash -c 'echo $$ >"$TREE/setup.pid"; exec bash "$1"' run "$setup" \
+        >"$tree/out" 2>&1
+    status=$?
+    [ "$(cat "$tree/told" 2>/dev/null)" = 101 ] || bad "$1: services were not forbidden"
+}
+# expect WHAT CONTENT: the host's own rule; none if CONTENT is empty.
+expect() {
+    if [ "$(cat "$policy" 2>/dev/null)" != "$2" ] || [ -e "$policy.before-millrace" ]; then
+        bad "$1: left behind: $(cat "$policy"* 2>&1)"
+    fi
+}
+own='#!/bin/sh
+exit 0 # the host allows them'
+for before in '' "$own"; do
+    what="without a rule"
+    rm -f "$policy"*
+    if [ -n "$before" ]; then
+        what="with a rule of the host's"
+        printf '%s\n' "$before" >"$policy"
+        chmod 755 "$policy"
+    fi
+    run "$what"
+    [ "$status" -eq 0 ] || bad "$what: exit status $status"
+    expect "$what" "$before"
+    touch "$tree/fail"
+    run "$what, apt-get fails"
+    [ "$status" -ne 0 ] || bad "$what: a failure of apt-get is called a success"
+    rm "$tree/fail"
+    expect "$what, after apt-get failed" "$before"
+    touch "$tree/kill"
+    run "$what, killed"
+    run "$what, killed again"
+    rm "$tree/kill"
+    run "$what, after the deaths"
+    expect "$what, after the deaths" "$before"
+done
+grep -q 'systemctl disable redis-server' "$tree/out" ||
+    bad "it does not say that Redis starts at the next boot"
+[ "$failures" -eq 0 ] && echo "the host's rule stays its own"
+exit "$failures"
