@@ -156,6 +156,15 @@ struct CoreCells {
     AtomicU64 rtss_acked;                           // entries whose ack level holds
     AtomicU64 rtss_refused;                         // entries that were no valid signal
     AtomicU64 rtss_errors;
+    // ClickHouse sink.
+    alignas(kCacheLineBytes) AtomicU64 clickhouse_seq;  // stored up to
+    AtomicU64 clickhouse_errors;
+    AtomicU64 clickhouse_retries;      // tries after a failure
+    AtomicU64 clickhouse_state;        // ClickHouseState
+    AtomicI64 clickhouse_failing_ns;   // failing since, segment clock; 0 = it works
+    AtomicU64 clickhouse_batches;      // since the segment began
+    AtomicU64 clickhouse_verified;     // compared with SQLite and found equal up to here
+    AtomicU64 clickhouse_differences;  // rows that the last comparison found to differ
     // Supervisor.
     alignas(kCacheLineBytes) AtomicU32 stop_requested;  // 1: drain and stop
     AtomicU32 supervisor_pid;
@@ -163,6 +172,13 @@ struct CoreCells {
 
 enum class JournalState : std::uint32_t { Down = 0, Running = 1, Poisoned = 2, Full = 3 };
 enum class RedisState : std::uint64_t { Down = 0, Following = 1, Rebuilding = 2, Verifying = 3 };
+enum class ClickHouseState : std::uint64_t {
+    Down = 0,
+    Following = 1,
+    Retrying = 2,    // failed at most three times in a row: again after 5 s
+    FailedSync = 3,  // in failed_syncs: again every 30 s
+    Suspended = 4,   // the breaker is open: one probe batch every 30 s
+};
 enum class JournalBackend : std::uint32_t {
     None = 0,
     UringDirect = 1,

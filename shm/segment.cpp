@@ -164,9 +164,9 @@ Result<std::unique_ptr<bip::mapped_region>> map_existing(const std::string& path
 }  // namespace
 
 const char* stage_name(StageId id) noexcept {
-    static constexpr const char* kNames[kStages] = {"engine", "broker",  "journal", "replica",
-                                                    "sqlite", "ingress", "metrics", "supervisor",
-                                                    "redis",  "rtss"};
+    static constexpr const char* kNames[kStages] = {"engine", "broker",  "journal",   "replica",
+                                                    "sqlite", "ingress", "metrics",   "supervisor",
+                                                    "redis",  "rtss",    "clickhouse"};
     const auto i = static_cast<std::uint32_t>(id);
     return i < kStages ? kNames[i] : "?";
 }

@@ -29,10 +29,11 @@ enum class StageId : std::uint32_t {
     Ingress = 5,
     Metrics = 6,
     Supervisor = 7,
-    Redis = 8,  // sink
-    Rtss = 9,   // source: Redis stream of signals
+    Redis = 8,        // sink
+    Rtss = 9,         // source: Redis stream of signals
+    ClickHouse = 10,  // sink
 };
-inline constexpr std::uint32_t kStages = 10;
+inline constexpr std::uint32_t kStages = 11;
 [[nodiscard]] const char* stage_name(StageId id) noexcept;
 
 /// A source with rings of its own: a strategy in shared memory. TCP sources share ingress's.

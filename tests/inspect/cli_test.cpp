@@ -31,6 +31,8 @@ protected:
         segment_->core().journal_seq = 42;
         segment_->core().redis_seq = 40;
         segment_->core().redis_state = static_cast<std::uint64_t>(RedisState::Following);
+        segment_->core().clickhouse_seq = 39;
+        segment_->core().clickhouse_state = static_cast<std::uint64_t>(ClickHouseState::Suspended);
         NameEntry& gold = segment_->names().symbols[3];
         gold.name = make_text<16>("XAUUSD");
         gold.ready = 1;
@@ -64,6 +66,11 @@ TEST_F(InspectCli, StatShowsEveryPartAsTextAndAsJson) {
     EXPECT_EQ(j["redis"]["seq"], 40);
     EXPECT_EQ(j["redis"]["lag"], 2);
     EXPECT_EQ(j["redis"]["state"], "following");
+    EXPECT_EQ(j["clickhouse"]["lag"], 3);
+    EXPECT_EQ(j["clickhouse"]["state"], "suspended");
+    EXPECT_NE(text.out.find("sink clickhouse: suspended, stored to 39, 3 records"),
+              std::string::npos)
+        << text.out;
     EXPECT_NE(text.out.find("sink redis: following, stored to 40, 2 records"), std::string::npos)
         << text.out;
     EXPECT_NE(text.out.find("last error"), std::string::npos) << text.out;

@@ -74,6 +74,17 @@ void add_sinks(Page& page, const PipelineView& v) {
                         lag_text(c.redis_behind), c.redis_generation, c.redis_errors));
     }
     add_last_error(page, v, "redis");
+    if (c.has_clickhouse()) {
+        page.add(
+            fmt::format("sink clickhouse: {}, stored to {}, {} records, {}; {} batches; verified "
+                        "to {}, {} rows differed; errors {} retries {}",
+                        clickhouse_state_name(c.clickhouse_state), c.clickhouse_seq,
+                        c.clickhouse_lag(), lag_text(c.clickhouse_behind), c.clickhouse_batches,
+                        c.clickhouse_verified, c.clickhouse_differences, c.clickhouse_errors,
+                        c.clickhouse_retries),
+            c.clickhouse_failing_ns == 0 ? Mood::Plain : Mood::Bad);
+    }
+    add_last_error(page, v, "clickhouse");
 }
 
 /// A stage that lives must hold its role's lock; nobody else may.

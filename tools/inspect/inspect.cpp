@@ -221,7 +221,7 @@ void add_wait(CLI::App& app, Chosen& chosen) {
     wait.app->add_option("--stage", o.stage, "one that is alive and in --state (may yet appear)");
     wait.app->add_option("--state", o.state, "running, standby, ..., or alive, gone")
         ->capture_default_str();
-    wait.app->add_option("--sink", o.sink, "journal, replica, sqlite or redis");
+    wait.app->add_option("--sink", o.sink, "journal, replica, sqlite, redis or clickhouse");
     wait.app->add_option("--lag-below", o.lag_below, "records that the sink lacks < N");
     wait.app->add_option("--durable", o.durable, "journal records on disk up to N or more");
     wait.app->add_option("--journal-seq", o.journal_seq, "journal records up to N or more");

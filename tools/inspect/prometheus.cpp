@@ -69,6 +69,50 @@ double seconds_of(std::int64_t ns) {
     return static_cast<double>(ns) / 1e9;
 }
 
+/// What is known of one sink; those that the pipeline does not have are left out.
+struct SinkRow {
+    const char* name;
+    bool there;
+    std::uint64_t seq, lag, errors;
+    std::int64_t behind_ns;  // negative: not known
+};
+
+void write_sinks(Writer& w, const CoreStat& c) {
+    const SinkRow rows[] = {
+        {"sqlite", true, c.sqlite_seq, c.sqlite_lag(), c.sqlite_errors, c.sqlite_behind.ns},
+        {"redis", c.has_redis(), c.redis_seq, c.redis_lag(), c.redis_errors, c.redis_behind.ns},
+        {"clickhouse", c.has_clickhouse(), c.clickhouse_seq, c.clickhouse_lag(),
+         c.clickhouse_errors, c.clickhouse_behind.ns}};
+    const auto family = [&](const char* name, const char* type, const char* help, auto value) {
+        w.family(name, type, help);
+        for (const SinkRow& row : rows) {
+            if (const double n = value(row); row.there && n >= 0) {
+                w.sample({{"sink", row.name}}, n);
+            }
+        }
+    };
+    family("sink_sequence", "gauge", "Record up to which a sink has stored.",
+           [](const SinkRow& r) { return number(r.seq); });
+    family("sink_lag_records", "gauge", "Records that a sink lacks.",
+           [](const SinkRow& r) { return number(r.lag); });
+    family("sink_lag_seconds", "gauge", "Age of the oldest record that a sink lacks, at least.",
+           [](const SinkRow& r) { return seconds_of(r.behind_ns); });
+    family("sink_errors_total", "counter", "Failures of a sink.",
+           [](const SinkRow& r) { return number(r.errors); });
+    w.family("sink_retries_total", "counter", "Tries of a sink after a failure.");
+    w.sample({{"sink", "sqlite"}}, number(c.sqlite_retries));
+    if (c.has_clickhouse()) {
+        w.sample({{"sink", "clickhouse"}}, number(c.clickhouse_retries));
+        w.one("clickhouse_state", "gauge",
+              "0 down, 1 following, 2 retrying, 3 in failed_syncs, 4 suspended by the breaker.",
+              number(c.clickhouse_state));
+        w.one("clickhouse_verified_sequence", "gauge",
+              "Compared with SQLite and found equal up to here.", number(c.clickhouse_verified));
+        w.one("clickhouse_differing_rows", "gauge",
+              "Rows that the last comparison found to differ.", number(c.clickhouse_differences));
+    }
+}
+
 void write_core(Writer& w, const PipelineView& v) {
     const CoreStat& c = v.core;
     const auto counter = [&](const char* name, const char* help, std::uint64_t n) {
@@ -103,23 +147,7 @@ void write_core(Writer& w, const PipelineView& v) {
           seconds_of(v.header.created_ns));
     gauge("segment_same_boot", "1 if the segment is of this boot of this host.",
           v.header.same_boot ? 1 : 0);
-    w.family("sink_sequence", "gauge", "Record up to which a sink has stored.");
-    w.sample({{"sink", "sqlite"}}, number(c.sqlite_seq));
-    if (c.has_redis()) {
-        w.sample({{"sink", "redis"}}, number(c.redis_seq));
-    }
-    w.family("sink_lag_records", "gauge", "Records that a sink lacks.");
-    w.sample({{"sink", "sqlite"}}, number(c.sqlite_lag()));
-    if (c.has_redis()) {
-        w.sample({{"sink", "redis"}}, number(c.redis_lag()));
-    }
-    w.family("sink_errors_total", "counter", "Failures of a sink.");
-    w.sample({{"sink", "sqlite"}}, number(c.sqlite_errors));
-    if (c.has_redis()) {
-        w.sample({{"sink", "redis"}}, number(c.redis_errors));
-    }
-    w.family("sink_retries_total", "counter", "Tries of a sink after a failure.");
-    w.sample({{"sink", "sqlite"}}, number(c.sqlite_retries));
+    write_sinks(w, c);
 }
 
 template <class Items, class Label, class Value>

@@ -34,10 +34,11 @@ void at_least(Conditions& to, const std::string& what, std::uint64_t value, std:
 }
 
 std::uint64_t lag_of(const CoreStat& c, const std::string& sink) {
-    return sink == "journal"   ? c.durable_lag()
-           : sink == "replica" ? c.replica_lag()
-           : sink == "redis"   ? c.redis_lag()
-                               : c.sqlite_lag();
+    return sink == "journal"      ? c.durable_lag()
+           : sink == "replica"    ? c.replica_lag()
+           : sink == "redis"      ? c.redis_lag()
+           : sink == "clickhouse" ? c.clickhouse_lag()
+                                  : c.sqlite_lag();
 }
 
 bool stage_is(const StageStat& s, const std::string& state) {
@@ -107,7 +108,7 @@ std::string misuse(const WaitOptions& o) {
     if ((o.lag_below != kNone) != !o.sink.empty()) {
         return "--sink goes with --lag-below";
     }
-    const std::vector<std::string> sinks{"journal", "replica", "sqlite", "redis"};
+    const std::vector<std::string> sinks{"journal", "replica", "sqlite", "redis", "clickhouse"};
     if (!o.sink.empty() && std::find(sinks.begin(), sinks.end(), o.sink) == sinks.end()) {
         return "no sink called " + o.sink + "; there is: " + joined(sinks);
     }

@@ -59,6 +59,14 @@ CoreStat read_core(const Segment& segment) {
     s.redis_errors = get(c.redis_errors);
     s.redis_generation = get(c.redis_generation);
     s.redis_state = get(c.redis_state);
+    s.clickhouse_seq = get(c.clickhouse_seq);
+    s.clickhouse_errors = get(c.clickhouse_errors);
+    s.clickhouse_retries = get(c.clickhouse_retries);
+    s.clickhouse_state = get(c.clickhouse_state);
+    s.clickhouse_batches = get(c.clickhouse_batches);
+    s.clickhouse_verified = get(c.clickhouse_verified);
+    s.clickhouse_differences = get(c.clickhouse_differences);
+    s.clickhouse_failing_ns = get(c.clickhouse_failing_ns);
     s.replica_applied = get(c.replica_applied);
     s.replica_hash_checked = get(c.replica_hash_checked);
     s.replica_hash_mismatch = get(c.replica_hash_mismatch);
@@ -129,6 +137,7 @@ void read_lags(const Segment& segment, CoreStat& s) {
     s.replica_behind = lag_of(segment, s.replica_applied, s.journal_seq);
     s.sqlite_behind = lag_of(segment, s.sqlite_seq, s.journal_seq);
     s.redis_behind = lag_of(segment, s.redis_seq, s.journal_seq);
+    s.clickhouse_behind = lag_of(segment, s.clickhouse_seq, s.journal_seq);
 }
 
 Liveness liveness_of(std::uint32_t pid, std::uint64_t start_time, bool same_boot) {

@@ -126,7 +126,11 @@ struct CoreStat {
     std::uint64_t sqlite_batches = 0, sqlite_batch_rows = 0, sqlite_retries = 0;
     std::int64_t sqlite_failing_ns = 0;  // segment clock; 0 = it works
     std::uint64_t redis_seq = 0, redis_errors = 0, redis_generation = 0, redis_state = 0;
-    Lag durable_behind, replica_behind, sqlite_behind, redis_behind;
+    std::uint64_t clickhouse_seq = 0, clickhouse_errors = 0, clickhouse_retries = 0;
+    std::uint64_t clickhouse_state = 0, clickhouse_batches = 0;
+    std::uint64_t clickhouse_verified = 0, clickhouse_differences = 0;
+    std::int64_t clickhouse_failing_ns = 0;  // segment clock; 0 = it works
+    Lag durable_behind, replica_behind, sqlite_behind, redis_behind, clickhouse_behind;
     std::uint32_t stop_requested = 0, supervisor_pid = 0;
 
     /// Journalled but not on disk yet.
@@ -134,6 +138,10 @@ struct CoreStat {
     [[nodiscard]] std::uint64_t replica_lag() const noexcept { return behind(replica_applied); }
     [[nodiscard]] std::uint64_t sqlite_lag() const noexcept { return behind(sqlite_seq); }
     [[nodiscard]] std::uint64_t redis_lag() const noexcept { return behind(redis_seq); }
+    [[nodiscard]] std::uint64_t clickhouse_lag() const noexcept { return behind(clickhouse_seq); }
+    [[nodiscard]] bool has_clickhouse() const noexcept {
+        return clickhouse_seq + clickhouse_errors != 0;
+    }
     /// A pipeline without a Redis sink has never stored anything there.
     [[nodiscard]] bool has_redis() const noexcept { return redis_seq + redis_errors != 0; }
 
@@ -232,6 +240,7 @@ struct RenderOptions {
 [[nodiscard]] const char* journal_state_name(std::uint32_t state) noexcept;
 [[nodiscard]] const char* journal_backend_name(std::uint32_t backend) noexcept;
 [[nodiscard]] const char* redis_state_name(std::uint64_t state) noexcept;
+[[nodiscard]] const char* clickhouse_state_name(std::uint64_t state) noexcept;
 [[nodiscard]] const char* liveness_name(Liveness liveness) noexcept;
 
 /// A duration for people: "870ns", "12.3us", "4.56ms", "1.20s", "3m05s", "2h14m"; "-" if negative.

@@ -128,6 +128,24 @@ ordered_json redis_json(const PipelineView& v) {
             {"last_error", last_error_of(v, "redis")}};
 }
 
+ordered_json clickhouse_json(const PipelineView& v) {
+    const CoreStat& c = v.core;
+    return {
+        {"seq", c.clickhouse_seq},
+        {"lag", c.clickhouse_lag()},
+        {"lag_ns", known(c.clickhouse_behind.ns)},
+        {"lag_is_least", c.clickhouse_behind.at_least},
+        {"state", clickhouse_state_name(c.clickhouse_state)},
+        {"batches", c.clickhouse_batches},
+        {"verified", c.clickhouse_verified},
+        {"differences", c.clickhouse_differences},
+        {"errors", c.clickhouse_errors},
+        {"retries", c.clickhouse_retries},
+        {"failing_since_ns", c.clickhouse_failing_ns == 0 ? ordered_json(nullptr)
+                                                          : ordered_json(c.clickhouse_failing_ns)},
+        {"last_error", last_error_of(v, "clickhouse")}};
+}
+
 ordered_json sqlite_json(const PipelineView& v) {
     const CoreStat& c = v.core;
     return {{"seq", c.sqlite_seq},
@@ -240,6 +258,7 @@ std::string render_json(const PipelineView& view, const RenderOptions& options,
     j["replica"] = replica_json(view.core);
     j["sqlite"] = sqlite_json(view);
     j["redis"] = redis_json(view);
+    j["clickhouse"] = clickhouse_json(view);
     j["stages"] = array_of(view.stages, stage_json);
     j["rings"] = ordered_json::array();
     for (std::size_t i = 0; i < view.rings.size(); ++i) {

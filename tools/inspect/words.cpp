@@ -53,6 +53,12 @@ const char* redis_state_name(std::uint64_t state) noexcept {
     return state < kNames.size() ? kNames[state] : "?";
 }
 
+const char* clickhouse_state_name(std::uint64_t state) noexcept {
+    static constexpr std::array<const char*, 5> kNames{"down", "following", "retrying",
+                                                       "failed_sync", "suspended"};
+    return state < kNames.size() ? kNames[state] : "?";
+}
+
 const char* order_name(RingOrder order) noexcept {
     static constexpr std::array<const char*, kRingOrders> kNames{"fullest", "busiest", "stalls",
                                                                  "name"};
