@@ -102,16 +102,27 @@ std::string SqliteStatement::column_text(int index) const {
     return text == nullptr ? std::string{} : std::string{text};
 }
 
+bool SqliteStatement::column_is_null(int index) const noexcept {
+    return sqlite3_column_type(statement_, index) == SQLITE_NULL;
+}
+std::span<const std::byte> SqliteStatement::column_blob(int index) const noexcept {
+    const void* const data = sqlite3_column_blob(statement_, index);
+    return {static_cast<const std::byte*>(data),
+            static_cast<std::size_t>(sqlite3_column_bytes(statement_, index))};
+}
+
 SqliteDb::SqliteDb(SqliteDb&& other) noexcept : db_{std::exchange(other.db_, nullptr)} {}
 SqliteDb& SqliteDb::operator=(SqliteDb&& other) noexcept {
     std::swap(db_, other.db_);
     return *this;
 }
 
-Status SqliteDb::open(const std::string& path, int busy_ms) noexcept {
+Status SqliteDb::open(const std::string& path, int busy_ms, SqliteOpen how) noexcept {
     ASSERT(db_ == nullptr);
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    const int rc = sqlite3_open_v2(path.c_str(), &db_, flags, nullptr);
+    const int access = how == SqliteOpen::ReadOnly ? SQLITE_OPEN_READONLY
+                       : how == SqliteOpen::Create ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                                                   : SQLITE_OPEN_READWRITE;
+    const int rc = sqlite3_open_v2(path.c_str(), &db_, access | SQLITE_OPEN_NOMUTEX, nullptr);
     if (rc != SQLITE_OK) {
         close();
         return error_of(rc);

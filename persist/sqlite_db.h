@@ -18,6 +18,13 @@ namespace millrace {
 /// BadChecksum (corrupt or not a database), IoError (everything else).
 [[nodiscard]] Errc sqlite_errc(int result_code) noexcept;
 
+/// How a file is opened.
+enum class SqliteOpen {
+    Create,    // to write; made if it is not there
+    Existing,  // to write; it must be there
+    ReadOnly,
+};
+
 /// One prepared statement. Bind in order, run, and it is ready to be bound again.
 class SqliteStatement {
 public:
@@ -38,6 +45,9 @@ public:
     [[nodiscard]] Result<bool> row() noexcept;
     [[nodiscard]] std::int64_t column(int index) const noexcept;
     [[nodiscard]] std::string column_text(int index) const;
+    [[nodiscard]] bool column_is_null(int index) const noexcept;
+    /// Bytes of a blob, until the next row() or run().
+    [[nodiscard]] std::span<const std::byte> column_blob(int index) const noexcept;
 
 private:
     friend class SqliteDb;
@@ -56,8 +66,9 @@ public:
     SqliteDb(SqliteDb&& other) noexcept;
     SqliteDb& operator=(SqliteDb&& other) noexcept;
 
-    /// Opens `path`, creating it if asked to. `busy_ms`: how long one call waits for a lock.
-    [[nodiscard]] Status open(const std::string& path, int busy_ms) noexcept;
+    /// Opens `path`. `busy_ms`: how long one call waits for a lock.
+    [[nodiscard]] Status open(const std::string& path, int busy_ms,
+                              SqliteOpen how = SqliteOpen::Create) noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return db_ != nullptr; }
 

@@ -142,6 +142,103 @@ void put(RowBinder& b, const AlertRow& r) noexcept {
     b.id(r.account.value) << r.magic << r.signal << r.detail;
 }
 
+// ---- and back: columns in the order in which put() binds them -----------------------------------
+
+/// Reads one row's fields in the order of its table's columns.
+class RowReader {
+public:
+    explicit RowReader(const SqliteStatement& statement) noexcept : s_{statement} {}
+
+    template <class T>
+        requires(std::is_integral_v<T> || std::is_enum_v<T>)
+    RowReader& operator>>(T& value) noexcept {
+        value = static_cast<T>(s_.column(at_++));
+        return *this;
+    }
+    template <class Rep, class Tag>
+    RowReader& operator>>(Tagged<Rep, Tag>& value) noexcept {
+        return *this >> value.value;
+    }
+    template <std::size_t N>
+    RowReader& operator>>(Text<N>& text) noexcept {
+        const std::string found = s_.column_text(at_++);
+        found.copy(text.bytes, N);
+        return *this;
+    }
+    RowReader& operator>>(SignalId& id) noexcept {
+        id = {};
+        const auto bytes = s_.column_blob(at_++);
+        for (std::size_t i = 0; i < 16 && bytes.size() == 16; ++i) {
+            std::uint64_t& half = i < 8 ? id.hi : id.lo;
+            half = half << 8U | static_cast<std::uint64_t>(bytes[i]);
+        }
+        return *this;
+    }
+    RowReader& id(std::uint32_t& value) noexcept {
+        const bool none = s_.column_is_null(at_);
+        *this >> value;
+        value = none ? kNoId : value;
+        return *this;
+    }
+    RowReader& skip() noexcept {
+        ++at_;
+        return *this;
+    }
+
+private:
+    const SqliteStatement& s_;
+    int at_ = 0;
+};
+
+void get(RowReader& b, DefinitionRow& r) noexcept {
+    Text<1> kind;
+    b >> kind >> r.id >> r.name;
+    r.kind = kind.bytes[0];
+}
+void get(RowReader& b, SignalRow& r) noexcept {
+    b >> r.id >> r.target;
+    b.id(r.source.value).id(r.group.value).id(r.symbol.value);
+    b >> r.action >> r.side >> r.price_kind >> r.done >> r.reason >> r.accounts >> r.filled >>
+        r.rejected >> r.volume >> r.price >> r.stop_loss >> r.take_profit >> r.send_time >>
+        r.accepted_time;
+}
+void get(RowReader& b, OrderRow& r) noexcept {
+    b.skip() >> r.magic >> r.signal;
+    b.id(r.account.value).id(r.symbol.value);
+    b >> r.type >> r.side >> r.price_kind >> r.status >> r.reason >> r.attempts >> r.retcode >>
+        r.volume >> r.cum_volume >> r.price >> r.avg_price >> r.stop_loss >> r.take_profit >>
+        r.order_ticket >> r.position_id >> r.created >> r.deadline;
+}
+void get(RowReader& b, ExecutionRow& r) noexcept {
+    b >> r.deal_ticket >> r.magic;
+    b.id(r.account.value).id(r.symbol.value);
+    b >> r.side >> r.exec_kind >> r.entry >> r.volume >> r.price >> r.order_ticket >>
+        r.position_id >> r.broker_time;
+}
+void get(RowReader& b, PositionRow& r) noexcept {
+    b >> r.account >> r.position_id >> r.magic;
+    b.id(r.symbol.value) >> r.signal >> r.side >> r.volume >> r.open_price >> r.stop_loss >>
+        r.take_profit;
+}
+void get(RowReader& b, AccountRow& r) noexcept {
+    b >> r.account >> r.state >> r.link >> r.permissions >> r.equity >> r.balance >>
+        r.live_orders >> r.open_positions;
+}
+void get(RowReader& b, AlertRow& r) noexcept {
+    b >> r.code;
+    b.id(r.account.value) >> r.magic >> r.signal >> r.detail;
+}
+
+template <class Row>
+Effect read(const SqliteStatement& statement, EffectKind kind) noexcept {
+    Row row;
+    RowReader b{statement};
+    get(b, row);
+    Effect effect = Effect::make(kind, row);
+    b >> effect.seq >> effect.k >> effect.time;
+    return effect;
+}
+
 template <class Row>
 Status run(SqliteStatement& statement, const Effect& effect) noexcept {
     RowBinder b{statement};
@@ -183,6 +280,25 @@ Status sqlite_put(SqliteStatement& upsert, const Effect& effect) noexcept {
         case EffectKind::Alert: return run<AlertRow>(upsert, effect);
     }
     return {Errc::BadInput, "effect of a kind that this build does not know"};
+}
+
+std::string sqlite_select(EffectKind kind, bool of_range) {
+    const Table table = table_of(kind);
+    return "SELECT " + std::string{table.columns} + ",seq,k,time_ns FROM " +
+           std::string{table.name} + (of_range ? " WHERE seq BETWEEN ? AND ?" : "");
+}
+
+Effect sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept {
+    switch (kind) {
+        case EffectKind::Definition: return read<DefinitionRow>(row, kind);
+        case EffectKind::Signal: return read<SignalRow>(row, kind);
+        case EffectKind::Order: return read<OrderRow>(row, kind);
+        case EffectKind::Execution: return read<ExecutionRow>(row, kind);
+        case EffectKind::Position: return read<PositionRow>(row, kind);
+        case EffectKind::Account: return read<AccountRow>(row, kind);
+        case EffectKind::Alert: return read<AlertRow>(row, kind);
+    }
+    return {};
 }
 
 }  // namespace millrace

@@ -168,12 +168,26 @@ std::string expand(std::string_view sql) {
     }
 }
 
+// Written by the sinks whose failures they are, each through a connection of its own.
+constexpr const char* kFailedSyncs = R"sql(
+CREATE TABLE failed_syncs (        -- what a store did not take at once; the rows are in the log
+    sink TEXT NOT NULL,            -- 'clickhouse'
+    after_seq INTEGER NOT NULL, after_k INTEGER NOT NULL,  -- the batch begins behind this
+    to_seq INTEGER NOT NULL, to_k INTEGER NOT NULL,        -- and ends here
+    batch_rows INTEGER NOT NULL,
+    failures INTEGER NOT NULL, error TEXT NOT NULL,
+    first_failed_ns INTEGER NOT NULL, last_failed_ns INTEGER NOT NULL,
+    synced_ns INTEGER,             -- NULL: still tried
+    PRIMARY KEY (sink, first_failed_ns)) WITHOUT ROWID;
+)sql";
+
 /// Step n brings a file from user_version n to n + 1. Steps are never changed once released; a new
 /// layout is a new step, and a file of any age walks through all it has not seen.
 std::string migration(std::size_t step) {
     switch (step) {
         case 0: return std::string{kTables} + expand(kViews);
         case 1: return std::string{kGroupState} + expand(kGroupView);
+        case 2: return kFailedSyncs;
         default: return {};
     }
 }

@@ -1,0 +1,424 @@
+#include "persist/clickhouse_rows.h"
+
+#include <sodium.h>
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+#include <type_traits>
+
+namespace millrace {
+namespace {
+
+constexpr unsigned bit(EffectKind kind) noexcept {
+    return 1U << static_cast<unsigned>(kind);
+}
+constexpr unsigned kD = bit(EffectKind::Definition);
+constexpr unsigned kS = bit(EffectKind::Signal);
+constexpr unsigned kO = bit(EffectKind::Order);
+constexpr unsigned kE = bit(EffectKind::Execution);
+constexpr unsigned kP = bit(EffectKind::Position);
+constexpr unsigned kA = bit(EffectKind::Account);
+constexpr unsigned kL = bit(EffectKind::Alert);
+
+/// One row of the table, whatever its kind.
+struct Row {
+    std::uint64_t history = 0;
+    std::uint8_t kind = 0;
+    std::uint64_t seq = 0;
+    std::uint32_t k = 0;
+    std::int64_t time_ns = 0;
+    std::uint64_t epoch = 0, chain = 0;  // marks only
+    std::uint32_t account = 0, symbol = 0, source = 0, grp = 0;
+    std::uint64_t intent = 0, magic = 0;
+    SignalId signal, target;
+    std::uint8_t type = 0, side = 0, price_kind = 0, done = 0, status = 0;
+    std::uint16_t reason = 0, attempts = 0;
+    std::uint32_t retcode = 0, accounts = 0, filled = 0, rejected = 0;
+    std::int64_t volume = 0, cum_volume = 0, price = 0, avg_price = 0;
+    std::int64_t stop_loss = 0, take_profit = 0;
+    std::uint64_t order_ticket = 0, position_id = 0, deal_ticket = 0;
+    std::uint8_t exec_kind = 0, entry = 0;
+    std::int64_t created_ns = 0, deadline_ns = 0, send_ns = 0, accepted_ns = 0, broker_ns = 0;
+    std::uint8_t state = 0, link = 0, permissions = 0;
+    std::int64_t equity = 0, balance = 0;
+    std::uint32_t live_orders = 0, open_positions = 0, code = 0;
+    std::uint64_t detail = 0;
+    std::uint32_t def_id = 0;
+    std::string_view def_kind, name;
+};
+
+/// The one list of columns: calls f(name, field, kinds) for each, in the order of the table.
+template <class R, class F>
+void each_column(R& r, F f) {
+    f("history", r.history, 0U);
+    f("kind", r.kind, 0U);
+    f("seq", r.seq, 0U);
+    f("k", r.k, 0U);
+    f("time_ns", r.time_ns, 0U);
+    f("epoch", r.epoch, 1U << kClickHouseMark);
+    f("chain", r.chain, 1U << kClickHouseMark);
+    f("account", r.account, kO | kE | kP | kA | kL);
+    f("symbol", r.symbol, kS | kO | kE | kP);
+    f("source", r.source, kS);
+    f("grp", r.grp, kS);
+    f("intent", r.intent, kO);
+    f("magic", r.magic, kO | kE | kP | kL);
+    f("signal", r.signal, kS | kO | kP | kL);
+    f("target", r.target, kS);
+    f("type", r.type, kS | kO);
+    f("side", r.side, kS | kO | kE | kP);
+    f("price_kind", r.price_kind, kS | kO);
+    f("done", r.done, kS);
+    f("status", r.status, kO);
+    f("reason", r.reason, kS | kO);
+    f("attempts", r.attempts, kO);
+    f("retcode", r.retcode, kO);
+    f("accounts", r.accounts, kS);
+    f("filled", r.filled, kS);
+    f("rejected", r.rejected, kS);
+    f("volume", r.volume, kS | kO | kE | kP);
+    f("cum_volume", r.cum_volume, kO);
+    f("price", r.price, kS | kO | kE | kP);
+    f("avg_price", r.avg_price, kO);
+    f("stop_loss", r.stop_loss, kS | kO | kP);
+    f("take_profit", r.take_profit, kS | kO | kP);
+    f("order_ticket", r.order_ticket, kO | kE);
+    f("position_id", r.position_id, kO | kE | kP);
+    f("deal_ticket", r.deal_ticket, kE);
+    f("exec_kind", r.exec_kind, kE);
+    f("entry", r.entry, kE);
+    f("created_ns", r.created_ns, kO);
+    f("deadline_ns", r.deadline_ns, kO);
+    f("send_ns", r.send_ns, kS);
+    f("accepted_ns", r.accepted_ns, kS);
+    f("broker_ns", r.broker_ns, kE);
+    f("state", r.state, kA);
+    f("link", r.link, kA);
+    f("permissions", r.permissions, kA);
+    f("equity", r.equity, kA);
+    f("balance", r.balance, kA);
+    f("live_orders", r.live_orders, kA);
+    f("open_positions", r.open_positions, kA);
+    f("code", r.code, kL);
+    f("detail", r.detail, kL);
+    f("def_kind", r.def_kind, kD);
+    f("def_id", r.def_id, kD);
+    f("name", r.name, kD);
+}
+
+template <class T>
+constexpr const char* type_of() noexcept {
+    if constexpr (std::is_same_v<T, std::uint8_t>) {
+        return "UInt8";
+    } else if constexpr (std::is_same_v<T, std::uint16_t>) {
+        return "UInt16";
+    } else if constexpr (std::is_same_v<T, std::uint32_t>) {
+        return "UInt32";
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+        return "UInt64";
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+        return "Int64";
+    } else if constexpr (std::is_same_v<T, SignalId>) {
+        return "UUID";
+    } else {
+        static_assert(std::is_same_v<T, std::string_view>);
+        return "String";
+    }
+}
+
+// ---- an effect's fields ------------------------------------------------------------------------
+
+template <std::size_t N>
+std::string_view view(const Text<N>& text) noexcept {
+    std::size_t n = 0;
+    while (n < N && text.bytes[n] != '\0') {
+        ++n;
+    }
+    return {text.bytes, n};
+}
+
+template <class E>
+constexpr std::uint8_t byte(E value) noexcept {
+    return static_cast<std::uint8_t>(value);
+}
+
+void fill(Row& r, const DefinitionRow& d) noexcept {
+    r.def_kind = {&d.kind, 1};
+    r.def_id = d.id;
+    r.name = view(d.name);
+}
+void fill(Row& r, const SignalRow& s) noexcept {
+    r.signal = s.id;
+    r.target = s.target;
+    r.source = s.source.value;
+    r.grp = s.group.value;
+    r.symbol = s.symbol.value;
+    r.type = byte(s.action);
+    r.side = byte(s.side);
+    r.price_kind = byte(s.price_kind);
+    r.done = s.done;
+    r.reason = s.reason;
+    r.accounts = s.accounts;
+    r.filled = s.filled;
+    r.rejected = s.rejected;
+    r.volume = s.volume.value;
+    r.price = s.price.value;
+    r.stop_loss = s.stop_loss.value;
+    r.take_profit = s.take_profit.value;
+    r.send_ns = s.send_time.value;
+    r.accepted_ns = s.accepted_time.value;
+}
+void fill(Row& r, const OrderRow& o) noexcept {
+    r.intent = o.magic.intent();
+    r.magic = o.magic.value;
+    r.signal = o.signal;
+    r.account = o.account.value;
+    r.symbol = o.symbol.value;
+    r.type = o.type;
+    r.side = byte(o.side);
+    r.price_kind = byte(o.price_kind);
+    r.status = byte(o.status);
+    r.reason = o.reason;
+    r.attempts = o.attempts;
+    r.retcode = o.retcode;
+    r.volume = o.volume.value;
+    r.cum_volume = o.cum_volume.value;
+    r.price = o.price.value;
+    r.avg_price = o.avg_price.value;
+    r.stop_loss = o.stop_loss.value;
+    r.take_profit = o.take_profit.value;
+    r.order_ticket = o.order_ticket;
+    r.position_id = o.position_id;
+    r.created_ns = o.created.value;
+    r.deadline_ns = o.deadline.value;
+}
+void fill(Row& r, const ExecutionRow& e) noexcept {
+    r.deal_ticket = e.deal_ticket;
+    r.magic = e.magic.value;
+    r.account = e.account.value;
+    r.symbol = e.symbol.value;
+    r.side = byte(e.side);
+    r.exec_kind = e.exec_kind;
+    r.entry = e.entry;
+    r.volume = e.volume.value;
+    r.price = e.price.value;
+    r.order_ticket = e.order_ticket;
+    r.position_id = e.position_id;
+    r.broker_ns = e.broker_time.value;
+}
+void fill(Row& r, const PositionRow& p) noexcept {
+    r.account = p.account.value;
+    r.symbol = p.symbol.value;
+    r.position_id = p.position_id;
+    r.magic = p.magic.value;
+    r.signal = p.signal;
+    r.side = byte(p.side);
+    r.volume = p.volume.value;
+    r.price = p.open_price.value;
+    r.stop_loss = p.stop_loss.value;
+    r.take_profit = p.take_profit.value;
+}
+void fill(Row& r, const AccountRow& a) noexcept {
+    r.account = a.account.value;
+    r.state = byte(a.state);
+    r.link = byte(a.link);
+    r.permissions = a.permissions;
+    r.equity = a.equity.value;
+    r.balance = a.balance.value;
+    r.live_orders = a.live_orders;
+    r.open_positions = a.open_positions;
+}
+void fill(Row& r, const AlertRow& a) noexcept {
+    r.code = static_cast<std::uint32_t>(a.code);
+    r.account = a.account.value;
+    r.magic = a.magic.value;
+    r.signal = a.signal;
+    r.detail = a.detail;
+}
+
+/// Calls `use` with the effect as a row. Texts in it live as long as the call.
+template <class Use>
+void with_row(const Effect& e, Use use) {
+    Row r;
+    r.kind = byte(e.kind);
+    r.seq = e.seq.value;
+    r.k = e.k;
+    r.time_ns = e.time.value;
+    const auto as = [&]<class Body>(const Body& body) {
+        fill(r, body);
+        use(r);
+    };
+    switch (e.kind) {
+        case EffectKind::Definition: return as(e.as<DefinitionRow>());
+        case EffectKind::Signal: return as(e.as<SignalRow>());
+        case EffectKind::Order: return as(e.as<OrderRow>());
+        case EffectKind::Execution: return as(e.as<ExecutionRow>());
+        case EffectKind::Position: return as(e.as<PositionRow>());
+        case EffectKind::Account: return as(e.as<AccountRow>());
+        case EffectKind::Alert: return as(e.as<AlertRow>());
+    }
+    use(r);  // of a kind that this build does not know: seq, k and time alone
+}
+
+// ---- bytes -------------------------------------------------------------------------------------
+
+void put(std::vector<std::byte>& out, const void* data, std::size_t bytes) {
+    const auto* const from = static_cast<const std::byte*>(data);
+    out.insert(out.end(), from, from + bytes);
+}
+
+/// RowBinary is little-endian, as every machine is that this runs on (core/types.h asserts it not;
+/// x86-64 and AArch64 Linux are).
+template <class T>
+void put_value(std::vector<std::byte>& out, const T& value) {
+    if constexpr (std::is_same_v<T, SignalId>) {
+        put(out, &value.hi, 8);
+        put(out, &value.lo, 8);
+    } else if constexpr (std::is_same_v<T, std::string_view>) {
+        ASSERT(value.size() < 128);  // one byte of LEB128
+        out.push_back(static_cast<std::byte>(value.size()));
+        put(out, value.data(), value.size());
+    } else {
+        put(out, &value, sizeof value);
+    }
+}
+
+void put_row(std::vector<std::byte>& out, const Row& row) {
+    each_column(row, [&](const char*, const auto& value, unsigned) { put_value(out, value); });
+}
+
+// ---- text that rows are compared by ------------------------------------------------------------
+
+constexpr std::string_view kNotCompared = "history";
+
+class HashText {
+public:
+    void add(const SignalId& id) noexcept {
+        const int n = std::snprintf(
+            room(), kRoom, "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(id.hi >> 32U),
+            static_cast<unsigned>((id.hi >> 16U) & 0xFFFFU), static_cast<unsigned>(id.hi & 0xFFFFU),
+            static_cast<unsigned>(id.lo >> 48U),
+            static_cast<unsigned long long>(id.lo & 0xFFFF'FFFF'FFFFULL));
+        used_ += static_cast<std::size_t>(n);
+        end();
+    }
+    void add(std::string_view text) noexcept {
+        ASSERT(text.size() < kRoom);
+        text.copy(room(), text.size());
+        used_ += text.size();
+        end();
+    }
+    template <class T>
+        requires std::is_integral_v<T>
+    void add(T value) noexcept {
+        const auto done = std::to_chars(room(), room() + kRoom, value);
+        used_ = static_cast<std::size_t>(done.ptr - buffer_.data());
+        end();
+    }
+    [[nodiscard]] std::uint64_t hash() const noexcept {
+        static constexpr std::array<unsigned char, crypto_shorthash_KEYBYTES> kKey{};
+        std::uint64_t value = 0;
+        static_assert(sizeof value == crypto_shorthash_BYTES);
+        crypto_shorthash(reinterpret_cast<unsigned char*>(&value),
+                         reinterpret_cast<const unsigned char*>(buffer_.data()), used_,
+                         kKey.data());
+        return value;
+    }
+
+private:
+    static constexpr std::size_t kRoom = 64;  // for one value and its end
+    char* room() noexcept {
+        ASSERT(used_ + kRoom < buffer_.size());
+        return buffer_.data() + used_;
+    }
+    void end() noexcept { buffer_[used_++] = '|'; }
+
+    std::array<char, 2048> buffer_{};
+    std::size_t used_ = 0;
+};
+
+}  // namespace
+
+const std::vector<ClickHouseColumn>& clickhouse_columns() {
+    static const std::vector<ClickHouseColumn> all = [] {
+        std::vector<ClickHouseColumn> made;
+        const Row row;
+        each_column(row, [&]<class T>(const char* name, const T&, unsigned kinds) {
+            made.push_back({name, type_of<T>(), kinds});
+        });
+        return made;
+    }();
+    return all;
+}
+
+bool clickhouse_uses(const ClickHouseColumn& column, EffectKind kind) noexcept {
+    return column.kinds == 0 || (column.kinds & bit(kind)) != 0;
+}
+
+std::string clickhouse_column_list() {
+    std::string list;
+    for (const ClickHouseColumn& c : clickhouse_columns()) {
+        list += (list.empty() ? "" : ", ") + c.name;
+    }
+    return list;
+}
+
+const char* clickhouse_key(EffectKind kind) noexcept {
+    switch (kind) {
+        case EffectKind::Definition: return "def_kind, def_id";
+        case EffectKind::Signal: return "signal";
+        case EffectKind::Order: return "intent";
+        case EffectKind::Position: return "account, magic, position_id";
+        case EffectKind::Account: return "account";
+        case EffectKind::Execution:
+        case EffectKind::Alert: break;
+    }
+    return "seq, k";  // never changed once written
+}
+
+void clickhouse_put(std::vector<std::byte>& out, ClickHouseHistory history, const Effect& effect) {
+    with_row(effect, [&](Row& row) {
+        row.history = history;
+        put_row(out, row);
+    });
+}
+
+void clickhouse_put_mark(std::vector<std::byte>& out, ClickHouseHistory history,
+                         const EffectCursor& cursor, Nanos time) {
+    Row row;
+    row.history = history;
+    row.kind = kClickHouseMark;
+    row.seq = cursor.seq.value;
+    row.k = cursor.k;
+    row.time_ns = time.value;
+    row.epoch = cursor.epoch;
+    row.chain = cursor.chain;
+    put_row(out, row);
+}
+
+std::uint64_t clickhouse_hash(const Effect& effect) noexcept {
+    HashText text;
+    with_row(effect, [&](const Row& row) {
+        each_column(row, [&](std::string_view name, const auto& value, unsigned kinds) {
+            if (name != kNotCompared && (kinds == 0 || (kinds & bit(effect.kind)) != 0)) {
+                text.add(value);
+            }
+        });
+    });
+    return text.hash();
+}
+
+std::string clickhouse_hash_sql(EffectKind kind) {
+    std::string parts;
+    for (const ClickHouseColumn& c : clickhouse_columns()) {
+        if (c.name != kNotCompared && clickhouse_uses(c, kind)) {
+            parts += (parts.empty() ? "" : ", ") +
+                     (c.type == "String" ? c.name : "toString(" + c.name + ")") + ", '|'";
+        }
+    }
+    return "sipHash64(concat(" + parts + "))";
+}
+
+}  // namespace millrace
