@@ -1,0 +1,75 @@
+// Encrypted copies of the credential store, each restored and compared before it counts.
+//
+//     credentials-<UTC time>-<n>.mrcb: | "MRCB0001" | header bytes, u32 | header | nonce, 12 |
+//                                      | AES-256-GCM of the dump | tag, 16 |
+//
+// The header is text, in clear and authenticated: what it was made from, when, by which key it
+// opens, and whose credentials it holds, so that an erasure can name the copies that still do.
+#pragma once
+
+#include "persist/credential_secret.h"
+#include "persist/credential_store.h"
+
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+struct CredentialSource {
+    std::string sqlite_path;  // or, if empty:
+    PostgresPlace postgres;   // dumped with pg_dump -Fc, restored with pg_restore
+};
+[[nodiscard]] std::unique_ptr<CredentialStore> make_credentials(const CredentialSource& source);
+
+struct CredentialBackupOptions {
+    CredentialSource source;
+    std::string dir;          // made with mode 0700
+    std::size_t keep = 30;    // older ones are removed once a newer one counts
+    int tool_timeout_s = 60;  // for pg_dump and pg_restore
+};
+
+class CredentialBackups {
+public:
+    /// @param key opens the backups too (a key derived from it encrypts them); outlives this.
+    CredentialBackups(CredentialBackupOptions options, const CredentialKey& key);
+
+    /// Dumps, encrypts, writes and flushes a new backup; restores it into a scratch store, compares
+    /// that row by row with the source, and only then removes what is too old.
+    /// @return its path; BadChecksum: it did not restore to the same, and was removed; IoError,
+    /// NoSpace, Timeout, Unsupported (no pg_dump), NotOwner (no right to make a scratch database).
+    /// Crash: a file that was not finished has another name and is removed by the next run.
+    [[nodiscard]] Result<std::string> make();
+
+    /// Restores `path` into a scratch store. @return the rows in it; BadAuth: changed, or another
+    /// key; as make().
+    [[nodiscard]] Result<std::vector<CredentialRow>> restore_test(const std::string& path);
+    /// The dump in `path`, decrypted: what pg_restore or sqlite3 takes.
+    [[nodiscard]] Result<std::vector<std::byte>> decrypted(const std::string& path);
+
+    /// Oldest first.
+    [[nodiscard]] std::vector<std::string> list() const;
+    /// Those that hold credentials of `account`.
+    [[nodiscard]] std::vector<std::string> holding(const std::string& account) const;
+    /// When the newest one was made, wall clock; 0: there is none.
+    [[nodiscard]] std::int64_t newest_ns() const;
+
+    [[nodiscard]] const std::string& message() const noexcept { return message_; }
+
+private:
+    [[nodiscard]] Result<std::vector<std::byte>> dump();
+    [[nodiscard]] Result<std::vector<std::byte>> dump_sqlite();
+    [[nodiscard]] Result<std::vector<CredentialRow>> rows_of(const CredentialSource& source);
+    [[nodiscard]] Result<std::vector<CredentialRow>> restored_sqlite(
+        std::span<const std::byte> dump);
+    [[nodiscard]] Result<std::vector<CredentialRow>> restored_postgres(
+        std::span<const std::byte> dump);
+    [[nodiscard]] Result<std::string> write(const std::vector<CredentialRow>& rows,
+                                            std::span<const std::byte> dump);
+    [[nodiscard]] Error failed(Errc code, const std::string& what);
+
+    CredentialBackupOptions options_;
+    const CredentialKey& key_;
+    std::string message_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,90 @@
+#include "persist/credential_scratch.h"
+
+#include <postgresql/libpq-fe.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "shm/clock.h"
+
+namespace millrace {
+namespace {
+
+/// `value` as libpq's connection strings want it.
+std::string quoted(const std::string& value) {
+    std::string out = "'";
+    for (const char c : value) {
+        out += c == '\'' || c == '\\' ? "\\" : "";
+        out += c;
+    }
+    return out + "'";
+}
+
+/// The same server and user as `url` says, another database; without a password.
+std::string with_database(const std::string& url, const std::string& name) {
+    char* error = nullptr;
+    PQconninfoOption* const options = PQconninfoParse(url.c_str(), &error);
+    PQfreemem(error);
+    if (options == nullptr) {
+        return {};
+    }
+    std::string text = "dbname=" + quoted(name);
+    for (const PQconninfoOption* o = options; o->keyword != nullptr; ++o) {
+        const std::string key = o->keyword;
+        if (o->val != nullptr && key != "dbname" && key != "password") {
+            text += " " + key + "=" + quoted(o->val);
+        }
+    }
+    PQconninfoFree(options);
+    return text;
+}
+
+}  // namespace
+
+ScratchFolder::ScratchFolder(const std::string& parent) : path_{parent + "/scratch-XXXXXX"} {
+    ASSERT(::mkdtemp(path_.data()) != nullptr);
+}
+
+ScratchFolder::~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+Status ScratchDatabase::run(const std::string& sql) {
+    const char* const keys[] = {"dbname", "password", "connect_timeout", nullptr};
+    const char* const values[] = {server_.url.c_str(), server_.password.c_str(), "5", nullptr};
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> c{PQconnectdbParams(keys, values, 1),
+                                                         &PQfinish};
+    const std::unique_ptr<PGresult, decltype(&PQclear)> done{PQexec(c.get(), sql.c_str()),
+                                                             &PQclear};
+    if (PQresultStatus(done.get()) == PGRES_COMMAND_OK) {
+        return ok_status();
+    }
+    message_ = PQerrorMessage(c.get());
+    const char* const state = PQresultErrorField(done.get(), PG_DIAG_SQLSTATE);
+    const bool refused = state != nullptr && std::string_view{state} == "42501";
+    return {refused ? Errc::NotOwner : Errc::IoError, "scratch database"};
+}
+
+Status ScratchDatabase::make(const PostgresPlace& server) {
+    server_ = server;
+    const std::string name =
+        "millrace_restore_" + std::to_string(::getpid()) + "_" + std::to_string(wall_ns());
+    if (auto made = run("CREATE DATABASE \"" + name + "\" TEMPLATE template0"); !made) {
+        return made;
+    }
+    name_ = name;
+    place_ = {with_database(server.url, name), server.password};
+    return ok_status();
+}
+
+ScratchDatabase::~ScratchDatabase() {
+    if (!name_.empty()) {
+        // A database that is left over holds sealed bytes only; its name says what it was.
+        (void)run("DROP DATABASE \"" + name_ + "\" WITH (FORCE)");
+    }
+}
+
+}  // namespace millrace

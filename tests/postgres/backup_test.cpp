@@ -1,0 +1,117 @@
+// Backups of credentials: encrypted, restored before they count, thirty kept, named by an erasure.
+#include "tests/postgres/server.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace millrace::postgres_test {
+namespace {
+
+class Backup : public VaultFixture {
+protected:
+    void SetUp() override {
+        VaultFixture::SetUp();
+        ASSERT_TRUE(one_.vault->add("gold-desk", "5001", secret("hunter2")).ok());
+        ASSERT_TRUE(one_.vault->add("silver-desk", "5002", secret("correct horse")).ok());
+    }
+    [[nodiscard]] CredentialBackups backups(std::size_t keep = 30) const {
+        return {{source(), dir_.file("backups"), keep, 60}, *key_};
+    }
+    static std::string content(const std::string& path) {
+        std::ifstream in{path, std::ios::binary};
+        std::stringstream text;
+        text << in.rdbuf();
+        return text.str();
+    }
+};
+
+TEST_P(Backup, RestoresToTheSameRows) {
+    CredentialBackups b = backups();
+    const auto made = b.make();
+    ASSERT_TRUE(made.ok()) << b.message();
+    const auto rows = b.restore_test(made.value());
+    ASSERT_TRUE(rows.ok()) << b.message();
+    ASSERT_EQ(rows.value().size(), 2U);
+    const CredentialRow now = *one_.store->find("gold-desk").value();
+    EXPECT_EQ(rows.value()[0].account, "gold-desk");
+    EXPECT_EQ(rows.value()[0].sealed, now.sealed);
+    EXPECT_GT(b.newest_ns(), 0);
+    struct stat st{};
+    ASSERT_EQ(::stat(made.value().c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777U, 0600U);
+    EXPECT_EQ(content(made.value()).find("PGDMP"), std::string::npos) << "not encrypted";
+    EXPECT_EQ(content(made.value()).find("SQLite format"), std::string::npos) << "not encrypted";
+    for (const auto& e : std::filesystem::directory_iterator{dir_.file("backups")}) {
+        EXPECT_EQ(e.path().extension(), ".mrcb") << "left over: " << e.path();
+    }
+}
+
+TEST_P(Backup, IsRefusedWhenAByteOfItWasChangedOrItWasCut) {
+    CredentialBackups b = backups();
+    const std::string path = b.make().value();
+    const std::string good = content(path);
+    for (const std::size_t at : {std::size_t{20}, good.size() / 2, good.size() - 1}) {
+        std::string bad = good;
+        bad[at] = static_cast<char>(bad[at] ^ 1);
+        std::ofstream{path, std::ios::binary} << bad;
+        EXPECT_FALSE(b.restore_test(path).ok()) << at;
+    }
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{11}, good.size() - 17}) {
+        std::ofstream{path, std::ios::binary} << good.substr(0, bytes);
+        EXPECT_FALSE(b.restore_test(path).ok()) << bytes;
+    }
+    std::ofstream{path, std::ios::binary} << good;
+    EXPECT_TRUE(b.restore_test(path).ok()) << b.message();
+}
+
+TEST_P(Backup, OpensWithItsOwnKeyOnly) {
+    CredentialBackups b = backups();
+    const std::string path = b.make().value();
+    std::string message;
+    const auto other = CredentialKey::create(dir_.file("other"), message);
+    CredentialBackups wrong{{source(), dir_.file("backups"), 30, 60}, other.value()};
+    EXPECT_EQ(wrong.decrypted(path).code(), Errc::BadAuth);
+}
+
+TEST_P(Backup, KeepsTheNewestAndRemovesWhatIsTooOld) {
+    CredentialBackups b = backups(3);
+    std::vector<std::string> made;
+    for (int i = 0; i < 5; ++i) {
+        made.push_back(b.make().value());
+    }
+    EXPECT_EQ(b.list(), (std::vector<std::string>{made[2], made[3], made[4]}));
+}
+
+TEST_P(Backup, NamesTheCopiesThatStillHoldWhatWasErased) {
+    CredentialBackups b = backups();
+    const std::string before = b.make().value();
+    ASSERT_TRUE(one_.vault->erase("gold-desk", "closed").ok());
+    const std::string after = b.make().value();
+    EXPECT_EQ(b.holding("gold-desk"), std::vector<std::string>{before});
+    EXPECT_EQ(b.holding("silver-desk"), (std::vector<std::string>{before, after}));
+    EXPECT_TRUE(b.holding("nobody").empty());
+}
+
+TEST_P(Backup, DoesNotRemoveAnOldOneWhenTheNewOneFails) {
+    CredentialBackups b = backups(1);
+    const std::string good = b.make().value();
+    if (GetParam() == Kind::Postgres) {
+        server_->crash();
+    } else {
+        std::ofstream{source().sqlite_path} << "this is no database at all, but long enough";
+    }
+    EXPECT_FALSE(b.make().ok());
+    EXPECT_EQ(b.list(), std::vector<std::string>{good});
+    EXPECT_EQ(b.message().find("servers-own-secret"), std::string::npos) << b.message();
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, Backup, ::testing::Values(Kind::Sqlite, Kind::Postgres),
+                         [](const auto& p) {
+                             return p.param == Kind::Sqlite ? "Sqlite" : "Postgres";
+                         });
+
+}  // namespace
+}  // namespace millrace::postgres_test
