@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "tools/millrace/clickhouse_wiring.h"
+#include "tools/millrace/credential_commands.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
 #include "tools/millrace/redis_wiring.h"
@@ -25,15 +27,6 @@ std::shared_ptr<Target> add_target(CLI::App* app) {
     app->add_option("-s,--segment", target->segment,
                     "name or path of its segment (default: the only one on this host)");
     return target;
-}
-
-bool load_config(const std::string& file, Config& config) {
-    std::vector<Mistake> mistakes;
-    config = read_config(file, mistakes);
-    for (const Mistake& m : mistakes) {
-        std::fprintf(stderr, "%s\n", to_string(m).c_str());
-    }
-    return mistakes.empty();
 }
 
 struct UpOptions {
@@ -72,6 +65,22 @@ int check(const std::string& file) {
     return kExitOk;
 }
 
+/// What an account gets that was disabled: its credentials are LOCKED (requirement C22).
+int lock_disabled(const Target& target, const std::vector<std::string>& names) {
+    if (target.config.empty()) {
+        std::printf("give --config to lock their credentials too, where they are configured\n");
+        return kExitOk;
+    }
+    Config config;
+    std::string message;
+    if (load_config(target.config, config) &&
+        lock_credentials(config, names, "the account was disabled", message)) {
+        return kExitOk;
+    }
+    std::fprintf(stderr, "disabled, but the credentials are not locked: %s\n", message.c_str());
+    return 1;
+}
+
 void add_set_account(CLI::App* account, Command& command, const char* word, AccountState state,
                      const char* help) {
     CLI::App* sub = account->add_subcommand(word, help);
@@ -79,7 +88,11 @@ void add_set_account(CLI::App* account, Command& command, const char* word, Acco
     auto names = options_for<std::vector<std::string>>();
     sub->add_option("NAME", *names, "accounts")->required();
     sub->callback([&command, target, names, state] {
-        command.run = [=] { return set_accounts(*target, state, *names); };
+        command.run = [=] {
+            const int code = set_accounts(*target, state, *names);
+            const bool lock = code == kExitOk && state == AccountState::Disabled;
+            return lock ? lock_disabled(*target, *names) : code;
+        };
     });
 }
 
@@ -126,6 +139,15 @@ void add_kill(CLI::App& app, Command& command, const char* word, bool clear, con
 
 }  // namespace
 
+bool load_config(const std::string& file, Config& config) {
+    std::vector<Mistake> mistakes;
+    config = read_config(file, mistakes);
+    for (const Mistake& m : mistakes) {
+        std::fprintf(stderr, "%s\n", to_string(m).c_str());
+    }
+    return mistakes.empty();
+}
+
 void add_pipeline_commands(CLI::App& app, Command& command) {
     CLI::App* up_app = app.add_subcommand("up", "start the pipeline and keep it running");
     auto options = options_for<UpOptions>();
@@ -153,7 +175,8 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     auto config = options_for<std::string>();
     stage
         ->add_option("NAME", *names,
-                     "ingress, core-0, broker, journal, core-1, sqlite, redis, rtss")
+                     "ingress, core-0, broker, journal, core-1, sqlite, redis, "
+                     "clickhouse, rtss")
         ->required();
     stage->add_option("-c,--config", *config, "configuration file")->required();
     stage->callback([&command, names, config] {
@@ -245,18 +268,41 @@ void add_emergency_commands(CLI::App& app, Command& command) {
     });
 }
 
+namespace {
+
+/// A command of one configuration file, given to `run` once it is read without a mistake.
+template <class Run>
+void add_config_verb(CLI::App* verb, Command& command, Run run) {
+    auto file = options_for<std::string>();
+    verb->add_option("-c,--config", *file, "configuration file")->required();
+    verb->callback([&command, file, run] {
+        command.run = [file, run] {
+            Config config;
+            return load_config(*file, config) ? run(config) : static_cast<int>(kExitBadConfig);
+        };
+    });
+}
+
+}  // namespace
+
 void add_doctor_commands(CLI::App& app, Command& command) {
     CLI::App* doctor = app.add_subcommand("doctor", "name what is set wrong, and its mend");
     doctor->require_subcommand(1);
-    CLI::App* redis = doctor->add_subcommand("redis", "settings of the Redis primary");
-    auto file = options_for<std::string>();
-    redis->add_option("-c,--config", *file, "configuration file")->required();
-    redis->callback([&command, file] {
-        command.run = [file] {
-            Config config;
-            return load_config(*file, config) ? doctor_redis(config)
-                                              : static_cast<int>(kExitBadConfig);
-        };
+    add_config_verb(doctor->add_subcommand("redis", "settings of the Redis primary"), command,
+                    [](const Config& config) { return doctor_redis(config); });
+    add_config_verb(doctor->add_subcommand("clickhouse", "connection, table, rights and cursor"),
+                    command, [](const Config& config) { return doctor_clickhouse(config); });
+    CLI::App* verify = app.add_subcommand("verify", "compare what the stores hold");
+    verify->require_subcommand(1);
+    CLI::App* clickhouse = verify->add_subcommand(
+        "clickhouse", "counts and checksums by range against SQLite; 1 if they differ");
+    auto options = options_for<VerifyClickHouse>();
+    clickhouse->add_flag("--mend", options->mend, "store again what is missing or changed");
+    clickhouse->add_option("--wait", options->wait_s, "seconds for a ClickHouse that is behind")
+        ->capture_default_str();
+    clickhouse->add_flag("--json", options->json, "one JSON object");
+    add_config_verb(clickhouse, command, [options](const Config& config) {
+        return verify_clickhouse(config, *options);
     });
 }
 

@@ -5,8 +5,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace millrace {
+
+struct Config;
+
+/// Reads a configuration and prints its mistakes. @return whether it may be used.
+[[nodiscard]] bool load_config(const std::string& file, Config& config);
 
 /// What was asked for; `run` does it.
 struct Command {
@@ -22,7 +28,7 @@ void add_account_commands(CLI::App& app, Command& command);
 void add_group_commands(CLI::App& app, Command& command);
 /// kill, unkill, resolve, recover.
 void add_emergency_commands(CLI::App& app, Command& command);
-/// doctor redis.
+/// doctor redis, doctor clickhouse, verify clickhouse.
 void add_doctor_commands(CLI::App& app, Command& command);
 /// config check, config schema.
 void add_config_commands(CLI::App& app, Command& command);

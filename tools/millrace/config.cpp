@@ -224,9 +224,9 @@ void read_capacity(ObjectReader& o, CapacityConfig& c) {
 void read_placement(ObjectReader& o, Config& c) {
     o.choice("mode", c.threads, {{"processes", false}, {"threads", true}});
     o.object("stages", [&c](ObjectReader& stages) {
-        for (const StageId id :
-             {StageId::Ingress, StageId::Engine, StageId::Broker, StageId::Journal,
-              StageId::Replica, StageId::Sqlite, StageId::Redis, StageId::Rtss}) {
+        for (const StageId id : {StageId::Ingress, StageId::Engine, StageId::Broker,
+                                 StageId::Journal, StageId::Replica, StageId::Sqlite,
+                                 StageId::Redis, StageId::Rtss, StageId::ClickHouse}) {
             StagePlacement& p = c.placement[static_cast<std::uint32_t>(id)];
             stages.object(stage_name(id), [&p](ObjectReader& s) {
                 s.integer("cpu", p.cpu, {0, 4095});
@@ -293,6 +293,14 @@ void read_document(ObjectReader& o, Config& c) {
     o.object("sqlite", [&](ObjectReader& s) { read_sqlite(s, file, c.sqlite); });
     o.object("redis", [&](ObjectReader& r) {
         read_redis(r, fs::path{file}.parent_path().string(), o.has("redis"), c.redis);
+    });
+    o.object("clickhouse", [&](ObjectReader& r) {
+        read_clickhouse(r, fs::path{file}.parent_path().string(), o.has("clickhouse"),
+                        c.clickhouse);
+    });
+    o.object("credentials", [&](ObjectReader& r) {
+        read_credentials(r, fs::path{file}.parent_path().string(), o.has("credentials"),
+                         c.credentials);
     });
     o.object("restart", [&](ObjectReader& r) { read_restart(r, c.restart); });
     o.object("log", [&](ObjectReader& l) { read_log(l, file, c.log); });

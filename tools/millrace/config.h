@@ -7,6 +7,8 @@
 #include "core/admin.h"
 #include "shm/idle.h"
 #include "shm/segment.h"
+#include "tools/millrace/clickhouse_config.h"
+#include "tools/millrace/credential_config.h"
 #include "tools/millrace/json_doc.h"
 #include "tools/millrace/redis_config.h"
 
@@ -146,6 +148,8 @@ struct Config {
     std::array<StagePlacement, kStages> placement;
     SqliteConfig sqlite;
     RedisConfig redis;
+    ClickHouseConfig clickhouse;
+    CredentialConfig credentials;
     RestartConfig restart;
     LogConfig log;
 

@@ -136,7 +136,7 @@ int stop_stages(Segment& segment, const std::string& path) {
 /// The segment is lost: nothing can be handed on any more, only ended. The journal has the rest.
 int end_orphans(const std::string& journal_dir) {
     for (const char* role : {"ingress", "rtss", "engine", "broker", "journal", "replica", "sqlite",
-                             "redis", "engine"}) {
+                             "redis", "clickhouse", "engine"}) {
         const int pid = RoleLock::holder_pid(journal_dir, role);
         auto watch = ProcessWatch::open({pid, process_start_time(pid)});
         if (pid == 0 || !watch) {

@@ -19,7 +19,8 @@ void check_places(ObjectReader& o, const char* key, const std::vector<std::strin
     }
 }
 
-/// A password never stands in the configuration itself, which is copied into backups and logs.
+}  // namespace
+
 void read_password(ObjectReader& o, const char* key, const std::string& folder, std::string& out) {
     std::string path;
     o.text(key, path, {1, 4096});
@@ -36,8 +37,6 @@ void read_password(ObjectReader& o, const char* key, const std::string& folder, 
         o.complain(key, path + " may be read by others; chmod 600 " + path);
     }
 }
-
-}  // namespace
 
 bool parse_host_port(const std::string& text, std::string& host, std::uint16_t& port) {
     const std::size_t colon = text.rfind(':');

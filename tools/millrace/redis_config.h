@@ -28,6 +28,10 @@ struct RedisConfig {
 /// @param there the configuration has it; without it Redis is off and nothing is amiss.
 void read_redis(ObjectReader& o, const std::string& folder, bool there, RedisConfig& r);
 
+/// Reads the first line of the file that `key` names (mode 0600). A password never stands in the
+/// configuration itself, which is copied into backups and logs.
+void read_password(ObjectReader& o, const char* key, const std::string& folder, std::string& out);
+
 /// Host and port of "HOST:PORT". @return false if it is not that.
 [[nodiscard]] bool parse_host_port(const std::string& text, std::string& host, std::uint16_t& port);
 

@@ -13,6 +13,7 @@
 #include "persist/sqlite_sink.h"
 #include "shm/doorbell.h"
 #include "tools/millrace/account_table.h"
+#include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/redis_wiring.h"
 
@@ -188,6 +189,9 @@ Result<std::unique_ptr<Stage>> build_plain(const std::string& name, const StageC
     if (name == "redis") {
         return Result<std::unique_ptr<Stage>>{build_redis_sink(c.segment, c.config)};
     }
+    if (name == "clickhouse") {
+        return Result<std::unique_ptr<Stage>>{build_clickhouse_sink(c.segment, c.config)};
+    }
     if (name == "rtss") {
         return build_redis_source(c.segment, c.config, c.ids, message);
     }
@@ -207,6 +211,9 @@ std::vector<StageName> pipeline_stages(const Config& config, bool threads) {
     }
     if (config.redis.enabled) {
         stages.push_back({"redis", StageId::Redis});
+    }
+    if (config.clickhouse.enabled) {
+        stages.push_back({"clickhouse", StageId::ClickHouse});
     }
     if (std::any_of(config.sources.begin(), config.sources.end(),
                     [](const SourceConfig& s) { return s.redis; })) {

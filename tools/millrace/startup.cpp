@@ -16,8 +16,8 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kStageRoles[] = {"engine",  "replica", "journal", "broker",
-                                       "ingress", "sqlite",  "redis",   "rtss"};
+constexpr const char* kStageRoles[] = {"engine", "replica", "journal", "broker",    "ingress",
+                                       "sqlite", "redis",   "rtss",    "clickhouse"};
 
 constexpr int kIdsTriesMax = 500;
 constexpr int kIdsTryMs = 10;

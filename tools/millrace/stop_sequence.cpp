@@ -11,7 +11,7 @@ namespace {
 
 constexpr StageId kStopOrder[] = {StageId::Ingress, StageId::Rtss,    StageId::Engine,
                                   StageId::Broker,  StageId::Journal, StageId::Replica,
-                                  StageId::Sqlite,  StageId::Redis};
+                                  StageId::Sqlite,  StageId::Redis,   StageId::ClickHouse};
 
 bool wait_end(const Worker& worker, Nanos limit) {
     pollfd p{worker.end_fd(), POLLIN, 0};

@@ -121,8 +121,9 @@ void Supervisor::begin() {
     }
     // The journal first, for the others ask it for its epoch; ingress last, for nobody is let in
     // before there is somebody to serve him.
-    for (const StageId id : {StageId::Journal, StageId::Engine, StageId::Broker, StageId::Replica,
-                             StageId::Sqlite, StageId::Redis, StageId::Ingress, StageId::Rtss}) {
+    for (const StageId id :
+         {StageId::Journal, StageId::Engine, StageId::Broker, StageId::Replica, StageId::Sqlite,
+          StageId::Redis, StageId::ClickHouse, StageId::Ingress, StageId::Rtss}) {
         for (auto& kept : workers_) {
             const bool mine = kept->worker->stages()[0].id == id;
             if (mine && !kept->worker->running() && !(halted_ && kept->worker->is_core())) {
@@ -340,6 +341,9 @@ void Supervisor::prune_files() {
     limits.stored = Sequence{get(config_.sqlite.enabled ? core.sqlite_seq : core.replica_applied)};
     if (config_.redis.enabled) {
         limits.stored = std::min(limits.stored, Sequence{get(core.redis_seq)});
+    }
+    if (config_.clickhouse.enabled) {
+        limits.stored = std::min(limits.stored, Sequence{get(core.clickhouse_seq)});
     }
     const Retained done = prune(config_.journal.dir, limits);
     if (done.journal_files + done.effects_files > 0) {

@@ -1,0 +1,325 @@
+#include "tools/millrace/credential_commands.h"
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <memory>
+
+#include "persist/credential_backup.h"
+#include "persist/credential_vault.h"
+#include "tools/millrace/stages.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kFailed = 1;
+
+struct Request {
+    std::string config;
+    std::string account;
+    std::string login;
+    std::string secret_file;
+    std::string why = "by hand";
+    std::string backup;
+    bool yes = false;
+};
+
+int complain(const std::string& what) {
+    std::fprintf(stderr, "millrace credential: %s\n", what.c_str());
+    return kFailed;
+}
+
+std::string key_path(const CredentialConfig& c) {
+    if (!c.key_file.empty()) {
+        return c.key_file;
+    }
+    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
+    return (folder == nullptr ? "/run/credentials" : std::string{folder}) + "/" + c.key_credential;
+}
+
+CredentialBackupOptions backup_options(const Config& config) {
+    const CredentialConfig& c = config.credentials;
+    CredentialBackupOptions o;
+    if (c.postgres) {
+        o.source.postgres = {c.postgres_url, c.postgres_password};
+    } else {
+        o.source.sqlite_path = c.path.empty() ? config.journal.dir + "/credentials.db" : c.path;
+    }
+    o.dir = c.backup_dir.empty() ? config.journal.dir + "/credential-backups" : c.backup_dir;
+    o.keep = c.backups_keep;
+    return o;
+}
+
+/// Key, store, vault and backups of one command.
+struct Desk {
+    std::unique_ptr<CredentialKey> key;
+    std::unique_ptr<CredentialStore> store;
+    std::unique_ptr<CredentialVault> vault;
+    std::unique_ptr<CredentialBackups> backups;
+};
+
+bool open_desk(const Config& config, Desk& desk, std::string& message) {
+    if (!config.credentials.enabled) {
+        message = "no \"credentials\" in " + config.file;
+        return false;
+    }
+    auto key = CredentialKey::load(key_path(config.credentials), message);
+    if (!key) {
+        message += key.code() == Errc::NotFound ? "; `millrace credential init` makes one" : "";
+        return false;
+    }
+    desk.key = std::make_unique<CredentialKey>(std::move(key).value());
+    const CredentialBackupOptions options = backup_options(config);
+    desk.store = make_credentials(options.source);
+    if (!desk.store->open()) {
+        message = desk.store->message();
+        return false;
+    }
+    desk.vault = std::make_unique<CredentialVault>(*desk.store, *desk.key);
+    desk.backups = std::make_unique<CredentialBackups>(options, *desk.key);
+    return true;
+}
+
+/// Turns a terminal's echo off while it lives.
+class NoEcho {
+public:
+    NoEcho() {
+        on_ = ::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before_) == 0;
+        if (on_) {
+            termios quiet = before_;
+            quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+            std::fputs("secret: ", stderr);
+        }
+    }
+    ~NoEcho() {
+        if (on_) {
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+            std::fputs("\n", stderr);
+        }
+    }
+    NoEcho(const NoEcho&) = delete;
+    NoEcho& operator=(const NoEcho&) = delete;
+
+private:
+    termios before_{};
+    bool on_ = false;
+};
+
+/// The first line of the file, or of standard input. Read past all buffers but our own.
+Secret read_secret(const std::string& file) {
+    const NoEcho quiet;
+    std::unique_ptr<std::FILE, int (*)(std::FILE*)> in{
+        file.empty() ? ::fdopen(::dup(STDIN_FILENO), "r") : std::fopen(file.c_str(), "r"),
+        &std::fclose};
+    if (!in) {
+        return {};
+    }
+    std::setvbuf(in.get(), nullptr, _IONBF, 0);
+    std::string text;
+    text.reserve(kSecretBytesMax + 1);  // never moved: no copy is left behind
+    for (int c = std::getc(in.get()); c != EOF && c != '\n' && text.size() <= kSecretBytesMax;
+         c = std::getc(in.get())) {
+        text.push_back(static_cast<char>(c));
+    }
+    return Secret::taken_from(text);
+}
+
+/// What every change ends with. A change that was made stays made if its backup fails.
+int backed_up(Desk& desk, const std::string& done) {
+    std::printf("%s\n", done.c_str());
+    const auto made = desk.backups->make();
+    if (!made) {
+        return complain("ALERT it is done, but not backed up: " + desk.backups->message());
+    }
+    std::printf("backup %s, restored and compared\n", made.value().c_str());
+    return 0;
+}
+
+int changed(Desk& desk, const Status& status, const std::string& done) {
+    return status ? backed_up(desk, done) : complain(desk.vault->message());
+}
+
+int init_key(const Config& config, const Request&) {
+    if (!config.credentials.enabled) {
+        return complain("no \"credentials\" in " + config.file);
+    }
+    std::string message;
+    const std::string path = key_path(config.credentials);
+    const auto made = CredentialKey::create(path, message);
+    if (!made) {
+        return complain(message);
+    }
+    std::printf("key %s in %s; keep a copy elsewhere: without it nothing opens, backups neither\n",
+                made.value().id().c_str(), path.c_str());
+    return 0;
+}
+
+int add(Desk& desk, const Request& r) {
+    const Secret secret = read_secret(r.secret_file);
+    return changed(desk, desk.vault->add(r.account, r.login, secret), r.account + ": ACTIVE");
+}
+
+int rotate(Desk& desk, const Request& r) {
+    const Secret secret = read_secret(r.secret_file);
+    return changed(desk, desk.vault->rotate(r.account, secret), r.account + ": rotated");
+}
+
+int lock(Desk& desk, const Request& r) {
+    return changed(desk, desk.vault->lock(r.account, r.why), r.account + ": LOCKED");
+}
+
+int unlock(Desk& desk, const Request& r) {
+    return changed(desk, desk.vault->unlock(r.account), r.account + ": ACTIVE");
+}
+
+int erase(Desk& desk, const Request& r) {
+    if (!r.yes) {
+        return complain("erasing " + r.account + " cannot be undone; say --yes");
+    }
+    const int code = changed(desk, desk.vault->erase(r.account, r.why), r.account + ": ERASED");
+    for (const std::string& path : desk.backups->holding(r.account)) {
+        std::printf("still holds a sealed copy: %s\n", path.c_str());
+    }
+    return code;
+}
+
+std::string time_text(std::int64_t ns) {
+    const std::time_t s = ns / 1'000'000'000;
+    std::tm tm{};
+    ::gmtime_r(&s, &tm);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return text;
+}
+
+int list(Desk& desk, const Request&) {
+    const auto rows = desk.vault->list();
+    if (!rows) {
+        return complain(desk.vault->message());
+    }
+    std::printf("%-16s %-16s %-7s %8s  %-20s %s\n", "ACCOUNT", "LOGIN", "STATE", "VERSION",
+                "CHANGED", "REASON");
+    for (const CredentialRow& row : rows.value()) {
+        std::printf("%-16s %-16s %-7s %8llu  %-20s %s\n", row.account.c_str(), row.login.c_str(),
+                    std::string{to_string(row.state)}.c_str(),
+                    static_cast<unsigned long long>(row.version), time_text(row.changed_ns).c_str(),
+                    row.reason.c_str());
+    }
+    return 0;
+}
+
+int backup(Desk& desk, const Request&) {
+    const auto made = desk.backups->make();
+    if (!made) {
+        return complain(desk.backups->message());
+    }
+    std::printf("%s, restored and compared\n", made.value().c_str());
+    return 0;
+}
+
+int restore_test(Desk& desk, const Request& r) {
+    const std::vector<std::string> all = desk.backups->list();
+    if (r.backup.empty() && all.empty()) {
+        return complain("there is no backup");
+    }
+    const std::string path = r.backup.empty() ? all.back() : r.backup;
+    const auto rows = desk.backups->restore_test(path);
+    if (!rows) {
+        return complain(desk.backups->message());
+    }
+    std::printf("%s restores: %zu accounts\n", path.c_str(), rows.value().size());
+    return 0;
+}
+
+using Verb = int (*)(Desk&, const Request&);
+
+CLI::App* add_verb(CLI::App* parent, Command& command, const char* word, const char* help,
+                   const std::shared_ptr<Request>& r, Verb verb) {
+    CLI::App* sub = parent->add_subcommand(word, help);
+    sub->add_option("-c,--config", r->config, "configuration file")->required();
+    sub->callback([&command, r, verb] {
+        command.run = [r, verb] {
+            Config config;
+            Desk desk;
+            std::string message;
+            if (!load_config(r->config, config)) {
+                return static_cast<int>(kExitBadConfig);
+            }
+            return open_desk(config, desk, message) ? verb(desk, *r) : complain(message);
+        };
+    });
+    return sub;
+}
+
+}  // namespace
+
+void add_credential_commands(CLI::App& app, Command& command) {
+    CLI::App* credential = app.add_subcommand("credential", "sealed credentials of brokers");
+    credential->require_subcommand(1);
+    const auto r = std::make_shared<Request>();
+    CLI::App* init = credential->add_subcommand("init", "make the key, mode 0600");
+    init->add_option("-c,--config", r->config, "configuration file")->required();
+    init->callback([&command, r] {
+        command.run = [r] {
+            Config config;
+            return load_config(r->config, config) ? init_key(config, *r)
+                                                  : static_cast<int>(kExitBadConfig);
+        };
+    });
+    CLI::App* adding = add_verb(credential, command, "add", "add those of an account", r, &add);
+    adding->add_option("--login", r->login, "login at the broker")->required();
+    CLI::App* rotating = add_verb(credential, command, "rotate", "another secret", r, &rotate);
+    for (CLI::App* sub : {adding, rotating}) {
+        sub->add_option("--secret-file", r->secret_file,
+                        "its first line; default: a line of standard input");
+    }
+    CLI::App* locking = add_verb(credential, command, "lock", "make unusable, keep", r, &lock);
+    CLI::App* erasing = add_verb(credential, command, "erase",
+                                 "remove, and name the backups that keep a copy", r, &erase);
+    erasing->add_flag("--yes", r->yes, "yes, for good");
+    for (CLI::App* sub : {locking, erasing}) {
+        sub->add_option("--why", r->why, "the reason")->capture_default_str();
+    }
+    CLI::App* unlocking = add_verb(credential, command, "unlock", "make usable", r, &unlock);
+    for (CLI::App* sub : {adding, rotating, locking, erasing, unlocking}) {
+        sub->add_option("ACCOUNT", r->account, "the account")->required();
+    }
+    add_verb(credential, command, "list", "every account; no secrets", r, &list);
+    add_verb(credential, command, "backup", "make one now (a timer: daily)", r, &backup);
+    CLI::App* restoring = add_verb(credential, command, "restore-test",
+                                   "restore a backup and throw it away", r, &restore_test);
+    restoring->add_option("FILE", r->backup, "default: the newest");
+}
+
+bool lock_credentials(const Config& config, const std::vector<std::string>& accounts,
+                      const std::string& why, std::string& message) {
+    if (!config.credentials.enabled) {
+        return true;
+    }
+    Desk desk;
+    if (!open_desk(config, desk, message)) {
+        return false;
+    }
+    bool any = false;
+    for (const std::string& account : accounts) {
+        const Status locked = desk.vault->lock(account, why);
+        if (!locked && locked.code() != Errc::NotFound) {
+            message = desk.vault->message();
+            return false;
+        }
+        any = any || locked.ok();
+    }
+    if (any && !desk.backups->make()) {
+        message = "locked, but not backed up: " + desk.backups->message();
+        return false;
+    }
+    return true;
+}
+
+}  // namespace millrace
