@@ -191,7 +191,7 @@ std::string migration(std::size_t step) {
         default: return {};
     }
 }
-constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersion = 3;
 
 struct Word {
     const char* domain;
