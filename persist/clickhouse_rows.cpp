@@ -46,6 +46,7 @@ struct Row {
     std::uint32_t live_orders = 0, open_positions = 0, code = 0;
     std::uint64_t detail = 0;
     std::uint32_t def_id = 0;
+    std::uint8_t def_state = 0;
     std::string_view def_kind, name;
 };
 
@@ -105,6 +106,7 @@ void each_column(R& r, F f) {
     f("detail", r.detail, kL);
     f("def_kind", r.def_kind, kD);
     f("def_id", r.def_id, kD);
+    f("def_state", r.def_state, kD);
     f("name", r.name, kD);
 }
 
@@ -147,6 +149,7 @@ constexpr std::uint8_t byte(E value) noexcept {
 void fill(Row& r, const DefinitionRow& d) noexcept {
     r.def_kind = {&d.kind, 1};
     r.def_id = d.id;
+    r.def_state = d.state;
     r.name = view(d.name);
 }
 void fill(Row& r, const SignalRow& s) noexcept {

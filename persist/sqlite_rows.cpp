@@ -192,7 +192,7 @@ private:
 
 void get(RowReader& b, DefinitionRow& r) noexcept {
     Text<1> kind;
-    b >> kind >> r.id >> r.name;
+    b >> kind >> r.id >> r.name >> r.state;
     r.kind = kind.bytes[0];
 }
 void get(RowReader& b, SignalRow& r) noexcept {

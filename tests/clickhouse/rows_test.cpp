@@ -24,8 +24,9 @@ Effect filled(EffectKind kind, std::uint64_t seq) {
 }
 
 Effect definition(std::uint64_t seq) {
-    Effect e = Effect::make(EffectKind::Definition,
-                            DefinitionRow{'S', {}, 0xFFFF'FFFEU, make_text<16>("NAS100.cash-16b")});
+    Effect e =
+        Effect::make(EffectKind::Definition,
+                     DefinitionRow{'S', 3, {}, 0xFFFF'FFFEU, make_text<16>("NAS100.cash-16b")});
     e.seq = Sequence{seq};
     e.k = 1;
     return e;

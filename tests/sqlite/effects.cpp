@@ -61,7 +61,7 @@ void add_names(std::vector<Effect>& out) {
     out.push_back(Effect::make(EffectKind::Definition,
                                DefinitionRow{'S', 0, {}, 3, make_text<16>("XAUUSD")}));
     out.push_back(Effect::make(EffectKind::Definition,
-                               DefinitionRow{'A', 0, {}, 1, make_text<16>("gold-desk")}));
+                               DefinitionRow{'A', 1, {}, 1, make_text<16>("gold-desk")}));
     out.push_back(
         Effect::make(EffectKind::Definition, DefinitionRow{'O', 0, {}, 1, make_text<16>("alpha")}));
 }
