@@ -54,7 +54,6 @@ struct RingControl {
 
     // Consumer's line.
     alignas(kCacheLineBytes) typename Policy::AtomicU64 read_cursor;  // records released so far
-    typename Policy::AtomicU64 polls_empty;
     typename Policy::AtomicU64 consumer_generation;
 
     // Producer's line. write_hint trails the truth (the slots) and is for inspectors.
@@ -104,10 +103,14 @@ struct RingView {
         // Acquire: pairs with the consumer's release; nothing below it may still be in use.
         const std::uint64_t read = control->read_cursor.load(std::memory_order_acquire);
         std::uint64_t n = read;
+        std::uint64_t found = 0;
         // Acquire: pairs with commit(); the payload of what we count as visible is visible.
         while (n < read + capacity() &&
-               slot(n + 1).sequence.load(std::memory_order_acquire) == n + 1) {
+               (found = slot(n + 1).sequence.load(std::memory_order_acquire)) == n + 1) {
             ++n;
+        }
+        if (n < read + capacity() && found > n + 1) {
+            return {Errc::BadCursor, "ring: slot behind the last record holds a later one"};
         }
         // What was read must still stand in its slot, unless the producer has lapped it since.
         if (read != 0) {
@@ -210,6 +213,8 @@ public:
     /// @return its number, 1-based.
     /// Crash: killed before the store, the record never existed; after it, it will be delivered.
     std::uint64_t commit() noexcept {
+        // After a refused claim() this would write over a record that nobody has read yet.
+        ASSERT(written_ - cached_read_ <= mask_);
         auto& slot = next_slot(0);
         ++written_;
         // Release: pairs with the acquire in RingConsumer::peek(); payload before number. Of a

@@ -138,6 +138,28 @@ TEST(SpscRing, PollReleasesABatchAtOnceAndStopsAtTheLimit) {
     EXPECT_EQ(memory.view().control->read_cursor.load(), 5U);
 }
 
+TEST(SpscRing, RefusesAttachWhenALaterRecordStandsBehindTheLastOne) {
+    const Memory memory{4};
+    auto producer = memory.producer();
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(producer.try_publish(numbered(1)).ok());
+    }
+    memory.view().slot(2).sequence.store(6);
+    EXPECT_EQ(RingProducer<Message>::attach(memory.view()).code(), Errc::BadCursor);
+    EXPECT_EQ(RingConsumer<Message>::attach(memory.view()).code(), Errc::BadCursor);
+}
+
+TEST(SpscRingDeathTest, CommitsNothingThatWasRefused) {
+    const Memory memory{4};
+    auto producer = memory.producer();
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        ASSERT_TRUE(producer.try_publish(numbered(i)).ok());
+    }
+    ASSERT_EQ(producer.claim(), nullptr);
+    EXPECT_DEATH(producer.commit(), "written_ - cached_read_");
+    EXPECT_EQ(memory.consumer().peek()->words[3], 0U) << "the unread record is whole";
+}
+
 TEST(SpscRing, RefusesAttachWhenTheSlotsContradictTheReadCursor) {
     const Memory memory{4};
     auto producer = memory.producer();
