@@ -39,6 +39,9 @@ constexpr std::int64_t kPx = 110'000'000;
     _exit(0);
 }
 
+constexpr GroupId kGroup{0};
+constexpr GroupId kNoSuchGroup{7};
+
 [[noreturn]] void run_core(const std::string& path, const std::string& dir, Nanos snapshot_every) {
     doorbell_setup();
     std::string message;
@@ -198,11 +201,11 @@ void Pipeline::connect_accounts(std::uint64_t generation) {
     }
 }
 
-void Pipeline::send_signal(std::uint64_t lo) {
+void Pipeline::send_signal(std::uint64_t lo, GroupId group) {
     Signal s;
     s.id = {42, lo};
     s.source = SourceId{0};
-    s.group = GroupId{0};
+    s.group = group;
     s.symbol = SymbolId{0};
     s.action = SignalAction::Open;
     s.volume = Lots{kScale / 10};
@@ -216,13 +219,19 @@ void Pipeline::send_signal(std::uint64_t lo) {
 
 void Pipeline::send_signals(int count) {
     for (int i = 0; i < count; ++i) {
-        send_signal(++signals_sent);
+        send_signal(++signals_sent, kGroup);
     }
 }
 
 void Pipeline::resend_signals() {
     for (std::uint64_t lo = 1; lo <= signals_sent; ++lo) {
-        send_signal(lo);
+        send_signal(lo, kGroup);
+    }
+}
+
+void Pipeline::send_refused_signals(int count) {
+    for (int i = 0; i < count; ++i) {
+        send_signal(++signals_sent, kNoSuchGroup);
     }
 }
 
@@ -285,6 +294,8 @@ void Pipeline::play_broker() {
         order_ends += slot.value.kind == ResultKind::OrderDone ? 1U : 0U;
         if (slot.value.kind == ResultKind::SignalDone) {
             ++done_results[slot.value.signal.lo];
+        } else if (slot.value.kind == ResultKind::Refused) {
+            ++refused;
         }
         duplicates += slot.value.kind == ResultKind::Duplicate ? 1U : 0U;
     });

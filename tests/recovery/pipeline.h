@@ -44,6 +44,9 @@ public:
     void send_signals(int count);
     /// Sends again every signal that was ever sent.
     void resend_signals();
+    /// Signals that the engine refuses (no such group): results and effects, but no orders, so that
+    /// any number of them leaves its tables as they are.
+    void send_refused_signals(int count);
     void send_admin(const AdminRecord& record);
     /// Tells of at most `most` orders that rest that they were cancelled at the broker.
     void cancel_resting(std::size_t most);
@@ -57,6 +60,7 @@ public:
     std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
     std::uint64_t duplicates = 0;                                     // Duplicate results
+    std::uint64_t refused = 0;                                        // Refused results
     std::uint64_t signals_sent = 0;
     bool answering = true;              // false: orders are executed, answers kept back
     bool resting = false;               // true: signals are limit orders, answered "placed"
@@ -66,7 +70,7 @@ public:
     std::uint64_t order_ends = 0;       // OrderDone results read
 
 private:
-    void send_signal(std::uint64_t lo);
+    void send_signal(std::uint64_t lo, GroupId group);
     void on_order(const OrderCommand& c);
     void report(const Report& r);
 
