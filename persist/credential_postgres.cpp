@@ -1,6 +1,6 @@
 // Credentials in PostgreSQL (libpq): parameters are always bound, never spelled into statements.
-#include <postgresql/libpq-fe.h>
 #include <poll.h>
+#include <postgresql/libpq-fe.h>
 
 #include <array>
 #include <span>

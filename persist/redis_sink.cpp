@@ -13,6 +13,11 @@ constexpr Nanos kPollTime = millis(20);  // the log has no doorbell of its own
 constexpr Nanos kLate = seconds(10);     // requirement C32: alert at 10 s
 constexpr Nanos kVeryLate = seconds(60);
 
+/// One writer, read by inspectors: load and store, relaxed.
+void count(AtomicU64& cell) noexcept {
+    cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 RedisSink::RedisSink(const Segment& segment, MakeSource make_source, RedisSinkOptions options)
@@ -31,6 +36,9 @@ RedisSink::RedisSink(const Segment& segment, MakeSource make_source, RedisSinkOp
 
 int RedisSink::step(Nanos now) noexcept {
     now_ = now;
+    if (failing() && now >= retry_at_) {
+        count(segment_.core().redis_retries);
+    }
     const int done = now < retry_at_ ? 0 : work();
     resting_ = done == 0;
     publish_cells();
@@ -230,6 +238,9 @@ bool RedisSink::flush() noexcept {
     if (const std::string warning = store_.take_warning(); !warning.empty()) {
         report(warning);
     }
+    // Relaxed: read by inspectors.
+    count(segment_.core().redis_batches);
+    segment_.core().redis_batch_rows.store(batch_.size(), std::memory_order_relaxed);
     audit_.note(batch_);
     upkeep_.mark(Nanos{wall_ns()}, pending_.seq);
     batch_.clear();
@@ -331,9 +342,7 @@ bool RedisSink::verify() noexcept {
 // ---- failure and success -----------------------------------------------------------------------
 
 bool RedisSink::fail(Errc code, const std::string& message) noexcept {
-    auto& errors = segment_.core().redis_errors;
-    // Relaxed: one writer, read by inspectors.
-    errors.store(errors.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    count(segment_.core().redis_errors);
     report(message + " [" + std::string{to_string(code)} + "]");
     link_.close();
     phase_ = Phase::Closed;
@@ -369,6 +378,7 @@ void RedisSink::publish_cells() noexcept {
     if (phase_ == Phase::Follow) {
         core.redis_seq.store(stored().seq.value, std::memory_order_relaxed);
     }
+    core.redis_failing_ns.store(failing_since_.value, std::memory_order_relaxed);
     core.redis_generation.store(generation(), std::memory_order_relaxed);
     static_assert(static_cast<std::uint64_t>(Phase::Rebuild) ==
                   static_cast<std::uint64_t>(RedisState::Rebuilding));

@@ -151,6 +151,10 @@ struct CoreCells {
     AtomicU64 redis_errors;
     AtomicU64 redis_generation;  // of keys; grows with each rebuild
     AtomicU64 redis_state;       // RedisState
+    AtomicU64 redis_batches;     // transactions since the segment began
+    AtomicU64 redis_batch_rows;  // effects of the last one
+    AtomicU64 redis_retries;     // tries after a failure
+    AtomicI64 redis_failing_ns;  // failing since, segment clock; 0 = it works
     // Redis source (RTSS).
     alignas(kCacheLineBytes) AtomicU64 rtss_taken;  // entries handed to the engine
     AtomicU64 rtss_acked;                           // entries whose ack level holds

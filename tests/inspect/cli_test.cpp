@@ -30,6 +30,9 @@ protected:
         segment_->report_error("redis", "the primary is gone");
         segment_->core().journal_seq = 42;
         segment_->core().redis_seq = 40;
+        segment_->core().redis_batches = 3;
+        segment_->core().redis_batch_rows = 17;
+        segment_->core().redis_retries = 5;
         segment_->core().redis_state = static_cast<std::uint64_t>(RedisState::Following);
         segment_->core().clickhouse_seq = 39;
         segment_->core().clickhouse_state = static_cast<std::uint64_t>(ClickHouseState::Suspended);
@@ -73,9 +76,13 @@ TEST_F(InspectCli, StatShowsEveryPartAsTextAndAsJson) {
         << text.out;
     EXPECT_NE(text.out.find("sink redis: following, stored to 40, 2 records"), std::string::npos)
         << text.out;
+    EXPECT_NE(text.out.find("3 batches, last of 17 rows; errors 0 retries 5"), std::string::npos)
+        << text.out;
     EXPECT_NE(text.out.find("last error"), std::string::npos) << text.out;
     EXPECT_NE(run({"top", path_, "--frames", "1"}).out.find("redis -2"), std::string::npos);
     EXPECT_EQ(j["stages"][0]["process"], "alive");
+    EXPECT_EQ(j["stages"][0]["start_time"], process_start_time(::getpid()));
+    EXPECT_EQ(j["segment"]["magic"], "MMLRACE1");
     EXPECT_EQ(j["sessions"][0]["login"], 5001);
     EXPECT_EQ(j["errors"][0]["text"], "login refused by the terminal");
     EXPECT_EQ(j["redis"]["last_error"], "the primary is gone");

@@ -53,8 +53,8 @@ Shared make_shared(World& world, const RingCase& c) {
     control.capacity = c.capacity;
     control.slot_bytes = sizeof(RingSlot<Payload, ModelPolicy>);
     control.magic = kRingMagic;
-    for (auto* statistic : {&control.polls_empty, &control.consumer_generation, &control.write_hint,
-                            &control.full_stalls, &control.high_water, &control.producer_generation,
+    for (auto* statistic : {&control.consumer_generation, &control.write_hint, &control.full_stalls,
+                            &control.high_water, &control.producer_generation,
                             &control.high_water_ns, &control.stall_ns}) {
         statistic->silence();
     }

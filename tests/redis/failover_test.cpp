@@ -56,6 +56,8 @@ TEST_F(RedisFailover, GoesOnAtTheNewPrimaryAfterAKillAndAfterASecondAndAThird) {
         cluster_->await_replicas(2);
     }
     EXPECT_EQ(sink_->generation(), 1U) << "a failover is no reason to rebuild";
+    EXPECT_GT(segment_->core().redis_retries.load(), 0U);
+    EXPECT_EQ(segment_->core().redis_failing_ns.load(), 0) << "it works again";
 }
 
 TEST_F(RedisFailover, LeavesAPrimaryThatIsStoppedAndMendsWhatItMissed) {

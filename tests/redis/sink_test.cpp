@@ -46,6 +46,9 @@ TEST_F(RedisSinkTest, EqualsARunInOneGoAfterManySmallBatches) {
     o.batch_rows = 7;
     ASSERT_TRUE(run_to(*sink(o), 1'500));
     EXPECT_TRUE(same(dump(*redis), expected(1'500)));
+    EXPECT_GT(segment_->core().redis_batches.load(), 100U) << "of about seven rows each";
+    EXPECT_GT(segment_->core().redis_batch_rows.load(), 0U);
+    EXPECT_EQ(segment_->core().redis_failing_ns.load(), 0);
     EXPECT_EQ(segment_->core().redis_errors.load(), 0U) << error_log();
 }
 

@@ -68,10 +68,14 @@ void add_sinks(Page& page, const PipelineView& v) {
     add_last_error(page, v, "sqlite");
     if (c.has_redis()) {
         page.add(
-            fmt::format("sink redis: {}, stored to {}, {} records, {}; generation {}; "
-                        "errors {}",
-                        redis_state_name(c.redis_state), c.redis_seq, c.redis_lag(),
-                        lag_text(c.redis_behind), c.redis_generation, c.redis_errors));
+            fmt::format(
+                "sink redis: {}, stored to {}, {} records, {}; generation {}; {} batches, last of "
+                "{} rows; errors {} retries {}{}",
+                redis_state_name(c.redis_state), c.redis_seq, c.redis_lag(),
+                lag_text(c.redis_behind), c.redis_generation, c.redis_batches, c.redis_batch_rows,
+                c.redis_errors, c.redis_retries,
+                c.redis_failing_ns == 0 ? "" : "; FAILING since " + wall_text(c.redis_failing_ns)),
+            c.redis_failing_ns == 0 ? Mood::Plain : Mood::Bad);
     }
     add_last_error(page, v, "redis");
     if (c.has_clickhouse()) {
@@ -95,9 +99,9 @@ Mood lock_mood(const StageStat& s) noexcept {
 
 void add_stages(Page& page, const PipelineView& v, const RenderOptions& o) {
     page.blank();
-    page.add(fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}", "STAGE",
-                         "TID", "PINNED", "ON CPU", "LOCK OF", "LAST EXIT", "FIRST WORK", "CYCLES",
-                         "ITEMS", "IDLE"),
+    page.add(fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5} {:>10}",
+                         "STAGE", "TID", "PINNED", "ON CPU", "LOCK OF", "LAST EXIT", "FIRST WORK",
+                         "CYCLES", "ITEMS", "IDLE", "UP FOR"),
              Mood::Head);
     for (const StageStat& s : v.stages) {
         if (s.pid == 0 && s.state == 0 && !o.all) {
@@ -105,10 +109,11 @@ void add_stages(Page& page, const PipelineView& v, const RenderOptions& o) {
         }
         const std::string lock = s.lock_pid == 0 ? "nobody" : or_dash(s.lock_pid);
         page.add(
-            fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5}", s.name,
-                        s.tid, s.cpu == kNoId ? "-" : std::to_string(s.cpu), or_dash(s.cpu_now),
-                        lock, exit_text(s.last_exit, s.restarts), human_ns(s.first_work_ns),
-                        human_count(s.duty_cycles), human_count(s.work), percent_idle(s)),
+            fmt::format("{:<10} {:>7} {:>6} {:>6} {:>9} {:>10} {:>10} {:>10} {:>8} {:>5} {:>10}",
+                        s.name, s.tid, s.cpu == kNoId ? "-" : std::to_string(s.cpu),
+                        or_dash(s.cpu_now), lock, exit_text(s.last_exit, s.restarts),
+                        human_ns(s.first_work_ns), human_count(s.duty_cycles), human_count(s.work),
+                        percent_idle(s), human_ns(s.up_ns)),
             lock_mood(s));
     }
 }

@@ -101,6 +101,9 @@ void write_sinks(Writer& w, const CoreStat& c) {
            [](const SinkRow& r) { return number(r.errors); });
     w.family("sink_retries_total", "counter", "Tries of a sink after a failure.");
     w.sample({{"sink", "sqlite"}}, number(c.sqlite_retries));
+    if (c.has_redis()) {
+        w.sample({{"sink", "redis"}}, number(c.redis_retries));
+    }
     if (c.has_clickhouse()) {
         w.sample({{"sink", "clickhouse"}}, number(c.clickhouse_retries));
         w.one("clickhouse_state", "gauge",

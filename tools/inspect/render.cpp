@@ -36,8 +36,9 @@ void add_header(Page& page, const Span& span, const RenderOptions& o) {
 }
 
 void add_identity(Page& page, const HeaderStat& h) {
-    page.add(fmt::format("created {} by pid {} uid {}  schema {:016x}", wall_text(h.created_ns),
-                         h.creator_pid, h.creator_uid, h.schema_hash));
+    page.add(fmt::format("created {} by pid {} uid {}  magic {}  schema {:016x}",
+                         wall_text(h.created_ns), h.creator_pid, h.creator_uid, h.magic,
+                         h.schema_hash));
     page.add(fmt::format("uuid {}  boot {}", h.uuid, h.boot_id));
     page.add(fmt::format("journal directory {}", h.journal_dir));
 }

@@ -43,8 +43,8 @@ void flatten(const ordered_json& value, const std::string& at, Fields& out) {
 
 /// Fields that differ between any two looks and say nothing.
 bool is_clockwork(const std::string& path) {
-    for (const char* end : {"age_ns", "duty_cycles", "idle_cycles", "polls_empty", "cpu_now",
-                            "resident_percent", "lag_ns", "lag_is_least"}) {
+    for (const char* end : {"age_ns", "up_ns", "duty_cycles", "idle_cycles", "polls_empty",
+                            "cpu_now", "resident_percent", "lag_ns", "lag_is_least"}) {
         if (path.ends_with(end)) {
             return true;
         }

@@ -25,6 +25,7 @@ std::string bounded(const char (&text)[N]) {
 HeaderStat read_header(const Segment& segment) {
     const SegmentHeader& h = segment.header();
     HeaderStat s;
+    s.magic.assign(reinterpret_cast<const char*>(&h.magic), sizeof h.magic);
     s.uuid = fmt::format("{:016x}{:016x}", h.uuid[0], h.uuid[1]);
     s.boot_id = bounded(h.boot_id);
     s.journal_dir = bounded(h.journal_dir);
@@ -59,6 +60,10 @@ CoreStat read_core(const Segment& segment) {
     s.redis_errors = get(c.redis_errors);
     s.redis_generation = get(c.redis_generation);
     s.redis_state = get(c.redis_state);
+    s.redis_batches = get(c.redis_batches);
+    s.redis_batch_rows = get(c.redis_batch_rows);
+    s.redis_retries = get(c.redis_retries);
+    s.redis_failing_ns = get(c.redis_failing_ns);
     s.clickhouse_seq = get(c.clickhouse_seq);
     s.clickhouse_errors = get(c.clickhouse_errors);
     s.clickhouse_retries = get(c.clickhouse_retries);
@@ -166,6 +171,7 @@ StageStat read_stage(const Segment& segment, StageId id, bool same_boot) {
     s.state = get(e.state);
     s.pid = get(e.pid);
     s.tid = get(e.tid);
+    s.start_time = get(e.start_time);
     s.cpu = get(e.cpu);
     s.restarts = get(e.restarts);
     s.last_exit = get(e.last_exit);
@@ -173,9 +179,11 @@ StageStat read_stage(const Segment& segment, StageId id, bool same_boot) {
     s.work = get(e.work);
     s.duty_cycles = get(e.duty_cycles);
     s.idle_cycles = get(e.idle_cycles);
-    s.liveness = liveness_of(s.pid, get(e.start_time), same_boot);
+    s.liveness = liveness_of(s.pid, s.start_time, same_boot);
     s.heartbeat_age_ns = age_of(get(e.heartbeat_ns), same_boot, segment.clock().now());
     const std::int64_t started = get(e.started_ns);
+    s.up_ns =
+        s.liveness == Liveness::Alive ? age_of(started, same_boot, segment.clock().now()) : -1;
     s.recovery_ns = since(started, get(e.running_ns));
     s.first_work_ns = since(started, get(e.first_work_ns));
     return s;

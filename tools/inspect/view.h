@@ -27,7 +27,9 @@ struct StageStat {
     std::uint32_t state = 0;  // StageState
     std::uint32_t pid = 0;
     std::uint32_t tid = 0;
-    std::uint32_t cpu = kNoId;  // pinned to; kNoId = not pinned
+    std::uint64_t start_time = 0;  // of process `pid`, clock ticks since boot, as in /proc/PID/stat
+    std::int64_t up_ns = -1;       // since the stage's process began; -1 unless it lives
+    std::uint32_t cpu = kNoId;     // pinned to; kNoId = not pinned
     std::uint32_t restarts = 0;
     std::uint32_t last_exit = 0;  // wait status of the last death
     Liveness liveness = Liveness::None;
@@ -126,6 +128,8 @@ struct CoreStat {
     std::uint64_t sqlite_batches = 0, sqlite_batch_rows = 0, sqlite_retries = 0;
     std::int64_t sqlite_failing_ns = 0;  // segment clock; 0 = it works
     std::uint64_t redis_seq = 0, redis_errors = 0, redis_generation = 0, redis_state = 0;
+    std::uint64_t redis_batches = 0, redis_batch_rows = 0, redis_retries = 0;
+    std::int64_t redis_failing_ns = 0;  // segment clock; 0 = it works
     std::uint64_t clickhouse_seq = 0, clickhouse_errors = 0, clickhouse_retries = 0;
     std::uint64_t clickhouse_state = 0, clickhouse_batches = 0;
     std::uint64_t clickhouse_verified = 0, clickhouse_differences = 0;
@@ -152,7 +156,8 @@ private:
 };
 
 struct HeaderStat {
-    std::string uuid;  // 32 hex digits
+    std::string magic;  // its eight bytes
+    std::string uuid;   // 32 hex digits
     std::string boot_id;
     std::string journal_dir;
     std::uint32_t layout_version = 0;

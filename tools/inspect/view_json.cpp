@@ -21,7 +21,8 @@ ordered_json id_or_null(std::uint32_t id) {
 }
 
 ordered_json header_json(const HeaderStat& h) {
-    return {{"uuid", h.uuid},
+    return {{"magic", h.magic},
+            {"uuid", h.uuid},
             {"layout_version", h.layout_version},
             {"schema_hash", h.schema_hash},
             {"total_bytes", h.total_bytes},
@@ -90,6 +91,8 @@ ordered_json stage_json(const StageStat& s) {
             {"process", liveness_name(s.liveness)},
             {"pid", s.pid},
             {"tid", s.tid},
+            {"start_time", s.start_time},
+            {"up_ns", known(s.up_ns)},
             {"cpu", id_or_null(s.cpu)},
             {"generation", s.generation},
             {"heartbeat_age_ns", known(s.heartbeat_age_ns)},
@@ -124,7 +127,12 @@ ordered_json redis_json(const PipelineView& v) {
             {"lag_is_least", c.redis_behind.at_least},
             {"state", redis_state_name(c.redis_state)},
             {"generation", c.redis_generation},
+            {"batches", c.redis_batches},
+            {"batch_rows", c.redis_batch_rows},
             {"errors", c.redis_errors},
+            {"retries", c.redis_retries},
+            {"failing_since_ns",
+             c.redis_failing_ns == 0 ? ordered_json(nullptr) : ordered_json(c.redis_failing_ns)},
             {"last_error", last_error_of(v, "redis")}};
 }
 
