@@ -2,7 +2,7 @@
 // has begun; what the demo's own check of the supervisor says.
 #include <gtest/gtest.h>
 
-#include <thread>
+#include <signal.h>
 
 #include "shm/clock.h"
 #include "tests/chaos/world.h"
@@ -15,14 +15,13 @@ TEST(ChaosDrain, IsAProblemOfTheRunIfAStageDiesInIt) {
     ASSERT_EQ(world.start(), "") << world.log();
     world.turn_for(seconds(1));
     ASSERT_TRUE(world.rest(seconds(60)));
-    std::thread killer{[&] {
-        const std::int64_t until = monotonic_ns() + seconds(20).value;
-        while (world.segment().core().stop_requested.load() == 0 && monotonic_ns() < until) {
-        }
-        EXPECT_TRUE(world.kill_stage(StageId::Sqlite));  // of the last to go
-    }};
+    // Of the last to go, and stopped by a signal since before, or it would be through first.
+    ASSERT_TRUE(world.kill_stage(StageId::Sqlite, SIGSTOP));
+    world.pipeline().supervisor().signal(SIGTERM);
+    ASSERT_TRUE(world.turn_until([&] { return world.segment().core().stop_requested.load() != 0; },
+                                 seconds(60)));
+    EXPECT_TRUE(world.kill_stage(StageId::Sqlite));
     const std::string why = world.pipeline().stop();
-    killer.join();
     EXPECT_NE(why.find("millrace up ended with exit status 5"), std::string::npos) << why;
     EXPECT_NE(why.find("sqlite did not drain: killed by signal 9"), std::string::npos) << why;
 }

@@ -22,7 +22,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kHitMax = seconds(150);  // until the last point of a group has struck
+constexpr Nanos kHitMax = seconds(300);  // until the last point of a group has struck
 constexpr Nanos kNudgeAfter = seconds(4);
 
 /// What is done when no point has struck for a while.

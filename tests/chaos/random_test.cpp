@@ -63,7 +63,7 @@ TEST(ChaosRandom, LosesAndDoublesNothingWhateverIsKilledWhenever) {
             killer.watch();
             return killer.all_back();
         },
-        seconds(60)))
+        seconds(180)))
         << killer.table();
     const Judgement judgement = world.finish();
     const demo::SourceCounts& counts = world.source().counts();

@@ -1,6 +1,7 @@
 #include "tests/chaos/world.h"
 
 #include "shm/clock.h"
+#include "tests/ops/quiet_port.h"
 #include "tools/demo_run/evidence.h"
 #include "tools/demo_run/store_check.h"
 #include "tools/market/generator.h"
@@ -8,10 +9,7 @@
 #include "tools/millrace/process.h"
 #include "tools/simbroker/append_file.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -32,27 +30,6 @@ constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
 constexpr std::size_t kProblemsShown = 12;
 constexpr StageId kStageProcesses[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
                                        StageId::Journal, StageId::Ingress, StageId::Sqlite};
-
-/// Free ports below those that the kernel gives to outgoing connections: such a one may not be
-/// taken by a client of ours while its listener is dead.
-std::uint16_t quiet_port() {
-    for (int tries = 0; tries < 1000; ++tries) {
-        std::uint16_t dice = 0;
-        ASSERT(::getrandom(&dice, sizeof dice, 0) == ssize_t{sizeof dice});
-        const auto port = static_cast<std::uint16_t>(12'000 + dice % 20'000);
-        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in at{};
-        at.sin_family = AF_INET;
-        at.sin_port = ::htons(port);
-        at.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-        const bool is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
-        ::close(fd);
-        if (is_free) {
-            return port;
-        }
-    }
-    return 0;
-}
 
 std::string text_of(const std::string& path) {
     std::ifstream in{path};
@@ -93,8 +70,8 @@ std::string World::prepare() {
     workspace_ = std::move(workspace.value());
     demo::Plan plan = demo::make_plan(o, input_.symbols);
     plan.segment_name = "chaos-" + std::to_string(::getpid());
-    plan.signals_port = quiet_port();
-    plan.bridge_port = quiet_port();
+    plan.signals_port = test::quiet_port();
+    plan.bridge_port = test::quiet_port();
     if (!workspace_.write(plan, message)) {
         return message;
     }
