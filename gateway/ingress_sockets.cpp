@@ -151,11 +151,12 @@ void IngressStage::on_frame(std::size_t index, const wire::Frame& frame, Nanos n
         default: break;
     }
     ++stats_.malformed;
+    const char* allowed =
+        open ? "a source sends Submit (5) and Heartbeat (8)" : "the first frame must be Login (2)";
     char reason[sizeof(signal_wire::Denied::reason)];
-    std::snprintf(
-        reason, sizeof reason, "unexpected frame type %u: %s", frame.header.type,
-        open ? "a source sends Submit (5) and Heartbeat (8)" : "the first frame must be Login (2)");
-    deny(index, reason, now);
+    std::snprintf(reason, sizeof reason, "unexpected frame type %u: %s", frame.header.type,
+                  allowed);
+    deny(index, reason, now, allowed);
 }
 
 void IngressStage::on_login(std::size_t index, const wire::Frame& frame, Nanos now) noexcept {
@@ -178,7 +179,12 @@ void IngressStage::on_login(std::size_t index, const wire::Frame& frame, Nanos n
         refuse(text, Reason::None, false,
                "login as \"%.*s\" refused: no such source, or wrong key (see \"sources\")",
                static_cast<int>(wanted.size()), name);
-        return deny(index, text.text, now);
+        if (it == sources.end()) {
+            return deny(index, text.text, now, "login of a source that is not configured");
+        }
+        char known[sizeof text.text];
+        std::snprintf(known, sizeof known, "login of source %s with a wrong key", it->name.c_str());
+        return deny(index, text.text, now, known);
     }
     ++stats_.logins;
     const signal_wire::Welcome welcome{it->id.value, static_cast<std::uint32_t>(it->ack),

@@ -212,11 +212,13 @@ void IngressStage::keep_time(Nanos now) noexcept {
     }
 }
 
-void IngressStage::deny(std::size_t index, std::string_view reason, Nanos now) noexcept {
+void IngressStage::deny(std::size_t index, std::string_view reason, Nanos now,
+                        std::string_view logged) noexcept {
     IngressPeer& peer = *peers_[index];
+    logged = logged.empty() ? reason : logged;
     char text[160];
     const int n = std::snprintf(text, sizeof text, "connection denied: %.*s",
-                                static_cast<int>(reason.size()), reason.data());
+                                static_cast<int>(logged.size()), logged.data());
     segment_.report_error(
         "ingress", {text, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof text - 1)});
     peer.deny(reason, now);

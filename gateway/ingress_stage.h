@@ -110,7 +110,10 @@ private:
     void flush_dirty(Nanos now) noexcept;
     void watch_write(std::size_t index, bool write) noexcept;
     void keep_time(Nanos now) noexcept;
-    void deny(std::size_t index, std::string_view reason, Nanos now) noexcept;
+    /// @param logged what the error log says instead of `reason`: nothing that the peer chose, or
+    /// a stranger could fill the log.
+    void deny(std::size_t index, std::string_view reason, Nanos now,
+              std::string_view logged = {}) noexcept;
     void cut(std::size_t index, const char* why) noexcept;
     void end(std::size_t index) noexcept;
 

@@ -4,12 +4,18 @@
 //
 // Who finds its own error claimed but not yet published writes stage and text as well instead of
 // waiting: the bytes are the same whoever writes them, and the claimer may have been killed. So no
-// entry stays without a text for longer than until its error comes again, none is lost, and no
-// error is entered twice.
+// entry stays without a text for longer than until its error comes again, and no error is entered
+// twice.
+//
+// Entries are never freed before the next segment, and what comes from outside may have many texts.
+// So the stages that strangers talk to fill only the first part, and what finds no room is counted
+// in the last entry, which says so.
 #include <algorithm>
+#include <array>
 #include <span>
 
 #include "core/crash_point.h"
+#include "shm/error_log.h"
 #include "shm/segment.h"
 
 namespace millrace {
@@ -50,37 +56,58 @@ void publish(ErrorEntry& e, std::uint64_t claim, std::string_view stage, std::st
     e.hash.store(claim | 1U, std::memory_order_release);
 }
 
+constexpr std::uint32_t kOverflowEntry = kErrors - 1;
+/// For the stages of this host's own affairs, and for alerts of all.
+constexpr std::uint32_t kReservedEntries = 16;
+constexpr std::array<std::string_view, 3> kTalksToStrangers = {"ingress", "broker", "rtss"};
+
+std::uint32_t entries_for(std::string_view stage, std::string_view text) noexcept {
+    const bool outside = std::find(kTalksToStrangers.begin(), kTalksToStrangers.end(), stage) !=
+                         kTalksToStrangers.end();
+    return kOverflowEntry - (outside && !text.starts_with("ALERT") ? kReservedEntries : 0);
+}
+
+/// Counts the error in `e` if that is free or its own already. @return false if it is another's.
+bool count_in(ErrorEntry& e, std::string_view stage, std::string_view text,
+              std::int64_t now) noexcept {
+    const std::uint64_t claim = claim_of(stage, text);
+    std::uint64_t seen = 0;
+    // Acquire on failure: pairs with the release in publish(). On success it orders nothing that is
+    // needed, but g++ warns of a failure that is ordered more than its success.
+    if (e.hash.compare_exchange_strong(seen, claim, std::memory_order_acquire)) {
+        MILLRACE_CRASH_POINT("error_log.claimed");
+        seen = claim;
+    }
+    if (seen == claim) {
+        publish(e, claim, stage, text, now);
+    } else if (seen != (claim | 1U)) {
+        return false;
+    }
+    // Relaxed: counts and times order nothing. Never earlier than the first time, nor than what is
+    // there: several may be counting, and each looked at the clock before.
+    const std::int64_t last = std::max(now, e.first_ns.load(std::memory_order_relaxed));
+    std::int64_t before = e.last_ns.load(std::memory_order_relaxed);
+    while (before < last &&
+           !e.last_ns.compare_exchange_weak(before, last, std::memory_order_relaxed)) {
+    }
+    e.count.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
 }  // namespace
 
 void Segment::report_error(std::string_view stage, std::string_view text) const noexcept {
     stage = stage.substr(0, sizeof ErrorEntry::stage - 1);
     text = text.substr(0, sizeof ErrorEntry::text - 1);
-    const std::uint64_t claim = claim_of(stage, text);
     const std::int64_t now = clock().now().value;
-    for (std::uint32_t i = 0; i < kErrors; ++i) {
-        ErrorEntry& e = error(i);
-        std::uint64_t seen = 0;
-        // Acquire on failure: pairs with the release in publish(). On success it orders nothing
-        // that is needed, but g++ warns of a failure that is ordered more than its success.
-        if (e.hash.compare_exchange_strong(seen, claim, std::memory_order_acquire)) {
-            MILLRACE_CRASH_POINT("error_log.claimed");
-            seen = claim;
+    const std::uint32_t entries = entries_for(stage, text);
+    for (std::uint32_t i = 0; i < entries; ++i) {
+        if (count_in(error(i), stage, text, now)) {
+            return;
         }
-        if (seen == claim) {
-            publish(e, claim, stage, text, now);
-        } else if (seen != (claim | 1U)) {
-            continue;  // another error's
-        }
-        // Relaxed: counts and times order nothing. Never earlier than the first time, nor than what
-        // is there: several may be counting, and each looked at the clock before.
-        const std::int64_t last = std::max(now, e.first_ns.load(std::memory_order_relaxed));
-        std::int64_t before = e.last_ns.load(std::memory_order_relaxed);
-        while (before < last &&
-               !e.last_ns.compare_exchange_weak(before, last, std::memory_order_relaxed)) {
-        }
-        e.count.fetch_add(1, std::memory_order_relaxed);
-        return;
     }
+    // Of a segment of an older build it may be another's: then there is nothing left to do.
+    (void)count_in(error(kOverflowEntry), "error log", kErrorsNotKept, now);
 }
 
 }  // namespace millrace

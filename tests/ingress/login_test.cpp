@@ -1,6 +1,7 @@
 // Goal: only a source that knows its key gets in, and everyone else is told why.
 // Method: real sockets; the handshake is broken at each step by hand.
 #include "tests/ingress/raw_source.h"
+#include "tests/shm/error_log.h"
 
 namespace millrace::ingress_test {
 namespace {
@@ -64,6 +65,28 @@ TEST(IngressLogin, DeniesASubmitBeforeTheLogin) {
     ASSERT_EQ(source.next_type(), static_cast<int>(FrameType::Denied));
     EXPECT_NE(source.denied_reason().find("Login"), std::string::npos);
     EXPECT_TRUE(bench.engine.accepted.empty());
+}
+
+TEST(IngressLogin, KeepsWhatStrangersChooseOutOfTheErrorLog) {
+    Bench bench;
+    for (int i = 0; i < 20; ++i) {
+        RawSource stranger{bench};
+        stranger.log_in("stranger" + std::to_string(i), key_of('x'));
+        ASSERT_EQ(stranger.next_type(), static_cast<int>(FrameType::Denied));
+    }
+    for (int i = 0; i < 5; ++i) {
+        RawSource noise{bench};
+        ASSERT_EQ(noise.next_type(), static_cast<int>(FrameType::Challenge));
+        noise.send_frame(static_cast<FrameType>(100 + i), 0, submit_body(1));
+        ASSERT_EQ(noise.next_type(), static_cast<int>(FrameType::Denied));
+    }
+    RawSource mistaken{bench};
+    mistaken.log_in("alpha", key_of('x'));
+    ASSERT_EQ(mistaken.next_type(), static_cast<int>(FrameType::Denied));
+    EXPECT_EQ(test::error_log(bench.segment),
+              "20 x connection denied: login of a source that is not configured\n"
+              "5 x connection denied: the first frame must be Login (2)\n"
+              "1 x connection denied: login of source alpha with a wrong key\n");
 }
 
 TEST(IngressLogin, EndsAConnectionThatNeverLogsIn) {

@@ -1,6 +1,7 @@
 // Goal: the distinct-error log keeps errors apart by stage and text, whoever reports them at the
 // same time and whoever is killed meanwhile. Method: one segment; forked children, killed at the
 // crash point between claim and text; threads.
+#include "shm/error_log.h"
 #include "core/crash_point.h"
 #include "shm/segment.h"
 #include "tests/shm/children.h"
@@ -116,14 +117,35 @@ TEST_F(ErrorLog, LosesAndDoublesNothingWhenEverybodyReportsAtOnce) {
     EXPECT_EQ(shown(), want);
 }
 
-TEST_F(ErrorLog, IsFullAfterItsLastEntryAndCountsTheKnownOnesStill) {
+const std::string kNotKept = "error log: " + std::string{kErrorsNotKept};
+
+TEST_F(ErrorLog, CountsTheKnownOnesStillWhenItIsFullAndHowManyItDidNotKeep) {
     for (std::uint32_t i = 0; i < kErrors + 3; ++i) {
-        segment_.report_error("rtss", std::to_string(i));
+        segment_.report_error("journal", std::to_string(i));
     }
-    segment_.report_error("rtss", "0");
+    segment_.report_error("journal", "0");
     const Shown all = shown();
     EXPECT_EQ(all.size(), kErrors);
-    EXPECT_EQ(all.at("rtss: 0"), 2U);
+    EXPECT_EQ(all.at("journal: 0"), 2U);
+    EXPECT_EQ(all.at(kNotKept), 4U);
+}
+
+TEST_F(ErrorLog, KeepsRoomForTheHostsOwnErrorsAndForAlertsFromWhatStrangersCause) {
+    for (const char* stage : {"ingress", "broker", "rtss"}) {
+        for (std::uint32_t i = 0; i < kErrors; ++i) {
+            segment_.report_error(stage, std::to_string(i));
+        }
+    }
+    segment_.report_error("supervisor", "broker killed by signal 9");
+    segment_.report_error("broker", "ALERT account 0 is stopped");
+    segment_.report_error("ingress", "one more");
+    const Shown all = shown();
+    EXPECT_EQ(all.at("supervisor: broker killed by signal 9"), 1U);
+    EXPECT_EQ(all.at("broker: ALERT account 0 is stopped"), 1U);
+    EXPECT_EQ(all.count("ingress: one more"), 0U);
+    // The first to come filled what is theirs.
+    EXPECT_EQ(all.at("ingress: 46"), 1U);
+    EXPECT_EQ(all.at(kNotKept), 3 * kErrors - 47 + 1);
 }
 
 }  // namespace
