@@ -67,7 +67,7 @@ say_covered() {
 # alone; both must pass. A machine that stalls for seconds fails a test now and then; a fault in the
 # code fails it again, and either way the log names it.
 run_tests() {
-    local retry="$1" failed names counting
+    local retry="$1" failed names counting safety
     shift
     # Before the run: asking ctest for names writes over the log of the last one.
     counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos)$' | names_of_tests)"
@@ -76,7 +76,10 @@ run_tests() {
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
     if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
     # Never what judges safety: a run that lost or doubled something is not made good by another.
-    if ctest -N -L "^($never_again)\$" | names_of_tests | grep -qxF "$failed"; then
+    # All names first: under pipefail a pipe into grep -q fails when it finds one early, because
+    # whoever still writes into it is killed.
+    safety="$(ctest -N -L "^($never_again)\$" | names_of_tests)" || return 8
+    if grep -qxF "$failed" <<<"$safety"; then
         say "A test of safety failed ($never_again); it is not run again."
         return 8
     fi

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Goal: what failed runs again only if a second run can say something about it, and a failure is
+# never taken for a success. Method: run_tests of tools/lib.sh, with a stand-in for ctest that
+# prints more names than a pipe holds, for every case of what failed.
+set -u
+lib="${1:?usage: gate.sh LIB_SH}"
+tree="$(mktemp -d)" || exit 2
+trap 'rm -rf "${tree:?}"' EXIT
+mkdir -p "$tree/bin" "$tree/Testing/Temporary" || exit 2
+failures=0
+
+# What the stand-in does is told by files: `failing` (names), `listing-fails`, `again-fails`.
+cat >"$tree/bin/ctest" <<'EOF'
+#!/usr/bin/env bash
+case " $* " in
+    *' -N '*)
+        [ -e listing-fails ] && exit 1
+        for i in $(seq 1000); do
+            printf '  Test #%d: Safety.%04d%090d\n' "$i" "$i" 0
+        done
+        exit 0 ;;
+    *' --repeat '*)
+        touch ran-again
+        [ -e again-fails ] && exit 8
+        exit 0 ;;
+esac
+[ -s failing ] || exit 0
+sed 's/^/7:/' failing >Testing/Temporary/LastTestsFailed.log
+# A listing that fails does so from here on.
+[ -e listing-breaks ] && touch listing-fails
+exit 8
+EOF
+chmod +x "$tree/bin/ctest"
+safety() { printf 'Safety.%04d%090d' "$1" 0; }
+
+# expect WHAT STATUS RERUNS RETRY FAILED...
+expect() {
+    local what="$1" status="$2" reruns="$3" retry="$4" got again=0
+    shift 4
+    rm -f "$tree/ran-again" "$tree/failing"
+    if [ "$#" -gt 0 ]; then printf '%s\n' "$@" >"$tree/failing"; fi
+    (cd "$tree" && PATH="$tree/bin:$PATH" \
+        bash -c '. "$1"; run_tests "$2"' gate "$lib" "$retry") >"$tree/out" 2>&1
+    got=$?
+    [ -e "$tree/ran-again" ] && again=1
+    if [ "$got" -ne "$status" ] || [ "$again" -ne "$reruns" ]; then
+        echo "$what: status $got instead of $status, ran again: $again instead of $reruns"
+        cat "$tree/out"
+        failures=$((failures + 1))
+    fi
+}
+
+expect 'all passed' 0 0 retry
+expect 'another test failed' 0 1 retry Window.Blinks
+expect 'another test failed, no retry' 8 0 '' Window.Blinks
+for n in 1 500 1000; do
+    expect "test of safety $n failed" 8 0 retry "$(safety "$n")"
+done
+expect 'one of each failed' 8 0 retry Window.Blinks "$(safety 3)"
+expect 'four failed' 8 0 retry A.A B.B C.C D.D
+expect 'its name is the beginning of one of safety' 0 1 retry Safety.0001
+touch "$tree/again-fails"
+expect 'it failed again' 8 1 retry Window.Blinks
+rm "$tree/again-fails"
+touch "$tree/listing-breaks"
+expect 'nobody knows what is of safety' 8 0 retry Window.Blinks
+[ "$failures" -eq 0 ] && echo "the gate closes"
+exit "$failures"
