@@ -49,6 +49,8 @@ public:
     /// Engine or Replica: which stage-table entry and doorbell are ours now. Changes once, at a
     /// take-over; the runner looks at it every duty cycle.
     [[nodiscard]] StageId stage_id() const noexcept;
+    /// True if this process has the engine's role, also while it takes it over.
+    [[nodiscard]] bool owns_engine() const noexcept { return engine_lock_.held(); }
     /// True while the role's state is being rebuilt (StageState::Recovering).
     [[nodiscard]] bool recovering() const noexcept { return mode_ == Mode::Starting; }
 

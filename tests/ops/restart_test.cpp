@@ -10,6 +10,7 @@
 
 #include "shm/role.h"
 #include "tests/ops/pipeline_fixture.h"
+#include "tools/millrace/poison.h"
 
 namespace millrace {
 namespace {
@@ -97,6 +98,39 @@ TEST(Restart, WaitsLongerAndLongerForAnEngineThatDiesWithoutWorkUnderASpare) {
     }
 }
 
+/// Leaves a record in the journal ring as an engine does that dies while it applies it.
+/// @param poisoned every engine dies of it: its time is before that of the record before it.
+Sequence leave_in_flight(const Segment& s, bool poisoned) {
+    auto ring = RingProducer<JournalRecord>::attach(s.ring<JournalRecord>("journal"));
+    EXPECT_TRUE(ring.ok());
+    JournalRecord record;
+    record.seq = Sequence{ring.value().last()->seq.value + 1};
+    record.time = poisoned ? Nanos{1} : s.clock().now();
+    record.type = InputType::Continue;
+    EXPECT_TRUE(ring.value().try_publish(record).ok());
+    return record.seq;
+}
+
+bool is_halted(const Segment& s) {
+    return s.stage(StageId::Engine).state.load() == static_cast<std::uint32_t>(StageState::Halted);
+}
+
+/// Makes the second of the two cores the engine, whose end the supervisor then looks at last.
+void let_core_1_be_the_engine(const Pipeline& p, const Segment& s) {
+    const auto is_it = [&] {
+        const std::string pid = std::to_string(pid_of(s, StageId::Engine));
+        return p.log().find("core-1: started, pid " + pid + "\n") != std::string::npos;
+    };
+    if (!is_it()) {
+        ::kill(pid_of(s, StageId::Engine), SIGKILL);
+        ASSERT_TRUE(eventually([&] { return both_cores_run(s) && is_it(); })) << p.log();
+    }
+}
+
+std::string death_alert(Sequence seq) {
+    return "ALERT the engine died twice at record " + std::to_string(seq.value);
+}
+
 TEST(Restart, IsGivenUpWhenEngineAndSpareDieOfOneRecord) {
     Pipeline p;
     p.up();
@@ -108,25 +142,105 @@ TEST(Restart, IsGivenUpWhenEngineAndSpareDieOfOneRecord) {
     ::kill(engine, SIGSTOP);
     ::kill(spare, SIGSTOP);
     // A record that is in flight when both of them crash by themselves.
-    auto ring = RingProducer<JournalRecord>::attach(s.ring<JournalRecord>("journal"));
-    ASSERT_TRUE(ring.ok());
-    JournalRecord record;
-    record.seq = Sequence{ring.value().last()->seq.value + 1};
-    record.time = s.clock().now();
-    record.type = InputType::Continue;
-    ASSERT_TRUE(ring.value().try_publish(record).ok());
+    const Sequence at = leave_in_flight(s, false);
     for (const int pid : {engine, spare}) {
         ::kill(pid, SIGSEGV);
         ::kill(pid, SIGCONT);
     }
     ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
     ::kill(p.supervisor(), SIGCONT);
-    const std::string at = std::to_string(record.seq.value);
-    EXPECT_TRUE(eventually([&] {
-        return p.log().find("ALERT the engine died twice at record " + at) != std::string::npos;
-    })) << p.log();
-    EXPECT_EQ(s.stage(StageId::Engine).state.load(),
-              static_cast<std::uint32_t>(StageState::Halted));
+    EXPECT_TRUE(eventually([&] { return p.log().find(death_alert(at)) != std::string::npos; }))
+        << p.log();
+    EXPECT_TRUE(is_halted(s));
+}
+
+TEST(Restart, IsGivenUpForTheDeathsThatWereCountedBeforeTheSupervisorLooked) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    let_core_1_be_the_engine(p, s);
+    const int engine = pid_of(s, StageId::Engine);
+    const int spare = pid_of(s, StageId::Replica);
+    for (const int pid : {p.supervisor(), engine, spare}) {
+        ::kill(pid, SIGSTOP);
+    }
+    const Sequence at = leave_in_flight(s, false);
+    note_engine_death(s, at);  // of an engine before these
+    ::kill(spare, SIGKILL);    // nobody's fault
+    ::kill(engine, SIGSEGV);
+    ::kill(engine, SIGCONT);
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
+    EXPECT_EQ(engine_deaths(s, at), 2U);
+    ::kill(p.supervisor(), SIGCONT);
+    EXPECT_TRUE(eventually([&] { return p.log().find(death_alert(at)) != std::string::npos; }))
+        << p.log();
+    const std::string last = "core-1 (pid " + std::to_string(engine) + ") killed by signal";
+    ASSERT_TRUE(eventually([&] { return p.log().find(last) != std::string::npos; })) << p.log();
+    ASSERT_TRUE(supervisor_has_looked(s));
+    EXPECT_TRUE(is_halted(s)) << "lifted by the end of the other core";
+}
+
+TEST(Restart, IsNotTriedByANewSupervisorAfterTwoDeathsThatNobodySaw) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    const int engine = pid_of(s, StageId::Engine);
+    const int spare = pid_of(s, StageId::Replica);
+    ::kill(engine, SIGSTOP);
+    ::kill(spare, SIGSTOP);
+    const Sequence at = leave_in_flight(s, true);
+    ::kill(engine, SIGKILL);  // nobody's fault: not counted
+    ::kill(spare, SIGCONT);
+    ASSERT_TRUE(eventually([&] { return engine_deaths(s, at) == 1; }));
+    ASSERT_TRUE(eventually([&] { return RoleLock::holder_pid(p.journal_dir(), "engine") == 0; }));
+    EXPECT_EQ(p.run({"stage", "core-0"}).status, 128 + SIGABRT);
+    EXPECT_EQ(engine_deaths(s, at), 2U);
+    p.up("second.log");
+    ASSERT_TRUE(
+        eventually([&] { return p.log("second.log").find("terminals on") != std::string::npos; }));
+    EXPECT_NE(p.log("second.log").find(death_alert(at)), std::string::npos) << p.log("second.log");
+    EXPECT_TRUE(is_halted(s));
+    EXPECT_EQ(engine_deaths(s, at), 2U) << "a third engine was tried";
+    // Taken out of the log, it stops nobody any more.
+    ASSERT_EQ(p.run({"recover", "--skip", std::to_string(at.value)}).status, 0);
+    EXPECT_FALSE(is_poison(s, at));
+}
+
+TEST(Restart, CountsNoDeathOfASpareAtTheRecordThatTheEngineWorksOn) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    const int spare = pid_of(s, StageId::Replica);
+    ::kill(pid_of(s, StageId::Engine), SIGSTOP);
+    const Sequence at = leave_in_flight(s, false);
+    const ProcessId process{spare, process_start_time(spare)};
+    ::kill(spare, SIGSEGV);
+    ASSERT_TRUE(eventually([&] { return !process.alive(); }));
+    EXPECT_EQ(s.stage(StageId::Replica).last_exit.load(), static_cast<std::uint32_t>(SIGSEGV));
+    EXPECT_EQ(engine_deaths(s, at), 0U);
+}
+
+TEST(Restart, CountsDeathsByRecord) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    note_engine_death(s, Sequence{17});
+    note_engine_death(s, Sequence{171});
+    note_engine_death(s, Sequence{171});
+    EXPECT_EQ(engine_deaths(s, Sequence{17}), 1U);
+    EXPECT_EQ(engine_deaths(s, Sequence{171}), 2U);
+    EXPECT_EQ(engine_deaths(s, Sequence{1}), 0U);
+    EXPECT_FALSE(is_poison(s, Sequence{17}));
+    EXPECT_TRUE(is_poison(s, Sequence{171}));
+    EXPECT_FALSE(is_poison(s, Sequence{}));
 }
 
 }  // namespace

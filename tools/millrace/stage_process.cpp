@@ -4,8 +4,12 @@
 
 #include <csignal>
 
+#include <functional>
+
 #include "shm/doorbell.h"
+#include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/poison.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -14,19 +18,27 @@ namespace {
 // For the signal handlers, which can be given nothing. Set once before they are installed.
 Runner* g_runner = nullptr;
 const Segment* g_segment = nullptr;
+std::function<bool()> g_owns_engine;  // of a core
 
 void on_stop_signal(int) {
     g_runner->request_stop();
 }
 
-/// Leaves in the stage table why we died: the supervisor may be a new one, which was never our
-/// parent and gets no wait status. Async-signal-safe: atomic stores and getpid().
+/// Leaves in the stage table why we died, and in the error log the record that the engine died of:
+/// the supervisor may be a new one, which was never our parent and gets no wait status, and the
+/// spare may have taken our place before it looks. Async-signal-safe: atomic operations, getpid()
+/// and clock_gettime().
 void on_crash_signal(int signal) {
     const auto self = static_cast<std::uint32_t>(::getpid());
     for (std::uint32_t i = 0; i < kStages; ++i) {
         StageEntry& e = g_segment->stage(static_cast<StageId>(i));
         if (e.pid.load(std::memory_order_relaxed) == self) {
             e.last_exit.store(static_cast<std::uint32_t>(signal), std::memory_order_relaxed);
+        }
+    }
+    if (g_owns_engine && g_owns_engine()) {
+        if (const Sequence seq = record_in_flight(*g_segment); seq != Sequence{}) {
+            note_engine_death(*g_segment, seq);
         }
     }
     ::signal(signal, SIG_DFL);
@@ -113,7 +125,9 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
     RunnerOptions options = runner_options(config, slots[0].place());
     options.started_ns = executed_ns + segment.header().clock_anchor_ns;
     options.of_role = [&config](StageId id) { return runner_options(config, id); };
+    std::function<bool()> owns_engine = slots[0].owns_engine;  // a core has its process to itself
     Runner runner{segment, options, std::move(slots)};
+    g_owns_engine = std::move(owns_engine);
     install_handlers(runner, segment);
     mask_stop_signals(SIG_UNBLOCK);
     const RunEnd end = runner.run();

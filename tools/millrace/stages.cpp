@@ -85,6 +85,7 @@ Result<StageSlot> build_core(const std::string& name, const StageContext& c, std
         slot.role = [core] { return core->stage_id(); };
     }
     slot.recovering = [core] { return core->recovering(); };
+    slot.owns_engine = [core] { return core->owns_engine(); };
     slot.stage = std::move(built).value();
     return Result<StageSlot>{std::move(slot)};
 }

@@ -9,6 +9,7 @@
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/poison.h"
 #include "tools/millrace/retention.h"
 #include "tools/millrace/stop_sequence.h"
 #include "tools/millrace/supervisor_kept.h"
@@ -119,6 +120,7 @@ void Supervisor::begin() {
     for (auto& kept : workers_) {
         adopt(*kept);
     }
+    halt_if_poisoned();
     // The journal first, for the others ask it for its epoch; ingress last, for nobody is let in
     // before there is somebody to serve him.
     for (const StageId id :
@@ -164,7 +166,10 @@ void Supervisor::mark_dead(const Kept& kept, const ProcessId& was,
         }
         end.own_fault = end.own_fault || (end.status == 0 && get(e->last_exit) != 0);
         e->last_exit.store(end.status, std::memory_order_relaxed);
-        e->state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_relaxed);
+        // The core that ends after the one whose death halted the engine must not lift the halt.
+        if (state_of(*e) != StageState::Halted) {
+            e->state.store(static_cast<std::uint32_t>(StageState::Dead), std::memory_order_relaxed);
+        }
     }
     // Counted where it was last, whoever has that place by now.
     const auto count = [this](StageId id) {
@@ -196,7 +201,7 @@ void Supervisor::on_end(Kept& kept) {
         ring(segment_.doorbell(bell));
     }
     if (kept.worker->is_core()) {
-        on_core_end(end);
+        on_core_end(kept, end);
     }
     if (end.role_held) {
         adopt(kept);
@@ -213,13 +218,29 @@ void Supervisor::on_end(Kept& kept) {
                          : "; starts again in " + std::to_string(wait.value / 1'000'000) + " ms"));
 }
 
-void Supervisor::on_core_end(const WorkerEnd& end) {
+void Supervisor::on_core_end(const Kept& kept, const WorkerEnd& end) {
     // The hot spare asks the kernel for the role every few milliseconds; now it need not wait.
     ring(segment_.doorbell(StageId::Replica));
     // Whichever of the two it was: one that dies while it takes over still stands in the table as
     // the replica. A record in flight at two deaths is what they died of.
     const Sequence seq = record_in_flight(segment_);
-    if (end.own_fault && seq != Sequence{} && poison_.died_at(seq)) {
+    if (kept.killed_by_us && seq != Sequence{}) {
+        note_engine_death(segment_, seq);  // one that hangs in it cannot say so itself
+    }
+    // Seen by us, or left by those that died before we looked, or before we were there.
+    const bool again = end.own_fault && seq != Sequence{} && poison_.died_at(seq);
+    if (!halted_ && (again || is_poison(segment_, seq))) {
+        halt(seq);
+    }
+}
+
+/// The cores may have died of one record while there was no supervisor to count.
+void Supervisor::halt_if_poisoned() {
+    const bool lives = std::any_of(workers_.begin(), workers_.end(), [](const auto& kept) {
+        return kept->worker->is_core() && kept->worker->running();
+    });
+    const Sequence seq = record_in_flight(segment_);
+    if (!halted_ && !lives && is_poison(segment_, seq)) {
         halt(seq);
     }
 }

@@ -61,7 +61,8 @@ private:
                    WorkerEnd& end);
     void note_place(Kept& kept);
     void relay_alerts();
-    void on_core_end(const WorkerEnd& end);
+    void on_core_end(const Kept& kept, const WorkerEnd& end);
+    void halt_if_poisoned();
     void halt(Sequence seq);
     void maybe_unhalt();
     void restart_due();
