@@ -17,7 +17,9 @@
 //  4. Query{magic} is answered with QueryFound, QueryAbsent (proof: the journal is intact and has
 //     never seen it, nor has the account) or QueryUnknown. Frames are handled in order, so
 //     an answer covers every command before the query.
-//  5. Heartbeat each second both ways. Three missed and not busy: link down. Busy{ms} extends it.
+//  5. Both sides prove that they have the account's key: Hello.mac answers the server's nonce,
+//     Welcome.mac the terminal's.
+//  6. Heartbeat each second both ways. Three missed and not busy: link down. Busy{ms} extends it.
 #pragma once
 
 #include "core/order_command.h"
@@ -25,7 +27,7 @@
 
 namespace millrace::bridge {
 
-inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::uint8_t kVersion = 2;
 
 enum class FrameType : std::uint8_t {
     Challenge = 1,  // S->T first frame after accept
@@ -57,10 +59,16 @@ struct Hello {
     std::uint64_t event_seq;      // last event number handed out
     std::uint32_t build;          // terminal build
     std::uint8_t margin_mode;     // MarginMode
-    std::uint8_t permissions;     // bit 0 trading allowed
+    std::uint8_t permissions;     // kHelloMayTrade | kHelloJournalSuspect
     std::uint8_t reserved[2];
-    wire::Mac mac;  // HMAC-SHA256(key, nonce || all bytes of Hello before mac)
+    wire::Nonce nonce;  // the server has to answer it in Welcome.mac
+    wire::Mac mac;      // HMAC-SHA256(key, Challenge.nonce || all bytes of Hello before mac)
 };
+/// Bits of Hello.permissions. A suspect journal may have lost its newest records (the computer was
+/// cut off, a tail was torn, a copy was put back): its silence about a command proves nothing.
+inline constexpr std::uint8_t kHelloMayTrade = 1;
+inline constexpr std::uint8_t kHelloJournalSuspect = 2;
+
 struct Welcome {
     std::uint64_t generation;  // of this session
     std::uint64_t epoch;       // of the engine's journal
@@ -68,7 +76,8 @@ struct Welcome {
         command_epoch;  // low 64 bits of the segment uuid: command seqs start anew with it
     std::uint64_t next_command_seq;
     std::uint64_t event_seq;  // highest event durable here; resend from the next one
-    std::uint64_t magic_tag;  // 15 bits, tells our orders from foreign ones
+    std::uint64_t magic_tag;  // 15 bits, not 0: tells our orders from foreign ones
+    wire::Mac mac;            // HMAC-SHA256(key, Hello.nonce || all bytes of Welcome before mac)
 };
 struct Denied {
     char reason[96];
@@ -82,7 +91,7 @@ struct Command {
     std::uint8_t type;  // CommandType
     std::uint8_t side;
     std::uint8_t price_kind;
-    std::uint8_t flags;
+    std::uint8_t flags;  // kCommandResent
     std::uint32_t ttl_ms;
     char symbol[16];
     std::int64_t volume;  // 1e-8 lots
@@ -95,6 +104,10 @@ struct Command {
     std::uint32_t reserved;
     char comment[16];
 };
+/// Bit of Command.flags: an earlier session may have sent it. Whoever cannot vouch for having never
+/// received it must not execute it; everybody looks in the account first.
+inline constexpr std::uint8_t kCommandResent = 1;
+
 struct RxAck {
     std::uint64_t command_seq;
 };
@@ -150,7 +163,7 @@ struct Kill {
 /// A command frame of an older session generation or epoch was refused (Unsent event's retcode).
 inline constexpr std::uint32_t kStaleGeneration = 1;
 
-static_assert(sizeof(Hello) == 96 && sizeof(Welcome) == 48 && sizeof(Command) == 120);
+static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
 
 }  // namespace millrace::bridge

@@ -15,7 +15,7 @@ constexpr Nanos kSweepEvery{5'000'000};
 
 const char* text_of(const Error& error) noexcept {
     return error.code == Errc::BadVersion
-               ? "protocol version differs; this host speaks 1: update the terminal's EA"
+               ? "protocol version differs; this host speaks 2: update the terminal's EA"
                : error.what;
 }
 
@@ -199,7 +199,7 @@ void BrokerStage::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noex
     }
     const auto hello = frame.as<bridge::Hello>();
     if (!hello) {
-        deny(peer, "HELLO: body must have 96 bytes", now);
+        deny(peer, "HELLO: body must have 128 bytes", now);
         return;
     }
     TerminalAccount terminal;

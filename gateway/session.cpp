@@ -26,7 +26,7 @@ std::uint32_t ttl_ms(const OrderCommand& c, Nanos now) noexcept {
 }
 
 bridge::Command to_wire(const OrderCommand& c, std::uint64_t epoch, std::uint64_t generation,
-                        Nanos now) noexcept {
+                        bool resent, Nanos now) noexcept {
     bridge::Command out{};
     out.epoch = epoch;
     out.generation = generation;
@@ -34,7 +34,7 @@ bridge::Command to_wire(const OrderCommand& c, std::uint64_t epoch, std::uint64_
     out.type = static_cast<std::uint8_t>(c.type);
     out.side = static_cast<std::uint8_t>(c.side);
     out.price_kind = static_cast<std::uint8_t>(c.price_kind);
-    out.flags = c.flags;
+    out.flags = resent ? bridge::kCommandResent : std::uint8_t{0};
     out.ttl_ms = ttl_ms(c, now);
     std::memcpy(out.symbol, c.symbol.bytes, sizeof out.symbol);
     out.volume = c.volume.value;
@@ -232,7 +232,9 @@ void Session::send(std::uint64_t n) noexcept {
     const OrderCommand& c = slot.command;
     const Clock clock = context_->segment.clock();
     const Nanos opened = clock.now();
-    const bridge::Command body = to_wire(c, context_->epoch, generation_, opened);
+    // A journal is noted in the slot right before its claim, and stays when it is queued again.
+    const bool resent = slot.journal_id != 0;
+    const bridge::Command body = to_wire(c, context_->epoch, generation_, resent, opened);
 
     slot.journal_id = journal_id_;
     MILLRACE_CRASH_POINT("broker.before_claim");

@@ -3,10 +3,11 @@
 //
 // Resume (gateway/bridge_wire.h): at Hello the terminal's intent journal decides about every
 // Claimed command. Same journal and same command epoch: what it names is settled, what it does not
-// name is proven not received and is queued again (an expired entry is then answered Unsent, and
-// its number never appears on the wire: numbers grow, with gaps). Another journal or epoch: they
-// are in doubt; they are given up here and the engine looks them up by magic. Either is on record
-// in the segment before Welcome leaves.
+// name is proven not received and is queued again, marked as resent (an expired entry is then
+// answered Unsent, and its number never appears on the wire: numbers grow, with gaps). Another
+// journal or epoch, or one that names less than it did or calls itself suspect: they are in doubt;
+// they are given up here and the engine looks them up by magic. Either is on record in the segment
+// before Welcome leaves.
 #pragma once
 
 #include "gateway/egress_gate.h"
@@ -172,12 +173,18 @@ private:
     [[nodiscard]] bool stop_if(const char* defect) noexcept;
     [[nodiscard]] const char* defect_of_next() const noexcept;
 
-    void settle(const bridge::Hello& hello) noexcept;
-    [[nodiscard]] std::uint64_t event_floor(const bridge::Hello& hello) const noexcept;
+    [[nodiscard]] std::uint64_t last_journal() const noexcept;
+    [[nodiscard]] bool is_another(const bridge::Hello& hello) const noexcept;
+    [[nodiscard]] bool is_rolled_back(const bridge::Hello& hello) const noexcept;
+    [[nodiscard]] bool is_sound(const bridge::Hello& hello) const noexcept;
+    void name_commands(std::uint64_t n) noexcept;
+    void settle(const bridge::Hello& hello, bool sound) noexcept;
+    [[nodiscard]] std::uint64_t event_floor(const bridge::Hello& hello,
+                                            bool rolled_back) const noexcept;
     void report_link(ReportType type, Nanos now) noexcept;
     void report_down(Nanos now) noexcept;
     void set_link(LinkState state) noexcept;
-    void send_welcome() noexcept;
+    void send_welcome(const bridge::Hello& hello, const TerminalAccount& terminal) noexcept;
     [[nodiscard]] Status on_rx_ack(const wire::Frame& frame) noexcept;
     [[nodiscard]] Status on_event(const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_busy(const wire::Frame& frame, Nanos now) noexcept;

@@ -115,15 +115,17 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     gate_level_ = terminal.gate;
     symbols_.configure(terminal.symbol_prefix, terminal.symbol_suffix);
     const std::uint64_t floor = context_->epoch << kGenerationBits;
+    const bool rolled_back = is_rolled_back(hello);
     generation_ = 1 + std::max({generation_, floor, hello.generation});
     // Release: on record before a terminal can have seen it.
     entry().generation.store(generation_, std::memory_order_release);
-    acked_event_ = event_floor(hello);
+    acked_event_ = event_floor(hello, rolled_back);
     last_event_ = acked_event_;
     candidate_ = {};
-    settle(hello);
+    settle(hello, !rolled_back && is_sound(hello));
     journal_id_ = hello.journal_id;
     journal_tail_ = hello.command_seq;
+    name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
     MILLRACE_CRASH_POINT("broker.after_settle");
     heard_ = now;
     busy_until_ = Nanos{};
@@ -131,7 +133,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     set_link(LinkState::Syncing);
     report_link(ReportType::SessionUp, now);
     bump(entry().reconnects);
-    send_welcome();
+    send_welcome(hello, terminal);
 }
 
 const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
@@ -147,6 +149,9 @@ const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
     if (hello.generation > kNumberMax || hello.event_seq > kNumberMax) {
         return "HELLO: generation or event_seq is above 2^62";
     }
+    if (peer_ != nullptr && journal_id_ != hello.journal_id) {
+        return "another terminal with another intent journal serves this account: stop one of them";
+    }
     if (hello.command_epoch != context_->segment.uuid_low()) {
         return nullptr;
     }
@@ -159,12 +164,19 @@ const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
 /// be above what this very journal had acknowledged; but a journal that replaces a lost one has to
 /// learn that it does (its silence about a magic proves nothing): a number above its own tells it,
 /// and makes it number its events anew above that.
-std::uint64_t Session::event_floor(const bridge::Hello& hello) const noexcept {
-    if (journal_id_ == hello.journal_id) {
-        return acked_event_;
-    }
+std::uint64_t Session::event_floor(const bridge::Hello& hello, bool rolled_back) const noexcept {
     // Acquire: pairs with the engine's release.
     const std::uint64_t applied = entry().applied_event.load(std::memory_order_acquire);
+    if (is_another(hello)) {
+        // Whatever this one vouches for, it knows nothing of what the last one took.
+        return std::max(applied, hello.event_seq + 1);
+    }
+    if (journal_id_ == hello.journal_id) {
+        return rolled_back ? std::max(acked_event_, hello.event_seq + 1) : acked_event_;
+    }
+    if (rolled_back) {
+        return std::max(applied, hello.event_seq + 1);
+    }
     // Relaxed: own cell. Not 0: some executor has had a command in this segment.
     const bool had_commands = entry().claimed.load(std::memory_order_relaxed) != 0;
     const bool never_welcomed = hello.generation == 0;
@@ -176,7 +188,45 @@ std::uint64_t Session::event_floor(const bridge::Hello& hello) const noexcept {
     return hello.event_seq < applied ? applied : 0;
 }
 
-void Session::send_welcome() noexcept {
+/// The intent journal that served this account last, as far as known; 0 = not known.
+std::uint64_t Session::last_journal() const noexcept {
+    // Relaxed: at worst the one before, which makes this one look new: the careful side.
+    return journal_id_ != 0 ? journal_id_ : entry().applied_journal.load(std::memory_order_relaxed);
+}
+
+bool Session::is_another(const bridge::Hello& hello) const noexcept {
+    const std::uint64_t last = last_journal();
+    return last != 0 && last != hello.journal_id;
+}
+
+/// Has this very journal named more than it names now, or been welcomed later than it remembers?
+/// After a power cut, or when a folder was put back from a copy.
+bool Session::is_rolled_back(const bridge::Hello& hello) const noexcept {
+    // Relaxed: own cell.
+    const std::uint64_t named = entry().named.load(std::memory_order_relaxed);
+    if (is_another(hello)) {
+        return false;
+    }
+    if (hello.command_epoch == context_->segment.uuid_low()) {
+        return named > hello.command_seq;
+    }
+    // It may have served another host meanwhile, which raised its generation.
+    return named > 0 && hello.generation < generation_;
+}
+
+/// Does its silence about a command prove that it never had it? Not if it says itself that it may
+/// have lost records, nor if another journal served the account last.
+bool Session::is_sound(const bridge::Hello& hello) const noexcept {
+    return (hello.permissions & bridge::kHelloJournalSuspect) == 0 && !is_another(hello);
+}
+
+/// The present journal has every command up to `n`; 0 = it begins.
+void Session::name_commands(std::uint64_t n) noexcept {
+    // Release: a successor that reads it after a SIGKILL finds what it stands for.
+    entry().named.store(n, std::memory_order_release);
+}
+
+void Session::send_welcome(const bridge::Hello& hello, const TerminalAccount& terminal) noexcept {
     bridge::Welcome welcome{};
     welcome.generation = generation_;
     welcome.epoch = context_->epoch;
@@ -184,6 +234,10 @@ void Session::send_welcome() noexcept {
     welcome.next_command_seq = next_;
     welcome.event_seq = acked_event_;
     welcome.magic_tag = context_->magic_tag;
+    const auto signed_part =
+        std::as_bytes(std::span{&welcome, 1}).first(offsetof(bridge::Welcome, mac));
+    wire::hmac_sha256(std::span{terminal.key}.first(terminal.key_bytes),
+                      std::as_bytes(std::span{hello.nonce}), signed_part, welcome.mac);
     const bool queued = peer_->send(bridge::FrameType::Welcome, 0, welcome);
     ASSERT(queued);
     kill_due_ = true;
@@ -193,10 +247,10 @@ void Session::send_welcome() noexcept {
 }
 
 /// Decides about every command that may have reached an executor (see the head of session.h).
-void Session::settle(const bridge::Hello& hello) noexcept {
+void Session::settle(const bridge::Hello& hello, bool sound) noexcept {
     const bool same_epoch = hello.command_epoch == context_->segment.uuid_low();
     for (std::uint64_t n = queue_.first(); n <= queue_.last(); ++n) {
-        const bool journal_speaks = same_epoch && queue_.at(n).journal_id == hello.journal_id;
+        const bool own = same_epoch && queue_.at(n).journal_id == hello.journal_id;
         const bool named = same_epoch && n <= hello.command_seq;
         if (queue_.state(n) == SlotState::Queued && named) {
             // It was queued again on the word of a journal that names it now: believe the newer
@@ -207,12 +261,12 @@ void Session::settle(const bridge::Hello& hello) noexcept {
         if (queue_.state(n) != SlotState::Claimed) {
             continue;
         }
-        if (journal_speaks && !named) {
+        if (own && sound && !named) {
             queue_.set_state(n, SlotState::Queued);
             ++context_->stats.resent;
         } else {
             queue_.set_state(n, SlotState::Settled);
-            context_->stats.in_doubt += journal_speaks ? 0U : 1U;
+            context_->stats.in_doubt += own && named ? 0U : 1U;
         }
     }
     unwritten_ = 0;
@@ -285,7 +339,10 @@ Status Session::on_rx_ack(const wire::Frame& frame) noexcept {
             queue_.set_state(n, SlotState::Settled);
         }
     }
-    // Relaxed load: own cell. Release: pairs with the acquire of inspectors.
+    // Relaxed loads: own cells. Release: pairs with the acquire of inspectors.
+    if (upto > entry().named.load(std::memory_order_relaxed)) {
+        name_commands(upto);
+    }
     if (upto > entry().acked.load(std::memory_order_relaxed)) {
         entry().acked.store(upto, std::memory_order_release);
     }

@@ -44,6 +44,7 @@ void EngineDriver::note_account(const Engine& engine, AccountId id) noexcept {
     // The record's number first: a reader that sees the event (acquire) sees a number that is at
     // least its record's, so it never acknowledges too early.
     cell.applied_event_seq.store(engine.seq().value, std::memory_order_relaxed);
+    cell.applied_journal.store(a.journal_id, std::memory_order_relaxed);
     cell.applied_event.store(a.last_event, std::memory_order_release);
 }
 

@@ -214,6 +214,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU64 reconnects;
     AtomicU64 commands_sent;
     AtomicU64 events_received;
+    AtomicU64 named;  // highest command number that the present intent journal has named
     // Engine's line.
     alignas(kCacheLineBytes) AtomicU64 applied_event;  // executor event applied
     AtomicU64 applied_event_seq;                       // by this journal record
@@ -221,6 +222,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU32 killed;                                  // kill actions in force
     AtomicU64 fills;  // events that told of a deal; the broker stage's
     AtomicU64 live_orders;
+    AtomicU64 applied_journal;  // intent journal that applied_event counts in; 0 = none yet
 };
 
 /// Names of configured things, by id. Written by the engine stage as it applies definitions;

@@ -103,12 +103,14 @@ inline constexpr FieldPlace kSessionEntryPlaces[] = {
     MILLRACE_FIELD(SessionEntry, reconnects),
     MILLRACE_FIELD(SessionEntry, commands_sent),
     MILLRACE_FIELD(SessionEntry, events_received),
+    MILLRACE_FIELD(SessionEntry, named),
     MILLRACE_FIELD(SessionEntry, applied_event),
     MILLRACE_FIELD(SessionEntry, applied_event_seq),
     MILLRACE_FIELD(SessionEntry, account_state),
     MILLRACE_FIELD(SessionEntry, killed),
     MILLRACE_FIELD(SessionEntry, fills),
     MILLRACE_FIELD(SessionEntry, live_orders),
+    MILLRACE_FIELD(SessionEntry, applied_journal),
 };
 inline constexpr FieldPlace kNameEntryPlaces[] = {
     MILLRACE_FIELD(NameEntry, name),

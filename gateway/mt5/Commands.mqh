@@ -63,7 +63,10 @@ void Session::on_command(const Incoming &incoming)
         g_journal.received_without_intent(incoming.seq);
         return;
     }
-    raise_floor(command);
+    if (!command.resent)
+        raise_floor(command);
+    else if (g_journal.intact != INTACT_YES && magic_intent(command.magic) > g_journal.floor_intent)
+        g_journal.remember_intact(g_journal.intact, magic_intent(command.magic));
     Intent intent;
     intent.seq = incoming.seq;
     intent.received_ms = incoming.received_ms;
@@ -76,12 +79,72 @@ void Session::on_command(const Incoming &incoming)
     intent.deal = 0;
     clear_event(intent.answer);
     g_journal.received(intent);
-    if (g_executor.submit(command.magic) == SUBMIT_WAIT)
+    if (!command.resent)
     {
-        int n = ArraySize(waiting_);
-        ArrayResize(waiting_, n + 1, 64);
-        waiting_[n] = command.magic;
+        submit(command.magic);
+        return;
     }
+    int n = ArraySize(resent_);
+    ArrayResize(resent_, n + 1, 64);
+    resent_[n] = command.magic;
+    retry_resent();
+}
+
+void Session::submit(const ulong magic)
+{
+    if (g_executor.submit(magic) != SUBMIT_WAIT)
+        return;
+    int n = ArraySize(waiting_);
+    ArrayResize(waiting_, n + 1, 64);
+    waiting_[n] = magic;
+}
+
+/// A command that an earlier session may have brought already: what the account shows of it is its
+/// answer. Without a trace it is sent only if the journal can vouch for never having had it; else
+/// nobody knows, and the engine's look-up decides. Never Unsent: that would be proof. @return false
+/// if the account cannot be believed yet.
+bool Session::settle_resent(const ulong magic)
+{
+    int known = g_journal.find(magic);
+    if (known < 0 || g_journal.state_at(known) != INTENT_RECEIVED)
+        return true;
+    if (!g_account.ready())
+        return false;
+    Intent intent;
+    Found f;
+    g_journal.intent_at(known, intent);
+    if (!g_account.look_up(magic, 0, intent.command.volume, f))
+        return false;
+    if (f.stage == FOUND_SETTLED)
+    {
+        answer_found(intent.command, f);
+        return true;
+    }
+    Event e;
+    if (is_changed(intent.command))
+    {
+        make_changed(intent.command, TRADE_RETCODE_DONE, e);
+        answer(magic, e);
+        return true;
+    }
+    if (f.stage == FOUND_NOTHING && g_journal.vouches_for(magic_intent(magic)))
+    {
+        submit(magic);
+        return true;
+    }
+    make_refused(intent.command, TRADE_RETCODE_CONNECTION, e);
+    answer(magic, e);
+    return true;
+}
+
+void Session::retry_resent()
+{
+    int kept = 0;
+    int n = ArraySize(resent_);
+    for (int i = 0; i < n; i++)
+        if (!settle_resent(resent_[i]))
+            resent_[kept++] = resent_[i];
+    ArrayResize(resent_, kept, 64);
 }
 
 /// After a loss the first new entry shows which intents were handed out before it. Entries go out
@@ -118,6 +181,15 @@ void Session::take_over()
     {
         if (g_journal.state_at(i) != INTENT_RECEIVED)
             continue;
+        Intent intent;
+        g_journal.intent_at(i, intent);
+        if (intent.command.resent)
+        {
+            int n = ArraySize(resent_);
+            ArrayResize(resent_, n + 1, 64);
+            resent_[n] = g_journal.magic_at(i);
+            continue;
+        }
         int n = ArraySize(waiting_);
         ArrayResize(waiting_, n + 1, 64);
         waiting_[n] = g_journal.magic_at(i);

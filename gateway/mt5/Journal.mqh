@@ -36,10 +36,17 @@
 #define REC_SCANNED 16
 #define REC_BASELINE 17
 #define REC_CONFIRMED 18
+#define REC_BOOT 19   // when the computer was started
+#define REC_CLEAN 20  // the program ended in order
+
+// By so much may the computed start of one computer run differ between two readings: whole seconds
+// of the wall clock, and its being set between them.
+#define BOOT_SLACK_S 10
 
 #define INTACT_NO 0     // it replaced a lost one
 #define INTACT_YES 1
-#define INTACT_FRESH 2  // just made; the account will tell whether there was one before
+#define INTACT_FRESH 2    // just made; the account will tell whether there was one before
+#define INTACT_SUSPECT 3  // as NO, and the server has not been told yet
 
 struct Intent
 {
@@ -86,7 +93,9 @@ private:
     int events_end_;
     Kill kills_[];
     bool found_complete_;
+    bool found_clean_;  // it is the last record
     int torn_bytes_;
+    long boot_s_;  // of the computer, as the journal last recorded it; 0 = never
 
     string file_name(const ulong number) { return base_ + ((number % 2 == 1) ? ".a" : ".b"); }
 
@@ -110,6 +119,8 @@ private:
         floor_intent = 0;
         has_baseline = false;
         scanned_s = 0;
+        found_clean_ = false;
+        boot_s_ = 0;
     }
 
     void keep_intent(const Intent &intent);
@@ -123,7 +134,9 @@ private:
     string write_state(const ulong number);
     void write_number(const int kind, const ulong number);
     void write_session();
+    void write_boot();
     void write_intact();
+    bool may_have_lost_records();
     void write_confirmed(const Intent &intent);
     void write_intent(const int kind, const Intent &intent);
     void write_event(const ulong seq, const ulong answers, const Event &event);
@@ -178,7 +191,9 @@ public:
         out = events_[events_begin_ + (int)(seq - events_[events_begin_].seq)].event;
     }
 
-    void remember_session() { write_session(); }
+    void remember_session();
+    bool vouches_for(const ulong intent) { return intact == INTACT_YES && intent > floor_intent; }
+    bool is_suspect() { return intact == INTACT_SUSPECT; }
     void remember_kill(const Kill &kill);
     void remember_intact(const int how, const ulong from);
     void remember_baseline(const ulong deal, const ulong order, const long server_s);
@@ -338,6 +353,12 @@ void Journal::remember_intact(const int how, const ulong from)
     intact = how;
     floor_intent = from;
     write_intact();
+}
+
+void Journal::remember_session()
+{
+    write_session();
+    write_boot();  // the wall clock drifts against the computer's own: recorded often
 }
 
 void Journal::remember_baseline(const ulong deal, const ulong order, const long server_s)

@@ -22,6 +22,24 @@ void Journal::write_session()
     file_.append(REC_SESSION, b, 40);
 }
 
+/// When the computer was started, by its wall clock and its own count since.
+long boot_s() { return (long)TimeGMT() - (long)(GetTickCount64() / 1000); }
+
+void Journal::write_boot()
+{
+    boot_s_ = boot_s();
+    write_number(REC_BOOT, (ulong)boot_s_);
+}
+
+/// FileFlush is no documented disk barrier: what was flushed is safe from the death of the program
+/// and of the terminal, not from that of the computer. A tail that was cut, or a computer that was
+/// started again without an orderly end of this program, may have taken the newest records along.
+bool Journal::may_have_lost_records()
+{
+    bool restarted = MathAbs((double)(boot_s() - boot_s_)) > BOOT_SLACK_S;
+    return torn_bytes_ > 0 || (restarted && !found_clean_);
+}
+
 void Journal::write_intact()
 {
     uchar b[9];
@@ -67,6 +85,7 @@ void Journal::write_event(const ulong seq, const ulong answers, const Event &eve
 string Journal::replay(const int kind, const uchar &b[], const int at, const int bytes)
 {
     ulong first = (bytes >= 8) ? get_u64(b, at) : 0;
+    found_clean_ = kind == REC_CLEAN;
     switch (kind)
     {
         case REC_IDENTITY:
@@ -153,6 +172,8 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             scanned_s = get_i64(b, at + 16);
             return "";
         case REC_COMPLETE: found_complete_ = true; return "";
+        case REC_BOOT: boot_s_ = (long)first; return "";
+        case REC_CLEAN: return "";
     }
     return "a record is of a kind that this version does not know; install the newer version again";
 }
@@ -228,6 +249,7 @@ string Journal::write_state(const ulong number)
         file_.append(REC_KILL, k, KILL_BYTES);
     }
     write_intact();
+    write_boot();
     write_number(REC_COMPLETE, number);
     if (!file_.flush())
         return StringFormat("%s: cannot be written (error %d)", name, GetLastError());
@@ -294,16 +316,37 @@ string Journal::open(const string base)
     string damage = load(bytes);
     if (damage != "")
         return file_name(best) + ": " + damage;
+    bool lossy = may_have_lost_records();
+    if (lossy)
+        intact = INTACT_SUSPECT;  // written with whatever is written next
     if (torn_bytes_ > 0 || ArraySize(bytes) > COMPACT_ABOVE_BYTES)
-        return compact();
-    uchar again[];
-    if (!file_.open(file_name(best), g_config.common, again))
-        return StringFormat("%s: cannot be opened (error %d)", file_name(best), GetLastError());
-    return "";
+    {
+        damage = compact();
+    }
+    else
+    {
+        uchar again[];
+        if (!file_.open(file_name(best), g_config.common, again))
+            damage = StringFormat("%s: cannot be opened (error %d)", file_name(best),
+                                  GetLastError());
+    }
+    if (damage != "")
+        return damage;
+    if (lossy)
+    {
+        PrintFormat("millrace: %s: the newest records may be lost (%d bytes torn): everything that "
+                    "it does not know is looked up in the account",
+                    file_name(best), torn_bytes_);
+        write_intact();
+    }
+    write_boot();
+    return file_.flush() ? "" : file_name(best) + ": cannot be written";
 }
 
 void Journal::close()
 {
+    if (file_.is_open())
+        write_number(REC_CLEAN, 0);
     file_.flush();
     file_.close();
     if (lock_ != INVALID_HANDLE)

@@ -79,6 +79,7 @@ void Session::update()
     if (g_link.is_open() && take_frames())
         run_batch();
     g_kill_switch.update();
+    retry_resent();
     retry_waiting();
     g_executor.follow(g_scanner.hinted());
     g_scanner.update();

@@ -151,8 +151,7 @@ void Session::answer_query(const Command &asked)
     }
     else
     {
-        bool never_seen = known < 0 && g_journal.intact == INTACT_YES &&
-                          magic_intent(command.magic) > g_journal.floor_intent;
+        bool never_seen = known < 0 && g_journal.vouches_for(magic_intent(command.magic));
         if (known < 0 && !never_seen && magic_intent(command.magic) > g_journal.floor_intent)
             g_journal.remember_intact(g_journal.intact, magic_intent(command.magic));
         if (never_seen || (readable && is_absent(command.magic, known)))

@@ -34,6 +34,7 @@ private:
     Incoming batch_[];
     Negative negatives_[];
     ulong waiting_[];  // received, to be sent when the account allows
+    ulong resent_[];   // received, to be looked up in the account before that
     bool sync_done_due_;
     ulong sent_event_;  // on this connection
     ulong info_event_;
@@ -44,11 +45,14 @@ private:
     bool settled_;
     ulong last_up_ms_;
     ulong sessions_;  // of this run
+    uchar nonce_[NONCE_BYTES];  // of the last HELLO
 
     void drop(const string why);
     bool take_frames();
     bool on_frame();
     void on_challenge();
+    bool make_nonce();
+    bool is_genuine();
     bool on_welcome();
     void on_denied();
     void run_batch();
@@ -61,6 +65,9 @@ private:
     int count_negative(const ulong magic);
     void settle_after_restart();
     void retry_waiting();
+    void submit(const ulong magic);
+    bool settle_resent(const ulong magic);
+    void retry_resent();
     void offer_info();
     void send_events();
 
@@ -79,6 +86,7 @@ void Session::reset()
 {
     ArrayResize(batch_, 0);
     ArrayResize(waiting_, 0);
+    ArrayResize(resent_, 0);
     state_ = STATE_CLOSED;
     sync_done_due_ = false;
     ArrayResize(negatives_, 0);
@@ -120,7 +128,15 @@ void Session::on_challenge()
     put_u64(hello, 48, g_journal.event_seq);
     put_u32(hello, 56, (uint)TerminalInfoInteger(TERMINAL_BUILD));
     put_u8(hello, 60, g_account.is_hedging() ? 0 : 1);
-    put_u8(hello, 61, g_account.may_trade() ? 1 : 0);
+    put_u8(hello, 61, (g_account.may_trade() ? HELLO_MAY_TRADE : 0) |
+                          (g_journal.is_suspect() ? HELLO_SUSPECT : 0));
+    if (!make_nonce())
+    {
+        drop("the terminal cannot compute SHA-256");
+        return;
+    }
+    for (int i = 0; i < NONCE_BYTES; i++)
+        hello[HELLO_NONCE_AT + i] = nonce_[i];
     for (int i = 0; i < 32; i++)
         message[i] = g_link.body[i];
     for (int i = 0; i < HELLO_SIGNED_BYTES; i++)
@@ -136,8 +152,52 @@ void Session::on_challenge()
     state_ = STATE_GREETING;
 }
 
+/// What WELCOME has to answer: never the same twice, and of no use without the key. MQL5 has no
+/// random source that is good enough by itself.
+bool Session::make_nonce()
+{
+    uchar seed[56];
+    uchar mac[];
+    for (int i = 0; i < 32; i++)
+        seed[i] = g_link.body[i];  // the other side's nonce
+    put_u64(seed, 32, GetMicrosecondCount());
+    put_i64(seed, 40, wall_ns());
+    put_u64(seed, 48, g_journal.id ^ ((ulong)MathRand() << 48));
+    if (!hmac_sha256(g_config.key, seed, mac))
+        return false;
+    for (int i = 0; i < NONCE_BYTES; i++)
+        nonce_[i] = mac[i];
+    return true;
+}
+
+/// Is this WELCOME of somebody who has the key, in answer to our HELLO, and can its numbers be? A
+/// tag of 0 would make every order ours, and a generation without bound would fence us for ever.
+bool Session::is_genuine()
+{
+    uchar message[NONCE_BYTES + WELCOME_SIGNED_BYTES];
+    uchar mac[];
+    for (int i = 0; i < NONCE_BYTES; i++)
+        message[i] = nonce_[i];
+    for (int i = 0; i < WELCOME_SIGNED_BYTES; i++)
+        message[NONCE_BYTES + i] = g_link.body[i];
+    if (!hmac_sha256(g_config.key, message, mac))
+        return false;
+    for (int i = 0; i < 32; i++)
+        if (mac[i] != g_link.body[WELCOME_SIGNED_BYTES + i])
+            return false;
+    return get_u64(g_link.body, 0) <= NUMBER_MAX && get_u64(g_link.body, 32) <= NUMBER_MAX &&
+           get_u64(g_link.body, 40) != 0;
+}
+
 bool Session::on_welcome()
 {
+    if (!is_genuine())
+    {
+        PrintFormat("millrace: a WELCOME that is not of our key: a stranger listens at this port");
+        g_link.retry_late();
+        drop("a WELCOME of a stranger");
+        return false;
+    }
     ulong generation = get_u64(g_link.body, 0);
     ulong epoch = get_u64(g_link.body, 8);
     ulong command_epoch = get_u64(g_link.body, 16);
@@ -150,7 +210,8 @@ bool Session::on_welcome()
     }
     // Numbers that the peer knows and we do not: this journal replaced a lost one, or is an older
     // state of itself (a restored folder). Whatever it vouched for before, it does no more.
-    if (event_seq > g_journal.event_seq)
+    // A suspect one: the server has been told by HELLO; what it may have had does not come again.
+    if (event_seq > g_journal.event_seq || g_journal.is_suspect())
         g_journal.remember_intact(INTACT_NO, g_journal.floor_intent);
     if (command_epoch != g_journal.command_epoch)
         g_journal.command_seq = next_command - 1;  // numbers of another queue

@@ -2,7 +2,7 @@
 
 #include "Bytes.mqh"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define FRAME_HEAD_BYTES 24
 #define FRAME_BYTES_MAX 1024
 
@@ -21,9 +21,13 @@
 #define FRAME_SYNC_DONE 13
 
 #define CHALLENGE_BYTES 40
-#define HELLO_BYTES 96
-#define HELLO_SIGNED_BYTES 64
-#define WELCOME_BYTES 48
+#define HELLO_BYTES 128
+#define HELLO_SIGNED_BYTES 96
+#define HELLO_NONCE_AT 64
+#define NONCE_BYTES 32
+#define WELCOME_BYTES 80
+#define WELCOME_SIGNED_BYTES 48
+#define NUMBER_MAX 0x4000000000000000  // no count gets there
 #define DENIED_BYTES 96
 #define COMMAND_BYTES 120
 #define EVENT_BYTES 128
@@ -76,6 +80,10 @@ enum ExecKind
 #define REASON_WIRE_KILLED 29
 #define CODE_STALE 1
 
+#define HELLO_MAY_TRADE 1
+#define HELLO_SUSPECT 2
+#define COMMAND_RESENT 1
+
 #define KILL_STOP 1
 #define KILL_CANCEL 2
 #define KILL_FLATTEN 4
@@ -94,6 +102,7 @@ struct Command
     int type;
     int side;
     int price_kind;
+    bool resent;  // an earlier session may have sent it
     uint ttl_ms;
     string symbol;
     long volume;  // 1e-8 lots
@@ -169,7 +178,7 @@ void put_command(uchar &b[], const int at, const Command &c)
     put_u8(b, at + 24, c.type);
     put_u8(b, at + 25, c.side);
     put_u8(b, at + 26, c.price_kind);
-    put_u8(b, at + 27, 0);
+    put_u8(b, at + 27, c.resent ? COMMAND_RESENT : 0);
     put_u32(b, at + 28, c.ttl_ms);
     put_text(b, at + 32, TEXT_BYTES, c.symbol);
     put_i64(b, at + 48, c.volume);
@@ -191,6 +200,7 @@ void get_command(const uchar &b[], const int at, Command &c)
     c.type = get_u8(b, at + 24);
     c.side = get_u8(b, at + 25);
     c.price_kind = get_u8(b, at + 26);
+    c.resent = (get_u8(b, at + 27) & COMMAND_RESENT) != 0;
     c.ttl_ms = get_u32(b, at + 28);
     c.symbol = get_text(b, at + 32, TEXT_BYTES);
     c.volume = get_i64(b, at + 48);

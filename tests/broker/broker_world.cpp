@@ -126,6 +126,9 @@ void Terminal::answer(const bridge::Challenge& challenge) {
     hello.generation = generation;
     hello.epoch = epoch;
     hello.event_seq = events.size();
+    hello.permissions = hello_permissions;
+    wire::fill_nonce(hello.nonce);
+    std::memcpy(nonce_, hello.nonce, sizeof nonce_);
     const auto key = key_of(login_);
     const auto part = std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
     wire::hmac_sha256(key, std::as_bytes(std::span{challenge.nonce}), part, hello.mac);
@@ -138,6 +141,10 @@ void Terminal::on_frame(const wire::Frame& frame) {
         case bridge::FrameType::Challenge: answer(frame.as<bridge::Challenge>().value()); break;
         case bridge::FrameType::Welcome: {
             const auto w = frame.as<bridge::Welcome>().value();
+            const auto part = std::as_bytes(std::span{&w, 1}).first(offsetof(bridge::Welcome, mac));
+            wire::Mac mac;
+            wire::hmac_sha256(key_of(login_), std::as_bytes(std::span{nonce_}), part, mac);
+            forged_welcomes += wire::same_mac(mac, w.mac) ? 0U : 1U;
             welcomes.push_back(w);
             generation = w.generation;
             epoch = w.epoch;

@@ -71,6 +71,7 @@ public:
     bool reads = true;  // false: lets the socket fill
     bool syncs = true;  // SYNC_DONE right after the welcome
     bool spoils_mac = false;
+    std::uint8_t hello_permissions = bridge::kHelloMayTrade;
     std::uint8_t version = bridge::kVersion;
     // Intent journal.
     std::uint64_t journal_id;
@@ -81,6 +82,7 @@ public:
     std::uint64_t forgotten = 0;        // events acknowledged by the host
     // Seen.
     std::vector<bridge::Welcome> welcomes;
+    std::uint64_t forged_welcomes = 0;  // with a MAC that is not the key's
     std::vector<bridge::Kill> kills;
     std::vector<char> order;  // 'C' command, 'K' kill, as they came
     std::string denied;
@@ -93,6 +95,7 @@ private:
     void answer(const bridge::Challenge& challenge);
 
     net::Fd fd_;
+    wire::Nonce nonce_{};  // of the last HELLO
     wire::FrameReader reader_{bridge::kVersion};
 };
 

@@ -189,6 +189,11 @@ ulong GetMicrosecondCount() {
     static const std::int64_t start = millrace::sim::EventLoop::now().value;
     return static_cast<ulong>((millrace::sim::EventLoop::now().value - start) / 1'000 + 1'000);
 }
+ulong GetTickCount64() {
+    const std::int64_t uptime_s = host().knobs.uptime_s;
+    return uptime_s > 0 ? static_cast<ulong>(uptime_s) * 1'000 + GetMicrosecondCount() / 1'000
+                        : static_cast<ulong>(millrace::sim::EventLoop::now().value / 1'000'000);
+}
 datetime TimeGMT() {
     return millrace::sim::EventLoop::wall_now().value / 1'000'000'000;
 }

@@ -131,6 +131,11 @@ void HostProcess::kill9() {
     }
 }
 
+void HostProcess::stop() {
+    ::kill(pid_, SIGTERM);
+    wait_end();
+}
+
 bool HostProcess::died() {
     if (pid_ > 0 && ::waitpid(pid_, &status_, WNOHANG) == pid_) {
         pid_ = -1;
@@ -258,6 +263,16 @@ void Desk::accept() {
     send(bridge::FrameType::Challenge, 0, challenge);
 }
 
+void Desk::sign(bridge::Welcome& welcome) const {
+    std::vector<std::byte> key;
+    for (std::string text = kKey; !text.empty(); text.erase(0, 2)) {
+        key.push_back(static_cast<std::byte>(std::stoi(text.substr(0, 2), nullptr, 16)));
+    }
+    const auto part = std::as_bytes(std::span{&welcome, 1}).first(offsetof(bridge::Welcome, mac));
+    wire::hmac_sha256(key, std::as_bytes(std::span{hello.nonce}), part, welcome.mac);
+    welcome.mac[0] = static_cast<std::uint8_t>(welcome.mac[0] ^ (spoils_mac ? 1U : 0U));
+}
+
 void Desk::on_hello(const bridge::Hello& said) {
     hello = said;
     ++sessions;
@@ -267,7 +282,7 @@ void Desk::on_hello(const bridge::Hello& said) {
     }
     EXPECT_TRUE(expects_rollback || hello.event_seq >= last_event_)
         << "numbers were handed out twice";
-    generation_ = std::max(generation_, hello.generation) + 1;
+    generation_ = std::max({generation_, hello.generation, least_generation}) + 1;
     sent_ = std::max(hello.command_epoch == 0 ? 0 : hello.command_seq, rx_acked);
     bridge::Welcome welcome{};
     welcome.generation = generation_;
@@ -275,7 +290,8 @@ void Desk::on_hello(const bridge::Hello& said) {
     welcome.command_epoch = 77;
     welcome.next_command_seq = sent_ + 1;
     welcome.event_seq = last_event_;
-    welcome.magic_tag = kTag;
+    welcome.magic_tag = magic_tag;
+    sign(welcome);
     up = send(bridge::FrameType::Welcome, 0, welcome);
     for (const auto& [scope, kill] : kills_) {
         send(bridge::FrameType::Kill, 0, kill);
@@ -317,7 +333,9 @@ void Desk::on_frame(const wire::Frame& frame) {
             send(bridge::FrameType::EventAck, 0, bridge::EventAck{last_event_});
             return;
         case bridge::FrameType::RxAck:
-            rx_acked = std::max(rx_acked, frame.as<bridge::RxAck>().value().command_seq);
+            if (!resends) {
+                rx_acked = std::max(rx_acked, frame.as<bridge::RxAck>().value().command_seq);
+            }
             return;
         case bridge::FrameType::Busy:
             ++busy_frames;
@@ -334,6 +352,8 @@ void Desk::send_queue() {
     for (Queued& queued : queue_) {
         if (queued.seq > sent_ && up) {
             queued.command.generation = generation_;
+            queued.command.flags =
+                resends && sessions > 1 ? bridge::kCommandResent : std::uint8_t{0};
             if (send(bridge::FrameType::Command, queued.seq, queued.command)) {
                 sent_ = queued.seq;
             }

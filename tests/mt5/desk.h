@@ -21,6 +21,7 @@ namespace millrace::mt5::test {
 
 inline constexpr std::uint64_t kTag = 0x4D52;
 inline constexpr std::uint64_t kLogin = 1001;
+inline constexpr const char* kKey = "00112233445566778899aabbccddeeff";
 
 class TempDir {
 public:
@@ -38,7 +39,7 @@ struct HostSetup {
     std::string margin_mode = "hedging";
     std::vector<std::string> inputs = {};  // NAME=VALUE
     std::vector<std::string> knobs = {};   // NAME=VALUE, at every start
-    std::string key = "00112233445566778899aabbccddeeff";
+    std::string key = kKey;
     std::string quote = "EURUSD=1.10000/1.10010";
     std::string settle_ms = "100";
     std::uint64_t seed = 1;
@@ -54,7 +55,10 @@ public:
 
     /// @param kill_at dies by itself at this call of the API; 0 = never.
     void start(std::uint64_t kill_at = 0);
+    /// NAME=VALUE at every later start.
+    void at_start(const std::string& knob) { setup_.knobs.push_back(knob); }
     void kill9();
+    void stop();  // in order, and waits for its end
     /// Reaps it if it has died. @return true if it is gone.
     bool died();
     /// Waits for it to end by itself. @return its wait status; -1 after 60 s.
@@ -103,6 +107,12 @@ public:
     bool listens = true;
     /// True: the journal may come back from an older copy of itself.
     bool expects_rollback = false;
+    /// What WELCOME says besides; true: under another key.
+    std::uint64_t magic_tag = kTag;
+    std::uint64_t least_generation = 0;
+    bool spoils_mac = false;
+    /// What a session brought before is marked as resent; RX_ACK is not heard.
+    bool resends = false;
 
     /// Serves until `condition` holds. @return false after `ms`.
     bool until(const std::function<bool()>& condition, int ms = 60'000);
@@ -140,6 +150,7 @@ private:
     }
     void on_frame(const wire::Frame& frame);
     void on_hello(const bridge::Hello& hello);
+    void sign(bridge::Welcome& welcome) const;
     void on_event(std::uint64_t seq, const bridge::Event& event);
     void send_queue();
 

@@ -90,7 +90,8 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"drop_read", &drop_read},
                                                    {"drop_send", &drop_send},
                                                    {"crash_send", &crash_send},
-                                                   {"busy_ms", &busy_ms}};
+                                                   {"busy_ms", &busy_ms},
+                                                   {"uptime_s", &uptime_s}};
     const auto it = all.find(name);
     return it == all.end() ? nullptr : it->second;
 }

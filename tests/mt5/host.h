@@ -45,6 +45,7 @@ struct Knobs {
     std::int64_t drop_send = 0;         // the connection breaks at the next send after an execution
     std::int64_t crash_send = 0;        // die at the next request: 1 before, 2 after its execution
     std::int64_t busy_ms = 0;           // OrderSend takes that long
+    std::int64_t uptime_s = 0;          // the computer was started so long ago; 0 = as it was
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
 };

@@ -182,6 +182,7 @@ void ExpertRemove();
 bool EventSetMillisecondTimer(int milliseconds);
 void EventKillTimer();
 ulong GetMicrosecondCount();
+ulong GetTickCount64();
 datetime TimeGMT();
 datetime TimeLocal();
 datetime TimeTradeServer();

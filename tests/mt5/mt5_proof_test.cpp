@@ -27,6 +27,22 @@ protected:
         fs::remove_all(dir.path("copy"));
         fs::copy(dir.path("files"), dir.path("copy"), fs::copy_options::recursive);
     }
+    /// Executed; then the computer dies and takes along what the journal wrote since the copy.
+    /// Comes back with `knob`, and the command is sent again.
+    void cut_power_after_execution_of(const bridge::Command& command, const char* knob = nullptr) {
+        keep_copy();
+        host->knob("crash_send", 2);
+        desk.submit(command);
+        ASSERT_TRUE(desk.until([&] { return host->died(); }));
+        ASSERT_EQ(booked(dir, Magic{command.magic}.intent()).executions, 1U);
+        put_copy_back();
+        host->at_start("uptime_s=60");
+        if (knob != nullptr) {
+            host->at_start(knob);
+        }
+        host->start();
+        ASSERT_TRUE(desk.until([&] { return desk.sessions == 2; }));
+    }
     void put_copy_back() {
         fs::remove_all(dir.path("files"));
         fs::copy(dir.path("copy"), dir.path("files"), fs::copy_options::recursive);
@@ -85,6 +101,93 @@ TEST_F(Proof, WhatTheServerCalledDoneIsNeverAbsentHoweverLateTheAccountShowsIt) 
     const bridge::Event found = desk.resolve(open(1).magic);
     EXPECT_TRUE(is(found, ReportType::QueryFound));
     EXPECT_EQ(found.volume, kScale / 10);
+}
+
+TEST_F(Proof, AfterAPowerCutThatTookTheNewestRecordsWhatIsSentAgainIsFoundInTheAccountNotExecuted) {
+    desk.resends = desk.expects_rollback = true;
+    begin({.settle_ms = "600000"});
+    cut_power_after_execution_of(open(1));
+    EXPECT_EQ(desk.hello.permissions & bridge::kHelloJournalSuspect, bridge::kHelloJournalSuspect);
+    ASSERT_TRUE(desk.until_answered(open(1).magic));
+    EXPECT_EQ(desk.told[open(1).magic].outcomes.back().retcode, kDone);
+    EXPECT_EQ(booked(dir, 1).executions, 1U);
+}
+
+TEST_F(Proof, AfterAPowerCutWhatTheAccountDoesNotShowYetIsInDoubtNotExecutedAgain) {
+    desk.resends = desk.expects_rollback = true;
+    begin({.settle_ms = "600000"});
+    cut_power_after_execution_of(open(1), "incomplete_ms=600000");
+    ASSERT_TRUE(desk.until_answered(open(1).magic));
+    EXPECT_TRUE(has_status(desk.told[open(1).magic].outcomes.back(), OrdStatus::InDoubt));
+    desk.resends = false;
+    EXPECT_TRUE(is(ask(open(1).magic), ReportType::QueryUnknown));
+    EXPECT_EQ(booked(dir, 1).executions, 1U);
+}
+
+TEST_F(Proof, ATailOfZerosIsALossAndItsSilenceProvesNothing) {
+    begin({.settle_ms = "600000"});
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions == 1; }));
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);  // it vouches now
+    const fs::path journal = dir.path("files") + "/common/Millrace/1001.a";
+    host->knob("crash_send", 2);
+    desk.submit(open(2));
+    ASSERT_TRUE(desk.until([&] { return desk.rx_acked == 2; })) << "so it is not sent again";
+    ASSERT_NE(host->wait_end(), -1);
+    constexpr std::uintmax_t kReceivedAndSending = 152 + 16;  // the last two records
+    const auto bytes = fs::file_size(journal);
+    fs::resize_file(journal, bytes - kReceivedAndSending);
+    fs::resize_file(journal, bytes);
+    desk.expects_rollback = true;
+    desk.synced = false;
+    host->at_start("no_history=1");
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.synced; }));
+    EXPECT_TRUE(is(ask(open(2).magic), ReportType::QueryUnknown)) << "it is in the books";
+    EXPECT_EQ(booked(dir, 2).executions, 1U);
+}
+
+TEST_F(Proof, ARestartOfTheComputerAfterAnOrderlyEndLeavesTheJournalVouching) {
+    begin({.settle_ms = "600000"});
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions == 1; }));
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    host->stop();
+    desk.synced = false;
+    host->at_start("uptime_s=60");
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.synced; }));
+    EXPECT_EQ(desk.hello.permissions & bridge::kHelloJournalSuspect, 0);
+    EXPECT_TRUE(is(ask(open(9).magic), ReportType::QueryAbsent));
+}
+
+TEST_F(Proof, ARestartOfTheComputerWithoutAnOrderlyEndMakesItVouchFromTheNextEntryOn) {
+    begin({.settle_ms = "600000"});
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    host->kill9();
+    desk.synced = false;
+    desk.info = {};
+    host->at_start("uptime_s=60");
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.permissions == 1; }));
+    EXPECT_TRUE(is(ask(open(5).magic), ReportType::QueryUnknown));
+    EXPECT_EQ(answer_to(open(7)).retcode, kDone) << "never sent before: no need to look";
+    EXPECT_TRUE(is(ask(open(5).magic), ReportType::QueryUnknown));
+    EXPECT_TRUE(is(ask(open(8).magic), ReportType::QueryAbsent));
+    host->kill9();
+    desk.synced = false;
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.synced; }));
+    EXPECT_EQ(desk.hello.permissions & bridge::kHelloJournalSuspect, 0) << "told once";
+}
+
+TEST_F(Proof, AResentCommandThatAnIntactJournalNeverHadIsExecutedOnce) {
+    begin({.settle_ms = "600000"});
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    host->kill9();
+    desk.resends = true;
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.sessions == 2; }));
+    EXPECT_EQ(answer_to(open(2)).retcode, kDone);
+    EXPECT_EQ(booked(dir, 2).executions, 1U);
 }
 
 TEST_F(Proof, AnUnlistedCodeIsOpenAndItsLateExecutionIsFound) {

@@ -15,7 +15,7 @@
 namespace millrace::wire {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = bridge::kVersion;
 using SmallReader = BasicFrameReader<2 * kFrameBytesMax>;
 
 std::vector<std::byte> frame_of(std::uint64_t seq, const bridge::RxAck& body) {
@@ -40,7 +40,7 @@ TEST(Frame, HasTheChecksumAndBytesOfTheDocumentedExample) {
     // gateway/BRIDGE.md, "Worked examples", RX_ACK.
     FrameHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
-    EXPECT_EQ(header.crc32c, 0xB3060B03U);
+    EXPECT_EQ(header.crc32c, 0x5145BCE3U);
 }
 
 TEST(Frame, ArrivesWholeWhereverTheStreamIsCut) {
@@ -192,6 +192,45 @@ TEST(Frame, DocumentedExamplesAreFramesOfThisCodec) {
         }
     }
     EXPECT_EQ(types, "1 2 3 13 5 6 7 8 12 6 ");
+}
+
+/// The body of the document's first frame of `type`.
+template <class Body>
+Body documented(bridge::FrameType type) {
+    std::ifstream document{MILLRACE_SOURCE_DIR "/gateway/BRIDGE.md"};
+    BasicFrameReader<4 * kFrameBytesMax> reader{kVersion};
+    for (std::string line; std::getline(document, line);) {
+        const bool is_dump = line.size() > 10 && line.starts_with("    0") && line[8] == ' ';
+        std::istringstream bytes{is_dump ? line.substr(8) : ""};
+        for (std::string byte; bytes >> byte;) {
+            reader.space()[0] = static_cast<std::byte>(std::stoul(byte, nullptr, 16));
+            reader.filled(1);
+        }
+        const auto frame = reader.next();
+        const bool whole = frame.ok() && frame.value() != nullptr;
+        if (whole && frame.value()->header.type == static_cast<std::uint8_t>(type)) {
+            return frame.value()->as<Body>().value();
+        }
+    }
+    ADD_FAILURE() << "the document has no such frame";
+    return {};
+}
+
+TEST(Frame, DocumentedHandshakeProvesTheKeyOnBothSides) {
+    std::vector<std::byte> key;
+    for (int i = 0; i < 16; ++i) {
+        key.push_back(static_cast<std::byte>(i * 0x11));
+    }
+    const auto challenge = documented<bridge::Challenge>(bridge::FrameType::Challenge);
+    const auto hello = documented<bridge::Hello>(bridge::FrameType::Hello);
+    const auto welcome = documented<bridge::Welcome>(bridge::FrameType::Welcome);
+    Mac mac;
+    hmac_sha256(key, std::as_bytes(std::span{challenge.nonce}),
+                std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac)), mac);
+    EXPECT_TRUE(same_mac(mac, hello.mac));
+    hmac_sha256(key, std::as_bytes(std::span{hello.nonce}),
+                std::as_bytes(std::span{&welcome, 1}).first(offsetof(bridge::Welcome, mac)), mac);
+    EXPECT_TRUE(same_mac(mac, welcome.mac));
 }
 
 }  // namespace

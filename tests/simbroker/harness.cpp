@@ -137,6 +137,7 @@ bridge::Hello Stage::accept_hello() {
             std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
         wire::hmac_sha256(key, std::as_bytes(std::span{challenge.nonce}), signed_part, mac);
         EXPECT_TRUE(wire::same_mac(mac, hello.mac));
+        std::memcpy(nonce_, hello.nonce, sizeof nonce_);
         return hello;
     }
     ADD_FAILURE() << "no terminal said HELLO in 10 s";
@@ -150,7 +151,11 @@ void Stage::welcome(const Session& session) {
     body.command_epoch = session.command_epoch;
     body.next_command_seq = session.next_command_seq;
     body.event_seq = session.event_seq;
-    body.magic_tag = kTag;
+    body.magic_tag = session.magic_tag;
+    const auto signed_part =
+        std::as_bytes(std::span{&body, 1}).first(offsetof(bridge::Welcome, mac));
+    wire::hmac_sha256(key_bytes(), std::as_bytes(std::span{nonce_}), signed_part, body.mac);
+    body.mac[0] = static_cast<std::uint8_t>(body.mac[0] ^ (session.spoils_mac ? 1U : 0U));
     send(bridge::FrameType::Welcome, 0, body);
 }
 

@@ -51,6 +51,8 @@ public:
         std::uint64_t command_epoch = 77;
         std::uint64_t next_command_seq = 1;
         std::uint64_t event_seq = 0;
+        bool spoils_mac = false;
+        std::uint64_t magic_tag = kTag;
     };
     /// Accepts, checks the MAC, welcomes, and reads on to SYNC_DONE. @return the terminal's Hello.
     bridge::Hello open(const Session& session);
@@ -80,6 +82,7 @@ private:
     int fd_ = -1;
     std::uint16_t port_ = 0;
     std::uint64_t acked_ = 0;
+    wire::Nonce nonce_{};  // of the last HELLO
     wire::FrameReader reader_{bridge::kVersion};
 };
 

@@ -189,6 +189,51 @@ TEST_F(Terminal, ProvesAbsenceAtOnceFromAnIntactJournalButNotFromALostOne) {
     EXPECT_EQ(type_of(event->second), ReportType::QueryAbsent);
 }
 
+TEST_F(Terminal, LeavesAServerThatHasNotTheKeyOrNamesImpossibleNumbers) {
+    SimProcess sim{dir, stage.port()};
+    sim.quote("1.10000", "1.10010");
+    for (const Stage::Session& session :
+         {Stage::Session{.generation = 5, .spoils_mac = true},
+          Stage::Session{.generation = std::uint64_t{1} << 63U},
+          Stage::Session{.generation = 5, .event_seq = std::uint64_t{1} << 63U},
+          Stage::Session{.generation = 5, .magic_tag = 0}}) {
+        EXPECT_EQ(stage.open(session).generation, 0U) << "it persisted what a stranger said";
+        EXPECT_TRUE(stage.wait_closed());
+    }
+    EXPECT_EQ(stage.open({}).generation, 0U);
+    stage.send_command(1, open_command(1));
+    ASSERT_TRUE(stage.next_event());
+    EXPECT_EQ(executions(dir, 1), 1U);
+}
+
+TEST_F(Terminal, LooksInTheAccountBeforeItExecutesAResentCommandThatALostJournalMayHaveHad) {
+    SimProcess sim{dir, stage.port()};
+    sim.quote("1.10000", "1.10010");
+    stage.open({});
+    stage.send_command(1, open_command(1));
+    ASSERT_TRUE(stage.next_event());
+    sim.control({{"cmd", "lose_journal"}, {"login", kLogin}});
+    ASSERT_TRUE(stage.wait_closed());
+    stage.open({.generation = 2, .next_command_seq = 1, .event_seq = 100});
+    auto command = open_command(1);
+    command.generation = 2;
+    command.flags = bridge::kCommandResent;
+    stage.send_command(1, command);
+    const auto found = stage.next_event();
+    ASSERT_TRUE(found);
+    EXPECT_EQ(type_of(found->second), ReportType::Outcome);
+    EXPECT_EQ(found->second.retcode, 10009U);
+    auto other = open_command(2);
+    other.generation = 2;
+    other.flags = bridge::kCommandResent;
+    stage.send_command(2, other);
+    const auto unknown = stage.next_event();
+    ASSERT_TRUE(unknown);
+    EXPECT_EQ(unknown->second.ord_status, static_cast<std::uint8_t>(OrdStatus::InDoubt));
+    EXPECT_EQ(executions(dir, 1), 1U);
+    EXPECT_EQ(executions(dir, 2), 0U);
+}
+
 TEST_F(Terminal, FindsInTheAccountWhatALostJournalHasForgotten) {
     SimProcess sim{dir, stage.port()};
     sim.quote("1.10000", "1.10010");

@@ -89,6 +89,8 @@ private:
     [[nodiscard]] bool read_some();
     void handle(const wire::Frame& frame);
     void on_challenge(const bridge::Challenge& challenge);
+    /// Does it answer our nonce with our key, and can its numbers be?
+    [[nodiscard]] bool is_genuine(const bridge::Welcome& welcome) const;
     void on_welcome(const bridge::Welcome& welcome);
     void on_heartbeat_due();
     void send_events();
@@ -120,6 +122,7 @@ private:
     [[nodiscard]] bool is_ours(std::uint64_t magic) const;
     void settle_after_restart();
     void raise_floor(const bridge::Command& command);
+    [[nodiscard]] bool settle_resent(const bridge::Command& command);
     void add_event(const bridge::Event& event, std::uint64_t answers, std::uint64_t book_number);
 
     // terminal_events.cpp: what the frames say.
@@ -164,6 +167,7 @@ private:
     bool info_allowed_ = true;
     Nanos info_time_;
     Nanos last_heard_;
+    wire::Nonce nonce_{};  // of the last HELLO
     std::uint32_t retry_ms_ = 0;
     EventLoop::TimerId heartbeat_timer_ = 0;
     bool killing_ = false;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -102,13 +103,18 @@ void Terminal::on_command(const Incoming& incoming) {
         }
         return check(journal_.received_without_intent(incoming.seq));
     }
-    raise_floor(command);
+    if ((command.flags & bridge::kCommandResent) == 0) {
+        raise_floor(command);  // a resent one may have met the lost journal itself
+    }
     Intent intent;
     intent.seq = incoming.seq;
     intent.received_ns = EventLoop::wall_now().value;
     intent.command = command;
     intent.state = IntentState::Received;
     check(journal_.received(intent));
+    if ((command.flags & bridge::kCommandResent) != 0 && settle_resent(command)) {
+        return;
+    }
     if (faults_.strike(FaultKind::CrashOnReceive, options_.login, type)) {
         die_now();
     }
@@ -133,9 +139,30 @@ void Terminal::raise_floor(const bridge::Command& command) {
         command.type == static_cast<std::uint8_t>(CommandType::Open) && magic.attempt() == 0;
     if (journal_.intact().intact == 0 && first_entry && magic.intent() > 0) {
         IntactMemory memory;
-        memory.floor_intent = magic.intent() - 1;
+        memory.floor_intent = std::max(journal_.intact().floor_intent, magic.intent() - 1);
         check(journal_.remember(memory));
     }
+}
+
+/// A resent command: the account is looked at before it is sent; and a journal that cannot vouch
+/// for having never received it leaves the decision to the look-up. @return true if it is answered.
+bool Terminal::settle_resent(const bridge::Command& command) {
+    const Magic magic{command.magic};
+    if (const OrderSummary* found = server_.find_magic(options_.login, magic)) {
+        bridge::Event event = found_event(command.magic, *found);
+        event.type = static_cast<std::uint8_t>(ReportType::Outcome);
+        answer(command.magic, event, 0);
+        return true;
+    }
+    const IntactMemory memory = journal_.intact();
+    if (memory.intact != 0 && magic.intent() > memory.floor_intent) {
+        return false;
+    }
+    TradeResult unknown;
+    unknown.retcode = retcode::kConnection;
+    unknown.requested = Lots{command.volume};
+    conclude(command.magic, unknown, 0);
+    return true;
 }
 
 void Terminal::answer_query(const Incoming& incoming) {

@@ -283,6 +283,8 @@ void Terminal::on_challenge(const bridge::Challenge& challenge) {
     hello.build = kBuild;
     hello.margin_mode = static_cast<std::uint8_t>(options_.margin_mode);
     hello.permissions = server_.trade_allowed(options_.login) ? 1 : 0;
+    wire::fill_nonce(hello.nonce);
+    std::memcpy(nonce_, hello.nonce, sizeof nonce_);
     const auto signed_part =
         std::as_bytes(std::span{&hello, 1}).first(offsetof(bridge::Hello, mac));
     wire::hmac_sha256(options_.key, std::as_bytes(std::span{challenge.nonce}), signed_part,
@@ -291,15 +293,30 @@ void Terminal::on_challenge(const bridge::Challenge& challenge) {
     send(bridge::FrameType::Hello, 0, hello);
 }
 
+bool Terminal::is_genuine(const bridge::Welcome& welcome) const {
+    wire::Mac mac;
+    const auto signed_part =
+        std::as_bytes(std::span{&welcome, 1}).first(offsetof(bridge::Welcome, mac));
+    wire::hmac_sha256(options_.key, std::as_bytes(std::span{nonce_}), signed_part, mac);
+    constexpr std::uint64_t kNumberMax = std::uint64_t{1} << 62U;
+    const bool sane = welcome.generation <= kNumberMax && welcome.event_seq <= kNumberMax &&
+                      welcome.magic_tag != 0;
+    return wire::same_mac(mac, welcome.mac) && sane;
+}
+
 void Terminal::on_welcome(const bridge::Welcome& welcome) {
+    if (!is_genuine(welcome)) {
+        ++counters_.bad_frames;
+        return drop_connection("WELCOME is not of our key, or its numbers make no sense");
+    }
     SessionMemory session = journal_.session();
     if (welcome.generation < session.generation || welcome.epoch < session.epoch) {
         ++counters_.stale;
         return drop_connection("fenced: the other side is an older owner of this session");
     }
     // Event numbers that the peer knows and we do not: this journal replaced a lost one.
-    if (welcome.event_seq > journal_.event_seq() && journal_.intact().floor_intent == 0) {
-        IntactMemory memory;
+    if (welcome.event_seq > journal_.event_seq()) {
+        IntactMemory memory = journal_.intact();
         memory.intact = 0;
         check(journal_.remember(memory));
     }
