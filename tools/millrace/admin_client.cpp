@@ -147,7 +147,7 @@ bool send_config(const Segment& segment, const ConfigRecords& config,
             continue;
         }
         const AdminAnswer answer = client.value().answer();
-        message = describe(record) + ": " + message;
+        message.insert(0, describe(record) + ": ");
         if (answer != AdminAnswer::AccountRemoved && answer != AdminAnswer::GroupRemoved) {
             return false;
         }

@@ -186,10 +186,12 @@ std::string to_string(const Mistake& m) {
 
 std::optional<JsonNode> parse_json(std::string_view text, const std::string& file,
                                    std::vector<Mistake>& mistakes) {
-    Position position{text.data(), text.data()};
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    Position position{begin, begin};
     Builder builder{position, file, mistakes};
-    if (!json::sax_parse(CountingIterator{text.data(), &position},
-                         CountingIterator{text.data() + text.size(), &position}, &builder)) {
+    if (!json::sax_parse(CountingIterator{begin, &position}, CountingIterator{end, &position},
+                         &builder)) {
         return std::nullopt;
     }
     return std::move(builder.root);

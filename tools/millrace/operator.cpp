@@ -79,7 +79,8 @@ std::vector<KillPart> broker_parts(const IdBook& ids, const KillPart& part) {
     return parts;
 }
 
-int send_kill(Session& s, AdminClient& client, const KillPart& part, const KillRequest& request) {
+int send_kill(OperatorSession& s, AdminClient& client, const KillPart& part,
+              const KillRequest& request) {
     std::string message;
     const std::uint8_t actions = actions_of(request);
     auto kill_id = static_cast<std::uint64_t>(wall_ns());

@@ -157,7 +157,7 @@ bool forget(const std::string& dir, const Thing& thing, std::string& message) {
     return retire_name(dir, thing.kind, thing.name, message).ok();
 }
 
-int remove_all(const Target& target, std::vector<Thing> things) {
+int remove_all(const Target& target, const std::vector<Thing>& things) {
     if (target.config.empty()) {
         return complain("this command needs --config FILE");
     }

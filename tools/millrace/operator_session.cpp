@@ -19,7 +19,7 @@ int complain(const std::vector<Mistake>& mistakes) {
     return kExitBadConfig;
 }
 
-Result<Session> open_session(const Target& target, std::string& message) {
+Result<OperatorSession> open_session(const Target& target, std::string& message) {
     auto segment = attach_target(target, message);
     if (!segment) {
         return segment.error();
@@ -28,7 +28,7 @@ Result<Session> open_session(const Target& target, std::string& message) {
     if (!ids) {
         return ids.error();
     }
-    return Session{std::move(segment).value(), std::move(ids).value()};
+    return OperatorSession{std::move(segment).value(), std::move(ids).value()};
 }
 
 std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,

@@ -20,12 +20,12 @@ int complain(const std::string& text);
 int complain(const std::vector<Mistake>& mistakes);
 
 /// The pipeline and its names, as every command needs them.
-struct Session {
+struct OperatorSession {
     Segment segment;
     IdBook ids;
 };
 /// @return NotFound, BadVersion, BadInput: `message` names the segment or the book, and the mend.
-[[nodiscard]] Result<Session> open_session(const Target& target, std::string& message);
+[[nodiscard]] Result<OperatorSession> open_session(const Target& target, std::string& message);
 
 /// `no WHAT is called "NAME"; known: ...`
 [[nodiscard]] std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
