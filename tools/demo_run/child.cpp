@@ -50,6 +50,7 @@ Child& Child::operator=(Child&& other) noexcept {
 Result<Child> Child::spawn(const std::vector<std::string>& arguments, const std::string& log_path,
                            std::string& message) {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const std::string& a : arguments) {
         argv.push_back(const_cast<char*>(a.c_str()));  // posix_spawn does not write to them
     }

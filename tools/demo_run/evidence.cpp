@@ -58,9 +58,9 @@ const Execution* Evidence::find(std::uint64_t login, std::uint64_t intent) const
 
 const std::map<std::uint64_t, std::set<std::uint64_t>>& Evidence::opened(
     const std::string& comment) const {
-    static const std::map<std::uint64_t, std::set<std::uint64_t>> kNone;
+    static const std::map<std::uint64_t, std::set<std::uint64_t>> none;
     const auto at = opened_.find(comment);
-    return at == opened_.end() ? kNone : at->second;
+    return at == opened_.end() ? none : at->second;
 }
 
 std::size_t Evidence::executed_accounts(const std::string& comment) const {

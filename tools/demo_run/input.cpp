@@ -153,7 +153,7 @@ bool read_signals(const Options& options, const market::PriceIndex& index, Input
     input.note.notes.push_back(
         fmt::format("{} events over {:.0f} s of recorded time: {:.0f} s at speed {:g}",
                     ro.events.size(), span, span / options.speed, options.speed));
-    input.make_script = [ro](const Lives&, QuoteOf, Nanos market_start) {
+    input.make_script = [ro](const Lives&, const QuoteOf&, Nanos market_start) {
         RecordedOptions now = ro;
         now.started_ns = wall_ns() - market_start.value;
         return std::make_unique<RecordedScript>(std::move(now));

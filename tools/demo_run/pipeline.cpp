@@ -62,6 +62,7 @@ std::string Pipeline::start(bool quotes_needed) {
         return why;
     }
     std::vector<std::string> symbols;
+    symbols.reserve(plan_.symbols.size());
     for (const market::SymbolInfo& s : plan_.symbols) {
         symbols.push_back(s.name);
     }
@@ -199,7 +200,7 @@ bool Pipeline::stages_running() const {
                              StageId::Sqlite, StageId::Ingress}) {
         // Acquire: pairs with the runner's release of the state; nothing else is read through it.
         const auto state =
-            static_cast<StageState>(segment_->stage(id).state.load(std::memory_order_acquire));
+            static_cast<StageState>(segment().stage(id).state.load(std::memory_order_acquire));
         if (state != StageState::Running && state != StageState::Standby) {
             return false;
         }
@@ -209,8 +210,8 @@ bool Pipeline::stages_running() const {
 
 bool Pipeline::accounts_ready() const {
     std::size_t up = 0;
-    for (std::uint32_t i = 0; i < segment_->sessions(); ++i) {
-        const SessionEntry& s = segment_->session(AccountId{i});
+    for (std::uint32_t i = 0; i < segment().sessions(); ++i) {
+        const SessionEntry& s = segment().session(AccountId{i});
         // Relaxed, all three: a picture for waiting; each is looked at again.
         const bool ready =
             s.login.load(std::memory_order_relaxed) != 0 &&
@@ -224,10 +225,10 @@ bool Pipeline::accounts_ready() const {
 
 std::map<std::uint32_t, std::uint64_t> Pipeline::logins() const {
     std::map<std::uint32_t, std::uint64_t> by_id;
-    for (std::uint32_t i = 0; i < segment_->sessions(); ++i) {
+    for (std::uint32_t i = 0; i < segment().sessions(); ++i) {
         // Relaxed: written once, long ago.
         const std::uint64_t login =
-            segment_->session(AccountId{i}).login.load(std::memory_order_relaxed);
+            segment().session(AccountId{i}).login.load(std::memory_order_relaxed);
         if (login != 0) {
             by_id[i] = login;
         }
@@ -236,7 +237,7 @@ std::map<std::uint32_t, std::uint64_t> Pipeline::logins() const {
 }
 
 std::vector<std::string> Pipeline::account_names() const {
-    std::vector<std::string> names(segment_->sessions());
+    std::vector<std::string> names(segment().sessions());
     for (const auto& [id, login] : logins()) {
         for (const AccountPlan& a : plan_.accounts) {
             if (a.login == login) {
@@ -248,12 +249,12 @@ std::vector<std::string> Pipeline::account_names() const {
 }
 
 std::optional<Quote> Pipeline::quote(std::string_view symbol) const {
-    const NameTables& names = segment_->names();
+    const NameTables& names = segment().names();
     for (std::uint32_t i = 0; i < kNamesPerKind; ++i) {
         const NameEntry& entry = names.symbols[i];
         // Acquire: pairs with the engine's release after it wrote the name.
         if (entry.ready.load(std::memory_order_acquire) != 0 && view(entry.name) == symbol) {
-            const Quote q = segment_->tick(SymbolId{i}).load();
+            const Quote q = segment().tick(SymbolId{i}).load();
             return q.bid.value > 0 ? std::optional{q} : std::nullopt;
         }
     }

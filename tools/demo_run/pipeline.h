@@ -1,6 +1,7 @@
 // Pipeline: the processes of one run: `millrace up` with its stages, and the simulated broker.
 #pragma once
 
+#include "core/assert.h"
 #include "shm/segment.h"
 #include "tools/demo_run/child.h"
 #include "tools/demo_run/workspace.h"
@@ -51,7 +52,11 @@ public:
 
     [[nodiscard]] Child& supervisor() noexcept { return supervisor_; }
     [[nodiscard]] Child& broker() noexcept { return broker_; }
-    [[nodiscard]] const Segment& segment() const noexcept { return *segment_; }
+    /// Of the pipeline that start_supervisor() has started.
+    [[nodiscard]] const Segment& segment() const noexcept {
+        ASSERT(segment_.has_value());
+        return *segment_;
+    }
     [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
     /// Every account's session is up and the account may trade.
     [[nodiscard]] bool accounts_ready() const;

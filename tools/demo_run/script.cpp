@@ -258,6 +258,7 @@ std::deque<GeneratedScript::Open>::iterator GeneratedScript::ripe(std::deque<Ope
 
 std::vector<Planned> GeneratedScript::tidy_up() {
     std::vector<Planned> list;
+    list.reserve(pendings_.size());
     for (const Open& p : pendings_) {
         list.push_back({about(p.request, SignalAction::Cancel)});
     }

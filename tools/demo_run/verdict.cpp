@@ -188,15 +188,18 @@ private:
         const std::string who = "account " + std::to_string(account) + ": ";
         if (share.status == OrdStatus::Expired) {
             add(Wrong::Expired, id, who + "expired, with no outage in its life");
-        } else if (share.status == OrdStatus::Filled || share.reason == Reason::NothingToDo) {
+            return;
+        }
+        if (share.status == OrdStatus::Filled || share.reason == Reason::NothingToDo) {
             return;  // modified or cancelled as asked; or closed at the broker before
-        } else if (share.status == OrdStatus::Canceled &&
-                   life.request.price_kind != PriceKind::Market) {
+        }
+        if (share.status == OrdStatus::Canceled && life.request.price_kind != PriceKind::Market) {
             return;  // a pending order that was taken back
-        } else if (came_too_late(life, account)) {
+        }
+        if (came_too_late(life, account)) {
             return;  // its pending order was filled while the cancel was on its way
-        } else if (!follows_touched(life) &&
-                   !(case_.market_may_refuse && is_of_market(share.reason))) {
+        }
+        if (!follows_touched(life) && !(case_.market_may_refuse && is_of_market(share.reason))) {
             add(Wrong::Unfilled, id,
                 who + std::string{to_string(share.status)} + ": " +
                     std::string{to_string(share.reason)} + ", retcode " +

@@ -26,7 +26,7 @@ void allow_keys(const json& object, const std::set<std::string>& keys, const std
         if (!keys.contains(key)) {
             std::string allowed = "is not known here; allowed:";
             for (const std::string& name : keys) {
-                allowed += " " + name;
+                allowed.append(" ").append(name);
             }
             fail(where + "." + key, allowed);
         }

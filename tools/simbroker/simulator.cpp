@@ -82,8 +82,8 @@ void Simulator::add_terminal(const AccountEntry& entry) {
         options.journal_path =
             options_.journal_dir + "/" + std::to_string(options.login) + ".intents";
     }
-    terminals_[options.login] =
-        std::make_unique<Terminal>(loop_, *server_, faults_, std::move(options));
+    const auto login = options.login;  // the right side of an assignment moves `options` first
+    terminals_[login] = std::make_unique<Terminal>(loop_, *server_, faults_, std::move(options));
 }
 
 Status Simulator::start(std::string& about) {
