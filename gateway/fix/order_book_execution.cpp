@@ -115,7 +115,7 @@ Answer OrderBook::on_unmatched(const Incoming& in) noexcept {
     event.exec_kind = static_cast<std::uint8_t>(ExecKind::Foreign);
     event.side = static_cast<std::uint8_t>(in.side == '1' ? Side::Buy : Side::Sell);
     event.magic = answer.magic.value;
-    event.deal_ticket = deal_of(answer.magic, in);
+    event.deal_ticket = deal_of(in.cl_ord_id, in);
     event.price = in.last_px;
     event.broker_time_ns = in.transact_time.value;
     if (traded != instruments_.end()) {
@@ -210,7 +210,7 @@ void OrderBook::move_pending(Entry& order, const Incoming& in, Fill fill, Answer
                         lots_of(order.booked - fill.quantity, *order.instrument))
                            .value;
         event.price = fill.price;
-        event.deal_ticket = deal_of(order.magic(), in);
+        event.deal_ticket = deal_of(cl_ord_id(order.magic()).view(), in);
         push(answer, event);
         order.answered = true;
     } else if (first && in.ord_status != status::kPendingNew &&
@@ -269,7 +269,7 @@ void OrderBook::end_order(Entry& order, const Incoming& in, Answer& answer) noex
     event.ord_status = word(all_done ? OrdStatus::Filled : OrdStatus::Canceled);
     event.volume = lots;
     event.price = order.avg_px > 0 ? order.avg_px : average(order.notional, order.booked);
-    event.deal_ticket = deal_of(order.magic(), in);
+    event.deal_ticket = deal_of(cl_ord_id(order.magic()).view(), in);
     if (lots > order.command.volume) {
         note(answer, Note::Contradiction);
     }

@@ -46,7 +46,7 @@ void OrderBook::on_status(Subject subject, const Incoming& in, Answer& answer) n
     bridge::Event& event = push(answer, event_of(ReportType::QueryFound, order, in));
     event.volume = lots_of(in.cum_qty, *order.instrument).value;
     event.price = in.avg_px;
-    event.deal_ticket = in.cum_qty > 0 ? deal_of(order.magic(), in) : 0;
+    event.deal_ticket = in.cum_qty > 0 ? deal_of(cl_ord_id(order.magic()).view(), in) : 0;
     event.retcode = retcode::kDone;
     OrdStatus state = in.cum_qty > 0 ? OrdStatus::PartiallyFilled : OrdStatus::New;
     if (filled || in.ord_status == status::kFilled) {

@@ -175,8 +175,8 @@ Result<std::int64_t> quantity_of(std::int64_t volume, const Instrument& instrume
 }
 
 Lots lots_of(std::int64_t quantity, const Instrument& instrument) noexcept {
-    const auto product = static_cast<__int128>(quantity) * kScale;
-    return Lots{static_cast<std::int64_t>(product / instrument.units_per_lot)};
+    const __int128 lots = static_cast<__int128>(quantity) * kScale / instrument.units_per_lot;
+    return Lots{lots > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(lots)};
 }
 
 std::uint32_t new_order(const bridge::Command& command, const Venue& venue, Body& body) noexcept {

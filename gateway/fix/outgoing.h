@@ -63,7 +63,7 @@ struct Reference {
 /// @return BadInput if it is not a whole number of 1e-8 units, or overflows.
 [[nodiscard]] Result<std::int64_t> quantity_of(std::int64_t volume,
                                                const Instrument& instrument) noexcept;
-/// Volume in 1e-8 lots of a quantity, rounded down.
+/// Volume in 1e-8 lots of a quantity, rounded down; the largest there is if it overflows.
 [[nodiscard]] Lots lots_of(std::int64_t quantity, const Instrument& instrument) noexcept;
 
 /// NewOrderSingle for an open or a close. 0 if `body` is to be sent, else the TRADE_RETCODE that

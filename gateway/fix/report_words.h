@@ -5,9 +5,6 @@
 #include "core/order_status.h"
 #include "gateway/fix/order_book.h"
 
-#include <algorithm>
-#include <cstring>
-
 namespace millrace::fix {
 
 namespace exec {
@@ -66,28 +63,19 @@ constexpr char kPendingReplace = 'E';
     return static_cast<std::uint8_t>(s);
 }
 
+/// 0 if there is none, or none that is a price.
 [[nodiscard]] inline std::int64_t average(__int128 notional, std::int64_t quantity) noexcept {
-    return quantity > 0 ? static_cast<std::int64_t>(notional / quantity) : 0;
+    const __int128 price = quantity > 0 ? notional / quantity : 0;
+    return price > 0 && price <= INT64_MAX ? static_cast<std::int64_t>(price) : 0;
 }
 
 /// A deal's number. ExecIDs may begin anew each day and a ClOrdID never does: together they are
 /// unique for good. Without an ExecID, CumQty tells the deals of an order apart.
-[[nodiscard]] inline std::uint64_t deal_of(Magic magic, const Incoming& in) noexcept {
-    char text[64];
-    std::size_t bytes = 0;
-    const auto append = [&](std::string_view part) {
-        const std::size_t n = std::min(part.size(), sizeof(text) - bytes);
-        std::memcpy(text + bytes, part.data(), n);
-        bytes += n;
-    };
-    append(cl_ord_id(magic).view());
-    append(in.exec_id.empty() || is_status(in) ? "#" : "/");
-    if (in.exec_id.empty() || is_status(in)) {
-        append(decimal_text(in.cum_qty).view());
-    } else {
-        append(in.exec_id);
-    }
-    return ticket_of({text, bytes});
+/// @param order its ClOrdID, ours or another's.
+[[nodiscard]] inline std::uint64_t deal_of(std::string_view order, const Incoming& in) noexcept {
+    const bool unnamed = in.exec_id.empty() || is_status(in);
+    return unnamed ? ticket_of(order, decimal_text(in.cum_qty).view(), '#')
+                   : ticket_of(order, in.exec_id, '/');
 }
 
 inline bridge::Event& push(Answer& answer, const bridge::Event& event) noexcept {

@@ -28,6 +28,15 @@ int digits(std::string_view text) noexcept {
     return value;
 }
 
+/// FNV-1a over the bytes, finished by mix64: FNV alone leaves the high bits of short texts alike.
+std::uint64_t hash_of(std::string_view id) noexcept {
+    std::uint64_t hash = 0xCBF2'9CE4'8422'2325ULL;
+    for (const char c : id) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01B3ULL;
+    }
+    return kHashed | (mix64(hash) & (kHashed - 1));
+}
+
 void append(ShortText& text, char c) noexcept {
     text.bytes[text.length++] = c;
 }
@@ -192,13 +201,12 @@ std::uint64_t ticket_of(std::string_view id) noexcept {
     if (plain && number < kHashed) {
         return number;
     }
-    // FNV-1a over the bytes, finished by mix64: FNV alone leaves the high bits of short texts
-    // alike.
-    std::uint64_t hash = 0xCBF2'9CE4'8422'2325ULL;
-    for (const char c : id) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01B3ULL;
-    }
-    return kHashed | (mix64(hash) & (kHashed - 1));
+    return hash_of(id);
+}
+
+std::uint64_t ticket_of(std::string_view first, std::string_view second, char kind) noexcept {
+    const std::uint64_t pair = mix64(hash_of(first)) ^ hash_of(second);
+    return kHashed | (mix64(pair + static_cast<unsigned char>(kind)) & (kHashed - 1));
 }
 
 }  // namespace millrace::fix

@@ -39,6 +39,10 @@ struct ShortText {
 /// own value if it is a plain number below 2^62, so that an operator finds it again, else 2^62 and
 /// 62 bits of a hash.
 [[nodiscard]] std::uint64_t ticket_of(std::string_view id) noexcept;
+/// The same for two ids of any length that mean something only together; always a hash. `kind`
+/// tells apart what else could be equal.
+[[nodiscard]] std::uint64_t ticket_of(std::string_view first, std::string_view second,
+                                      char kind) noexcept;
 /// True if `ticket` is the venue's number itself, so that it may be sent back.
 [[nodiscard]] constexpr bool is_own_number(std::uint64_t ticket) noexcept {
     return ticket != 0 && ticket >> 62U == 0;

@@ -76,6 +76,17 @@ TEST(FixOrder, GivesEqualExecIdsOfTwoOrdersTwoDeals) {
     EXPECT_NE(rig.last.events[0].deal_ticket, deal) << "ExecIDs begin anew each day";
 }
 
+TEST(FixOrder, TellsLongExecIdsApartByTheirLastCharacter) {
+    FixRig rig;
+    rig.limit(7);
+    const std::string endless(200, 'X');
+    rig.report(7, 'F', '1', 3'000, "17=" + endless + "1|32=3000|31=1.1|");
+    const std::uint64_t deal = rig.last.events[0].deal_ticket;
+    EXPECT_EQ(rig.report(7, 'F', '1', 6'000, "17=" + endless + "2|32=3000|31=1.1|"),
+              "Exec#7 filled 1 0.03@1.1");
+    EXPECT_NE(rig.last.events[0].deal_ticket, deal);
+}
+
 TEST(FixOrder, TakesNothingFromAStaleReport) {
     FixRig rig;
     rig.limit(7);

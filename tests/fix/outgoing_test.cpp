@@ -134,6 +134,7 @@ TEST(FixOutgoing, ConvertsLotsIntoTheVenuesUnits) {
     EXPECT_EQ(quantity_of(kScale / 100, ounces).value(), kScale);
     const Instrument crumbs{"X", "X", 1, 2};  // a lot of 1e-8 units
     EXPECT_EQ(quantity_of(kScale / 2, crumbs).code(), Errc::BadInput) << "half a 1e-8 unit";
+    EXPECT_EQ(lots_of(INT64_MAX, crumbs).value, INT64_MAX);
 }
 
 TEST(FixOutgoing, CancelsReplacesAndAsksUnderTheOrdersNewestName) {
