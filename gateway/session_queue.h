@@ -121,12 +121,15 @@ public:
         return released_ == last() ? nullptr : defect_of(first());
     }
 
-    /// Appends a command. @return RingFull; nothing changed.
+    /// Appends a command and tells inspectors how full the queue is and, if it is full, for how
+    /// long. @param seen the stage's clock. @return RingFull; nothing changed.
     [[nodiscard]] Result<std::uint64_t> push(const OrderCommand& command, Nanos seen) noexcept {
         SessionSlot slot;
         slot.command = command;
         slot.seen = seen;
         auto number = producer_.try_publish(slot);
+        // Here, not with release_settled(): a queue is deepest before its commands are settled.
+        producer_.publish_stats(seen.value);
         if (number) {
             newest_ = output_id(command);
         }
@@ -168,7 +171,6 @@ public:
             released_ = n;
             // Release: pairs with the acquire in RingProducer::claim(); our reads are done.
             view_.control->read_cursor.store(n, std::memory_order_release);
-            producer_.publish_stats();
         }
         return freed;
     }

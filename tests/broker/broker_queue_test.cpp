@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 namespace millrace::test {
 namespace {
 
@@ -27,6 +30,34 @@ TEST(BrokerQueue, DeliversCommandAndReportsItsOutcome) {
     EXPECT_EQ(w.entry(0).acked.load(), 1U);
     EXPECT_EQ(w.segment.hop(Hop::BrokerAnswer).total.load(), 1U);
     EXPECT_EQ(w.segment.hop(Hop::SignalToSocket).total.load(), 1U);
+}
+
+TEST(BrokerQueue, TellsHowDeepItWasAndSinceWhenItRefused) {
+    RingControl<> control;
+    alignas(64) std::array<RingSlot<SessionSlot>, 4> slots{};
+    control.magic = kRingMagic;
+    control.slot_bytes = sizeof(RingSlot<SessionSlot>);
+    control.capacity = slots.size();
+    auto queue = SessionQueue::attach({&control, slots.data()}, AccountId{0});
+    ASSERT_TRUE(queue.ok());
+    SessionQueue& q = queue.value();
+    OrderCommand c{};
+    c.account = AccountId{0};
+    for (std::int64_t now = 1; now <= 6; ++now) {
+        c.seq = Sequence{static_cast<std::uint64_t>(now)};
+        EXPECT_EQ(q.push(c, Nanos{1'000 * now}).ok(), now <= 4) << "the fifth and sixth do not fit";
+        EXPECT_EQ(control.high_water.load(),
+                  static_cast<std::uint64_t>(std::min<std::int64_t>(now, 4)));
+    }
+    EXPECT_EQ(control.write_hint.load(), 4U);
+    EXPECT_EQ(control.high_water_ns.load(), 4'000U) << "when the fourth came";
+    EXPECT_EQ(control.full_stalls.load(), 2U);
+    EXPECT_EQ(control.stall_ns.load(), 2'000U) << "from the fourth to the sixth";
+    q.set_state(1, SlotState::Settled);
+    EXPECT_EQ(q.release_settled(), 1U);
+    EXPECT_TRUE(q.push(c, Nanos{9'000}).ok());
+    EXPECT_EQ(control.high_water.load(), 4U);
+    EXPECT_EQ(control.stall_ns.load(), 2'000U) << "not refused this time";
 }
 
 TEST(BrokerQueue, SendsAgainWhatTheSameJournalHasProvablyNotReceived) {
