@@ -174,6 +174,46 @@ TEST_F(View, SaysWhatNeedsALook) {
     }
 }
 
+TEST_F(View, ShowsWhoIsKilledAndWhoIsBusyAndWhenItWasHeardOnEightyColumns) {
+    constexpr std::uint64_t kFirstOfEpoch = 1ULL << 20;
+    PipelineView v = read_view(*segment_);
+    for (std::uint32_t link = 0; link <= static_cast<std::uint32_t>(LinkState::AuthRejected);
+         ++link) {
+        SessionStat s;
+        s.account = link;
+        s.login = 10'000'000'000'000ULL;
+        s.link = link;
+        s.state = static_cast<std::uint32_t>(AccountState::BrokerClosed);
+        s.killed = 1;
+        s.busy = true;
+        s.claimed = UINT64_MAX;
+        s.done = 4'000'000'000'000;
+        s.acked = 8;
+        s.generation = 200 * kFirstOfEpoch + 31;
+        s.fills = 1'234'567;
+        s.heard_age_ns = 1'290'000'000;
+        v.sessions.push_back(s);
+    }
+    RenderOptions o;
+    o.height = 60;
+    const std::string text = render_top(v, nullptr, Nanos{}, o);
+    const auto count = [&](const std::string& words) {
+        std::size_t n = 0;
+        for (std::size_t at = text.find(words); at != std::string::npos;
+             at = text.find(words, at + 1)) {
+            ++n;
+        }
+        return n;
+    };
+    EXPECT_EQ(count(" KILL BUSY"), v.sessions.size()) << text;
+    EXPECT_EQ(count(" 200.31 "), v.sessions.size()) << text;
+    EXPECT_EQ(count(" 1.29s\n"), v.sessions.size()) << text;
+    EXPECT_EQ(count("  HEARD\n"), 1U) << text;
+    o.width = 120;
+    EXPECT_NE(render_top(v, nullptr, Nanos{}, o).find("KILL BUSY BROKER_CLOSED"),
+              std::string::npos);
+}
+
 TEST_F(View, FitsTheScreenHoweverMuchThereIsToShow) {
     for (std::uint32_t i = 0; i < kStages; ++i) {
         play_stage(static_cast<StageId>(i), StageState::Running);

@@ -217,14 +217,31 @@ Mood session_mood(const SessionStat& s) noexcept {
     return fine ? Mood::Plain : Mood::Warn;
 }
 
+/// What keeps commands from going out stands first: a narrow column cuts the rest.
+std::string session_state(const SessionStat& s) {
+    return fmt::format("{}{}{}", s.killed != 0 ? "KILL " : "", s.busy ? "BUSY " : "",
+                       to_string(static_cast<AccountState>(s.state)));
+}
+
+/// A session's generation is at least its epoch times 2^20 (gateway/session_link.cpp): the epoch
+/// and what was added since, a login each.
+std::string generation_text(std::uint64_t generation) {
+    constexpr unsigned kBits = 20;
+    const std::uint64_t epoch = generation >> kBits;
+    const std::uint64_t logins = generation & ((std::uint64_t{1} << kBits) - 1);
+    return epoch == 0 ? human_count(logins)
+                      : fmt::format("{}.{}", human_count(epoch), human_count(logins));
+}
+
 void add_session(Page& page, const SessionStat& s, const RenderOptions& o) {
+    const std::size_t state_max = o.width < 100 ? 13 : 64;
     page.add(
-        fmt::format("{:<12.12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}{}{}",
+        fmt::format("{:<12.12} {:<13} {:<13.{}} {:>5} {:>5} {:>5} {:>6} {:>5} {:>6}",
                     account_label(s, o), to_string(static_cast<LinkState>(s.link)),
-                    to_string(static_cast<AccountState>(s.state)), s.done,
-                    s.claimed > s.done ? s.claimed - s.done : 0,
-                    s.done > s.acked ? s.done - s.acked : 0, s.generation, human_count(s.fills),
-                    human_ns(s.heard_age_ns), s.busy ? " BUSY" : "", s.killed != 0 ? " KILL" : ""),
+                    session_state(s), state_max, human_count(s.done),
+                    human_count(s.claimed > s.done ? s.claimed - s.done : 0),
+                    human_count(s.done > s.acked ? s.done - s.acked : 0),
+                    generation_text(s.generation), human_count(s.fills), human_ns(s.heard_age_ns)),
         session_mood(s));
 }
 
@@ -239,7 +256,7 @@ Page session_table(const Span& span, const RenderOptions& o, Order order) {
         });
     }
     Page page{o.width};
-    page.add(fmt::format("{:<12} {:<13} {:<12} {:>8} {:>5} {:>5} {:>4} {:>6} {:>6}",
+    page.add(fmt::format("{:<12} {:<13} {:<13} {:>5} {:>5} {:>5} {:>6} {:>5} {:>6}",
                          fmt::format("ACCOUNTS {}", shown.size()), "LINK", "STATE", "SENT", "DOUBT",
                          "UNACK", "GEN", "FILLS", "HEARD"),
              Mood::Head);
