@@ -64,14 +64,14 @@ protected:
 };
 
 TEST_F(DoorbellProcess, LosesNoWakeBetweenTwoParkedProcesses) {
-    const std::uint64_t hand_offs = test::hand_offs_wanted(200'000);
+    const std::uint64_t parked = test::parked_wanted(200'000);
     const pid_t other = run_child([&] {
         doorbell_setup();
-        return shared_->game.play(1, hand_offs) ? 0 : 1;
+        return shared_->game.play(1, parked) ? 0 : 1;
     });
-    EXPECT_TRUE(shared_->game.play(0, hand_offs)) << "a wake was lost";
+    EXPECT_TRUE(shared_->game.play(0, parked)) << "a wake was lost";
     EXPECT_EQ(end_of(other), 0) << "a wake was lost";
-    shared_->game.expect_sleeps(hand_offs);
+    shared_->game.expect_parked(parked);
 }
 
 TEST_F(DoorbellProcess, ASleeperKilledInTheKernelCostsOneCallAndItsHeirIsWoken) {
