@@ -2,11 +2,14 @@
 // from all others in the segment, asked for through the command line. Each test was written for a
 // deliberate mistake that no other test had noticed.
 #include <algorithm>
+#include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "tests/inspect/cli.h"
 #include "tests/inspect/fixture.h"
+#include "tools/inspect/view.h"
 
 namespace millrace::inspect {
 namespace {
@@ -19,6 +22,19 @@ protected:
         const auto at = std::find_if(list.begin(), list.end(),
                                      [&](const json& item) { return item["name"] == name; });
         return at == list.end() ? json{} : *at;
+    }
+    /// The exported buckets of `hop`: count by bound.
+    std::map<std::string, std::string> bucket_counts(const std::string& hop) {
+        std::istringstream lines{run_cli({"export", path_}).out};
+        std::map<std::string, std::string> counts;
+        for (std::string line; std::getline(lines, line);) {
+            const auto at = line.find("le=\"") + 4;
+            if (line.rfind("millrace_hop_latency_seconds_bucket", 0) == 0 &&
+                line.find("hop=\"" + hop + "\"") != std::string::npos) {
+                counts[line.substr(at, line.find('"', at) - at)] = line.substr(line.rfind(' ') + 1);
+            }
+        }
+        return counts;
     }
 };
 
@@ -124,15 +140,49 @@ TEST_F(InspectNumbers, ExportedBucketsCountAllThatIsBelowThem) {
     for (const std::int64_t ns : {1'000, 1'000'000, 1'000'000, 1'000'000'000}) {
         segment_->hop(Hop::Gate).record(ns);
     }
-    std::istringstream lines{run_cli({"export", path_}).out};
-    std::vector<std::string> counts;
-    for (std::string line; std::getline(lines, line);) {
-        if (line.rfind("millrace_hop_latency_seconds_bucket", 0) == 0 &&
-            line.find("hop=\"gate\"") != std::string::npos) {
-            counts.push_back(line.substr(line.rfind(' ') + 1));
-        }
+    segment_->hop(Hop::Gate).record(std::int64_t{1} << 40);  // 18 minutes: above all bounds
+    const auto gate = bucket_counts("gate");
+    EXPECT_EQ(gate.at("5.12e-07"), "0");
+    EXPECT_EQ(gate.at("1.024e-06"), "1");
+    EXPECT_EQ(gate.at("0.000524288"), "1");
+    EXPECT_EQ(gate.at("0.001048576"), "3");
+    EXPECT_EQ(gate.at("1.073741824"), "4");
+    EXPECT_EQ(gate.at("68.719476736"), "4");
+    EXPECT_EQ(gate.at("+Inf"), "5");
+}
+
+TEST_F(InspectNumbers, ExportedBucketsAreThereBeforeTheFirstValueOfATail) {
+    const auto before = bucket_counts("gate");
+    EXPECT_EQ(before.size(), 32U) << "2^6 to 2^36 ns and +Inf";
+    segment_->hop(Hop::Gate).record(3'000'000);
+    segment_->hop(Hop::Gate).record(3);
+    const auto after = bucket_counts("gate");
+    ASSERT_EQ(after.size(), before.size());
+    for (const auto& [bound, count] : before) {
+        EXPECT_EQ(count, "0") << bound;
+        EXPECT_EQ(after.count(bound), 1U) << bound;
     }
-    EXPECT_EQ(counts, (std::vector<std::string>{"1", "3", "4", "4"}));
+    EXPECT_EQ(after.at("6.4e-08"), "1");
+}
+
+TEST_F(InspectNumbers, HashesAreStringsThatNoReaderRounds) {
+    segment_->core().config_hash = 0xFEDCBA9876543211;
+    const json j = run_json("stat", {"stat", path_});
+    EXPECT_EQ(j["core"]["config_hash"], "fedcba9876543211");
+    EXPECT_EQ(j["segment"]["schema_hash"], hex_hash(segment_->header().schema_hash));
+}
+
+TEST_F(InspectNumbers, TheOneLiveSegmentIsMeantWhereLeftoversLieBesideIt) {
+    std::filesystem::copy_file(path_, dir_ / "millrace-old");
+    std::ofstream{dir_ / "millrace-broken"} << "not a segment";
+    const auto stat = [&] { return run_cli({"stat", "--dir", dir_.string()}); };
+    EXPECT_EQ(stat().status, 3) << "none lives: which?";
+    play_stage(StageId::Engine, StageState::Running);
+    const Ran r = stat();
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_NE(r.out.find(path_), std::string::npos) << r.out;
+    std::filesystem::copy_file(path_, dir_ / "millrace-twin");  // its table names this process too
+    EXPECT_NE(stat().err.find("which segment?"), std::string::npos);
 }
 
 TEST_F(InspectNumbers, RecoverCountsWhatIsBetweenClaimedAndDoneOfEachAccount) {

@@ -23,7 +23,7 @@ enum Exit : int {
 /// Options that all verbs have.
 struct Common {
     std::string dir = "/dev/shm";
-    std::string segment;  // name or path; empty = the only one
+    std::string segment;  // name or path; empty = the only one, or the only live one
     bool json = false;
 };
 

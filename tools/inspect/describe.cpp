@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "tools/inspect/decode.h"
+#include "tools/inspect/view.h"
 
 namespace millrace::inspect {
 namespace {
@@ -201,7 +202,9 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["enabled"] = a.as<MemberSpec>().enabled != 0;
             j["value"] = decimal(a.as<MemberSpec>().value);
             break;
-        case AdminOp::ConfigCommit: j["config_hash"] = a.as<ConfigCommit>().config_hash; break;
+        case AdminOp::ConfigCommit:
+            j["config_hash"] = hex_hash(a.as<ConfigCommit>().config_hash);
+            break;
         case AdminOp::SetAccount:
             j["account"] = id_or_null(a.as<AccountCommand>().account.value);
             j["state"] = to_string(a.as<AccountCommand>().state);

@@ -67,7 +67,8 @@ Verb<Options> add_verb(CLI::App& app, Chosen& chosen, const char* name, const ch
 
 template <class Options>
 void add_segment(const Verb<Options>& v) {
-    v.app->add_option("SEGMENT", v.options->common.segment, "name or path; default: the only one");
+    v.app->add_option("SEGMENT", v.options->common.segment,
+                      "name or path; default: the only (live) one");
 }
 
 void add_filters(const Verb<RecordsOptions>& v) {

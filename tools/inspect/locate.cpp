@@ -77,6 +77,10 @@ Result<std::string> resolve(const std::string& name, const std::string& dir, std
     if (name.empty() && found.size() == 1) {
         return found.front().path;
     }
+    const auto lives = [](const Candidate& c) { return c.stages_alive != 0; };
+    if (name.empty() && std::count_if(found.begin(), found.end(), lives) == 1) {
+        return std::find_if(found.begin(), found.end(), lives)->path;
+    }
     for (const std::string& path : {dir + "/millrace-" + name, dir + "/" + name}) {
         if (!name.empty() && is_file(path)) {
             return path;

@@ -24,7 +24,8 @@ struct Candidate {
 [[nodiscard]] std::vector<Candidate> list_segments(const std::string& dir);
 
 /// The path that `name` stands for: a path if it has a slash, else `dir`/millrace-NAME or
-/// `dir`/NAME; empty = the one segment in `dir`.
+/// `dir`/NAME; empty = the one segment in `dir`,
+/// or the one that stages live in, if there are leftovers beside it.
 /// @return NotFound or BadInput with a message that lists what there is.
 [[nodiscard]] Result<std::string> resolve(const std::string& name, const std::string& dir,
                                           std::string& message);

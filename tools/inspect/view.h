@@ -250,6 +250,8 @@ struct RenderOptions {
 
 /// A duration for people: "870ns", "12.3us", "4.56ms", "1.20s", "3m05s", "2h14m"; "-" if negative.
 [[nodiscard]] std::string human_ns(std::int64_t ns);
+/// A 64-bit hash as 16 hex digits: as a JSON number most readers would round it above 2^53.
+[[nodiscard]] std::string hex_hash(std::uint64_t hash);
 /// A count for people, at most five characters below 10^15: "999", "12.3k", "4.56M".
 [[nodiscard]] std::string human_count(std::uint64_t n);
 

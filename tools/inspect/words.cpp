@@ -70,6 +70,10 @@ const char* liveness_name(Liveness liveness) noexcept {
     return name_at(kNames, static_cast<std::uint32_t>(liveness));
 }
 
+std::string hex_hash(std::uint64_t hash) {
+    return fmt::format("{:016x}", hash);
+}
+
 std::string human_ns(std::int64_t ns) {
     if (ns < 0) {
         return "-";
