@@ -85,7 +85,7 @@ void add_throughput(std::vector<Contender>& to, const Bench& bench, Mode mode,
 template <std::size_t W>
 void throughputs(Bench& bench, Mode mode, const std::string& label) {
     std::vector<Contender> all;
-    add_throughput<BareStream, W>(all, bench, mode, "bare stream", Part::Limit);
+    add_throughput<BareStream, W>(all, bench, mode, "512-record stream", Part::Limit);
     add_throughput<CachedCursor, W>(all, bench, mode, "cached cursors", Part::Rival);
     add_throughput<Boost, W>(all, bench, mode, "boost::lockfree::spsc_queue", Part::Rival);
     add_throughput<Moodycamel, W>(all, bench, mode, "moodycamel::ReaderWriterQueue", Part::Rival);
