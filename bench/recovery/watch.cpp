@@ -6,11 +6,12 @@
 #include <thread>
 #include <vector>
 
+#include "tools/inspect/rings.h"
+
 namespace millrace::bench {
 namespace {
 
 constexpr std::chrono::microseconds kLookEvery{20};
-constexpr int kLooksMax = 100;
 
 template <class T>
 T get(const std::atomic<T>& cell) {
@@ -31,13 +32,9 @@ template <class Slot>
 Backlog ring_backlog(const Segment& segment, const char* name) {
     const auto view = segment.ring<Slot>(name);
     return {[view] {
-                for (int i = 0; i < kLooksMax; ++i) {
-                    // Refused when both ends moved on while we looked: look again.
-                    if (const auto n = view.find_write_cursor(); n.ok()) {
-                        return n.value();
-                    }
-                }
-                return get(view.control->write_hint);
+                // Both ends may move while we look, which the producer's own look is not made for.
+                const auto at = inspect::read_cursors(view);
+                return at ? at.value().written : get(view.control->write_hint);
             },
             [view] { return get(view.control->read_cursor); }};
 }

@@ -1,5 +1,7 @@
 #include "tools/millrace/backlog.h"
 
+#include "tools/inspect/rings.h"
+
 namespace millrace {
 namespace {
 
@@ -55,11 +57,13 @@ bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept {
 
 Sequence record_in_flight(const Segment& segment) noexcept {
     const auto ring = segment.ring<JournalRecord>("journal");
-    const auto written = ring.find_write_cursor();
-    if (!written || written.value() == 0) {
+    // As for a ring in use: the engine may be alive, or its heir be at work already.
+    const auto at = inspect::read_cursors(ring);
+    JournalRecord record;
+    if (!at || at.value().written == 0 || !inspect::copy_record(ring, at.value().written, record)) {
         return Sequence{};
     }
-    const Sequence last = ring.slot(written.value()).payload.seq;
+    const Sequence last = record.seq;
     // Acquire: pairs with the engine's release; the outputs of all up to here are published.
     const std::uint64_t completed = segment.core().completed.load(std::memory_order_acquire);
     return last.value > completed ? last : Sequence{};
