@@ -1,7 +1,7 @@
 // Does `inspect top` at 10 Hz change what a live pipeline does? One-way latency over a ring of the
 // segment, with and without `top` of that segment running, pair by pair in random order.
 //
-//     bench_inspect [--pairs N] [--round-ms N] [--rate N] [--json FILE]
+//     bench_inspect [--pairs N] [--round-ms N] [--rate N] [--cpus A,B] [--json FILE]
 //
 // `top` is a process of its own that is stopped (SIGSTOP) in the A rounds and goes on in the B
 // rounds, so that nothing else differs. It runs where the kernel puts it: on a machine with as many
@@ -35,6 +35,7 @@ struct Options {
     int pairs = 30;
     int round_ms = 2000;           // with 30 pairs two minutes and a bit
     std::uint64_t rate = 200'000;  // records a second
+    std::vector<unsigned> cpus{0, 1};
     std::string json;
 };
 
@@ -57,7 +58,7 @@ Round run_round(Segment& segment, const Options& o) {
     Round round;
     std::int64_t taken_from_consumer = 0;
     std::thread consumer{[&] {
-        pin(1);
+        pin(o.cpus[1]);
         const std::int64_t before = preemptions();
         const auto ring = segment.ring<SignalSlot>("signals.bench");
         auto in = RingConsumer<SignalSlot>::attach(ring).value();
@@ -68,7 +69,7 @@ Round run_round(Segment& segment, const Options& o) {
         }
         taken_from_consumer = preemptions() - before;
     }};
-    pin(0);
+    pin(o.cpus[0]);
     const std::int64_t before = preemptions();
     auto out = RingProducer<SignalSlot>::attach(segment.ring<SignalSlot>("signals.bench")).value();
     const std::int64_t begin = monotonic_ns() + 1'000'000;
@@ -223,6 +224,10 @@ int main(int argc, char** argv) {
     app.add_option("--rate", o.rate, "records a second")
         ->check(CLI::Range(1000, 10'000'000))
         ->capture_default_str();
+    app.add_option("--cpus", o.cpus, "of the producing and the consuming end")
+        ->delimiter(',')
+        ->expected(2)
+        ->check(CLI::Range(0, 1023));
     app.add_option("--json", o.json, "where to write the results");
     CLI11_PARSE(app, argc, argv);
     return millrace::bench::run(o);

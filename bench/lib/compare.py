@@ -46,6 +46,6 @@ def text(comparison):
     lines = [f"against {comparison['commit']} of {comparison['at']} (ratios; intervals that do not "
              "meet count)"]
     for r in comparison["rows"]:
-        lines.append("%-38s to %-6s %7.2fx -> %7.2fx  %s" % (
+        lines.append("%-38s to %-6s %9.3gx -> %9.3gx  %s" % (
             r["group"], r["part"], r["old"]["median"], r["new"]["median"], r["verdict"]))
     return "\n".join(lines)

@@ -87,6 +87,8 @@ def from_table(bench, rows):
     for r in rows:
         ratio = {"median": r["ratio"], "q1": r.get("low"), "q3": r.get("high"),
                  "interval95": None, "n": None}
+        if r.get("rounds"):
+            ratio = spread(r["rounds"])
         rate = "/s" in r["name"] or r["name"].endswith("_s")
         out.append({"bench": bench, "group": r["name"], "name": "millrace",
                     "against": r.get("limit_name", "limit of the same run"), "part": "limit",

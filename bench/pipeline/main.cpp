@@ -27,6 +27,7 @@ Figure make_figure(std::string name, std::string unit, std::vector<double> value
     for (std::size_t i = 0; i < value.size(); ++i) {
         ratios.push_back(value[i] / limit[i]);
     }
+    f.rounds = ratios;
     const auto median = [](std::vector<double>& v) {
         std::sort(v.begin(), v.end());
         return v[v.size() / 2];
@@ -134,6 +135,13 @@ int main(int argc, char** argv) {
             json = argv[i + 1];
         } else if (std::strcmp(argv[i], "--rounds") == 0) {
             rounds = std::max(1, std::atoi(argv[i + 1]));
+        } else if (std::strcmp(argv[i], "--cpus") == 0) {
+            int cpus[2] = {};
+            if (std::sscanf(argv[i + 1], "%d,%d", &cpus[0], &cpus[1]) != 2) {
+                std::fprintf(stderr, "bench_pipeline: --cpus takes two, as 0,1\n");
+                return 2;
+            }
+            use_cpus(cpus[0], cpus[1]);
         } else if (std::strcmp(argv[i], "--dir") == 0) {
             dir = std::filesystem::path{argv[i + 1]} / "millrace-bench";
         }

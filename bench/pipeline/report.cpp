@@ -28,7 +28,7 @@ void print_machine() {
     }
     std::printf(
         "machine: %s, %ld cores, Linux %s; strategy (and broker's eyes, or terminal) on "
-        "core 0, engine, broker and journal duty cycles on core 1\n",
+        "one core, engine, broker and journal duty cycles on the other\n",
         model.c_str(), ::sysconf(_SC_NPROCESSORS_ONLN), u.release);
 }
 
@@ -50,8 +50,12 @@ bool write_json(const std::string& path, const std::vector<Figure>& figures) {
         out << "  {\"name\": \"" << f.name << "\", \"unit\": \"" << f.unit
             << "\", \"value\": " << f.value << ", \"limit_name\": \"" << f.limit_name
             << "\", \"limit\": " << f.limit << ", \"ratio\": " << f.ratio
-            << ", \"low\": " << f.spread_low << ", \"high\": " << f.spread_high << ", \"goal\": \""
-            << f.goal << "\"}" << (i + 1 < figures.size() ? ",\n" : "\n");
+            << ", \"low\": " << f.spread_low << ", \"high\": " << f.spread_high
+            << ", \"rounds\": [";
+        for (std::size_t r = 0; r < f.rounds.size(); ++r) {
+            out << (r == 0 ? "" : ", ") << f.rounds[r];
+        }
+        out << "], \"goal\": \"" << f.goal << "\"}" << (i + 1 < figures.size() ? ",\n" : "\n");
     }
     out << "]\n";
     return out.good();

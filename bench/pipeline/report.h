@@ -21,6 +21,7 @@ struct Figure {
     std::string goal;
     double spread_low = 0;  // ratio's 2.5 and 97.5 percentile over rounds
     double spread_high = 0;
+    std::vector<double> rounds;  // the ratio of each round
 };
 
 void print_machine();

@@ -30,10 +30,19 @@ void require(bool ok, const std::string& what) {
 
 }  // namespace
 
-bool pin(int cpu) {
+namespace {
+int pair[2] = {0, 1};
+}
+
+void use_cpus(int first, int second) {
+    pair[0] = first;
+    pair[1] = second;
+}
+
+bool pin(int end) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(static_cast<unsigned>(cpu), &set);
+    CPU_SET(static_cast<unsigned>(pair[end]), &set);
     return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 

@@ -12,8 +12,10 @@
 
 namespace millrace::bench {
 
-/// Binds the calling thread to `cpu`. @return false if the kernel refuses.
-bool pin(int cpu);
+/// The CPUs of the two ends, 0 and 1 if nothing is said. Before the first pin().
+void use_cpus(int first, int second);
+/// Binds the calling thread to the CPU of `end`, 0 or 1. @return false if the kernel refuses.
+bool pin(int end);
 
 class Rig {
 public:

@@ -47,6 +47,24 @@ class Figures(unittest.TestCase):
                                      series("o", "ours", [1] * 6)])
         self.assertEqual([(f["against"], f["ratio"]["median"]) for f in out], [("l", 2), ("b", 0.5)])
 
+    def test_figures_that_a_part_makes_itself_have_intervals_and_can_get_worse(self):
+        def row(rounds):
+            return figures.from_table("journal", [{"name": "durable_ack_p50_us", "value": 140,
+                                                   "limit": 144, "ratio": 1, "rounds": rounds}])
+        machine = {"commit": "c", "before": {"at": "t"}}
+        old, new = ({"machine": machine, "figures": row([base + i / 100 for i in range(30)])}
+                    for base in (1, 2))
+        self.assertEqual(new["figures"][0]["ratio"]["interval95"], [2.09, 2.2])
+        compared = compare.against(new, old)
+        self.assertEqual([r["verdict"] for r in compared["rows"]], ["WORSE"])
+        self.assertIn("1.15x ->      2.15x", compare.text(compared))
+        self.assertIsNone(row([])[0]["ratio"]["interval95"])
+
+    def test_small_ratios_are_shown_with_their_digits(self):
+        self.assertIn("0.00175x", compare.text({"commit": "c", "at": "t", "rows": [
+            {"group": "g", "part": "rival", "old": {"median": 1 / 570}, "new": {"median": 0.002},
+             "verdict": "same"}]}))
+
     def test_goals_bind_what_they_are_written_for(self):
         self.assertEqual(figures.goal_of("hop 64 B, round trip / 2, threads", "limit")["bound"], 1.1)
         self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
