@@ -101,29 +101,53 @@ Result<Cursors> read_cursors(const RingView<T, Policy>& ring) noexcept {
 /// claim one slot. Their slots still carry the numbers of the lap before.
 inline constexpr std::uint64_t kBeingWrittenMax = 1;
 
-/// Copies record `number`, if its slot holds it and nobody can have begun to write the slot again.
-/// @return false for the record in whose slot the next one is made, live or left by a killed
-/// producer: its number says nothing about its bytes.
-template <class T, class Policy>
-bool copy_record(const RingView<T, Policy>& ring, std::uint64_t number, T& out) noexcept {
+/// Whether a thread's stores are seen in the order in which it makes them, and a look that follows
+/// another one sees no older memory: true on x86 (TSO). copy_record() needs it for a record that is
+/// released: the producer says `before` by a release store and then fills the slot by plain ones,
+/// which a release does not hold back (tests/model/inspect_model_test.cpp shows what that allows).
+#if defined(__x86_64__) || defined(__i386__)
+inline constexpr bool kStoresAreInOrder = true;
+#else
+inline constexpr bool kStoresAreInOrder = false;
+#endif
+
+/// As copy_record(), with `copy(payload)` as what copies. It has to end with an acquire fence: all
+/// looks below come after the copy, so what was not so then was not so during it.
+template <bool kInOrder = kStoresAreInOrder, class T, class Policy, class Copy>
+bool copy_if_whole(const RingView<T, Policy>& ring, std::uint64_t number, Copy&& copy) noexcept {
     auto& slot = ring.slot(number);
     // Acquire: pairs with RingProducer::commit(); the payload is visible.
     if (slot.sequence.load(std::memory_order_acquire) != number) {
         return false;
     }
-    std::memcpy(static_cast<void*>(&out), &slot.payload, sizeof(T));
-    // All looks below come after the copy: what was not so then was not so during it.
-    std::atomic_thread_fence(std::memory_order_acquire);
+    copy(slot.payload);
     if (slot.sequence.load(std::memory_order_relaxed) != number) {
         return false;
     }
-    // Unreleased: the producer waits for the cursor before it touches the slot.
+    // Unreleased: the producer waits for the cursor before it touches the slot. (A store that it
+    // makes after that look is seen no earlier than the cursor: multi-copy atomicity, which x86
+    // and AArch64 have.)
     if (ring.control->read_cursor.load(std::memory_order_relaxed) < number) {
         return true;
+    }
+    if (!kInOrder) {
+        return false;
     }
     // Released: it comes to this slot only after it has published `before`.
     const std::uint64_t before = number + ring.capacity() - kBeingWrittenMax;
     return ring.slot(before).sequence.load(std::memory_order_relaxed) < before;
+}
+
+/// Copies record `number`, if its slot holds it and nobody can have begun to write the slot again.
+/// @return false for the record in whose slot the next one is made, live or left by a killed
+/// producer: its number says nothing about its bytes. Where stores may overtake each other (not
+/// x86) false for every record that is released.
+template <class T, class Policy>
+bool copy_record(const RingView<T, Policy>& ring, std::uint64_t number, T& out) noexcept {
+    return copy_if_whole(ring, number, [&out](const T& payload) {
+        std::memcpy(static_cast<void*>(&out), &payload, sizeof(T));
+        std::atomic_thread_fence(std::memory_order_acquire);
+    });
 }
 
 }  // namespace millrace::inspect
