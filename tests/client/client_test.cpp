@@ -72,6 +72,43 @@ TEST_F(ClientTest, StampsSourceAndTimesAndGetsItsAnswer) {
     EXPECT_EQ(s.poll([](const client::Result&) {}), 0) << "a result came twice";
 }
 
+TEST_F(ClientTest, WaitSaysWhetherAResultWaitsAndNeverTakesIt) {
+    EXPECT_LT(mr_wait(nullptr, 0), 0);
+    Strategy s = open();
+    EXPECT_EQ(s.wait(0), 0);
+    EXPECT_EQ(s.wait(-1), 0) << "cut to 0";
+    EXPECT_EQ(s.wait(1), 0) << "nothing comes: it ends by itself";
+    ASSERT_EQ(s.submit(signal(1)), MR_OK);
+    engine.step();
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(s.wait(60'000), 1) << "what waits already is no reason to sleep";
+    }
+    EXPECT_EQ(s.poll([](const client::Result&) {}), 1);
+    EXPECT_EQ(s.wait(0), 0);
+}
+
+TEST_F(ClientTest, WaitIsWokenByTheResultThatItSleepsFor) {
+    Strategy s = open();
+    ASSERT_EQ(s.submit(signal(1)), MR_OK);
+    const std::uint32_t results = segment.find_ring("results.scalper");
+    Doorbell& bell = segment.doorbell(segment.ring_entry(results).doorbell);
+    const std::int64_t began = monotonic_ns();
+    int woken = 0;
+    std::thread sleeper{[&] { woken = s.wait(60'000); }};
+    while (bell.armed.load() == 0) {  // until it sleeps, or is about to
+        std::this_thread::yield();
+    }
+    ring(bell);  // for nothing: it looks, and sleeps again
+    while (bell.armed.load() == 0) {
+        std::this_thread::yield();
+    }
+    engine.step();
+    ring(bell);
+    sleeper.join();
+    EXPECT_EQ(woken, 1);
+    EXPECT_LT(monotonic_ns() - began, 60'000'000'000) << "it slept to its end: a lost wake";
+}
+
 TEST_F(ClientTest, WorksFromC) {
     mr_client* c = nullptr;
     ASSERT_EQ(mr_open(path().c_str(), "scalper", &c), MR_OK) << mr_error_text();
