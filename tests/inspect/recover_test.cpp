@@ -121,8 +121,8 @@ TEST_F(DryRun, IsRefusedWhileStagesLiveBesideASegmentThatIsOfNoUse) {
 }
 
 TEST_F(DryRun, SeesEveryRoleThatAStartLooksFor) {
-    for (const char* role :
-         {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis", "rtss"}) {
+    for (const char* role : {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis",
+                             "rtss", "clickhouse"}) {
         const Owner owner{journal_dir(), role};
         EXPECT_EQ(plan(0)["alive"].size(), 1U) << role;
     }

@@ -356,8 +356,8 @@ void plan_without(const FoundSegment& found, const std::string& directory, Recov
 
 RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_dir) {
     RecoverPlan plan;
-    for (const char* role :
-         {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis", "rtss"}) {
+    for (const char* role : {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis",
+                             "rtss", "clickhouse"}) {
         if (const int pid = lock_holder(journal_dir, role); pid > 0) {
             plan.alive.push_back(fmt::format("{} (pid {})", role, pid));
         }
