@@ -8,6 +8,7 @@
 #include "Link.mqh"
 
 #define DAY_S 86400
+#define BLIND_MS_MAX 1000
 #define LOOK_BACK_S (30 * DAY_S)
 // Deals of the kill switch: tag 0, "KILL" in ASCII, so that no look-up takes them for an intent's.
 #define KILL_MAGIC 0x4B494C4C
@@ -73,6 +74,7 @@ class Account
 private:
     bool connected_;
     bool ready_;
+    ulong polled_ms_;  // when the connection was last seen, or a server's answer proved it
     ulong connected_ms_;
     ulong counted_ms_;
     int counts_[4];
@@ -103,6 +105,7 @@ public:
     {
         connected_ = false;
         ready_ = false;
+        polled_ms_ = 0;
         connected_ms_ = 0;
         counted_ms_ = 0;
         for (int i = 0; i < 4; i++)
@@ -114,10 +117,31 @@ public:
     /// Since when the connection has not been broken, ms of this run.
     ulong connected_ms() { return connected_ms_; }
 
+    /// Is this terminal connected, and to the account and server that it was set up for? Asked
+    /// again right before each request: a call that blocks may outlive a change of the account.
+    bool may_send()
+    {
+        return TerminalInfoInteger(TERMINAL_CONNECTED) != 0 &&
+               (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login &&
+               AccountInfoString(ACCOUNT_SERVER) == g_config.server;
+    }
+
+    /// A request has come back. @param open without a definite answer: the connection may have been
+    /// broken and made anew while the call blocked, so that nothing shown can be believed yet.
+    void on_answer(const bool open)
+    {
+        if (open)
+            reset();
+        polled_ms_ = now_ms();
+    }
+
     void update()
     {
-        bool same_account = (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login;
-        bool is_connected = TerminalInfoInteger(TERMINAL_CONNECTED) != 0 && same_account;
+        // What nobody looked at for so long may have been broken and made anew meanwhile.
+        if (connected_ && now_ms() - polled_ms_ > BLIND_MS_MAX)
+            reset();
+        polled_ms_ = now_ms();
+        bool is_connected = may_send();
         if (is_connected != connected_)
         {
             connected_ = is_connected;
@@ -185,6 +209,9 @@ public:
                 return true;
         return false;
     }
+
+    /// How much of a position is open by its deals, 1e-8 lots; -1 = they are not there.
+    long open_volume(const ulong position_id);
 
     /// Goes through orders, history and deals for `magic`. @param since_s server time of the
     /// earliest that counts; 0 = thirty days back. @param expected volume asked for, where the

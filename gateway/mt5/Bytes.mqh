@@ -98,6 +98,13 @@ uint crc32c(const uchar &b[], const int at, const int count)
     return ~crc_feed(0xFFFFFFFF, b, at, count);
 }
 
+uint text_crc(const string text)
+{
+    uchar raw[];
+    int n = StringToCharArray(text, raw, 0, WHOLE_ARRAY, CP_UTF8) - 1;  // without the zero
+    return crc32c(raw, 0, n);
+}
+
 // -- HMAC-SHA256 ----------------------------------------------------------------------------------
 
 bool sha256(const uchar &data[], uchar &digest[])

@@ -13,6 +13,7 @@ struct Config
     int port;
     uchar key[];
     ulong login;
+    string server;        // the broker's name of it; logins are unique only there
     bool async;           // OrderSendAsync
     bool common;          // intent journal in the folder that all terminals share
     int ready_ms;         // unbroken connection before the account's lists are believed

@@ -8,6 +8,7 @@
 
 #define SUBMIT_OVER 0
 #define SUBMIT_WAIT 1
+#define SUBMIT_AGAIN 2  // 10030: with another filling mode
 #define BUSY_MS 30000
 // Without the terminal's word about a request that was sent off, how long until the account is
 // asked.
@@ -19,6 +20,8 @@ struct Flight
     ulong magic;
     uint request_id;  // of this run of the terminal; 0 = answered already
     bool market;
+    string symbol;
+    ENUM_ORDER_TYPE_FILLING filling;
     bool answered;  // the server's own answer has come
     ulong sent_ms;
     ulong looked_ms;
@@ -43,7 +46,8 @@ private:
         ArrayResize(flights_, n - 1, 64);
     }
 
-    void send(const Intent &intent, Built &b);
+    int attempt(const ulong magic, const bool again);
+    int send(const Intent &intent, Built &b);
     void conclude(const int flight, const MqlTradeResult &result);
     bool look(const int flight);
 
@@ -58,7 +62,7 @@ public:
         return false;
     }
     int submit(const ulong magic);
-    void on_result(const MqlTradeResult &result);
+    void on_result(const MqlTradeRequest &request, const MqlTradeResult &result);
     void follow(const bool hinted);
 };
 
@@ -68,7 +72,6 @@ uint code_of_error(const int error)
     switch (error)
     {
         case 4752: return TRADE_RETCODE_CLIENT_DISABLES_AT;
-        case 4753: return TRADE_RETCODE_POSITION_CLOSED;
         case 4754: return TRADE_RETCODE_INVALID;
         case 4756: return TRADE_RETCODE_REJECT;  // never left the terminal
     }
@@ -129,15 +132,31 @@ bool turned_down(const Intent &intent)
 /// Sends a received intent, or says why not. @return SUBMIT_WAIT if it must be tried again later.
 int Executor::submit(const ulong magic)
 {
+    int done = attempt(magic, false);
+    while (done == SUBMIT_AGAIN)  // each time one filling mode fewer
+        done = attempt(magic, true);
+    return done;
+}
+
+/// One request, everything looked at anew: ttl, kill, quote, account. @param again after 10030, a
+/// definite no.
+int Executor::attempt(const ulong magic, const bool again)
+{
     int i = g_journal.find(magic);
-    if (i < 0)
+    if (i < 0 || g_journal.state_at(i) != (again ? INTENT_SENDING : INTENT_RECEIVED))
         return SUBMIT_OVER;
     Intent intent;
     g_journal.intent_at(i, intent);
-    if (intent.state != INTENT_RECEIVED || turned_down(intent))
+    if (turned_down(intent))
         return SUBMIT_OVER;
     Built b;
     build_request(intent.command, age_ms(intent), b);
+    if (b.result == BUILD_OK && !g_account.may_send())
+        b.result = BUILD_WAIT;
+    bool no_mode_left = b.result == BUILD_OK &&
+                        is_filling_refused(b.request.symbol, b.request.type_filling);
+    if (again && (no_mode_left || b.result == BUILD_WAIT))
+        refuse_build(b, TRADE_RETCODE_INVALID_FILL);
     if (b.result == BUILD_WAIT)
         return SUBMIT_WAIT;
     if (b.result == BUILD_REFUSED)
@@ -147,60 +166,58 @@ int Executor::submit(const ulong magic)
         answer(magic, e);
         return SUBMIT_OVER;
     }
-    g_journal.sending(magic);
+    if (!again)
+        g_journal.sending(magic);
     if (!g_journal.flush())
         return SUBMIT_OVER;  // a terminal without its journal can promise nothing: it stops
-    if (!turned_down(intent))  // the flush may have taken its time
-        send(intent, b);
-    return SUBMIT_OVER;
+    if (turned_down(intent))  // the flush may have taken its time
+        return SUBMIT_OVER;
+    return send(intent, b);
 }
 
-void Executor::send(const Intent &intent, Built &b)
+/// Sends. @return SUBMIT_AGAIN if the filling mode was refused, and another may do.
+int Executor::send(const Intent &intent, Built &b)
 {
     Flight flight;
     flight.magic = intent.command.magic;
     flight.request_id = 0;
     flight.market = b.market;
+    flight.symbol = b.request.symbol;
+    flight.filling = b.request.type_filling;
     flight.answered = false;
     flight.sent_ms = now_ms();
     flight.looked_ms = flight.sent_ms;
     MqlTradeResult result;
-    // 10030 is a definite no: the next mode that the symbol allows.
-    for (int attempt = 0; attempt < FILLING_TRIES_MAX; attempt++)
+    ZeroMemory(result);
+    bool sent = false;
+    if (g_config.async)
+        g_link.announce_send();
+    else
+        g_link.announce_busy(BUSY_MS);
+    ResetLastError();
+    if (g_config.async)
+        sent = OrderSendAsync(b.request, result);
+    else
+        sent = OrderSend(b.request, result);
+    int error = GetLastError();
+    if (g_config.async && sent)
     {
-        ZeroMemory(result);
-        ResetLastError();
-        bool sent = false;
-        if (g_config.async)
-        {
-            g_link.announce_send();
-            sent = OrderSendAsync(b.request, result);
-        }
-        else
-        {
-            g_link.announce_busy(BUSY_MS);
-            sent = OrderSend(b.request, result);
-            g_link.forgive_silence();
-        }
-        int error = GetLastError();
-        if (!sent && result.retcode == 0)
-            result.retcode = code_of_error(error);
-        if (g_config.async && sent)
-        {
-            flight.request_id = result.request_id;
-            fly(flight);
-            return;
-        }
-        if (result.retcode != TRADE_RETCODE_INVALID_FILL || !b.market)
-            break;
-        refuse_filling(b.request.symbol, b.request.type_filling);
-        ENUM_ORDER_TYPE_FILLING next = resolve_filling(b.request);
-        if (next == b.request.type_filling)
-            break;
-        b.request.type_filling = next;
+        flight.request_id = result.request_id;
+        fly(flight);
+        return SUBMIT_OVER;
+    }
+    g_link.forgive_silence();
+    if (!sent && result.retcode == 0)
+        result.retcode = code_of_error(error);
+    g_account.on_answer(leaves_open(result.retcode));
+    if (result.retcode == TRADE_RETCODE_INVALID_FILL && b.market)
+    {
+        refuse_filling(flight.symbol, flight.filling);
+        return SUBMIT_AGAIN;
     }
     fly(flight);
     conclude(ArraySize(flights_) - 1, result);
+    return SUBMIT_OVER;
 }
 
 /// The server's answer to a request has come.
@@ -252,17 +269,27 @@ void Executor::conclude(const int i, const MqlTradeResult &result)
 }
 
 /// The terminal tells the result of a request that was sent off.
-void Executor::on_result(const MqlTradeResult &result)
+void Executor::on_result(const MqlTradeRequest &request, const MqlTradeResult &result)
 {
     if (result.request_id == 0)
         return;
     for (int i = 0; i < ArraySize(flights_); i++)
     {
-        if (flights_[i].request_id == result.request_id)
+        // Numbers of requests begin anew with the terminal: the magic has to fit too.
+        if (flights_[i].request_id != result.request_id || flights_[i].magic != request.magic)
+            continue;
+        if (result.retcode != TRADE_RETCODE_INVALID_FILL || !flights_[i].market)
         {
             conclude(i, result);
             return;
         }
+        ulong magic = flights_[i].magic;
+        refuse_filling(flights_[i].symbol, flights_[i].filling);
+        land(i);
+        while (attempt(magic, true) == SUBMIT_AGAIN)
+        {
+        }
+        return;
     }
 }
 

@@ -102,7 +102,8 @@ public:
             return false;
         }
         FileFlush(handle_);
-        if (GetLastError() != 0)  // FileFlush itself tells nothing
+        // FileFlush itself tells nothing.
+        if (GetLastError() != 0 || FileSize(handle_) != size_ + (ulong)waiting_bytes_)
         {
             failed_ = true;
             return false;

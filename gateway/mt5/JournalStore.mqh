@@ -89,7 +89,8 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
     switch (kind)
     {
         case REC_IDENTITY:
-            if (get_u64(b, at + 8) != g_config.login)
+            if (bytes != 36 || get_u64(b, at + 8) != g_config.login ||
+                get_u32(b, at + 32) != text_crc(g_config.server))
                 return "it belongs to another account";
             id = first;
             created_ns = get_i64(b, at + 16);
@@ -220,12 +221,13 @@ string Journal::write_state(const ulong number)
     if (!file_.open(name, g_config.common, old))
         return StringFormat("%s: cannot be created (error %d)", name, GetLastError());
     file_number_ = number;
-    uchar b[32];
+    uchar b[36];
     put_u64(b, 0, id);
     put_u64(b, 8, g_config.login);
     put_i64(b, 16, created_ns);
     put_u64(b, 24, number);
-    file_.append(REC_IDENTITY, b, 32);
+    put_u32(b, 32, text_crc(g_config.server));
+    file_.append(REC_IDENTITY, b, 36);
     if (has_baseline)
         remember_baseline(0, 0, scanned_s);
     for (int i = 0; i < deals.count(); i++)
@@ -266,14 +268,9 @@ ulong new_journal_id()
     return (v ^ ((ulong)TimeGMT() << 20)) | 1;
 }
 
-string Journal::compact()
-{
-    string old = file_name(file_number_);
-    string wrong = write_state(file_number_ + 1);
-    if (wrong == "")
-        FileDelete(old, g_config.common ? FILE_COMMON : 0);  // if it stays: its number is lower
-    return wrong;
-}
+/// The file before stays until the next change, which takes its place: should a power cut take the
+/// new one, it is the journal again, a suspect one, and not none.
+string Journal::compact() { return write_state(file_number_ + 1); }
 
 /// Loads or creates. @return "" or what is wrong, for a human.
 string Journal::open(const string base)
@@ -319,19 +316,18 @@ string Journal::open(const string base)
     bool lossy = may_have_lost_records();
     if (lossy)
         intact = INTACT_SUSPECT;  // written with whatever is written next
-    if (torn_bytes_ > 0 || ArraySize(bytes) > COMPACT_ABOVE_BYTES)
+    if (torn_bytes_ > 0)
     {
         damage = compact();
+        if (damage != "")
+            return damage;
     }
     else
     {
         uchar again[];
         if (!file_.open(file_name(best), g_config.common, again))
-            damage = StringFormat("%s: cannot be opened (error %d)", file_name(best),
-                                  GetLastError());
+            return StringFormat("%s: cannot be opened (error %d)", file_name(best), GetLastError());
     }
-    if (damage != "")
-        return damage;
     if (lossy)
     {
         PrintFormat("millrace: %s: the newest records may be lost (%d bytes torn): everything that "
@@ -339,8 +335,10 @@ string Journal::open(const string base)
                     file_name(best), torn_bytes_);
         write_intact();
     }
-    write_boot();
-    return file_.flush() ? "" : file_name(best) + ": cannot be written";
+    write_boot();  // it has not ended in order any more, also if a change of files goes wrong
+    if (!file_.flush())
+        return file_name(best) + ": cannot be written";
+    return (file_.size() > COMPACT_ABOVE_BYTES) ? compact() : "";
 }
 
 void Journal::close()

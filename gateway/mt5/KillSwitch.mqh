@@ -6,12 +6,20 @@
 
 #define KILL_RETRY_MS 100
 #define KILL_BACKOFF_MS 1000
+#define KILL_RETRY_MAX_MS 60000
+// Requests in one go, and how long until there is one more: the broker's limits are its own.
+#define KILL_BURST 50
+#define KILL_REFILL_MS 50
 
 /// A ticket that a request is out for, or was refused: not before then again.
 struct Hold
 {
     ulong ticket;
     ulong until_ms;
+    ulong step_ms;      // doubles with each refusal
+    ulong refused_ms;
+    bool for_quote;     // refused for want of a market: a new quote ends it
+    double bid;
 };
 
 class KillSwitch
@@ -22,10 +30,15 @@ private:
     int clean_readings_;
     bool dead_man_fired_;
     bool wanted_;
+    int tokens_;
+    ulong refilled_ms_;
 
     bool wants(const int action, const string symbol);
     bool is_held(const ulong ticket);
+    int hold_of(const ulong ticket);
     void hold(const ulong ticket, const ulong ms);
+    void hold_refused(const ulong ticket, const string symbol, const uint code);
+    bool take_token();
     void send(MqlTradeRequest &request, const ulong ticket);
     int cancel_orders();
     int close_positions();
@@ -39,6 +52,8 @@ public:
         clean_readings_ = 0;
         dead_man_fired_ = false;
         wanted_ = true;
+        tokens_ = KILL_BURST;
+        refilled_ms_ = 0;
     }
     void on_kill(const Kill &kill);
     void on_dead_man(const bool silent);
@@ -62,50 +77,115 @@ bool KillSwitch::wants(const int action, const string symbol)
 bool KillSwitch::is_held(const ulong ticket)
 {
     for (int i = 0; i < ArraySize(holds_); i++)
-        if (holds_[i].ticket == ticket)
-            return now_ms() < holds_[i].until_ms;
+    {
+        if (holds_[i].ticket != ticket)
+            continue;
+        double bid = 0;
+        double ask = 0;
+        bool moved = holds_[i].for_quote && now_ms() >= holds_[i].refused_ms + KILL_BACKOFF_MS &&
+                     PositionSelectByTicket(ticket) &&
+                     read_quote(PositionGetString(POSITION_SYMBOL), bid, ask) &&
+                     bid != holds_[i].bid;
+        return now_ms() < holds_[i].until_ms && !moved;
+    }
     return false;
 }
 
-void KillSwitch::hold(const ulong ticket, const ulong ms)
+/// Its place in holds_; made if there is none.
+int KillSwitch::hold_of(const ulong ticket)
 {
     int n = ArraySize(holds_);
+    for (int i = 0; i < n; i++)
+        if (holds_[i].ticket == ticket)
+            return i;
     int at = n;
     for (int i = 0; i < n && at == n; i++)
-        if (holds_[i].ticket == ticket)
-            at = i;
-    for (int i = 0; i < n && at == n; i++)
-        if (now_ms() >= holds_[i].until_ms)
+        if (now_ms() >= holds_[i].until_ms + KILL_RETRY_MAX_MS)
             at = i;
     if (at == n)
         ArrayResize(holds_, n + 1, 64);
     holds_[at].ticket = ticket;
+    holds_[at].until_ms = 0;
+    holds_[at].step_ms = 0;
+    holds_[at].refused_ms = 0;
+    holds_[at].for_quote = false;
+    holds_[at].bid = 0;
+    return at;
+}
+
+void KillSwitch::hold(const ulong ticket, const ulong ms)
+{
+    int at = hold_of(ticket);
     holds_[at].until_ms = now_ms() + ms;
+    holds_[at].for_quote = false;
+}
+
+/// A definite no: the next try after twice the time, 0.1 s to a minute, or with the next quote where
+/// there was no market.
+void KillSwitch::hold_refused(const ulong ticket, const string symbol, const uint code)
+{
+    int at = hold_of(ticket);
+    ulong twice = 2 * holds_[at].step_ms;
+    holds_[at].step_ms = MathMin(KILL_RETRY_MAX_MS, MathMax(KILL_RETRY_MS, twice));
+    holds_[at].until_ms = now_ms() + holds_[at].step_ms;
+    holds_[at].refused_ms = now_ms();
+    holds_[at].for_quote = code == TRADE_RETCODE_MARKET_CLOSED || code == TRADE_RETCODE_PRICE_OFF;
+    double ask = 0;
+    double bid = 0;
+    read_quote(symbol, bid, ask);
+    holds_[at].bid = bid;
+}
+
+bool KillSwitch::take_token()
+{
+    ulong earned = (now_ms() - refilled_ms_) / KILL_REFILL_MS;
+    if (earned > 0)
+    {
+        tokens_ = (int)MathMin(KILL_BURST, (ulong)tokens_ + earned);
+        refilled_ms_ = now_ms();
+    }
+    if (tokens_ == 0)
+        return false;
+    tokens_--;
+    return true;
 }
 
 /// Sends and waits for the answer. One whose outcome is not known keeps its ticket back for as long
 /// as an answer may take: a second close on a netting account would open the other side.
 void KillSwitch::send(MqlTradeRequest &request, const ulong ticket)
 {
+    if (g_account.refusal() != 0 || !g_account.may_send() || !take_token())
+        return;  // asked again with the next round
     MqlTradeResult result;
     ZeroMemory(result);
-    ResetLastError();
     request.magic = KILL_MAGIC;
     request.comment = "millrace kill";
     g_link.announce_busy(BUSY_MS);
+    ResetLastError();
     bool sent = OrderSend(request, result);
     int error = GetLastError();
     g_link.forgive_silence();
     if (!sent && result.retcode == 0)
         result.retcode = code_of_error(error);
-    ulong wait = KILL_RETRY_MS;
+    g_account.on_answer(leaves_open(result.retcode));
     if (leaves_open(result.retcode))
-        wait = (ulong)g_config.answer_ms;
-    else if (is_done(result.retcode) || result.retcode == TRADE_RETCODE_TOO_MANY_REQUESTS)
-        wait = KILL_BACKOFF_MS;
-    else if (result.retcode == TRADE_RETCODE_INVALID_FILL)
+    {
+        hold(ticket, (ulong)g_config.answer_ms);
+    }
+    else if (is_done(result.retcode))
+    {
+        hold(ticket, KILL_BACKOFF_MS);
+    }
+    else if (result.retcode == TRADE_RETCODE_INVALID_FILL &&
+             !is_filling_refused(request.symbol, request.type_filling))
+    {
         refuse_filling(request.symbol, request.type_filling);
-    hold(ticket, wait);
+        hold(ticket, KILL_RETRY_MS);
+    }
+    else
+    {
+        hold_refused(ticket, request.symbol, result.retcode);
+    }
 }
 
 /// @return how many are still there; -1 if the list could not be read.

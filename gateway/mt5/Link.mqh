@@ -8,6 +8,7 @@
 #define IO_TIMEOUT_MS 1000
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 1000
+#define AWAY_MS 60000
 #define OUT_BYTES_MAX 65536
 
 #define FRAME_NONE 0
@@ -58,6 +59,8 @@ public:
     int waiting_bytes() { return out_end_; }
     void retry_at_once() { retry_ms_ = 0; }
     void retry_late() { retry_ms_ = RETRY_MAX_MS; }
+    /// After close(): not for a minute.
+    void stay_away() { retry_at_ms_ = now_ms() + AWAY_MS; }
 
     /// Connects if it is time to. At once, then after 50 ms, doubling to a second, for ever.
     bool connect(const string host, const int port)
@@ -114,12 +117,12 @@ public:
             }
             uchar part[];
             ArrayResize(part, 0);
-            ResetLastError();
             int n = SocketRead(socket_, part, (uint)MathMin(readable, 16384), 1);
             if (n <= 0)  // a speculative 1 and nothing there, or an error
             {
+                // 5273 may be set by a mere timeout too; a real error closes the socket.
                 drained_ms_ = asked_ms;
-                return GetLastError() != 5273 && SocketIsConnected(socket_);
+                return SocketIsConnected(socket_);
             }
             heard_ms = now_ms();
             take(part, n);

@@ -49,7 +49,7 @@ void settle_found(Found &f, const bool active, const long state, const long exec
     }
     if (active)
         return;
-    if (f.volume < executed || (state == ORDER_STATE_FILLED && f.volume < f.requested))
+    if (f.volume < executed || (state == ORDER_STATE_FILLED && f.volume == 0))
         return;  // the order is over, its deals are not all there yet
     f.stage = FOUND_SETTLED;
     if (f.volume > 0)
@@ -58,6 +58,25 @@ void settle_found(Found &f, const bool active, const long state, const long exec
         f.status = STATUS_REJECTED;
     else
         f.status = (state == ORDER_STATE_EXPIRED) ? STATUS_EXPIRED : STATUS_CANCELED;
+}
+
+bool is_own_reason(const long reason)
+{
+    bool by_server = reason == ORDER_REASON_SL || reason == ORDER_REASON_TP ||
+                     reason == ORDER_REASON_SO;
+    bool by_hand = reason == ORDER_REASON_CLIENT || reason == ORDER_REASON_MOBILE ||
+                   reason == ORDER_REASON_WEB;
+    return !by_server && !by_hand;  // those come under the position's magic
+}
+
+/// Which of several orders of one magic tells what became of it: one with deals, else one that was
+/// filled, else the last. A refused one may stand before it (10030 and another filling mode).
+int rank_of(const ulong order, const long state)
+{
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+        if ((ulong)HistoryDealGetInteger(HistoryDealGetTicket(i), DEAL_ORDER) == order)
+            return 3;
+    return (state == ORDER_STATE_FILLED || state == ORDER_STATE_PARTIAL) ? 2 : 1;
 }
 
 bool Account::look_up(const ulong magic, const long since_s, const long expected, Found &f)
@@ -88,16 +107,20 @@ bool Account::look_up(const ulong magic, const long since_s, const long expected
     long from = (since_s > 0) ? since_s - DAY_S : (long)TimeTradeServer() - LOOK_BACK_S;
     if (!connected_ || !HistorySelect((datetime)MathMax(0, from), TimeTradeServer() + DAY_S))
         return false;
+    int best = 0;
     for (int i = 0; i < HistoryOrdersTotal(); i++)
     {
         ulong ticket = HistoryOrderGetTicket(i);
         if (ticket == 0)
             return false;
-        if ((ulong)HistoryOrderGetInteger(ticket, ORDER_MAGIC) != magic)
+        if ((ulong)HistoryOrderGetInteger(ticket, ORDER_MAGIC) != magic ||
+            !is_own_reason(HistoryOrderGetInteger(ticket, ORDER_REASON)))
             continue;
-        long reason = HistoryOrderGetInteger(ticket, ORDER_REASON);
-        if (reason == ORDER_REASON_SL || reason == ORDER_REASON_TP || reason == ORDER_REASON_SO)
-            continue;  // the server's, under the position's magic
+        int rank = rank_of(ticket, HistoryOrderGetInteger(ticket, ORDER_STATE));
+        bool another_works = active && ticket != f.order && rank == 1;
+        if (another_works || rank < best)
+            continue;
+        best = rank;
         active = false;
         f.order = ticket;
         state = HistoryOrderGetInteger(ticket, ORDER_STATE);
@@ -109,7 +132,6 @@ bool Account::look_up(const ulong magic, const long since_s, const long expected
         f.price = HistoryOrderGetDouble(ticket, ORDER_PRICE_OPEN);
         f.time_msc = HistoryOrderGetInteger(ticket, ORDER_TIME_SETUP_MSC);
         f.symbol = HistoryOrderGetString(ticket, ORDER_SYMBOL);
-        break;
     }
     ulong order = f.order;
     for (int i = 0; i < HistoryDealsTotal(); i++)
@@ -126,6 +148,33 @@ bool Account::look_up(const ulong magic, const long since_s, const long expected
     }
     settle_found(f, active, state, executed);
     return true;
+}
+
+long Account::open_volume(const ulong position_id)
+{
+    if (!HistorySelectByPosition((long)position_id))
+        return -1;
+    long opened = 0;
+    long closed = 0;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0)
+            return -1;
+        if (!is_trade(HistoryDealGetInteger(ticket, DEAL_TYPE)))
+            continue;
+        long volume = to_scaled(HistoryDealGetDouble(ticket, DEAL_VOLUME));
+        long entry = HistoryDealGetInteger(ticket, DEAL_ENTRY);
+        if (entry == DEAL_ENTRY_INOUT)
+            return -1;  // reversed: its volumes do not tell
+        if (entry == DEAL_ENTRY_IN)
+            opened += volume;
+        else
+            closed += volume;
+    }
+    if (opened == 0)
+        return -1;
+    return (opened > closed) ? opened - closed : 0;
 }
 
 ulong Account::opener_of(const ulong position_id)

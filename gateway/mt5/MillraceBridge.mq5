@@ -12,7 +12,8 @@
 input string InpHost = "127.0.0.1";                // broker stage: address (must be allowed)
 input int InpPort = 7100;                          // broker stage: port
 input string InpKey = "";                          // key of this account, hexadecimal
-input ulong InpLogin = 0;                          // account this chart may trade; 0 = any
+input ulong InpLogin = 0;                          // account this chart may trade
+input string InpServer = "";                       // and its trade server; empty = as logged in
 input bool InpAsync = false;                       // send without waiting for each answer
 input bool InpCommonFolder = true;                 // intent journal in the folder of all terminals
 input int InpReadyMs = 5000;                       // unbroken connection before lists are believed
@@ -66,6 +67,8 @@ void read_tick_names()
     ArrayResize(g_tick_asks, n);
     for (int i = 0; i < n; i++)
     {
+        StringTrimLeft(g_tick_names[i]);
+        StringTrimRight(g_tick_names[i]);
         g_tick_bids[i] = 0;
         g_tick_asks[i] = 0;
         if (!watch_symbol(g_tick_names[i]))
@@ -79,6 +82,7 @@ string configure()
     g_config.host = InpHost;
     g_config.port = InpPort;
     g_config.login = (ulong)AccountInfoInteger(ACCOUNT_LOGIN);
+    g_config.server = AccountInfoString(ACCOUNT_SERVER);
     g_config.async = InpAsync;
     g_config.common = InpCommonFolder;
     g_config.ready_ms = InpReadyMs;
@@ -91,7 +95,12 @@ string configure()
         return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
     if (g_config.login == 0)
         return "the terminal is not logged in to an account";
-    if (InpLogin != 0 && InpLogin != g_config.login)
+    if (InpLogin == 0)
+        return "InpLogin must be the account that this chart may trade";
+    if (InpServer != "" && InpServer != g_config.server)
+        return StringFormat("the terminal is logged in at %s, this chart is set up for %s",
+                            g_config.server, InpServer);
+    if (InpLogin != g_config.login)
         return StringFormat("the terminal is logged in to %s, this chart is set up for %s",
                             IntegerToString((long)g_config.login), IntegerToString((long)InpLogin));
     if (InpPort < 1 || InpPort > 65535)
@@ -105,7 +114,8 @@ int OnInit()
 {
     string wrong = configure();
     if (wrong == "")
-        wrong = g_journal.open("Millrace\\" + IntegerToString((long)g_config.login));
+        wrong = g_journal.open("Millrace\\" + IntegerToString((long)g_config.login) + "@" +
+                               IntegerToString((long)text_crc(g_config.server)));
     if (wrong != "")
     {
         Alert("millrace: ", wrong);
@@ -175,6 +185,6 @@ void OnTradeTransaction(const MqlTradeTransaction &transaction, const MqlTradeRe
     if (!g_running)
         return;
     if (transaction.type == TRADE_TRANSACTION_REQUEST)
-        g_executor.on_result(result);
+        g_executor.on_result(request, result);
     g_scanner.hint();
 }

@@ -85,8 +85,10 @@ void build_open(Built &b, const Command &command, const ulong waited_ms)
     b.request.type_time = ORDER_TIME_GTC;
 }
 
-/// A position that is not in the list is closed only if the list can be believed, twice.
-bool select_for_change(Built &b, const ulong ticket, const string symbol)
+/// A position that is not in the list is closed only if the list can be believed, twice, and its
+/// deals say so too: a connection may have broken and come back unseen. @param waited_ms since the
+/// command came.
+bool select_for_change(Built &b, const ulong ticket, const string symbol, const ulong waited_ms)
 {
     for (int reading = 0; reading < 2; reading++)
     {
@@ -100,7 +102,13 @@ bool select_for_change(Built &b, const ulong ticket, const string symbol)
             return false;
         }
     }
-    refuse_build(b, TRADE_RETCODE_POSITION_CLOSED);
+    long open = (ticket != 0) ? g_account.open_volume(ticket) : 0;
+    if (open != 0 && waited_ms < (ulong)g_config.answer_ms)
+        b.result = BUILD_WAIT;
+    else if (open > 0)
+        refuse_build(b, TRADE_RETCODE_CONNECTION);  // not known: the engine looks it up
+    else
+        refuse_build(b, TRADE_RETCODE_POSITION_CLOSED);
     return false;
 }
 
@@ -112,7 +120,7 @@ void build_close(Built &b, const Command &command, const ulong waited_ms)
         refuse_build(b, TRADE_RETCODE_POSITION_CLOSED);
         return;
     }
-    if (!select_for_change(b, command.position_ticket, command.symbol))
+    if (!select_for_change(b, command.position_ticket, command.symbol, waited_ms))
         return;
     // The ticket may differ from the identifier (rollover, reversal): read right before its use.
     b.request.position = (ulong)PositionGetInteger(POSITION_TICKET);
@@ -125,13 +133,13 @@ void build_close(Built &b, const Command &command, const ulong waited_ms)
     set_market_price(b, command, side, waited_ms);
 }
 
-void build_modify(Built &b, const Command &command)
+void build_modify(Built &b, const Command &command, const ulong waited_ms)
 {
     b.request.sl = from_scaled(command.stop_loss);
     b.request.tp = from_scaled(command.take_profit);
     if (command.position_ticket != 0)
     {
-        if (!select_for_change(b, command.position_ticket, ""))
+        if (!select_for_change(b, command.position_ticket, "", waited_ms))
             return;
         b.request.action = TRADE_ACTION_SLTP;
         b.request.position = (ulong)PositionGetInteger(POSITION_TICKET);
@@ -194,22 +202,22 @@ void build_request(const Command &command, const ulong waited_ms, Built &b)
         refuse_build(b, refusal);
         return;
     }
-    bool needs_symbol = command.type == COMMAND_OPEN;
-    if (needs_symbol && !watch_symbol(command.symbol))
+    bool entry = command.type == COMMAND_OPEN;
+    if (entry && (!g_account.ready() || !g_journal.has_baseline))
+    {
+        b.result = BUILD_WAIT;  // also: the symbols may not be loaded yet
+        return;
+    }
+    if (entry && !watch_symbol(command.symbol))
     {
         refuse_build(b, TRADE_RETCODE_INVALID);
         return;
     }
     switch (command.type)
     {
-        case COMMAND_OPEN:
-            if (!g_account.ready() || !g_journal.has_baseline)
-                b.result = BUILD_WAIT;
-            else
-                build_open(b, command, waited_ms);
-            return;
+        case COMMAND_OPEN: build_open(b, command, waited_ms); return;
         case COMMAND_CLOSE: build_close(b, command, waited_ms); return;
-        case COMMAND_MODIFY: build_modify(b, command); return;
+        case COMMAND_MODIFY: build_modify(b, command, waited_ms); return;
         case COMMAND_CANCEL: build_cancel(b, command); return;
     }
     refuse_build(b, TRADE_RETCODE_INVALID);

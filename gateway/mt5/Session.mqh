@@ -234,9 +234,13 @@ bool Session::on_welcome()
 
 void Session::on_denied()
 {
-    PrintFormat("millrace: denied: %s", get_text(g_link.body, 0, DENIED_BYTES));
+    string reason = get_text(g_link.body, 0, DENIED_BYTES);
+    PrintFormat("millrace: denied: %s", reason);
     g_link.retry_late();
     drop("denied");
+    // Two terminals with one journal would take the session from each other all day.
+    if (StringFind(reason, "replaced") == 0)
+        g_link.stay_away();
 }
 
 // -- frames --------------------------------------------------------------------------------------
@@ -258,7 +262,7 @@ bool Session::on_frame()
                 break;
             return on_welcome();
         case FRAME_DENIED:
-            if (bytes != DENIED_BYTES || up)
+            if (bytes != DENIED_BYTES)
                 break;
             on_denied();
             return false;

@@ -20,9 +20,11 @@ bool read_quote(const string symbol, double &bid, double &ask)
 }
 
 /// Puts the symbol into the market watch; quotes of others do not arrive. @return false if the
-/// broker has none of that name.
+/// broker has none of that name, or frames have no room for it.
 bool watch_symbol(const string symbol)
 {
+    if (StringLen(symbol) > TEXT_BYTES)
+        return false;
     if (SymbolInfoInteger(symbol, SYMBOL_SELECT) != 0)
         return true;
     return SymbolSelect(symbol, true);
@@ -62,21 +64,23 @@ int filling_modes(const string symbol, ENUM_ORDER_TYPE_FILLING &modes[])
 string g_refused_symbols[];
 ENUM_ORDER_TYPE_FILLING g_refused_modes[];
 
-void refuse_filling(const string symbol, const ENUM_ORDER_TYPE_FILLING mode)
-{
-    int n = ArraySize(g_refused_symbols);
-    ArrayResize(g_refused_symbols, n + 1);
-    ArrayResize(g_refused_modes, n + 1);
-    g_refused_symbols[n] = symbol;
-    g_refused_modes[n] = mode;
-}
-
 bool is_filling_refused(const string symbol, const ENUM_ORDER_TYPE_FILLING mode)
 {
     for (int i = 0; i < ArraySize(g_refused_symbols); i++)
         if (g_refused_symbols[i] == symbol && g_refused_modes[i] == mode)
             return true;
     return false;
+}
+
+void refuse_filling(const string symbol, const ENUM_ORDER_TYPE_FILLING mode)
+{
+    if (is_filling_refused(symbol, mode))
+        return;
+    int n = ArraySize(g_refused_symbols);
+    ArrayResize(g_refused_symbols, n + 1);
+    ArrayResize(g_refused_modes, n + 1);
+    g_refused_symbols[n] = symbol;
+    g_refused_modes[n] = mode;
 }
 
 /// The mode for a market request: the first that the broker's own check does not refuse.

@@ -127,6 +127,17 @@ ushort StringGetCharacter(const string& text, int at) {
     return at < StringLen(text) ? static_cast<uchar>(text.str()[static_cast<std::size_t>(at)])
                                 : ushort{0};
 }
+void StringTrimLeft(string& text) {
+    const auto at = text.str().find_first_not_of(" \t");
+    text = string{at == std::string::npos ? "" : text.str().substr(at)};
+}
+void StringTrimRight(string& text) {
+    text = string{text.str().substr(0, text.str().find_last_not_of(" \t") + 1)};
+}
+int StringFind(const string& text, const string& part) {
+    const auto at = text.str().find(part.str());
+    return at == std::string::npos ? -1 : static_cast<int>(at);
+}
 int StringSplit(const string& text, ushort separator, MqlArray<string>& parts) {
     parts.resize(0);
     std::string rest = text.str();
@@ -260,6 +271,9 @@ void FileClose(int handle) {
 }
 void FileFlush(int handle) {
     host().call("FileFlush");
+    if (host().knobs.flush_lies != 0) {
+        return;
+    }
     if (!write_out(files().at(handle))) {
         host().last_error = 5025;
     }
@@ -399,6 +413,7 @@ int SocketRead(int socket, MqlArray<uchar>& buffer, uint bytes_max, uint timeout
         return socket_error(socket);  // the bytes are lost with the connection
     }
     if (got == 0) {
+        host().last_error = host().knobs.timeout_error != 0 ? 5273 : host().last_error;
         return -1;
     }
     host().call("SocketRead");  // an empty one is no place of its own: there are too many

@@ -126,7 +126,9 @@ bool select_history(const Wanted& wanted) {
 
 long AccountInfoInteger(int property) {
     switch (property) {
-        case ACCOUNT_LOGIN: return static_cast<long>(host().options().login);
+        case ACCOUNT_LOGIN:
+            return static_cast<long>(host().options().login) +
+                   (host().knobs.other_account == 1 ? 1 : 0);
         case ACCOUNT_TRADE_ALLOWED:
             return host().knobs.account_denied == 0 &&
                            host().server().trade_allowed(host().options().login)
@@ -143,6 +145,12 @@ long AccountInfoInteger(int property) {
 double AccountInfoDouble(int property) {
     const auto money = host().server().money(host().options().login);
     return unscaled(property == ACCOUNT_EQUITY ? money.equity.value : money.balance.value);
+}
+string AccountInfoString(int property) {
+    if (property != ACCOUNT_SERVER) {
+        mql_halt("AccountInfoString: a property that the host does not know");
+    }
+    return host().knobs.other_account == 2 ? "Other-Live" : "Sim-Demo";
 }
 bool SymbolSelect(const string& symbol, bool) {
     host().call("SymbolSelect");
@@ -185,11 +193,12 @@ bool SymbolInfoTick(const string& symbol, MqlTick& tick) {
 
 bool OrderCheck(const MqlTradeRequest& request, MqlTradeCheckResult& result) {
     host().call("OrderCheck");
-    result.retcode = host().check(request);
+    result.retcode = host().knobs.check_lies != 0 ? 0 : host().check(request);
     return result.retcode == 0;
 }
 bool OrderSend(const MqlTradeRequest& request, MqlTradeResult& result) {
     host().call("OrderSend");
+    ++host().sends;
     if (host().knobs.busy_ms > 0) {
         const timespec wait{host().knobs.busy_ms / 1'000, host().knobs.busy_ms % 1'000 * 1'000'000};
         ::nanosleep(&wait, nullptr);
@@ -199,6 +208,7 @@ bool OrderSend(const MqlTradeRequest& request, MqlTradeResult& result) {
 }
 bool OrderSendAsync(const MqlTradeRequest& request, MqlTradeResult& result) {
     host().call("OrderSendAsync");
+    ++host().sends;
     if (host().knobs.terminal_denied != 0 || host().knobs.program_denied != 0) {
         host().last_error = 4752;
         return false;

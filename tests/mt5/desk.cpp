@@ -251,6 +251,13 @@ bool Desk::send(bridge::FrameType type, std::uint64_t seq, std::span<const std::
     return true;
 }
 
+void Desk::deny(const std::string& reason) {
+    bridge::Denied denied{};
+    reason.copy(denied.reason, sizeof denied.reason - 1);
+    send(bridge::FrameType::Denied, 0, denied);
+    close();
+}
+
 void Desk::accept() {
     const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) {

@@ -103,6 +103,8 @@ public:
     void query(std::uint64_t magic);
     void kill(std::uint64_t id, std::uint8_t actions, const std::string& symbol = "");
     void close();
+    /// Sends the terminal away.
+    void deny(const std::string& reason);
     /// False: takes no new connection.
     bool listens = true;
     /// True: the journal may come back from an older copy of itself.

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <utility>
 
 namespace millrace::mt5 {
 namespace {
@@ -91,6 +92,13 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"drop_send", &drop_send},
                                                    {"crash_send", &crash_send},
                                                    {"busy_ms", &busy_ms},
+                                                   {"timeout_error", &timeout_error},
+                                                   {"flush_lies", &flush_lies},
+                                                   {"other_account", &other_account},
+                                                   {"switch_in_send", &switch_in_send},
+                                                   {"break_in_send", &break_in_send},
+                                                   {"check_lies", &check_lies},
+                                                   {"refused_in_history", &refused_in_history},
                                                    {"uptime_s", &uptime_s}};
     const auto it = all.find(name);
     return it == all.end() ? nullptr : it->second;
@@ -363,6 +371,25 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
     return result.retcode;
 }
 
+/// Some servers put what they refused into the history of orders.
+void Host::show_refused(const MqlTradeRequest& request) {
+    if (knobs.refused_in_history == 0) {
+        return;
+    }
+    constexpr ulong kRefusedTickets = 1'000'000;  // the server's own are far below
+    ViewOrder order;
+    order.ticket = kRefusedTickets + ++refused_;
+    order.magic = request.magic;
+    order.type = request.type;
+    order.state = ORDER_STATE_REJECTED;
+    order.reason = 3;  // a program's
+    order.initial = order.current = request.volume;
+    order.setup_msc = order.done_msc = server_msc(wall_ns());
+    order.symbol = request.symbol.str();
+    // Before those that are filled: a history need not be in the order of tickets.
+    orders.insert(orders.begin(), order);
+}
+
 uint Host::send(const MqlTradeRequest& request, MqlTradeResult& result) {
     if (knobs.terminal_denied != 0 || knobs.program_denied != 0) {
         last_error = 4752;
@@ -372,7 +399,12 @@ uint Host::send(const MqlTradeRequest& request, MqlTradeResult& result) {
         return result.retcode = TRADE_RETCODE_CONNECTION;
     }
     if (const uint refused = check(request); refused != 0) {
+        show_refused(request);
         return result.retcode = refused;
+    }
+    if (std::exchange(knobs.break_in_send, 0) != 0) {
+        reconnect();
+        return result.retcode = TRADE_RETCODE_TIMEOUT;
     }
     if (knobs.crash_send == 1) {
         die_now();
@@ -385,6 +417,9 @@ uint Host::send(const MqlTradeRequest& request, MqlTradeResult& result) {
     const uint code = execute(request, result);
     if (knobs.crash_send == 2) {
         die_now();
+    }
+    if (knobs.switch_in_send != 0) {
+        knobs.other_account = std::exchange(knobs.switch_in_send, 0);
     }
     result.request_id = next_request++;
     push_result(request, result);
@@ -447,7 +482,12 @@ void Host::run_due() {
             keep_late(other);
         }
         MqlTradeResult result;
-        execute(late.request, result);
+        if (const uint refused = late.request_id != 0 ? check(late.request) : 0U; refused != 0) {
+            show_refused(late.request);
+            result.retcode = refused;
+        } else {
+            execute(late.request, result);
+        }
         if (knobs.crash_send == 2) {
             die_now();
         }

@@ -45,7 +45,14 @@ struct Knobs {
     std::int64_t drop_send = 0;         // the connection breaks at the next send after an execution
     std::int64_t crash_send = 0;        // die at the next request: 1 before, 2 after its execution
     std::int64_t busy_ms = 0;           // OrderSend takes that long
-    std::int64_t uptime_s = 0;          // the computer was started so long ago; 0 = as it was
+    std::int64_t timeout_error = 0;     // a read that times out sets 5273
+    std::int64_t flush_lies = 0;        // FileFlush writes nothing and says nothing
+    std::int64_t other_account = 0;     // logged in: 1 to another login, 2 at another server
+    std::int64_t switch_in_send = 0;    // other_account becomes that during the next OrderSend
+    std::int64_t break_in_send = 0;     // the connection is new after the next OrderSend: 10012
+    std::int64_t check_lies = 0;        // OrderCheck lets every filling mode pass
+    std::int64_t refused_in_history = 0;  // a request refused with 10030 leaves an order there
+    std::int64_t uptime_s = 0;            // the computer was started so long ago; 0 = as it was
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
 };
@@ -131,6 +138,7 @@ public:
     int timer_ms = 0;
     uint next_request = 1;
     std::uint64_t selections = 0;  // of history, by the program
+    std::uint64_t sends = 0;       // requests, by the program
 
     [[nodiscard]] sim::TradeServer& server() { return *server_; }
     [[nodiscard]] sim::Faults& faults() { return faults_; }
@@ -151,6 +159,7 @@ private:
     void push_result(const MqlTradeRequest& request, const MqlTradeResult& result);
     uint execute(const MqlTradeRequest& request, MqlTradeResult& result);
     [[nodiscard]] ViewOrder* find_order(ulong ticket);
+    void show_refused(const MqlTradeRequest& request);
     void keep_late(const Late& late);
     void load_late();
 
@@ -162,6 +171,7 @@ private:
     std::deque<Transaction> transactions_;
     std::vector<Late> late_;
     std::int64_t connected_ns_ = 0;
+    ulong refused_ = 0;
     bool loading_ = true;
 };
 

@@ -156,6 +156,7 @@ json act(const json& command) {
     } else if (cmd == "stats") {
         return {{"ok", true},
                 {"calls", host().calls()},
+                {"sends", host().sends},
                 {"stopped", host().stopped},
                 {"positions", host().account().positions.size()},
                 {"orders", host().account().orders.size()},
@@ -196,6 +197,7 @@ int run(const Arguments& args) {
     std::vector<std::string> inputs{"InpHost=" + args.connect.substr(0, colon),
                                     "InpPort=" + args.connect.substr(colon + 1),
                                     "InpKey=" + key,
+                                    "InpLogin=" + std::to_string(options.login),
                                     "InpSettleMs=" + args.absent_after_ms,
                                     "InpReadyMs=50",
                                     "InpTimerMs=2"};

@@ -131,6 +131,9 @@ int ArrayInitialize(MqlArray<T>& array, V value) {
 
 int StringLen(const string& text);
 ushort StringGetCharacter(const string& text, int at);
+void StringTrimLeft(string& text);
+void StringTrimRight(string& text);
+int StringFind(const string& text, const string& part);
 int StringSplit(const string& text, ushort separator, MqlArray<string>& parts);
 int StringToCharArray(const string& text, MqlArray<uchar>& bytes, int start = 0,
                       int count = WHOLE_ARRAY, uint codepage = CP_ACP);
@@ -215,6 +218,7 @@ int SocketSend(int socket, const MqlArray<uchar>& buffer, uint bytes);
 // -- account, symbols
 long AccountInfoInteger(int property);
 double AccountInfoDouble(int property);
+string AccountInfoString(int property);
 bool SymbolSelect(const string& symbol, bool select);
 long SymbolInfoInteger(const string& symbol, int property);
 double SymbolInfoDouble(const string& symbol, int property);

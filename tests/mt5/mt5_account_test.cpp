@@ -15,13 +15,8 @@ class OfTheAccount : public World {
 protected:
     /// The journal in use. Empty if there is none.
     [[nodiscard]] std::filesystem::path journal() const {
-        for (const char* name : {"1001.a", "1001.b"}) {
-            const std::filesystem::path path = dir.path("files/common/Millrace/") + name;
-            if (std::filesystem::exists(path)) {
-                return path;
-            }
-        }
-        return {};
+        const std::filesystem::path first = journal_file(dir, ".a");
+        return first.empty() ? journal_file(dir, ".b") : first;
     }
     int exit_code_of_a_start() {
         host->start();

@@ -128,7 +128,7 @@ TEST_F(Proof, ATailOfZerosIsALossAndItsSilenceProvesNothing) {
     begin({.settle_ms = "600000"});
     ASSERT_TRUE(desk.until([&] { return desk.info.permissions == 1; }));
     EXPECT_EQ(answer_to(open(1)).retcode, kDone);  // it vouches now
-    const fs::path journal = dir.path("files") + "/common/Millrace/1001.a";
+    const fs::path journal = journal_file(dir, ".a");
     host->knob("crash_send", 2);
     desk.submit(open(2));
     ASSERT_TRUE(desk.until([&] { return desk.rx_acked == 2; })) << "so it is not sent again";
@@ -144,6 +144,8 @@ TEST_F(Proof, ATailOfZerosIsALossAndItsSilenceProvesNothing) {
     ASSERT_TRUE(desk.until([&] { return desk.synced; }));
     EXPECT_TRUE(is(ask(open(2).magic), ReportType::QueryUnknown)) << "it is in the books";
     EXPECT_EQ(booked(dir, 2).executions, 1U);
+    EXPECT_FALSE(journal_file(dir, ".b").empty()) << "written anew";
+    EXPECT_FALSE(journal_file(dir, ".a").empty()) << "and the one before is kept";
 }
 
 TEST_F(Proof, ARestartOfTheComputerAfterAnOrderlyEndLeavesTheJournalVouching) {

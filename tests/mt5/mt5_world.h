@@ -42,6 +42,18 @@ protected:
     std::optional<HostProcess> host;
 };
 
+/// The journal's file with this ending, .a or .b; empty if there is none.
+inline std::filesystem::path journal_file(const TempDir& dir, const std::string& ending) {
+    std::error_code ignored;  // no folder, no file
+    for (const auto& entry :
+         std::filesystem::directory_iterator{dir.path("files/common/Millrace"), ignored}) {
+        if (entry.path().extension() == ending) {
+            return entry.path();
+        }
+    }
+    return {};
+}
+
 inline constexpr std::uint32_t kDone = 10009;
 inline bool is(const bridge::Event& event, ReportType type) {
     return event.type == static_cast<std::uint8_t>(type);
