@@ -182,6 +182,31 @@ TEST(Supervisor, LeavesAStoreThatStandsStillItsTimeBecauseTradingGoesOnWithoutIt
     EXPECT_TRUE(eventually([&] { return p.log().find("moves again after") != std::string::npos; }));
 }
 
+TEST(Supervisor, DoesNotKillAStageForADiskThatDoesNotAnswer) {
+    Pipeline p{3'000};  // the others shall not count as hung
+    std::string text = p.config_text();
+    const std::string at = "\"journal\": {";
+    text.insert(text.find(at) + at.size(), "\"backend\": \"pwrite-buffered\", ");
+    p.dir().write("c.json", text);
+    const std::string slow = p.dir() / "slow";
+    ::setenv("MILLRACE_SLOW_DISK", slow.c_str(), 1);
+    ::setenv("LD_PRELOAD", MILLRACE_SLOW_DISK_LIBRARY, 1);
+    p.up();
+    ::unsetenv("LD_PRELOAD");
+    ::unsetenv("MILLRACE_SLOW_DISK");
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    const int journal = pid_of(s, StageId::Journal);
+    p.dir().write("slow", "");
+    EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);  // a record: it waits for the disk
+    EXPECT_TRUE(
+        eventually([&] { return p.log().find("waits for its disk") != std::string::npos; }));
+    EXPECT_EQ(pid_of(s, StageId::Journal), journal);
+    std::filesystem::remove(slow);
+    EXPECT_TRUE(eventually([&] { return p.log().find("moves again after") != std::string::npos; }));
+    EXPECT_EQ(pid_of(s, StageId::Journal), journal) << p.log();
+}
+
 /// Stops one thread of a child process while it lives.
 class StoppedThread {
 public:
@@ -206,7 +231,7 @@ private:
 };
 
 TEST(Supervisor, DoesNotEndAllThreadsForAStoreThatStandsStill) {
-    Pipeline p{kSoonMs};
+    Pipeline p{5'000};  // any other thread that stands still is the end of all
     p.up("up.log", {"--threads"});
     ASSERT_TRUE(p.wait_running()) << p.log();
     {

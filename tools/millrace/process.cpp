@@ -13,6 +13,7 @@
 
 #include "shm/clock.h"
 #include "shm/role.h"
+#include "tools/millrace/process_state.h"
 
 extern char** environ;
 
@@ -22,14 +23,18 @@ bool ProcessId::alive() const noexcept {
     return pid > 0 && start_time != 0 && process_start_time(pid) == start_time;
 }
 
-bool ProcessId::stopped() const noexcept {
+char process_state(int pid) {
     std::ifstream in{"/proc/" + std::to_string(pid) + "/stat"};
     std::string text;
     std::getline(in, text);
     // The command name is in parentheses and may hold any sign: the state follows the last one.
     const std::size_t end = text.rfind(')');
-    return end != std::string::npos && end + 2 < text.size() &&
-           (text[end + 2] == 'T' || text[end + 2] == 't');
+    return end != std::string::npos && end + 2 < text.size() ? text[end + 2] : '\0';
+}
+
+bool ProcessId::stopped() const noexcept {
+    const char state = process_state(pid);
+    return state == 'T' || state == 't';
 }
 
 ProcessWatch& ProcessWatch::operator=(ProcessWatch&& o) noexcept {

@@ -36,6 +36,7 @@ struct Supervisor::Kept {
     std::int64_t died_ns = 0;        // last death; 0 = its recovery has been reported
     std::uint64_t work = 0;          // progress when last looked at
     std::int64_t moved_ns = 0;       // when that changed
+    std::int64_t disk_ns = 0;        // when it was last seen waiting for a disk; 0 = not since
     bool reported_still = false;     // that it does not move
     bool reported_waiting = false;   // and that work waits for it
     bool killed_by_us = false;

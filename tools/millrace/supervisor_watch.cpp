@@ -6,6 +6,7 @@
 
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/process_state.h"
 #include "tools/millrace/supervisor_kept.h"
 
 namespace millrace {
@@ -13,7 +14,8 @@ namespace {
 
 /// A stage that rebuilds its state reads files and moves no counter meanwhile.
 constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
-/// A store or a server outside may be slow for long, and holds up nobody here.
+/// For a store or a server outside, which may be slow for long and holds up nobody here, and for
+/// whoever waits for a disk: the next one would wait for the same disk.
 constexpr std::int64_t kOutsideNsMax = 30'000'000'000;
 
 std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
@@ -71,7 +73,8 @@ void Supervisor::relay_alerts() {
 bool works_outside(const Worker& worker) {
     const auto& stages = worker.stages();
     return std::all_of(stages.begin(), stages.end(), [](const StageName& s) {
-        return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::Rtss;
+        return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::ClickHouse ||
+               s.id == StageId::Rtss;
     });
 }
 
@@ -98,13 +101,21 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
         kept.work = work;
         kept.moved_ns = now_ns;
         kept.reported_still = kept.reported_waiting = false;
+        kept.disk_ns = 0;
         return;
     }
     const std::int64_t still_ns = now_ns - kept.moved_ns;
     const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
-    // A thread's end is the end of all of them: not for a store.
+    if (waiting && process_state(kept.worker->process().pid) == 'D') {
+        kept.disk_ns = now_ns;
+    }
+    // Between two calls it runs for a moment: it has the whole bound since it was last seen
+    // waiting.
+    const bool at_disk = kept.disk_ns != 0 && now_ns - kept.disk_ns < bound;
     const bool outside = works_outside(*kept.worker);
-    const bool patient = outside && (options_.threads || still_ns < kOutsideNsMax);
+    // A thread's end is the end of all of them: not for a store.
+    const bool patient =
+        (outside && options_.threads) || ((outside || at_disk) && still_ns < kOutsideNsMax);
     const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill && !patient;
     // Once as it is, and once more if work comes that was not there: then trading stands still.
     const bool told = kept.reported_still && (kept.reported_waiting || !waiting);
@@ -133,6 +144,8 @@ void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool wait
         log_error(text + " with work waiting: killed, to be replaced");
     } else if (works_outside(*kept.worker)) {
         log_error(text + " with work waiting: the rest goes on without it");
+    } else if (config_.restart.stalled == StallPolicy::Kill) {
+        log_error(text + " with work waiting: it waits for its disk");
     } else {
         log_error("ALERT " + text +
                   " with work waiting; by \"restart.stalled\" it is left alone: "
