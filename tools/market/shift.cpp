@@ -1,5 +1,6 @@
 #include "tools/market/shift.h"
 
+#include "core/assert.h"
 #include "tools/market/generator.h"
 #include "tools/market/text.h"
 #include "tools/market/trade_book.h"
@@ -48,9 +49,7 @@ public:
         const bool fill = event.action == TradeAction::Open ||
                           event.action == TradeAction::ClosePart ||
                           event.action == TradeAction::CloseAll;
-        if (fill && event.price.value > 0) {
-            source_market = event.price;
-        } else if (source_market.value == 0) {
+        if ((fill && event.price.value > 0) || source_market.value == 0) {
             source_market = event.price;
         }
         Anchor& anchor = anchors_[event.key];
@@ -179,6 +178,7 @@ ShiftReport shift_onto(std::vector<TradeEvent>& events, const PriceIndex& ticks)
         return report;
     }
     std::vector<Text<16>> source_symbols;
+    source_symbols.reserve(events.size());
     for (const TradeEvent& event : events) {
         source_symbols.push_back(event.symbol);
     }
@@ -220,8 +220,9 @@ std::vector<TradeEvent> random_trades(std::uint64_t seed, std::uint64_t count,
         event.volume = Lots{kScale / 100 * static_cast<std::int64_t>(1 + random.below(20))};
         event.time = moment(1, 90);
         const SymbolInfo info = ticks.info(event.symbol);
-        const auto quote = *ticks.at(event.symbol, event.time);
-        const Price now = event.side == Side::Buy ? quote.ask : quote.bid;
+        const auto quote = ticks.at(event.symbol, event.time);
+        ASSERT(quote.has_value());  // of a symbol that has ticks
+        const Price now = event.side == Side::Buy ? quote->ask : quote->bid;
         const std::int64_t step = std::max(now.value / 1'000, 5 * info.typical_spread.value);
         const auto level = [&](std::int64_t from, std::int64_t steps) {
             return Price{round_to_step(from + steps * step, info.tick_size.value)};
@@ -272,7 +273,7 @@ std::string describe(const ShiftReport& r) {
                       " pendings put on the side where they can work, " +
                       std::to_string(r.stops_dropped) + " stops dropped";
     for (const auto& [from, to] : r.substituted) {
-        out += ", " + from + " traded as " + to;
+        out.append(", ").append(from).append(" traded as ").append(to);
     }
     return out;
 }

@@ -203,9 +203,11 @@ TickMerge::TickMerge(std::vector<std::unique_ptr<TickSource>> sources) {
 
 std::optional<Tick> TickMerge::next() {
     Head* earliest = nullptr;
+    Nanos at;
     for (Head& head : heads_) {
-        if (head.tick && (earliest == nullptr || head.tick->time < earliest->tick->time)) {
+        if (head.tick && (earliest == nullptr || head.tick->time < at)) {
             earliest = &head;
+            at = head.tick->time;
         }
     }
     if (earliest == nullptr) {

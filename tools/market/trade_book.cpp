@@ -1,5 +1,6 @@
 #include "tools/market/trade_book.h"
 
+#include "core/assert.h"
 #include "tools/market/symbols.h"
 #include "tools/market/text.h"
 
@@ -35,6 +36,7 @@ void TradeBook::rename(const Id& from, const Id& to) {
 }
 
 std::optional<TradeBook::Id> TradeBook::match_close(const TradeRow& row) {
+    ASSERT(row.side.has_value());  // balance rows are no trades
     const Text<16> symbol = to_text<16>(row.symbol);
     std::optional<Id> best;
     std::int64_t best_miss = std::numeric_limits<std::int64_t>::max();
@@ -57,6 +59,7 @@ std::optional<TradeBook::Id> TradeBook::match_close(const TradeRow& row) {
 }
 
 std::optional<TradeBook::Id> TradeBook::match_rest(const TradeRow& row) {
+    ASSERT(row.side.has_value());  // balance rows are no trades
     const Text<16> symbol = to_text<16>(row.symbol);
     for (const auto& [id, trade] : open_) {
         if (!trade.pending && id.first == row.account && trade.symbol == symbol &&

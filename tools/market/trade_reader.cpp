@@ -1,5 +1,6 @@
 #include "tools/market/trade_reader.h"
 
+#include "core/assert.h"
 #include "tools/market/decimal.h"
 #include "tools/market/line_reader.h"
 #include "tools/market/text.h"
@@ -185,6 +186,7 @@ private:
 
     // A new opening: market trade or pending. Stops that the price makes impossible are dropped.
     void begin(const TradeRow& row, const Id& id, TradeAction action) {
+        ASSERT(row.side.has_value());  // rows without one are left out before
         TradeRow clean = row;
         file_.report.left_out["stop on the wrong side of the price (stop only)"] +=
             drop_impossible_stops(*row.side, row.price, clean.stop_loss, clean.take_profit);

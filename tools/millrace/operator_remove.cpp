@@ -194,6 +194,7 @@ int remove_all(const Target& target, const std::vector<Thing>& things) {
 std::vector<Thing> things_of(NameKind kind, const char* word,
                              const std::vector<std::string>& names) {
     std::vector<Thing> things;
+    things.reserve(names.size());
     for (const std::string& name : names) {
         things.push_back({kind, word, name});
     }

@@ -60,7 +60,7 @@ int send_for_each(const Target& target, NameKind kind, const char* what,
     }
     for (const std::string& name : names) {
         if (!client.value().send(record(ids.find(kind, name)), message)) {
-            return complain(name + ": " + message);
+            return complain(message.insert(0, name + ": "));
         }
         std::printf("%s: %s\n", name.c_str(), word);
     }

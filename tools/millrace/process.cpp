@@ -101,6 +101,7 @@ void ProcessWatch::send(int signal) const noexcept {
 Result<ProcessId> spawn(const std::vector<std::string>& arguments, std::string& message,
                         const std::string& crash_point) {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const std::string& a : arguments) {
         argv.push_back(const_cast<char*>(a.c_str()));
     }

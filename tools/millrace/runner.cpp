@@ -190,14 +190,14 @@ std::string Runner::fenced() const {
 bool Runner::finish(Nanos now) {
     if (!draining_) {
         draining_ = true;
-        for (Track& t : tracks_) {
+        for (const Track& t : tracks_) {
             put(t.entry->state, StageState::Draining);
         }
     }
     const bool done = std::all_of(tracks_.begin(), tracks_.end(),
                                   [](const Track& t) { return t.slot->stage->drained(); });
     if (done) {
-        for (Track& t : tracks_) {
+        for (const Track& t : tracks_) {
             put(t.entry->heartbeat_ns, now.value);
             put(t.entry->state, StageState::Stopped);
         }

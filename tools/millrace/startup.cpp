@@ -120,6 +120,8 @@ Status prepare_journal_dir(const JournalConfig& journal, std::string& message) {
     return ok_status();
 }
 
+namespace {
+
 /// The book of ids from its reading to its writing: two commands at once would give two names one
 /// id.
 Result<RoleLock> lock_ids(const std::string& journal_dir, std::string& message) {
@@ -137,6 +139,8 @@ Result<RoleLock> lock_ids(const std::string& journal_dir, std::string& message) 
     }
     return lock;
 }
+
+}  // namespace
 
 Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids, std::string& message) {
     const auto lock = lock_ids(config.journal.dir, message);

@@ -96,7 +96,7 @@ std::string missing_in_journal(const Segment& segment) {
 
 }  // namespace
 
-std::vector<std::string> stop_in_order(Segment& segment, std::vector<Worker*> workers,
+std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worker*>& workers,
                                        Nanos bound) {
     std::vector<std::string> unclean;
     const auto note = [&unclean](std::string what) {

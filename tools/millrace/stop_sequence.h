@@ -16,7 +16,8 @@ inline constexpr Nanos kStopBound = seconds(10);
 /// @return what was not clean, a sentence each. Empty: every worker ran, drained and ended by
 /// itself without a fault, and the journal holds everything that was journalled.
 /// @param bound how long each of them may take.
-[[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment, std::vector<Worker*> workers,
+[[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment,
+                                                     const std::vector<Worker*>& workers,
                                                      Nanos bound = kStopBound);
 
 }  // namespace millrace

@@ -391,10 +391,11 @@ std::vector<std::string> Supervisor::stop() {
     }
     restart_due();  // one that died a moment ago drains like the others
     std::vector<Worker*> workers;
+    workers.reserve(workers_.size());
     for (auto& kept : workers_) {
         workers.push_back(kept->worker.get());
     }
-    return stop_in_order(segment_, std::move(workers));
+    return stop_in_order(segment_, workers);
 }
 
 }  // namespace millrace
