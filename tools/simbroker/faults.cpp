@@ -46,7 +46,7 @@ std::optional<Fault> Faults::strike(FaultKind kind, std::uint64_t login,
                                     std::optional<CommandType> command) {
     for (auto it = faults_.begin(); it != faults_.end(); ++it) {
         const bool fits = it->kind == kind && (it->login == 0 || it->login == login) &&
-                          (!it->command || !command || *it->command == *command);
+                          (!it->command || !command || it->command == command);
         if (!fits) {
             continue;
         }

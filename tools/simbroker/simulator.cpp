@@ -55,6 +55,7 @@ Status Simulator::open_server(std::vector<BookRecord>& missed) {
         std::_Exit(1);
     };
     std::vector<AccountConfig> accounts;
+    accounts.reserve(options_.config.accounts.size());
     for (const AccountEntry& entry : options_.config.accounts) {
         accounts.push_back(entry.account);
     }
