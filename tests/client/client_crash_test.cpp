@@ -1,5 +1,6 @@
 // Goal: a strategy killed at any step loses nothing, doubles nothing, and leaves its role free.
 // Method: strategies as processes of their own, killed by SIGKILL at the client's crash points.
+#include "core/crash_point.h"
 #include "gateway/client/millrace_client.hpp"
 #include "tests/ingress/fixture.h"
 
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <functional>
 
 namespace millrace::ingress_test {
 namespace {
@@ -116,38 +118,56 @@ TEST_F(ClientCrash, HasPublishedTheSignalWhenKilledRightAfterCommit) {
     EXPECT_EQ(engine.accepted.size(), 10U) << "signal 4 was repeated and done once";
 }
 
-TEST_F(ClientCrash, DeliversAResultAgainWhoseHandlerHadNotReturned) {
+/// Has three results delivered to a child that dies by SIGKILL while it polls.
+/// @param in_handler called in the child with the number of each result, from 1 on.
+/// @return what the strategy's next owner is delivered.
+std::vector<std::uint64_t> delivered_after_death(ClientCrash& world,
+                                                 const std::function<void(int)>& in_handler) {
     Strategy s;
-    ASSERT_EQ(s.open(path(), "scalper"), MR_OK) << Strategy::error();
+    EXPECT_EQ(s.open(world.path(), "scalper"), MR_OK) << Strategy::error();
     client::Signal signal{};
     signal.action = MR_OPEN;
     signal.volume = MR_SCALE;
     for (std::uint64_t n = 1; n <= 3; ++n) {
         signal.id = {1, n};
-        ASSERT_EQ(s.submit(signal), MR_OK);
+        EXPECT_EQ(s.submit(signal), MR_OK);
     }
-    engine.step();
+    world.engine.step();
     s.close();
     const pid_t child = ::fork();
     if (child == 0) {
         Strategy victim;
-        if (victim.open(path(), "scalper") != MR_OK) {
+        if (victim.open(world.path(), "scalper") != MR_OK) {
             ::_exit(1);
         }
         int seen = 0;
-        victim.poll([&](const client::Result&) {
-            if (++seen == 2) {
-                ::raise(SIGKILL);
-            }
-        });
+        victim.poll([&](const client::Result&) { in_handler(++seen); });
         ::_exit(2);
     }
     int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(killed(status));
-    ASSERT_EQ(s.open(path(), "scalper"), MR_OK) << Strategy::error();
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(world.killed(status));
+    EXPECT_EQ(s.open(world.path(), "scalper"), MR_OK) << Strategy::error();
     std::vector<std::uint64_t> again;
     s.poll([&](const client::Result& r) { again.push_back(r.signal.lo); });
+    return again;
+}
+
+TEST_F(ClientCrash, DeliversAResultAgainWhoseHandlerHadNotReturned) {
+    const auto again = delivered_after_death(*this, [](int seen) {
+        if (seen == 2) {
+            ::raise(SIGKILL);
+        }
+    });
+    EXPECT_EQ(again, (std::vector<std::uint64_t>{2, 3}));
+}
+
+TEST_F(ClientCrash, DeliversAResultAgainWhoseSlotWasNotReleased) {
+    const auto again = delivered_after_death(*this, [](int seen) {
+        if (seen == 1) {
+            arm_crash_point("client.before_release:2");
+        }
+    });
     EXPECT_EQ(again, (std::vector<std::uint64_t>{2, 3}));
 }
 

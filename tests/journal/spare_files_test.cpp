@@ -1,11 +1,13 @@
 // Goal: the pool gives out files that nothing else uses, and a journal over re-used files holds
 // what it should. Method: the real pool and the real stage on a real directory.
 #include "persist/spare_files.h"
+#include "core/crash_point.h"
 #include "journal_fakes.h"
 #include "persist/pwrite_disk.h"
 #include "shm/clock.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -44,6 +46,30 @@ TEST(SpareFiles, ARetiredFileComesBackUnderANewNameWithAClearedFirstBlock) {
     EXPECT_EQ(block.back(), std::byte{'x'});
     EXPECT_EQ(list_log(log).value().front().use, LogFileUse::Unused);
     EXPECT_EQ(take_spare(dir.path(), {7, 4}, kFileBytes, kMode).code(), Errc::NotFound);
+}
+
+TEST(SpareFiles, IsASpareStillIfTheTakerDiesBetweenClearingAndRenamingIt) {
+    const TempDir dir;
+    const std::string old = journal_file(dir, 0);
+    ASSERT_EQ(retire_file(dir.path(), {1, 0}, true, kTwo).value(), Retired::Pooled);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        arm_crash_point("journal.spare_cleared");
+        (void)take_spare(dir.path(), {7, 3}, kFileBytes, kMode);
+        ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "it did not come to the crash point";
+    DirectorySource log{dir.path()};
+    EXPECT_TRUE(list_log(log).value().empty()) << "neither under its old name nor its new one";
+    ASSERT_EQ(list_spares(dir.path()).size(), 1U);
+    const auto taken = take_spare(dir.path(), {7, 3}, kFileBytes, kMode);
+    ASSERT_TRUE(taken.ok());
+    EXPECT_TRUE(taken.value().reused);
+    ::close(taken.value().fd);
+    EXPECT_EQ(list_log(log).value().front().use, LogFileUse::Unused);
+    EXPECT_TRUE(list_spares(dir.path()).empty());
 }
 
 TEST(SpareFiles, RemovesWhatMustNotBeWrittenOverAgain) {
