@@ -13,11 +13,18 @@ bool is_of_this_logic(const JournalRecord& record) noexcept {
 }
 
 std::string other_logic(const std::string& what, std::uint32_t version) {
+    const std::string old_build = "the build of version " + std::to_string(version);
+    const std::string mend = version > logic_version() ? "Use " + old_build + " or a later one"
+                             : version < kFirstUpgradableLogic
+                                 ? "Builds before version " +
+                                       std::to_string(kFirstUpgradableLogic) +
+                                       " left nothing to go on from at their stop: go on with " +
+                                       old_build + ", or " + kBeginAnew
+                                 : "Stop the pipeline with " + old_build +
+                                       " (`millrace down`), then run `millrace upgrade -c FILE`";
     return what + " was made by logic version " + std::to_string(version) + ", this build has " +
            std::to_string(logic_version()) +
-           ": applying it here would make another state of the same records. Stop the pipeline "
-           "with the build of version " +
-           std::to_string(version) + " (`millrace down`), then run `millrace upgrade -c FILE`";
+           ": applying it here would make another state of the same records. " + mend;
 }
 
 Result<LogVersion> read_log_version(const std::string& journal_dir, std::string& message) {

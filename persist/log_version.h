@@ -16,10 +16,23 @@
 
 namespace millrace {
 
+/// Builds before this one left no snapshot at their stop, and images of a format without a number:
+/// no upgrade can begin from their logs.
+inline constexpr std::uint32_t kFirstUpgradableLogic = 4;
+
 /// True unless `record` is a Start of another logic version than this build's.
 [[nodiscard]] bool is_of_this_logic(const JournalRecord& record) noexcept;
 
-/// "WHAT was made by logic version 3, this build has 4: ..." with the mend.
+/// How to begin anew without the old log. Ids and epochs begin again in a new directory: under the
+/// old tag executors would answer new orders with what they know of old ones of the same magic, and
+/// they refuse an epoch below the one they have served.
+inline constexpr const char* kBeginAnew =
+    "close or hand over what is open at the brokers, then start with an empty \"journal.dir\", "
+    "another \"risk.magic_tag\" (order ids begin again, and must not meet the old ones) and the "
+    "terminals' intent journals moved away (they refuse the lower epoch); the old directory stays "
+    "readable: `millrace inspect dump log --journal DIR`";
+
+/// "WHAT was made by logic version 4, this build has 5: ..." with the mend.
 [[nodiscard]] std::string other_logic(const std::string& what, std::uint32_t version);
 
 /// The end of a log, as a start finds it.

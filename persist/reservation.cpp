@@ -4,6 +4,7 @@
 #include "core/crc32c.h"
 #include "persist/file_preparer.h"
 #include "persist/journal_format.h"
+#include "persist/log_version.h"
 
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -102,7 +103,8 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     if (r.fd_ < 0 && errno == ENOENT) {
         message = path +
                   " is missing although the journal has records: numbers could be used "
-                  "twice. Restore it, or start a new journal directory and reconcile all accounts";
+                  "twice. Restore it, or " +
+                  kBeginAnew;
         return {Errc::NotFound, "reservation file is missing", ENOENT};
     }
     if (r.fd_ < 0) {
@@ -117,9 +119,7 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     const auto a = read_block(r.fd_, 0);
     const auto b = read_block(r.fd_, 1);
     if (!a && !b) {
-        message = path +
-                  ": neither of its two blocks is valid. Restore it, or start a new "
-                  "journal directory and reconcile all accounts";
+        message = path + ": neither of its two blocks is valid. Restore it, or " + kBeginAnew;
         return {Errc::BadChecksum, "reservation file is damaged"};
     }
     const ReservationBlock& newest = !b || (a && a->generation > b->generation) ? *a : *b;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/logic_version.h"
+#include "persist/log_version.h"
 #include "tests/ops/pipeline_fixture.h"
 
 namespace millrace::test {
@@ -159,7 +160,28 @@ TEST(Upgrade, IsNeededBeforeAnotherVersionStarts) {
     const Finished back = p.run({"up"});
     EXPECT_EQ(back.status, 1);
     EXPECT_SAYS(back, "was made by " + kNext);
+    EXPECT_SAYS(back, "Use the build of version " + std::to_string(kLogicVersion + 1));
     EXPECT_SAYS(p.run({"upgrade"}), "this build is older");
+}
+
+TEST(Upgrade, SaysHowToBeginAnewAfterABuildWhoseLogsCannotBeUpgraded) {
+    Pipeline p;
+    p.use(MILLRACE_FIRST_EXECUTABLE);
+    make_log(p);
+    p.use(MILLRACE_EXECUTABLE);
+    const std::string made = "logic version " + std::to_string(kFirstUpgradableLogic - 1);
+    for (const char* command : {"up", "upgrade"}) {
+        const Finished refused = p.run({command});
+        EXPECT_EQ(refused.status, 1) << command;
+        EXPECT_SAYS(refused, "was made by " + made);
+        EXPECT_SAYS(refused, "another \"risk.magic_tag\"");
+        EXPECT_SAYS(refused, "intent journals moved away");
+        EXPECT_EQ(refused.output.find("then run `millrace upgrade"), std::string::npos)
+            << "advice that does not help: " << refused.output;
+    }
+    const Finished dump = p.run({"inspect", "dump", "log", "--journal", p.journal_dir()}, false);
+    EXPECT_EQ(dump.status, 0) << dump.output;
+    EXPECT_SAYS(dump, "op=SET_ACCOUNT");
 }
 
 TEST(Upgrade, RefusesALogThatTheOldBuildDidNotStopClean) {

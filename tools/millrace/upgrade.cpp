@@ -36,6 +36,9 @@ std::string obstacle(const LogVersion& log, const std::string& dir) {
         return dir + " was written by logic version " + number(log.version) +
                ", this build is older (" + number(logic_version()) + "); use that build";
     }
+    if (log.version < kFirstUpgradableLogic) {
+        return other_logic(dir, log.version);
+    }
     if (log.snapshot.value == 0) {
         return dir + " has no valid snapshot of version " + number(log.version) + "; " + stop;
     }
