@@ -1,7 +1,6 @@
 #include "tests/chaos/world.h"
 
 #include "shm/clock.h"
-#include "tests/ops/quiet_port.h"
 #include "tools/demo_run/evidence.h"
 #include "tools/demo_run/store_check.h"
 #include "tools/market/generator.h"
@@ -70,8 +69,8 @@ std::string World::prepare() {
     workspace_ = std::move(workspace.value());
     demo::Plan plan = demo::make_plan(o, input_.symbols);
     plan.segment_name = "chaos-" + std::to_string(::getpid());
-    plan.signals_port = test::quiet_port();
-    plan.bridge_port = test::quiet_port();
+    plan.signals_port = ports_[0].number();
+    plan.bridge_port = ports_[1].number();
     if (!workspace_.write(plan, message)) {
         return message;
     }

@@ -5,6 +5,7 @@
 // told. Nothing that the pipeline says about itself is believed.
 #pragma once
 
+#include "tests/ops/quiet_port.h"
 #include "tools/demo_run/input.h"
 #include "tools/demo_run/pipeline.h"
 #include "tools/demo_run/source.h"
@@ -103,6 +104,7 @@ private:
     void cancel_working();
 
     WorldOptions options_;
+    test::QuietPort ports_[2];
     demo::Input input_;
     demo::Workspace workspace_;
     std::unique_ptr<demo::Pipeline> pipeline_;

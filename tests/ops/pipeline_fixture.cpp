@@ -11,7 +11,6 @@
 #include <thread>
 
 #include "shm/role.h"
-#include "tests/ops/quiet_port.h"
 
 namespace millrace::test {
 namespace {
@@ -67,7 +66,7 @@ bool runs(const Segment& segment, StageId id) {
            ProcessId{pid_of(segment, id), e.start_time.load(std::memory_order_relaxed)}.alive();
 }
 
-Pipeline::Pipeline(int stuck_ms) : stuck_ms_{stuck_ms}, ports_{quiet_port(), quiet_port()} {
+Pipeline::Pipeline(int stuck_ms) : stuck_ms_{stuck_ms} {
     static int count = 0;
     name_ = "t" + std::to_string(::getpid()) + "-" + std::to_string(++count);
     write_config();
@@ -109,7 +108,8 @@ std::string Pipeline::config_text(const std::string& extra) const {
     const std::string key = "\"key\": \"00112233445566778899aabbccddeeff\"";
     return R"({"name": ")" + name_ + R"(", "journal": {"dir": "j", "file_mib": 1},
  "listen": {"signals": "127.0.0.1:)" +
-           std::to_string(ports_[0]) + R"(", "bridge": "127.0.0.1:)" + std::to_string(ports_[1]) +
+           std::to_string(ports_[0].number()) + R"(", "bridge": "127.0.0.1:)" +
+           std::to_string(ports_[1].number()) +
            R"("},
  "rings": {"journal": 1024, "orders": 256, "reports": 256, "signals": 256, "results": 256,
            "admin": 64},

@@ -1,5 +1,5 @@
-// A real pipeline in a folder of its own: `millrace up` as a child process, on ports that the
-// kernel chose.
+// A real pipeline in a folder of its own: `millrace up` as a child process, on ports of
+// its own.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shm/segment.h"
+#include "tests/ops/quiet_port.h"
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/process.h"
 
@@ -62,7 +63,7 @@ private:
     std::string name_;
     std::string config_;
     std::string executable_ = MILLRACE_EXECUTABLE;
-    unsigned ports_[2] = {};
+    QuietPort ports_[2];
     int supervisor_ = 0;
 };
 
