@@ -47,23 +47,44 @@ void expect_good_end(World& world) {
 }
 
 /// Fills of all accounts but `busy` go on while that one's terminal says BUSY and does not answer.
-void expect_fills_while_busy(World& world, const demo::AccountPlan& busy) {
+/// One word lasts 25 s (the broker stage believes no more than 30) from when the terminal has it: a
+/// slow machine may see it late, and then has too little of it left. Then nothing was shown.
+/// @return false if it was not busy any more before the others had traded enough.
+bool trades_while_busy(World& world, const demo::AccountPlan& busy) {
     const auto logins = world.pipeline().logins();
     const auto at = std::find_if(logins.begin(), logins.end(),
                                  [&](const auto& l) { return l.second == busy.login; });
-    ASSERT_NE(at, logins.end());
+    if (at == logins.end()) {
+        ADD_FAILURE() << "no account has login " << busy.login;
+        return false;
+    }
     const SessionEntry& session = world.segment().session(AccountId{at->first});
     const auto is_busy = [&] { return session.busy.load(std::memory_order_relaxed) != 0; };
-    // One word lasts 25 s: the broker stage believes no more than 30.
-    ASSERT_TRUE(world.control({{"cmd", "busy"}, {"login", busy.login}, {"ms", 25'000}}).at("ok"));
-    ASSERT_TRUE(world.turn_until(is_busy, seconds(20)));
+    EXPECT_TRUE(world.control({{"cmd", "busy"}, {"login", busy.login}, {"ms", 25'000}}).at("ok"));
+    if (!world.turn_until(is_busy, seconds(24))) {
+        return false;
+    }
     const std::uint64_t before = sum_of(world.fills(), at->first);
     const auto filled = [&] { return sum_of(world.fills(), at->first) >= before + 30; };
-    EXPECT_TRUE(world.turn_until(filled, seconds(24))) << "the others stand still";
-    EXPECT_TRUE(is_busy()) << "it was not busy any more";
-    if (std::getenv("MILLRACE_LONG") != nullptr) {
+    // The end of BUSY first: fills that were seen before it were made before it.
+    (void)world.turn_until([&] { return !is_busy() || filled(); }, seconds(60));
+    const bool enough = filled();
+    const bool meanwhile = is_busy() && enough;
+    if (!meanwhile || std::getenv("MILLRACE_LONG") != nullptr) {
         EXPECT_TRUE(world.turn_until([&] { return !is_busy(); }, seconds(60)));
     }
+    return meanwhile;
+}
+
+/// As often as a machine needs to which much else is given to do.
+void expect_fills_while_busy(World& world, const demo::AccountPlan& busy) {
+    constexpr int kTries = 4;
+    for (int i = 0; i < kTries; ++i) {
+        if (trades_while_busy(world, busy)) {
+            return;
+        }
+    }
+    FAIL() << "the others stand still";
 }
 
 TEST(ChaosPressure, TradesOnWhileOneTerminalIsBusy) {
