@@ -29,6 +29,15 @@ std::string_view text_of(const char (&field)[N]) noexcept {
     return {field, ::strnlen(field, N)};
 }
 
+/// Writes or reads what lies outside the pipeline, which goes on without it.
+bool works_outside(const Worker& worker) {
+    const auto& stages = worker.stages();
+    return std::all_of(stages.begin(), stages.end(), [](const StageName& s) {
+        return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::ClickHouse ||
+               s.id == StageId::Rtss;
+    });
+}
+
 }  // namespace
 
 void Supervisor::note_place(Kept& kept) {
@@ -67,15 +76,6 @@ void Supervisor::relay_alerts() {
         }
         alerts_[i] = count;
     }
-}
-
-/// Writes or reads what lies outside the pipeline, which goes on without it.
-bool works_outside(const Worker& worker) {
-    const auto& stages = worker.stages();
-    return std::all_of(stages.begin(), stages.end(), [](const StageName& s) {
-        return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::ClickHouse ||
-               s.id == StageId::Rtss;
-    });
 }
 
 /// Work waits and the stage's counters and heartbeat stand still: it is hung.
