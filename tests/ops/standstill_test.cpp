@@ -8,9 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "tests/ops/pipeline_fixture.h"
@@ -44,6 +47,19 @@ TEST(Supervisor, KillsAStoppedStageOnlyIfWorkWaitsForIt) {
     EXPECT_NE(p.log().find("with work waiting: killed"), std::string::npos);
 }
 
+/// A line of the log says `what` of process `pid`: a machine that stalls has others stand still
+/// too.
+bool says_of(const Pipeline& p, int pid, const std::string& what) {
+    std::istringstream log{p.log()};
+    const std::string name = "(pid " + std::to_string(pid) + ")";
+    for (std::string line; std::getline(log, line);) {
+        if (line.find(name) != std::string::npos && line.find(what) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
 TEST(Supervisor, LeavesAStoppedStageAloneIfItsPolicyIsReportAndRaisesAnAlertOnceWorkWaits) {
     Pipeline p{kSoonMs};
     std::string text = p.config_text();
@@ -55,14 +71,14 @@ TEST(Supervisor, LeavesAStoppedStageAloneIfItsPolicyIsReportAndRaisesAnAlertOnce
     const Segment s = p.attach();
     const int engine = pid_of(s, StageId::Engine);
     ::kill(engine, SIGSTOP);
-    EXPECT_TRUE(eventually([&] { return p.log().find("and no work waits") != std::string::npos; }));
-    EXPECT_EQ(p.log().find("ALERT"), std::string::npos) << p.log();
+    EXPECT_TRUE(eventually([&] { return says_of(p, engine, "and no work waits"); }));
+    EXPECT_FALSE(says_of(p, engine, "ALERT")) << p.log();
     Finished pause;
     std::thread work{[&] { pause = p.run({"account", "pause", "a1"}); }};  // it waits in ring admin
-    EXPECT_TRUE(eventually([&] {
-        return p.log().find("it is left alone: trading") != std::string::npos;
-    })) << p.log();
-    EXPECT_NE(p.log().find("stopped by a signal, with work waiting"), std::string::npos);
+    EXPECT_TRUE(eventually([&] { return says_of(p, engine, "it is left alone: trading"); }))
+        << p.log();
+    EXPECT_TRUE(says_of(p, engine, "ALERT")) << p.log();
+    EXPECT_TRUE(says_of(p, engine, "stopped by a signal, with work waiting")) << p.log();
     EXPECT_EQ(pid_of(s, StageId::Engine), engine);
     ::kill(engine, SIGCONT);
     work.join();
@@ -127,16 +143,28 @@ public:
             tid_ = comm == name ? std::stoi(task.path().filename()) : tid_;
         }
         EXPECT_GT(tid_, 0) << "no thread is called " << name;
-        EXPECT_EQ(::ptrace(PTRACE_SEIZE, tid_, nullptr, nullptr), 0);
+        const bool seized = ::ptrace(PTRACE_SEIZE, tid_, nullptr, nullptr) == 0;
+        // Yama, seccomp: a machine's rules, and no fault of the supervisor's.
+        forbidden_ = !seized && (errno == EPERM || errno == ENOSYS);
+        if (forbidden_) {
+            return;
+        }
+        EXPECT_TRUE(seized) << std::strerror(errno);
         EXPECT_EQ(::ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr), 0);
         EXPECT_EQ(::waitpid(tid_, nullptr, __WALL), tid_);
     }
-    ~StoppedThread() { ::ptrace(PTRACE_DETACH, tid_, nullptr, nullptr); }
+    ~StoppedThread() {
+        if (!forbidden_) {
+            ::ptrace(PTRACE_DETACH, tid_, nullptr, nullptr);
+        }
+    }
+    [[nodiscard]] bool forbidden() const { return forbidden_; }
     StoppedThread(const StoppedThread&) = delete;
     StoppedThread& operator=(const StoppedThread&) = delete;
 
 private:
     int tid_ = 0;
+    bool forbidden_ = false;
 };
 
 TEST(Supervisor, DoesNotEndAllThreadsForAStoreThatStandsStill) {
@@ -145,6 +173,9 @@ TEST(Supervisor, DoesNotEndAllThreadsForAStoreThatStandsStill) {
     ASSERT_TRUE(p.wait_running()) << p.log();
     {
         const StoppedThread sqlite{p.supervisor(), "sqlite"};
+        if (sqlite.forbidden()) {
+            GTEST_SKIP() << "SKIPPED: no thread may be stopped by ptrace here; NOT TESTED HERE";
+        }
         EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);
         EXPECT_TRUE(eventually([&] { return p.log().find(kGoesOnWithout) != std::string::npos; }));
         EXPECT_EQ(p.run({"account", "resume", "a1"}).status, 0) << "it trades on";
