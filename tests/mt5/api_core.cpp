@@ -201,9 +201,11 @@ ulong GetMicrosecondCount() {
     return static_cast<ulong>((millrace::sim::EventLoop::now().value - start) / 1'000 + 1'000);
 }
 ulong GetTickCount64() {
-    const std::int64_t uptime_s = host().knobs.uptime_s;
-    return uptime_s > 0 ? static_cast<ulong>(uptime_s) * 1'000 + GetMicrosecondCount() / 1'000
-                        : static_cast<ulong>(millrace::sim::EventLoop::now().value / 1'000'000);
+    using millrace::sim::EventLoop;
+    const std::int64_t booted_at_ms = host().knobs.booted_at_ms;
+    return static_cast<ulong>(booted_at_ms > 0
+                                  ? EventLoop::wall_now().value / 1'000'000 - booted_at_ms
+                                  : EventLoop::now().value / 1'000'000);
 }
 datetime TimeGMT() {
     return millrace::sim::EventLoop::wall_now().value / 1'000'000'000;

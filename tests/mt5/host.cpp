@@ -99,7 +99,7 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"break_in_send", &break_in_send},
                                                    {"check_lies", &check_lies},
                                                    {"refused_in_history", &refused_in_history},
-                                                   {"uptime_s", &uptime_s}};
+                                                   {"booted_at_ms", &booted_at_ms}};
     const auto it = all.find(name);
     return it == all.end() ? nullptr : it->second;
 }

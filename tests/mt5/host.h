@@ -52,7 +52,7 @@ struct Knobs {
     std::int64_t break_in_send = 0;     // the connection is new after the next OrderSend: 10012
     std::int64_t check_lies = 0;        // OrderCheck lets every filling mode pass
     std::int64_t refused_in_history = 0;  // a request refused with 10030 leaves an order there
-    std::int64_t uptime_s = 0;            // the computer was started so long ago; 0 = as it was
+    std::int64_t booted_at_ms = 0;        // when the computer was started (wall); 0 = as it was
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
 };

@@ -1,6 +1,7 @@
 // Goal: nothing is called absent, refused or vouched for that the broker may have executed, and a
 // command that waited is as old as it is. Method: as mt5_order_test, with the journal taken away,
 // put back from an older copy or damaged, and answers that the account shows late or never.
+#include "shm/clock.h"
 #include "tests/mt5/mt5_world.h"
 
 namespace millrace::mt5::test {
@@ -36,12 +37,19 @@ protected:
         ASSERT_TRUE(desk.until([&] { return host->died(); }));
         ASSERT_EQ(booked(dir, Magic{command.magic}.intent()).executions, 1U);
         put_copy_back();
-        host->at_start("uptime_s=60");
+        host->at_start(booted_now());
         if (knob != nullptr) {
             host->at_start(knob);
         }
         host->start();
         ASSERT_TRUE(desk.until([&] { return desk.sessions == 2; }));
+    }
+    /// The computer came up a second ago, and stays up over later starts: a moment, not a duration,
+    /// which would move with the time between them. (So late that it is a restart also on a
+    /// machine that was itself started just before this.)
+    static std::string booted_now() {
+        const std::int64_t ms = wall_ns() / 1'000'000 - 1'000;
+        return "booted_at_ms=" + std::to_string(ms);
     }
     void put_copy_back() {
         fs::remove_all(dir.path("files"));
@@ -154,7 +162,7 @@ TEST_F(Proof, ARestartOfTheComputerAfterAnOrderlyEndLeavesTheJournalVouching) {
     EXPECT_EQ(answer_to(open(1)).retcode, kDone);
     host->stop();
     desk.synced = false;
-    host->at_start("uptime_s=60");
+    host->at_start(booted_now());
     host->start();
     ASSERT_TRUE(desk.until([&] { return desk.synced; }));
     EXPECT_EQ(desk.hello.permissions & bridge::kHelloJournalSuspect, 0);
@@ -167,7 +175,7 @@ TEST_F(Proof, ARestartOfTheComputerWithoutAnOrderlyEndMakesItVouchFromTheNextEnt
     host->kill9();
     desk.synced = false;
     desk.info = {};
-    host->at_start("uptime_s=60");
+    host->at_start(booted_now());
     host->start();
     ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.permissions == 1; }));
     EXPECT_TRUE(is(ask(open(5).magic), ReportType::QueryUnknown));
