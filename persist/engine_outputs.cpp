@@ -137,12 +137,21 @@ void EngineOutputs::definition(const DefinitionRow& row) noexcept {
         case 'O': entry = &names.sources[row.id % kNamesPerKind]; break;
         case 'A':
             if (row.id < segment_->sessions()) {
+                const Account& account = engine_->account(AccountId{row.id});
+                SessionEntry& session = segment_->session(AccountId{row.id});
                 const bool gone = row.state == static_cast<std::uint8_t>(GroupState::Removed);
+                // Before the login lets a terminal in: which journal spoke last for this account,
+                // and how far, is what the stage judges its first word by. In a segment that has it
+                // from an engine before us, it stays: what is replayed just now may be older.
+                if (session.applied_journal.load(std::memory_order_relaxed) == 0) {
+                    session.applied_event_seq.store(engine_->seq().value,
+                                                    std::memory_order_relaxed);
+                    session.applied_journal.store(account.journal_id, std::memory_order_relaxed);
+                    session.applied_event.store(account.last_event, std::memory_order_release);
+                }
                 // Release: pairs with the broker stage's acquire; it then accepts this login, or
                 // none any more.
-                segment_->session(AccountId{row.id})
-                    .login.store(gone ? 0 : engine_->account(AccountId{row.id}).spec.login,
-                                 std::memory_order_release);
+                session.login.store(gone ? 0 : account.spec.login, std::memory_order_release);
             }
             return;
         default: return;

@@ -318,6 +318,35 @@ INSTANTIATE_TEST_SUITE_P(Recovery, DeathAfterTheLoss,
                                          SecondDeath{"SpareOldSnapshot", true, true, nullptr}),
                          [](const auto& tested) { return std::string{tested.param.name}; });
 
+/// What a terminal says of its journal is judged by the one that served the account last.
+TEST(EngineRecovery, ANewSegmentLetsNoTerminalInBeforeItTellsWhichJournalServedItLast) {
+    Pipeline p;
+    p.create_segment();
+    const pid_t journal = p.fork_journal(nullptr);
+    const pid_t core = p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    p.send_signals(1);
+    ASSERT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    const std::uint64_t served = p.segment().session(AccountId{0}).applied_journal.load();
+    const std::uint64_t event = p.segment().session(AccountId{0}).applied_event.load();
+    ASSERT_NE(served, 0U);
+    ASSERT_NE(event, 0U);
+    ASSERT_TRUE(p.play_until([&] {
+        return p.segment().core().durable.load() == p.segment().core().journal_seq.load();
+    }));
+    Pipeline::kill_and_reap(core);
+    Pipeline::kill_and_reap(journal);
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const pid_t victim = p.fork_core("engine.before_journal:2");  // the Start behind the Jump
+    bool killed = false;
+    ASSERT_TRUE(p.play_until([&] { return (killed = killed || Pipeline::was_killed(victim)); }));
+    ASSERT_NE(p.segment().session(AccountId{0}).login.load(), 0U) << "terminals may log in";
+    EXPECT_EQ(p.segment().session(AccountId{0}).applied_journal.load(), served);
+    EXPECT_EQ(p.segment().session(AccountId{0}).applied_event.load(), event);
+}
+
 /// A journal ring that has been round several times: the record that the victim was writing lies in
 /// the slot of the oldest one that the ring would still hold.
 class LappedRing : public EngineCrash {};

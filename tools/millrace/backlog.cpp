@@ -45,6 +45,12 @@ bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept {
     if (&entry == &segment.stage(StageId::Sqlite)) {
         return cell(core.replica_applied) > cell(core.sqlite_seq);
     }
+    if (&entry == &segment.stage(StageId::Redis)) {
+        return cell(core.replica_applied) > cell(core.redis_seq);
+    }
+    if (&entry == &segment.stage(StageId::ClickHouse)) {
+        return cell(core.replica_applied) > cell(core.clickhouse_seq);
+    }
     for (std::uint32_t i = 0; i < segment.ring_count(); ++i) {
         const RingEntry& ring = segment.ring_entry(i);
         if (counts(ring.kind) && ring.doorbell < kStages &&
