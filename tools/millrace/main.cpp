@@ -12,6 +12,7 @@
 #include "tools/millrace/credential_commands.h"
 
 #include "shm/clock.h"
+#include "tools/query/query.h"
 
 #if __has_include("tools/inspect/inspect.h")
 #include "tools/inspect/inspect.h"
@@ -25,6 +26,7 @@ constexpr const char* kHelp =
     "\n"
     "  run          millrace up -c FILE          look     millrace inspect top\n"
     "  stop         millrace down                check    millrace config check FILE\n"
+    "  history      millrace query orders -c FILE\n"
     "  EMERGENCY    millrace kill --all --cancel --flatten\n"
     "               (stops every account, cancels our pending orders, closes our positions)";
 
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
     add_doctor_commands(app, command);
     add_config_commands(app, command);
     add_credential_commands(app, command);
+    add_query_command(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;
 }
