@@ -44,15 +44,18 @@ protected:
         EXPECT_TRUE(watch.ok());
         watch.value().send(SIGSTOP);
         EXPECT_TRUE(world_.turn_until([&] { return watch.value().id().stopped(); }, kLong));
+        stopped_ns_ = world_.segment().clock().now().value;
         const auto lock = std::filesystem::path{world_.workspace().path("journal")} / "locks" /
                           (std::string{stage_name(id)} + ".lock");
         EXPECT_TRUE(std::filesystem::remove(lock)) << lock;
         return std::move(watch).value();
     }
-    /// The role has another owner, which has worked.
+    /// The role has another owner, which has worked. That is the last it notes of itself: what
+    /// stood there before may still be of the first while it takes the place.
     bool taken_from(const ProcessWatch& old, StageId id) {
-        return world_.turn_until(
-            [&] { return owner(id) != old.id() && entry(id).first_work_ns.load() != 0; }, kLong);
+        const bool worked =
+            world_.turn_until([&] { return entry(id).first_work_ns.load() > stopped_ns_; }, kLong);
+        return worked && owner(id) != old.id();
     }
     /// Wakes the first owner under load, and holds it to its end.
     void wake_and_watch(const ProcessWatch& old, StageId id) {
@@ -83,6 +86,7 @@ protected:
     }
 
     World world_{only_reported()};
+    std::int64_t stopped_ns_ = 0;  // segment clock
 };
 
 TEST_F(ChaosFence, AJournalThatWakesAfterAnotherTookItsRoleWritesNothing) {
