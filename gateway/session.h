@@ -175,6 +175,7 @@ private:
 
     [[nodiscard]] std::uint64_t last_journal() const noexcept;
     [[nodiscard]] bool is_another(const bridge::Hello& hello) const noexcept;
+    [[nodiscard]] std::uint64_t told_events(std::uint64_t journal_id) const noexcept;
     [[nodiscard]] bool is_rolled_back(const bridge::Hello& hello) const noexcept;
     [[nodiscard]] bool is_sound(const bridge::Hello& hello) const noexcept;
     void name_commands(std::uint64_t n) noexcept;

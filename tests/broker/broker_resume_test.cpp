@@ -90,6 +90,29 @@ TEST(BrokerResume, SeesAJournalThatNamesLessThanItDidAndSendsItNothingAgain) {
     }
 }
 
+TEST(BrokerResume, LetsAJournalThatForgotWhatItToldGiveThoseNumbersToNothingElse) {
+    for (const bool restarts : {false, true}) {
+        SCOPED_TRACE(restarts ? "with a restart of the stage" : "same stage");
+        World w;
+        Terminal& t = w.connect(kFirstLogin);
+        for (std::uint32_t intent = 1; intent <= 3; ++intent) {
+            t.send_event(filled(Magic::make(kTag, intent, 0)));
+        }
+        ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 3; }));
+        t.disconnect();
+        ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+        if (restarts) {  // then only the engine knows
+            w.entry(0).applied_journal.store(77);
+            w.entry(0).applied_event.store(3);
+            w.restart_stage();
+        }
+        t.events.resize(1);
+        t.connect(w.stage->port());
+        ASSERT_TRUE(w.until([&] { return t.welcomes.size() == 2; }));
+        EXPECT_GE(t.welcomes[1].event_seq, 3U);
+    }
+}
+
 TEST(BrokerResume, TakesACommandAnsweredHereForNoRollback) {
     World w;
     Terminal& t = w.connect(kFirstLogin);
