@@ -234,6 +234,32 @@ TEST_F(Terminal, LooksInTheAccountBeforeItExecutesAResentCommandThatALostJournal
     EXPECT_EQ(executions(dir, 2), 0U);
 }
 
+TEST_F(Terminal, LooksThereFirstAlsoIfItDiedBetweenTheCommandAndTheLook) {
+    {
+        SimProcess sim{dir, stage.port()};
+        sim.quote("1.10000", "1.10010");
+        stage.open({});
+        stage.send_command(1, open_command(1));
+        ASSERT_TRUE(stage.next_event());
+        sim.control({{"cmd", "lose_journal"}, {"login", kLogin}});
+        ASSERT_TRUE(stage.wait_closed());
+        sim.control({{"cmd", "fault"}, {"kind", "crash_on_receive"}});
+        stage.open({.generation = 2, .next_command_seq = 1, .event_seq = 100});
+        auto command = open_command(1);
+        command.generation = 2;
+        command.flags = bridge::kCommandResent;
+        stage.send_command(1, command);
+        sim.wait_death();
+    }
+    SimProcess sim{dir, stage.port()};
+    stage.open({.generation = 3, .next_command_seq = 2, .event_seq = 100});
+    const auto found = stage.next_event();
+    ASSERT_TRUE(found);
+    EXPECT_EQ(type_of(found->second), ReportType::Outcome);
+    EXPECT_EQ(found->second.retcode, 10009U);
+    EXPECT_EQ(executions(dir, 1), 1U);
+}
+
 TEST_F(Terminal, FindsInTheAccountWhatALostJournalHasForgotten) {
     SimProcess sim{dir, stage.port()};
     sim.quote("1.10000", "1.10010");

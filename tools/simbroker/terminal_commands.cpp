@@ -112,11 +112,11 @@ void Terminal::on_command(const Incoming& incoming) {
     intent.command = command;
     intent.state = IntentState::Received;
     check(journal_.received(intent));
-    if ((command.flags & bridge::kCommandResent) != 0 && settle_resent(command)) {
-        return;
-    }
     if (faults_.strike(FaultKind::CrashOnReceive, options_.login, type)) {
         die_now();
+    }
+    if ((command.flags & bridge::kCommandResent) != 0 && settle_resent(command)) {
+        return;
     }
     submit(command.magic);
 }
@@ -286,7 +286,11 @@ void Terminal::settle_after_restart() {
             continue;
         }
         if (intent->state == IntentState::Received) {
-            submit(magic);  // never left; its ttl decides
+            // Never left from here; but one that was sent again may have from a lost journal.
+            const bridge::Command command = intent->command;
+            if ((command.flags & bridge::kCommandResent) == 0 || !settle_resent(command)) {
+                submit(magic);  // its ttl decides
+            }
             continue;
         }
         const OrderSummary* found = server_.find_magic(options_.login, Magic{magic});
