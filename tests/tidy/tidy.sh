@@ -96,10 +96,14 @@ for folder in core shm ring persist gateway tools tests bench; do
 done
 
 # -- headers compile alone ----------------------------------------------------------------------------
+# One that its own .cpp includes first is compiled alone by every build.
 if [ -n "$cxx" ]; then
     export cxx
     for folder in core shm ring persist gateway; do
         [ -d "$folder" ] && find "$folder" -name '*.h'
+    done | while read -r f; do
+        first="$(grep -m1 '^#include' "${f%.h}.cpp" 2>/dev/null)"
+        [ "$first" = "#include \"$f\"" ] || printf '%s\n' "$f"
     done | xargs -P 2 -I{} sh -c 'printf "#include \"%s\"\n" {} |
             "$cxx" -std=c++20 -fsyntax-only -I. -x c++ - >/dev/null 2>&1 || echo {}' |
         while read -r f; do
