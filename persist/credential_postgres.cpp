@@ -15,12 +15,11 @@ constexpr const char* kSchema[] = {
     "SET client_min_messages = warning", "SET statement_timeout = '10s'", "SET lock_timeout = '5s'",
     // Whatever the server's setting: a change that was told is on its disk.
     "SET synchronous_commit = on", "CREATE SCHEMA IF NOT EXISTS millrace",
-    "CREATE TABLE IF NOT EXISTS millrace.credentials (account text PRIMARY KEY, "
-    "login text NOT NULL, state int8 NOT NULL, version int8 NOT NULL, sealed_version int8 NOT "
-    "NULL, "
-    "sealed bytea, reason text NOT NULL, created_ns int8 NOT NULL, changed_ns int8 NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS millrace.credential_events (at_ns int8 NOT NULL, "
-    "account text NOT NULL, version int8 NOT NULL, event text NOT NULL)"};
+    ("CREATE TABLE IF NOT EXISTS millrace.credentials (account text PRIMARY KEY, login text NOT "
+     "NULL, state int8 NOT NULL, version int8 NOT NULL, sealed_version int8 NOT NULL, sealed "
+     "bytea, reason text NOT NULL, created_ns int8 NOT NULL, changed_ns int8 NOT NULL)"),
+    ("CREATE TABLE IF NOT EXISTS millrace.credential_events (at_ns int8 NOT NULL, account text "
+     "NOT NULL, version int8 NOT NULL, event text NOT NULL)")};
 constexpr const char* kSelect =
     "SELECT account, login, state, version, sealed_version, sealed, reason, created_ns, changed_ns "
     "FROM millrace.credentials";
