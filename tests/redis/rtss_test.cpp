@@ -58,9 +58,16 @@ protected:
         EXPECT_TRUE(made.ok()) << message;
         return std::move(made).value();
     }
+    /// Again while the server refuses: one that was just started answers LOADING for a while.
     void add(int n) {
-        (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::to_string(n), "group", "gold",
-                           "symbol", "XAUUSD", "action", "open", "side", "buy", "volume", "0.1"});
+        EXPECT_TRUE(eventually(
+            [&] {
+                const std::string id = redis_->ask(
+                    {"XADD", "RTSS", "*", "id", kId + std::to_string(n), "group", "gold", "symbol",
+                     "XAUUSD", "action", "open", "side", "buy", "volume", "0.1"});
+                return !id.empty() && id[0] >= '1' && id[0] <= '9';
+            },
+            60));
     }
     void step() {
         if (source_->step(Nanos{wall_ns()}) == 0) {
