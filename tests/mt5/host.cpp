@@ -1,5 +1,6 @@
 // The terminal's side of the trade server: requests in, and the account as a terminal shows it.
 #include "tests/mt5/host.h"
+#include "tests/mt5/host_units.h"
 
 #include "tools/market/text.h"
 #include "tools/simbroker/event_loop.h"
@@ -27,16 +28,6 @@ std::int64_t now_ns() {
 std::int64_t wall_ns() {
     return sim::EventLoop::wall_now().value;
 }
-double unscaled(std::int64_t v) {
-    return static_cast<double>(v) / static_cast<double>(kScale);
-}
-std::int64_t scaled(double v) {
-    return std::llround(v * static_cast<double>(kScale));
-}
-long server_msc(std::int64_t time_ns) {
-    return time_ns / 1'000'000 + kServerOffsetMs;
-}
-
 int order_type(Side side, PriceKind kind) {
     const int base = kind == PriceKind::Market ? 0 : kind == PriceKind::Limit ? 2 : 4;
     return base + (side == Side::Buy ? 0 : 1);

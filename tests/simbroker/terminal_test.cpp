@@ -206,6 +206,14 @@ TEST_F(Terminal, LeavesAServerThatHasNotTheKeyOrNamesImpossibleNumbers) {
     EXPECT_EQ(executions(dir, 1), 1U);
 }
 
+/// Of a session of generation 2, sent once more.
+bridge::Command resent(std::uint32_t intent) {
+    auto command = open_command(intent);
+    command.generation = 2;
+    command.flags = bridge::kCommandResent;
+    return command;
+}
+
 TEST_F(Terminal, LooksInTheAccountBeforeItExecutesAResentCommandThatALostJournalMayHaveHad) {
     SimProcess sim{dir, stage.port()};
     sim.quote("1.10000", "1.10010");
@@ -215,18 +223,12 @@ TEST_F(Terminal, LooksInTheAccountBeforeItExecutesAResentCommandThatALostJournal
     sim.control({{"cmd", "lose_journal"}, {"login", kLogin}});
     ASSERT_TRUE(stage.wait_closed());
     stage.open({.generation = 2, .next_command_seq = 1, .event_seq = 100});
-    auto command = open_command(1);
-    command.generation = 2;
-    command.flags = bridge::kCommandResent;
-    stage.send_command(1, command);
+    stage.send_command(1, resent(1));
     const auto found = stage.next_event();
     ASSERT_TRUE(found);
     EXPECT_EQ(type_of(found->second), ReportType::Outcome);
     EXPECT_EQ(found->second.retcode, 10009U);
-    auto other = open_command(2);
-    other.generation = 2;
-    other.flags = bridge::kCommandResent;
-    stage.send_command(2, other);
+    stage.send_command(2, resent(2));
     const auto unknown = stage.next_event();
     ASSERT_TRUE(unknown);
     EXPECT_EQ(unknown->second.ord_status, static_cast<std::uint8_t>(OrdStatus::InDoubt));
@@ -245,10 +247,7 @@ TEST_F(Terminal, LooksThereFirstAlsoIfItDiedBetweenTheCommandAndTheLook) {
         ASSERT_TRUE(stage.wait_closed());
         sim.control({{"cmd", "fault"}, {"kind", "crash_on_receive"}});
         stage.open({.generation = 2, .next_command_seq = 1, .event_seq = 100});
-        auto command = open_command(1);
-        command.generation = 2;
-        command.flags = bridge::kCommandResent;
-        stage.send_command(1, command);
+        stage.send_command(1, resent(1));
         sim.wait_death();
     }
     SimProcess sim{dir, stage.port()};
