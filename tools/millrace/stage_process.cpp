@@ -148,6 +148,10 @@ int run_stage_process(const std::vector<std::string>& names, const std::string& 
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);
     mask_stop_signals(SIG_BLOCK);
+    // While there is one thread (the log starts another): registering a process that has several
+    // waits for an RCU grace period, 15 to 30 ms of every restart (membarrier_register_* in
+    // kernel/sched/membarrier.c).
+    doorbell_setup();
     std::vector<Mistake> mistakes;
     const Config config = read_config(config_file, mistakes);
     std::string message;
@@ -161,7 +165,6 @@ int run_stage_process(const std::vector<std::string>& names, const std::string& 
         log_stop();
         return kExitBadConfig;
     }
-    doorbell_setup();
     auto segment = attach(config, message);
     if (!segment) {
         return fail(kExitError, message);
