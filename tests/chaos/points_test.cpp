@@ -1,21 +1,18 @@
 // Goal: between any two durable facts the pipeline may die: nothing is lost, doubled or left in
 // doubt. Method: the whole pipeline under load, each crash point that is compiled in armed in one
 // start of its stage (tools/millrace/crash_plan.h); then everything goes on in the same segment, or
-// everything is killed and the segment removed, as by a reboot. The engine's, the journal's and the
-// broker stage's points are tested one by one in tests/recovery and tests/broker too, those of the
-// shared-memory client in tests/client.
+// everything is killed and the segment removed, as by a reboot. Which points: crash_matrix.h.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
-#include <ostream>
 #include <regex>
 #include <set>
-#include <sstream>
 
 #include "shm/clock.h"
+#include "tests/chaos/crash_matrix.h"
 #include "tests/chaos/world.h"
 #include "tools/millrace/crash_plan.h"
 
@@ -24,50 +21,7 @@ namespace {
 
 constexpr Nanos kHitMax = seconds(300);  // until the last point of a group has struck
 constexpr Nanos kNudgeAfter = seconds(4);
-
-/// What is done when no point has struck for a while.
-enum class Nudge : std::uint8_t {
-    None,
-    KillEngine,    // a core may be armed for the role that it does not have: then roles change
-    KillSwitch,    // `millrace kill` and `unkill` for one account
-    RebuildStore,  // gives the sink a reason to replace its store
-};
-
-struct Group {
-    const char* name;
-    const char* plan;
-    Nudge nudge = Nudge::None;
-    /// GoogleTest shows it so in the test's name, instead of its bytes, which differ by run.
-    friend void PrintTo(const Group& g, std::ostream* out) { *out << g.name; }
-};
-
-const Group kGroups[] = {
-    {"journal",
-     "journal=journal.before_reserve,journal.after_reserve,journal.before_header,"
-     "journal.file_prepared,journal.before_submit:20,journal.after_submit:20,"
-     "journal.before_durable:20,journal.before_release:20"},
-    {"engine",
-     "core-0=engine.begin.jumped,engine.before_journal:60,engine.after_apply:60,"
-     "engine.before_order:20,engine.before_result:20,engine.recover.replayed,"
-     "engine.before_signal_release:20,engine.before_release:60;"
-     "core-1=engine.begin.jumped,engine.after_journal:60,engine.after_completed:60,"
-     "engine.after_order:20,engine.after_result:20,engine.recover.released",
-     Nudge::KillEngine},
-    {"takeover",
-     "core-0=takeover.locked,takeover.attached,takeover.running;"
-     "core-1=takeover.locked,takeover.attached,takeover.running",
-     Nudge::KillEngine},
-    {"replica",
-     "core-0=effects.after_write:20,snapshot.before_rename,snapshot.after_rename;"
-     "core-1=effects.after_write:20,snapshot.before_rename,snapshot.after_rename"},
-    {"broker",
-     "broker=broker.after_settle,broker.after_welcome:3,broker.before_claim:20,"
-     "broker.after_claim:20,broker.after_write:20,broker.after_done:20,broker.after_release:20,"
-     "broker.before_report:20,broker.after_report:20,broker.after_ack:20,broker.after_drain:20,"
-     "broker.after_orders_release:20,broker.after_kill_noted,broker.after_kill_sent",
-     Nudge::KillSwitch},
-    {"sqlite", "sqlite=-,sqlite-replace-wal-moved,sqlite-replace-old-moved", Nudge::RebuildStore},
-};
+constexpr Nanos kEntriesWait = millis(500);  // shorter than a stopped journal is left alive
 
 /// The plan is in the environment while this lives.
 class Armed {
@@ -77,20 +31,6 @@ public:
     Armed(const Armed&) = delete;
     Armed& operator=(const Armed&) = delete;
 };
-
-std::set<std::string> points_of(const std::string& plan) {
-    std::set<std::string> points;
-    static const std::regex kList{"[^;=]+=([^;]*)"};
-    for (std::sregex_iterator at{plan.begin(), plan.end(), kList}, end; at != end; ++at) {
-        std::istringstream entries{(*at)[1].str()};
-        for (std::string point; std::getline(entries, point, ',');) {
-            if (point != "-") {
-                points.insert(point);
-            }
-        }
-    }
-    return points;
-}
 
 /// Points at which a process died by itself, by the supervisor's log.
 std::set<std::string> struck(const std::string& log, const std::set<int>& ours) {
@@ -121,11 +61,11 @@ int pid_of(const Segment& segment, StageId id) {
     return static_cast<int>(segment.stage(id).pid.load(std::memory_order_relaxed));
 }
 
-class ChaosPoints : public testing::TestWithParam<std::tuple<Group, bool>> {
+class ChaosPoints : public testing::TestWithParam<std::tuple<CrashGroup, bool>> {
 protected:
     /// Plays until every point of the group has struck. @return those that did not.
-    std::set<std::string> play_until_struck(World& world, const Group& group) {
-        std::set<std::string> missing = points_of(group.plan);
+    std::set<std::string> play_until_struck(World& world, const CrashGroup& group) {
+        std::set<std::string> missing = group.points();
         std::size_t before = missing.size();
         std::int64_t nudge_at = monotonic_ns() + kNudgeAfter.value;
         const std::int64_t until = monotonic_ns() + kHitMax.value;
@@ -166,11 +106,15 @@ protected:
         }
     }
 
-    /// Also while the broker stage dies of it: told again, it must get through.
+    /// Also while the broker stage dies of it: told again, it must get through. The journal's disk
+    /// stands still meanwhile, so that entries wait in the queues, which the kill ends unsent.
     static void use_kill_switch(World& world) {
         const std::string name = world.pipeline().plan().accounts.back().name;
         std::string output;
+        (void)world.kill_stage(StageId::Journal, SIGSTOP);
+        world.turn_for(kEntriesWait);
         EXPECT_EQ(world.command({"kill", "--account", name}, seconds(30), &output), 0) << output;
+        (void)world.kill_stage(StageId::Journal, SIGCONT);
         EXPECT_EQ(world.command({"unkill", "--account", name}, seconds(30), &output), 0) << output;
     }
 
@@ -202,7 +146,7 @@ TEST_P(ChaosPoints, LoseAndDoubleNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ChaosPoints,
-                         testing::Combine(testing::ValuesIn(kGroups), testing::Bool()),
+                         testing::Combine(testing::ValuesIn(kCrashMatrix), testing::Bool()),
                          [](const auto& run) {
                              return std::string{std::get<0>(run.param).name} +
                                     (std::get<1>(run.param) ? "_segment_removed" : "_same_segment");

@@ -171,6 +171,77 @@ TEST_F(ClientCrash, DeliversAResultAgainWhoseSlotWasNotReleased) {
     EXPECT_EQ(again, (std::vector<std::uint64_t>{2, 3}));
 }
 
+/// The fixture's segment is lost with the strategy, as by a reboot; what the engine knows is not.
+struct Reboot {
+    explicit Reboot(ClientCrash& before)
+        : lost{::unlink(before.path().c_str())},
+          segment{make_segment(before.dir, 64, 64, {{"scalper", SourceId{7}}})},
+          engine{segment, "scalper"} {
+        engine.ledger = before.engine.ledger;
+        engine.accepted = before.engine.accepted;
+    }
+    int lost;
+    Segment segment;
+    EngineStandIn engine;
+};
+
+class ClientReboot : public ClientCrash, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ClientReboot, RepeatsIntoTheNewSegmentAndEachSignalIsTakenOnce) {
+    Child victim{path(), 1, 10, GetParam()};
+    ASSERT_TRUE(killed(victim.wait_status()));
+    engine.step();
+    const std::size_t before = engine.accepted.size();
+    EXPECT_LT(before, 10U);
+    Reboot after{*this};
+    ASSERT_EQ(after.lost, 0);
+    Child next{path(), 1, 10};  // it does not know what came through: sends all of them again
+    ASSERT_EQ(next.line(), "done");
+    after.engine.step();
+    ASSERT_EQ(after.engine.accepted.size(), 10U);
+    for (std::uint64_t n = 1; n <= 10; ++n) {
+        EXPECT_EQ(after.engine.accepted[n - 1].id.lo, n);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Points, ClientReboot,
+                         ::testing::Values("client.before_commit:4", "client.after_commit:4"),
+                         [](const auto& point) {
+                             return std::string{point.index == 0 ? "before_commit"
+                                                                 : "after_commit"};
+                         });
+
+TEST_F(ClientCrash, IsToldAgainByTheNewSegmentWhatItHadNotReleasedInTheLostOne) {
+    const auto submit_all = [](Strategy& s) {
+        client::Signal signal{};
+        signal.action = MR_OPEN;
+        signal.volume = MR_SCALE;
+        for (std::uint64_t n = 1; n <= 3; ++n) {
+            signal.id = {1, n};
+            EXPECT_EQ(s.submit(signal), MR_OK);
+        }
+    };
+    const auto again = delivered_after_death(*this, [](int seen) {
+        if (seen == 1) {
+            arm_crash_point("client.before_release:2");
+        }
+    });
+    ASSERT_EQ(again.size(), 2U);
+    Reboot after{*this};
+    ASSERT_EQ(after.lost, 0);
+    Strategy s;
+    ASSERT_EQ(s.open(path(), "scalper"), MR_OK) << Strategy::error();
+    submit_all(s);
+    after.engine.step();
+    EXPECT_EQ(after.engine.accepted.size(), 3U) << "each was taken before, none twice";
+    std::vector<std::uint64_t> told;
+    s.poll([&](const client::Result& r) {
+        EXPECT_EQ(r.kind, MR_DUPLICATE);
+        told.push_back(r.signal.lo);
+    });
+    EXPECT_EQ(told, (std::vector<std::uint64_t>{1, 2, 3}));
+}
+
 TEST_F(ClientCrash, RefusesASecondProcessByNameAndPidUntilTheFirstIsDead) {
     Child holder{path(), 1, 1};
     ASSERT_EQ(holder.line(), "done");

@@ -202,7 +202,10 @@ TEST(Upgrade, RefusesALogThatTheOldBuildDidNotStopClean) {
     EXPECT_SAYS(lost, "millrace down");
 }
 
-TEST(Upgrade, KilledAtAnyStepCanBeRunAgain) {
+class UpgradeKilled : public testing::TestWithParam<bool> {};
+
+TEST_P(UpgradeKilled, AtAnyStepCanBeRunAgain) {
+    const bool removed = GetParam();
     for (const char* point :
          {"upgrade.segment", "engine.begin.jumped", "upgrade.journalled", "snapshot.before_rename",
           "snapshot.after_rename", "upgrade.written"}) {
@@ -213,6 +216,9 @@ TEST(Upgrade, KilledAtAnyStepCanBeRunAgain) {
         const Finished killed = p.run({"upgrade"});
         ::unsetenv("MILLRACE_CRASH_POINT");
         EXPECT_EQ(killed.status, 128 + SIGKILL) << point << " was never reached";
+        if (removed) {
+            fs::remove(p.segment_path() + ".upgrade");
+        }
         const Finished again = p.run({"upgrade"});
         EXPECT_EQ(again.status, 0) << point << ": " << again.output;
         EXPECT_FALSE(fs::exists(p.segment_path() + ".upgrade")) << point;
@@ -224,6 +230,10 @@ TEST(Upgrade, KilledAtAnyStepCanBeRunAgain) {
         stop(p);
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Segment, UpgradeKilled, testing::Bool(), [](const auto& run) {
+    return std::string{run.param ? "SegmentRemoved" : "SameSegment"};
+});
 
 }  // namespace
 }  // namespace millrace::test
