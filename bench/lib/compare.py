@@ -15,7 +15,9 @@ def load(path):
 
 
 def key(figure):
-    return figure["bench"], figure["group"], figure["name"], figure["part"]
+    # Which rival is the best may change from run to run; which limit it is may not.
+    against = "" if figure["part"] == "rival" else figure["against"]
+    return figure["bench"], figure["group"], figure["name"], figure["part"], against
 
 
 def verdict(new, old, better):

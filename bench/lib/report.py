@@ -137,6 +137,7 @@ def html(result):
                      + esc(", ".join(e["part"] for e in result["errors"])) + "</p>")
     parts.append("<p>Limit, rivals and ours took turns round by round. Quote the ratios.</p>")
     parts.append(figure_table(result["figures"]))
+    parts.append(f"<p>{esc(figures.places_text(result))}</p>")
     if result.get("against"):
         parts.append(f"<h2>Compared</h2><pre>{esc(compare.text(result['against']))}</pre>")
     groups = {}

@@ -61,6 +61,9 @@ nlohmann::json Results::to_json() const {
                            {"better", s.higher_is_better ? "higher" : "lower"},
                            {"rounds", s.rounds},
                            {"undisturbed", s.undisturbed}};
+        if (!s.hand_off_ns.empty()) {
+            one["hand_off_ns"] = s.hand_off_ns;
+        }
         if (s.histogram.total() != 0) {
             one["histogram_ns"] = histogram_json(s.histogram);
         }

@@ -1,10 +1,31 @@
-// Alternatives to our ring's layout, for ring/adr/0001: what each decision is worth. One-by-one
-// throughput only; crash safety and statistics are left out alike.
+// Variants of the production ring, for ring/adr/0001: what each decision is worth. Each is the
+// production header itself with one thing changed, through its own functions or its policy, so that
+// it differs from the product in nothing else. One-by-one throughput only.
 #pragma once
 
 #include "bench/ring/queues.h"
 
 namespace millrace::bench {
+
+/// Both ends' own lines 64 bytes apart instead of 128: a pair of lines that adjacent-line prefetch
+/// fetches together.
+struct Apart64Policy {
+    using AtomicU64 = std::atomic<std::uint64_t>;
+};
+
+enum class Demote { Nobody, Producer, Consumer };
+
+/// What a variant changes; as it stands, nothing.
+struct AsShipped {
+    using Policy = StdPolicy;
+    static constexpr std::uint64_t kLag = 0;     // records between two releases; 0 = by take()
+    static constexpr std::uint64_t kAhead = 0;   // slots ahead that the producer asks for to write
+    static constexpr bool kAheadIfFree = false;  // only such as the consumer has given back
+    static constexpr std::uint64_t kLook = 0;    // slots ahead that the consumer asks for to read
+    static constexpr Demote kDemote = Demote::Nobody;
+    static constexpr std::uint64_t kRoom = 1;    // free slots that end the wait of a full ring
+    static constexpr bool kNonTemporal = false;  // the payload is written past the caches
+};
 
 /// Asks for a line to be moved from this core's caches to the shared one (CLDEMOTE, a hint; no
 /// operation where it is unknown).
@@ -16,88 +37,149 @@ inline void demote(const void* line) noexcept {
 #endif
 }
 
-enum class Demote { Nobody, Producer, Consumer };
-
-/// In which slot record `n` lies: in line, or 64 slots from the one before it, so that nobody's
-/// hardware prefetcher follows.
-template <bool kTransposed>
-constexpr std::size_t place(std::uint64_t n) noexcept {
-    constexpr std::size_t kRow = 64;
-    const std::size_t i = n % kCapacity;
-    return kTransposed ? i % kRow * (kCapacity / kRow) + i / kRow : i;
+/// write_words() by stores that do not fetch the line. They are weakly ordered, so a fence has to
+/// stand before the release store of the number. Elsewhere than on x86: plain stores.
+inline void write_words_past_caches(std::span<std::uint64_t> words, std::uint64_t n) noexcept {
+#if defined(__x86_64__)
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::uint64_t word = i + 1 < words.size() ? n + 1 + i : 0;
+        __builtin_ia32_movnti64(reinterpret_cast<long long*>(&words[i]),
+                                static_cast<long long>(word));
+    }
+    __builtin_ia32_sfence();
+#else
+    write_words(words, 1, n, 0);
+#endif
 }
 
-/// The sequence word inside the slot.
-/// @tparam kApart bytes between producer's and consumer's own data.
-/// @tparam kLag records between two stores of the read cursor, at most.
-/// @tparam kAhead slots that the producer asks for to write, ahead of its own; 0 = none.
-/// @tparam kLook slots that the consumer asks for to read, ahead of its own; 0 = none.
-/// @tparam kDemote who moves a slot's line to the shared cache when done with it.
-/// @tparam kTransposed see place().
-template <std::size_t W, std::size_t kApart, std::uint64_t kLag, std::uint64_t kAhead = 0,
-          std::uint64_t kLook = 0, Demote kDemote = Demote::Nobody, bool kTransposed = false>
-struct InSlot {
+}  // namespace millrace::bench
+
+template <>
+struct millrace::RingControl<millrace::bench::Apart64Policy> {
+    std::uint64_t magic = 0;
+    std::uint32_t slot_bytes = 0;
+    std::uint32_t capacity = 0;
+    alignas(64) std::atomic<std::uint64_t> read_cursor;
+    alignas(64) std::atomic<std::uint64_t> write_hint;
+    std::atomic<std::uint64_t> full_stalls;
+};
+
+namespace millrace::bench {
+
+/// @tparam Change derived from AsShipped.
+template <std::size_t W, class Change>
+struct Changed {
     static constexpr bool kProcesses = true;
-    struct alignas(64) Slot {
-        std::atomic<std::uint64_t> sequence{0};
+    using Policy = typename Change::Policy;
+    struct Payload {
         std::array<std::uint64_t, W - 1> words;
     };
-    alignas(128) std::byte front[128] = {};
-    alignas(128) std::atomic<std::uint64_t> read{0};
-    alignas(kApart) std::uint64_t written = 0;  // the producer's own, right beside it or 128 away
-    std::uint64_t read_cache = 0;
-    alignas(128) Slot slots[kCapacity];
+    RingControl<Policy> control;
+    alignas(kCacheLineBytes) RingSlot<Payload, Policy> slots[kCapacity];
+
+    Changed() {
+        control.capacity = kCapacity;
+        control.slot_bytes = sizeof(RingSlot<Payload, Policy>);
+        control.magic = kRingMagic;
+    }
+    const void* line_of(std::uint64_t index) const noexcept { return &slots[index % kCapacity]; }
 
     struct Near {
-        explicit Near(InSlot& queue) : q{queue} {}
+        explicit Near(Changed& queue)
+            : q{queue},
+              ring{RingProducer<Payload, Policy>::attach({&queue.control, queue.slots}).value()} {}
+
         bool push(std::uint64_t n, std::uint64_t stamp) noexcept {
-            if (q.written - q.read_cache >= kCapacity) {
-                q.read_cache = q.read.load(std::memory_order_acquire);  // pairs with release()
-                if (q.written - q.read_cache >= kCapacity) {
+            if (Change::kRoom > 1 && waits) {
+                if (ring.free_slots() < Change::kRoom) {
                     return false;
                 }
+                waits = false;
             }
-            if constexpr (kAhead != 0) {
-                __builtin_prefetch(&q.slots[place<kTransposed>(q.written + kAhead)], 1, 3);
+            Payload* slot = ring.claim();
+            if (slot == nullptr) {
+                waits = true;
+                return false;
             }
-            Slot& slot = q.slots[place<kTransposed>(q.written)];
-            write_words(slot.words, 1, n, stamp);
-            slot.sequence.store(++q.written, std::memory_order_release);  // pairs with pop()
-            if constexpr (kDemote == Demote::Producer) {
-                demote(&slot);
+            ask_ahead();
+            if constexpr (Change::kNonTemporal) {
+                write_words_past_caches(slot->words, n);
+            } else {
+                write_words(slot->words, 1, n, stamp);
+            }
+            ring.commit();
+            if constexpr (Change::kDemote == Demote::Producer) {
+                demote(q.line_of(ring.written() - 1));
             }
             return true;
         }
-        InSlot& q;
-    };
-    struct Far {
-        explicit Far(InSlot& queue) : q{queue} {}
-        Got pop() noexcept {
-            if constexpr (kLook != 0) {
-                __builtin_prefetch(&q.slots[place<kTransposed>(next - 1 + kLook)], 0, 3);
-            }
-            Slot& slot = q.slots[place<kTransposed>(next - 1)];
-            if (slot.sequence.load(std::memory_order_acquire) != next) {  // pairs with push()
-                if (released != next - 1) {
-                    release(next - 1);
+
+        void ask_ahead() noexcept {
+            if constexpr (Change::kAhead != 0) {
+                const std::uint64_t index = ring.written() + Change::kAhead;
+                if (Change::kAheadIfFree && index >= free_until) {
+                    free_until = ring.written() + ring.free_slots();
+                    if (index >= free_until) {
+                        return;
+                    }
                 }
+                __builtin_prefetch(q.line_of(index), 1, 3);
+            }
+        }
+
+        Changed& q;
+        RingProducer<Payload, Policy> ring;
+        std::uint64_t free_until = 0;
+        bool waits = false;
+    };
+
+    struct Far {
+        explicit Far(Changed& queue)
+            : q{queue},
+              ring{RingConsumer<Payload, Policy>::attach({&queue.control, queue.slots}).value()} {}
+
+        Got pop() noexcept {
+            if constexpr (Change::kDemote == Demote::Consumer) {
+                if (ring.position() > 1) {
+                    demote(q.line_of(ring.position() - 2));
+                }
+            }
+            if constexpr (Change::kLook != 0) {
+                __builtin_prefetch(q.line_of(ring.position() - 1 + Change::kLook), 0, 3);
+            }
+            const Payload* p = next();
+            if (p == nullptr) {
                 return {};
             }
-            const Got got{next, slot.words.back(), next + sum_words(slot.words)};
-            if constexpr (kDemote == Demote::Consumer) {
-                demote(&slot);
-            }
-            if (++next - 1 - released >= kLag) {
-                release(next - 1);
-            }
-            return got;
+            const std::uint64_t n = ring.position() - 1;
+            return {n, p->words.back(), n + sum_words(p->words)};
         }
-        void release(std::uint64_t n) noexcept {
-            q.read.store(n, std::memory_order_release);  // pairs with push()
-            released = n;
+
+        /// take() as it is, or with another lag.
+        const Payload* next() noexcept {
+            if constexpr (Change::kLag == 0) {
+                return ring.take();
+            }
+            const Payload* p = ring.peek();
+            if (p == nullptr) {
+                if (released != ring.position() - 1) {
+                    release();
+                }
+                return nullptr;
+            }
+            if (ring.position() - 1 - released >= Change::kLag) {
+                release();
+            }
+            ring.advance();
+            return p;
         }
-        InSlot& q;
-        std::uint64_t next = 1;
+        void release() noexcept {
+            ring.release();
+            released = ring.position() - 1;
+        }
+
+        Changed& q;
+        RingConsumer<Payload, Policy> ring;
         std::uint64_t released = 0;
     };
 };

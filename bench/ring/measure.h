@@ -7,20 +7,9 @@
 #include "bench/lib/hdr.h"
 #include "bench/lib/pair.h"
 #include "bench/ring/queues.h"
+#include "bench/ring/round.h"
 
-namespace millrace::bench {
-
-struct Setup {
-    Mode mode = Mode::Threads;
-    int cpu_near = 0;
-    int cpu_far = 1;
-    int pauses = 0;  // pause instructions after a refused push and an empty pop
-};
-
-struct Round {
-    double value = 0;  // M/s, or ns at p50
-    bool undisturbed = false;
-};
+namespace millrace::bench::inline MILLRACE_BENCH_BUILD {
 
 inline void idle(int pauses) noexcept {
     for (int i = 0; i < pauses; ++i) {
@@ -54,21 +43,21 @@ inline void check_sum(std::uint64_t got, std::uint64_t expected) {
 }
 
 /// Messages a second, one by one, in millions, as the consuming end sees them after the warm-up.
-template <template <std::size_t> class Queue, std::size_t W>
-Round throughput(const Setup& s, std::uint64_t counted) {
+template <class Queue, std::size_t W>
+Round throughput_of(const Setup& s, std::uint64_t counted) {
     const std::uint64_t messages = kWarmUp + counted;
-    Shared<Queue<W>> queue;
+    Shared<Queue> queue;
     Shared<Outcome> out;
     const bool quiet = run_pair(
         s.mode, s.cpu_near, s.cpu_far,
         [&] {
-            typename Queue<W>::Near near{*queue};
+            typename Queue::Near near{*queue};
             for (std::uint64_t n = 1; n <= messages;) {
                 near.push(n, 0) ? static_cast<void>(++n) : idle(s.pauses);
             }
         },
         [&] {
-            typename Queue<W>::Far far{*queue};
+            typename Queue::Far far{*queue};
             std::uint64_t sum = 0;
             for (std::uint64_t n = 0; n != messages;) {
                 const Got got = far.pop();
@@ -87,6 +76,11 @@ Round throughput(const Setup& s, std::uint64_t counted) {
         });
     check_sum(out->sum, expected_sum<W>(messages));
     return {static_cast<double>(counted) * 1e3 / ticks_to_ns(out->ended - out->began), quiet};
+}
+
+template <template <std::size_t> class Queue, std::size_t W>
+Round throughput(const Setup& s, std::uint64_t counted) {
+    return throughput_of<Queue<W>, W>(s, counted);
 }
 
 /// The same, batch against batch.
@@ -128,6 +122,11 @@ Round batch_throughput(const Setup& s, std::uint64_t counted, std::size_t batch)
             quiet};
 }
 
+/// p50 and p99.9 of one round.
+inline Round latency_round(const Hdr& h, bool quiet) noexcept {
+    return {static_cast<double>(h.quantile(0.5)), quiet, static_cast<double>(h.quantile(0.999))};
+}
+
 /// Ping-pong over two queues, nothing else in them. @return half a round trip, p50, ns.
 template <class Queue>
 Round round_trip(const Setup& s, std::uint64_t trips, Hdr& all) {
@@ -159,7 +158,7 @@ Round round_trip(const Setup& s, std::uint64_t trips, Hdr& all) {
             }
         });
     all.add(out->histogram);
-    return {static_cast<double>(out->histogram.quantile(0.5)), quiet};
+    return latency_round(out->histogram, quiet);
 }
 
 /// One way, from the time a message was due (no coordinated omission: a late sender does not move
@@ -198,7 +197,11 @@ Round one_way(const Setup& s, std::uint64_t messages, double every_ns, Hdr& all)
             }
         });
     all.add(out->histogram);
-    return {static_cast<double>(out->histogram.quantile(0.5)), quiet};
+    Round round = latency_round(out->histogram, quiet);
+    if constexpr (requires { Queue::kOverwrites; }) {
+        round.p999 = 0;  // late messages are those that are missing
+    }
+    return round;
 }
 
-}  // namespace millrace::bench
+}  // namespace millrace::bench::inline MILLRACE_BENCH_BUILD

@@ -15,7 +15,13 @@
 #include "core/types.h"
 #include "ring/spsc_ring.h"
 
-namespace millrace::bench {
+/// Compiled more than once, with other optimisation each time, this says which: the linker would
+/// keep one of several instances of the same name for all.
+#ifndef MILLRACE_BENCH_BUILD
+#define MILLRACE_BENCH_BUILD plain
+#endif
+
+namespace millrace::bench::inline MILLRACE_BENCH_BUILD {
 
 inline constexpr std::size_t kCapacity = 4096;
 
@@ -55,9 +61,11 @@ struct Message {
     [[nodiscard]] Got got() const noexcept { return {words[0], words[W - 1], sum_words(words)}; }
 };
 
-/// Limit: a number and a stamp on one line, overwritten without asking.
+/// Limit: a number and a stamp on one line, overwritten without asking. A message that nobody
+/// looked at in time is gone, so of its tail nothing can be said.
 struct HandOff {
     static constexpr bool kProcesses = true;
+    static constexpr bool kOverwrites = true;
     alignas(kCacheLineBytes) std::atomic<std::uint64_t> number{0};
     std::atomic<std::uint64_t> stamp{0};
 
@@ -85,8 +93,8 @@ struct HandOff {
     };
 };
 
-/// Limit of throughput: messages alone, 512 at a time for one flag; nothing else is shared. What is
-/// lost beside it is what saying "there is one more" for each message costs.
+/// For comparison: messages alone, 512 at a time for one flag; nothing else is shared. What is lost
+/// beside it is what saying "there is one more" for each message costs. No limit: see limits.h.
 template <std::size_t W>
 struct BareStream {
     static constexpr bool kProcesses = true;
@@ -295,4 +303,4 @@ struct Moodycamel {
     };
 };
 
-}  // namespace millrace::bench
+}  // namespace millrace::bench::inline MILLRACE_BENCH_BUILD

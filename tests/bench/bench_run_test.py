@@ -22,6 +22,8 @@ def check_series(series, rounds):
     check(len(series["rounds"]) == rounds, f"{name}: rounds")
     check(len(series["undisturbed"]) == rounds, f"{name}: undisturbed")
     check(all(v > 0 for v in series["rounds"]), f"{name}: a round of nothing")
+    check(len(series["hand_off_ns"]) == rounds and min(series["hand_off_ns"]) > 0,
+          f"{name}: hand-off")
     h = series.get("histogram_ns")
     if h:
         check(sum(n for _, n in h["buckets"]) == h["count"], f"{name}: buckets and count")
@@ -59,13 +61,15 @@ def main():
     groups = {f["group"] for f in result["figures"]}
     for mode in ("threads", "processes"):
         for group in ("hop 64 B, round trip / 2", "one way 64 B, 1 M/s", "throughput 64 B",
-                      "throughput 128 B", "throughput 64 B, batches"):
+                      "throughput 128 B", "throughput 64 B, batches", "throughput 64 B at -O2",
+                      "throughput 128 B at -O2", "throughput 128 B, batches at -O2"):
             check(f"{group}, {mode}" in groups, f"no figure for {group}, {mode}")
-    check("hop 64 B, round trip / 2, threads, p99.9" in groups, "no figure for the tail of a hop")
+    for group in ("hop 64 B, round trip / 2, threads, p99.9", "one way 64 B, 1 M/s, processes, p99.9",
+                  "throughput 128 B, threads, at most"):
+        check(group in groups, f"no figure for {group}")
+    turns = sum(len(s["rounds"]) for s in result["series"] if not s["group"].endswith(", p99.9"))
+    check(sum(result["places"].values()) == turns, "near and far turns")
     for f in result["figures"]:
-        if f["ratio"]["interval95"] is None:  # of all rounds together
-            check(f["group"].endswith(", p99.9") and f["ratio"]["median"] > 0, f["group"])
-            continue
         low, high = f["ratio"]["interval95"]
         check(low <= f["ratio"]["median"] <= high, f"{f['group']}: median outside its interval")
     HTMLParser().feed(page)

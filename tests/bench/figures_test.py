@@ -68,7 +68,39 @@ class Figures(unittest.TestCase):
     def test_goals_bind_what_they_are_written_for(self):
         self.assertEqual(figures.goal_of("hop 64 B, round trip / 2, threads", "limit")["bound"], 1.1)
         self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
+        self.assertEqual(figures.goal_of("throughput 128 B at -O2, threads", "rival")["bound"], 4.0)
+        self.assertEqual(figures.goal_of("one way 64 B, 1 M/s, threads, p99.9", "rival")["bound"], 1)
+        self.assertIsNone(figures.goal_of("hop 64 B, round trip / 2, threads, p99.9", "limit"))
         self.assertIsNone(figures.goal_of("throughput 64 B, batches, threads", "rival"))
+
+    def test_ours_is_held_against_each_limit_and_the_best_rival_against_the_lines(self):
+        out = figures.from_series("ring", [
+            series("512-record stream", "limit", [11] * 6), series("each end alone", "limit", [12] * 6),
+            series("r", "rival", [6] * 6), series("o", "ours", [9] * 6)])
+        got = {(f["part"], f["name"], f["against"]): f["ratio"]["median"] for f in out}
+        self.assertEqual(got, {("limit", "o", "512-record stream"): 9 / 11,
+                               ("limit", "o", "each end alone"): 0.75,
+                               ("rival", "o", "r"): 1.5, ("headroom", "each end alone", "r"): 2})
+        self.assertEqual(len({compare.key(f) for f in out}), len(out))
+
+    def test_a_goal_beyond_what_the_lines_allow_is_called_out_of_reach(self):
+        f = {"goal": {"sign": ">=", "bound": 4.0}, "part": "headroom",
+             "ratio": {"interval95": [1.7, 1.9]}}
+        self.assertIn("OUT OF REACH", figures.goal_text(f))
+        self.assertIn("NOT MET", figures.goal_text(f | {"part": "rival"}))
+
+    def test_near_and_far_rounds_are_reported_apart_and_mixed_ones_not(self):
+        near, far, n = 45.0, 160.0, 6
+        ours = series("o", "ours", [2] * n + [10] * n + [99])
+        rival = series("r", "rival", [1] * (2 * n) + [1])
+        ours["hand_off_ns"] = [near] * n + [far] * n + [near]
+        rival["hand_off_ns"] = [near] * n + [far] * n + [far]
+        got = {f["group"]: (f["ratio"]["median"], f["ratio"]["n"])
+               for f in figures.by_place("ring", [ours, rival])}
+        self.assertEqual(got, {"g, near pair": (2, n), "g, far pair": (10, n)})
+        self.assertEqual(figures.places([ours, rival]), {"near": 13, "far": 13})
+        ours["hand_off_ns"][0] = far  # five of one kind have no interval
+        self.assertEqual(figures.by_place("ring", [ours, rival]), [])
 
     def test_a_goal_is_met_or_missed_only_by_the_whole_interval(self):
         for interval, sign, expected in (([1.0, 1.1], "<=", True), ([1.0, 1.2], "<=", None),
