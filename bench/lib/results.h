@@ -25,7 +25,7 @@ struct Series {
     std::vector<bool> undisturbed;  // of each round: no end was preempted
     /// Of each round: what a bare cache-line hand-off took just before it; empty = not taken.
     std::vector<double> hand_off_ns;
-    Hdr histogram;                  // over all rounds; empty if it has none (then not written)
+    Hdr histogram;  // over all rounds; empty if it has none (then not written)
 };
 
 class Results {
