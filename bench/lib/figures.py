@@ -71,6 +71,9 @@ def from_series(bench, series):
         for ours in of("ours"):
             for part, others in (("limit", of("limit")), ("rival", rivals)):
                 out += [figure(bench, group, ours, o, part, paired(ours, o)) for o in others]
+        for ours in of("ours") if bench == "designs" else []:
+            out += [figure(bench, group, v, ours, "variant", paired(v, ours))
+                    for v in of("variant")]
         for rival in rivals:
             for limit in (x for x in of("limit") if x["name"] == CEILING):
                 f = figure(bench, group + ", at most", limit, rival, "headroom",
@@ -98,7 +101,7 @@ def by_place(bench, series):
     out = []
     by_name = {(s["group"], s["name"]): s for s in series if s.get("hand_off_ns")}
     for f in from_series(bench, list(by_name.values())):
-        if f["part"] == "headroom":
+        if f["part"] not in ("limit", "rival"):
             continue
         ours, other = (by_name[f["group"], f[who]] for who in ("name", "against"))
         split = {}
@@ -187,7 +190,8 @@ def text(figures):
     lines = ["%-38s %10s  %-34s %10s %8s  %-20s %s" % (
         "what", "ours", "against, in the same run", "", "ratio", "95 % of the median", "goal")]
     for f in figures:
+        what = f["group"] + (": " + f["name"] if f["part"] == "variant" else "")
         lines.append("%-38s %10.1f  %-34s %10.1f %7.3gx  %-20s %s" % (
-            f["group"], f["value"], f["against"][:34], f["other"], f["ratio"]["median"],
+            what, f["value"], f["against"][:34], f["other"], f["ratio"]["median"],
             range_text(f["ratio"]), goal_text(f)))
     return "\n".join(lines)

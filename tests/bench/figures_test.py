@@ -83,6 +83,14 @@ class Figures(unittest.TestCase):
                                ("rival", "o", "r"): 1.5, ("headroom", figures.CEILING, "r"): 2})
         self.assertEqual(len({compare.key(f) for f in out}), len(out))
 
+    def test_variants_of_the_ring_are_held_against_the_ring_itself(self):
+        rows = [series("v", "variant", [3] * 6), series("o", "ours", [4] * 6)]
+        out = figures.from_series("designs", rows)
+        self.assertEqual([(f["name"], f["against"], f["ratio"]["median"]) for f in out],
+                         [("v", "o", 0.75)])
+        self.assertIn("g: v", figures.text(out))
+        self.assertEqual(figures.from_series("ring", rows), [])
+
     def test_a_goal_beyond_what_the_lines_allow_is_called_out_of_reach(self):
         f = {"goal": {"sign": ">=", "bound": 4.0}, "part": "headroom",
              "ratio": {"interval95": [1.7, 1.9]}}
