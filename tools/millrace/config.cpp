@@ -75,7 +75,10 @@ void read_journal(ObjectReader& o, const std::string& file, JournalConfig& j) {
     o.text("dir", dir, {1, 240});
     j.dir = dir.empty() ? "" : beside(file, dir);
     o.integer("file_mib", j.file_mib, {1, 4096});
+    o.integer("spare_files", j.spare_files, {0, 64});
     o.integer("retention_gib", j.retention_gib, {1, 65536});
+    o.integer("retention_h", j.retention_h, {1, 87600});
+    o.integer("free_floor_mib", j.free_floor_mib, {0, 16777216});
     o.integer("snapshot_s", j.snapshot_s, {1, 3600});
     o.choice("backend", j.backend,
              {{"auto", JournalBackend::None},

@@ -32,7 +32,10 @@ struct JournalConfig {
     std::string dir;
     std::uint32_t file_mib = 64;
     JournalBackend backend = JournalBackend::None;  // None: the best that works
+    std::uint32_t spare_files = 4;
     std::uint32_t retention_gib = 16;
+    std::uint32_t retention_h = 24;
+    std::uint32_t free_floor_mib = 1024;
     std::uint32_t snapshot_s = 60;
 };
 struct RingsConfig {

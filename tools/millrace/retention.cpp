@@ -1,13 +1,16 @@
 #include "tools/millrace/retention.h"
 
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <vector>
 
 #include "persist/effects_log.h"
 #include "persist/journal_format.h"
+#include "persist/journal_reader.h"
 #include "persist/snapshot_file.h"
 
 namespace millrace {
@@ -15,18 +18,41 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Sequence kNoBound{~std::uint64_t{0}};
+/// Effects files kept although no cursor needs them any more, see Retention::prune().
+constexpr std::size_t kEffectsMargin = 1;
+
 struct LogFile {
     std::string path;
-    std::uint64_t first_seq = 0;  // 0: prepared and not begun, or unreadable
+    std::uint64_t first_seq = 0;     // 0: prepared and not begun, or unreadable
+    std::uint64_t previous_seq = 0;  // of effects: the last mark before it
+    std::int64_t begun_ns = 0;       // wall clock; 0 = unknown
+    std::int64_t ended_ns = 0;       // the same; 0 = when the next file was begun
     std::uint64_t bytes = 0;
 };
 
 template <class Header>
-std::uint64_t first_seq_of(const std::string& path, std::uint64_t magic) {
-    Header header;
-    std::ifstream in{path, std::ios::binary};
+bool read_header(const LogFile& file, std::uint64_t magic, Header& header) {
+    std::ifstream in{file.path, std::ios::binary};
     in.read(reinterpret_cast<char*>(&header), sizeof header);
-    return in && header.magic == magic ? header.first_seq : 0;
+    return in && header.magic == magic;
+}
+
+void look_into(LogFile& file) {
+    const bool effects = file.path.ends_with(".mre");
+    if (EffectsHeader h; effects && read_header(file, kEffectsMagic, h)) {
+        file.first_seq = h.first_seq;
+        file.previous_seq = h.mark.seq.value;
+    }
+    if (JournalFileHeader h; !effects && read_header(file, kJournalMagic, h)) {
+        file.first_seq = h.first_seq;
+        file.begun_ns = h.created_ns;
+    }
+    if (struct stat s{}; ::stat(file.path.c_str(), &s) == 0) {
+        file.bytes = static_cast<std::uint64_t>(s.st_size);
+        // Journal files have their size from the start, so their last write says less.
+        file.ended_ns = effects ? s.st_mtim.tv_sec * 1'000'000'000 : 0;
+    }
 }
 
 /// Files of one log, oldest first: both kinds of name sort by age.
@@ -34,67 +60,221 @@ std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
                               std::string& trouble) {
     std::vector<LogFile> files;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator{dir, error}) {
-        const std::string path = entry.path().string();
-        if (!path.ends_with(suffix)) {
-            continue;
+    for (fs::directory_iterator it{dir, error}, end; !error && it != end; it.increment(error)) {
+        LogFile file;
+        file.path = it->path().string();
+        const std::string name = it->path().filename().string();
+        // Names of ours only: what an operator copied here is his to remove.
+        const bool ours =
+            suffix == ".mrj" ? JournalFileName::parse(name).ok() : name.starts_with("effects-");
+        if (ours && name.ends_with(suffix)) {
+            look_into(file);
+            files.push_back(std::move(file));
         }
-        const std::uint64_t first = suffix == ".mrj"
-                                        ? first_seq_of<JournalFileHeader>(path, kJournalMagic)
-                                        : first_seq_of<EffectsHeader>(path, kEffectsMagic);
-        std::error_code gone;
-        const std::uint64_t bytes = entry.file_size(gone);
-        files.push_back({path, first, gone ? 0 : bytes});
     }
-    trouble = error ? "cannot list " + dir + ": " + error.message() : trouble;
+    if (error) {
+        trouble = "cannot list " + dir + ": " + error.message();
+        return {};  // half a list would put the wrong file behind another
+    }
     std::sort(files.begin(), files.end(),
               [](const LogFile& a, const LogFile& b) { return a.path < b.path; });
     return files;
 }
 
-/// Removes from the front while there are too many bytes and the next file begins at or before
-/// `needed_from`. @return files removed.
-std::uint32_t remove_oldest(std::vector<LogFile>& files, std::uint64_t bytes_max,
-                            Sequence needed_from, std::string& trouble) {
+std::uint64_t total_bytes(const std::vector<LogFile>& files) {
     std::uint64_t total = 0;
     for (const LogFile& f : files) {
         total += f.bytes;
     }
+    return total;
+}
+
+/// Why files go, and how far they may.
+struct Bounds {
+    std::uint64_t bytes_max = 0;
+    std::int64_t before_ns = 0;  // files that ended earlier go; 0 = none by age
+    std::uint64_t to_free = 0;   // bytes missing to the free floor; falls as files go
+    Sequence needed_from;        // nothing of this record or a later one goes
+    std::size_t margin = 0;      // nor this many files before that
+};
+
+Bounds bounds_of(const RetentionLimits& limits) {
+    Bounds bounds{limits.bytes_max, 0, 0, {}, 0};
+    if (limits.age_max.value > 0) {
+        bounds.before_ns = limits.wall_now.value - limits.age_max.value;
+    }
+    if (limits.free_bytes < limits.free_floor) {
+        bounds.to_free = limits.free_floor - limits.free_bytes;
+    }
+    return bounds;
+}
+
+/// Whether files[i], of `total` bytes from it on, may and should go. A file ends where the next one
+/// begins, in records and in time; so the last one never goes.
+bool is_due(const std::vector<LogFile>& files, std::size_t i, std::uint64_t total,
+            const Bounds& bounds) {
+    if (i + 1 + bounds.margin >= files.size()) {
+        return false;
+    }
+    const LogFile& kept = files[i + 1 + bounds.margin];
+    if (kept.first_seq == 0 || kept.first_seq > bounds.needed_from.value) {
+        return false;
+    }
+    const std::int64_t ended = files[i].ended_ns != 0 ? files[i].ended_ns : files[i + 1].begun_ns;
+    const bool old = ended != 0 && ended < bounds.before_ns;
+    return total > bounds.bytes_max || old || bounds.to_free > 0;
+}
+
+/// Takes files from the front by `take(index)` (false: stop). @return files taken.
+template <class Take>
+std::uint32_t take_oldest(std::vector<LogFile>& files, Bounds& bounds, Take&& take) {
+    std::uint64_t total = total_bytes(files);
     std::size_t gone = 0;
-    while (gone + 1 < files.size() && total > bytes_max && files[gone + 1].first_seq != 0 &&
-           files[gone + 1].first_seq <= needed_from.value) {
-        std::error_code error;
-        fs::remove(files[gone].path, error);
-        if (error) {
-            trouble = "cannot remove " + files[gone].path + ": " + error.message();
-            break;
-        }
+    for (; is_due(files, gone, total, bounds) && take(gone); ++gone) {
         total -= files[gone].bytes;
-        ++gone;
+        bounds.to_free -= std::min(bounds.to_free, files[gone].bytes);
     }
     files.erase(files.begin(), files.begin() + static_cast<std::ptrdiff_t>(gone));
     return static_cast<std::uint32_t>(gone);
 }
 
+bool remove_file(const std::string& path, std::string& trouble) {
+    std::error_code error;
+    fs::remove(path, error);
+    trouble = error ? "cannot remove " + path + ": " + error.message() : trouble;
+    return !error;
+}
+
+/// What keeps effects: the slowest sink, and the backups. One that lacks effects which are gone
+/// already is detached, and keeps nothing any more; one that has not said how far it is (0) does.
+Sequence effects_needed(const RetentionLimits& limits, std::uint64_t begins_after, bool pressed) {
+    Sequence needed = kNoBound;
+    const auto keep = [&](Sequence at) {
+        if (at.value == 0 || at.value >= begins_after) {
+            needed = std::min(needed, at);
+        }
+    };
+    for (const SinkAt& sink : limits.sinks) {
+        keep(sink.stored);
+    }
+    if (pressed && !limits.backups.empty()) {
+        keep(limits.backups.back());
+    } else {
+        std::for_each(limits.backups.begin(), limits.backups.end(), keep);
+    }
+    return needed;
+}
+
+void prune_effects(const std::string& dir, const RetentionLimits& limits, Retained& done) {
+    auto files = files_of(dir, ".mre", done.trouble);
+    if (files.empty()) {
+        return;
+    }
+    const auto take = [&](std::size_t i) { return remove_file(files[i].path, done.trouble); };
+    Bounds bounds = bounds_of(limits);
+    bounds.margin = kEffectsMargin;
+    bounds.needed_from = effects_needed(limits, files.front().previous_seq, false);
+    done.effects_files = take_oldest(files, bounds, take);
+    bounds.needed_from = effects_needed(limits, files.front().previous_seq, true);
+    bounds.before_ns = 0;
+    done.effects_files += take_oldest(files, bounds, take);
+    Bounds last{2 * limits.bytes_max, 0, 0, kNoBound, 0};
+    const std::uint32_t unstored = take_oldest(files, last, take);
+    done.effects_files += unstored;
+    for (const SinkAt& sink : limits.sinks) {
+        const bool silent = sink.stored.value == 0;
+        if (silent ? unstored > 0 : sink.stored.value < files.front().previous_seq) {
+            done.detached.emplace_back(sink.name);
+        }
+    }
+}
+
 }  // namespace
 
-Retained prune(const std::string& journal_dir, const RetentionLimits& limits) {
+/// The newest snapshot that can be read back whole; 0 if there is none.
+Sequence Retention::verified(const std::vector<Sequence>& snapshots, std::string& trouble) {
+    // Reading one costs too much to be done again for the same files.
+    if (looked_at_ == snapshots.back()) {
+        return verified_;
+    }
+    std::vector<std::string> bad;
+    const auto found = load_snapshot(dir_, kWholeLog, bad);
+    for (const std::string& why : bad) {
+        trouble = why;
+    }
+    looked_at_ = snapshots.back();
+    verified_ = found.ok() ? found.value().at.seq : Sequence{};
+    if (verified_.value == 0) {
+        trouble = "no snapshot in " + dir_ + " can be read back; no journal file is removed";
+    }
+    return verified_;
+}
+
+void Retention::prune_journal(const RetentionLimits& limits, const std::vector<Sequence>& snapshots,
+                              Retained& done) {
+    auto files = files_of(dir_, ".mrj", done.trouble);
+    // Below the free floor a spare would give no space back.
+    const SparePolicy spares =
+        limits.free_bytes < limits.free_floor ? SparePolicy{} : limits.spares;
+    const auto take = [&](std::size_t i) {
+        const auto here = JournalFileName::parse(fs::path{files[i].path}.filename().string());
+        const auto next = JournalFileName::parse(fs::path{files[i + 1].path}.filename().string());
+        const bool followed = here.value().epoch == next.value().epoch;
+        const auto retired = retire_file(dir_, here.value(), followed, spares);
+        if (!retired) {
+            done.trouble =
+                "cannot remove " + files[i].path + ": " + std::strerror(retired.error().sys_errno);
+            return false;
+        }
+        done.reusable += retired.value() == Retired::Pooled ? 1U : 0U;
+        return true;
+    };
+    Bounds bounds = bounds_of(limits);
+    bounds.needed_from = Sequence{snapshots.back().value + 1};
+    if (!is_due(files, 0, total_bytes(files), bounds)) {
+        return;
+    }
+    const Sequence whole = verified(snapshots, done.trouble);
+    bounds.needed_from = Sequence{std::min(whole, snapshots.front()).value + 1};
+    done.journal_files = take_oldest(files, bounds, take);
+    bounds.needed_from = Sequence{whole.value + 1};
+    bounds.before_ns = 0;
+    done.journal_files += take_oldest(files, bounds, take);
+}
+
+Retained Retention::prune(const RetentionLimits& limits) {
     Retained done;
-    const auto snapshots = list_snapshots(journal_dir);
+    const auto snapshots = list_snapshots(dir_);
     if (!snapshots || snapshots.value().empty()) {
-        done.trouble = snapshots ? "" : "cannot list the snapshots in " + journal_dir;
+        done.trouble = snapshots ? "" : "cannot list the snapshots in " + dir_;
         return done;  // without a snapshot every record is needed
     }
-    const Sequence oldest{snapshots.value().front().value + 1};
-    auto journal = files_of(journal_dir, ".mrj", done.trouble);
-    done.journal_files = remove_oldest(journal, limits.bytes_max, oldest, done.trouble);
-    auto effects = files_of(journal_dir, ".mre", done.trouble);
-    done.effects_files = remove_oldest(effects, limits.bytes_max, limits.stored, done.trouble);
-    const std::uint32_t unstored =
-        remove_oldest(effects, 2 * limits.bytes_max, Sequence{~std::uint64_t{0}}, done.trouble);
-    done.effects_files += unstored;
-    done.store_cut_off = unstored > 0;
+    prune_journal(limits, snapshots.value(), done);
+    prune_effects(dir_, limits, done);
     return done;
+}
+
+Space file_system_space(const std::string& path) noexcept {
+    struct statvfs s{};
+    if (::statvfs(path.c_str(), &s) != 0) {
+        return {};
+    }
+    return {s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize};
+}
+
+unsigned SpaceWatch::look(unsigned used_percent) noexcept {
+    unsigned reached = 0;
+    for (const unsigned level : kLevels) {
+        reached = used_percent >= level ? level : reached;
+    }
+    if (reached > told_) {
+        told_ = reached;
+        return reached;
+    }
+    if (used_percent + 2 < told_) {
+        told_ = reached;
+    }
+    return 0;
 }
 
 }  // namespace millrace

@@ -99,6 +99,7 @@ Result<std::unique_ptr<Stage>> build_journal(const StageContext& c, std::string&
     options.durable_floor = Sequence{core.durable.load(std::memory_order_acquire)};
     options.segment_bytes = std::uint64_t{c.config.journal.file_mib} << 20U;
     options.first_file_bytes = std::min(options.first_file_bytes, options.segment_bytes);
+    options.spare_files = c.config.journal.spare_files;
     options.backend = c.config.journal.backend;
     options.on_durable = wake_on_durable(c.segment);
     options.durable_ack = &c.segment.hop(Hop::DurableAck);

@@ -10,7 +10,6 @@
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/poison.h"
-#include "tools/millrace/retention.h"
 #include "tools/millrace/stop_sequence.h"
 #include "tools/millrace/supervisor_kept.h"
 
@@ -18,14 +17,18 @@ namespace millrace {
 namespace {
 
 constexpr Nanos kRecoveryLook = millis(5);
-constexpr std::int64_t kPruneEveryNs = 10'000'000'000;
 constexpr std::chrono::milliseconds kHouseNap{20};
 
 }  // namespace
 
 Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids,
                        const ConfigRecords& records, const SupervisorOptions& options)
-    : segment_{segment}, config_{config}, ids_{ids}, records_{records}, options_{options} {
+    : segment_{segment},
+      config_{config},
+      ids_{ids},
+      records_{records},
+      options_{options},
+      storage_{segment, config} {
     make_workers();
 }
 
@@ -318,12 +321,8 @@ void Supervisor::turn(Nanos limit, int stop_fd) {
 /// In a thread of its own: engine and disk may be slow, and deaths must not wait for them.
 void Supervisor::keep_house() {
     tell_config();
-    std::int64_t next_ns = 0;
     while (!stopping_.load(std::memory_order_relaxed)) {
-        if (monotonic_ns() >= next_ns) {
-            next_ns = monotonic_ns() + kPruneEveryNs;
-            prune_files();
-        }
+        storage_.turn(monotonic_ns());
         std::this_thread::sleep_for(kHouseNap);
     }
 }
@@ -352,35 +351,6 @@ void Supervisor::tell_config() {
             std::this_thread::sleep_for(std::chrono::milliseconds{500});
         }
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    }
-}
-
-void Supervisor::prune_files() {
-    RetentionLimits limits;
-    limits.bytes_max = std::uint64_t{config_.journal.retention_gib} << 30U;
-    const CoreCells& core = segment_.core();
-    limits.stored = Sequence{get(config_.sqlite.enabled ? core.sqlite_seq : core.replica_applied)};
-    if (config_.redis.enabled) {
-        limits.stored = std::min(limits.stored, Sequence{get(core.redis_seq)});
-    }
-    if (config_.clickhouse.enabled) {
-        limits.stored = std::min(limits.stored, Sequence{get(core.clickhouse_seq)});
-    }
-    const Retained done = prune(config_.journal.dir, limits);
-    if (done.journal_files + done.effects_files > 0) {
-        log_info("retention: removed " + std::to_string(done.journal_files) + " journal and " +
-                 std::to_string(done.effects_files) + " effects files");
-    }
-    if (done.store_cut_off) {
-        const std::string text =
-            "ALERT retention: the SQLite store is too far behind; effects that "
-            "it lacks were removed and it rebuilds from the rest";
-        segment_.report_error("supervisor", text);
-        log_error(text);
-    }
-    if (!done.trouble.empty()) {
-        segment_.report_error("supervisor", done.trouble);
-        log_error("retention: " + done.trouble);
     }
 }
 

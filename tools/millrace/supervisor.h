@@ -7,6 +7,7 @@
 #include "tools/millrace/config.h"
 #include "tools/millrace/config_records.h"
 #include "tools/millrace/restart_policy.h"
+#include "tools/millrace/storage_keeper.h"
 #include "tools/millrace/worker.h"
 
 #include <atomic>
@@ -72,7 +73,6 @@ private:
     void keep_watch();
     void keep_house();
     void tell_config();
-    void prune_files();
     [[nodiscard]] std::vector<StageEntry*> entries_of(const Kept& kept) const;
     [[nodiscard]] Nanos next_wake(Nanos limit) const;
 
@@ -86,6 +86,7 @@ private:
     std::uint64_t alerts_[kErrors] = {};  // how often each entry of the error log was counted
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
+    StorageKeeper storage_;  // the housekeeper's
     std::thread housekeeper_;
     std::atomic<bool> stopping_{false};
 };

@@ -1,0 +1,109 @@
+#include "tools/millrace/storage_keeper.h"
+
+#include <algorithm>
+
+#include "shm/clock.h"
+#include "tools/millrace/log.h"
+
+namespace millrace {
+namespace {
+
+// Often enough that a journal at its byte cap finds the files behind it among its spares.
+constexpr std::int64_t kPruneEveryNs = 1'000'000'000;
+
+/// Relaxed: cursors that only rise; an older value keeps more.
+Sequence at(const AtomicU64& cell) noexcept {
+    return Sequence{cell.load(std::memory_order_relaxed)};
+}
+
+/// The sinks of this configuration. Without any, the replica alone says what is needed.
+std::vector<SinkAt> sinks_of(const Config& config, const CoreCells& core) {
+    std::vector<SinkAt> sinks;
+    if (config.sqlite.enabled) {
+        sinks.push_back({"sqlite", at(core.sqlite_seq)});
+    }
+    if (config.redis.enabled) {
+        sinks.push_back({"redis", at(core.redis_seq)});
+    }
+    if (config.clickhouse.enabled) {
+        sinks.push_back({"clickhouse", at(core.clickhouse_seq)});
+    }
+    if (sinks.empty()) {
+        sinks.push_back({"replica", at(core.replica_applied)});
+    }
+    return sinks;
+}
+
+RetentionLimits limits_of(const Config& config, const CoreCells& core, const Space& space) {
+    const JournalConfig& journal = config.journal;
+    RetentionLimits limits;
+    limits.bytes_max = std::uint64_t{journal.retention_gib} << 30U;
+    limits.sinks = sinks_of(config, core);
+    limits.age_max = seconds(std::int64_t{journal.retention_h} * 3600);
+    limits.wall_now = Nanos{wall_ns()};
+    limits.free_floor = std::uint64_t{journal.free_floor_mib} << 20U;
+    limits.free_bytes = space.bytes == 0 ? limits.free_floor : space.free_bytes;
+    limits.spares = {journal.spare_files, std::uint64_t{journal.file_mib} << 20U};
+    return limits;
+}
+
+}  // namespace
+
+StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
+    : segment_{segment}, config_{config}, retention_{config.journal.dir} {}
+
+void StorageKeeper::turn(std::int64_t now_ns) {
+    if (now_ns >= next_prune_ns_) {
+        next_prune_ns_ = now_ns + kPruneEveryNs;
+        prune_files();
+    }
+}
+
+void StorageKeeper::alert(const std::string& text) {
+    segment_.report_error("supervisor", "ALERT " + text);
+    log_error("ALERT " + text);
+}
+
+void StorageKeeper::prune_files() {
+    const Space space = file_system_space(config_.journal.dir);
+    const Retained done = retention_.prune(limits_of(config_, segment_.core(), space));
+    if (done.journal_files + done.effects_files > 0) {
+        log_info("retention: " + std::to_string(done.journal_files) + " journal files (" +
+                 std::to_string(done.reusable) + " to be used again) and " +
+                 std::to_string(done.effects_files) + " effects files are gone");
+    }
+    tell_detached(done.detached);
+    if (!done.trouble.empty() && done.trouble != trouble_) {
+        segment_.report_error("supervisor", done.trouble);
+        log_error("retention: " + done.trouble);
+    }
+    trouble_ = done.trouble;
+    if (const unsigned level = space_watch_.look(space.used_percent()); level != 0) {
+        alert("disk: the file system of " + config_.journal.dir + " is " +
+              std::to_string(space.used_percent()) + " % full (" +
+              std::to_string(space.free_bytes >> 20U) + " MiB free); past " +
+              std::to_string(level) + " % make room, or lower journal.retention_gib");
+    }
+}
+
+/// Each sink once when it is left behind, and once when it has come back.
+void StorageKeeper::tell_detached(const std::vector<std::string>& now) {
+    const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+        return std::find(list.begin(), list.end(), name) != list.end();
+    };
+    for (const std::string& sink : now) {
+        if (!has(detached_, sink)) {
+            alert("retention: " + sink +
+                  " was too far behind and is detached: effects that it lacks were removed, and "
+                  "it holds back no others; it rebuilds itself from what is left");
+        }
+    }
+    for (const std::string& sink : detached_) {
+        if (!has(now, sink)) {
+            log_info("retention: " + sink + " follows the effects log again");
+        }
+    }
+    detached_ = now;
+}
+
+}  // namespace millrace

@@ -1,0 +1,38 @@
+// StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
+// files, alerts when a file system fills or a store is left behind.
+#pragma once
+
+#include "shm/segment.h"
+#include "tools/millrace/config.h"
+#include "tools/millrace/retention.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+/// Threads: one (the supervisor's housekeeper). May block for as long as a disk does.
+class StorageKeeper {
+public:
+    /// Both outlive it.
+    StorageKeeper(Segment& segment, const Config& config);
+
+    /// Does what is due at `now_ns` (monotonic). Failures are reported and tried again.
+    void turn(std::int64_t now_ns);
+
+private:
+    void prune_files();
+    void tell_detached(const std::vector<std::string>& now);
+    void alert(const std::string& text);
+
+    Segment& segment_;
+    const Config& config_;
+    Retention retention_;
+    SpaceWatch space_watch_;
+    std::vector<std::string> detached_;  // as told
+    std::string trouble_;                // as told
+    std::int64_t next_prune_ns_ = 0;
+};
+
+}  // namespace millrace
