@@ -1,0 +1,289 @@
+// Goal: an order leaves while the session is logged on or never, nothing leaves twice, nothing the
+// venue said is lost, and no trouble with sequence numbers lasts. Method: a real session against a
+// venue that is not QuickFIX and does on request what venues do wrong.
+#include "gateway/fix/session/venue_session.h"
+#include "tests/fix/venue.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace millrace::fix::test {
+namespace {
+
+class FixSession : public testing::Test {
+protected:
+    void TearDown() override {
+        if (HasFailure()) {
+            std::cout << file("messages");
+        }
+    }
+    void start_venue() { venue.start(); }
+    void open() {
+        settings.host = "127.0.0.1";
+        settings.port = venue.port();
+        settings.sender_comp_id = "DESK";
+        settings.target_comp_id = "VENUE";
+        settings.reconnect_s = 1;
+        settings.sequence_path = folder / "numbers";
+        settings.message_log = folder / "messages";
+        std::string error;
+        session = VenueSession::start(settings, error);
+        ASSERT_NE(session, nullptr) << error;
+    }
+    /// As a death would: nothing is said, nothing more is dealt with.
+    void reopen() {
+        session.reset();
+        news.clear();
+        open();
+    }
+    /// Reads news until one of this kind holds `text`.
+    bool wait_for(SessionNews::Kind kind, const std::string& text = "") {
+        return eventually([&] {
+            for (SessionNews& n : session->take()) {
+                if (n.kind == SessionNews::Kind::Processed && deals_with_news) {
+                    session->processed(n.number);
+                }
+                news.push_back(std::move(n));
+            }
+            for (std::size_t i = read; i < news.size(); ++i) {
+                if (news[i].kind == kind && news[i].text.find(text) != std::string::npos) {
+                    read = i + 1;
+                    found = news[i].text;
+                    return true;
+                }
+            }
+            return false;
+        });
+    }
+    bool wait_logon() { return wait_for(SessionNews::Kind::LoggedOn); }
+    bool wait_message(const std::string& text) {
+        return wait_for(SessionNews::Kind::Message, text);
+    }
+    SendResult order(const std::string& id) {
+        std::uint32_t number = 0;
+        return session->send("D",
+                             "11=" + id +
+                                 "\x01"
+                                 "55=EURUSD\x01"
+                                 "54=1\x01"
+                                 "60=20261122-01:00:00.000\x01"
+                                 "38=10000\x01"
+                                 "40=1\x01",
+                             number);
+    }
+    std::string file(const std::string& name) {
+        std::stringstream text;
+        text << std::ifstream{folder / name}.rdbuf();
+        return text.str();
+    }
+
+    Folder folder;
+    Acceptor venue;
+    SessionSettings settings;
+    std::unique_ptr<VenueSession> session;
+    std::vector<SessionNews> news;
+    std::size_t read = 0;
+    std::string found;  // what was waited for
+    bool deals_with_news = true;
+};
+
+TEST_F(FixSession, SendsAnOrderAndHandsOutTheReportsAsTheyCame) {
+    start_venue();
+    settings.username = "trader";
+    settings.password = "secret";
+    open();
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=0\x01"));
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_EQ(found.substr(0, 10), "8=FIX.4.4\x01");
+    EXPECT_EQ(venue.executions().size(), 1U);
+    const std::string log = file("messages");
+    EXPECT_NE(log.find("|553=trader|554=***|"), std::string::npos) << log;
+    EXPECT_EQ(log.find("secret"), std::string::npos);
+}
+
+TEST_F(FixSession, RefusesAnOrderWhileLoggedOffAndNeverSendsItLater) {
+    start_venue();
+    venue.control(R"("cmd": "logon", "do": "silent")");
+    open();
+    EXPECT_EQ(order("A1"), SendResult::NotSent);
+    ASSERT_TRUE(eventually([&] { return venue.stat("logons") > 0; }));
+    EXPECT_EQ(order("A2"), SendResult::NotSent);
+    venue.control(R"("cmd": "logon", "do": "take")");
+    venue.control(R"("cmd": "drop")");
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A3"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_EQ(venue.stat("orders"), 1);
+}
+
+TEST_F(FixSession, FillsGapsInsteadOfSendingAnOrderAgain) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    venue.control(R"("cmd": "numbers", "in": 1)");
+    venue.control(R"("cmd": "ask", "from": 1, "to": 0)");
+    ASSERT_TRUE(eventually([&] { return venue.stat("gapfills") > 0; }));
+    EXPECT_EQ(order("A2"), SendResult::Sent);
+    ASSERT_TRUE(wait_message("11=A2\x01"));
+    EXPECT_EQ(venue.stat("possdup"), 0);
+    EXPECT_EQ(venue.stat("orders"), 2);
+    EXPECT_EQ(venue.stat("repeats"), 0);
+}
+
+TEST_F(FixSession, GetsAgainWhatWasNotDealtWithBeforeADeath) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    deals_with_news = false;
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    reopen();
+    deals_with_news = true;
+    read = 0;
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_NE(found.find("\x01"
+                         "43=Y\x01"),
+              std::string::npos);
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Processed));
+    reopen();
+    read = 0;
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A2"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    for (const SessionNews& n : news) {
+        EXPECT_EQ(n.text.find("11=A1\x01"), std::string::npos) << n.text;
+    }
+}
+
+TEST_F(FixSession, AsksForMessagesThatWereLostOnTheWay) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    venue.control(R"("cmd": "skip", "count": 3)");
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=0\x01"));
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_EQ(venue.stat("asked"), 1);
+}
+
+TEST_F(FixSession, BelievesAVenueWhoseNumbersWentBack) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    for (const char* id : {"A1", "A2", "A3"}) {
+        EXPECT_EQ(order(id), SendResult::Sent);
+        ASSERT_TRUE(
+            wait_message("\x01"
+                         "150=F\x01"));
+    }
+    venue.control(R"("cmd": "numbers", "out": 1)");
+    venue.control(R"("cmd": "drop")");
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "went back"));
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A4"), SendResult::Sent);
+    ASSERT_TRUE(wait_message("11=A4\x01"));
+}
+
+TEST_F(FixSession, TakesOverTheNumberThatTheVenueExpects) {
+    start_venue();
+    venue.control(R"("cmd": "numbers", "in": 500)");
+    open();
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "expects our sequence number 500"));
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_NE(file("numbers").find("sender=00000005"), std::string::npos) << file("numbers");
+}
+
+TEST_F(FixSession, PausesAfterThreeLogonsThatFailed) {
+    start_venue();
+    venue.control(R"("cmd": "logon", "do": "refuse")");
+    settings.pause_s = 3600;
+    open();
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "not today"));
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "3 logons in a row failed"));
+    EXPECT_EQ(venue.stat("logons"), 3);
+}
+
+TEST_F(FixSession, NumbersFromOneAtEachLogonWhereTheVenueWantsIt) {
+    start_venue();
+    settings.reset_on_logon = true;
+    open();
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    venue.control(R"("cmd": "drop")");
+    ASSERT_TRUE(wait_logon());
+    EXPECT_EQ(order("A2"), SendResult::Sent);
+    ASSERT_TRUE(wait_message("11=A2\x01"));
+    EXPECT_EQ(venue.stat("in"), 3);
+}
+
+TEST_F(FixSession, RefusesASequenceFileThatHoldsSomethingElse) {
+    std::ofstream{folder / "numbers"} << "sender=12 target=\n";
+    settings.host = "127.0.0.1";
+    settings.port = 1;
+    settings.sender_comp_id = settings.target_comp_id = "X";
+    settings.sequence_path = folder / "numbers";
+    std::string error;
+    EXPECT_EQ(VenueSession::start(settings, error), nullptr);
+    EXPECT_NE(error.find("ask the venue"), std::string::npos) << error;
+}
+
+class FixTls : public FixSession {
+protected:
+    FixTls() { settings.tls = true; }
+    Acceptor secure{true};
+};
+
+TEST_F(FixTls, SpeaksToAVenueWhoseCertificateIsSignedByTheGivenAuthority) {
+    secure.start();
+    settings.tls_ca_file = secure.certificate();
+    start_venue();
+    settings.host = "127.0.0.1";
+    settings.port = secure.port();
+    settings.sender_comp_id = "DESK";
+    settings.target_comp_id = "VENUE";
+    settings.reconnect_s = 1;
+    settings.sequence_path = folder / "numbers";
+    settings.message_log = folder / "messages";
+    std::string error;
+    session = VenueSession::start(settings, error);
+    ASSERT_NE(session, nullptr) << error;
+    ASSERT_TRUE(wait_logon()) << file("messages");
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+}
+
+}  // namespace
+}  // namespace millrace::fix::test
