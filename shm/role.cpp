@@ -24,12 +24,21 @@ struct flock whole_file(short type) noexcept {
     return lock;
 }
 
+/// The kernel translates the owner's pid into the asker's namespace, 0 if it has none there.
+int pid_of(const struct flock& held) noexcept {
+    return held.l_pid > 0 ? held.l_pid : kPidOutOfSight;
+}
+
 int open_lock_file(const std::string& dir, const std::string& role) {
     ::mkdir((dir + "/locks").c_str(), 0700);  // exists already, or open() says why not
     return ::open(lock_path(dir, role).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
 }  // namespace
+
+std::string process_text(int pid) {
+    return pid == kPidOutOfSight ? "in another pid namespace" : "pid " + std::to_string(pid);
+}
 
 RoleLock::RoleLock(RoleLock&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
 
@@ -52,7 +61,7 @@ Result<RoleLock> RoleLock::try_acquire(const std::string& dir, const std::string
         const int why = errno;
         struct flock other = whole_file(F_WRLCK);
         if (::fcntl(fd, F_GETLK, &other) == 0 && other.l_type != F_UNLCK) {
-            holder = "pid " + std::to_string(other.l_pid);
+            holder = process_text(pid_of(other));
         }
         ::close(fd);
         if (why == EACCES || why == EAGAIN) {
@@ -73,7 +82,7 @@ int RoleLock::holder_pid(const std::string& dir, const std::string& role) {
     struct flock lock = whole_file(F_WRLCK);
     const bool held = ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
     ::close(fd);
-    return held ? lock.l_pid : 0;
+    return held ? pid_of(lock) : 0;
 }
 
 void RoleLock::release() noexcept {

@@ -11,9 +11,17 @@
 #include "core/result.h"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace millrace {
+
+/// Stands for a process that holds a lock and has no pid here: it lives in a pid namespace that
+/// this one does not see (another container over the same files). No process has this pid.
+inline constexpr int kPidOutOfSight = std::numeric_limits<int>::max();
+
+/// "pid 12", or that it lives in another pid namespace.
+[[nodiscard]] std::string process_text(int pid);
 
 class RoleLock {
 public:
@@ -23,13 +31,14 @@ public:
     RoleLock& operator=(RoleLock&& other) noexcept;
 
     /// Tries to become the owner of `role` in `journal_dir` (file locks/<role>.lock).
-    /// @return NotOwner if a living process holds it; `holder` then names its pid. IoError with
-    /// errno if the directory cannot be written.
-    /// Threads: startup only. Within one process a role can be taken once.
+    /// @return NotOwner if a living process holds it; `holder` then names its pid,
+    /// or says that it lives in another pid namespace. IoError with errno if the directory cannot
+    /// be written. Threads: startup only. Within one process a role can be taken once.
     static Result<RoleLock> try_acquire(const std::string& journal_dir, const std::string& role,
                                         std::string& holder);
 
-    /// Pid of the current holder, 0 if none. Takes nothing.
+    /// Pid of the current holder as this process sees it, 0 if none, kPidOutOfSight if it has none
+    /// here. Takes nothing.
     static int holder_pid(const std::string& journal_dir, const std::string& role);
 
     void release() noexcept;

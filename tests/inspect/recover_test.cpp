@@ -1,52 +1,14 @@
 // Goal: recover --dry-run says what a start does with each segment that it may find, above all with
 // one that looks well until its cursors are checked. Method: one fault at a time; what the start's
 // own attaching says stands beside it.
-#include <sys/prctl.h>
-#include <sys/wait.h>
-
-#include <csignal>
-
 #include "tests/inspect/cli.h"
 #include "tests/inspect/fixture.h"
+#include "tests/inspect/owner.h"
 
 namespace millrace::inspect {
 namespace {
 
 using nlohmann::json;
-
-/// A process that holds the lock of `role` until it is killed.
-class Owner {
-public:
-    Owner(const std::string& journal_dir, const std::string& role) {
-        int ready[2];
-        EXPECT_EQ(::pipe(ready), 0);
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::setsid();
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            std::string holder;
-            const auto lock = RoleLock::try_acquire(journal_dir, role, holder);
-            const char said = lock ? 'y' : 'n';
-            const bool told = ::write(ready[1], &said, 1) == 1;
-            while (told) {
-                ::pause();
-            }
-            ::_exit(1);
-        }
-        char said = 0;
-        EXPECT_EQ(::read(ready[0], &said, 1), 1);
-        EXPECT_EQ(said, 'y');
-        ::close(ready[0]);
-        ::close(ready[1]);
-    }
-    ~Owner() {
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-    }
-
-private:
-    pid_t pid_ = -1;
-};
 
 class DryRun : public SegmentFixture {
 protected:

@@ -2,6 +2,7 @@
 // Method: forked children that hold, die, stop, and inherit.
 #include "shm/role.h"
 
+#include "tests/shm/children.h"
 #include "tests/shm/temp_dir.h"
 
 #include <gtest/gtest.h>
@@ -124,6 +125,69 @@ TEST(RoleLock, AForkedChildWithTheDescriptorDoesNotKeepItAlive) {
     std::string holder;
     EXPECT_TRUE(RoleLock::try_acquire(dir.str(), "engine", holder).ok()) << holder;
     ::kill(grandchild, SIGKILL);
+}
+
+TEST(RoleLock, AnOwnerOutsideThisPidNamespaceIsHeldAndSaidToBeOutOfSight) {
+    const TempDir dir;
+    const pid_t owner = fork_holder(dir, "engine");
+    const pid_t looker = test::run_child([&] {
+        return test::in_own_pid_namespace([&] {
+            std::string holder;
+            const bool held =
+                RoleLock::holder_pid(dir.str(), "engine") == kPidOutOfSight &&
+                RoleLock::try_acquire(dir.str(), "engine", holder).code() == Errc::NotOwner &&
+                holder == "in another pid namespace";
+            const bool other_is_free = RoleLock::holder_pid(dir.str(), "journal") == 0 &&
+                                       RoleLock::try_acquire(dir.str(), "journal", holder).ok();
+            return held && other_is_free ? 0 : 1;
+        });
+    });
+    const int answer = test::end_of(looker);
+    ::kill(owner, SIGKILL);
+    ::waitpid(owner, nullptr, 0);
+    if (answer == test::kSkipped) {
+        GTEST_SKIP() << "SKIPPED: no pid namespace may be had here";
+    }
+    EXPECT_EQ(answer, 0);
+}
+
+TEST(RoleLock, AnOwnerInAPidNamespaceIsSeenFromOutsideAndItsDeathIsProven) {
+    const TempDir dir;
+    int ready[2];
+    ASSERT_EQ(::pipe(ready), 0);
+    const pid_t container = test::run_child([&] {
+        const int end = test::in_own_pid_namespace([&] {
+            std::string holder;
+            auto lock = RoleLock::try_acquire(dir.str(), "engine", holder);
+            (void)!::write(ready[1], lock.ok() ? "y" : "n", 1);
+            for (;;) {
+                ::pause();
+            }
+            return 1;
+        });
+        (void)!::write(ready[1], "s", 1);
+        return end;
+    });
+    char answer = 0;
+    ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+    ::close(ready[0]);
+    if (answer == 's') {
+        test::end_of(container);
+        GTEST_SKIP() << "SKIPPED: no pid namespace may be had here";
+    }
+    EXPECT_EQ(answer, 'y');
+    const int pid = RoleLock::holder_pid(dir.str(), "engine");
+    EXPECT_GT(pid, 1) << "1 is what it calls itself";
+    EXPECT_NE(pid, kPidOutOfSight);
+    EXPECT_NE(process_start_time(pid), 0U);
+    ::kill(container, SIGKILL);
+    test::end_of(container);
+    // The kernel ends the namespace's first process after its parent, in its own time.
+    while (RoleLock::holder_pid(dir.str(), "engine") != 0) {
+        ::sched_yield();
+    }
+    std::string holder;
+    EXPECT_TRUE(RoleLock::try_acquire(dir.str(), "engine", holder).ok()) << holder;
 }
 
 TEST(RoleLock, UnwritableDirectoryIsAnErrorNotAnOwner) {

@@ -1,6 +1,7 @@
 // What a single look at the cells cannot tell: the kernel's word, and every slot.
 #include <algorithm>
 
+#include "shm/role.h"
 #include "tools/inspect/host.h"
 #include "tools/inspect/view.h"
 
@@ -30,6 +31,9 @@ void look_closer(const Segment& segment, PipelineView& view) {
         s.lock_pid = view.header.same_boot && has_role(s)
                          ? lock_holder(view.header.journal_dir, role_of(s))
                          : -1;
+        if (s.lock_pid == kPidOutOfSight) {
+            s.lock_pid = -1;  // somebody does, and has no pid here
+        }
     }
     const Nanos now = segment.clock().now();
     for (std::size_t i = 0; i < view.rings.size(); ++i) {

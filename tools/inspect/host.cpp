@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <vector>
+
+#include "shm/role.h"
 
 namespace millrace::inspect {
 namespace {
@@ -80,7 +83,19 @@ int lock_holder(const std::string& journal_dir, const std::string& role) {
             return pid;
         }
     }
-    return 0;
+    return RoleLock::holder_pid(journal_dir, role) == kPidOutOfSight ? kPidOutOfSight : 0;
+}
+
+bool lives_in_another_namespace(int pid) {
+    if (pid == kPidOutOfSight) {
+        return true;
+    }
+    const auto name_of = [](const std::string& process) {
+        std::error_code refused;
+        return std::filesystem::read_symlink("/proc/" + process + "/ns/pid", refused);
+    };
+    const auto theirs = name_of(std::to_string(pid));
+    return !theirs.empty() && theirs != name_of("self");
 }
 
 }  // namespace millrace::inspect

@@ -13,11 +13,16 @@ struct MemoryFacts {
 /// @param address of a mapping of this process, `bytes` long.
 [[nodiscard]] MemoryFacts memory_facts(const void* address, std::uint64_t bytes);
 
+/// Whether `pid` is a process of another pid namespace than this one's. false if it cannot be told.
+[[nodiscard]] bool lives_in_another_namespace(int pid);
+
 /// The CPU that a thread ran on last; -1 if there is no such thread.
 [[nodiscard]] int last_cpu(std::uint32_t pid, std::uint32_t tid);
 
 /// The pid that holds role `role`'s lock in `journal_dir`, as /proc/locks has it; 0 = nobody, -1 =
-/// not known. The lock file is not opened: closing it would drop locks of this very process.
+/// not known, kPidOutOfSight = a process that has no pid here. /proc/locks leaves that one out, so
+/// the kernel is asked by the file where the list names nobody. (Not before: to close a file drops
+/// this very process's locks on it, and if it held one, the list would say so.)
 [[nodiscard]] int lock_holder(const std::string& journal_dir, const std::string& role);
 
 }  // namespace millrace::inspect

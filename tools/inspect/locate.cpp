@@ -33,7 +33,7 @@ Candidate look_at(const std::string& path) {
     c.journal_dir = v.header.journal_dir;
     c.same_boot = v.header.same_boot;
     for (const StageStat& s : v.stages) {
-        c.stages_alive += s.liveness == Liveness::Alive ? 1 : 0;
+        c.stages_alive += lives(s.liveness) ? 1 : 0;
         c.stages_known += s.liveness != Liveness::None ? 1 : 0;
     }
     return c;

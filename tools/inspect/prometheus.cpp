@@ -167,7 +167,7 @@ void write_stages(Writer& w, const PipelineView& v) {
         write_family(w, name, type, help, v.stages, label, value);
     };
     put("stage_up", "gauge", "1 if the stage's process is alive.",
-        [](const StageStat& s) { return s.liveness == Liveness::Alive ? 1.0 : 0.0; });
+        [](const StageStat& s) { return lives(s.liveness) ? 1.0 : 0.0; });
     put("stage_state", "gauge",
         "0 empty, 1 starting, 2 recovering, 3 running, 4 standby, 5 draining, 6 stopped, 7 dead, "
         "8 halted.",

@@ -1,5 +1,7 @@
 #include "tools/inspect/recover_plan.h"
 
+#include "shm/role.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -359,7 +361,7 @@ RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_
     for (const char* role : {"engine", "replica", "journal", "broker", "ingress", "sqlite", "redis",
                              "rtss", "clickhouse"}) {
         if (const int pid = lock_holder(journal_dir, role); pid > 0) {
-            plan.alive.push_back(fmt::format("{} (pid {})", role, pid));
+            plan.alive.push_back(fmt::format("{} ({})", role, process_text(pid)));
         }
     }
     if (found.code != Errc::Ok) {

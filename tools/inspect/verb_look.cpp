@@ -179,8 +179,11 @@ int run_pid(const PidOptions& a) {
         } else if (alive) {
             print(fmt::format("{}\n", found->pid));
         }
-        return alive
-                   ? static_cast<int>(kOk)
+        return alive ? static_cast<int>(kOk)
+               : found->liveness == Liveness::Elsewhere
+                   ? fail(kFound,
+                          fmt::format("{}: {} lives in another pid namespace, as pid {} there",
+                                      path, a.role, found->pid))
                    : fail(kFound, fmt::format("{}: nobody is {} now (process {}, pid was {})", path,
                                               a.role, liveness_name(found->liveness), found->pid));
     });

@@ -42,7 +42,7 @@ std::uint64_t lag_of(const CoreStat& c, const std::string& sink) {
 }
 
 bool stage_is(const StageStat& s, const std::string& state) {
-    const bool alive = s.liveness == Liveness::Alive;
+    const bool alive = lives(s.liveness);
     if (state == "alive") {
         return alive;
     }

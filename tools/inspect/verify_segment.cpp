@@ -199,10 +199,13 @@ void check_stages(const Segment& s, Checks& checks) {
         if (stage.state > static_cast<std::uint32_t>(StageState::Halted)) {
             fault = fmt::format("{} is in state {}, which does not exist", stage.name, stage.state);
         }
-        if (stage.liveness != Liveness::Alive || stage.name == "supervisor") {
+        if (!lives(stage.liveness) || stage.name == "supervisor") {
             continue;
         }
         ++alive;
+        if (stage.liveness == Liveness::Elsewhere) {
+            continue;  // the table has its pid there, the kernel tells the one it has here
+        }
         const int holder = lock_holder(v.header.journal_dir, stage.name);
         if (holder > 0 && holder != static_cast<int>(stage.pid)) {
             checks.note("role " + stage.name,

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "shm/role.h"
+#include "tools/inspect/host.h"
 #include "tools/inspect/rings.h"
 
 namespace millrace::inspect {
@@ -180,10 +181,13 @@ StageStat read_stage(const Segment& segment, StageId id, bool same_boot) {
     s.duty_cycles = get(e.duty_cycles);
     s.idle_cycles = get(e.idle_cycles);
     s.liveness = liveness_of(s.pid, s.start_time, same_boot);
+    if (s.liveness == Liveness::Gone &&
+        lives_in_another_namespace(lock_holder(bounded(segment.header().journal_dir), s.name))) {
+        s.liveness = Liveness::Elsewhere;
+    }
     s.heartbeat_age_ns = age_of(get(e.heartbeat_ns), same_boot, segment.clock().now());
     const std::int64_t started = get(e.started_ns);
-    s.up_ns =
-        s.liveness == Liveness::Alive ? age_of(started, same_boot, segment.clock().now()) : -1;
+    s.up_ns = lives(s.liveness) ? age_of(started, same_boot, segment.clock().now()) : -1;
     s.recovery_ns = since(started, get(e.running_ns));
     s.first_work_ns = since(started, get(e.first_work_ns));
     return s;

@@ -18,9 +18,13 @@ namespace millrace::inspect {
 enum class Liveness : std::uint8_t {
     None,  // no process has ever owned the role
     Alive,
-    Gone,     // no such process now
-    Foreign,  // segment of another boot: its pids mean nothing here
+    Gone,       // no such process now
+    Foreign,    // segment of another boot: its pids mean nothing here
+    Elsewhere,  // alive by its role's lock, in a pid namespace in which its pid is another one
 };
+[[nodiscard]] constexpr bool lives(Liveness l) noexcept {
+    return l == Liveness::Alive || l == Liveness::Elsewhere;
+}
 
 struct StageStat {
     std::string name;

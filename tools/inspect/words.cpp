@@ -66,7 +66,8 @@ const char* order_name(RingOrder order) noexcept {
 }
 
 const char* liveness_name(Liveness liveness) noexcept {
-    static constexpr std::array<const char*, 4> kNames{"none", "alive", "gone", "other-boot"};
+    static constexpr std::array<const char*, 5> kNames{"none", "alive", "gone", "other-boot",
+                                                       "elsewhere"};
     return name_at(kNames, static_cast<std::uint32_t>(liveness));
 }
 

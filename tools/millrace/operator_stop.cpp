@@ -60,6 +60,9 @@ int how_it_stopped(const Segment& segment, std::int64_t since, const std::string
 
 /// @param segment nullptr if it cannot be attached to.
 int ask_supervisor(int pid, const Segment* segment, const std::string& path) {
+    if (pid == kPidOutOfSight) {
+        return complain("the supervisor is in another pid namespace: stop it from there");
+    }
     auto watch = ProcessWatch::open({pid, process_start_time(pid)});
     if (!watch) {
         return complain("supervisor pid " + std::to_string(pid) + ": " + watch.error().what);
@@ -138,6 +141,9 @@ int end_orphans(const std::string& journal_dir) {
     for (const char* role : {"ingress", "rtss", "engine", "broker", "journal", "replica", "sqlite",
                              "redis", "clickhouse", "engine"}) {
         const int pid = RoleLock::holder_pid(journal_dir, role);
+        if (pid == kPidOutOfSight) {
+            return complain(std::string{role} + " is in another pid namespace: end it from there");
+        }
         auto watch = ProcessWatch::open({pid, process_start_time(pid)});
         if (pid == 0 || !watch) {
             continue;

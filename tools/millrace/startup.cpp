@@ -241,8 +241,7 @@ std::string living_roles(const std::string& journal_dir) {
     std::string text;
     for (const char* role : kStageRoles) {
         if (const int pid = RoleLock::holder_pid(journal_dir, role); pid != 0) {
-            text += (text.empty() ? "" : ", ") + std::string{role} + " (pid " +
-                    std::to_string(pid) + ")";
+            text += (text.empty() ? "" : ", ") + std::string{role} + " (" + process_text(pid) + ")";
         }
     }
     return text;
