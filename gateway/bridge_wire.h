@@ -13,7 +13,8 @@
 //     it has applied.
 //  3. Welcome.generation and Welcome.epoch only ever grow. The terminal journals the highest and
 //     refuses commands of lower ones (Rejected with kStaleGeneration): a paused old owner is
-//     fenced.
+//     fenced. The upper half of an epoch names the journal directory, and never changes for a
+//     terminal that has served one: epochs and order ids of another begin anew.
 //  4. Query{magic} is answered with QueryFound, QueryAbsent (proof: the journal is intact and has
 //     never seen it, nor has the account) or QueryUnknown. Frames are handled in order, so
 //     an answer covers every command before the query.
@@ -28,6 +29,19 @@
 namespace millrace::bridge {
 
 inline constexpr std::uint8_t kVersion = 2;
+
+/// An epoch as it is on the wire. @param instance of the journal directory; 0 = of a time before
+/// directories had one. @param journal_epoch below 2^32.
+[[nodiscard]] constexpr std::uint64_t wire_epoch(std::uint32_t instance,
+                                                 std::uint64_t journal_epoch) noexcept {
+    return std::uint64_t{instance} << 32U | journal_epoch;
+}
+[[nodiscard]] constexpr std::uint32_t instance_of(std::uint64_t epoch) noexcept {
+    return static_cast<std::uint32_t>(epoch >> 32U);
+}
+[[nodiscard]] constexpr std::uint64_t journal_epoch_of(std::uint64_t epoch) noexcept {
+    return epoch & 0xFFFF'FFFFU;
+}
 
 enum class FrameType : std::uint8_t {
     Challenge = 1,  // S->T first frame after accept
@@ -71,7 +85,7 @@ inline constexpr std::uint8_t kHelloJournalSuspect = 2;
 
 struct Welcome {
     std::uint64_t generation;  // of this session
-    std::uint64_t epoch;       // of the engine's journal
+    std::uint64_t epoch;       // of the engine's journal, see wire_epoch()
     std::uint64_t
         command_epoch;  // low 64 bits of the segment uuid: command seqs start anew with it
     std::uint64_t next_command_seq;

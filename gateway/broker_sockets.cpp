@@ -228,6 +228,9 @@ void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalA
     Session& session = sessions_[terminal.account.value];
     session.check_queue();
     if (const char* objection = session.objection_to(hello); objection != nullptr) {
+        if (objection == Session::kOtherDirectoryText) {
+            session.alert_other_directory();
+        }
         deny(peer, objection, now);
         return;
     }

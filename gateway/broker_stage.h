@@ -30,7 +30,7 @@ struct BrokerOptions {
     net::ListenOptions listen;
     AccountLookup find_account;
     SessionTimes times;
-    std::uint64_t epoch = 1;  // of the engine's journal; below 2^42
+    std::uint64_t epoch = 1;  // of the engine's journal, as bridge::wire_epoch() makes it
     std::uint64_t magic_tag = RiskSpec{}.magic_tag;
 };
 

@@ -18,6 +18,7 @@
 #include "gateway/session_symbols.h"
 
 #include <array>
+#include <string>
 
 namespace millrace {
 
@@ -89,6 +90,12 @@ public:
     static constexpr const char* kStoppedText =
         "the account is stopped: its queue here was damaged; stop and start the pipeline";
 
+    /// What a terminal is told that has served another journal directory.
+    static constexpr const char* kOtherDirectoryText =
+        "this terminal has served another journal directory; the host's log says how to go on";
+    static_assert(std::char_traits<char>::length(kOtherDirectoryText) <
+                  sizeof bridge::Denied::reason);
+
     Session(SessionContext& context, AccountId account) noexcept
         : context_{&context}, account_{account} {}
 
@@ -120,6 +127,9 @@ public:
 
     /// What speaks against a session with this terminal; nullptr if nothing does.
     [[nodiscard]] const char* objection_to(const bridge::Hello& hello) const noexcept;
+    /// A terminal was denied with kOtherDirectoryText: tells the operator, unless he knows or the
+    /// right one is there.
+    void alert_other_directory() noexcept;
     /// The terminal has proven who it is, and there is no objection. Reports SessionUp, sends
     /// Welcome and kills in force.
     void link_up(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,

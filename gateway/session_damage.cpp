@@ -15,7 +15,7 @@ void Session::attach() {
     const auto left = static_cast<LinkState>(entry().link.load(std::memory_order_relaxed));
     // The engine believes what the last stage said of the link; its sockets died with it. The
     // cell stays as it is until the engine is told.
-    down_due_ = left != LinkState::Down;
+    down_due_ = left != LinkState::Down && left != LinkState::AuthRejected;
     entry().busy.store(0, std::memory_order_relaxed);
     std::string damage;
     if (!context_->segment.check_ring(entry().queue_ring, damage)) {

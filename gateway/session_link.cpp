@@ -114,7 +114,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     peer_ = &peer;
     gate_level_ = terminal.gate;
     symbols_.configure(terminal.symbol_prefix, terminal.symbol_suffix);
-    const std::uint64_t floor = context_->epoch << kGenerationBits;
+    const std::uint64_t floor = bridge::journal_epoch_of(context_->epoch) << kGenerationBits;
     const bool rolled_back = is_rolled_back(hello);
     generation_ = 1 + std::max({generation_, floor, hello.generation});
     // Release: on record before a terminal can have seen it.
@@ -142,6 +142,10 @@ const char* Session::objection_to(const bridge::Hello& hello) const noexcept {
     }
     if (hello.journal_id == 0) {
         return "HELLO: journal_id is 0; an intent journal needs an identity";
+    }
+    const bool has_served = hello.epoch != 0;
+    if (has_served && bridge::instance_of(hello.epoch) != bridge::instance_of(context_->epoch)) {
+        return kOtherDirectoryText;
     }
     if (hello.epoch > context_->epoch) {
         return "this host is stale: the terminal has served a newer epoch; start the newer host";

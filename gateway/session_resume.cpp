@@ -3,8 +3,27 @@
 #include "gateway/session.h"
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 
 namespace millrace {
+
+/// Order ids begin anew in another directory: the terminal's journal would answer new orders with
+/// what it knows of old ones. Only a person can know which of the two is out of place.
+void Session::alert_other_directory() noexcept {
+    if (peer_ != nullptr || link_ == LinkState::AuthRejected) {
+        return;
+    }
+    set_link(LinkState::AuthRejected);
+    char text[160];
+    // Relaxed: a name for people.
+    std::snprintf(text, sizeof text,
+                  "ALERT login %" PRIu64
+                  ": its terminal has served another journal directory. Use "
+                  "that; or move the terminal's intent journal away and set another magic_tag",
+                  entry().login.load(std::memory_order_relaxed));
+    context_->segment.report_error("broker", text);
+}
 
 /// The event number to resume after. The terminal forgets its events up to it, so it must never
 /// be above what this very journal had acknowledged; but a journal that replaces a lost one has to

@@ -24,12 +24,12 @@ inline constexpr std::uint32_t kFirstUpgradableLogic = 4;
 [[nodiscard]] bool is_of_this_logic(const JournalRecord& record) noexcept;
 
 /// How to begin anew without the old log. Ids and epochs begin again in a new directory: under the
-/// old tag executors would answer new orders with what they know of old ones of the same magic, and
-/// they refuse an epoch below the one they have served.
+/// old tag executors could answer new orders with what they know of old ones of the same magic, so
+/// they refuse a directory that is not the one they have served.
 inline constexpr const char* kBeginAnew =
     "close or hand over what is open at the brokers, then start with an empty \"journal.dir\", "
     "another \"risk.magic_tag\" (order ids begin again, and must not meet the old ones) and the "
-    "terminals' intent journals moved away (they refuse the lower epoch); the old directory stays "
+    "terminals' intent journals moved away (they refuse another directory); the old one stays "
     "readable: `millrace inspect dump log --journal DIR`";
 
 /// "WHAT was made by logic version 4, this build has 5: ..." with the mend.

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -30,7 +31,12 @@ Error failed(const char* what) noexcept {
 
 std::uint32_t crc_of(const ReservationBlock& block) noexcept {
     const auto bytes = std::as_bytes(std::span{&block, 1});
-    return crc32c(bytes.first(offsetof(ReservationBlock, crc32c)));
+    const auto head = bytes.first(offsetof(ReservationBlock, crc32c));
+    if (block.version == 1) {
+        return crc32c(head);
+    }
+    const auto tail = bytes.subspan(offsetof(ReservationBlock, instance));
+    return ~crc32c_more(crc32c_more(kCrc32cInit, head), tail);
 }
 
 std::optional<ReservationBlock> read_block(int fd, std::uint64_t slot) noexcept {
@@ -39,11 +45,33 @@ std::optional<ReservationBlock> read_block(int fd, std::uint64_t slot) noexcept 
     if (::pread(fd, &block, sizeof(block), at) != static_cast<ssize_t>(sizeof(block))) {
         return std::nullopt;
     }
-    const bool ours = block.magic == kReservationMagic && block.version == 1;
+    const bool ours =
+        block.magic == kReservationMagic && (block.version == 1 || block.version == 2);
     if (!ours || crc_of(block) != block.crc32c || block.generation % 2 != slot) {
         return std::nullopt;
     }
+    if (block.version == 1) {
+        block.instance = 0;
+    }
     return block;
+}
+
+Reserved reserved_by(const ReservationBlock& block) noexcept {
+    return {block.reserved_seq, block.reserved_intent, block.instance};
+}
+
+/// What a new directory begins with.
+Result<Reserved> draw_first() noexcept {
+    struct {
+        std::uint64_t intent;
+        std::uint32_t instance;
+    } drawn{};
+    while (drawn.instance == 0) {
+        if (::getentropy(&drawn, sizeof drawn) != 0) {
+            return failed("reservation: the kernel gives no random numbers");
+        }
+    }
+    return Reserved{0, 1 + drawn.intent % (kFirstIntentMax - 1), drawn.instance};
 }
 
 }  // namespace
@@ -88,7 +116,13 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
         if (r.fd_ < 0) {
             return failed("reservation: cannot open the new file");
         }
-        if (auto wrote = r.reserve({}); !wrote) {
+        const auto first = draw_first();
+        if (!first) {
+            message = path + ": " + first.error().what;
+            return first.error();
+        }
+        r.current_ = first.value();
+        if (auto wrote = r.reserve(r.current_); !wrote) {
             message = path + ": cannot be written";
             return wrote.error();
         }
@@ -124,7 +158,7 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     }
     const ReservationBlock& newest = !b || (a && a->generation > b->generation) ? *a : *b;
     r.generation_ = newest.generation;
-    r.current_ = {newest.reserved_seq, newest.reserved_intent};
+    r.current_ = reserved_by(newest);
     return r;
 }
 
@@ -144,7 +178,7 @@ Result<Reserved> Reservation::read(const std::string& directory, std::string& me
         return {Errc::BadChecksum, "reservation file is damaged"};
     }
     const ReservationBlock& newest = !b || (a && a->generation > b->generation) ? *a : *b;
-    return Reserved{newest.reserved_seq, newest.reserved_intent};
+    return reserved_by(newest);
 }
 
 Status Reservation::reserve(const Reserved& to) noexcept {
@@ -156,6 +190,7 @@ Status Reservation::reserve(const Reserved& to) noexcept {
     block.generation = generation_ + 1;
     block.reserved_seq = std::max(to.seq, current_.seq);
     block.reserved_intent = std::max(to.intent, current_.intent);
+    block.instance = current_.instance;
     block.crc32c = crc_of(block);
     std::memset(block_, 0, kBlockBytes);
     std::memcpy(block_, &block, sizeof(block));
@@ -173,7 +208,7 @@ Status Reservation::reserve(const Reserved& to) noexcept {
     }
     MILLRACE_CRASH_POINT("journal.after_reserve");
     generation_ = block.generation;
-    current_ = {block.reserved_seq, block.reserved_intent};
+    current_ = reserved_by(block);
     return ok_status();
 }
 

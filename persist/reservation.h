@@ -3,6 +3,11 @@
 // jumps past it and no id is used twice.
 //
 //     file `reservation`: | block 0, 4 KiB | block 1, 4 KiB |   written in turn, newest valid wins
+//
+// It also names the directory: `instance`, a random number drawn when the file is made, so with the
+// directory itself. Another directory begins epochs and ids anew; an executor that has served this
+// one must not take the other for it (gateway/BRIDGE.md). For the same reason a directory's intent
+// ids begin at a random place: what an account's history holds under the tag is not met again.
 #pragma once
 
 #include "core/result.h"
@@ -17,20 +22,29 @@ namespace millrace {
 inline constexpr std::uint64_t kReservationMagic = 0x31305652534D524DULL;  // "MRMSRV01"
 
 /// Layout (bytes): 0 magic · 8 generation · 16 reserved_seq · 24 reserved_intent · 32 version ·
-/// 36 crc32c of bytes 0..35; rest of the block zero.
+/// 36 crc32c of bytes 0..35 and 40..47 · 40 instance · 44 zero; rest of the block zero.
+/// Version 1 had no instance and a checksum of bytes 0..35; its directories have instance 0.
 struct ReservationBlock {
     std::uint64_t magic = kReservationMagic;
     std::uint64_t generation = 0;       // block generation % 2 holds it
     std::uint64_t reserved_seq = 0;     // numbers below are reserved
     std::uint64_t reserved_intent = 0;  // ids below are reserved
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint32_t crc32c = 0;
+    std::uint32_t instance = 0;  // of the directory; never 0 since version 2
+    std::uint32_t zero = 0;
 };
-static_assert(sizeof(ReservationBlock) == 40);
+static_assert(sizeof(ReservationBlock) == 48);
+static_assert(offsetof(ReservationBlock, crc32c) == 36);
+static_assert(offsetof(ReservationBlock, instance) == 40);
+
+/// A directory's first intent id lies below; magics have room for 45 bits.
+inline constexpr std::uint64_t kFirstIntentMax = std::uint64_t{1} << 44U;
 
 struct Reserved {
     std::uint64_t seq = 0;
     std::uint64_t intent = 0;
+    std::uint32_t instance = 0;  // the directory's; not taken by reserve()
 };
 
 class Reservation {
@@ -40,7 +54,8 @@ public:
     Reservation(Reservation&& other) noexcept;
     Reservation& operator=(Reservation&& other) noexcept;
 
-    /// Opens `directory`/reservation; makes one (nothing reserved) if `may_create`.
+    /// Opens `directory`/reservation; makes one if `may_create`: no sequence is reserved, and no
+    /// intent id below a random first one will be used.
     /// @return NotFound if it is missing and may not be created (a journal without its
     /// reservation: ids could be used twice); BadChecksum if no block is valid; IoError, NoSpace.
     [[nodiscard]] static Result<Reservation> open(const std::string& directory, bool may_create,

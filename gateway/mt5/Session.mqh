@@ -203,6 +203,16 @@ bool Session::on_welcome()
     ulong command_epoch = get_u64(g_link.body, 16);
     ulong next_command = get_u64(g_link.body, 24);
     ulong event_seq = get_u64(g_link.body, 32);
+    // The upper half names the directory that the other side journals in. Order ids begin anew in
+    // another one; what is journalled here under a magic must not answer for a new order.
+    if (g_journal.epoch != 0 && (epoch >> 32) != (g_journal.epoch >> 32))
+    {
+        PrintFormat("millrace: the other side has another journal directory than this terminal has "
+                    "served; move the intent journal away if that is meant (README)");
+        g_link.retry_late();
+        drop("fenced: the other side has another journal directory");
+        return false;
+    }
     if (generation < g_journal.generation || epoch < g_journal.epoch)
     {
         drop("fenced: the other side is an older owner of this session");

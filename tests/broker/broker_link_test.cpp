@@ -62,6 +62,51 @@ TEST(BrokerLink, DeniesATerminalThatHasServedANewerEpoch) {
     EXPECT_NE(denial(w, *w.terminals[0]).find("stale"), std::string::npos);
 }
 
+TEST(BrokerLink, DeniesATerminalThatHasServedAnotherDirectoryAndAlertsOnce) {
+    for (const std::uint64_t served :
+         {bridge::wire_epoch(7, 3), bridge::wire_epoch(9, 3), bridge::wire_epoch(0, 3)}) {
+        World w{{.epoch = bridge::wire_epoch(8, 3)}};
+        w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
+        Terminal& t = *w.terminals[0];
+        t.epoch = served;
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_EQ(denial(w, t), Session::kOtherDirectoryText);
+        }
+        EXPECT_TRUE(t.welcomes.empty());
+        EXPECT_TRUE(w.reports.empty()) << "for the engine the link never was up";
+        EXPECT_EQ(w.entry(0).link.load(), static_cast<std::uint32_t>(LinkState::AuthRejected));
+        EXPECT_EQ(w.errors("ALERT login 1000: its terminal has served another journal directory. "
+                           "Use that; or move the terminal's intent journal away and set another "
+                           "magic_tag"),
+                  1U);
+        w.restart_stage();
+        EXPECT_EQ(denial(w, t), Session::kOtherDirectoryText);
+        EXPECT_TRUE(w.reports.empty());
+        t.epoch = 0;  // its journal was moved away
+        t.journal_id = 78;
+        t.connect(w.stage->port());
+        EXPECT_TRUE(w.until([&] { return w.is_up(0); }));
+    }
+}
+
+TEST(BrokerLink, NeitherFencesNorAlertsForAStrangerWhileTheRightTerminalIsThere) {
+    World w{{.epoch = bridge::wire_epoch(8, 3)}};
+    Terminal& right = w.connect(kFirstLogin);
+    EXPECT_EQ(right.epoch, bridge::wire_epoch(8, 3));
+    EXPECT_EQ(right.generation, (std::uint64_t{3} << 20U) + 1);
+    Terminal stranger{kFirstLogin};
+    stranger.epoch = bridge::wire_epoch(7, 3);
+    stranger.connect(w.stage->port());
+    EXPECT_TRUE(w.until([&] {
+        stranger.poll();
+        return !stranger.connected();
+    }));
+    EXPECT_EQ(stranger.denied, Session::kOtherDirectoryText);
+    EXPECT_FALSE(w.error_logged("ALERT"));
+    EXPECT_TRUE(w.is_up(0));
+    EXPECT_TRUE(right.connected());
+}
+
 TEST(BrokerLink, DeniesAJournalThatNamesCommandsNeverSent) {
     World w;
     w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));

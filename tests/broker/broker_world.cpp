@@ -215,7 +215,7 @@ World::World(WorldOptions o) : options{std::move(o)} {
 void World::start_stage() {
     BrokerOptions o;
     o.find_account = lookup(options.accounts, options.gate, options.suffix);
-    o.epoch = 5;
+    o.epoch = options.epoch;
     o.magic_tag = kTag;
     std::string message;
     auto made = BrokerStage::create(segment, std::move(o), message);
@@ -330,13 +330,14 @@ const Report* World::unsent(Magic magic) const {
     return nullptr;
 }
 
-bool World::error_logged(std::string_view part) const {
+std::uint64_t World::errors(std::string_view part) const {
+    std::uint64_t sum = 0;
     for (std::uint32_t i = 0; i < kErrors; ++i) {
-        if (std::string_view{segment.error(i).text}.find(part) != std::string_view::npos) {
-            return true;
-        }
+        const ErrorEntry& e = segment.error(i);
+        const bool found = std::string_view{e.text}.find(part) != std::string_view::npos;
+        sum += found ? e.count.load(std::memory_order_relaxed) : 0;
     }
-    return false;
+    return sum;
 }
 
 void World::define_symbol(std::uint32_t id, std::string_view name) {

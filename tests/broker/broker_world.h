@@ -106,6 +106,7 @@ struct WorldOptions {
     std::uint32_t reports_slots = 256;
     GateLevel gate = GateLevel::Process;
     std::string suffix = {};
+    std::uint64_t epoch = 5;
     bool starts = true;  // a stage of its own; false: the test brings one
 };
 
@@ -146,7 +147,9 @@ public:
     [[nodiscard]] SessionEntry& entry(std::uint32_t account) {
         return segment.session(AccountId{account});
     }
-    [[nodiscard]] bool error_logged(std::string_view part) const;
+    [[nodiscard]] bool error_logged(std::string_view part) const { return errors(part) > 0; }
+    /// How often an error with `part` in its text was reported.
+    [[nodiscard]] std::uint64_t errors(std::string_view part) const;
     void define_symbol(std::uint32_t id, std::string_view name);
 
     TempDir dir;

@@ -312,6 +312,24 @@ TEST_F(Terminal, RefusesACommandOfAnOlderGenerationAndAnOlderOwnersSession) {
     EXPECT_EQ(executions(dir, 1), 1U);
 }
 
+TEST_F(Terminal, RefusesAnOwnerWithAnotherJournalDirectoryHoweverNewItsEpoch) {
+    SimProcess sim{dir, stage.port()};
+    sim.quote("1.10000", "1.10010");
+    stage.open({.generation = 5, .epoch = bridge::wire_epoch(8, 3)});
+    stage.send_command(1, open_command(1));
+    ASSERT_TRUE(stage.next_event());
+    for (const std::uint64_t other :
+         {bridge::wire_epoch(7, 9), bridge::wire_epoch(9, 9), std::uint64_t{9}}) {
+        stage.close();
+        stage.open({.generation = 6, .epoch = other, .command_epoch = 78});
+        EXPECT_TRUE(stage.wait_closed()) << "it would answer new orders from what it remembers";
+    }
+    const bridge::Hello hello =
+        stage.open({.generation = 6, .epoch = bridge::wire_epoch(8, 4), .next_command_seq = 2});
+    EXPECT_EQ(hello.epoch, bridge::wire_epoch(8, 3)) << "nothing of the others was kept";
+    EXPECT_EQ(hello.command_epoch, 77U);
+}
+
 TEST_F(Terminal, LosesTheCommandBeforeAndTheAnswerAfterTheExecutionAndRecoversBoth) {
     SimProcess sim{dir, stage.port()};
     sim.quote("1.10000", "1.10010");

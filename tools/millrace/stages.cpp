@@ -10,6 +10,7 @@
 #include "persist/core_stage.h"
 #include "persist/effects_log_source.h"
 #include "persist/journal_stage.h"
+#include "persist/reservation.h"
 #include "persist/sqlite_sink.h"
 #include "shm/doorbell.h"
 #include "tools/millrace/account_table.h"
@@ -134,11 +135,17 @@ Result<std::unique_ptr<Stage>> build_broker(const StageContext& c, std::string& 
     options.listen.address = c.config.bridge.address;
     options.listen.port = c.config.bridge.port;
     options.magic_tag = c.config.risk.magic_tag;
-    options.epoch = wait_for_epoch(c.segment);
-    if (options.epoch == 0) {
+    const std::uint64_t epoch = wait_for_epoch(c.segment);
+    if (epoch == 0) {
         message = "the journal has not begun an epoch; see the journal stage's log";
         return {Errc::Timeout, "broker"};
     }
+    // Made before the first epoch began, and of one directory always the same.
+    const auto reserved = Reservation::read(c.config.journal.dir, message);
+    if (!reserved) {
+        return reserved.error();
+    }
+    options.epoch = bridge::wire_epoch(reserved.value().instance, epoch);
     auto table = std::make_shared<AccountTable>(c.config, c.ids);
     options.find_account = [table](std::uint64_t login, TerminalAccount& found) {
         return table->find(login, found);

@@ -310,6 +310,12 @@ void Terminal::on_welcome(const bridge::Welcome& welcome) {
         return drop_connection("WELCOME is not of our key, or its numbers make no sense");
     }
     SessionMemory session = journal_.session();
+    // The other side refuses by itself; this guards against one that does not.
+    if (session.epoch != 0 &&
+        bridge::instance_of(welcome.epoch) != bridge::instance_of(session.epoch)) {
+        ++counters_.stale;
+        return drop_connection("fenced: the other side has another journal directory");
+    }
     if (welcome.generation < session.generation || welcome.epoch < session.epoch) {
         ++counters_.stale;
         return drop_connection("fenced: the other side is an older owner of this session");

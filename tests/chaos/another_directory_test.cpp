@@ -1,0 +1,97 @@
+// Goal: an empty journal directory begins epochs and order ids anew; terminals that remember those
+// of the lost one must not answer new orders from that memory. Method: the pipeline trades, then
+// directory and segment are removed while the terminals keep their intent journals; what the source
+// is told is held against the broker's books, before and after the mend that the alert names.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "tests/chaos/world.h"
+#include "tools/demo_run/evidence.h"
+#include "tools/simbroker/append_file.h"
+
+namespace millrace::chaos {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr Nanos kLong = seconds(60);
+
+std::uint64_t deals_in_books(World& world) {
+    demo::Evidence books{RiskSpec{}.magic_tag};
+    const auto bytes = sim::read_file(world.pipeline().books_path());
+    EXPECT_TRUE(bytes && sim::scan_books(bytes.value(), [&](const auto& r) { books.add(r); }));
+    return books.own_deals();
+}
+
+std::uint64_t all_fills(const World& world) {
+    std::uint64_t sum = 0;
+    for (const auto& [account, count] : world.fills()) {
+        sum += count;
+    }
+    return sum;
+}
+
+/// Signals of our own. The script's repeats of old ones are new ones to a directory that has lost
+/// its ledger of signals.
+void send_opens(World& world, int count, market::Random& random) {
+    for (int i = 0; i < count; ++i) {
+        demo::Planned open;
+        open.request.id = demo::random_id(random);
+        open.request.group = world.pipeline().plan().groups[0].name;
+        open.request.symbol = world.pipeline().plan().symbols[0].name;
+        open.request.volume = Lots{kScale / 10};
+        EXPECT_TRUE(world.turn_until([&] { return world.source().send(open).ok(); }, kLong));
+    }
+}
+
+void stop_as_by_a_power_cut(World& world) {
+    world.kill_everything();
+    EXPECT_EQ(::unlink(world.pipeline().segment_path().c_str()), 0);
+}
+
+/// The operator is told of every account that its terminal belongs to another directory.
+bool every_terminal_is_refused(World& world) {
+    const std::string log = world.log();
+    const auto& accounts = world.pipeline().plan().accounts;
+    return std::all_of(accounts.begin(), accounts.end(), [&](const demo::AccountPlan& a) {
+        return log.find("ALERT login " + std::to_string(a.login) +
+                        ": its terminal has served another journal directory") != std::string::npos;
+    });
+}
+
+TEST(ChaosAnotherDirectory, GetsNoAnswersFromTerminalsThatRememberTheLostOne) {
+    World world{WorldOptions{}};
+    ASSERT_EQ(world.start(), "") << world.log();
+    ASSERT_TRUE(world.turn_until([&] { return all_fills(world) >= 30; }, kLong));
+    EXPECT_TRUE(world.rest(kLong));
+    stop_as_by_a_power_cut(world);
+    fs::remove_all(world.workspace().path("journal"));
+    const std::uint64_t deals = deals_in_books(world);
+    const std::uint64_t fills = all_fills(world);
+    ASSERT_EQ(world.heal(), "");
+    market::Random random{7};
+    send_opens(world, 10, random);
+    EXPECT_TRUE(world.turn_until([&] { return every_terminal_is_refused(world); }, kLong))
+        << world.log();
+    world.turn_for(seconds(1));
+    EXPECT_EQ(deals_in_books(world), deals);
+    EXPECT_EQ(all_fills(world), fills) << "told to be filled, and not in the broker's books";
+
+    stop_as_by_a_power_cut(world);
+    fs::rename(world.workspace().path("broker/intents"), world.workspace().path("broker/moved"));
+    ASSERT_EQ(world.start_again(), "") << world.log();
+    send_opens(world, 10, random);
+    EXPECT_TRUE(world.turn_until([&] { return all_fills(world) >= fills + 30; }, kLong));
+    const Judgement judgement = world.finish();
+    for (const std::string& problem : judgement.problems) {
+        EXPECT_TRUE(problem.starts_with("the SQLite store has ")) << problem;  // it was rebuilt
+    }
+    EXPECT_GT(judgement.book_executions, deals);
+}
+
+}  // namespace
+}  // namespace millrace::chaos
