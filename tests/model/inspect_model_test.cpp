@@ -1,5 +1,6 @@
-// Goal: what the inspector copies out of a ring in use is the record that it asked for, in every
-// interleaving with a producer that laps it and a consumer that releases meanwhile.
+// Goal: what the inspector copies out of a ring in use is the record that it asked for, and the
+// cursors that it reads are such as the ring had, in every interleaving with a producer that laps
+// it and a consumer that releases meanwhile; of a ring whose owner is dead they are exact.
 // Method: the inspector's own code over the production ring on the explorer's atomics. What a copy
 // of bytes is to the processor stands beside the slot as one word: on x86 each plain store is a
 // release and each plain load an acquire, elsewhere neither is. The second must be found out, or
@@ -23,7 +24,7 @@ struct Payload {
 };
 using View = RingView<Payload, Policy>;
 
-constexpr std::uint64_t kCapacity = 2;
+constexpr std::uint32_t kCapacity = 2;
 
 /// How the bytes of a record are written and read, and how many records there are.
 struct CopyCase {
@@ -39,15 +40,15 @@ struct Ring {
     Atomic<std::uint64_t>* bytes;  // of each slot
 };
 
-Ring make_ring(World& world) {
+Ring make_ring(World& world, std::uint32_t capacity = kCapacity) {
     Ring r;
     r.view.control = world.make<RingControl<Policy>>();
-    r.view.slots = world.make_array<RingSlot<Payload, Policy>>(kCapacity);
-    r.bytes = world.make_array<Atomic<std::uint64_t>>(kCapacity);
+    r.view.slots = world.make_array<RingSlot<Payload, Policy>>(capacity);
+    r.bytes = world.make_array<Atomic<std::uint64_t>>(capacity);
     auto& c = *r.view.control;
     c.magic = kRingMagic;
     c.slot_bytes = sizeof(RingSlot<Payload, Policy>);
-    c.capacity = kCapacity;
+    c.capacity = capacity;
     for (auto* counter : {&c.consumer_generation, &c.write_hint, &c.full_stalls, &c.high_water,
                           &c.producer_generation, &c.high_water_ns, &c.stall_ns}) {
         counter->silence();
@@ -96,14 +97,131 @@ Scenario scenario_of(const CopyCase& c) {
             }};
 }
 
-TEST(InspectModel, CopiesTheRecordThatItAskedForOrNoneWhereStoresStayInOrder) {
+/// How many records there are in a ring of how many slots, while read_cursors() looks.
+struct CursorCase {
+    const char* name;
+    std::uint64_t items;
+    std::uint32_t capacity;
+};
+
+std::uint64_t published(const View& ring) {
+    std::uint64_t n = 0;
+    for (std::uint32_t i = 0; i < ring.control->capacity; ++i) {
+        n = std::max(n, ring.slots[i].sequence.newest());
+    }
+    return n;
+}
+
+/// @return what is written by the looker's word, after all that can be said of one look.
+std::uint64_t look_once(const View& ring) {
+    const auto at = inspect::read_cursors(ring);
+    check(at.ok(), "a live ring is called corrupt");
+    const auto [read, written] = at.value();
+    check(read <= written, "more read than written");
+    check(written - read <= ring.control->capacity, "more written than the ring holds");
+    check(written <= published(ring), "more written than was published");
+    check(read <= ring.control->read_cursor.newest(), "more read than was released");
+    return written;
+}
+
+Scenario live_ring(const CursorCase& c) {
+    return {c.name, {}, [c](World& world) {
+                const Ring r = make_ring(world, c.capacity);
+                world.thread({"producer"}, [r, c] {
+                    auto p = RingProducer<Payload, Policy>::attach(r.view).value();
+                    while (p.written() < c.items) {
+                        checkpoint(&p, sizeof p);
+                        if (p.claim() != nullptr) {
+                            p.commit();
+                        }
+                    }
+                });
+                world.thread({"consumer"}, [r, c] {
+                    auto k = RingConsumer<Payload, Policy>::attach(r.view).value();
+                    while (k.position() <= c.items) {
+                        checkpoint(&k, sizeof k);
+                        if (k.peek() != nullptr) {
+                            k.advance();
+                            k.release();
+                        }
+                    }
+                });
+                world.thread({"inspector"}, [r] {
+                    const std::uint64_t before = look_once(r.view);
+                    check(look_once(r.view) >= before, "less is written than at the look before");
+                });
+            }};
+}
+
+/// One thread is both ends and may die before any of its accesses; then the inspector looks.
+Scenario dead_ring(const CursorCase& c) {
+    return {c.name, {.deaths = 1}, [c](World& world) {
+                const Ring r = make_ring(world, c.capacity);
+                const int owner = world.thread({"owner", -1, true}, [r, c] {
+                    auto p = RingProducer<Payload, Policy>::attach(r.view).value();
+                    auto k = RingConsumer<Payload, Policy>::attach(r.view).value();
+                    while (k.position() <= c.items) {
+                        while (p.written() < c.items && p.claim() != nullptr) {
+                            p.commit();
+                        }
+                        while (k.peek() != nullptr) {
+                            k.advance();
+                            k.release();
+                        }
+                    }
+                });
+                world.thread({"inspector", owner}, [r] {
+                    const auto at = inspect::read_cursors(r.view);
+                    check(at.ok(), "a dead ring is called corrupt");
+                    check(at.value().written == published(r.view), "not all that was published");
+                    check(at.value().read == r.view.control->read_cursor.newest(),
+                          "not all that was released");
+                });
+            }};
+}
+
+std::vector<Scenario> cursor_scenarios() {
+    std::vector<Scenario> all{live_ring({"inspect: cursors, 3 items, capacity 2", 3, 2}),
+                              live_ring({"inspect: cursors, 3 items, capacity 1", 3, 1}),
+                              dead_ring({"inspect: cursors of the dead, 5 items", 5, 2})};
+    if (long_run()) {
+        all.push_back(live_ring({"inspect: cursors, 5 items, capacity 2", 5, 2}));
+    }
+    return all;
+}
+
+std::vector<Scenario> copy_scenarios() {
     std::vector<Scenario> all;
     for (const CopyCase& c : {CopyCase{"inspect: first of three, lapped", 3, 1},
                               CopyCase{"inspect: second of four, lapped", 4, 2},
                               CopyCase{"inspect: third of four, the second lap", 4, 3}}) {
         all.push_back(scenario_of(c));
-        EXPECT_TRUE(holds(all.back())) << c.name;
     }
+    return all;
+}
+
+TEST(InspectModel, ReadsCursorsThatTheRingHadLiveAndDead) {
+    for (const Scenario& s : cursor_scenarios()) {
+        EXPECT_TRUE(holds(s)) << s.name;
+    }
+}
+
+TEST(InspectModel, CopiesTheRecordThatItAskedForOrNoneWhereStoresStayInOrder) {
+    for (const Scenario& s : copy_scenarios()) {
+        EXPECT_TRUE(holds(s)) << s.name;
+    }
+}
+
+TEST(InspectModel, EveryWeakenedOrderIsCaught) {
+    std::vector<Scenario> all = cursor_scenarios();
+    const std::vector<Scenario> copies = copy_scenarios();
+    all.insert(all.end(), copies.begin(), copies.end());
+    for (const Scenario& s : all) {
+        EXPECT_TRUE(explore(s).complete) << s.name;  // so that the places are known
+    }
+    const std::vector<std::string> unexplored = unexplored_lines("tools/inspect/rings.h");
+    ASSERT_EQ(unexplored.size(), 1U) << "copy_record()'s own fence, which the copies here have";
+    EXPECT_NE(unexplored[0].find("atomic_thread_fence"), std::string::npos) << unexplored[0];
     EXPECT_EQ(survivors("tools/inspect/rings.h", all), std::vector<std::string>{});
 }
 

@@ -43,8 +43,9 @@ struct Walk {
 template <class T, class Policy>
 Walk walk_slots(const RingView<T, Policy>& ring) noexcept {
     Walk w;
-    // Acquire, here and below: pairs with RingConsumer::release() and RingProducer::commit(). It
-    // also keeps the loads in this order, which is what the judgement of a walk rests on.
+    // Acquire, here and at the words: pairs with RingConsumer::release() and
+    // RingProducer::commit(). It also keeps the loads in this order, which is what the judgement of
+    // a walk rests on.
     const std::uint64_t read = ring.control->read_cursor.load(std::memory_order_acquire);
     std::uint64_t n = read;
     while (n < read + ring.capacity()) {
@@ -56,7 +57,9 @@ Walk walk_slots(const RingView<T, Policy>& ring) noexcept {
         ++n;
     }
     w.behind = read == 0 ? 0 : ring.slot(read).sequence.load(std::memory_order_acquire);
-    w.moved = ring.control->read_cursor.load(std::memory_order_acquire) - read;
+    // Relaxed: what came before it is held in place by the acquires above, and nothing rests on
+    // what comes after. It is no older than what a word of the next lap was published after.
+    w.moved = ring.control->read_cursor.load(std::memory_order_relaxed) - read;
     w.at = {read, n};
     return w;
 }
