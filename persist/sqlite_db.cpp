@@ -184,6 +184,41 @@ Result<std::string> SqliteDb::text(const std::string& sql) noexcept {
                               [](const SqliteStatement& s) { return s.column_text(0); });
 }
 
+Status SqliteDb::copy_to(SqliteDb& to, int pages,
+                         const std::function<bool(std::uint64_t, std::uint64_t)>& go_on) {
+    sqlite3_backup* const copy = sqlite3_backup_init(to.db_, "main", db_, "main");
+    if (copy == nullptr) {
+        return error_of(sqlite3_errcode(to.db_));
+    }
+    int rc = SQLITE_OK;
+    bool given_up = false;
+    while (rc == SQLITE_OK && !given_up) {
+        rc = sqlite3_backup_step(copy, pages);
+        const auto total = static_cast<std::uint64_t>(sqlite3_backup_pagecount(copy));
+        const auto left = static_cast<std::uint64_t>(sqlite3_backup_remaining(copy));
+        given_up = rc == SQLITE_OK && !go_on(total - left, total);
+    }
+    const int ended = sqlite3_backup_finish(copy);
+    if (given_up) {
+        return {Errc::Timeout, "given up"};
+    }
+    // A lock is no failure of the copy as such, and finish() does not tell of it.
+    return rc == SQLITE_DONE && ended == SQLITE_OK
+               ? ok_status()
+               : Status{error_of(rc != SQLITE_DONE ? rc : ended)};
+}
+
+void SqliteDb::stop_when(const std::atomic<bool>* stop) noexcept {
+    constexpr int kInstructions = 10'000;  // of SQLite's own, about a millisecond
+    // Relaxed: a wish, nothing is published by it.
+    const auto stopped = [](void* flag) {
+        return static_cast<const std::atomic<bool>*>(flag)->load(std::memory_order_relaxed) ? 1 : 0;
+    };
+    sqlite3_progress_handler(db_, stop == nullptr ? 0 : kInstructions,
+                             stop == nullptr ? nullptr : +stopped,
+                             const_cast<std::atomic<bool>*>(stop));
+}
+
 const char* SqliteDb::message() const noexcept {
     return db_ == nullptr ? "not open" : sqlite3_errmsg(db_);
 }

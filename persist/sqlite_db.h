@@ -3,7 +3,9 @@
 
 #include "core/result.h"
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -78,6 +80,16 @@ public:
     /// First column of the first row, as a number or as text; NotFound if there is no row.
     [[nodiscard]] Result<std::int64_t> number(const std::string& sql) noexcept;
     [[nodiscard]] Result<std::string> text(const std::string& sql) noexcept;
+
+    /// Copies all pages into the empty database `to`, `pages` at a time. In a transaction of this
+    /// connection the copy is of that one moment. @param go_on asked after each part with the pages
+    /// done and the pages in all; false gives up. @return Timeout: given up; NoSpace, Busy,
+    /// IoError, BadChecksum.
+    [[nodiscard]] Status copy_to(SqliteDb& to, int pages,
+                                 const std::function<bool(std::uint64_t, std::uint64_t)>& go_on);
+    /// From now on every statement ends with IoError soon after `*stop` has turned true. `stop` may
+    /// be nullptr: never; else it outlives the connection.
+    void stop_when(const std::atomic<bool>* stop) noexcept;
 
     /// SQLite's words for the last failure.
     [[nodiscard]] const char* message() const noexcept;

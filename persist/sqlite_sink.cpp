@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "persist/sqlite_files.h"
+#include "persist/sqlite_restore.h"
 
 namespace millrace {
 namespace {
@@ -47,6 +48,7 @@ int SqliteSink::step(Nanos now) noexcept {
 }
 
 int SqliteSink::work() noexcept {
+    heed_keeper();
     if (phase_ == Phase::Closed && !open()) {
         return 0;
     }
@@ -86,6 +88,11 @@ bool SqliteSink::open() noexcept {
 }
 
 bool SqliteSink::open_main() noexcept {
+    // Nobody starts a store anew while there are backups of it.
+    if (!options_.keeper.dir.empty() && !sqlite_file_exists(options_.store.path) &&
+        !list_sqlite_backups(options_.keeper.dir).empty()) {
+        return open_rebuild("it is gone");
+    }
     SqliteStoreOptions store = options_.store;
     store.quick_check = store.quick_check && !checked_;
     const Status opened = store_.open(store);
@@ -111,6 +118,22 @@ bool SqliteSink::open_main() noexcept {
     }
 }
 
+/// What the keeper found is damage like any other; a file that is gone is opened, or made, anew.
+void SqliteSink::heed_keeper() noexcept {
+    if (keeper_ == nullptr || phase_ != Phase::Follow) {
+        return;
+    }
+    const StoreHealth health = keeper_->health();
+    if (health != StoreHealth::Damaged && health != StoreHealth::Gone) {
+        return;
+    }
+    count(segment_.core().sqlite_errors);
+    damaged_ = health == StoreHealth::Damaged;
+    checked_ = false;
+    store_.close();
+    phase_ = Phase::Closed;
+}
+
 /// The store is ahead of the log: the replica may be on its way there.
 bool SqliteSink::wait_for_log() noexcept {
     behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
@@ -125,9 +148,17 @@ bool SqliteSink::wait_for_log() noexcept {
 bool SqliteSink::open_rebuild(const char* why) noexcept {
     if (why_ != why) {
         why_ = why;
-        segment_.report_error("sqlite", options_.store.path + " is being rebuilt: " + why_);
+        segment_.report_error("sqlite",
+                              "ALERT " + options_.store.path + " is being rebuilt: " + why_);
         const auto end = segment_.core().replica_applied.load(std::memory_order_relaxed);
         rebuild_to_ = end != 0 ? end : UINT64_MAX;
+    }
+    if (!sqlite_file_exists(rebuild_path_)) {
+        if (!start_rebuild_afresh()) {
+            return false;
+        }
+        follow(Phase::Rebuild);
+        return true;
     }
     SqliteStoreOptions store = options_.store;
     store.path = rebuild_path_;
@@ -153,20 +184,57 @@ bool SqliteSink::start_rebuild_afresh() noexcept {
     if (auto removed = sqlite_remove(rebuild_path_); !removed) {
         return fail(removed.code(), rebuild_path_ + ": " + removed.error().what);
     }
+    if (!restore_backup()) {
+        return false;
+    }
     SqliteStoreOptions store = options_.store;
     store.path = rebuild_path_;
     if (auto opened = store_.open(store); !opened) {
         return fail(opened.code(), store_.message());
     }
-    if (auto found = source_->seek(EffectCursor{}); !found) {
+    if (auto found = source_->seek(store_.cursor()); !found) {
         store_.close();
         return fail_log(found.error());
     }
     return true;
 }
 
+/// Puts the newest backup that will do in the place of the file to be rebuilt, if there is one.
+/// @return false if that has to be tried again.
+bool SqliteSink::restore_backup() noexcept {
+    if (options_.keeper.dir.empty()) {
+        return true;
+    }
+    SqliteBackupOptions o;
+    o.dir = options_.keeper.dir;
+    std::vector<std::string> passed_over;
+    const auto restored = restore_newest_backup(o, rebuild_path_, *source_, passed_over);
+    for (const std::string& why : passed_over) {
+        segment_.report_error("sqlite", "ALERT backup passed over: " + why);
+    }
+    if (restored) {
+        const RestoredStore& r = restored.value();
+        segment_.report_error("sqlite", "ALERT restored from " + r.from.path + ", up to record " +
+                                            std::to_string(r.cursor.seq.value) +
+                                            "; the rest comes from the effects log");
+        why_ += ", restored from " + r.from.path;
+        return true;
+    }
+    return restored.code() == Errc::NotFound ||
+           fail(restored.code(), "cannot restore a backup: " + passed_over.back());
+}
+
 void SqliteSink::follow(Phase phase) noexcept {
     phase_ = phase;
+    if (phase == Phase::Follow && !options_.keeper.dir.empty()) {
+        if (keeper_ != nullptr) {
+            keeper_->forget();
+        } else {
+            SqliteKeeperOptions keeper = options_.keeper;
+            keeper.store = options_.store.path;
+            keeper_ = std::make_unique<SqliteKeeper>(segment_, std::move(keeper));
+        }
+    }
     behind_since_ = {};
     drop_batch();
     retry_at_ = {};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "persist/effect_source.h"
+#include "persist/sqlite_keeper.h"
 #include "persist/sqlite_store.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
@@ -24,6 +25,9 @@ struct SqliteSinkOptions {
     /// How long a log that ends before the store's cursor may take to grow there again: after a
     /// power cut the replica writes again what the log had lost.
     Nanos behind_grace = seconds(5);
+    /// Who looks at the store and makes its backups; `store` is taken from above. Without a `dir`
+    /// nobody does, and a lost store is made again from the log alone.
+    SqliteKeeperOptions keeper{};
 };
 
 class SqliteSink final : public Stage {
@@ -53,6 +57,8 @@ private:
     [[nodiscard]] bool open_main() noexcept;
     [[nodiscard]] bool open_rebuild(const char* why) noexcept;
     [[nodiscard]] bool start_rebuild_afresh() noexcept;
+    [[nodiscard]] bool restore_backup() noexcept;
+    void heed_keeper() noexcept;
     [[nodiscard]] bool wait_for_log() noexcept;
     [[nodiscard]] int pull() noexcept;
     [[nodiscard]] int stop_at_log_failure(const Error& error) noexcept;
@@ -92,6 +98,7 @@ private:
     Nanos retry_wait_{};
     Nanos failing_since_{};
     Nanos behind_since_{};
+    std::unique_ptr<SqliteKeeper> keeper_;  // once there is a store
 };
 
 }  // namespace millrace

@@ -4,6 +4,9 @@
 #include "persist/sqlite_sink.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include <string>
 #include <vector>
@@ -44,6 +47,24 @@ std::string expected_dump(const std::string& dir, std::uint64_t last, std::uint6
 
 /// Whether `path` holds exactly `expected`; if not, the first line that differs.
 ::testing::AssertionResult holds(const std::string& path, const std::string& expected);
+
+/// While it lives no file of this process may grow beyond `bytes`: the error of a full disk.
+class FileSizeLimit {
+public:
+    explicit FileSizeLimit(rlim_t bytes) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        rlimit limit = before_;
+        limit.rlim_cur = bytes;
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+    FileSizeLimit(const FileSizeLimit&) = delete;
+    FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+private:
+    rlimit before_{};
+};
 
 /// A directory and a segment of its own per test.
 class SqliteFixture : public ::testing::Test {

@@ -1,6 +1,5 @@
 // Goal: the SQLite store holds exactly the effects up to its own cursor, whatever fails.
 // Method: a known history; the store compared row by row with one written in one go.
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,24 +198,6 @@ TEST_F(SqliteSinkTest, WaitsOutALockAndLosesNothing) {
     ASSERT_TRUE(run_to(*s, 400)) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 400)));
 }
-
-/// While it lives no file of this process may grow beyond `bytes`: the error of a full disk.
-class FileSizeLimit {
-public:
-    explicit FileSizeLimit(rlim_t bytes) {
-        ::signal(SIGXFSZ, SIG_IGN);
-        ::getrlimit(RLIMIT_FSIZE, &before_);
-        rlimit limit = before_;
-        limit.rlim_cur = bytes;
-        ::setrlimit(RLIMIT_FSIZE, &limit);
-    }
-    ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-    FileSizeLimit(const FileSizeLimit&) = delete;
-    FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
-private:
-    rlimit before_{};
-};
 
 TEST_F(SqliteSinkTest, GoesOnWhereItWasAfterTheDiskWasFull) {
     auto s = sink(6'000);

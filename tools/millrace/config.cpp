@@ -250,6 +250,10 @@ void read_sqlite(ObjectReader& o, const std::string& file, SqliteConfig& s) {
     s.path = s.path.empty() ? "" : beside(file, s.path);
     o.integer("batch_ms", s.batch_ms, {1, 60'000});
     o.integer("batch_rows", s.batch_rows, {1, 1'000'000});
+    o.text("backup_dir", s.backup_dir, {1, 4096});
+    s.backup_dir = s.backup_dir.empty() ? "" : beside(file, s.backup_dir);
+    o.integer("backup_s", s.backup_s, {0, 86'400});
+    o.integer("backups_kept", s.backups_kept, {1, 1000});
 }
 
 void read_restart(ObjectReader& o, RestartConfig& r) {
@@ -406,6 +410,9 @@ Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
             groups_folder(c.journal.dir), mistakes,
             [&](ObjectReader& o, const std::string&) { merge_group(c.groups, read_group(o)); });
         c.sqlite.path = c.sqlite.path.empty() ? c.journal.dir + "/millrace.db" : c.sqlite.path;
+        if (c.sqlite.backup_dir.empty()) {
+            c.sqlite.backup_dir = c.sqlite.path + ".backups";
+        }
     }
     if (mistakes.empty()) {
         check_config(c, mistakes);

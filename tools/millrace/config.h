@@ -113,6 +113,9 @@ struct SqliteConfig {
     std::string path;
     std::uint32_t batch_ms = 100;
     std::uint32_t batch_rows = 2000;
+    std::string backup_dir;
+    std::uint32_t backup_s = 60;  // 0 = no backups
+    std::uint32_t backups_kept = 10;
 };
 /// What becomes of a stage that stands still while work waits for it.
 enum class StallPolicy : std::uint8_t {

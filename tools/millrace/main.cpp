@@ -8,6 +8,7 @@
 //
 // `millrace up` is the supervisor (supervisor.h): it starts one process per stage (stages.h builds
 // them, runner.h gives them a thread) and restarts what dies. All other words are for operators.
+#include "tools/millrace/backup_commands.h"
 #include "tools/millrace/commands.h"
 #include "tools/millrace/credential_commands.h"
 
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
     add_config_commands(app, command);
     add_credential_commands(app, command);
     add_query_command(app, command);
+    add_backup_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;
 }

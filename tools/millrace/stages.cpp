@@ -180,6 +180,11 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
     options.store.path = c.config.sqlite.path;
     options.batch_time = millis(c.config.sqlite.batch_ms);
     options.batch_rows = c.config.sqlite.batch_rows;
+    if (c.config.sqlite.backup_s != 0) {
+        options.keeper.dir = c.config.sqlite.backup_dir;
+        options.keeper.keep = c.config.sqlite.backups_kept;
+        options.keeper.every = seconds(c.config.sqlite.backup_s);
+    }
     return Result<std::unique_ptr<Stage>>{std::make_unique<SqliteSink>(
         c.segment, std::make_unique<EffectsLogSource>(c.config.journal.dir), options)};
 }

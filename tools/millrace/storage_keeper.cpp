@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "persist/sqlite_backup.h"
 #include "shm/clock.h"
 #include "tools/millrace/log.h"
 
@@ -39,6 +40,12 @@ RetentionLimits limits_of(const Config& config, const CoreCells& core, const Spa
     RetentionLimits limits;
     limits.bytes_max = std::uint64_t{journal.retention_gib} << 30U;
     limits.sinks = sinks_of(config, core);
+    if (config.sqlite.enabled) {
+        for (const SqliteBackup& backup : list_sqlite_backups(config.sqlite.backup_dir)) {
+            limits.backups.push_back(backup.seq);
+        }
+        std::sort(limits.backups.begin(), limits.backups.end());
+    }
     limits.age_max = seconds(std::int64_t{journal.retention_h} * 3600);
     limits.wall_now = Nanos{wall_ns()};
     limits.free_floor = std::uint64_t{journal.free_floor_mib} << 20U;

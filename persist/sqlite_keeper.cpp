@@ -1,0 +1,203 @@
+#include "persist/sqlite_keeper.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "persist/backup_stream.h"
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_files.h"
+#include "shm/clock.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kBusyMs = 250;
+constexpr std::int64_t kRestFactor = 9;  // a backup may take a tenth of the time
+
+/// The store's inode; 0 if there is none.
+std::uint64_t inode_of(const std::string& path) noexcept {
+    struct stat s{};
+    return ::stat(path.c_str(), &s) == 0 ? s.st_ino : 0;
+}
+
+bool is_damage(const Status& status) noexcept {
+    return !status.ok() && status.code() == Errc::BadChecksum;
+}
+
+/// Reads the newest rows of each table: the edge of each tree, where the writing goes on.
+Status read_newest(SqliteDb& db) noexcept {
+    for (const char* sql : {"SELECT * FROM signals ORDER BY id DESC LIMIT 16",
+                            "SELECT * FROM orders ORDER BY intent DESC LIMIT 64",
+                            "SELECT * FROM executions ORDER BY seq DESC, k DESC LIMIT 64",
+                            "SELECT * FROM positions LIMIT 16", "SELECT * FROM accounts LIMIT 16",
+                            "SELECT * FROM alerts ORDER BY seq DESC, k DESC LIMIT 16",
+                            "SELECT * FROM definitions LIMIT 16"}) {
+        auto rows = db.prepare(sql);
+        if (!rows) {
+            return rows.error();
+        }
+        auto row = rows.value().row();
+        while (row.ok() && row.value()) {
+            row = rows.value().row();
+        }
+        if (!row) {
+            return row.error();
+        }
+    }
+    return ok_status();
+}
+
+}  // namespace
+
+StoreHealth look_at_store(const std::string& path, std::string& why) {
+    if (!sqlite_file_exists(path)) {
+        why = path + " is gone";
+        return StoreHealth::Gone;
+    }
+    SqliteDb db;  // opened anew: what it reads is not what it remembers
+    Status seen = db.open(path, kBusyMs, SqliteOpen::ReadOnly);
+    if (seen) {
+        const auto cursor = read_cursor(db);
+        seen = cursor ? read_newest(db) : Status{cursor.error()};
+    }
+    if (!is_damage(seen)) {
+        return StoreHealth::Good;  // a lock or a lack of descriptors is no damage
+    }
+    why = path + ": " + (db.is_open() ? db.message() : seen.error().what);
+    return StoreHealth::Damaged;
+}
+
+StoreHealth check_store(const std::string& path, const std::atomic<bool>* stop, std::string& why) {
+    SqliteDb db;
+    Status seen = db.open(path, kBusyMs, SqliteOpen::ReadOnly);
+    if (seen) {
+        db.stop_when(stop);
+        const auto answer = db.text("PRAGMA integrity_check(1)");
+        if (answer && answer.value() == "ok") {
+            return StoreHealth::Good;
+        }
+        seen = answer ? Status{Errc::BadChecksum, "damaged"} : Status{answer.error()};
+        why = path + ": " + (answer ? answer.value() : db.message());
+    }
+    return is_damage(seen) ? StoreHealth::Damaged : StoreHealth::Unknown;
+}
+
+SqliteKeeper::SqliteKeeper(const Segment& segment, SqliteKeeperOptions options)
+    : segment_{segment}, options_{std::move(options)}, thread_{[this] { run(); }} {}
+
+SqliteKeeper::~SqliteKeeper() {
+    {
+        const std::lock_guard lock{mutex_};
+        // Relaxed: the lock orders it for the waiting thread, the rest only has to see it soon.
+        stop_.store(true, std::memory_order_relaxed);
+    }
+    wake_.notify_all();
+    thread_.join();
+}
+
+void SqliteKeeper::forget() noexcept {
+    // Release: pairs with the acquire in look(): whoever sees the new life finds the new file.
+    // A finding that comes between the two fails its exchange.
+    const std::uint64_t state = state_.load(std::memory_order_relaxed);
+    state_.store((state & ~kHealthMask) + kNextLife, std::memory_order_release);
+}
+
+void SqliteKeeper::tell(const std::string& text) const {
+    segment_.report_error("sqlite", text);
+}
+
+/// What was found in a file that the sink has replaced meanwhile says nothing about the new one.
+void SqliteKeeper::found(StoreHealth health, const std::string& why) {
+    std::uint64_t seen = state_.load(std::memory_order_relaxed);
+    if ((seen & ~kHealthMask) != looked_life_) {
+        return;
+    }
+    if (health == StoreHealth::Damaged || health == StoreHealth::Gone) {
+        tell(why);
+    }
+    // Release: pairs with the acquire in health(). Strong: it fails only if forget() was called.
+    const auto word = looked_life_ | static_cast<std::uint64_t>(health);
+    (void)state_.compare_exchange_strong(seen, word, std::memory_order_release,
+                                         std::memory_order_relaxed);
+}
+
+void SqliteKeeper::look() {
+    // Acquire: pairs with the release in forget().
+    const std::uint64_t life = state_.load(std::memory_order_acquire) & ~kHealthMask;
+    const bool anew = life != looked_life_ || inode_ == 0;
+    looked_life_ = life;
+    const StoreHealth before = health();
+    if (before == StoreHealth::Damaged || before == StoreHealth::Gone) {
+        return;  // the sink has it to mend
+    }
+    const std::uint64_t inode = inode_of(options_.store);
+    if (anew) {
+        inode_ = inode;
+        backed_up_ = {};
+    } else if (inode != 0 && inode != inode_) {
+        found(StoreHealth::Gone, options_.store + " was replaced by another file");
+        return;
+    }
+    std::string why;
+    const StoreHealth health = look_at_store(options_.store, why);
+    if (health != StoreHealth::Good) {
+        found(health, why);
+    } else if (anew) {
+        full_check();
+    }
+}
+
+void SqliteKeeper::full_check() {
+    std::string why;
+    const StoreHealth health = check_store(options_.store, &stop_, why);
+    if (health != StoreHealth::Unknown) {
+        found(health, why);
+    }
+}
+
+void SqliteKeeper::back_up() {
+    const auto at = segment_.core().sqlite_seq.load(std::memory_order_relaxed);
+    if (options_.dir.empty() || health() != StoreHealth::Good || at == backed_up_.value) {
+        return;
+    }
+    SqliteBackupOptions options;
+    options.store = options_.store;
+    options.dir = options_.dir;
+    options.keep = options_.keep;
+    options.stop = &stop_;
+    std::string message;
+    const auto made = make_sqlite_backup(options, message);
+    if (made) {
+        backed_up_ = made.value().seq;
+    } else if (made.code() != Errc::Timeout && made.code() != Errc::Busy) {
+        tell("ALERT no backup of the store: " + message);
+        if (made.code() == Errc::BadChecksum) {
+            full_check();  // the copy's fault, or the store's?
+        }
+    }
+}
+
+void SqliteKeeper::run() {
+    // The thread's own priority; it may stay as it is where that is not allowed.
+    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), options_.nice);
+    std::int64_t next_backup_ns = monotonic_ns() + options_.every.value;
+    std::unique_lock lock{mutex_};
+    const auto nap = std::chrono::nanoseconds{options_.look_every.value};
+    while (!wake_.wait_for(lock, nap, [this] { return stop_.load(std::memory_order_relaxed); })) {
+        lock.unlock();
+        look();
+        if (const std::int64_t began = monotonic_ns(); began >= next_backup_ns) {
+            back_up();
+            const std::int64_t took = monotonic_ns() - began;
+            next_backup_ns = monotonic_ns() + std::max(options_.every.value, kRestFactor * took);
+        }
+        lock.lock();
+    }
+}
+
+}  // namespace millrace

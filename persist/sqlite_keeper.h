@@ -1,0 +1,80 @@
+// SqliteKeeper: looks after the store beside the sink that writes it: a look each second, the full
+// integrity check once after the start, a backup each minute. In a thread of its own, at the lowest
+// priority, through read-only connections: the sink never waits for it.
+#pragma once
+
+#include "persist/sqlite_backup.h"
+#include "shm/segment.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace millrace {
+
+struct SqliteKeeperOptions {
+    std::string store;
+    std::string dir;  // of the backups; empty = none are made
+    std::size_t keep = 10;
+    /// Between backups; one that takes long is followed by nine times as long without one.
+    Nanos every = seconds(60);
+    Nanos look_every = seconds(1);
+    int nice = 19;  // priority of its thread: the lowest
+};
+
+/// What the look of each second finds, or a full check.
+enum class StoreHealth : std::uint8_t { Unknown = 0, Good = 1, Damaged = 2, Gone = 3 };
+
+class SqliteKeeper {
+public:
+    /// Begins at once. @param segment for the error log; outlives this.
+    SqliteKeeper(const Segment& segment, SqliteKeeperOptions options);
+    /// Gives up what is being done.
+    ~SqliteKeeper();
+    SqliteKeeper(const SqliteKeeper&) = delete;
+    SqliteKeeper& operator=(const SqliteKeeper&) = delete;
+
+    /// Of the file that has been looked at last. Damaged and Gone stay until forget().
+    [[nodiscard]] StoreHealth health() const noexcept {
+        // Acquire: pairs with the release of the thread that found it.
+        return static_cast<StoreHealth>(state_.load(std::memory_order_acquire) & kHealthMask);
+    }
+    /// The sink has put another file in the store's place: it is to be looked at anew.
+    void forget() noexcept;
+
+private:
+    void run();
+    void full_check();
+    void look();
+    void back_up();
+    void found(StoreHealth health, const std::string& why);
+    void tell(const std::string& text) const;
+
+    const Segment& segment_;
+    const SqliteKeeperOptions options_;
+    static constexpr std::uint64_t kHealthMask = 0xFF;
+    static constexpr std::uint64_t kNextLife = 0x100;
+    /// The life of the store, counted up by forget(), and below it what was found in that life: in
+    /// one word, so that nothing found in an older one is taken for news of this one.
+    std::atomic<std::uint64_t> state_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_;  // for waiting only
+    std::condition_variable wake_;
+    std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
+    Sequence backed_up_;             // cursor of the newest backup of this life
+    std::uint64_t inode_ = 0;
+    std::thread thread_;
+};
+
+/// A look that costs the same for a store of any size: the header, the schema, the cursor, and the
+/// newest rows of each table. @return Damaged, or Gone if there is no file; Good also if it is
+/// locked. `why`: what was found.
+[[nodiscard]] StoreHealth look_at_store(const std::string& path, std::string& why);
+
+/// SQLite's own check of every page, row and index. Takes as long as the store is large.
+[[nodiscard]] StoreHealth check_store(const std::string& path, const std::atomic<bool>* stop,
+                                      std::string& why);
+
+}  // namespace millrace

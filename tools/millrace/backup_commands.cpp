@@ -1,0 +1,217 @@
+#include "tools/millrace/backup_commands.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+
+#include "persist/effects_log_source.h"
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_restore.h"
+#include "shm/role.h"
+#include "tools/millrace/config.h"
+#include "tools/millrace/stages.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kNewest = "newest";
+
+struct Asked {
+    std::string config;
+    std::string from = kNewest;
+    std::string to;
+    bool dry_run = false;
+};
+
+int complain(const std::string& what) {
+    std::fprintf(stderr, "millrace: %s\n", what.c_str());
+    return kExitError;
+}
+
+/// On a terminal, one line that is written over; elsewhere nothing.
+BackupProgress progress_on_terminal() {
+    if (::isatty(STDERR_FILENO) == 0) {
+        return {};
+    }
+    return [last = -1](const char* what, std::uint64_t done, std::uint64_t total) mutable {
+        const int percent = total == 0 ? 0 : static_cast<int>(done * 100 / total);
+        if (percent != last) {
+            std::fprintf(stderr, "\r%-6s %3d %%%s", what, percent, percent == 100 ? "\n" : "");
+            last = percent;
+        }
+        return true;
+    };
+}
+
+std::string utc(std::int64_t wall) {
+    const std::time_t seconds = wall / 1'000'000'000;
+    std::tm parts{};
+    char text[32] = "";
+    if (::gmtime_r(&seconds, &parts) != nullptr) {
+        (void)std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    }
+    return text;
+}
+
+void show(const SqliteBackup& backup) {
+    std::string message;
+    const auto header = read_sqlite_backup(backup.path, message);
+    if (!header) {
+        std::printf("  %s: UNUSABLE: %s\n", backup.path.c_str(), message.c_str());
+        return;
+    }
+    std::printf("  %s  of %s, up to record %llu, %llu KiB packed, %llu KiB restored\n",
+                backup.path.c_str(), utc(header.value().created_ns).c_str(),
+                static_cast<unsigned long long>(header.value().seq),
+                static_cast<unsigned long long>(header.value().packed_bytes >> 10U),
+                static_cast<unsigned long long>(header.value().raw_bytes >> 10U));
+}
+
+int back_up(const Asked& asked) {
+    Config config;
+    if (!load_config(asked.config, config)) {
+        return kExitBadConfig;
+    }
+    SqliteBackupOptions o;
+    o.store = config.sqlite.path;
+    o.dir = config.sqlite.backup_dir;
+    o.keep = config.sqlite.backups_kept;
+    o.progress = progress_on_terminal();
+    if (asked.dry_run) {
+        std::printf("would copy %s into %s, read it back, compare, and keep the newest %zu of:\n",
+                    o.store.c_str(), o.dir.c_str(), o.keep);
+        for (const SqliteBackup& backup : list_sqlite_backups(o.dir)) {
+            show(backup);
+        }
+        return kExitOk;
+    }
+    std::string message;
+    const auto made = make_sqlite_backup(o, message);
+    if (!made) {
+        return complain("no backup: " + message);
+    }
+    std::printf("backed up, read back and compared:\n");
+    show(made.value());
+    return kExitOk;
+}
+
+/// The backups that --from names, as a folder's worth of one.
+Result<RestoredStore> choose(const Config& config, const Asked& asked, const std::string& to,
+                             EffectSource& log, std::vector<std::string>& passed_over) {
+    SqliteBackupOptions o;
+    o.dir = config.sqlite.backup_dir;
+    o.progress = progress_on_terminal();
+    if (asked.from == kNewest) {
+        return restore_newest_backup(o, to, log, passed_over);
+    }
+    std::string message;
+    const auto header = read_sqlite_backup(asked.from, message);
+    Status done = header ? log.seek(header.value().cursor()) : Status{header.error()};
+    if (!done && header) {
+        message = asked.from + ": the effects log does not go on from record " +
+                  std::to_string(header.value().seq) + ": " + done.error().what +
+                  "; --to FILE restores it beside the store";
+    }
+    done = done ? restore_sqlite_backup(asked.from, to, o, message) : done;
+    if (!done) {
+        passed_over.push_back(message);
+        return done.error();
+    }
+    SqliteBackup from;
+    from.path = asked.from;
+    from.seq = Sequence{header.value().seq};
+    return RestoredStore{from, header.value().cursor()};
+}
+
+/// Into a file of its own, for a look at it; the store and the pipeline are not touched.
+int restore_beside(const Config& config, const Asked& asked) {
+    const auto all = list_sqlite_backups(config.sqlite.backup_dir);
+    if (asked.from == kNewest && all.empty()) {
+        return complain("there is no backup in " + config.sqlite.backup_dir);
+    }
+    const std::string from = asked.from == kNewest ? all.back().path : asked.from;
+    SqliteBackupOptions o;
+    o.progress = progress_on_terminal();
+    std::string message;
+    if (!restore_sqlite_backup(from, asked.to, o, message)) {
+        return complain(message);
+    }
+    std::printf("restored %s into %s\n", from.c_str(), asked.to.c_str());
+    return kExitOk;
+}
+
+/// Unpacks and checks everything also for a dry run, but puts nothing in the store's place.
+int restore(const Asked& asked) {
+    Config config;
+    if (!load_config(asked.config, config)) {
+        return kExitBadConfig;
+    }
+    if (!asked.to.empty()) {
+        return restore_beside(config, asked);
+    }
+    std::string holder;
+    const auto lock = RoleLock::try_acquire(config.journal.dir, "sqlite", holder);
+    if (!lock && !asked.dry_run) {
+        return complain("the sqlite stage runs (" + holder +
+                        ") and writes to the store; stop the "
+                        "pipeline first. It restores a damaged store by itself");
+    }
+    const std::string fresh = config.sqlite.path + ".restore";
+    if (auto removed = sqlite_remove(fresh); !removed) {
+        return complain(fresh + ": " + removed.error().what);
+    }
+    EffectsLogSource log{config.journal.dir};
+    std::vector<std::string> passed_over;
+    const auto restored = choose(config, asked, fresh, log, passed_over);
+    for (const std::string& why : passed_over) {
+        std::fprintf(stderr, "passed over: %s\n", why.c_str());
+    }
+    if (!restored) {
+        return complain(
+            "nothing was restored: no backup will do; without one the next start "
+            "makes the store again from the effects log");
+    }
+    std::printf("%s is whole; the effects log goes on from its record %llu\n",
+                restored.value().from.path.c_str(),
+                static_cast<unsigned long long>(restored.value().cursor.seq.value));
+    if (asked.dry_run) {
+        (void)sqlite_remove(fresh);
+        std::printf("would take the place of %s, which would be kept%s\n",
+                    config.sqlite.path.c_str(), lock ? "" : "; now the sqlite stage runs");
+        return kExitOk;
+    }
+    std::string kept;
+    if (auto replaced = sqlite_replace(config.sqlite.path, fresh, kept); !replaced) {
+        return complain(config.sqlite.path + ": " + replaced.error().what);
+    }
+    std::printf("restored %s%s%s; the next start brings it up to the log's end\n",
+                config.sqlite.path.c_str(), kept.empty() ? "" : ", the old one is ", kept.c_str());
+    return kExitOk;
+}
+
+}  // namespace
+
+void add_backup_commands(CLI::App& app, Command& command) {
+    auto asked = std::make_shared<Asked>();
+    const auto common = [asked](CLI::App* sub) {
+        sub->add_option("-c,--config", asked->config, "configuration of the pipeline")->required();
+        sub->add_flag("--dry-run", asked->dry_run, "say what would be done");
+    };
+    CLI::App* backup =
+        app.add_subcommand("backup", "back up the SQLite store now; the pipeline may run");
+    common(backup);
+    backup->callback([asked, &command] { command.run = [asked] { return back_up(*asked); }; });
+    CLI::App* restored =
+        app.add_subcommand("restore", "put a backup in the place of the SQLite store");
+    common(restored);
+    restored->add_option("--from", asked->from,
+                         "a backup file; newest (default) = the newest that will do");
+    restored->add_option("--to", asked->to, "restore into this new file instead, for a look");
+    restored->callback([asked, &command] { command.run = [asked] { return restore(*asked); }; });
+}
+
+}  // namespace millrace
