@@ -1,5 +1,5 @@
 """Goal: bench/run works from end to end and its JSON says what bench/README.md promises.
-Method: the ring's part with tiny counts; no figure is judged. usage: RUN BUILD_DIR"""
+Method: the ring's part and the single operations with tiny counts; no figure is judged. usage: RUN BUILD_DIR"""
 import json
 import os
 import subprocess
@@ -22,8 +22,9 @@ def check_series(series, rounds):
     check(len(series["rounds"]) == rounds, f"{name}: rounds")
     check(len(series["undisturbed"]) == rounds, f"{name}: undisturbed")
     check(all(v > 0 for v in series["rounds"]), f"{name}: a round of nothing")
-    check(len(series["hand_off_ns"]) == rounds and min(series["hand_off_ns"]) > 0,
-          f"{name}: hand-off")
+    if series["bench"] == "ring":
+        check(len(series["hand_off_ns"]) == rounds and min(series["hand_off_ns"]) > 0,
+              f"{name}: hand-off")
     h = series.get("histogram_ns")
     if h:
         check(sum(n for _, n in h["buckets"]) == h["count"], f"{name}: buckets and count")
@@ -39,7 +40,7 @@ def main():
         return
     rounds = 6
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, run, "--quick", "--only", "ring", "--rounds", str(rounds),
+        command = [sys.executable, run, "--quick", "--only", "ring,micro", "--rounds", str(rounds),
                    "--scale", "0.002", "--attempts", "1", "--no-build", "--build-dir", build, "--out", out,
                    "--cpus", f"{cpus[0]},{cpus[1]}"]
         subprocess.run(command, check=True)
@@ -67,7 +68,10 @@ def main():
     for group in ("hop 64 B, round trip / 2, threads, p99.9", "one way 64 B, 1 M/s, processes, p99.9",
                   "throughput 128 B, threads, at most"):
         check(group in groups, f"no figure for {group}")
-    turns = sum(len(s["rounds"]) for s in result["series"] if not s["group"].endswith(", p99.9"))
+    micro = [s["name"] for s in result["series"] if s["bench"] == "micro"]
+    check(len(micro) == len(set(micro)) > 10, f"single operations: {micro}")
+    turns = sum(len(s["rounds"]) for s in result["series"] if s["bench"] == "ring"
+                and not s["group"].endswith(", p99.9"))
     check(sum(result["places"].values()) == turns, "near and far turns")
     for f in result["figures"]:
         low, high = f["ratio"]["interval95"]
