@@ -8,8 +8,9 @@
 // twice.
 //
 // Entries are never freed before the next segment, and what comes from outside may have many texts.
-// So the stages that strangers talk to fill only the first part, and what finds no room is counted
-// in the last entry, which says so.
+// So the last part is kept for those on whom safety and supervision rest; stages that strangers or
+// servers outside talk to fill only the first, and what finds no room is counted in the last entry,
+// which says so.
 #include <algorithm>
 #include <array>
 #include <span>
@@ -57,14 +58,15 @@ void publish(ErrorEntry& e, std::uint64_t claim, std::string_view stage, std::st
 }
 
 constexpr std::uint32_t kOverflowEntry = kErrors - 1;
-/// For the stages of this host's own affairs, and for alerts of all.
+/// For the stages below, and for alerts of all.
 constexpr std::uint32_t kReservedEntries = 16;
-constexpr std::array<std::string_view, 3> kTalksToStrangers = {"ingress", "broker", "rtss"};
+constexpr std::array<std::string_view, 6> kOnWhomSafetyRests = {"supervisor", "journal", "engine",
+                                                                "replica",    "core-0",  "core-1"};
 
 std::uint32_t entries_for(std::string_view stage, std::string_view text) noexcept {
-    const bool outside = std::find(kTalksToStrangers.begin(), kTalksToStrangers.end(), stage) !=
-                         kTalksToStrangers.end();
-    return kOverflowEntry - (outside && !text.starts_with("ALERT") ? kReservedEntries : 0);
+    const bool reserved = std::find(kOnWhomSafetyRests.begin(), kOnWhomSafetyRests.end(), stage) !=
+                          kOnWhomSafetyRests.end();
+    return kOverflowEntry - (reserved || text.starts_with("ALERT") ? 0 : kReservedEntries);
 }
 
 /// Counts the error in `e` if that is free or its own already. @return false if it is another's.

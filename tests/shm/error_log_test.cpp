@@ -130,22 +130,31 @@ TEST_F(ErrorLog, CountsTheKnownOnesStillWhenItIsFullAndHowManyItDidNotKeep) {
     EXPECT_EQ(all.at(kNotKept), 4U);
 }
 
-TEST_F(ErrorLog, KeepsRoomForTheHostsOwnErrorsAndForAlertsFromWhatStrangersCause) {
-    for (const char* stage : {"ingress", "broker", "rtss"}) {
+TEST_F(ErrorLog, KeepsRoomForSafetyAndSupervisionAndForAlertsFromWhatOthersCause) {
+    const std::vector<const char*> others = {"ingress", "broker", "rtss",
+                                             "sqlite",  "redis",  "clickhouse"};
+    for (const char* stage : others) {
         for (std::uint32_t i = 0; i < kErrors; ++i) {
             segment_.report_error(stage, std::to_string(i));
         }
+    }
+    const std::vector<const char*> kept = {"journal", "engine", "replica", "core-0", "core-1"};
+    for (const char* stage : kept) {
+        segment_.report_error(stage, "dies");
     }
     segment_.report_error("supervisor", "broker killed by signal 9");
     segment_.report_error("broker", "ALERT account 0 is stopped");
     segment_.report_error("ingress", "one more");
     const Shown all = shown();
     EXPECT_EQ(all.at("supervisor: broker killed by signal 9"), 1U);
+    for (const char* stage : kept) {
+        EXPECT_EQ(all.count(std::string{stage} + ": dies"), 1U) << stage;
+    }
     EXPECT_EQ(all.at("broker: ALERT account 0 is stopped"), 1U);
     EXPECT_EQ(all.count("ingress: one more"), 0U);
     // The first to come filled what is theirs.
     EXPECT_EQ(all.at("ingress: 46"), 1U);
-    EXPECT_EQ(all.at(kNotKept), 3 * kErrors - 47 + 1);
+    EXPECT_EQ(all.at(kNotKept), others.size() * kErrors - 47 + 1);
 }
 
 }  // namespace
