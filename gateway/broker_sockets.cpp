@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kAcceptsPerStep = 32;
 constexpr Nanos kSweepEvery{5'000'000};
+constexpr std::size_t kLooksPerSweep = 16;  // a thousand accounts in a third of a second
 
 const char* text_of(const Error& error) noexcept {
     return error.code == Errc::BadVersion
@@ -227,6 +228,9 @@ void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalA
                          Nanos now) noexcept {
     Session& session = sessions_[terminal.account.value];
     session.check_queue();
+    if (session.is_stopped()) {
+        activate(session);  // the one that has served it until now, if there is one, has to be told
+    }
     if (const char* objection = session.objection_to(hello); objection != nullptr) {
         if (objection == Session::kOtherDirectoryText) {
             session.alert_other_directory();
@@ -297,11 +301,24 @@ void BrokerStage::settle_peer(Peer& peer, Nanos now) noexcept {
     }
 }
 
+/// Accounts that have nothing to do are looked at in turn: their damage is noticed too, and before
+/// a stage that is started again would refuse the segment for it.
+void BrokerStage::look_for_damage() noexcept {
+    const std::size_t count = std::min(sessions_.size(), kLooksPerSweep);
+    for (std::size_t i = 0; i < count; ++i) {
+        Session& session = sessions_[looked_at_++ % sessions_.size()];
+        if (session.check_front()) {
+            activate(session);
+        }
+    }
+}
+
 int BrokerStage::keep_time(Nanos now) noexcept {
     if (now < sweep_at_) {
         return 0;
     }
     sweep_at_ = now + kSweepEvery;
+    look_for_damage();
     int work = 0;
     for (const auto& peer : peers_) {
         if (peer->state != PeerState::Free) {

@@ -91,6 +91,7 @@ private:
     void leave_session(Peer& peer, Nanos now) noexcept;
     void settle_peer(Peer& peer, Nanos now) noexcept;
     int keep_time(Nanos now) noexcept;
+    void look_for_damage() noexcept;
     void keep_time_of(Peer& peer, Nanos now) noexcept;
 
     struct PendingKill {
@@ -131,6 +132,7 @@ private:
     bool all_read_ = true;  // the last poll showed every ready peer
     Nanos polled_at_;
     Nanos sweep_at_;
+    std::size_t looked_at_ = 0;  // sessions that look_for_damage() has come by
 };
 
 }  // namespace millrace

@@ -83,9 +83,7 @@ bool Session::enqueue(const OrderCommand& command, Nanos now) noexcept {
 
 int Session::service(Nanos now) noexcept {
     int work = 0;
-    if (!stopped_) {
-        static_cast<void>(stop_if(queue_.front_defect()));
-    }
+    static_cast<void>(check_front());
     if (down_due_ && context_->reports.has_room(1)) {
         report_down(now);
         ++work;

@@ -107,6 +107,8 @@ public:
     /// what it held is in doubt at the engine (SessionDown), nothing is taken, no terminal is let
     /// in, until the segment is a new one. All others trade on.
     [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
+    /// Looks at the queue's head and oldest command. @return true if it stopped the account now.
+    [[nodiscard]] bool check_front() noexcept;
     /// Looks at the whole queue, and stops the account if it is damaged.
     void check_queue() noexcept;
 

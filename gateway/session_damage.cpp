@@ -37,6 +37,7 @@ void Session::attach() {
 /// them in a new segment; of what comes later, `orders` is the one place, and it is answered.
 void Session::stop(const char* why) noexcept {
     stopped_ = true;
+    queue_.mend_capacity();  // or no stage could be started again, of whichever account
     queue_ = SessionQueue{};
     recount();
     sweep_to_ = 0;
@@ -55,6 +56,10 @@ bool Session::stop_if(const char* defect) noexcept {
         stop(defect);
     }
     return defect != nullptr;
+}
+
+bool Session::check_front() noexcept {
+    return !stopped_ && stop_if(queue_.front_defect());
 }
 
 void Session::check_queue() noexcept {

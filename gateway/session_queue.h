@@ -64,6 +64,7 @@ public:
         }
         SessionQueue q;
         q.view_ = view;
+        q.mask_ = view.capacity() - 1;
         q.account_ = account;
         q.producer_ = producer.value();
         // Relaxed: this thread is the only consumer.
@@ -83,7 +84,7 @@ public:
     /// What is wrong with slot `n`; nullptr if nothing is. @param n first() .. last(), or the
     /// newest of an empty queue.
     [[nodiscard]] const char* defect_of(std::uint64_t n) const noexcept {
-        const auto& slot = view_.slot(n);
+        const auto& slot = slot_of(n);
         // Relaxed: this thread is the only producer.
         if (slot.sequence.load(std::memory_order_relaxed) != n) {
             return "queue: a slot holds another number than the one that was written";
@@ -111,14 +112,28 @@ public:
         }
         return front_defect();
     }
-    /// The same of the cursor and the oldest command alone, which every command becomes in time:
-    /// cheap enough for every duty cycle.
+    /// The same of the cursor, the capacity and the oldest command alone, which every command
+    /// becomes in time: cheap enough for every duty cycle.
     [[nodiscard]] const char* front_defect() const noexcept {
-        // Relaxed: this thread is the only writer.
+        // Relaxed, both: nobody writes the one, this thread alone the other.
+        if (std::atomic_ref<std::uint32_t>{view_.control->capacity}.load(
+                std::memory_order_relaxed) != mask_ + 1) {
+            return "queue: its capacity was changed";
+        }
         if (view_.control->read_cursor.load(std::memory_order_relaxed) != released_) {
             return "queue: its read cursor was changed";
         }
         return released_ == last() ? nullptr : defect_of(first());
+    }
+
+    /// Puts the capacity back that the directory of rings names, for whoever attaches next: they
+    /// refuse a segment whose rings contradict it. No change if it is right.
+    void mend_capacity() const noexcept {
+        if (view_.control != nullptr) {
+            // Relaxed: nobody takes anything from this word but that it is right.
+            std::atomic_ref<std::uint32_t>{view_.control->capacity}.store(
+                static_cast<std::uint32_t>(mask_ + 1), std::memory_order_relaxed);
+        }
     }
 
     /// Appends a command and tells inspectors how full the queue is and, if it is full, for how
@@ -144,7 +159,7 @@ public:
     [[nodiscard]] SessionSlot& at(std::uint64_t n) const noexcept {
         ASSERT(n > released_);
         ASSERT(n <= last());
-        return view_.slot(n).payload;
+        return slot_of(n).payload;
     }
     [[nodiscard]] SlotState state(std::uint64_t n) const noexcept {
         return static_cast<SlotState>(at(n).state);
@@ -176,11 +191,17 @@ public:
     }
 
 private:
+    /// By our own copy of the capacity: a damaged one leads nowhere before it is noticed.
+    [[nodiscard]] RingSlot<SessionSlot>& slot_of(std::uint64_t n) const noexcept {
+        ASSERT(n != 0);
+        return view_.slots[(n - 1) & mask_];
+    }
     [[nodiscard]] bool is_over(std::uint64_t n) const noexcept {
         return state(n) == SlotState::Settled || state(n) == SlotState::Answered;
     }
 
     RingView<SessionSlot> view_{};
+    std::uint64_t mask_ = 0;  // capacity - 1, as it was judged when the segment was attached
     RingProducer<SessionSlot> producer_{};
     AccountId account_{kNoId};
     OutputId newest_;

@@ -157,6 +157,62 @@ TEST(BrokerDamageFound, StopsAnAccountWhoseCursorWasChanged) {
     r.expect_only_the_first_stopped("its read cursor was changed");
 }
 
+TEST(BrokerDamageFound, StopsAnAccountWhoseCapacityWasChangedWhateverItSaysNow) {
+    for (const std::uint32_t capacity : {0U, 1U, 8U, 32U, 0x8000'0000U, ~0U}) {
+        SCOPED_TRACE(capacity);
+        Running r;
+        queue_of(r.w, 0).control->capacity = capacity;
+        r.expect_only_the_first_stopped("queue: its capacity was changed");
+        EXPECT_EQ(queue_of(r.w, 0).capacity(), 16U) << "no stage could be started again";
+        r.w.restart_stage();  // what the queue held was sound
+        Terminal back{kFirstLogin, 78};
+        back.connect(r.w.stage->port());
+        EXPECT_TRUE(r.w.until([&] {
+            back.poll();
+            return back.commands.size() == 2;
+        }));
+    }
+}
+
+TEST(BrokerDamageFound, StopsAnAccountThatHasNothingToDo) {
+    World w;
+    Terminal& idle = w.connect(kFirstLogin);
+    Terminal& other = w.connect(kFirstLogin + 1);
+    w.steps(5);
+    queue_of(w, 0).control->capacity = 4096;
+    EXPECT_TRUE(w.until([&] { return idle.denied == Session::kStoppedText; }));
+    EXPECT_TRUE(
+        w.error_logged("ALERT account 0 (login 1000) is stopped until a clean stop: queue: "
+                       "its capacity was changed"));
+    EXPECT_TRUE(other.connected());
+}
+
+TEST(BrokerDamageFound, EndsAlsoTheSessionThatStoodWhenAConnectionAnewFindsTheDamage) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    Terminal& other = w.connect(kFirstLogin + 1);
+    t.acks = false;
+    for (int i = 0; i < 3; ++i) {
+        w.order(0);
+    }
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 3; }));
+    w.steps(5);
+    queue_of(w, 0).slot(2).payload.state = 99;
+    w.steps(5);
+    EXPECT_TRUE(t.denied.empty()) << "all has been sent: nobody looks at it";
+    Terminal again{kFirstLogin};  // the same journal
+    again.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] {
+        again.poll();
+        return !again.denied.empty();
+    }));
+    EXPECT_TRUE(again.welcomes.empty());
+    EXPECT_TRUE(w.until([&] { return t.denied == Session::kStoppedText; })) << t.denied;
+    EXPECT_TRUE(w.until([&] { return w.count(ReportType::SessionDown, 0) == 1; }));
+    EXPECT_TRUE(other.connected());
+    EXPECT_EQ(w.count(ReportType::SessionDown, 1), 0U);
+}
+
 TEST(BrokerDamageFound, SendsNoCommandOfAnotherAccountAlsoIfItIsNotTheNext) {
     Running r;
     queue_of(r.w, 0).slot(2).payload.command.account = AccountId{1};
