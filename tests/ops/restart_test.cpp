@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <string>
+#include <thread>
 
+#include "shm/clock.h"
 #include "shm/role.h"
 #include "tests/ops/pipeline_fixture.h"
+#include "tools/millrace/backlog.h"
 #include "tools/millrace/poison.h"
 
 namespace millrace {
@@ -152,6 +155,43 @@ TEST(Restart, IsGivenUpWhenEngineAndSpareDieOfOneRecord) {
     EXPECT_TRUE(eventually([&] { return p.log().find(death_alert(at)) != std::string::npos; }))
         << p.log();
     EXPECT_TRUE(is_halted(s));
+    const std::string second = "; not started again: the engine is halted, see the ALERT";
+    EXPECT_TRUE(eventually([&] { return p.log().find(second) != std::string::npos; })) << p.log();
+    EXPECT_EQ(p.log().find("starts again", p.log().find(death_alert(at))), std::string::npos)
+        << p.log();
+}
+
+TEST(Restart, GoesOnWhenEngineAndSpareHungAndWereKilledAtOnce) {
+    constexpr std::int64_t kStuckMs = 2'000;
+    Pipeline p{kStuckMs};
+    p.up();
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    ASSERT_TRUE(supervisor_has_looked(s));
+    const int engine = pid_of(s, StageId::Engine);
+    const int spare = pid_of(s, StageId::Replica);
+    ::kill(engine, SIGSTOP);
+    ::kill(spare, SIGSTOP);
+    const std::int64_t stopped_ns = monotonic_ns();
+    ASSERT_TRUE(supervisor_has_looked(s));  // they stand still, and no work waits
+    ::kill(p.supervisor(), SIGSTOP);
+    const Sequence at = leave_in_flight(s, false);
+    std::thread operation{[&] { EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0); }};
+    const std::int64_t both_hang_ns = stopped_ns + 2 * kStuckMs * 1'000'000;
+    EXPECT_TRUE(eventually([&] {
+        return has_backlog(s, s.stage(StageId::Engine)) &&
+               has_backlog(s, s.stage(StageId::Replica)) && monotonic_ns() > both_hang_ns;
+    }));
+    ASSERT_EQ(record_in_flight(s), at);
+    ::kill(p.supervisor(), SIGCONT);
+    EXPECT_TRUE(eventually([&] {
+        return both_cores_run(s) && pid_of(s, StageId::Engine) != engine &&
+               pid_of(s, StageId::Replica) != spare;
+    })) << p.log();
+    operation.join();
+    EXPECT_EQ(engine_deaths(s, at), 1U);
+    EXPECT_EQ(p.log().find(death_alert(at)), std::string::npos) << p.log();
+    EXPECT_NE(p.log().find("starts again at once"), std::string::npos) << p.log();
 }
 
 TEST(Restart, IsGivenUpForTheDeathsThatWereCountedBeforeTheSupervisorLooked) {

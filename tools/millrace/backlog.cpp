@@ -61,15 +61,39 @@ bool has_backlog(const Segment& segment, const StageEntry& entry) noexcept {
     return false;
 }
 
-Sequence record_in_flight(const Segment& segment) noexcept {
-    const auto ring = segment.ring<JournalRecord>("journal");
+namespace {
+
+/// The sequence of the last record in the journal's ring, 0 if there is none. The journal stage may
+/// have released it long ago: its slot is written again only a lap later, and nobody is at that
+/// while nothing stands behind it.
+Sequence seq_of_last(const RingView<JournalRecord>& ring) noexcept {
     // As for a ring in use: the engine may be alive, or its heir be at work already.
     const auto at = inspect::read_cursors(ring);
-    JournalRecord record;
-    if (!at || at.value().written == 0 || !inspect::copy_record(ring, at.value().written, record)) {
+    if (!at || at.value().written == 0) {
         return Sequence{};
     }
-    const Sequence last = record.seq;
+    const std::uint64_t number = at.value().written;
+    auto& slot = ring.slot(number);
+    // Acquire: pairs with the release in RingProducer::commit(); the payload of `number` is there.
+    if (slot.sequence.load(std::memory_order_acquire) != number) {
+        return Sequence{};
+    }
+    const std::uint64_t seq =
+        std::atomic_ref<std::uint64_t>{slot.payload.seq.value}.load(std::memory_order_relaxed);
+    // Acquire: pairs with the release in commit() of any later record: had we read what was written
+    // for one, the looks below would see the words that its producer published before. (It fills
+    // slot number + capacity only after it has published all before, of which the next is one.)
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const bool is_last =
+        slot.sequence.load(std::memory_order_relaxed) == number &&
+        ring.slot(number + 1).sequence.load(std::memory_order_relaxed) != number + 1;
+    return is_last ? Sequence{seq} : Sequence{};
+}
+
+}  // namespace
+
+Sequence record_in_flight(const Segment& segment) noexcept {
+    const Sequence last = seq_of_last(segment.ring<JournalRecord>("journal"));
     // Acquire: pairs with the engine's release; the outputs of all up to here are published.
     const std::uint64_t completed = segment.core().completed.load(std::memory_order_acquire);
     return last.value > completed ? last : Sequence{};

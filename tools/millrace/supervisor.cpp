@@ -143,7 +143,7 @@ void Supervisor::start(Kept& kept) {
     std::string message;
     const std::int64_t now = monotonic_ns();
     kept.seen = {};
-    kept.killed_by_us = false;
+    kept.killed_by_us = kept.killed_as_spare = false;
     kept.reported_still = kept.reported_waiting = false;
     kept.work = 0;
     kept.moved_ns = now;
@@ -216,22 +216,33 @@ void Supervisor::on_end(Kept& kept) {
     const std::string text =
         kept.worker->name() + " (pid " + std::to_string(was.pid) + ") " + end.text;
     segment_.report_error("supervisor", kept.worker->name() + " " + end.text);
-    log_warn(text + (kept.worker->running()
-                         ? "; adopted the one that runs"
-                         : "; starts again in " + std::to_string(wait.value / 1'000'000) + " ms"));
+    log_warn(text + what_follows(kept, wait));
+}
+
+std::string Supervisor::what_follows(const Kept& kept, Nanos wait) const {
+    if (kept.worker->running()) {
+        return "; adopted the one that runs";
+    }
+    if (halted_ && kept.worker->is_core()) {
+        return "; not started again: the engine is halted, see the ALERT";
+    }
+    return wait.value == 0 ? "; starts again at once"
+                           : "; starts again in " + std::to_string(wait.value / 1'000'000) + " ms";
 }
 
 void Supervisor::on_core_end(const Kept& kept, const WorkerEnd& end) {
     // The hot spare asks the kernel for the role every few milliseconds; now it need not wait.
     ring(segment_.doorbell(StageId::Replica));
     // Whichever of the two it was: one that dies while it takes over still stands in the table as
-    // the replica. A record in flight at two deaths is what they died of.
+    // the replica. A record in flight at two deaths is what they died of. But not if both hung and
+    // were killed at once, as when the machine stood still: the spare never came to the record.
     const Sequence seq = record_in_flight(segment_);
-    if (kept.killed_by_us && seq != Sequence{}) {
+    const bool counts = seq != Sequence{} && !kept.killed_as_spare;
+    if (kept.killed_by_us && counts) {
         note_engine_death(segment_, seq);  // one that hangs in it cannot say so itself
     }
     // Seen by us, or left by those that died before we looked, or before we were there.
-    const bool again = end.own_fault && seq != Sequence{} && poison_.died_at(seq);
+    const bool again = end.own_fault && counts && poison_.died_at(seq);
     if (!halted_ && (again || is_poison(segment_, seq))) {
         halt(seq);
     }

@@ -63,11 +63,13 @@ private:
     void note_place(Kept& kept);
     void relay_alerts();
     void on_core_end(const Kept& kept, const WorkerEnd& end);
+    [[nodiscard]] std::string what_follows(const Kept& kept, Nanos wait) const;
     void halt_if_poisoned();
     void halt(Sequence seq);
     void maybe_unhalt();
     void restart_due();
     void check_progress(Kept& kept, std::int64_t now_ns);
+    [[nodiscard]] bool is_spare_of_another(const Kept& kept) const;
     void report_still(const Kept& kept, std::int64_t still_ns, bool waiting, bool to_be_killed);
     void note_recovery(Kept& kept);
     void keep_watch();

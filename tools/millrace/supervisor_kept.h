@@ -40,6 +40,7 @@ struct Supervisor::Kept {
     bool reported_still = false;     // that it does not move
     bool reported_waiting = false;   // and that work waits for it
     bool killed_by_us = false;
+    bool killed_as_spare = false;  // and the engine was alive then: it cannot have taken over
 };
 
 }  // namespace millrace

@@ -127,8 +127,22 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     report_still(kept, still_ns, waiting, to_be_killed);
     if (to_be_killed) {
         kept.killed_by_us = true;
+        kept.killed_as_spare = is_spare_of_another(kept);
         kept.worker->kill();
     }
+}
+
+/// A core while the other one stands in the table as the engine and has not been seen to end.
+bool Supervisor::is_spare_of_another(const Kept& kept) const {
+    const auto is_engine = [this](const Kept& core) {
+        const auto entries = entries_of(core);
+        return !entries.empty() && entries[0] == &segment_.stage(StageId::Engine);
+    };
+    return kept.worker->is_core() && !is_engine(kept) &&
+           std::any_of(workers_.begin(), workers_.end(), [&](const auto& other) {
+               return other.get() != &kept && other->worker->is_core() &&
+                      other->worker->running() && is_engine(*other);
+           });
 }
 
 void Supervisor::report_still(const Kept& kept, std::int64_t still_ns, bool waiting,
