@@ -4,6 +4,14 @@
 #include <cstring>
 
 namespace millrace {
+namespace {
+
+/// A later kill takes nothing back: a stop after a flatten that still tries does not end it.
+std::uint8_t together(std::uint8_t before, std::uint8_t actions) noexcept {
+    return actions == 0 ? std::uint8_t{0} : static_cast<std::uint8_t>(before | actions);
+}
+
+}  // namespace
 
 KillBoard::KillBoard(const Segment& segment) : segment_{&segment}, accounts_(segment.sessions()) {
     for (std::uint32_t i = 0; i < segment.sessions(); ++i) {
@@ -49,10 +57,11 @@ bool KillBoard::apply(const KillCommand& kill) noexcept {
 }
 
 void KillBoard::apply_to_account(AccountId account, const KillCommand& kill) noexcept {
-    accounts_[account.value] = InForce{kill.kill_id, kill.actions, {}};
+    InForce& f = accounts_[account.value];
+    f = InForce{kill.kill_id, together(f.actions, kill.actions), {}};
     // Release: pairs with the acquire of whoever shows the account's state; the stage itself
     // reads it only after a restart.
-    segment_->session(account).killed.store(kill.actions, std::memory_order_release);
+    segment_->session(account).killed.store(f.actions, std::memory_order_release);
 }
 
 bool KillBoard::apply_to_symbol(const KillCommand& kill) noexcept {
@@ -70,7 +79,8 @@ bool KillBoard::apply_to_symbol(const KillCommand& kill) noexcept {
     } else if (at == end) {
         ++symbol_count_;
     }
-    *at = InForce{kill.kill_id, kill.actions, kill.symbol};
+    const std::uint8_t before = at->symbol == kill.symbol ? at->actions : std::uint8_t{0};
+    *at = InForce{kill.kill_id, together(before, kill.actions), kill.symbol};
     return true;
 }
 

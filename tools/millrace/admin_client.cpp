@@ -1,20 +1,10 @@
 #include "tools/millrace/admin_client.h"
 
-#include <chrono>
-#include <thread>
-
 #include "shm/doorbell.h"
+#include "tools/millrace/admin_role.h"
 
 namespace millrace {
 namespace {
-
-constexpr std::int64_t kLockWaitNs = 2'000'000'000;
-
-void nap(std::int64_t since_ns) {
-    // Quick answers are the rule: look often at first.
-    const bool early = monotonic_ns() - since_ns < 2'000'000;
-    std::this_thread::sleep_for(std::chrono::microseconds{early ? 20 : 1000});
-}
 
 Error fail(std::string& message, std::string text, Errc code) {
     message = std::move(text);
@@ -34,35 +24,16 @@ std::string engine_now(const Segment& segment) {
 
 Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
     AdminClient client{segment};
-    const std::string dir = segment.header().journal_dir;
-    const std::int64_t begin = monotonic_ns();
-    while (true) {
-        std::string holder;
-        auto lock = RoleLock::try_acquire(dir, "admin", holder);
-        if (lock) {
-            client.lock_ = std::move(lock).value();
-            break;
-        }
-        if (lock.code() != Errc::NotOwner) {
-            return fail(message, "cannot lock " + dir + "/locks/admin.lock: " + lock.error().what,
-                        lock.code());
-        }
-        if (monotonic_ns() - begin > kLockWaitNs) {
-            return fail(message,
-                        "another command line (" + holder +
-                            ") has been at work for 2 s; try again when it is done",
-                        Errc::NotOwner);
-        }
-        nap(begin);
+    auto lock = take_admin_role(segment, "admin", message);
+    if (!lock) {
+        return lock.error();
     }
+    client.lock_ = std::move(lock).value();
     auto engine = RingProducer<AdminSlot>::attach(segment.ring<AdminSlot>("admin"));
-    auto broker = RingProducer<KillSlot>::attach(segment.ring<KillSlot>("admin.broker"));
-    if (!engine || !broker) {
-        const Error& e = engine ? broker.error() : engine.error();
-        return fail(message, std::string{"ring admin: "} + e.what, e.code);
+    if (!engine) {
+        return fail(message, std::string{"ring admin: "} + engine.error().what, engine.code());
     }
     client.engine_ = std::move(engine).value();
-    client.broker_ = std::move(broker).value();
     return client;
 }
 
@@ -74,7 +45,7 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
     slot.value = record;
     auto number = engine_.try_publish(slot);
     while (!number && monotonic_ns() - begin < options.timeout.value) {
-        nap(begin);
+        admin_nap(begin);
         number = engine_.try_publish(slot);
     }
     if (!number) {
@@ -104,7 +75,7 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
                             "send it again",
                         Errc::Timeout);
         }
-        nap(begin);
+        admin_nap(begin);
     }
     const std::uint64_t status = core.admin_last_status.load(std::memory_order_relaxed);
     const std::uint64_t detail = core.admin_last_detail.load(std::memory_order_relaxed);
@@ -116,20 +87,6 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
         return fail(message, "the engine refused it: " + std::string{to_string(answer_)},
                     Errc::BadInput);
     }
-    return ok_status();
-}
-
-Status AdminClient::kill_at_broker(const KillCommand& command, std::string& message) {
-    KillSlot slot{};
-    slot.value = command;
-    if (!broker_.try_publish(slot)) {
-        return fail(message,
-                    "ring admin.broker is full: the broker stage is not taking commands; "
-                    "no terminal is being sent anything either. Stop trading at the broker",
-                    Errc::RingFull);
-    }
-    broker_.publish_stats(segment_->clock().now().value);
-    ring(segment_->doorbell(StageId::Broker));
     return ok_status();
 }
 

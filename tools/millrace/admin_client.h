@@ -1,8 +1,7 @@
-// AdminClient: how the command line and the supervisor speak to the engine and, for the kill
-// switch, to the broker stage directly (DESIGN rule 9).
+// AdminClient: how the command line and the supervisor speak to the engine. The kill switch goes to
+// the broker stage first, by KillClient.
 //
-//     command line -> ring `admin.broker` -> broker stage      kill, first: passes no gate
-//     command line -> ring `admin`        -> engine            journalled, applied, answered
+//     command line -> ring `admin` -> engine            journalled, applied, answered
 #pragma once
 
 #include "core/admin.h"
@@ -15,7 +14,7 @@
 
 namespace millrace {
 
-/// The one producer of both rings: holds the role `admin`.
+/// The one producer of `admin`: holds the role `admin`, as long as the engine takes to answer.
 /// Threads: one. Crash: what was published is applied; what was not, never existed.
 class AdminClient {
 public:
@@ -41,10 +40,6 @@ public:
     [[nodiscard]] AdminAnswer answer() const noexcept { return answer_; }
     [[nodiscard]] AdminDetail detail() const noexcept { return detail_; }
 
-    /// Publishes to the broker stage, which acts at once; does not wait.
-    /// @return RingFull if 64 commands wait there already (the broker stage is down).
-    [[nodiscard]] Status kill_at_broker(const KillCommand& command, std::string& message);
-
 private:
     explicit AdminClient(const Segment& segment) noexcept : segment_{&segment} {}
     [[nodiscard]] Status wait_applied(std::uint64_t number, const Options& options,
@@ -55,7 +50,6 @@ private:
     AdminDetail detail_;
     RoleLock lock_;
     RingProducer<AdminSlot> engine_;
-    RingProducer<KillSlot> broker_;
 };
 
 /// Sends all records of a configuration, one after the other. What names an account or group that

@@ -6,6 +6,7 @@
 
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/decimal.h"
+#include "tools/millrace/kill_client.h"
 #include "tools/millrace/operator_session.h"
 #include "tools/millrace/stages.h"
 
@@ -79,24 +80,38 @@ std::vector<KillPart> broker_parts(const IdBook& ids, const KillPart& part) {
     return parts;
 }
 
-int send_kill(OperatorSession& s, AdminClient& client, const KillPart& part,
-              const KillRequest& request) {
-    std::string message;
-    const std::uint8_t actions = actions_of(request);
-    auto kill_id = static_cast<std::uint64_t>(wall_ns());
-    bool broker_told = true;
-    for (const KillPart& p : broker_parts(s.ids, part)) {
-        if (!client.kill_at_broker(command_of(p, actions, kill_id++), message)) {
-            complain(message);
-            broker_told = false;
-        }
+/// First, past every gate, and never behind a command that waits for the engine.
+bool tell_broker(const OperatorSession& s, const KillPart& part, std::uint8_t actions,
+                 std::uint64_t& kill_id) {
+    const auto parts = broker_parts(s.ids, part);
+    if (parts.empty()) {
+        return true;  // nothing that a terminal could be told
     }
-    if (broker_told) {
-        std::printf("broker stage told\n");
+    std::string message;
+    auto client = KillClient::open(s.segment, message);
+    bool told = client.ok();
+    for (std::size_t i = 0; i < parts.size() && told; ++i) {
+        told = client.value().send(command_of(parts[i], actions, kill_id++), message).ok();
+    }
+    if (!told) {
+        complain(message);
+        return false;
+    }
+    std::printf("broker stage told\n");
+    return true;
+}
+
+int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& request) {
+    auto kill_id = static_cast<std::uint64_t>(wall_ns());
+    const bool broker_told = tell_broker(s, part, actions_of(request), kill_id);
+    std::string message;
+    auto client = AdminClient::open(s.segment, message);
+    if (!client) {
+        return complain("the engine is not told yet: " + message);
     }
     const KillCommand command = command_of(part, actions_of(request), kill_id);
     const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
-    if (!client.send(AdminRecord::make(op, command), message)) {
+    if (!client.value().send(AdminRecord::make(op, command), message)) {
         return complain(message);
     }
     std::printf("engine told, journalled\n");
@@ -169,6 +184,12 @@ int kill_switch(const Target& target, const KillRequest& request) {
     if (named != 1) {
         return complain("say exactly one of --all, --account, --group, --symbol, --source");
     }
+    if (!request.source.empty() && (request.cancel || request.flatten)) {
+        return complain(
+            "--source stops new entries of that source and nothing else: a terminal does not know "
+            "whose signal an order came from. Leave --cancel and --flatten away, or name "
+            "--account, --group, --symbol or --all");
+    }
     std::string message;
     auto session = open_session(target, message);
     if (!session) {
@@ -178,11 +199,7 @@ int kill_switch(const Target& target, const KillRequest& request) {
     if (!part) {
         return complain(message);
     }
-    auto client = AdminClient::open(session.value().segment, message);
-    if (!client) {
-        return complain(message);
-    }
-    return send_kill(session.value(), client.value(), part.value(), request);
+    return send_kill(session.value(), part.value(), request);
 }
 
 int resolve_order(const Target& target, const std::string& magic, const std::string& filled,

@@ -1,0 +1,38 @@
+#include "tools/millrace/kill_client.h"
+
+#include "shm/doorbell.h"
+#include "tools/millrace/admin_role.h"
+
+namespace millrace {
+
+Result<KillClient> KillClient::open(const Segment& segment, std::string& message) {
+    KillClient client{segment};
+    auto lock = take_admin_role(segment, "admin.broker", message);
+    if (!lock) {
+        return lock.error();
+    }
+    client.lock_ = std::move(lock).value();
+    auto producer = RingProducer<KillSlot>::attach(segment.ring<KillSlot>("admin.broker"));
+    if (!producer) {
+        message = std::string{"ring admin.broker: "} + producer.error().what;
+        return producer.error();
+    }
+    client.ring_ = std::move(producer).value();
+    return client;
+}
+
+Status KillClient::send(const KillCommand& command, std::string& message) {
+    KillSlot slot{};
+    slot.value = command;
+    if (!ring_.try_publish(slot)) {
+        message =
+            "ring admin.broker is full: the broker stage is not taking commands; no terminal is "
+            "being sent anything either. Stop trading at the broker";
+        return {Errc::RingFull, "kill"};
+    }
+    ring_.publish_stats(segment_->clock().now().value);
+    ring(segment_->doorbell(StageId::Broker));
+    return ok_status();
+}
+
+}  // namespace millrace
