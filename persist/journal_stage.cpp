@@ -195,6 +195,7 @@ int JournalStage::step(Nanos now) noexcept {
         poison(error());
         return 0;
     }
+    contradict_down();
     int work = writer_.pump(now);
     // Also with a failed writer: what completed before the failure is durable and may be told.
     work += acknowledge(now);
@@ -207,6 +208,17 @@ int JournalStage::step(Nanos now) noexcept {
         poison(error());
     }
     return work;
+}
+
+/// The supervisor may have said that nobody writes in the moment in which we began to.
+void JournalStage::contradict_down() noexcept {
+    // Relaxed: the store below orders what has to be; it is nearly never done.
+    if (cells_->journal_state.load(std::memory_order_relaxed) ==
+        static_cast<std::uint32_t>(JournalState::Down)) {
+        // Release: as in start_writing().
+        cells_->journal_state.store(static_cast<std::uint32_t>(JournalState::Running),
+                                    std::memory_order_release);
+    }
 }
 
 int JournalStage::acknowledge(Nanos now) noexcept {

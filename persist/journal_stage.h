@@ -91,6 +91,7 @@ private:
     int pack() noexcept;
     [[nodiscard]] bool accept(const JournalRecord& record) noexcept;
     void extend_reservation() noexcept;
+    void contradict_down() noexcept;
     void poison(const Error& error) noexcept;
 
     JournalStageOptions options_;

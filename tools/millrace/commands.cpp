@@ -127,7 +127,8 @@ void add_kill(CLI::App& app, Command& command, const char* word, bool clear, con
     sub->add_option("--account", request->account, "one account");
     sub->add_option("--group", request->group, "the accounts of a group");
     sub->add_option("--symbol", request->symbol, "one symbol, on every account");
-    sub->add_option("--source", request->source, "what comes from one source");
+    sub->add_option("--source", request->source,
+                    "new entries of one source (without --cancel and --flatten)");
     if (!clear) {
         sub->add_flag("--cancel", request->cancel, "also cancel our pending orders");
         sub->add_flag("--flatten", request->flatten, "also close our positions");
@@ -179,9 +180,11 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
                      "clickhouse, rtss")
         ->required();
     stage->add_option("-c,--config", *config, "configuration file")->required();
-    stage->callback([&command, names, config] {
-        command.run = [&command, names, config] {
-            return run_stage_process(*names, *config, command.executed_ns);
+    auto checked = options_for<std::string>();
+    stage->add_option("--checked", *checked, "read this copy of it (`up` keeps it)");
+    stage->callback([&command, names, config, checked] {
+        command.run = [&command, names, config, checked] {
+            return run_stage_process(*names, *config, *checked, command.executed_ns);
         };
     });
 }

@@ -329,14 +329,15 @@ std::optional<JsonNode> parse_object(std::string_view text, ReadLog& log) {
 
 /// The document of the log's file, if it is a JSON object.
 std::optional<JsonNode> load(ReadLog& log) {
-    std::ifstream in{log.file, std::ios::binary};
+    std::ifstream in{log.text_file, std::ios::binary};
     if (!in) {
-        log.mistakes.push_back({log.file, 0, {}, "cannot be opened for reading"});
+        log.mistakes.push_back({log.text_file, 0, {}, "cannot be opened for reading"});
         return std::nullopt;
     }
     std::stringstream text;
     text << in.rdbuf();
-    return parse_object(text.str(), log);
+    log.text = text.str();
+    return parse_object(log.text, log);
 }
 
 std::vector<std::string> json_files(const std::string& folder) {
@@ -355,7 +356,7 @@ std::vector<std::string> json_files(const std::string& folder) {
 template <class Read>
 void read_added(const std::string& folder, std::vector<Mistake>& mistakes, Read&& read) {
     for (const std::string& path : json_files(folder)) {
-        ReadLog log{path, {}, {}};
+        ReadLog log{path};
         if (const auto doc = load(log)) {
             ObjectReader reader{*doc, "", log};
             read(reader, path);
@@ -388,12 +389,18 @@ std::string groups_folder(const std::string& journal_dir) {
     return journal_dir + "/groups.d";
 }
 
+std::string checked_config_path(const std::string& journal_dir) {
+    return journal_dir + "/config.checked.json";
+}
+
 Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
-                   std::set<std::string>* known_keys) {
+                   std::set<std::string>* known_keys, const std::string& text_file) {
     Config c;
     c.file = fs::absolute(file).lexically_normal().string();
-    ReadLog log{file, {}, {}};
+    ReadLog log{file};
+    log.text_file = text_file.empty() ? file : text_file;
     if (const auto doc = load(log)) {
+        c.text = log.text;
         ObjectReader reader{*doc, "", log};
         read_document(reader, c);
         reader.done();
@@ -431,7 +438,7 @@ std::vector<AccountConfig> read_added_accounts(const std::string& journal_dir,
 
 AccountConfig read_account(const std::string& file, std::string_view text,
                            std::vector<Mistake>& mistakes) {
-    ReadLog log{file, {}, {}};
+    ReadLog log{file};
     AccountConfig account;
     if (const auto doc = parse_object(text, log)) {
         ObjectReader reader{*doc, "", log};

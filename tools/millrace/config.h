@@ -137,6 +137,7 @@ struct LogConfig {
 
 struct Config {
     std::string file;  // it was read from
+    std::string text;  // that was read
     std::string name = "default";
     JournalConfig journal;
     RingsConfig rings;
@@ -171,8 +172,14 @@ struct Config {
 /// its folder. Reads key files; changes nothing.
 /// @param mistakes every mistake found; the configuration may be used only if there is none.
 /// @param known_keys if given, gets the path of every key that exists (for the schema's test).
+/// @param text_file if given, is read in the place of `file`: a copy that was checked before.
 [[nodiscard]] Config read_config(const std::string& file, std::vector<Mistake>& mistakes,
-                                 std::set<std::string>* known_keys = nullptr);
+                                 std::set<std::string>* known_keys = nullptr,
+                                 const std::string& text_file = {});
+
+/// Where `millrace up` keeps the text that it checked. Its stages read this and not the file, which
+/// somebody may be editing when one of them dies.
+[[nodiscard]] std::string checked_config_path(const std::string& journal_dir);
 
 /// Reads and checks one account's JSON object, as it stands in accounts[].
 [[nodiscard]] AccountConfig read_account(const std::string& file, std::string_view text,

@@ -19,10 +19,13 @@ namespace millrace {
 
 /// What one reading of a configuration collects.
 struct ReadLog {
+    explicit ReadLog(const std::string& name) : file{name}, text_file{name} {}
     std::string file;
     std::vector<Mistake> mistakes;
     std::set<std::string>
-        known_keys;  // every path asked for, list indexes as []: for the schema test
+        known_keys;         // every path asked for, list indexes as []: for the schema test
+    std::string text_file;  // what is read in its place; mistakes are the file's
+    std::string text;       // what was read
 };
 
 /// Bounds of an integer, both allowed.

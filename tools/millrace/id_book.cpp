@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -30,6 +31,17 @@ Error fail(std::string& message, const std::string& text, int sys_errno) {
     message = text + ": " + std::strerror(sys_errno);
     return {sys_errno == ENOSPC || sys_errno == EDQUOT ? Errc::NoSpace : Errc::IoError, sys_errno,
             "replace file"};
+}
+
+/// True if records were written here, or that cannot be told.
+bool has_log(const std::string& journal_dir) {
+    std::error_code error;
+    const std::filesystem::directory_iterator files{journal_dir, error};
+    if (error) {
+        return error.value() != ENOENT;
+    }
+    return std::any_of(begin(files), end(files),
+                       [](const auto& file) { return file.path().extension() == ".mrj"; });
 }
 
 bool write_all(int fd, const std::string& text) noexcept {
@@ -83,7 +95,16 @@ Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message
     IdBook book;
     std::ifstream in{book_path(journal_dir)};
     if (!in) {
-        return book;
+        const int why = errno;
+        if (why == ENOENT && !has_log(journal_dir)) {
+            return book;  // a new journal
+        }
+        // An empty book would give the names other numbers than the log's orders have.
+        message = "cannot read " + book_path(journal_dir) + " (" + std::strerror(why) +
+                  ") and the journal beside it is not empty; put back a copy of it: ids in the "
+                  "journal mean nothing without it. To begin anew choose another \"journal.dir\" "
+                  "and another \"magic_tag\"";
+        return {Errc::IoError, "id book", why};
     }
     try {
         const json doc = json::parse(in);

@@ -106,8 +106,8 @@ private:
         // A spare that became the engine has left its old place behind: nobody fills that.
         const bool taken = std::any_of(workers_.begin(), workers_.end(),
                                        [&](const Worker* w) { return w->process() == process; });
-        auto worker =
-            std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}}, "", "");
+        auto worker = std::make_unique<ProcessWorker>(std::vector<StageName>{{stage_name(id), id}},
+                                                      "", "", "");
         if (!taken && process.alive() && worker->adopt(process)) {
             workers_.push_back(worker.get());
             owned_.push_back(std::move(worker));

@@ -143,7 +143,7 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
 }  // namespace
 
 int run_stage_process(const std::vector<std::string>& names, const std::string& config_file,
-                      std::int64_t executed_ns) {
+                      const std::string& checked_text, std::int64_t executed_ns) {
     // A peer that is gone and a file at its size limit are errors of a call, not of the process.
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGXFSZ, SIG_IGN);
@@ -153,7 +153,7 @@ int run_stage_process(const std::vector<std::string>& names, const std::string& 
     // kernel/sched/membarrier.c).
     doorbell_setup();
     std::vector<Mistake> mistakes;
-    const Config config = read_config(config_file, mistakes);
+    const Config config = read_config(config_file, mistakes, nullptr, checked_text);
     std::string message;
     if (!log_start(config.log, join(names), message)) {
         log_warn(message);

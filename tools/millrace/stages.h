@@ -48,8 +48,10 @@ struct StageName {
 
 /// The body of `millrace stage NAME... --config FILE`: runs these stages on this process's main
 /// thread until SIGTERM or SIGINT.
+/// @param checked_text a copy of the file as it was when it was checked; empty = read the file.
 [[nodiscard]] int run_stage_process(const std::vector<std::string>& names,
-                                    const std::string& config_file, std::int64_t executed_ns);
+                                    const std::string& config_file, const std::string& checked_text,
+                                    std::int64_t executed_ns);
 
 /// Runner options of the stages that `id` shares its thread with. Logs what cannot be had.
 [[nodiscard]] RunnerOptions runner_options(const Config& config, StageId id);

@@ -75,7 +75,7 @@ Result<Segment> create(const Config& c, const IdBook& ids, std::string& message)
 
 }  // namespace
 
-Status prepare_journal_dir(const JournalConfig& journal, std::string& message) {
+Status prepare_journal_dir(const JournalConfig& journal, bool goes_on, std::string& message) {
     std::error_code error;
     const std::filesystem::path dir{journal.dir};
     const bool made = std::filesystem::create_directories(dir, error);
@@ -104,12 +104,16 @@ Status prepare_journal_dir(const JournalConfig& journal, std::string& message) {
                     Errc::IoError);
     }
     if (rc == ENOSPC || (known && free_bytes < bytes_needed(journal))) {
-        return fail(message,
-                    "journal directory " + journal.dir + " has " +
-                        std::to_string(free_bytes >> 20U) + " MiB free, " +
-                        std::to_string(bytes_needed(journal) >> 20U) +
-                        " are needed; free some or lower \"journal.file_mib\"",
-                    Errc::NoSpace);
+        const std::string text = "journal directory " + journal.dir + " has " +
+                                 std::to_string(free_bytes >> 20U) + " MiB free, " +
+                                 std::to_string(bytes_needed(journal) >> 20U) +
+                                 " are needed; free some or lower \"journal.file_mib\"";
+        if (!goes_on) {
+            return fail(message, text, Errc::NoSpace);
+        }
+        // What lives has its files and needs its supervisor; the journal stage says what it lacks.
+        log_warn(text);
+        return ok_status();
     }
     if (rc != 0) {
         return fail(message,

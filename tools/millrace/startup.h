@@ -9,9 +9,11 @@
 namespace millrace {
 
 /// Makes the journal directory if it is missing and proves that it can be used.
+/// @param goes_on there is a segment, so stages may live: then too little space is a warning.
 /// @return IoError, NoSpace: `message` names the directory and the mend (read-only, full, not
 /// ours).
-[[nodiscard]] Status prepare_journal_dir(const JournalConfig& journal, std::string& message);
+[[nodiscard]] Status prepare_journal_dir(const JournalConfig& journal, bool goes_on,
+                                         std::string& message);
 
 /// Ids for every name, saved before anything uses them, and the records made of them.
 [[nodiscard]] Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids,

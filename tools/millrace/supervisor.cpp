@@ -60,7 +60,7 @@ void Supervisor::make_workers() {
             worker = std::make_unique<ThreadWorker>(std::move(group), context);
         } else {
             worker = std::make_unique<ProcessWorker>(std::move(group), options_.executable,
-                                                     config_.file);
+                                                     config_.file, options_.checked_text);
         }
         workers_.push_back(std::make_unique<Kept>(std::move(worker), config_.restart));
     }

@@ -20,7 +20,8 @@ namespace millrace {
 
 struct SupervisorOptions {
     std::string executable = "/proc/self/exe";
-    bool threads = false;  // all stages as threads of this process
+    bool threads = false;      // all stages as threads of this process
+    std::string checked_text;  // the configuration's text for the stages; empty = its file
 };
 
 /// Blocks SIGTERM and SIGINT in the calling thread and all that it makes afterwards. To be called
@@ -72,6 +73,7 @@ private:
     [[nodiscard]] bool is_spare_of_another(const Kept& kept) const;
     void report_still(const Kept& kept, std::int64_t still_ns, bool waiting, bool to_be_killed);
     void note_recovery(Kept& kept);
+    void watch_journal(std::int64_t now_ns);
     void keep_watch();
     void keep_house();
     void tell_config();
@@ -88,7 +90,8 @@ private:
     std::uint64_t alerts_[kErrors] = {};  // how often each entry of the error log was counted
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
-    StorageKeeper storage_;  // the housekeeper's
+    std::int64_t journal_gone_ns_ = 0;  // since when nobody writes the journal; 0 = it is written
+    StorageKeeper storage_;             // the housekeeper's
     std::thread housekeeper_;
     std::atomic<bool> stopping_{false};
 };

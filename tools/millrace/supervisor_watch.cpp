@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "shm/doorbell.h"
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/process_state.h"
@@ -17,6 +18,9 @@ constexpr std::int64_t kRecoveryNsMax = 120'000'000'000;
 /// For a store or a server outside, which may be slow for long and holds up nobody here, and for
 /// whoever waits for a disk: the next one would wait for the same disk.
 constexpr std::int64_t kOutsideNsMax = 30'000'000'000;
+
+/// Longer than a start takes: a journal that comes back at once is nothing to refuse orders for.
+constexpr std::int64_t kJournalGoneNsMax = 250'000'000;
 
 std::string ms_since(std::int64_t from_ns, std::int64_t to_ns) {
     char text[32];
@@ -36,6 +40,11 @@ bool works_outside(const Worker& worker) {
         return s.id == StageId::Sqlite || s.id == StageId::Redis || s.id == StageId::ClickHouse ||
                s.id == StageId::Rtss;
     });
+}
+
+/// One step of a sink asks its server several things, each of which may take as long as allowed.
+std::int64_t outside_bound(const Config& config) noexcept {
+    return std::max(kOutsideNsMax, std::int64_t{config.clickhouse.timeout_ms} * 4'000'000);
 }
 
 }  // namespace
@@ -87,7 +96,9 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     std::int64_t heartbeat = 0;
     bool recovering = false;
     bool waiting = false;
+    int thread = kept.worker->process().pid;  // the stage's own: as threads they share a process
     for (const StageEntry* e : entries_of(kept)) {
+        thread = static_cast<int>(get(e->tid));
         work += get(e->duty_cycles);
         heartbeat = std::max(heartbeat, get(e->heartbeat_ns));
         recovering = recovering || state_of(*e) == StageState::Recovering;
@@ -106,7 +117,7 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     }
     const std::int64_t still_ns = now_ns - kept.moved_ns;
     const std::int64_t bound = recovering ? kRecoveryNsMax : config_.restart.stuck_ms * 1'000'000LL;
-    if (waiting && process_state(kept.worker->process().pid) == 'D') {
+    if (waiting && process_state(thread) == 'D') {
         kept.disk_ns = now_ns;
     }
     // Between two calls it runs for a moment: it has the whole bound since it was last seen
@@ -114,8 +125,9 @@ void Supervisor::check_progress(Kept& kept, std::int64_t now_ns) {
     const bool at_disk = kept.disk_ns != 0 && now_ns - kept.disk_ns < bound;
     const bool outside = works_outside(*kept.worker);
     // A thread's end is the end of all of them: not for a store.
-    const bool patient =
-        (outside && options_.threads) || ((outside || at_disk) && still_ns < kOutsideNsMax);
+    const bool patient = (outside && options_.threads) ||
+                         (outside && still_ns < outside_bound(config_)) ||
+                         (at_disk && still_ns < kOutsideNsMax);
     const bool to_be_killed = waiting && config_.restart.stalled == StallPolicy::Kill && !patient;
     // Once as it is, and once more if work comes that was not there: then trading stands still.
     const bool told = kept.reported_still && (kept.reported_waiting || !waiting);
@@ -188,6 +200,49 @@ void Supervisor::note_recovery(Kept& kept) {
     }
 }
 
+/// A journal that died and is not back cannot say so itself: the gates and the ingress would go on
+/// as if it wrote (DESIGN rules 7 and 9: no new entries then, and the way out stays open).
+void Supervisor::watch_journal(std::int64_t now_ns) {
+    const auto at = std::find_if(workers_.begin(), workers_.end(), [](const auto& kept) {
+        const auto& stages = kept->worker->stages();
+        return std::any_of(stages.begin(), stages.end(),
+                           [](const StageName& s) { return s.id == StageId::Journal; });
+    });
+    const auto writes = [this](const Kept& kept) {
+        const auto entries = entries_of(kept);
+        return kept.worker->running() &&
+               std::any_of(entries.begin(), entries.end(),
+                           [](const StageEntry* e) { return get(e->running_ns) != 0; });
+    };
+    if (at == workers_.end() || writes(**at)) {
+        journal_gone_ns_ = 0;
+        return;
+    }
+    if (journal_gone_ns_ == 0) {
+        journal_gone_ns_ = now_ns;
+    }
+    if (now_ns - journal_gone_ns_ < kJournalGoneNsMax) {
+        return;
+    }
+    auto running = static_cast<std::uint32_t>(JournalState::Running);
+    // Release: pairs with the acquire of the gates; what the dead one made durable stays so. It may
+    // begin to write between our look and this: then it says otherwise (contradict_down()).
+    if (!segment_.core().journal_state.compare_exchange_strong(
+            running, static_cast<std::uint32_t>(JournalState::Down), std::memory_order_release,
+            std::memory_order_relaxed)) {
+        return;
+    }
+    const std::string text =
+        "ALERT the journal has been down for " +
+        std::to_string((now_ns - journal_gone_ns_) / 1'000'000) +
+        " ms: no new entries until it writes again; closes, cancels and the kill switch go on";
+    segment_.report_error("supervisor", text);
+    log_error(text);
+    for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
+        ring(segment_.doorbell(bell));
+    }
+}
+
 /// Each turn, and most of it ten times a second: what no descriptor tells.
 void Supervisor::keep_watch() {
     const std::int64_t now = monotonic_ns();
@@ -199,6 +254,7 @@ void Supervisor::keep_watch() {
         return;
     }
     watched_ns_ = now;
+    watch_journal(now);
     StageEntry& self = segment_.stage(StageId::Supervisor);
     self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
     maybe_unhalt();

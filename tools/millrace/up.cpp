@@ -86,7 +86,19 @@ bool may_apply(const std::string& journal_dir) {
     return false;
 }
 
-int run(const Config& config, const SupervisorOptions& options) {
+/// Keeps the text that was checked. @return where; empty if it cannot be kept (a full disk under a
+/// pipeline that lives): then the stages read the file.
+std::string keep_checked_text(const Config& config) {
+    std::string message;
+    const std::string path = checked_config_path(config.journal.dir);
+    if (!replace_file(path, config.text, 0600, message)) {
+        log_warn(message + "; a stage that is restarted reads " + config.file);
+        return {};
+    }
+    return path;
+}
+
+int run(const Config& config, SupervisorOptions options) {
     std::string message;
     IdBook ids;
     auto records = prepare_records(config, ids, message);
@@ -112,6 +124,7 @@ int run(const Config& config, const SupervisorOptions& options) {
     }
     const int stop_fd = open_stop_fd();
     enter_in_table(s);
+    options.checked_text = keep_checked_text(config);
     Supervisor supervisor{s, config, ids, records.value(), options};
     supervisor.begin();
     log_info("signals on " + config.signals.address + ":" + std::to_string(config.signals.port) +
@@ -136,7 +149,8 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     ::signal(SIGXFSZ, SIG_IGN);
     doorbell_setup();
     std::string message;
-    if (!prepare_journal_dir(config.journal, message)) {
+    const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
+    if (!prepare_journal_dir(config.journal, goes_on, message)) {
         log_error(message);
         return kExitError;
     }

@@ -24,13 +24,16 @@ bool Worker::is_core() const noexcept {
 }
 
 ProcessWorker::ProcessWorker(std::vector<StageName> stages, std::string executable,
-                             std::string config_file)
+                             std::string config_file, const std::string& checked_text)
     : Worker{std::move(stages)}, arguments_{std::move(executable), "stage"} {
     for (const StageName& s : this->stages()) {
         arguments_.emplace_back(s.name);
     }
     arguments_.emplace_back("--config");
     arguments_.push_back(std::move(config_file));
+    if (!checked_text.empty()) {
+        arguments_.insert(arguments_.end(), {"--checked", checked_text});
+    }
 }
 
 bool ProcessWorker::start(std::string& message) {

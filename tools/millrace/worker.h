@@ -56,7 +56,9 @@ private:
 /// A process `millrace stage NAME... --config FILE`, started by us or by an earlier supervisor.
 class ProcessWorker final : public Worker {
 public:
-    ProcessWorker(std::vector<StageName> stages, std::string executable, std::string config_file);
+    /// @param checked_text read in the place of `config_file`; empty = there is none.
+    ProcessWorker(std::vector<StageName> stages, std::string executable, std::string config_file,
+                  const std::string& checked_text);
 
     bool start(std::string& message) override;
     /// Takes over a process that runs already. @return false if it is gone.

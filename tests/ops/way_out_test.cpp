@@ -1,0 +1,184 @@
+// Goal: what an operator needs in a bad moment is there: the kill switch while another command
+// waits, the truth about a journal that is gone, stages that come back while a file is edited, a
+// supervisor on a full disk. Method: the real executable, with each of these arranged.
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "shm/doorbell.h"
+#include "shm/layout.h"
+#include "shm/role.h"
+#include "tests/ops/pipeline_fixture.h"
+#include "tests/shm/children.h"
+#include "tools/millrace/id_book.h"
+#include "tools/millrace/startup.h"
+
+namespace millrace {
+namespace {
+
+using test::eventually;
+using test::Finished;
+using test::pid_of;
+using test::Pipeline;
+using test::runs;
+using test::TempDir;
+
+namespace fs = std::filesystem;
+
+bool says(const Finished& f, const char* text) {
+    return f.output.find(text) != std::string::npos;
+}
+
+JournalState journal_of(const Segment& s) {
+    return static_cast<JournalState>(s.core().journal_state.load(std::memory_order_acquire));
+}
+
+TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    std::string holder;
+    RoleLock other;
+    // As a command does that waits for its answer. The supervisor's own come first.
+    ASSERT_TRUE(eventually([&] {
+        auto lock = RoleLock::try_acquire(p.journal_dir(), "admin", holder);
+        if (lock) {
+            other = std::move(lock).value();
+        }
+        return lock.ok();
+    }));
+    const Finished killed = p.run({"kill", "--account", "a1"});
+    EXPECT_NE(killed.status, 0);
+    EXPECT_TRUE(says(killed, "broker stage told")) << killed.output;
+    EXPECT_TRUE(says(killed, "the engine is not told yet")) << killed.output;
+    EXPECT_TRUE(eventually([&] {
+        return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == kKillStop;
+    }));
+}
+
+TEST(KillSwitch, DoesNotPromiseToFlattenWhatASourceSent) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    for (const char* more : {"--flatten", "--cancel"}) {
+        const Finished f = p.run({"kill", "--source", "src", more});
+        EXPECT_NE(f.status, 0);
+        EXPECT_TRUE(says(f, "--source stops new entries")) << f.output;
+        EXPECT_FALSE(says(f, "told")) << f.output;
+    }
+}
+
+TEST(KillSwitch, KeepsAFlattenWhenAStopFollows) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    const auto in_force = [&](unsigned actions) {
+        return eventually([&] {
+            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
+        });
+    };
+    ASSERT_EQ(p.run({"kill", "--account", "a1", "--flatten"}).status, 0);
+    ASSERT_TRUE(in_force(kKillStop | kKillFlatten));
+    ASSERT_EQ(p.run({"kill", "--all", "--cancel"}).status, 0);
+    EXPECT_TRUE(in_force(kKillStop | kKillFlatten | kKillCancel));
+    ASSERT_EQ(p.run({"unkill", "--account", "a1"}).status, 0);
+    EXPECT_TRUE(in_force(0));
+}
+
+TEST(Supervisor, SaysThatTheJournalIsDownWhenItCannotComeBack) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    ASSERT_EQ(journal_of(s), JournalState::Running);
+    const std::string reservation = p.journal_dir() + "/reservation";
+    fs::rename(reservation, p.dir() / "aside");
+    ::kill(pid_of(s, StageId::Journal), SIGKILL);
+    ASSERT_TRUE(eventually([&] { return journal_of(s) == JournalState::Down; })) << p.log();
+    EXPECT_TRUE(eventually(
+        [&] { return p.log().find("ALERT the journal has been down") != std::string::npos; }));
+    fs::rename(p.dir() / "aside", reservation);
+    EXPECT_TRUE(eventually([&] { return journal_of(s) == JournalState::Running; })) << p.log();
+}
+
+TEST(Supervisor, LetsAJournalThatWritesSayOtherwise) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    // As a supervisor does that was put aside between its look and its store.
+    s.core().journal_state.store(static_cast<std::uint32_t>(JournalState::Down));
+    EXPECT_TRUE(eventually([&] {
+        ring(s.doorbell(StageId::Journal));
+        return journal_of(s) == JournalState::Running;
+    }));
+}
+
+TEST(Supervisor, StartsStagesFromTheTextThatItCheckedWhileTheFileIsEdited) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    struct stat kept{};
+    ASSERT_EQ(::stat((p.journal_dir() + "/config.checked.json").c_str(), &kept), 0);
+    EXPECT_EQ(kept.st_mode & 0777U, 0600U) << "there may be keys in it";
+    std::ofstream{p.config()} << "{\"name\": \"half a fi";
+    const int victim = pid_of(s, StageId::Broker);
+    ::kill(victim, SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+        return runs(s, StageId::Broker) && pid_of(s, StageId::Broker) != victim;
+    })) << p.log();
+}
+
+TEST(JournalDirectory, IsRefusedWhenItHasTooLittleSpaceUnlessStagesMayLive) {
+    const TempDir dir;
+    JournalConfig journal;
+    journal.dir = dir / "j";
+    journal.file_mib = 1U << 30U;  // 3 x 1 PiB
+    std::string message;
+    EXPECT_EQ(prepare_journal_dir(journal, false, message).code(), Errc::NoSpace);
+    EXPECT_NE(message.find(journal.dir), std::string::npos) << message;
+    EXPECT_NE(message.find("lower \"journal.file_mib\""), std::string::npos) << message;
+    EXPECT_TRUE(prepare_journal_dir(journal, true, message));
+}
+
+TEST(JournalDirectory, IsNamedWhenItsFileSystemIsReadOnly) {
+    const TempDir dir;
+    const pid_t child = test::run_child([&] {
+        if (!test::mount_private(dir.path(), "tmpfs", "ro")) {
+            return test::kSkipped;
+        }
+        JournalConfig journal;
+        journal.dir = dir.path();
+        std::string message;
+        const Status s = prepare_journal_dir(journal, false, message);
+        const bool named = message.find(dir.path() +
+                                        " is on a read-only file system; mount it "
+                                        "writable or choose") != std::string::npos;
+        return s.code() == Errc::IoError && named ? 0 : 1;
+    });
+    const int status = test::end_of(child);
+    if (status == test::kSkipped) {
+        GTEST_SKIP() << "no mount namespace may be had here";
+    }
+    EXPECT_EQ(status, 0);
+}
+
+TEST(IdBook, IsNotBegunAnewBesideALog) {
+    const TempDir dir;
+    std::string message;
+    EXPECT_TRUE(IdBook::load(dir.path(), message)) << message;
+    static_cast<void>(dir.write("journal-0000000001-000000.mrj", ""));
+    EXPECT_EQ(IdBook::load(dir.path(), message).code(), Errc::IoError);
+    EXPECT_NE(message.find("put back a copy"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace millrace
