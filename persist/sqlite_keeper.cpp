@@ -1,5 +1,6 @@
 #include "persist/sqlite_keeper.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -183,6 +184,8 @@ void SqliteKeeper::back_up() {
 }
 
 void SqliteKeeper::run() {
+    // Or it would bear the stage's name, and who looks for the stage's thread finds this one.
+    ::pthread_setname_np(::pthread_self(), "sqlite-backup");
     // The thread's own priority; it may stay as it is where that is not allowed.
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), options_.nice);
     std::int64_t next_backup_ns = monotonic_ns() + options_.every.value;
