@@ -69,4 +69,16 @@ Result<LogVersion> read_log_version(const std::string& journal_dir, std::string&
     return found;
 }
 
+std::string refused_logic(const std::string& journal_dir) {
+    std::string message;
+    const auto log = read_log_version(journal_dir, message);
+    if (!log || log.value().is_ours()) {
+        return {};
+    }
+    const LogVersion& v = log.value();
+    const bool snapshot = v.version != logic_version() && v.snapshot.value != 0;
+    return other_logic(snapshot ? journal_dir + "/" + v.snapshot_file : "the log in " + journal_dir,
+                       v.version != logic_version() ? v.version : v.other);
+}
+
 }  // namespace millrace

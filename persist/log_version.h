@@ -55,4 +55,8 @@ struct LogVersion {
 [[nodiscard]] Result<LogVersion> read_log_version(const std::string& journal_dir,
                                                   std::string& message);
 
+/// Why this build must not apply the log: other_logic() of the newest snapshot or of the log.
+/// Empty: it may, or the log cannot be read, which whoever reads it next will name.
+[[nodiscard]] std::string refused_logic(const std::string& journal_dir);
+
 }  // namespace millrace

@@ -136,6 +136,10 @@ TEST(Upgrade, IsNeededBeforeAnotherVersionStarts) {
     EXPECT_SAYS(refused, p.journal_dir() + "/snapshot-");
     EXPECT_SAYS(refused, "millrace upgrade");
     EXPECT_FALSE(fs::exists(p.segment_path()));
+    const Finished plan =
+        p.run({"inspect", "recover", "--dry-run", "--journal", p.journal_dir()}, false);
+    EXPECT_EQ(plan.status, 1) << plan.output;
+    EXPECT_SAYS(plan, "was made by " + kNow);
 
     const Finished dry = p.run({"upgrade", "--dry-run"});
     EXPECT_EQ(dry.status, 0) << dry.output;
@@ -196,6 +200,14 @@ TEST(Upgrade, RefusesALogThatTheOldBuildDidNotStopClean) {
     const Finished killed = p.run({"upgrade"});
     EXPECT_EQ(killed.status, 1);
     EXPECT_SAYS(killed, "was not stopped clean");
+    // Nor does it go on in the segment that is there, and the plan says so.
+    const Finished started = p.run({"up"});
+    EXPECT_EQ(started.status, 1) << started.output;
+    EXPECT_SAYS(started, "was made by " + kNow);
+    EXPECT_TRUE(fs::exists(p.segment_path())) << "the old build can";
+    const Finished plan = p.run({"inspect", "recover", "--dry-run", p.segment_path()}, false);
+    EXPECT_EQ(plan.status, 1) << plan.output;
+    EXPECT_SAYS(plan, "was made by " + kNow);
     fs::remove(p.segment_path());
     const Finished lost = p.run({"upgrade"});
     EXPECT_EQ(lost.status, 1);

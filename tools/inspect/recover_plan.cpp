@@ -12,6 +12,7 @@
 #include "gateway/session_queue.h"
 #include "persist/engine_recovery.h"
 #include "persist/journal_reader.h"
+#include "persist/log_version.h"
 #include "persist/reservation.h"
 #include "persist/snapshot_file.h"
 #include "tools/inspect/decode.h"
@@ -158,6 +159,10 @@ void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
 /// Restart in the same segment: snapshot at or below `completed`, files, the ring's tail.
 void plan_same_segment(const Segment& segment, const Held& held, const std::string& directory,
                        RecoverPlan& plan) {
+    plan.refusal = refused_logic(directory);
+    if (!plan.refusal.empty()) {
+        return;
+    }
     const CoreCells& core = segment.core();
     // Acquire: pairs with the engine's release of `completed`.
     const std::uint64_t completed = core.completed.load(std::memory_order_acquire);
@@ -323,6 +328,11 @@ void plan_from_files(const FoundSegment& found, const std::string& directory, Re
         plan.rungs.push_back({"journal", false, directory + " holds no records"});
         plan.steps.emplace_back("begin with nothing: epoch 1, sequence 1");
         plan.in_doubt_known = true;
+        return;
+    }
+    plan.refusal = refused_logic(directory);
+    if (!plan.refusal.empty()) {
+        plan.rungs.push_back({"journal", false, "is of another logic version"});
         return;
     }
     plan.rungs.push_back({"journal", true,

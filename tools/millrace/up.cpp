@@ -70,22 +70,6 @@ int finish(const Config& config, const Segment& segment, const std::vector<std::
     return code;
 }
 
-/// False: the log is of another logic version, whose records this build must not apply. A log that
-/// cannot be read is the journal stage's to name.
-bool may_apply(const std::string& journal_dir) {
-    std::string message;
-    const auto log = read_log_version(journal_dir, message);
-    if (!log || log.value().is_ours()) {
-        return true;
-    }
-    const LogVersion& v = log.value();
-    const bool snapshot = v.version != logic_version() && v.snapshot.value != 0;
-    log_error(
-        other_logic(snapshot ? journal_dir + "/" + v.snapshot_file : "the log in " + journal_dir,
-                    v.version != logic_version() ? v.version : v.other));
-    return false;
-}
-
 /// Keeps the text that was checked. @return where; empty if it cannot be kept (a full disk under a
 /// pipeline that lives): then the stages read the file.
 std::string keep_checked_text(const Config& config) {
@@ -112,8 +96,12 @@ int run(const Config& config, SupervisorOptions options) {
         log_error(message);
         return kExitError;
     }
-    if (created && !may_apply(config.journal.dir)) {
-        ::unlink(config.segment_path().c_str());
+    // In a segment that is there too: its engine would end again and again at the first record.
+    if (const std::string refused = refused_logic(config.journal.dir); !refused.empty()) {
+        log_error(refused);
+        if (created) {
+            ::unlink(config.segment_path().c_str());
+        }
         return kExitError;
     }
     Segment& s = segment.value();
