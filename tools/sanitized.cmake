@@ -1,0 +1,54 @@
+# What makes sanitizer builds take less time and leaves what they check as it is.
+
+# quick_under_asan(FOLDER OTHERWISE NAME...)
+#
+# The options with which FOLDER, added next, is compiled: -Og under ASan and UBSan if it is one of
+# NAMEs, in a third less time; else OTHERWISE. Not -O0, which takes still less: UBSan's look at the
+# size of objects (object-size) finds nothing there. A folder becomes one of NAMEs once it has been
+# compiled so: g++ warns of other things at another level.
+function(quick_under_asan folder otherwise)
+    get_filename_component(name ${folder} NAME)
+    set(options ${otherwise})
+    if(MILLRACE_SANITIZE MATCHES "address" AND name IN_LIST ARGN)
+        # Instrumented code has paths that g++ 12 takes for reads of what is not initialised.
+        set(options -Og $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    endif()
+    set_directory_properties(PROPERTIES COMPILE_OPTIONS "${options}")
+endfunction()
+
+# Precompiled headers of libraries, with MILLRACE_PRECOMPILE: in the preset asan, which compiles
+# once more what release compiles without. There every file has to include what it uses.
+#
+# g++ only: it takes a precompiled header or, if the options differ, reads the text instead; clang
+# would refuse.
+
+# precompile(NAME HEADERS <a.h>... TARGETS TARGET... [LINK LIBRARY...])
+#
+# One precompiled header NAME for all of TARGETS, compiled with the options of this directory and of
+# LINK. Targets with options of their own keep to the text.
+function(precompile name)
+    cmake_parse_arguments(ARG "" "" "HEADERS;TARGETS;LINK" ${ARGN})
+    if(NOT MILLRACE_PRECOMPILE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        return()
+    endif()
+    set(empty ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+    file(CONFIGURE OUTPUT ${empty} CONTENT "// Has a precompiled header.\n")
+    add_library(${name} OBJECT EXCLUDE_FROM_ALL ${empty})
+    target_link_libraries(${name} PRIVATE millrace::options ${ARG_LINK})
+    target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+    get_target_property(options ${name} COMPILE_OPTIONS)
+    foreach(target ${ARG_TARGETS})
+        get_target_property(own ${target} COMPILE_OPTIONS)
+        if("${own}" STREQUAL "${options}")
+            target_precompile_headers(${target} REUSE_FROM ${name})
+            # One with definitions of its own that the header asks for reads the text.
+            set_target_properties(${target} PROPERTIES PCH_WARN_INVALID OFF)
+        endif()
+    endforeach()
+endfunction()
+
+# What most of our files include of the standard library and the system.
+set(MILLRACE_COMMON_HEADERS
+    <algorithm> <array> <atomic> <charconv> <cstdint> <cstdio> <cstring> <filesystem> <fstream>
+    <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <vector>
+    <fcntl.h> <sys/stat.h> <unistd.h>)
