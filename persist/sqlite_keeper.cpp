@@ -89,7 +89,10 @@ StoreHealth check_store(const std::string& path, const std::atomic<bool>* stop, 
 }
 
 SqliteKeeper::SqliteKeeper(const Segment& segment, SqliteKeeperOptions options)
-    : segment_{segment}, options_{std::move(options)}, thread_{[this] { run(); }} {}
+    : segment_{segment}, options_{std::move(options)}, thread_{[this] { run(); }} {
+    // Whoever sees the stage running finds one thread of its name, not two.
+    named_.wait();
+}
 
 SqliteKeeper::~SqliteKeeper() {
     {
@@ -185,7 +188,8 @@ void SqliteKeeper::back_up() {
 
 void SqliteKeeper::run() {
     // Or it would bear the stage's name, and who looks for the stage's thread finds this one.
-    ::pthread_setname_np(::pthread_self(), "sqlite-backup");
+    (void)::pthread_setname_np(::pthread_self(), "sqlite-backup");
+    named_.count_down();
     // The thread's own priority; it may stay as it is where that is not allowed.
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), options_.nice);
     std::int64_t next_backup_ns = monotonic_ns() + options_.every.value;

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <latch>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -65,6 +66,7 @@ private:
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
     Sequence backed_up_;             // cursor of the newest backup of this life
     std::uint64_t inode_ = 0;
+    std::latch named_{1};
     std::thread thread_;
 };
 

@@ -259,7 +259,8 @@ Space file_system_space(const std::string& path) noexcept {
     if (::statvfs(path.c_str(), &s) != 0) {
         return {};
     }
-    return {s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize};
+    // As df counts: what is reserved for root is neither used nor free.
+    return {(s.f_blocks - s.f_bfree + s.f_bavail) * s.f_frsize, s.f_bavail * s.f_frsize};
 }
 
 unsigned SpaceWatch::look(unsigned used_percent) noexcept {

@@ -63,8 +63,8 @@ private:
 };
 
 struct Space {
-    std::uint64_t bytes = 0;
-    std::uint64_t free_bytes = 0;  // for whoever is not root
+    std::uint64_t bytes = 0;       // that whoever is not root could ever have
+    std::uint64_t free_bytes = 0;  // that he has left
     [[nodiscard]] unsigned used_percent() const noexcept {
         return bytes == 0 ? 0 : static_cast<unsigned>(100 - free_bytes * 100 / bytes);
     }
