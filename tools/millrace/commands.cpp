@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "tools/millrace/clickhouse_wiring.h"
+#include "tools/millrace/config_backup.h"
 #include "tools/millrace/credential_commands.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
@@ -36,8 +37,13 @@ struct UpOptions {
 };
 
 int up(const UpOptions& options) {
-    Config config;
-    if (!load_config(options.config, config)) {
+    std::vector<Mistake> mistakes;
+    std::string notice;
+    Config config = read_config_or_backup(options.config, mistakes, notice);
+    for (const Mistake& m : mistakes) {
+        std::fprintf(stderr, "%s\n", to_string(m).c_str());
+    }
+    if (!mistakes.empty() && notice.empty()) {
         return kExitBadConfig;
     }
     config.threads = config.threads || options.threads;
@@ -46,6 +52,9 @@ int up(const UpOptions& options) {
     std::string message;
     if (!log_start(config.log, "up", message)) {
         log_warn(message);
+    }
+    if (!notice.empty()) {
+        log_error(notice);
     }
     SupervisorOptions supervisor;
     supervisor.threads = config.threads;

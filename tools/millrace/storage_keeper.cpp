@@ -4,6 +4,7 @@
 
 #include "persist/sqlite_backup.h"
 #include "shm/clock.h"
+#include "tools/millrace/config_backup.h"
 #include "tools/millrace/log.h"
 
 namespace millrace {
@@ -11,6 +12,7 @@ namespace {
 
 // Often enough that a journal at its byte cap finds the files behind it among its spares.
 constexpr std::int64_t kPruneEveryNs = 1'000'000'000;
+constexpr std::int64_t kConfigEveryNs = 300'000'000'000;
 
 /// Relaxed: cursors that only rise; an older value keeps more.
 Sequence at(const AtomicU64& cell) noexcept {
@@ -63,6 +65,20 @@ void StorageKeeper::turn(std::int64_t now_ns) {
     if (now_ns >= next_prune_ns_) {
         next_prune_ns_ = now_ns + kPruneEveryNs;
         prune_files();
+    }
+    if (now_ns >= next_config_ns_) {
+        next_config_ns_ = now_ns + kConfigEveryNs;
+        keep_config();
+    }
+}
+
+void StorageKeeper::keep_config() {
+    std::string message;
+    if (const std::string made = back_up_config(config_.file, message); !made.empty()) {
+        log_info("configuration kept as " + made);
+    }
+    if (!message.empty()) {
+        alert(message);
     }
 }
 

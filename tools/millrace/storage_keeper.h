@@ -1,5 +1,6 @@
 // StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
-// files, alerts when a file system fills or a store is left behind.
+// files, alerts when a file system fills or a store is left behind, copies of
+// the configuration.
 #pragma once
 
 #include "shm/segment.h"
@@ -23,6 +24,7 @@ public:
 
 private:
     void prune_files();
+    void keep_config();
     void tell_detached(const std::vector<std::string>& now);
     void alert(const std::string& text);
 
@@ -33,6 +35,7 @@ private:
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told
     std::int64_t next_prune_ns_ = 0;
+    std::int64_t next_config_ns_ = 0;
 };
 
 }  // namespace millrace

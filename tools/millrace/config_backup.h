@@ -1,0 +1,34 @@
+// Copies of the configuration file, each valid when it was made: what a start falls back to when
+// somebody has broken the file, or a crash has cut it short.
+//
+//     FILE.backup-<n>   beside it, so that relative paths in it mean the same; n counts up
+#pragma once
+
+#include "tools/millrace/config.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+inline constexpr std::size_t kConfigBackups = 5;
+
+/// Backups of `file`, oldest first, by name alone.
+[[nodiscard]] std::vector<std::string> list_config_backups(const std::string& file);
+
+/// Copies `file` if it has no mistake and differs from the newest backup; keeps kConfigBackups.
+/// A file that is itself a backup is left alone: a pipeline that runs from it needs it.
+/// @return the new backup's path, empty if none was due. `message`: why one that was due could not
+/// be made, or that the file has mistakes now; empty if all is well.
+/// Crash: a backup is there whole or not at all.
+[[nodiscard]] std::string back_up_config(const std::string& file, std::string& message);
+
+/// As read_config(); but where that finds mistakes, and a backup has none, the newest such backup.
+/// @param mistakes of `file`, also if a backup stands in for it.
+/// @param notice empty, or that a backup stands in and which: to be told loudly.
+/// @return a configuration that may be used if there are no mistakes, or there is a notice.
+[[nodiscard]] Config read_config_or_backup(const std::string& file, std::vector<Mistake>& mistakes,
+                                           std::string& notice);
+
+}  // namespace millrace
