@@ -59,6 +59,7 @@ struct GroupSpec {
     std::uint32_t reserved = 0;
     Text<16> name;
 };
+/// With another login than before: refused while an order or position of the account lives.
 struct AccountSpec {
     AccountId id{kNoId};
     MarginMode margin_mode{};
@@ -84,6 +85,7 @@ struct MemberSpec {
     std::int64_t value = kScale;              // by `sizing`, in 1e-8
     std::uint64_t symbols[kSymbolsMax / 64];  // bit set = symbol allowed
 };
+/// With another magic_tag than before: refused while any order or position lives.
 struct RiskSpec {
     Ratio collar{kScale / 1000};  // 0.10 %
     std::int64_t ledger_window_ns = 7LL * 86'400 * 1'000'000'000;
@@ -134,11 +136,13 @@ enum class AdminAnswer : std::uint8_t {
     TableFull = 10,
     NotInDoubt = 11,  // resolve: no such order is IN_DOUBT, or the finding does not fit it
     BadState = 12,    // a state that this command does not know
+    TagInUse = 13,    // orders or positions live whose ids carry the present tag; see AdminDetail
+    LoginInUse = 14,  // orders or positions of the account's present login live; see AdminDetail
 };
 /// A sentence for people: what is wrong, without the name of the thing.
 [[nodiscard]] std::string_view to_string(AdminAnswer a) noexcept;
-/// Orders and positions that stand in the way, as OrdersLive, PositionsOpen and OrdersInDoubt count
-/// them.
+/// Orders and positions that stand in the way, as OrdersLive, PositionsOpen, OrdersInDoubt,
+/// TagInUse and LoginInUse count them.
 struct AdminDetail {
     std::uint32_t orders = 0;
     std::uint32_t positions = 0;

@@ -45,6 +45,7 @@ struct Capacity {
     std::uint32_t members = 1024;
     std::uint32_t orders = 1U << 15;   // live orders and open positions
     std::uint32_t signals = 1U << 17;  // the ledger: 7 days of signals
+    friend bool operator==(const Capacity&, const Capacity&) = default;
 };
 inline constexpr std::uint32_t kGroupsMax = 256;
 inline constexpr std::uint32_t kSourcesMax = 256;
@@ -60,6 +61,8 @@ inline constexpr std::uint32_t kChildrenPerTarget = 2;
 inline constexpr std::uint32_t kImageFormat = 2;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
+/// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
+[[nodiscard]] Capacity image_capacity(const std::byte* image, std::size_t bytes) noexcept;
 
 class Engine {
 public:
@@ -107,6 +110,7 @@ public:
         return accounts_[id.value];
     }
     [[nodiscard]] std::uint32_t account_count() const noexcept { return capacity_.accounts; }
+    [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
     [[nodiscard]] const Pool<SignalEntry>& ledger() const noexcept { return ledger_; }
     [[nodiscard]] const SymbolState& symbol(SymbolId id) const noexcept {
@@ -236,6 +240,7 @@ private:
     void on_admin(const AdminRecord& r) noexcept;
     void on_start(const StartInput& s) noexcept;
     [[nodiscard]] AdminAnswer answer_admin(const AdminRecord& r) noexcept;
+    [[nodiscard]] AdminAnswer set_risk(const RiskSpec& risk) noexcept;
     [[nodiscard]] AdminAnswer define_symbol(const SymbolSpec& spec) noexcept;
     [[nodiscard]] AdminAnswer define_source(const SourceSpec& spec) noexcept;
     [[nodiscard]] AdminAnswer define_group(const GroupSpec& spec) noexcept;

@@ -60,7 +60,7 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
         case AdminOp::Kill: return on_kill(r.as<KillCommand>(), false);
         case AdminOp::ClearKill: return on_kill(r.as<KillCommand>(), true);
         case AdminOp::Resolve: return on_resolve(r.as<ResolveCommand>());
-        case AdminOp::RiskLimits: g_.risk = r.as<RiskSpec>(); return AdminAnswer::Ok;
+        case AdminOp::RiskLimits: return set_risk(r.as<RiskSpec>());
         case AdminOp::SetGroup: return set_group(r.as<GroupCommand>());
         case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
@@ -72,6 +72,20 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
 void Engine::define(DefinitionRow row) noexcept {
     out_->definition(row);
     emit_definition(row);
+}
+
+/// An order's id at the broker is made of the tag in force: under another one a look-up would ask
+/// for an id that nobody ever had, and "never seen" would be proof enough to send it again.
+/// (Rejected: a tag for each order. Terminals and FIX sessions know one, and refuse commands and
+/// spare positions of any other.)
+AdminAnswer Engine::set_risk(const RiskSpec& risk) noexcept {
+    const bool lives = g_.live_orders > 0 || g_.open_positions > 0;
+    if (risk.magic_tag != g_.risk.magic_tag && lives) {
+        g_.admin_detail = {g_.live_orders, g_.open_positions};
+        return AdminAnswer::TagInUse;
+    }
+    g_.risk = risk;
+    return AdminAnswer::Ok;
 }
 
 AdminAnswer Engine::define_symbol(const SymbolSpec& spec) noexcept {
@@ -118,6 +132,11 @@ AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
         return AdminAnswer::AccountRemoved;
     }
     const bool is_new = !a.defined;
+    // Another login's terminal knows nothing of them: its "never seen" would be taken for proof.
+    if (!is_new && a.spec.login != spec.login && (a.live_orders > 0 || a.open_positions > 0)) {
+        g_.admin_detail = {a.live_orders, a.open_positions};
+        return AdminAnswer::LoginInUse;
+    }
     const bool reindex = !is_new && a.spec.margin_mode != spec.margin_mode;
     a.spec = spec;
     a.defined = true;

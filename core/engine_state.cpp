@@ -55,6 +55,15 @@ std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept {
     return header.magic == kImageMagic ? header.format : 0;
 }
 
+Capacity image_capacity(const std::byte* image, std::size_t bytes) noexcept {
+    if (image_format(image, bytes) != kImageFormat) {
+        return {0, 0, 0, 0};
+    }
+    ImageHeader header;
+    std::memcpy(&header, image, sizeof header);
+    return {header.accounts, header.members, header.orders, header.signals};
+}
+
 /// The one list of what makes up the state; its order is the image's.
 template <class Visitor>
 void Engine::visit_state(Visitor&& visitor) {

@@ -8,7 +8,8 @@ namespace millrace {
 /// Raised with every change of what apply() puts out or of the state's layout. A log continues only
 /// under the number it was written with; `millrace upgrade` begins a new epoch under another.
 /// 4: groups pause, accounts and groups are removed, working orders hold no result slot.
-inline constexpr std::uint32_t kLogicVersion = 4;
+/// 5: tag and logins stay while orders or positions live that go by them.
+inline constexpr std::uint32_t kLogicVersion = 5;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -85,6 +85,13 @@ std::string_view to_string(AdminAnswer a) noexcept {
         case AdminAnswer::TableFull: return "the engine's table is full";
         case AdminAnswer::NotInDoubt: return "no such order is IN_DOUBT";
         case AdminAnswer::BadState: return "no such state can be set";
+        case AdminAnswer::TagInUse:
+            return "orders or positions live whose ids carry the present \"risk.magic_tag\": set "
+                   "it "
+                   "back, or change it when they are closed (`millrace kill --all --flatten`)";
+        case AdminAnswer::LoginInUse:
+            return "orders or positions live under the account's present login: set it back, or "
+                   "change it when they are closed (`millrace kill --account NAME --flatten`)";
     }
     return "?";
 }

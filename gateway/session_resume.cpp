@@ -19,8 +19,8 @@ void Session::alert_other_directory() noexcept {
     // Relaxed: a name for people.
     std::snprintf(text, sizeof text,
                   "ALERT login %" PRIu64
-                  ": its terminal has served another journal directory. Use "
-                  "that; or move the terminal's intent journal away and set another magic_tag",
+                  ": its terminal has served another journal directory. Use that; or close "
+                  "all, set another magic_tag, move its intent journal away",
                   entry().login.load(std::memory_order_relaxed));
     context_->segment.report_error("broker", text);
 }

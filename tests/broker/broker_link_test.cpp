@@ -76,8 +76,8 @@ TEST(BrokerLink, DeniesATerminalThatHasServedAnotherDirectoryAndAlertsOnce) {
         EXPECT_TRUE(w.reports.empty()) << "for the engine the link never was up";
         EXPECT_EQ(w.entry(0).link.load(), static_cast<std::uint32_t>(LinkState::AuthRejected));
         EXPECT_EQ(w.errors("ALERT login 1000: its terminal has served another journal directory. "
-                           "Use that; or move the terminal's intent journal away and set another "
-                           "magic_tag"),
+                           "Use that; or close all, set another magic_tag, move its intent "
+                           "journal away"),
                   1U);
         w.restart_stage();
         EXPECT_EQ(denial(w, t), Session::kOtherDirectoryText);

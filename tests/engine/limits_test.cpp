@@ -1,0 +1,199 @@
+// Goal: each pre-trade limit of an account refuses just what is beyond it, and what orders go by at
+// the broker (tag, login) is not changed under them.
+// Method: one entry within a limit and one beyond it, told by what came out of the engine.
+#include "tests/engine/rig.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::test {
+namespace {
+
+constexpr std::uint64_t kOtherTag = 0x1111;
+constexpr std::uint32_t kInvalidVolume = 10014;  // ends the order, and only that
+
+AdminAnswer answer(const Rig& rig) {
+    return rig.engine.globals().admin_answer;
+}
+
+void expect_detail(const Rig& rig, std::uint32_t orders, std::uint32_t positions) {
+    EXPECT_EQ(rig.engine.globals().admin_detail.orders, orders);
+    EXPECT_EQ(rig.engine.globals().admin_detail.positions, positions);
+}
+
+AdminAnswer set_tag(Rig& rig, std::uint64_t tag) {
+    RiskSpec risk;
+    risk.magic_tag = tag;
+    rig.admin(AdminOp::RiskLimits, risk);
+    return answer(rig);
+}
+
+AdminAnswer set_login(Rig& rig, std::uint32_t account, std::uint64_t login) {
+    AccountSpec spec = Rig::account_spec(account);
+    spec.login = login;
+    rig.admin(AdminOp::DefineAccount, spec);
+    return answer(rig);
+}
+
+/// Why the latest entry did not leave.
+std::vector<Reason> refusals(Rig& rig) {
+    EXPECT_TRUE(rig.orders.empty());
+    std::vector<Reason> why = rig.reasons(ResultKind::OrderDone);
+    rig.take_results();
+    return why;
+}
+
+void expect_sent(Rig& rig) {
+    EXPECT_EQ(rig.take_orders().size(), 1U);
+    EXPECT_EQ(rig.count(ResultKind::OrderDone), 0U);
+    rig.take_results();
+}
+
+TEST(Limits, MaxLotsOfTheAccountIsTheLargestOrderThatLeaves) {
+    Rig rig;
+    rig.world();
+    AccountSpec spec = Rig::account_spec(0);
+    spec.max_lots = centi(20);
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(1, Side::Buy, centi(21)));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::MaxLots});
+    rig.signal(rig.open(2, Side::Buy, centi(20)));
+    expect_sent(rig);
+    spec.max_lots = Lots{};
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(3, Side::Buy, centi(21)));
+    expect_sent(rig);
+}
+
+TEST(Limits, MaxLotsOfTheSymbolHoldsForWhatTheSizingMakesOfASignal) {
+    Rig rig;
+    rig.world();
+    MemberSpec twice = Rig::member_spec(0, 0);
+    twice.value = 2 * kScale;
+    rig.admin(AdminOp::DefineMember, twice);
+    rig.signal(rig.open(1, Side::Buy, centi(5'001)));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::MaxLots});
+    rig.signal(rig.open(2, Side::Buy, centi(5'000)));
+    expect_sent(rig);
+}
+
+TEST(Limits, MaxOpenOrdersCountsLiveOrdersAndOpenPositions) {
+    Rig rig;
+    rig.world();
+    AccountSpec spec = Rig::account_spec(0);
+    spec.max_open_orders = 2;
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());  // a position
+    rig.signal(rig.open(2));     // an order on its way
+    const OrderCommand second = rig.only_order();
+    rig.take_results();
+    rig.signal(rig.open(3));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::MaxOpenOrders});
+    rig.signal(rig.change(4, SignalAction::Close, 1));
+    rig.fill(rig.only_order());  // the way out is open
+    rig.take_results();
+    rig.signal(rig.open(5));
+    expect_sent(rig);
+    rig.report(rig.outcome(second, kInvalidVolume));
+    rig.take_results();
+    rig.signal(rig.open(6));
+    expect_sent(rig);
+}
+
+TEST(Limits, DuplicateOrderIsTheSameSymbolSideAndVolumeWithinTheWindow) {
+    Rig rig;
+    rig.world();
+    AccountSpec spec = Rig::account_spec(0);
+    spec.duplicate_window_ms = 1000;
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(1));
+    const OrderCommand first = rig.only_order();
+    rig.take_results();
+    rig.signal(rig.open(2));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::DuplicateOrder});
+    rig.signal(rig.open(3, Side::Sell));
+    expect_sent(rig);
+    rig.signal(rig.open(4, Side::Buy, centi(11)));
+    expect_sent(rig);
+    Signal other = rig.open(5);
+    other.symbol = SymbolId{1};
+    rig.signal(other);
+    expect_sent(rig);
+    rig.report(rig.outcome(first, retcode::kRequote));
+    expect_sent(rig);  // the next attempt of one order is no second order
+    rig.advance(millis(999));
+    rig.take_results();
+    rig.signal(rig.open(6));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::DuplicateOrder});
+    rig.advance(millis(1));
+    rig.signal(rig.open(7));
+    expect_sent(rig);
+}
+
+TEST(Tag, StaysWhileAnOrderOrPositionGoesByIt) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    EXPECT_EQ(set_tag(rig, kOtherTag), AdminAnswer::TagInUse);
+    expect_detail(rig, 1, 0);
+    rig.advance(seconds(6));  // no answer came: in doubt, looked up
+    const OrderCommand query = rig.only_order();
+    EXPECT_EQ(query.type, CommandType::Query);
+    EXPECT_EQ(query.magic, entry.magic) << "absent under another id would prove nothing";
+    EXPECT_EQ(set_tag(rig, kOtherTag), AdminAnswer::TagInUse);
+    rig.fill(entry);
+    EXPECT_EQ(rig.open_volume(), entry.volume);
+    EXPECT_EQ(set_tag(rig, kOtherTag), AdminAnswer::TagInUse);
+    expect_detail(rig, 0, 1);
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    rig.fill(rig.only_order());
+    EXPECT_EQ(set_tag(rig, kOtherTag), AdminAnswer::Ok) << "nothing is left that goes by it";
+    rig.signal(rig.open(3));
+    EXPECT_EQ(rig.only_order().magic.tag(), kOtherTag);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST(Tag, RefusedTakesTheWholeRecordWithItAndTheSameTagTakesTheRest) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.pending(1, PriceKind::Limit, points(109'000)));
+    const OrderCommand entry = rig.only_order();
+    rig.report(rig.outcome(entry, retcode::kPlaced));
+    RiskSpec risk;
+    risk.collar = Ratio{kScale / 7};
+    risk.magic_tag = kOtherTag;
+    rig.admin(AdminOp::RiskLimits, risk);
+    EXPECT_EQ(answer(rig), AdminAnswer::TagInUse);
+    EXPECT_NE(rig.engine.globals().risk.collar, risk.collar);
+    risk.magic_tag = RiskSpec{}.magic_tag;
+    rig.admin(AdminOp::RiskLimits, risk);
+    EXPECT_EQ(answer(rig), AdminAnswer::Ok);
+    EXPECT_EQ(rig.engine.globals().risk.collar, risk.collar);
+    rig.report(rig.exec(entry, ExecKind::PendingFilled, entry.volume));
+    EXPECT_EQ(rig.open_volume(), entry.volume) << "its fill is known by the tag it was placed with";
+}
+
+TEST(Login, StaysWhileTheAccountHasAnOrderOrPosition) {
+    Rig rig;
+    rig.world(2);
+    rig.admin(AdminOp::RemoveAccount, AccountRemoval{AccountId{1}, 0});
+    rig.admin(AdminOp::DefineAccount, Rig::account_spec(2));
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    EXPECT_EQ(set_login(rig, 0, 4711), AdminAnswer::LoginInUse);
+    expect_detail(rig, 1, 0);
+    EXPECT_EQ(rig.engine.account(AccountId{0}).spec.login, 1000U);
+    EXPECT_EQ(set_login(rig, 0, 1000), AdminAnswer::Ok) << "all else may change";
+    EXPECT_EQ(set_login(rig, 2, 4711), AdminAnswer::Ok) << "another account has nothing open";
+    rig.fill(entry);
+    EXPECT_EQ(set_login(rig, 0, 4711), AdminAnswer::LoginInUse);
+    expect_detail(rig, 0, 1);
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    rig.fill(rig.only_order());
+    EXPECT_EQ(set_login(rig, 0, 4711), AdminAnswer::Ok);
+    EXPECT_EQ(rig.engine.account(AccountId{0}).spec.login, 4711U);
+}
+
+}  // namespace
+}  // namespace millrace::test
