@@ -82,11 +82,15 @@ void CoreStage::become_engine() noexcept {
     const CoreCells& core = segment_->core();
     const Sequence limit{fresh ? core.durable.load(std::memory_order_acquire)
                                : core.completed.load(std::memory_order_acquire)};
+    std::string said;
     if (auto loaded =
-            load_state(options_.journal_dir, limit, *engine_, message, options_.upgrade_from);
+            load_state(options_.journal_dir, limit, *engine_, said, options_.upgrade_from);
         !loaded) {
-        fail(message);
+        fail(said);
         return;
+    }
+    if (!said.empty()) {  // damaged snapshots were passed over: the next damage may be the last
+        segment_->report_error(stage_name(stage_id()), said);
     }
     if (recover(*engine_, *driver_)) {
         mode_ = Mode::Engine;

@@ -19,40 +19,64 @@ public:
     void result(const SignalResult&) noexcept override {}
 };
 
+std::string setting(const char* name, std::uint32_t made, std::uint32_t now) {
+    if (made == now) {
+        return {};
+    }
+    return std::string{" \""} + name + "\" " + std::to_string(made) + ", not " +
+           std::to_string(now) + ";";
+}
+
 }  // namespace
+
+std::string other_capacity(const Capacity& made, const Capacity& now) {
+    const std::string differs = setting("accounts_max", made.accounts, now.accounts) +
+                                setting("capacity.members", made.members, now.members) +
+                                setting("capacity.orders", made.orders, now.orders) +
+                                setting("capacity.ledger", made.signals, now.signals);
+    return differs.empty() ? differs
+                           : "set back what this journal was made with:" + differs +
+                                 " tables of another size would refuse other signals, and the log "
+                                 "give another state. To have other sizes, " +
+                                 kBeginAnew;
+}
 
 Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engine,
                   std::string& message, std::uint32_t upgrade_from) {
-    for (Sequence limit = at_most; limit.value > 0;) {
-        std::vector<std::string> bad;
-        auto snapshot = load_snapshot(journal_dir, limit, bad);
-        for (const std::string& why : bad) {
-            message += why + "; ";
-        }
-        if (!snapshot) {
-            return snapshot.code() == Errc::NotFound ? ok_status() : Status{snapshot.error()};
-        }
-        Snapshot& s = snapshot.value();
-        const bool upgrades = s.logic_version != logic_version() && s.logic_version == upgrade_from;
-        if (s.logic_version != logic_version() && !upgrades) {
-            message = other_logic(journal_dir + "/" + snapshot_name(s.at.seq), s.logic_version);
-            return {Errc::BadVersion, "snapshot of another logic version"};
-        }
-        if (upgrades) {
-            if (auto migrated = migrate_image(s.image, message); !migrated) {
-                return migrated;
-            }
-        }
-        const auto loaded = engine.load(s.image.data(), s.image.size());
-        if (loaded || loaded.code() != Errc::BadVersion || upgrades) {
-            return loaded;
-        }
-        // Made with other capacities: the log has everything too, or an older snapshot fits.
-        message +=
-            "snapshot at " + std::to_string(s.at.seq.value) + ": " + loaded.error().what + "; ";
-        limit = Sequence{s.at.seq.value - 1};
+    if (at_most.value == 0) {
+        return ok_status();
     }
-    return ok_status();
+    std::vector<std::string> bad;
+    auto snapshot = load_snapshot(journal_dir, at_most, bad);
+    for (const std::string& why : bad) {
+        message += why + "; ";
+    }
+    if (!snapshot) {
+        if (snapshot.code() == Errc::NotFound) {
+            return ok_status();
+        }
+        message += journal_dir + ": " + snapshot.error().what;
+        return snapshot.error();
+    }
+    Snapshot& s = snapshot.value();
+    const std::string name = journal_dir + "/" + snapshot_name(s.at.seq);
+    const bool upgrades = s.logic_version != logic_version() && s.logic_version == upgrade_from;
+    if (s.logic_version != logic_version() && !upgrades) {
+        message = other_logic(name, s.logic_version);
+        return {Errc::BadVersion, "snapshot of another logic version"};
+    }
+    if (upgrades) {
+        if (auto migrated = migrate_image(s.image, message); !migrated) {
+            return migrated;
+        }
+    }
+    const Capacity made = image_capacity(s.image.data(), s.image.size());
+    const std::string differs = other_capacity(made, engine.capacity());
+    const auto loaded = engine.load(s.image.data(), s.image.size());
+    if (!loaded) {
+        message = differs.empty() ? name + ": " + loaded.error().what : differs;
+    }
+    return loaded;
 }
 
 Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine,

@@ -7,12 +7,17 @@
 
 namespace millrace {
 
+/// What `made` and `now` differ in, by the names of the configuration, and the mend; empty if in
+/// nothing. Capacities are not journalled: with others the same records give another state.
+[[nodiscard]] std::string other_capacity(const Capacity& made, const Capacity& now);
+
 /// Loads the newest valid snapshot at or below `at_most` into `engine`. A damaged one is passed
-/// over (its name goes to `message`); with none at all the engine stays empty.
+/// over (its name goes to `message`, also if all is well then: somebody should be told); with none
+/// at all the engine stays empty.
 /// @param upgrade_from a logic version whose snapshot is taken too, its image migrated; 0 = none.
 /// @return IoError if the directory cannot be read; BadVersion if the newest snapshot is of another
-/// logic version: `message` names both, the file and the mend. Nothing older is tried then, nor the
-/// log from its start: this build would make another state of it.
+/// logic version or of other capacities than `engine`: `message` names both and the mend. Nothing
+/// older is tried then, nor the log from its start: this engine would make another state of it.
 [[nodiscard]] Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engine,
                                 std::string& message, std::uint32_t upgrade_from = 0);
 

@@ -79,11 +79,17 @@ bool Replica::begin() noexcept {
     // lost its tail, or is gone: then what is missing must be put out again.
     const bool whole = effects_->last_mark().seq.value != 0 && effects_->cut().empty();
     const Sequence from = whole ? limit() : std::min(effects_->last_mark().seq, limit());
-    if (auto loaded =
-            load_state(options_.journal_dir, from, *engine_, message, options_.upgrade_from);
+    if (!effects_->cut().empty()) {  // how much differs each time, and errors are kept by text
+        segment_->report_error("replica", "effects log: cut off a torn tail; it is written again");
+    }
+    std::string said;
+    if (auto loaded = load_state(options_.journal_dir, from, *engine_, said, options_.upgrade_from);
         !loaded) {
-        fail(message);
+        fail(said);
         return false;
+    }
+    if (!said.empty()) {
+        segment_->report_error("replica", said);
     }
     source_ = std::make_unique<DirectorySource>(options_.journal_dir);
     auto reader = JournalReader::open(*source_, engine_->seq(), {}, message);
@@ -163,7 +169,11 @@ void Replica::compare_hash() noexcept {
     core.replica_hash_checked.store(seq, std::memory_order_relaxed);
     if (hash != engine_->output_hash() && core.replica_hash_mismatch.load() == 0) {
         core.replica_hash_mismatch.store(seq, std::memory_order_relaxed);
-        segment_->report_error("replica", "output hash differs from the live engine's");
+        segment_->report_error("replica",
+                               "ALERT the live engine and its replay differ at record " +
+                                   std::to_string(seq) +
+                                   ": no more snapshots. Stop entries, stop clean, start again; "
+                                   "keep the journal");
     }
 }
 
@@ -191,7 +201,9 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
             snapshot_failed_ = true;
         }
     }
-    if (!reader_ || !failure_.empty()) {
+    // One of two that differ computes wrong. A snapshot would make this one's state the truth that
+    // the next engine begins from.
+    if (!reader_ || !failure_.empty() || differs()) {
         return;
     }
     if (next_snapshot_.value == 0) {
@@ -229,14 +241,22 @@ bool Replica::drained() const noexcept {
         return true;
     }
     const bool at_end = engine_->seq() >= limit();
-    return at_end && !snapshot_.valid() && (snapshot_failed_ || engine_->seq() == snapshot_seq_);
+    const bool taken = snapshot_failed_ || engine_->seq() == snapshot_seq_;
+    return at_end && !snapshot_.valid() && (taken || differs());
+}
+
+/// True from the first record at which the live engine's outputs were others, for as long as the
+/// segment lives.
+bool Replica::differs() const noexcept {
+    // Relaxed: set by the replica's own thread, or by one of an earlier process.
+    return segment_->core().replica_hash_mismatch.load(std::memory_order_relaxed) != 0;
 }
 
 std::unique_ptr<Engine> Replica::hand_over() noexcept {
     if (!reader_ || !failure_.empty()) {
         return nullptr;
     }
-    if (segment_->core().replica_hash_mismatch.load(std::memory_order_relaxed) != 0) {
+    if (differs()) {
         return nullptr;  // a state that is known to differ must not go live
     }
     reader_.reset();

@@ -28,7 +28,8 @@ public:
     [[nodiscard]] bool idle() const noexcept;
     /// For an orderly stop: true when it has followed the log to its end and a snapshot stands
     /// there, from which another logic version may go on. The first call asks for that snapshot.
-    /// One that cannot be written is reported and not waited for.
+    /// One that cannot be written is reported and not waited for; none is taken from the first
+    /// record on at which the live engine's outputs differed.
     [[nodiscard]] bool drained() const noexcept;
     /// Empty, or why it cannot go on.
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
@@ -56,6 +57,7 @@ private:
     void apply(const JournalRecord& record) noexcept;
     void compare_hash() noexcept;
     void maybe_snapshot(Nanos now) noexcept;
+    [[nodiscard]] bool differs() const noexcept;
     [[nodiscard]] Nanos first_snapshot_wait() const;
     void fail(std::string why) noexcept;
 

@@ -297,6 +297,9 @@ void Pipeline::play_broker() {
         } else if (slot.value.kind == ResultKind::Refused) {
             ++refused;
         }
+        if (slot.value.kind == ResultKind::Accepted) {
+            accepted_at[slot.value.signal.lo] = slot.value.seq.value;
+        }
         duplicates += slot.value.kind == ResultKind::Duplicate ? 1U : 0U;
     });
 }

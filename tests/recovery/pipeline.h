@@ -58,6 +58,8 @@ public:
     std::map<std::uint64_t, int> executed;      // magic -> times executed
     std::set<std::uint64_t> intents;            // intents ever seen in an Open
     std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
+    std::map<std::uint64_t, std::uint64_t>
+        accepted_at;  // signal lo -> record that accepted it last
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
     std::uint64_t duplicates = 0;                                     // Duplicate results
     std::uint64_t refused = 0;                                        // Refused results
