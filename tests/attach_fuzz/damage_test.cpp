@@ -158,6 +158,36 @@ TEST_F(AttachFuzz, RefusesImpossibleRingsEvenIfBothCopiesAgree) {
     std::printf("%llu agreed lies in the directory\n", static_cast<unsigned long long>(tried));
 }
 
+TEST_F(AttachFuzz, SaysWhichAgreedLieItIsBeforeAnythingIsReadByIt) {
+    const auto refused = [&](const std::string& words) {
+        const Attempt a = image_.attach(Mode::ReadWrite);
+        image_.heal();
+        EXPECT_EQ(a.code, Errc::BadLayout) << a.message;
+        EXPECT_NE(a.message.find(words), std::string::npos) << a.message;
+    };
+    const auto lie = [&](std::uint64_t at, auto value) {
+        std::memcpy(image_.bytes().data() + at, &value, sizeof value);
+    };
+    for (const std::uint64_t copy : {std::uint64_t{0}, kHeaderCopyOffset}) {
+        lie(copy + offsetof(SegmentHeader, page_bytes), std::uint32_t{2048});
+    }
+    refused("page_bytes is 2048");
+    const SegmentHeader& h = image_.header();
+    // The control agrees as well. A ring that reaches beyond the file puts the next one's there.
+    for (const auto& [capacity, words] :
+         {std::pair{1U, "capacity 1 is not"}, std::pair{1U << 24U, "ends at"}}) {
+        const std::uint64_t entry = h.rings_offset;
+        std::uint64_t control = 0;
+        std::memcpy(&control, image_.good().data() + entry + offsetof(RingEntry, control_offset),
+                    sizeof control);
+        for (const std::uint64_t copy : {std::uint64_t{0}, h.ring_count * sizeof(RingEntry)}) {
+            lie(entry + copy + offsetof(RingEntry, capacity), capacity);
+        }
+        lie(control + offsetof(RingControl<>, capacity), capacity);
+        refused(words);
+    }
+}
+
 TEST_F(AttachFuzz, RefusesToWriteWhereCursorsOrNumbersAreImpossible) {
     std::uint64_t tried = 0;
     std::uint64_t refused = 0;

@@ -95,6 +95,10 @@ TEST_F(InspectNumbers, DiffNamesEveryRingThatMovedAndWhatIsThereInOneOfTheTwoOnl
     publish("journal", JournalRecord{});
     publish("signals.alpha", SignalSlot{});
     publish("results.alpha", ResultSlot{});
+    EXPECT_NE(run_cli({"diff", copy, path_}).out.find("rings[orders].written: 0 -> 1  (+1)"),
+              std::string::npos);
+    EXPECT_NE(run_cli({"diff", path_, copy}).out.find("rings[orders].written: 1 -> 0  (-1)"),
+              std::string::npos);
     segment_->session(AccountId{2}).login = 5002;  // accounts without a login are not listed
     const auto changed = [&](const std::string& a, const std::string& b) {
         std::set<std::string> out;
@@ -134,6 +138,43 @@ TEST_F(InspectNumbers, WaitHoldsEachConditionToItsVeryBoundAndAllOfThemAtOnce) {
     EXPECT_EQ(waits({"--durable", "40", "--ring", "orders", "--depth-below", "4"}), 0);
     EXPECT_EQ(waits({"--durable", "40", "--ring", "orders", "--depth-below", "3"}), 1);
     EXPECT_EQ(waits({"--durable", "41", "--ring", "orders", "--depth-below", "4"}), 1);
+}
+
+TEST_F(InspectNumbers, WaitTakesEachSinksLagFromItsOwnCursor) {
+    CoreCells& core = segment_->core();
+    core.journal_seq = 50;
+    core.durable = 49;
+    core.replica_applied = 47;
+    core.sqlite_seq = 44;
+    core.redis_seq = 40;
+    core.clickhouse_seq = 35;
+    const std::pair<const char*, int> lags[] = {
+        {"journal", 1}, {"replica", 3}, {"sqlite", 6}, {"redis", 10}, {"clickhouse", 15}};
+    for (const auto& [sink, lag] : lags) {
+        const auto below = [&](int bound) {
+            return run_cli({"wait", path_, "--timeout", "0", "--sink", sink, "--lag-below",
+                            std::to_string(bound)})
+                .status;
+        };
+        EXPECT_EQ(below(lag), 1) << sink;
+        EXPECT_EQ(below(lag + 1), 0) << sink;
+    }
+}
+
+TEST_F(InspectNumbers, WaitTakesNoStateForThatOfADeadProcess) {
+    const auto waits = [&](const char* state) {
+        return run_cli({"wait", path_, "--timeout", "0", "--stage", "engine", "--state", state})
+            .status;
+    };
+    play_stage(StageId::Engine, StageState::Running);
+    EXPECT_EQ(waits("running"), 0);
+    EXPECT_EQ(waits("alive"), 0);
+    EXPECT_EQ(waits("standby"), 1);
+    EXPECT_EQ(waits("gone"), 1);
+    segment_->stage(StageId::Engine).start_time = 1;  // another process has had this pid
+    EXPECT_EQ(waits("running"), 1);
+    EXPECT_EQ(waits("alive"), 1);
+    EXPECT_EQ(waits("gone"), 0);
 }
 
 TEST_F(InspectNumbers, ExportedBucketsCountAllThatIsBelowThem) {

@@ -71,6 +71,26 @@ TEST_F(DryRun, PutsASegmentAsideForARingThatContradictsItselfAndNamesWhatIsLostW
     EXPECT_EQ(attaching(), Errc::Ok);
 }
 
+TEST_F(DryRun, CountsWhatIsLostByTheFurthestOfRingAndCells) {
+    damage("journal");  // it says nothing then
+    segment_->core().journal_seq = 8;
+    EXPECT_EQ(plan(1)["lost_to"], 8);
+    segment_->core().completed = 9;
+    EXPECT_EQ(plan(1)["lost_to"], 9);
+}
+
+TEST_F(DryRun, SaysWhatAnHeirPublishesAndTheJournalWritesAgain) {
+    segment_->core().completed = 4;
+    segment_->core().durable = 3;
+    const json p = plan(0);
+    EXPECT_TRUE(says(p["steps"], "publish what 5 to 5 should have put out")) << p.dump(1);
+    EXPECT_TRUE(says(p["steps"], "2 records are written again from the ring")) << p.dump(1);
+    segment_->core().completed = segment_->core().durable = 5;
+    const json done = plan(0);
+    EXPECT_FALSE(says(done["steps"], "should have put out")) << done.dump(1);
+    EXPECT_TRUE(says(done["steps"], "0 records are written again")) << done.dump(1);
+}
+
 TEST_F(DryRun, IsRefusedWhileStagesLiveBesideASegmentThatIsOfNoUse) {
     damage("orders");
     {

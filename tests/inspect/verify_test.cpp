@@ -107,12 +107,32 @@ TEST_F(VerifySegment, NamesCellsThatContradictEachOther) {
     };
     with("cursors", "durable is at 5, beyond journal", core.durable, 5);
     with("completed", "is beyond the journal's 0", core.completed, 1);
+    with("cursors", "replica is at 1, beyond durable at 0", core.replica_applied, 1);
     with("determinism", "differ from 77 on", core.replica_hash_mismatch, 77);
     with("reservations", "intent ids up to 9", core.next_intent, 9);
+    with("reservations", "intent ids up to 1 ", core.next_intent, 1);
+    with("accounts", "acked 4 beyond claimed 0", segment_->session(AccountId{2}).acked, 4);
     with("accounts", "account 2: done 4", segment_->session(AccountId{2}).done, 4);
     with("histograms", "1 values counted, 0 in buckets", segment_->hop(Hop::Gate).total, 1);
+    core.journal_seq = 5;
+    with("reservations", "sequence 5 used, only those below 5", core.reserved_seq, 5);
     segment_->header().total_bytes += 4096;
     expect_broken("header", "total_bytes");
+}
+
+TEST_F(VerifySegment, NamesARingThatHasAnothersNameOrIsMissing) {
+    // Both copies of the directory agree, so attaching has nothing to say.
+    const auto rename = [&](std::uint32_t index, const char* to) {
+        auto* entries = reinterpret_cast<RingEntry*>(
+            reinterpret_cast<std::byte*>(&segment_->header()) + segment_->header().rings_offset);
+        entries[index].name = entries[index + segment_->ring_count()].name = make_text<24>(to);
+    };
+    const std::uint32_t signals = segment_->find_ring("signals.alpha");
+    rename(signals, "results.alpha");
+    expect_broken("ring directory", "another's name");
+    rename(signals, "signals.alpha");
+    rename(segment_->find_ring("orders"), "order");
+    expect_broken("ring directory", "no ring orders");
 }
 
 TEST_F(VerifySegment, RefusesNothingButWhatIsNotThere) {
