@@ -62,8 +62,9 @@ def paired(ours, other):
 
 
 def from_series(bench, series):
-    """Ours beside each limit and beside the best rival. Where it was measured what either end can do by
-    itself (bench/ring/limits.h), also how many times the best rival that is: no queue reaches more."""
+    """Ours beside each limit and beside the best rival. Where it was measured what either end can
+    do by itself (bench/ring/limits.h), also how many times the best rival that is: no queue
+    reaches more."""
     out = []
     for group in dict.fromkeys(s["group"] for s in series):
         of = lambda part: [s for s in series if s["group"] == group and s["part"] == part]

@@ -1,5 +1,6 @@
 """Goal: bench/run works from end to end and its JSON says what bench/README.md promises.
-Method: the ring's part and the single operations with tiny counts; no figure is judged. usage: RUN BUILD_DIR"""
+Method: the ring's part and the single operations with tiny counts; no figure is
+judged. usage: RUN BUILD_DIR"""
 import json
 import os
 import subprocess
@@ -65,7 +66,8 @@ def main():
                       "throughput 128 B", "throughput 64 B, batches", "throughput 64 B at -O2",
                       "throughput 128 B at -O2", "throughput 128 B, batches at -O2"):
             check(f"{group}, {mode}" in groups, f"no figure for {group}, {mode}")
-    for group in ("hop 64 B, round trip / 2, threads, p99.9", "one way 64 B, 1 M/s, processes, p99.9",
+    for group in ("hop 64 B, round trip / 2, threads, p99.9",
+                  "one way 64 B, 1 M/s, processes, p99.9",
                   "throughput 128 B, threads, at most"):
         check(group in groups, f"no figure for {group}")
     micro = [s["name"] for s in result["series"] if s["bench"] == "micro"]

@@ -69,13 +69,15 @@ class Figures(unittest.TestCase):
         self.assertEqual(figures.goal_of("hop 64 B, round trip / 2, threads", "limit")["bound"], 1.1)
         self.assertEqual(figures.goal_of("throughput 64 B, threads", "rival")["bound"], 4.0)
         self.assertEqual(figures.goal_of("throughput 128 B at -O2, threads", "rival")["bound"], 4.0)
-        self.assertEqual(figures.goal_of("one way 64 B, 1 M/s, threads, p99.9", "rival")["bound"], 1)
+        tail = "one way 64 B, 1 M/s, threads, p99.9"
+        self.assertEqual(figures.goal_of(tail, "rival")["bound"], 1)
         self.assertIsNone(figures.goal_of("hop 64 B, round trip / 2, threads, p99.9", "limit"))
         self.assertIsNone(figures.goal_of("throughput 64 B, batches, threads", "rival"))
 
     def test_ours_is_held_against_each_limit_and_the_best_rival_against_the_lines(self):
         out = figures.from_series("ring", [
-            series("512-record stream", "limit", [11] * 6), series(figures.CEILING, "limit", [12] * 6),
+            series("512-record stream", "limit", [11] * 6),
+            series(figures.CEILING, "limit", [12] * 6),
             series("r", "rival", [6] * 6), series("o", "ours", [9] * 6)])
         got = {(f["part"], f["name"], f["against"]): f["ratio"]["median"] for f in out}
         self.assertEqual(got, {("limit", "o", "512-record stream"): 9 / 11,
