@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 namespace millrace {
 namespace {
@@ -232,7 +233,8 @@ void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalA
         activate(session);  // the one that has served it until now, if there is one, has to be told
     }
     if (const char* objection = session.objection_to(hello); objection != nullptr) {
-        if (objection == Session::kOtherDirectoryText) {
+        // By its text: the address of a literal may be another one in each source.
+        if (std::string_view{objection} == Session::kOtherDirectoryText) {
             session.alert_other_directory();
         }
         deny(peer, objection, now);
