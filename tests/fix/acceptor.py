@@ -20,6 +20,7 @@ prints `ready PORT`. DIR/book has one JSON object a line: `order` as asked, `exe
     {"cmd": "status", "do": "answer"|"silent"|"unknown"}  how status requests are answered
     {"cmd": "logon", "do": "take"|"refuse"|"silent"}      how logons are
     {"cmd": "quote", "symbol": S, "bid": B, "ask": A}
+    {"cmd": "say", "kind": K, "fields": [[TAG, VALUE], ...]}  sends a message as it is
     {"cmd": "stats"}                          what it has seen, and whether somebody is logged on
 """
 import argparse
@@ -29,6 +30,8 @@ import selectors
 import socket
 import ssl
 import time
+
+from acceptor_book import Book, Lines
 
 SOH = "\x01"
 APPLICATION = set("D F G H AF V 8 9 j W".split())
@@ -63,82 +66,15 @@ class Message:
         return [value for t, value in self.fields if t == tag]
 
 
-class Lines:
-    """A file of JSON objects, one a line; a torn last line is cut when it is opened."""
-
-    def __init__(self, path):
-        self.rows = []
-        text = b""
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                text = file.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            self.rows = [json.loads(line) for line in whole.splitlines()]
-            text = whole
-        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self.fd, len(text))
-        os.lseek(self.fd, 0, os.SEEK_END)
-
-    def add(self, *rows):
-        os.write(self.fd, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-        self.rows.extend(rows)
-
-
-class Order:
-    def __init__(self, row):
-        self.id, self.symbol, self.side = row["id"], row["symbol"], row["side"]
-        self.quantity, self.price, self.number = row["qty"], row["price"], row["n"]
-        self.done, self.cost, self.state = 0.0, 0.0, "0"
-
-    def execute(self, quantity, price):
-        self.done += quantity
-        self.cost += quantity * price
-        self.state = "2" if self.done >= self.quantity - 1e-9 else "1"
-
-    def is_working(self):
-        return self.state in "01"
-
-
-class Book:
-    """Orders by the name the venue has them under now."""
-
-    def __init__(self, folder):
-        self.orders, self.executions = {}, 0
-        rows = Lines(folder + "/book")
-        self.file = rows
-        for row in rows.rows:
-            self.apply(row)
-
-    def apply(self, row):
-        if row["t"] == "order":
-            self.orders[row["id"]] = Order(row)
-        elif row["t"] == "exec":
-            self.orders[row["id"]].execute(row["qty"], row["price"])
-            self.executions += 1
-        elif row["t"] == "end":
-            self.orders[row["id"]].state = row["state"]
-        elif row["t"] == "name":
-            order = self.orders[row["id"]]
-            order.id, order.price = row["now"], row["price"]
-            self.orders[row["now"]] = order
-
-    def add(self, *rows):
-        self.file.add(*rows)
-        for row in rows:
-            self.apply(row)
-
-
 class Venue:
     def __init__(self, folder, selector):
         self.folder, self.selector = folder, selector
         self.book = Book(folder)
         self.sent = Lines(folder + "/sent")
-        self.numbers = {"in": 1, "out": 1}
-        for row in self.sent.rows:
-            self.numbers["out"] = row["n"] + 1
         self.numbers_file = Lines(folder + "/numbers")
-        for row in self.numbers_file.rows:
-            self.numbers.update(row)
+        self.numbers = self.numbers_file.rows[-1] if self.numbers_file.rows else {"in": 1, "out": 1}
+        for row in self.sent.rows[-1:]:  # a death before its number was kept
+            self.numbers["out"] = max(self.numbers["out"], row["n"] + 1)
         self.modes, self.default = [], "fill"
         self.status_mode, self.logon_mode = "answer", "take"
         self.quotes, self.wanted = {}, {}
@@ -248,6 +184,7 @@ class Venue:
             return self.drop()
         if reset:
             self.numbers = {"in": 1, "out": 1}
+            self.sent.clear()
         if number < self.numbers["in"]:
             return self.too_low(number)
         self.send("A", [(98, 0), (108, m.get(108))] + ([(141, "Y")] if reset else []))
@@ -328,7 +265,8 @@ class Venue:
             return mode
         price = float(m.get(44) or m.get(99) or 0)
         self.book.add({"t": "order", "id": m.get(11), "symbol": m.get(55), "side": m.get(54),
-                       "qty": float(m.get(38)), "price": price, "n": len(self.book.file.rows) + 1})
+                       "qty": float(m.get(38)), "price": price, "n": len(self.book.file.rows) + 1,
+                       "rests": waits or mode == "work"})
         order = self.book.orders[m.get(11)]
         if mode == "reject":
             self.book.add({"t": "end", "id": order.id, "state": "8"})
@@ -432,6 +370,8 @@ class Venue:
         elif cmd == "quote":
             self.quotes[c["symbol"]] = (c["bid"], c["ask"])
             self.quote(c["symbol"])
+        elif cmd == "say":
+            self.send(c["kind"], c["fields"])
         elif cmd != "stats":
             raise ValueError(cmd)
         return {"on": self.on, **self.stats, **self.numbers}

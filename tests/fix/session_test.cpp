@@ -190,6 +190,30 @@ TEST_F(FixSession, AsksForMessagesThatWereLostOnTheWay) {
     EXPECT_EQ(venue.stat("asked"), 1);
 }
 
+/// QuickFIX refuses what its dictionary does not know as a group: a report would be lost for good.
+TEST_F(FixSession, HandsOutMessagesWithRepeatingGroupsKnownAndUnknown) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    venue.control(R"("cmd": "say", "kind": "W", "fields": [[55, "EURUSD"], [268, 2], [269, 0],)"
+                  R"( [270, "1.1"], [269, 1], [270, "1.2"]])");
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "270=1.2\x01"));
+    const std::string report = R"("cmd": "say", "kind": "8", "fields": [[11, "A1"], [150, "F"],)";
+    venue.control(report + R"( [453, 2], [448, "X"], [452, 1], [448, "Y"], [452, 3]])");
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "448=Y\x01"));
+    EXPECT_EQ(file("messages").find("35=3"), std::string::npos) << "a known group was refused";
+    venue.control(report + R"( [9001, 2], [9002, "X"], [9002, "Z"]])");
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "9002=Z\x01"));
+    EXPECT_EQ(order("A2"), SendResult::Sent);
+    ASSERT_TRUE(wait_message("11=A2\x01"));
+}
+
 TEST_F(FixSession, BelievesAVenueWhoseNumbersWentBack) {
     start_venue();
     open();
@@ -200,6 +224,10 @@ TEST_F(FixSession, BelievesAVenueWhoseNumbersWentBack) {
             wait_message("\x01"
                          "150=F\x01"));
     }
+    // Far back, so that it does not get to the old number by counting its refused logons.
+    venue.control(R"("cmd": "numbers", "out": 1000)");
+    EXPECT_EQ(order("B1"), SendResult::Sent);
+    ASSERT_TRUE(wait_message("11=B1\x01"));
     venue.control(R"("cmd": "numbers", "out": 1)");
     venue.control(R"("cmd": "drop")");
     ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "went back"));

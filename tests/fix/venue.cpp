@@ -115,7 +115,8 @@ int Child::wait_end() {
 }
 
 void Acceptor::start() {
-    std::vector<std::string> arguments{"python3", MILLRACE_FIX_ACCEPTOR, "--dir", folder_ / "."};
+    std::vector<std::string> arguments{"python3", "-B", MILLRACE_FIX_ACCEPTOR, "--dir",
+                                       folder_ / "."};
     arguments.insert(arguments.end(), {"--port", std::to_string(port_)});
     if (tls_) {
         if (!std::filesystem::exists(certificate())) {

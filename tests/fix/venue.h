@@ -1,6 +1,8 @@
 // A FIX venue in a process of its own (acceptor.py), and what tests ask of it.
 #pragma once
 
+#include "tests/ops/quiet_port.h"
+
 #include <sys/types.h>
 
 #include <cstdint>
@@ -56,7 +58,7 @@ struct Executed {
 class Acceptor {
 public:
     /// @param tls with a certificate of its own, `certificate()`.
-    explicit Acceptor(bool tls = false) : tls_{tls} {}
+    explicit Acceptor(bool tls = false) : port_{quiet_.number()}, tls_{tls} {}
 
     /// On the same port and with the same books each time.
     void start();
@@ -74,7 +76,8 @@ public:
 private:
     Folder folder_;
     Child child_;
-    std::uint16_t port_ = 0;
+    millrace::test::QuietPort quiet_;
+    std::uint16_t port_;
     bool tls_;
 };
 

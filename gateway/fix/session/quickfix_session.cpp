@@ -142,6 +142,7 @@ public:
     void set_sender(std::uint32_t next);
     void set_target(std::uint32_t next);
     void on_raw(const std::string& raw);
+    void hand_out_refused();
     void note_logon_sent() { logon_sent_ = true; }
     MessageLog& messages() { return messages_; }
 
@@ -216,6 +217,9 @@ void Wire::onOutgoing(const std::string& raw) {
 }
 void Wire::onEvent(const std::string& text) {
     owner_.messages().write('*', text);
+    if (text.find("Rejected: Tag appears more than once") != std::string::npos) {
+        owner_.hand_out_refused();
+    }
 }
 
 std::uint32_t QuickfixSession::sender() const {
@@ -387,7 +391,19 @@ void QuickfixSession::toApp(FIX::Message& message, const FIX::SessionID&) throw(
 void QuickfixSession::hand_out(const FIX::Message& message) {
     const std::uint32_t number =
         static_cast<std::uint32_t>(std::stoul(message.getHeader().getField(34)));
+    const std::string type = message.getHeader().getField(35);
+    if (number != raw_number_ && (type == "W" || type == "X")) {
+        return;  // its groups are out of order, and a quote that waited is worth nothing
+    }
     tell(SessionNews::Kind::Message, number, number == raw_number_ ? raw_ : message.toString());
+}
+
+/// QuickFIX refuses a message with a group that its dictionary does not know, and has counted it
+/// as received by now. It may be a report of an execution: what it says is taken all the same.
+void QuickfixSession::hand_out_refused() {
+    if (logged_on() && raw_number_ + 1 == target()) {
+        tell(SessionNews::Kind::Message, raw_number_, raw_);
+    }
 }
 
 void QuickfixSession::heed_logout(const FIX::Message& message) {
@@ -416,6 +432,43 @@ void QuickfixSession::fromApp(const FIX::Message& message,
                                                            FIX::IncorrectTagValue,
                                                            FIX::UnsupportedMessageType) {
     hand_out(message);
+}
+
+/// Groups in messages to us. Without them QuickFIX takes the second entry of a group for a repeated
+/// field and refuses the message. It has no version, so that nothing else is checked: what a
+/// message means is checked by its reader.
+FIX::DataDictionaryProvider known_groups() {
+    struct GroupOf {
+        const char* types;  // MsgTypes, one character each
+        int count;
+        std::vector<int> fields;  // the first one begins an entry
+    };
+    const GroupOf groups[] = {
+        {"W", 268, {269, 270, 15,  271, 272, 273, 274, 275, 336, 625, 276, 277, 282, 283, 284, 286,
+                    59,  432, 126, 110, 18,  287, 37,  299, 288, 289, 346, 290, 546, 811, 58}},
+        {"X", 268, {279, 285, 269, 278, 280, 55,  65,  48,  22,  270, 15,  271, 272, 273,
+                    274, 275, 336, 625, 276, 277, 282, 283, 284, 286, 59,  432, 126, 110,
+                    18,  287, 37,  299, 288, 289, 346, 290, 546, 811, 451, 58}},
+        {"89j", 453, {448, 447, 452, 802}},
+        {"8", 382, {375, 337, 437, 438, 655}},
+        {"8", 136, {137, 138, 139, 891}},
+        {"8", 454, {455, 456}},
+        {"8", 518, {519, 520, 521}},
+        {"8", 232, {233, 234}},
+    };
+    auto all = ptr::shared_ptr<FIX::DataDictionary>(new FIX::DataDictionary());
+    for (const GroupOf& group : groups) {
+        FIX::DataDictionary entry;
+        for (const int field : group.fields) {
+            entry.addField(field);
+        }
+        for (const char* type = group.types; *type != '\0'; ++type) {
+            all->addGroup(std::string(1, *type), group.count, group.fields.front(), entry);
+        }
+    }
+    FIX::DataDictionaryProvider provider;
+    provider.addTransportDataDictionary(FIX::BeginString("FIX.4.4"), all);
+    return provider;
 }
 
 /// Puts "tag=value" fields into `message`; the groups that follow 146 and 267 stay groups, because
@@ -547,6 +600,7 @@ std::string QuickfixSession::begin() {
             initiator_.reset(new FIX::SocketInitiator(*this, *this, settings, log_maker_));
         }
         session_ = FIX::Session::lookupSession(id_);
+        session_->setDataDictionaryProvider(known_groups());
         initiator_->start();
     } catch (const std::exception& e) {
         initiator_.reset();
