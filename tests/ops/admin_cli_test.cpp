@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/logic_version.h"
+#include "gateway/signal_client.h"
 #include "persist/log_version.h"
 #include "tests/ops/pipeline_fixture.h"
 
@@ -110,6 +111,73 @@ TEST(Administration, SaysThatOnlyARunningEngineKnows) {
     const Finished none = p.run({"account", "remove", "a1"});
     EXPECT_EQ(none.status, 1);
     EXPECT_SAYS(none, "only a running engine knows");
+}
+
+// -- what the journal's state does not allow -----------------------------------------------------
+
+/// An order that lives for an hour: no terminal is there to take it.
+void leave_an_order(const Pipeline& p) {
+    const auto config = nlohmann::json::parse(std::ifstream{p.config()});
+    const auto address = config["listen"]["signals"].get<std::string>();
+    SignalClientOptions options;
+    options.port = static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1)));
+    options.source = "src";
+    for (int i = 0; i < 16; ++i) {
+        options.key.push_back(static_cast<std::byte>(i * 0x11));  // as in the configuration
+    }
+    bool accepted = false;
+    SignalCallbacks callbacks;
+    callbacks.on_ack = [&](const SignalAnswer&) { accepted = true; };
+    std::string message;
+    auto client = SignalClient::create(options, callbacks, message);
+    ASSERT_TRUE(client.ok()) << message;
+    SignalRequest signal;
+    signal.id = {1, 2};
+    signal.group = "g";
+    signal.symbol = "EURUSD";
+    signal.action = SignalAction::Open;
+    signal.price_kind = PriceKind::Limit;
+    signal.price = Price{kScale};
+    signal.volume = Lots{kScale / 10};
+    signal.ttl_ms = 3'600'000;
+    ASSERT_TRUE(client.value()->submit(signal).ok());
+    ASSERT_TRUE(eventually([&] { return client.value()->poll(10) >= 0 && accepted; }));
+}
+
+/// `up` with `now` in place of `was` in the configuration: refused, and no segment is left behind.
+void expect_refused(Pipeline& p, const std::string& was, const std::string& now,
+                    const std::string& why) {
+    std::string text = p.config_text();
+    text.replace(text.find(was), was.size(), now);
+    const bool had_segment = fs::exists(p.segment_path());
+    p.dir().write("c.json", text);
+    const Finished refused = p.run({"up"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_SAYS(refused, why);
+    EXPECT_EQ(fs::exists(p.segment_path()), had_segment);
+    p.write_config();
+}
+
+TEST(Start, RefusesATagAndALoginThatLiveOrdersDoNotGoByAndOtherSizesOfTables) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ASSERT_NO_FATAL_FAILURE(leave_an_order(p));
+    stop(p);
+    const std::string tag = "\"risk\": {\"magic_tag\": 4711}, \"groups\"";
+    expect_refused(p, "\"groups\"", tag, "RiskLimits: 1 orders, 0 positions: ");
+    expect_refused(p, "\"login\": 1001", "\"login\": 1002", "DefineAccount a1: 1 orders, ");
+    expect_refused(p, "\"orders\": 1024", "\"orders\": 2048", "\"capacity.orders\" 1024, not 2048");
+    expect_refused(p, "\"accounts_max\": 8", "\"accounts_max\": 16", "\"accounts_max\" 8, not 16");
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    expect_refused(p, "\"groups\"", tag, "\"risk.magic_tag\"");  // the stages live on
+    expect_refused(p, "\"ledger\": 4096", "\"ledger\": 8192", "\"capacity.ledger\" 4096, not 8192");
+    p.up("third.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("third.log");
+    stop(p);
 }
 
 // -- another logic version ------------------------------------------------------------------------

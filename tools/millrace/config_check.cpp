@@ -178,7 +178,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check.limit("groups", c.groups.size(), kNamesPerKind, "");
     check.limit("sources", c.sources.size(), kNamesPerKind, "");
     check.limit("accounts", c.accounts.size(), c.accounts_max,
-                "; raise \"accounts_max\" (takes a clean stop and a new segment)");
+                "; \"accounts_max\" stays what a journal directory was begun with");
     check_logins(check);
     check_symbol_names(check);
     check_members(check, accounts, symbols);

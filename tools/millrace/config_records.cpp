@@ -87,8 +87,9 @@ private:
             mistakes_.push_back({config_.file, 0, name,
                                  "gets id " + std::to_string(given) + ", the table holds " +
                                      std::to_string(limit) +
-                                     ": names that were removed keep their ids; raise "
-                                     "\"accounts_max\" or use a new journal directory"});
+                                     ": names that were removed keep their ids, and "
+                                     "\"accounts_max\" stays what a journal directory was begun "
+                                     "with; use a new one"});
         }
         return given;
     }

@@ -17,6 +17,7 @@
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/redis_wiring.h"
+#include "tools/millrace/start_check.h"
 
 namespace millrace {
 namespace {
@@ -66,10 +67,7 @@ std::function<void()> wake_on_durable(Segment& segment) {
 Result<StageSlot> build_core(const std::string& name, const StageContext& c, std::string& message) {
     CoreOptions options;
     options.journal_dir = c.config.journal.dir;
-    options.capacity.accounts = c.segment.sessions();
-    options.capacity.members = c.config.capacity.members;
-    options.capacity.orders = c.config.capacity.orders;
-    options.capacity.signals = c.config.capacity.ledger;
+    options.capacity = capacity_of(c.config, c.segment.sessions());
     options.snapshot_every = seconds(c.config.journal.snapshot_s);
     options.upgrade_from = c.upgrade_from;
     if (c.threads) {

@@ -9,6 +9,7 @@
 #include "shm/doorbell.h"
 #include "shm/role.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/start_check.h"
 #include "tools/millrace/startup.h"
 #include "tools/millrace/supervisor.h"
 
@@ -105,6 +106,16 @@ int run(const Config& config, SupervisorOptions options) {
         return kExitError;
     }
     Segment& s = segment.value();
+    // Relaxed: whether the engine is asked a question more orders nothing.
+    const std::uint64_t engine_has = s.core().config_hash.load(std::memory_order_relaxed);
+    if (const std::string why = unfit_for_journal(config, records.value(), engine_has);
+        !why.empty()) {
+        log_error(why);
+        if (created) {
+            ::unlink(config.segment_path().c_str());
+        }
+        return kExitError;
+    }
     log_info((created ? "made segment " : "attached to segment ") + config.segment_path() + ", " +
              std::to_string(s.header().total_bytes >> 20U) + " MiB");
     if (const std::string later = needs_new_segment(config, s); !later.empty()) {

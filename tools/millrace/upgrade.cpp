@@ -16,6 +16,7 @@
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator_session.h"
 #include "tools/millrace/stages.h"
+#include "tools/millrace/start_check.h"
 #include "tools/millrace/startup.h"
 
 namespace millrace {
@@ -54,19 +55,10 @@ std::string obstacle(const LogVersion& log, const std::string& dir) {
     return {};
 }
 
-Capacity capacity_of(const Config& c) {
-    Capacity capacity;
-    capacity.accounts = c.accounts_max;
-    capacity.members = c.capacity.members;
-    capacity.orders = c.capacity.orders;
-    capacity.signals = c.capacity.ledger;
-    return capacity;
-}
-
 /// State hash at record `at`, from the newest snapshot at or below `from` and the files behind it.
 Result<std::uint64_t> hash_at(const Config& c, Sequence from, Sequence at, std::uint32_t also,
                               std::string& message) {
-    Engine engine{capacity_of(c)};
+    Engine engine{capacity_of(c, c.accounts_max)};
     if (auto done = load_state(c.journal.dir, from, engine, message, also); !done) {
         message = message.empty() ? done.error().what : message;
         return done.error();
