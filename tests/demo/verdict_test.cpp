@@ -110,6 +110,27 @@ TEST(Verdict, FindsNothingWhereEverySignalWasFilledOnce) {
     EXPECT_EQ(v.order_ends.at("FILLED"), 2U);
 }
 
+TEST(Verdict, CallsExecutionUnknownWhoseSourceWasToldThatItIsRefused) {
+    World w;
+    w.trade(1);
+    const SignalRequest r = w.send();
+    w.lives.refused(r.id, Reason::PriceCollar, "", w.tick());
+    EXPECT_EQ(w.verdict(true).count(Wrong::Unknown), 0U) << texts(w.verdict(true));
+    w.execute(r, 2);
+    EXPECT_EQ(w.verdict(true).count(Wrong::Unknown), 1U) << texts(w.verdict(true));
+    w.accept(r);  // the second of two copies, after all
+    EXPECT_EQ(w.verdict(true).count(Wrong::Unknown), 0U) << texts(w.verdict(true));
+}
+
+TEST(Verdict, CallsExecutionUnknownThatWasSentToBeRefused) {
+    World w;
+    const SignalRequest r = w.send(SignalAction::Open, Purpose::RefusedOnPurpose);
+    w.lives.refused(r.id, Reason::BadVolume, "", w.tick());
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+    w.execute(r, 1);
+    EXPECT_EQ(w.verdict().count(Wrong::Unknown), 1U) << texts(w.verdict());
+}
+
 TEST(Verdict, CallsFillLostThatTheBooksDoNotHave) {
     World w;
     const SignalRequest r = w.send();

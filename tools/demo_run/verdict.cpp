@@ -53,6 +53,9 @@ private:
         const Life* life = case_.lives.find(entry.request.id);
         const bool acked =
             entry.kind == AckLogKind::Accepted || entry.kind == AckLogKind::Duplicate;
+        if (acked) {
+            acked_.insert(entry.request.id);
+        }
         if (acked && (life == nullptr || !life->over())) {
             if (ended_lost_.insert(entry.request.id).second) {
                 add(Wrong::Lost, entry.request.id, "acknowledged, and its end was never told");
@@ -229,6 +232,13 @@ private:
                case_.outages.touch(opened->sent, opened->over() ? opened->ended : life.sent);
     }
 
+    /// Of two copies of a signal the first may be refused for a passing reason and the second
+    /// accepted: then an ack or results came after all.
+    [[nodiscard]] bool only_refused(const Life& life) const {
+        return life.answer == Answer::Refused && life.shares.empty() && life.accounts == 0 &&
+               !acked_.contains(life.request.id);
+    }
+
     void check_execution(const Evidence::Key& key, const Execution& execution) {
         const auto at = by_comment_.find(execution.comment);
         const SignalId id = at == by_comment_.end() ? SignalId{} : at->second;
@@ -237,6 +247,11 @@ private:
         if (at == by_comment_.end()) {
             add(Wrong::Unknown, id,
                 where + ": comment \"" + execution.comment + "\" belongs to no signal of ours");
+        } else if (const Life* life = case_.lives.find(id);
+                   life != nullptr && only_refused(*life)) {
+            add(Wrong::Unknown, id,
+                where + ": executed, and its source was told that it is refused: " +
+                    std::string{to_string(life->reason)} + " " + life->text);
         }
         if (execution.orders.size() > 1) {
             add(Wrong::Doubled, id,
@@ -251,6 +266,7 @@ private:
     Verdict verdict_;
     std::map<std::string, SignalId> by_comment_;
     std::set<SignalId> ended_lost_;
+    std::set<SignalId> acked_;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@
 //   unfilled   a valid signal that no outage touched and that was not carried out, on each account
 //              of its group
 //   expired    an order or signal that ran out of time although its life overlapped no outage
-//   unknown    an execution with our tag whose signal the source never sent
+//   unknown    an execution with our tag whose signal the source never sent, or was told is refused
 //   refusal    a signal that was sent wrong on purpose and was not refused
 #pragma once
 
