@@ -1,5 +1,7 @@
 #include "tools/inspect/locate.h"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -81,7 +83,8 @@ Result<std::string> resolve(const std::string& name, const std::string& dir, std
     if (name.empty() && std::count_if(found.begin(), found.end(), lives) == 1) {
         return std::find_if(found.begin(), found.end(), lives)->path;
     }
-    for (const std::string& path : {dir + "/millrace-" + name, dir + "/" + name}) {
+    for (const std::string& path :
+         {fmt::format("{}/millrace-{}", dir, name), fmt::format("{}/{}", dir, name)}) {
         if (!name.empty() && is_file(path)) {
             return path;
         }

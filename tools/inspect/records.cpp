@@ -117,12 +117,14 @@ public:
 private:
     bool open_behind(std::uint64_t after, std::string& message) {
         auto reader = JournalReader::open(source_, Sequence{after}, {}, message);
-        if (reader) {
-            reader_ = std::make_unique<JournalReader>(std::move(reader).value());
-        } else if (message.empty()) {
-            message = source_.where() + ": " + reader.error().what;
+        if (!reader) {
+            if (message.empty()) {
+                message = source_.where() + ": " + reader.error().what;
+            }
+            return false;
         }
-        return reader.ok();
+        reader_ = std::make_unique<JournalReader>(std::move(reader).value());
+        return true;
     }
     ReadStatus step() {
         if (segment_ == nullptr) {
@@ -175,12 +177,14 @@ public:
             mark = later.seq.value != 0 && later.seq.value < from ? later : mark;
         }
         auto reader = EffectsReader::resume(directory, mark, message);
-        if (reader) {
-            reader_ = std::make_unique<EffectsReader>(std::move(reader).value());
-        } else if (message.empty()) {
-            message = directory + ": " + reader.error().what;
+        if (!reader) {
+            if (message.empty()) {
+                message = directory + ": " + reader.error().what;
+            }
+            return false;
         }
-        return reader.ok();
+        reader_ = std::make_unique<EffectsReader>(std::move(reader).value());
+        return true;
     }
 
     Next next() override {

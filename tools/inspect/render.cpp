@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <tuple>
 
@@ -17,7 +18,7 @@ constexpr std::int64_t kStuckNs = 3'000'000'000;  // DESIGN rule 5: no progress 
 constexpr std::uint64_t kNearlyFullPercent = 80;
 
 std::string per_second(std::optional<double> rate) {
-    return rate ? human_count(static_cast<std::uint64_t>(*rate + 0.5)) + "/s" : "-";
+    return rate ? human_count(static_cast<std::uint64_t>(std::llround(*rate))) + "/s" : "-";
 }
 
 std::uint64_t percent(const RingStat& r) noexcept {

@@ -14,7 +14,7 @@
 namespace millrace::inspect {
 namespace {
 
-std::string one_line(std::string json) {
+std::string one_line(const std::string& json) {
     std::string out;
     bool at_start = false;
     for (const char c : json) {

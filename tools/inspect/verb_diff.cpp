@@ -29,7 +29,7 @@ std::string label_of(const ordered_json& item, std::size_t i) {
 void flatten(const ordered_json& value, const std::string& at, Fields& out) {
     if (value.is_object()) {
         for (const auto& [name, member] : value.items()) {
-            flatten(member, at.empty() ? name : at + "." + name, out);
+            flatten(member, at.empty() ? name : fmt::format("{}.{}", at, name), out);
         }
     } else if (value.is_array()) {
         std::size_t i = 0;
