@@ -73,7 +73,9 @@ inline constexpr CrashGroup kCrashMatrix[] = {
 };
 
 /// Beginnings of the names of points that no stage of that pipeline passes: the shared-memory
-/// client's, those of `millrace upgrade`, and that of the pool of files that no file is put into.
-inline constexpr const char* kOutsideTheMatrix[] = {"client.", "upgrade.", "journal.spare_cleared"};
+/// client's, those of `millrace upgrade`, that of the pool of files that no file is put into, and
+/// those of backups of the store, which are made each minute.
+inline constexpr const char* kOutsideTheMatrix[] = {"client.", "upgrade.", "journal.spare_cleared",
+                                                    "sqlite-restored", "sqlite-backup-"};
 
 }  // namespace millrace::chaos

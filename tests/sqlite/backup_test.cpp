@@ -14,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "core/crash_point.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_restore.h"
 #include "tests/sqlite/effects.h"
@@ -270,6 +271,29 @@ TEST_F(SqliteBackups, ThatAreListedAreWholeWhoeverIsKilledWhile) {
     EXPECT_EQ(files_in_backup_dir(), backups().size() + 1) << "leftovers are removed";
 }
 
+TEST_F(SqliteBackups, ThatAreListedAreWholeAfterADeathAtEachStep) {
+    store(100);
+    for (const char* point : {"sqlite-backup-packed", "sqlite-backup-counts"}) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::setsid();
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            arm_crash_point(point);
+            std::string message;
+            ::_exit(make_sqlite_backup(backup_options(), message).ok() ? 1 : 2);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << point;
+        for (const SqliteBackup& backup : backups()) {
+            EXPECT_EQ(restoring(backup.path), Errc::Ok) << point;
+        }
+        back_up();
+        EXPECT_EQ(files_in_backup_dir(), backups().size() + 1)
+            << "leftovers are removed: " << point;
+    }
+}
+
 TEST_F(SqliteBackups, MakeADamagedStoreAgainWithWhatTheLogNoLongerHolds) {
     store(200);
     const SqliteBackup made = back_up();
@@ -290,6 +314,24 @@ TEST_F(SqliteBackups, MakeAStoreAgainThatIsGone) {
     ASSERT_TRUE(run_to(*restoring_sink(150, 260), 260)) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 260)));
     EXPECT_TRUE(errors_mention("it is gone")) << error_log();
+}
+
+TEST_F(SqliteBackups, AreRestoredAgainByWhoFollowsOneThatDiedBeforeItsStoreWasInPlace) {
+    store(200);
+    back_up();
+    spoil(path_);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::setsid();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        arm_crash_point("sqlite-restored");
+        ::_exit(run_to(*restoring_sink(150, 260), 260) ? 1 : 2);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "it never came by";
+    ASSERT_TRUE(run_to(*restoring_sink(150, 260), 260)) << error_log();
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 260)));
 }
 
 TEST_F(SqliteBackups, ThatAreDamagedOrOfAnotherLogArePassedOverForOlderOnes) {
