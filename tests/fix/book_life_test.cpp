@@ -282,7 +282,7 @@ TEST(FixBook, ForgetsTheOldestThatIsOverAndNeverOneThatLives) {
     EXPECT_EQ(rig.report(3, 'F', '2', 10'000, "32=10000|31=1.1|"),
               "Exec#3 foreign 0.1@1.1 | UnknownOrder")
         << "forgotten, but a deal of it is told";
-    for (const std::uint64_t n : {1, 2, 4, 5}) {
+    for (const std::uint64_t n : {1U, 2U, 4U, 5U}) {
         EXPECT_EQ(rig.report(n, 'F', '2', 10'000, "32=10000|31=1.1|"),
                   "Outcome#" + std::to_string(n) + " 10009 2 0.1@1.1");
     }
