@@ -174,10 +174,17 @@ void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
 }
 
 void EngineDriver::release_input(std::uint32_t ring, std::uint64_t cursor) noexcept {
-    const auto settle = [cursor](auto& consumer) {
-        if (consumer.position() <= cursor) {
-            consumer.skip_to(cursor + 1);
+    const auto settle = [&](auto& consumer) {
+        if (consumer.position() > cursor) {
+            return;
+        }
+        if (consumer.skip_to(cursor + 1)) {
             consumer.release();
+        } else {
+            segment_->report_error("engine",
+                                   "ring " + std::string{view(segment_->ring_entry(ring).name)} +
+                                       " lacks the record that was journalled from it last: it "
+                                       "was damaged; it goes on at its read cursor");
         }
     };
     if (ring == admin_.index) {

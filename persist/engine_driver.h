@@ -69,7 +69,7 @@ private:
     explicit EngineDriver(Segment& segment) : segment_{&segment} {}
     [[nodiscard]] Status attach_rings(std::string& message);
     [[nodiscard]] bool journal_free(const Engine& engine, Nanos now) noexcept;
-    [[nodiscard]] bool can_take(const Engine& engine) const noexcept;
+    [[nodiscard]] bool can_take(const Engine& engine) noexcept;
     [[nodiscard]] bool take_admin(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_report(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_owed(Engine& engine, Nanos now) noexcept;
@@ -94,6 +94,10 @@ private:
     Input<ReportSlot> reports_;
     std::vector<Input<SignalSlot>> signals_;
     std::size_t next_signal_ = 0;
+    // What the journal stage was seen to have reserved. It only grows, and it stands on a line that
+    // is written with each commit to disk: looked at when these no longer suffice.
+    std::uint64_t reserved_seq_ = 0;
+    std::uint64_t reserved_intent_ = 0;
     bool told_too_many_ = false;  // of a signal whose results no ring of its source can take
     EngineOutputs outputs_;
 };

@@ -57,12 +57,17 @@ void EngineDriver::commit_record(Engine& engine, const JournalRecord& record) no
     outputs_.wake();
 }
 
-bool EngineDriver::can_take(const Engine& engine) const noexcept {
+bool EngineDriver::can_take(const Engine& engine) noexcept {
+    const std::uint64_t seq = engine.seq().value + 1;
+    const std::uint64_t intent = engine.globals().next_intent + kIntentMargin;
+    if (seq < reserved_seq_ && intent < reserved_intent_) [[likely]] {
+        return true;
+    }
     const CoreCells& core = segment_->core();
     // Acquire: pairs with the journal stage's release of a longer reservation.
-    return engine.seq().value + 1 < core.reserved_seq.load(std::memory_order_acquire) &&
-           engine.globals().next_intent + kIntentMargin <
-               core.reserved_intent.load(std::memory_order_acquire);
+    reserved_seq_ = core.reserved_seq.load(std::memory_order_acquire);
+    reserved_intent_ = core.reserved_intent.load(std::memory_order_acquire);
+    return seq < reserved_seq_ && intent < reserved_intent_;
 }
 
 /// A full journal ring refuses only if something waits to be journalled.

@@ -33,6 +33,8 @@ namespace millrace {
 /// Production atomics. A model checker passes its own type with the same members.
 struct StdPolicy {
     using AtomicU64 = std::atomic<std::uint64_t>;
+    /// For inspectors that copy a slot and look afterwards; the ring's own ends have no fence.
+    static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
@@ -65,6 +67,16 @@ struct RingControl {
     typename Policy::AtomicU64 stall_ns;       // time in which publishes were refused, see below
 };
 static_assert(sizeof(RingControl<>) == 3 * kCacheLineBytes);
+// Whose line each field is on, not only how long the whole is.
+static_assert(offsetof(RingControl<>, reserved) < kCacheLineBytes);
+static_assert(offsetof(RingControl<>, read_cursor) == kCacheLineBytes);
+static_assert(offsetof(RingControl<>, consumer_generation) == kCacheLineBytes + 8);
+static_assert(offsetof(RingControl<>, write_hint) == 2 * kCacheLineBytes);
+static_assert(offsetof(RingControl<>, full_stalls) == 2 * kCacheLineBytes + 8);
+static_assert(offsetof(RingControl<>, high_water) == 2 * kCacheLineBytes + 16);
+static_assert(offsetof(RingControl<>, producer_generation) == 2 * kCacheLineBytes + 24);
+static_assert(offsetof(RingControl<>, high_water_ns) == 2 * kCacheLineBytes + 32);
+static_assert(offsetof(RingControl<>, stall_ns) == 2 * kCacheLineBytes + 40);
 
 /// One slot. `T` must fill it: sizeof(T) + 8 is a multiple of 64.
 template <class T, class Policy = StdPolicy>
@@ -328,11 +340,17 @@ public:
         if (slot.sequence.load(std::memory_order_acquire) != next_) {
             return nullptr;
         }
+        shown_ = next_;
         return &slot.payload;
     }
 
     /// Steps over the record that peek() showed. Its slot stays ours until release().
-    void advance() noexcept { ++next_; }
+    void advance() noexcept {
+        // A step over what was never seen ends as a read cursor beyond the last record, which every
+        // heir of either end refuses. (Judged by what peek() saw: the slot is the producer's.)
+        ASSERT(shown_ == next_);
+        ++next_;
+    }
 
     /// Gives back every slot up to and including record `n` (n < position()). One store; call it
     /// per batch, or per record where the producer counts on each slot.
@@ -390,9 +408,17 @@ public:
 
     /// Skips forward to record `n` without reading: the records before it are known to be handled
     /// (their effects are in the journal). Never goes back.
-    void skip_to(std::uint64_t n) noexcept {
+    /// @return false, and nothing is changed, if the last of them is not in the ring: it is
+    /// damaged, or not the ring that they came from.
+    [[nodiscard]] bool skip_to(std::uint64_t n) noexcept {
         ASSERT(n >= next_);
+        // Relaxed: nothing is read by it. What is unreleased still stands in its slot.
+        if (n != next_ &&
+            slots_[(n - 2) & mask_].sequence.load(std::memory_order_relaxed) != n - 1) {
+            return false;
+        }
         next_ = n;
+        return true;
     }
 
 private:
@@ -400,8 +426,9 @@ private:
     RingSlot<T, Policy>* slots_ = nullptr;  // copies of what the view says: no second look per hop
     std::uint64_t mask_ = 0;                // capacity - 1
     std::uint64_t next_ = 1;
-    std::uint64_t released_ = 0;  // our own read_cursor, without reading the shared line
-    std::uint64_t lag_max_ = 1;   // records that take() keeps unreleased
+    std::uint64_t released_ = 0;       // our own read_cursor, without reading the shared line
+    std::uint64_t lag_max_ = 1;        // records that take() keeps unreleased
+    mutable std::uint64_t shown_ = 0;  // the record that peek() saw last
 };
 
 }  // namespace millrace

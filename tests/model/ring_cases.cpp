@@ -134,7 +134,7 @@ void consume(const Shared& s, const RingCase& c) {
     if (s.journal != nullptr) {
         const std::uint64_t handled = s.journal->load(std::memory_order_relaxed);
         if (handled >= consumer.position()) {
-            consumer.skip_to(handled + 1);
+            check(consumer.skip_to(handled + 1), "what was handled is not in the ring");
             consumer.release();
         }
     }

@@ -85,6 +85,7 @@ TEST(SpscRing, HalfWrittenRecordOfAKilledProducerNeverExisted) {
     auto heir = memory.producer();
     auto consumer = memory.consumer();
     EXPECT_EQ(heir.written(), 1U);
+    ASSERT_NE(consumer.peek(), nullptr);
     consumer.advance();
     EXPECT_EQ(consumer.peek(), nullptr);
     EXPECT_EQ(heir.try_publish(numbered(2)).value(), 2U);
@@ -99,8 +100,7 @@ TEST(SpscRing, HeirOfAProducerFindsItsPlaceInEveryFillState) {
             auto consumer = memory.consumer();
             for (std::uint64_t n = 1; n <= released; ++n) {
                 ASSERT_TRUE(producer.try_publish(numbered(n)).ok());
-                consumer.advance();
-                consumer.release();
+                ASSERT_EQ(consumer.poll(1, [](const Message&) {}), 1U);
             }
             for (std::uint64_t n = 1; n <= depth; ++n) {
                 ASSERT_TRUE(producer.try_publish(numbered(released + n)).ok());
@@ -119,6 +119,7 @@ TEST(SpscRing, RedeliversRecordWhenConsumerDiesBeforeRelease) {
     }
     auto consumer = memory.consumer();
     EXPECT_EQ(consumer.poll(2, [](const Message&) {}), 2U);
+    ASSERT_NE(consumer.peek(), nullptr);
     consumer.advance();  // read the third, died before release
     auto heir = memory.consumer();
     EXPECT_EQ(heir.position(), 3U);
@@ -160,6 +161,38 @@ TEST(SpscRingDeathTest, CommitsNothingThatWasRefused) {
     EXPECT_EQ(memory.consumer().peek()->words[3], 0U) << "the unread record is whole";
 }
 
+TEST(SpscRingDeathTest, StepsOverNothingThatWasNotSeen) {
+    const Memory memory{4};
+    auto producer = memory.producer();
+    auto consumer = memory.consumer();
+    ASSERT_EQ(consumer.peek(), nullptr);
+    EXPECT_DEATH(consumer.advance(), "shown_ == next_");
+    ASSERT_TRUE(producer.try_publish(numbered(1)).ok());
+    ASSERT_NE(consumer.peek(), nullptr);
+    consumer.advance();
+    EXPECT_DEATH(consumer.advance(), "shown_ == next_");
+}
+
+TEST(SpscRing, SkipsToTheEndOfWhatIsThereAndNoFurther) {
+    const Memory memory{4};
+    auto producer = memory.producer();
+    auto consumer = memory.consumer();
+    EXPECT_FALSE(consumer.skip_to(2)) << "nothing was ever published";
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        ASSERT_TRUE(producer.try_publish(numbered(n)).ok());
+    }
+    EXPECT_FALSE(consumer.skip_to(5)) << "the fourth is not there";
+    EXPECT_EQ(consumer.position(), 1U) << "a refused skip moves nothing";
+    EXPECT_TRUE(consumer.skip_to(1));
+    EXPECT_TRUE(consumer.skip_to(3));
+    EXPECT_EQ(consumer.peek()->words[0], 3U);
+    EXPECT_TRUE(consumer.skip_to(4));
+    EXPECT_EQ(consumer.peek(), nullptr);
+    consumer.release();
+    EXPECT_EQ(memory.consumer().position(), 4U);
+    EXPECT_EQ(memory.producer().free_slots(), 4U);
+}
+
 TEST(SpscRing, RefusesAttachWhenTheSlotsContradictTheReadCursor) {
     const Memory memory{4};
     auto producer = memory.producer();
@@ -176,8 +209,7 @@ TEST(SpscRing, LastRecordStaysReadableForAFullLap) {
     EXPECT_EQ(producer.last(), nullptr);
     for (std::uint64_t n = 1; n <= 6; ++n) {
         ASSERT_TRUE(producer.try_publish(numbered(n)).ok());
-        consumer.advance();
-        consumer.release();
+        ASSERT_EQ(consumer.poll(1, [](const Message&) {}), 1U);
         EXPECT_EQ(memory.producer().last()->words[0], n);
     }
 }
