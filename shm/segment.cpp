@@ -228,6 +228,7 @@ Result<Segment> Segment::fill(const SegmentPlan& plan, const SegmentShape& shape
     h.locked = facts.value().locked ? 1 : 0;
     write_rings(base, shape);
     publish_header(h);
+    s.remember();
     return s;
 }
 
@@ -243,6 +244,7 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
         message = path + ": " + message;
         return e;
     }
+    s.remember();
     if (mode == Mode::ReadOnly) {
         return s;
     }
@@ -284,51 +286,59 @@ bool Segment::same_boot() const {
                             ::strnlen(header_->boot_id, sizeof header_->boot_id)} == boot;
 }
 
+void Segment::remember() {
+    const SegmentHeader& h = *header_;
+    places_ = {h.core_offset,   h.doorbells_offset, h.stages_offset, h.sessions_offset,
+               h.names_offset,  h.ticks_offset,     h.hops_offset,   h.errors_offset,
+               h.hashes_offset, h.clock_anchor_ns,  h.session_count, h.doorbell_count};
+    const auto* first = reinterpret_cast<const RingEntry*>(at(h.rings_offset));
+    rings_.assign(first, first + h.ring_count);
+}
+
 std::byte* Segment::at(std::uint64_t offset) const noexcept {
     return reinterpret_cast<std::byte*>(header_) + offset;
 }
 CoreCells& Segment::core() const noexcept {
-    return *reinterpret_cast<CoreCells*>(at(header_->core_offset));
+    return *reinterpret_cast<CoreCells*>(at(places_.core));
 }
 Doorbell& Segment::doorbell(std::uint32_t index) const noexcept {
-    ASSERT(index < header_->doorbell_count);
-    return reinterpret_cast<Doorbell*>(at(header_->doorbells_offset))[index];
+    ASSERT(index < places_.bells);
+    return reinterpret_cast<Doorbell*>(at(places_.doorbells))[index];
 }
 Doorbell& Segment::doorbell(StageId stage) const noexcept {
     return doorbell(static_cast<std::uint32_t>(stage));
 }
 StageEntry& Segment::stage(StageId stage) const noexcept {
-    return reinterpret_cast<StageEntry*>(
-        at(header_->stages_offset))[static_cast<std::uint32_t>(stage)];
+    return reinterpret_cast<StageEntry*>(at(places_.stages))[static_cast<std::uint32_t>(stage)];
 }
 SessionEntry& Segment::session(AccountId account) const noexcept {
-    ASSERT(account.value < header_->session_count);
-    return reinterpret_cast<SessionEntry*>(at(header_->sessions_offset))[account.value];
+    ASSERT(account.value < places_.sessions);
+    return reinterpret_cast<SessionEntry*>(at(places_.accounts))[account.value];
 }
 NameTables& Segment::names() const noexcept {
-    return *reinterpret_cast<NameTables*>(at(header_->names_offset));
+    return *reinterpret_cast<NameTables*>(at(places_.names));
 }
 TickCell& Segment::tick(SymbolId symbol) const noexcept {
     ASSERT(symbol.value < kSymbolsMax);
-    return reinterpret_cast<TickCell*>(at(header_->ticks_offset))[symbol.value];
+    return reinterpret_cast<TickCell*>(at(places_.ticks))[symbol.value];
 }
 Histogram& Segment::hop(Hop hop) const noexcept {
     ASSERT(static_cast<std::uint32_t>(hop) < kHops);
-    return reinterpret_cast<Histogram*>(at(header_->hops_offset))[static_cast<std::uint32_t>(hop)];
+    return reinterpret_cast<Histogram*>(at(places_.hops))[static_cast<std::uint32_t>(hop)];
 }
 HashCheck& Segment::hash_check(std::uint32_t i) const noexcept {
-    return reinterpret_cast<HashCheck*>(at(header_->hashes_offset))[i % kHashChecks];
+    return reinterpret_cast<HashCheck*>(at(places_.hashes))[i % kHashChecks];
 }
 ErrorEntry& Segment::error(std::uint32_t i) const noexcept {
     ASSERT(i < kErrors);
-    return reinterpret_cast<ErrorEntry*>(at(header_->errors_offset))[i];
+    return reinterpret_cast<ErrorEntry*>(at(places_.errors))[i];
 }
 const RingEntry& Segment::ring_entry(std::uint32_t index) const noexcept {
-    ASSERT(index < header_->ring_count);
-    return reinterpret_cast<const RingEntry*>(at(header_->rings_offset))[index];
+    ASSERT(index < rings_.size());
+    return rings_[index];
 }
 std::uint32_t Segment::find_ring(std::string_view name) const noexcept {
-    for (std::uint32_t i = 0; i < header_->ring_count; ++i) {
+    for (std::uint32_t i = 0; i < ring_count(); ++i) {
         if (view(ring_entry(i).name) == name) {
             return i;
         }

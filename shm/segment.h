@@ -103,16 +103,19 @@ public:
     [[nodiscard]] Doorbell& doorbell(std::uint32_t index) const noexcept;
     [[nodiscard]] StageEntry& stage(StageId stage) const noexcept;
     [[nodiscard]] SessionEntry& session(AccountId account) const noexcept;
-    [[nodiscard]] std::uint32_t sessions() const noexcept { return header_->session_count; }
+    [[nodiscard]] std::uint32_t sessions() const noexcept { return places_.sessions; }
     [[nodiscard]] NameTables& names() const noexcept;
     [[nodiscard]] TickCell& tick(SymbolId symbol) const noexcept;
     [[nodiscard]] Histogram& hop(Hop hop) const noexcept;
     [[nodiscard]] HashCheck& hash_check(std::uint32_t i) const noexcept;
     [[nodiscard]] ErrorEntry& error(std::uint32_t i) const noexcept;
-    [[nodiscard]] Clock clock() const noexcept { return Clock{header_->clock_anchor_ns}; }
+    [[nodiscard]] Clock clock() const noexcept { return Clock{places_.clock_anchor_ns}; }
     [[nodiscard]] std::uint64_t uuid_low() const noexcept { return header_->uuid[0]; }
 
-    [[nodiscard]] std::uint32_t ring_count() const noexcept { return header_->ring_count; }
+    [[nodiscard]] std::uint32_t ring_count() const noexcept {
+        return static_cast<std::uint32_t>(rings_.size());
+    }
+    /// As it stood when this process attached.
     [[nodiscard]] const RingEntry& ring_entry(std::uint32_t index) const noexcept;
     /// Index of the ring called `name`, kNoId if there is none.
     [[nodiscard]] std::uint32_t find_ring(std::string_view name) const noexcept;
@@ -139,9 +142,22 @@ private:
     static Result<Segment> fill(const SegmentPlan& plan, const struct SegmentShape& shape, int fd,
                                 std::string& message);
     [[nodiscard]] std::byte* at(std::uint64_t offset) const noexcept;
+    void remember();
+
+    /// Of the header: where things lie. Copied once attaching has found them right, and what is
+    /// used from then on: a header that is damaged later leads nobody anywhere (tests/attach_fuzz).
+    struct Places {
+        std::uint64_t core = 0, doorbells = 0, stages = 0, accounts = 0, names = 0, ticks = 0;
+        std::uint64_t hops = 0, errors = 0, hashes = 0;
+        std::int64_t clock_anchor_ns = 0;
+        std::uint32_t sessions = 0;
+        std::uint32_t bells = 0;
+    };
 
     std::unique_ptr<boost::interprocess::mapped_region> region_;
     SegmentHeader* header_ = nullptr;
+    Places places_;
+    std::vector<RingEntry> rings_;  // the directory; as places_
     bool locked_ = false;
 };
 

@@ -132,9 +132,10 @@ bool Image::numbers_possible(std::uint32_t ring) const {
     return unread == last - read;  // no number is left out
 }
 
-std::vector<Guarded> Image::guarded() const {
+std::vector<Guarded> guarded_in(std::span<const std::byte> good) {
     std::vector<Guarded> all;
-    const SegmentHeader& h = header();
+    const SegmentHeader& h = *reinterpret_cast<const SegmentHeader*>(good.data());
+    const auto* entries = reinterpret_cast<const RingEntry*>(good.data() + h.rings_offset);
     for (const FieldPlace& f : kHeaderFields) {
         all.push_back({f.name, f.offset, f.bytes});
         all.push_back({f.name, kHeaderCopyOffset + f.offset, f.bytes});
@@ -146,7 +147,7 @@ std::vector<Guarded> Image::guarded() const {
     }
     for (std::uint32_t i = 0; i < h.ring_count; ++i) {
         for (const FieldPlace& f : kControlFields) {
-            all.push_back({f.name, entry(i).control_offset + f.offset, f.bytes});
+            all.push_back({f.name, entries[i].control_offset + f.offset, f.bytes});
         }
     }
     for (std::uint32_t i = 0; i < h.stage_count; ++i) {

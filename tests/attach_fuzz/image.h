@@ -26,6 +26,9 @@ struct Attempt {
     std::string message;
 };
 
+/// Everything in a segment that must not change after creation. @param good its bytes.
+[[nodiscard]] std::vector<Guarded> guarded_in(std::span<const std::byte> good);
+
 class Image {
 public:
     Image();
@@ -45,8 +48,7 @@ public:
     /// Undoes all damage.
     void heal();
 
-    /// Everything that must not change after creation.
-    [[nodiscard]] std::vector<Guarded> guarded() const;
+    [[nodiscard]] std::vector<Guarded> guarded() const { return guarded_in(good_); }
     /// Where a ring's read cursor and its slots' numbers lie.
     [[nodiscard]] std::uint64_t cursor_at(std::uint32_t ring) const;
     [[nodiscard]] std::uint64_t number_at(std::uint32_t ring, std::uint64_t slot) const;

@@ -7,6 +7,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "shm/doorbell.h"
+
 namespace millrace::test {
 
 struct Traffic::Shared {
@@ -14,6 +16,7 @@ struct Traffic::Shared {
     std::atomic<std::uint64_t> published{0};
     std::atomic<std::uint64_t> checked{0};
     std::atomic<std::uint64_t> wrong_at{0};  // number of the first bad record
+    std::atomic<std::uint64_t> lost_at{0};  // number of the first for which the clock or cells lied
     std::atomic<std::uint64_t> attached{0};
     char refused[400] = {};  // why attaching failed; read when its process has ended
 };
@@ -49,7 +52,7 @@ SegmentPlan small_plan(const std::string& path, const std::string& journal_dir) 
     return plan;
 }
 
-Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
+Traffic::Traffic(const std::string& path, const std::string& journal_dir, Attacher attacher) {
     std::string message;
     SegmentPlan plan = small_plan(path, journal_dir);
     plan.orders_slots = 256;
@@ -66,9 +69,11 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
         OrderSlot record;
         for (std::uint64_t n = 1; !shared_->stop.load(std::memory_order_relaxed); ++n) {
             paint(record, n);
+            segment_.core().journal_seq.store(n, std::memory_order_relaxed);
             while (!out.value().try_publish(record)) {
                 ::sched_yield();
             }
+            ring(segment_.doorbell(StageId::Broker));
             // Release: pairs with the consumer's acquire after it has seen `stop`.
             shared_->published.store(n, std::memory_order_release);
         }
@@ -77,6 +82,7 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
     children_.push_back(run_child([this] {
         auto in = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));
         std::uint64_t n = 0;
+        Nanos last = segment_.clock().now();
         while (!shared_->stop.load(std::memory_order_relaxed) ||
                n < shared_->published.load(std::memory_order_acquire)) {
             const std::size_t got = in.value().poll(64, [&](const OrderSlot& record) {
@@ -84,6 +90,13 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
                 if (!is_painted(record, n) && shared_->wrong_at.load() == 0) {
                     shared_->wrong_at.store(n);
                 }
+                const Nanos now = segment_.clock().now();
+                const bool right = now >= last && now < last + seconds(3600) &&
+                                   segment_.core().journal_seq.load() >= n;
+                if (!right && shared_->lost_at.load() == 0) {
+                    shared_->lost_at.store(n);
+                }
+                last = now;
             });
             shared_->checked.store(n, std::memory_order_relaxed);
             if (got == 0) {
@@ -92,8 +105,10 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir) {
         }
         return 0;
     }));
-    children_.push_back(run_child([this, path] { return attach_again_and_again(path); }));
-    while (checked() == 0 || attached() == 0) {
+    if (attacher == Attacher::Busy) {
+        children_.push_back(run_child([this, path] { return attach_again_and_again(path); }));
+    }
+    while (checked() == 0 || (attacher == Attacher::Busy && attached() == 0)) {
         ::sched_yield();
     }
 }
@@ -128,6 +143,23 @@ std::uint64_t Traffic::checked() const {
     return shared_->checked.load(std::memory_order_relaxed);
 }
 
+bool Traffic::flows_on(std::uint64_t records) const {
+    // What is in the ring, and the batch that the consumer has in hand, was sent before.
+    const std::uint64_t until = shared_->published.load(std::memory_order_acquire) + 1 + records;
+    while (checked() < until) {
+        for (const pid_t child : children_) {
+            siginfo_t ended{};
+            if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) !=
+                    0 ||
+                ended.si_pid != 0) {
+                return false;
+            }
+        }
+        ::sched_yield();
+    }
+    return true;
+}
+
 std::uint64_t Traffic::attached() const {
     return shared_->attached.load(std::memory_order_relaxed);
 }
@@ -148,6 +180,9 @@ std::string Traffic::stop() {
     }
     if (const auto at = shared_->wrong_at.load(); at != 0) {
         wrong += "record " + std::to_string(at) + " was lost, doubled or torn; ";
+    }
+    if (const auto at = shared_->lost_at.load(); at != 0) {
+        wrong += "clock or cells were wrong at record " + std::to_string(at) + "; ";
     }
     const auto& ring = segment_.ring_control(segment_.find_ring("orders"));
     if (shared_->checked.load() != ring.read_cursor.load()) {

@@ -1,5 +1,6 @@
 // Live traffic: a segment with a producer and a consumer in processes of their own, which check
-// every record, and a third process that keeps attaching to that very segment, to write and to
+// every record, find their way about the segment by its header for each (clock, doorbell, cells),
+// as stages do, and a third process that keeps attaching to that very segment, to write and to
 // read. What attaches to them, or next to them, must not disturb them.
 #pragma once
 
@@ -21,8 +22,12 @@ namespace millrace::test {
 
 class Traffic {
 public:
+    /// Whether a process attaches to the live segment again and again.
+    enum class Attacher { Busy, None };
+
     /// Creates the segment, starts the processes and waits until records flow and it was attached.
-    explicit Traffic(const std::string& path, const std::string& journal_dir);
+    explicit Traffic(const std::string& path, const std::string& journal_dir,
+                     Attacher attacher = Attacher::Busy);
     /// Kills what still runs.
     ~Traffic();
     Traffic(const Traffic&) = delete;
@@ -30,6 +35,9 @@ public:
 
     /// Records checked by the consumer so far.
     [[nodiscard]] std::uint64_t checked() const;
+    /// Waits until at least `records` that are sent from now on have been checked.
+    /// @return false if that will never be: one of the processes has ended.
+    [[nodiscard]] bool flows_on(std::uint64_t records = 1) const;
     /// Times that the live segment was attached and found good so far.
     [[nodiscard]] std::uint64_t attached() const;
     /// Ends all. @return what was wrong, empty if every record came once, in order and whole, and
