@@ -147,7 +147,7 @@ inline void light_fence(const Here& here = Here::current()) {
     a.order = std::memory_order_seq_cst;
     perform(a, here);
 }
-/// Interrupts every other thread, one after the other.
+/// Interrupts every other thread, one after the other, and is a full fence of the caller.
 void heavy_fence(const Here& here = Here::current());
 
 /// futex(FUTEX_WAIT) without a timeout, so that a lost wake is a thread that sleeps for ever.

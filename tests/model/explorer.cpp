@@ -320,6 +320,12 @@ void heavy_fence(const Here& here) {
             perform(a, here);
         }
     }
+    // What the system call is to its caller: a full barrier too, at its beginning and at its end.
+    // One of them is what a ringer that fences by itself pairs with.
+    Access own;
+    own.kind = Kind::Fence;
+    own.order = std::memory_order_seq_cst;
+    perform(own, here);
 }
 
 void futex_wait(std::uint8_t at, std::uint64_t expected, const Here& here) {

@@ -57,6 +57,9 @@ struct Outcome {
     std::uint64_t deaths = 0;      // transitions that killed a thread
 };
 
+/// Outcome::what of a scenario that found no violation but no room either: it proves nothing.
+inline constexpr const char* kTooLarge = "the scenario is too large for the explorer's tables";
+
 /// Explores `scenario` in full or up to its first violation.
 /// Threads: one exploration at a time in a process (the fibers find it by a global).
 [[nodiscard]] Outcome explore(const Scenario& scenario);

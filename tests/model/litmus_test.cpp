@@ -113,6 +113,7 @@ TEST(Litmus, StoreBufferingNeedsTwoFullFencesOrALightAndAHeavyOne) {
     EXPECT_EQ(store_buffering(full, none), weak);
     EXPECT_EQ(store_buffering(full, full), strong);
     EXPECT_EQ(store_buffering(light, heavy), strong);
+    EXPECT_EQ(store_buffering(full, heavy), strong) << "it is a full fence of its caller as well";
     EXPECT_EQ(store_buffering(light, light), weak);
     EXPECT_EQ(store_buffering(none, heavy), weak) << "the compiler may still reorder";
 }

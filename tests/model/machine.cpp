@@ -266,7 +266,7 @@ void Machine::step(std::uint8_t thread, unsigned outcome) {
         case Kind::Finish: break;
     }
     if (memory.overflow()) {
-        violation = "the scenario is too large for the explorer's tables";
+        violation = kTooLarge;
     }
 }
 

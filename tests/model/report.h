@@ -12,6 +12,10 @@ namespace millrace::model {
 /// @return true if nothing was violated and everything was explored.
 [[nodiscard]] bool holds(const Scenario& scenario);
 
+/// True if `outcome` shows that the explored code is wrong, which running out of room does not:
+/// that fails the test.
+[[nodiscard]] bool is_caught(const Outcome& outcome);
+
 /// Weakens each order of `header` (as in "ring/spsc_ring.h") to relaxed, one at a time, and
 /// explores the scenarios in turn until one fails; prints where. The scenarios must have been
 /// explored before, so that the sites are known.

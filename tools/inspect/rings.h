@@ -114,8 +114,7 @@ inline constexpr bool kStoresAreInOrder = true;
 inline constexpr bool kStoresAreInOrder = false;
 #endif
 
-/// As copy_record(), with `copy(payload)` as what copies. It has to end with an acquire fence: all
-/// looks below come after the copy, so what was not so then was not so during it.
+/// As copy_record(), with `copy(payload)` as what copies.
 template <bool kInOrder = kStoresAreInOrder, class T, class Policy, class Copy>
 bool copy_if_whole(const RingView<T, Policy>& ring, std::uint64_t number, Copy&& copy) noexcept {
     auto& slot = ring.slot(number);
@@ -124,6 +123,9 @@ bool copy_if_whole(const RingView<T, Policy>& ring, std::uint64_t number, Copy&&
         return false;
     }
     copy(slot.payload);
+    // Acquire, after what are plain loads: all looks below come after the copy, so what was not so
+    // then was not so during it. Pairs with the producer's stores, which x86 keeps in order.
+    Policy::fence(std::memory_order_acquire);
     if (slot.sequence.load(std::memory_order_relaxed) != number) {
         return false;
     }
@@ -149,7 +151,6 @@ template <class T, class Policy>
 bool copy_record(const RingView<T, Policy>& ring, std::uint64_t number, T& out) noexcept {
     return copy_if_whole(ring, number, [&out](const T& payload) {
         std::memcpy(static_cast<void*>(&out), &payload, sizeof(T));
-        std::atomic_thread_fence(std::memory_order_acquire);
     });
 }
 
