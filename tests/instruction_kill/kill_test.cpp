@@ -30,6 +30,7 @@ using Producer = RingProducer<Message>;
 using Consumer = RingConsumer<Message>;
 
 constexpr std::uint32_t kCapacity = 4;
+constexpr std::uint32_t kWide = 16;          // take() releases every second record there, not each
 constexpr std::uint64_t kBatch = kCapacity;  // asked for; claim_batch() gives one less at most
 constexpr std::uint64_t kHeir = 1'000'000;
 
@@ -37,12 +38,12 @@ constexpr std::uint64_t kHeir = 1'000'000;
 /// it. An entry counts once `count` says so.
 struct Log {
     std::uint64_t count;
-    std::array<Message, 16> seen;
+    std::array<Message, kWide> seen;
 };
 
 struct Shared {
     RingControl<> control;
-    alignas(64) std::array<RingSlot<Message>, kCapacity> slots;
+    alignas(64) std::array<RingSlot<Message>, kWide> slots;
     alignas(64) Log log;
 
     [[nodiscard]] RingView<Message> view() { return {&control, slots.data()}; }
@@ -141,6 +142,7 @@ struct Named {
     const char* name;
     Operation run;
     std::uint64_t moves;  // its cursor, at its end: that many, or as many as there are
+    std::uint32_t capacity = kCapacity;
 };
 
 constexpr Named kProducing[] = {{"publish", publish, 1},
@@ -152,6 +154,7 @@ constexpr Named kConsuming[] = {{"poll one", poll_one, 1},
                                 {"poll a batch", poll_batch, 3},
                                 {"peek, advance, release", peek_and_release, 1},
                                 {"take() until empty", take_all, kCapacity},
+                                {"take() until empty, 16 slots", take_all, kWide, kWide},
                                 {"take over as consumer, poll", take_over_consumer, 2}};
 
 struct Fill {
@@ -163,6 +166,12 @@ struct Fill {
 constexpr Fill kFills[] = {{"empty", 0, 0},       {"one", 0, 1},           {"nearly full", 0, 3},
                            {"full", 0, 4},        {"wrapped empty", 7, 0}, {"wrapped", 3, 2},
                            {"wrapped full", 6, 4}};
+constexpr Fill kWideFills[] = {
+    {"three", 0, 3}, {"four", 0, 4}, {"wrapped", 13, 5}, {"wrapped nine", 13, 9}};
+
+std::span<const Fill> fills_of(const Named& op) {
+    return op.capacity == kCapacity ? std::span<const Fill>{kFills} : kWideFills;
+}
 
 // -- what must hold afterwards --------------------------------------------------------------------
 
@@ -200,7 +209,7 @@ protected:
                          std::uint64_t (*room)(const Fill&), Recover&& recover) {
         std::uint64_t kills = 0;
         std::string counts;
-        for (const Fill& fill : kFills) {
+        for (const Fill& fill : fills_of(op)) {
             const Stepped all = run(op, fill, kToTheEnd);
             if (all.refused) {
                 refused();
@@ -242,8 +251,10 @@ protected:
     }
 
     void print_total() const {
-        std::printf("  %s: %" PRIu64 " kills in %zu fill states, each recovered from twice\n",
-                    __VERSION__, total_, std::size(kFills));
+        std::printf("  %s: %" PRIu64
+                    " kills in %zu fill states (%zu with 16 slots), each recovered "
+                    "from twice\n",
+                    __VERSION__, total_, std::size(kFills), std::size(kWideFills));
     }
 
     Producer producer() { return Producer::attach(shared_->view()).value(); }
@@ -251,10 +262,10 @@ protected:
     Shared& shared() { return *shared_; }
 
 private:
-    void fill_up(const Fill& fill) {
+    void fill_up(const Fill& fill, std::uint32_t capacity) {
         std::memset(static_cast<void*>(shared_), 0, sizeof(Shared));
         ::new (shared_) Shared();
-        shared_->control.capacity = kCapacity;
+        shared_->control.capacity = capacity;
         shared_->control.slot_bytes = sizeof(RingSlot<Message>);
         shared_->control.magic = kRingMagic;
         Producer p = producer();
@@ -262,14 +273,13 @@ private:
         for (std::uint64_t n = 1; n <= fill.written(); ++n) {
             ASSERT_TRUE(p.try_publish(numbered(n)).ok());
             if (n <= fill.released) {
-                c.advance();
-                c.release();
+                ASSERT_EQ(c.poll(1, [](const Message&) {}), 1U);
             }
         }
     }
 
     Stepped run(const Named& op, const Fill& fill, std::uint64_t count) {
-        fill_up(fill);
+        fill_up(fill, op.capacity);
         Ends ends{shared_, producer(), consumer(), {}};
         for (std::uint64_t i = 0; i < ends.next.size(); ++i) {
             ends.next[i] = numbered(fill.written() + 1 + i);
@@ -335,7 +345,9 @@ TEST_F(InstructionKill, ConsumerReleasesNothingThatItHasNotHandled) {
     for (const Named& op : kConsuming) {
         const auto starts = [](const Fill& fill) { return fill.released; };
         const auto room = [](const Fill& fill) { return fill.depth; };
-        kill_everywhere(op, starts, room, [this](const Fill& fill, bool heir_first) {
+        const std::uint64_t capacity = op.capacity;
+        std::uint64_t kept_most = 0;  // records that it had handled and not released
+        kill_everywhere(op, starts, room, [&](const Fill& fill, bool heir_first) {
             const Log& log = shared().log;
             for (std::uint64_t i = 0; i < log.count; ++i) {
                 EXPECT_TRUE(whole(log.seen[i], fill.released + 1 + i)) << "torn or out of order";
@@ -356,15 +368,19 @@ TEST_F(InstructionKill, ConsumerReleasesNothingThatItHasNotHandled) {
             const std::uint64_t released = heir.value().position() - 1;
             EXPECT_GE(released, fill.released);
             EXPECT_LE(released, handled) << "released, but not handled: lost";
+            kept_most = std::max(kept_most, handled - released);
             fill_ring();
-            EXPECT_EQ(written, released + kCapacity) << "slots are lost";
+            EXPECT_EQ(written, released + capacity) << "slots are lost";
             // Again only what was not released.
             EXPECT_EQ(drain(heir.value()), from_to(released + 1, written)) << "lost or doubled";
-            EXPECT_EQ(survivor.free_slots(), kCapacity);
+            EXPECT_EQ(survivor.free_slots(), capacity);
             return released;
         });
         if (IsSkipped() || HasFailure()) {
             return;
+        }
+        if (op.capacity == kWide) {
+            EXPECT_EQ(kept_most, 2U) << "so no cursor was killed that is released in batches";
         }
     }
     print_total();
