@@ -176,6 +176,9 @@ struct Kill {
 
 /// A command frame of an older session generation or epoch was refused (Unsent event's retcode).
 inline constexpr std::uint32_t kStaleGeneration = 1;
+/// A command whose magic has another tag than WELCOME named was refused: neither the kill switch
+/// nor the terminal's reports would know the order for ours.
+inline constexpr std::uint32_t kOtherTag = 2;
 
 static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);

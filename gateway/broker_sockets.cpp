@@ -341,6 +341,10 @@ void BrokerStage::keep_time_of(Peer& peer, Nanos now) noexcept {
     switch (peer.state) {
         case PeerState::InSession:
             ASSERT(peer.session != nullptr);
+            if (!peer.session->has_its_login()) {
+                deny(peer, Session::kOtherLoginText, now);
+                return;
+            }
             if (!peer.session->keep_alive(now) && listening) {
                 segment_.report_error("broker", "a terminal fell silent; link closed");
                 peer.broken = true;

@@ -103,6 +103,9 @@ int Session::service(Nanos now) noexcept {
 /// Reason::None if the command may be sent (as far as this host is concerned).
 Reason Session::reason_to_refuse(std::uint64_t n, Nanos now) const noexcept {
     const OrderCommand& c = queue_.at(n).command;
+    if (c.magic.tag() != context_->magic_tag) {
+        return Reason::AccountNotTrading;
+    }
     if (is_entry(c)) {
         const Text<16> canonical = symbols_.canonical(c.symbol);
         const bool swept = n <= sweep_to_ && (sweep_kill_.scope != KillScope::Symbol ||
@@ -137,9 +140,19 @@ bool Session::answer(std::uint64_t n, Reason reason, Nanos now) noexcept {
 
 void Session::count_answer(Reason reason) noexcept {
     BrokerStats& s = context_->stats;
-    (reason == Reason::Expired  ? s.expired
-     : reason == Reason::Killed ? s.killed
-                                : s.journal_down)++;
+    switch (reason) {
+        case Reason::Expired: ++s.expired; return;
+        case Reason::Killed: ++s.killed; return;
+        case Reason::AccountNotTrading:
+            // What terminals take for ours, in kills and in reports, goes by the tag in WELCOME.
+            ++s.other_tag;
+            context_->segment.report_error(
+                "broker",
+                "ALERT an order was refused whose magic_tag is not the one that terminals were "
+                "told: neither kill nor report would reach it. Stop clean and start");
+            return;
+        default: ++s.journal_down; return;
+    }
 }
 
 void Session::mark_answered(OutputId id) noexcept {
@@ -181,7 +194,7 @@ bool Session::may_send() const noexcept {
     // An empty write buffer: what the executor does not read yet stays here, where a kill or a
     // deadline still reaches it.
     return link_ == LinkState::Up && !peer_->broken && peer_->socket.pending_bytes() == 0 &&
-           next_ - queue_.first() < kInFlightMax;
+           next_ - queue_.first() < kInFlightMax && has_its_login();
 }
 
 int Session::send_ready(Nanos now) noexcept {

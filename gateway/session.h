@@ -57,6 +57,7 @@ struct BrokerStats {
     std::uint64_t expired = 0;
     std::uint64_t killed = 0;
     std::uint64_t journal_down = 0;
+    std::uint64_t other_tag = 0;  // than terminals were told; never sent
     std::uint64_t events = 0;
     std::uint64_t event_repeats = 0;
     std::uint64_t ticks = 0;
@@ -95,6 +96,9 @@ public:
         "this terminal has served another journal directory; the host's log says how to go on";
     static_assert(std::char_traits<char>::length(kOtherDirectoryText) <
                   sizeof bridge::Denied::reason);
+    /// What a terminal is told whose account was given another login, or was removed.
+    static constexpr const char* kOtherLoginText =
+        "the engine knows this account by another login, or not any more";
 
     Session(SessionContext& context, AccountId account) noexcept
         : context_{&context}, account_{account} {}
@@ -151,6 +155,13 @@ public:
     /// We could not read for a while: silence until now was ours.
     void forgive_silence(Nanos now) noexcept;
 
+    /// False if the engine knows the account by another login than its terminal's: what is sent
+    /// would be dealt in the books of somebody else. The terminal is to be denied.
+    [[nodiscard]] bool has_its_login() const noexcept {
+        // Relaxed: an order that was made for the new login came by `orders`, whose acquire pairs
+        // with what the engine stored before it.
+        return entry().login.load(std::memory_order_relaxed) == login_;
+    }
     [[nodiscard]] Peer* peer() const noexcept { return peer_; }
     [[nodiscard]] AccountId account() const noexcept { return account_; }
     /// True if service() may have something to do later without being told: commands wait, or a
@@ -223,6 +234,7 @@ private:
     LinkState link_ = LinkState::Down;
     GateLevel gate_level_ = GateLevel::Disk;
     SymbolNames symbols_;
+    std::uint64_t login_ = 0;  // of the terminal in session
     std::uint64_t generation_ = 0;
     std::uint64_t journal_id_ = 0;
     std::uint64_t journal_tail_ = 0;

@@ -112,6 +112,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
         report_down(now);
     }
     peer_ = &peer;
+    login_ = hello.login;
     gate_level_ = terminal.gate;
     symbols_.configure(terminal.symbol_prefix, terminal.symbol_suffix);
     const std::uint64_t floor = bridge::journal_epoch_of(context_->epoch) << kGenerationBits;

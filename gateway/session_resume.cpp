@@ -11,7 +11,9 @@ namespace millrace {
 /// Order ids begin anew in another directory: the terminal's journal would answer new orders with
 /// what it knows of old ones. Only a person can know which of the two is out of place.
 void Session::alert_other_directory() noexcept {
-    if (peer_ != nullptr || link_ == LinkState::AuthRejected) {
+    // With SessionDown still to be reported the cell must stay: a stage that is killed now leaves
+    // its successor nothing else to know it by. The terminal comes again.
+    if (peer_ != nullptr || down_due_ || link_ == LinkState::AuthRejected) {
         return;
     }
     set_link(LinkState::AuthRejected);

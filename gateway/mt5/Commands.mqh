@@ -32,17 +32,21 @@ void Session::on_command(const Incoming &incoming)
     g_link.rx_ack_due = true;
     if (incoming.seq <= g_journal.command_seq)
         return;  // a resend of what is journalled: its events speak for it
-    if (command.generation < g_journal.generation || command.epoch < g_journal.epoch)
+    bool stale = command.generation < g_journal.generation || command.epoch < g_journal.epoch;
+    // Kill switch and scan go by the tag in WELCOME: an order of another one would escape them.
+    bool other_tag = magic_tag(command.magic) != g_journal.magic_tag;
+    if (stale || other_tag)
     {
-        Event stale;
-        make_unsent(command, STATUS_REJECTED, 0, CODE_STALE, stale);
+        Event refused;
+        make_unsent(command, STATUS_REJECTED, stale ? 0 : REASON_WIRE_NOT_TRADING,
+                    stale ? CODE_STALE : CODE_OTHER_TAG, refused);
         if (command.type == COMMAND_QUERY)
         {
             // It carries the magic of the order it asks about: Unsent would speak of that one.
-            stale.type = EVENT_QUERY_UNKNOWN;
-            stale.ord_status = STATUS_IN_DOUBT;
+            refused.type = EVENT_QUERY_UNKNOWN;
+            refused.ord_status = STATUS_IN_DOUBT;
         }
-        g_journal.add_event(stale, 0);
+        g_journal.add_event(refused, 0);
         g_journal.received_without_intent(incoming.seq);
         return;
     }

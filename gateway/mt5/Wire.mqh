@@ -77,8 +77,10 @@ enum ExecKind
 #define STATUS_IN_DOUBT '?'
 
 #define REASON_WIRE_EXPIRED 4
+#define REASON_WIRE_NOT_TRADING 27
 #define REASON_WIRE_KILLED 29
 #define CODE_STALE 1
+#define CODE_OTHER_TAG 2
 
 #define HELLO_MAY_TRADE 1
 #define HELLO_SUSPECT 2

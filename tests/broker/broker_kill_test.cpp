@@ -101,6 +101,38 @@ TEST(BrokerKill, ReachesEveryAccountWhileReportsIsFull) {
     EXPECT_NE(w.unsent(entry), nullptr);
 }
 
+/// A terminal takes for ours what carries the tag that it was told.
+TEST(BrokerKill, MissesNoOrderBecauseNoneOfAnotherTagLeaves) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    w.order_tag = kTag + 1;
+    const Magic entry = w.order(0);
+    const Magic close = w.order(0, CommandType::Close);
+    w.order(0, CommandType::Query);
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::QueryUnknown) == 1; }));
+    for (const Magic refused : {entry, close}) {
+        ASSERT_NE(w.unsent(refused), nullptr);
+        EXPECT_EQ(w.unsent(refused)->reason, static_cast<std::uint16_t>(Reason::AccountNotTrading));
+    }
+    EXPECT_EQ(w.errors("ALERT an order was refused whose magic_tag"), 3U);
+    w.order_tag = kTag;
+    const Magic ours = w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].command.magic, ours.value);
+}
+
+TEST(BrokerKill, MissesNoOrderThatAStageOfAnotherTagLeftInTheQueue) {
+    World w;
+    const Magic left = w.order(0);
+    w.steps(5);
+    w.stop_stage();
+    w.options.stage_tag = kTag + 1;
+    w.start_stage();
+    Terminal& t = w.connect(kFirstLogin);
+    ASSERT_TRUE(w.until([&] { return w.unsent(left) != nullptr; }));
+    EXPECT_TRUE(t.commands.empty());
+}
+
 TEST(BrokerKill, RefusesAScopeThatItCannotResolveAndSaysSo) {
     World w;
     w.kill(KillCommand{6, KillScope::Group, kKillStop, {}, 1, {}});

@@ -55,6 +55,21 @@ TEST(BrokerLink, SendsATerminalAwayThatIsFasterThanTheConfiguration) {
     EXPECT_EQ(w.count(ReportType::SessionUp), 1U);
 }
 
+TEST(BrokerLink, EndsTheSessionOfATerminalWhoseAccountGetsAnotherLoginAndSendsItNothing) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    w.entry(0).login.store(kFirstLogin + 50, std::memory_order_release);
+    const Magic order = w.order(0);
+    ASSERT_TRUE(w.until([&] { return !t.connected(); }));
+    EXPECT_EQ(t.denied, Session::kOtherLoginText);
+    EXPECT_TRUE(t.commands.empty()) << "it would be dealt in the books of the old login";
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    w.entry(0).login.store(kFirstLogin, std::memory_order_release);
+    Terminal& again = w.connect(kFirstLogin);
+    ASSERT_TRUE(w.until([&] { return again.commands.size() == 1; }));
+    EXPECT_EQ(again.commands[0].command.magic, order.value);
+}
+
 TEST(BrokerLink, DeniesATerminalThatHasServedANewerEpoch) {
     World w;
     w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));

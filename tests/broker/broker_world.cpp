@@ -216,7 +216,7 @@ void World::start_stage() {
     BrokerOptions o;
     o.find_account = lookup(options.accounts, options.gate, options.suffix);
     o.epoch = options.epoch;
-    o.magic_tag = kTag;
+    o.magic_tag = options.stage_tag;
     std::string message;
     auto made = BrokerStage::create(segment, std::move(o), message);
     if (!made) {
@@ -274,7 +274,7 @@ Magic World::order(std::uint32_t account, CommandType type, Nanos life) {
     OrderCommand& c = slot.value;
     c.seq = Sequence{++last_seq};
     c.account = AccountId{account};
-    c.magic = Magic::make(kTag, last_seq, 0);
+    c.magic = Magic::make(order_tag, last_seq, 0);
     c.type = type;
     c.symbol = make_text<16>("EURUSD" + options.suffix);
     c.volume = Lots{kScale / 10};

@@ -107,7 +107,8 @@ struct WorldOptions {
     GateLevel gate = GateLevel::Process;
     std::string suffix = {};
     std::uint64_t epoch = 5;
-    bool starts = true;  // a stage of its own; false: the test brings one
+    std::uint64_t stage_tag = kTag;  // that terminals are told
+    bool starts = true;              // a stage of its own; false: the test brings one
 };
 
 class World {
@@ -160,6 +161,7 @@ public:
     std::vector<Report> reports;
     std::uint64_t last_seq = 0;
     bool engine_reads = true;
+    std::uint64_t order_tag = kTag;  // of the orders that follow
     Nanos skew;
 
 private:

@@ -126,6 +126,25 @@ TEST_F(WrongPlace, AKillWithAlgoTradingOffSendsNothingAndActsWhenItIsOnAgain) {
     ASSERT_TRUE(desk.until([&] { return number("positions") == 0; }));
 }
 
+TEST_F(WrongPlace, ACommandOfAnotherTagThanTheTerminalWasToldIsRefusedAndForgotten) {
+    desk.magic_tag = kTag + 1;
+    begin();
+    const bridge::Event refused = answer_to(open(1));
+    EXPECT_TRUE(is(refused, ReportType::Unsent));
+    EXPECT_EQ(refused.reason, static_cast<std::uint16_t>(Reason::AccountNotTrading));
+    EXPECT_EQ(refused.retcode, bridge::kOtherTag);
+    desk.query(open(1).magic);
+    ASSERT_TRUE(desk.until([&] { return desk.told[open(1).magic].query.has_value(); }));
+    EXPECT_TRUE(is(*desk.told[open(1).magic].query, ReportType::QueryUnknown));
+    EXPECT_EQ(booked(dir, 1).executions, 0U);
+    desk.magic_tag = kTag;
+    desk.close();
+    ASSERT_TRUE(desk.until([&] { return desk.sessions == 2 && desk.up; }));
+    desk.submit(open(1));
+    ASSERT_TRUE(desk.until([&] { return desk.told[open(1).magic].outcomes.size() == 2; }));
+    EXPECT_EQ(booked(dir, 1).executions, 1U);
+}
+
 TEST_F(WrongPlace, AReadThatTimesOutWithAnErrorCodeKeepsTheConnection) {
     begin({.knobs = {"timeout_error=1"}});
     EXPECT_EQ(answer_to(open(1)).retcode, kDone);

@@ -277,6 +277,34 @@ TEST_F(Terminal, FindsInTheAccountWhatALostJournalHasForgotten) {
     EXPECT_EQ(found->second.volume, kScale / 10);
 }
 
+TEST_F(Terminal, RefusesACommandOfAnotherTagThanItWasToldAndForgetsIt) {
+    SimProcess sim{dir, stage.port()};
+    sim.quote("1.10000", "1.10010");
+    stage.open({.magic_tag = kTag + 1});
+    stage.send_command(1, open_command(1));
+    const auto refused = stage.next_event();
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(type_of(refused->second), ReportType::Unsent);
+    EXPECT_EQ(refused->second.reason, static_cast<std::uint16_t>(Reason::AccountNotTrading));
+    EXPECT_EQ(refused->second.retcode, bridge::kOtherTag);
+    stage.send_command(2, query_command(open_command(1).magic));
+    const auto look_up = stage.next_event();
+    ASSERT_TRUE(look_up);
+    EXPECT_EQ(type_of(look_up->second), ReportType::QueryUnknown) << "Unsent is about the order";
+    EXPECT_EQ(executions(dir, 1), 0U);
+    stage.close();
+    stage.open({.generation = 2, .next_command_seq = 3});
+    auto ours = open_command(1);
+    ours.generation = 2;
+    stage.send_command(3, ours);
+    auto done = stage.next_event();
+    while (done && type_of(done->second) != ReportType::Outcome) {
+        done = stage.next_event();  // what nobody acknowledged comes again first
+    }
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->second.retcode, 10009U);
+}
+
 TEST_F(Terminal, RefusesACommandOfAnOlderGenerationAndAnOlderOwnersSession) {
     SimProcess sim{dir, stage.port()};
     sim.quote("1.10000", "1.10010");

@@ -116,7 +116,8 @@ private:
     void answer(std::uint64_t magic, const bridge::Event& event, std::uint64_t book_number);
     void on_kill(const bridge::Kill& kill);
     void carry_out_kills();
-    [[nodiscard]] bridge::Event stale(const bridge::Command& command) const;
+    [[nodiscard]] bridge::Event refused(const bridge::Command& command, Reason reason,
+                                        std::uint32_t code) const;
     [[nodiscard]] bridge::Event killed(const bridge::Command& command) const;
     [[nodiscard]] bool is_stopped(const bridge::Command& command) const;
     [[nodiscard]] bool is_ours(std::uint64_t magic) const;

@@ -88,7 +88,11 @@ void Terminal::on_command(const Incoming& incoming) {
     ++counters_.commands;
     if (command.generation < session.generation || command.epoch < session.epoch) {
         ++counters_.stale;
-        add_event(stale(command), 0, 0);
+        add_event(refused(command, Reason::None, bridge::kStaleGeneration), 0, 0);
+        return check(journal_.received_without_intent(incoming.seq));
+    }
+    if (Magic{command.magic}.tag() != session.magic_tag) {
+        add_event(refused(command, Reason::AccountNotTrading, bridge::kOtherTag), 0, 0);
         return check(journal_.received_without_intent(incoming.seq));
     }
     if (type == CommandType::Query) {
@@ -121,12 +125,13 @@ void Terminal::on_command(const Incoming& incoming) {
     submit(command.magic);
 }
 
-/// The refusal of an older owner's frame. A look-up carries the magic of the order it asks about:
-/// Unsent would speak of that order.
-bridge::Event Terminal::stale(const bridge::Command& command) const {
+/// The refusal of an older owner's frame, or of one with a tag that is not ours. A look-up carries
+/// the magic of the order it asks about: Unsent would speak of that order.
+bridge::Event Terminal::refused(const bridge::Command& command, Reason reason,
+                                std::uint32_t code) const {
     const bool look_up = command.type == static_cast<std::uint8_t>(CommandType::Query);
-    bridge::Event event = unsent_of(command, look_up ? OrdStatus::InDoubt : OrdStatus::Rejected,
-                                    Reason::None, bridge::kStaleGeneration);
+    bridge::Event event =
+        unsent_of(command, look_up ? OrdStatus::InDoubt : OrdStatus::Rejected, reason, code);
     event.type = static_cast<std::uint8_t>(look_up ? ReportType::QueryUnknown : ReportType::Unsent);
     return event;
 }
