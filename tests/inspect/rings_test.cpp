@@ -24,6 +24,7 @@ struct Script {
 Script script;  // the atomics cannot carry it
 
 struct Scripted {
+    static void fence(std::memory_order /*one thread*/) noexcept {}
     struct AtomicU64 {
         std::uint64_t value = 0;
         [[nodiscard]] std::uint64_t load(std::memory_order) const {
