@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "persist/log_progress.h"
+
 namespace millrace {
 namespace {
 
@@ -135,10 +137,7 @@ bool ClickHouseSink::seek() noexcept {
 /// lost.
 bool ClickHouseSink::wait_for_log() noexcept {
     behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
-    // Relaxed: both only grow; a replica that is still replaying has not said its last word.
-    const CoreCells& core = segment_.core();
-    const bool replayed = core.replica_applied.load(std::memory_order_relaxed) >=
-                          core.durable.load(std::memory_order_relaxed);
+    const bool replayed = replica_has_come_to(segment_, store_.cursor().seq);
     if (replayed && now_ - behind_since_ >= options_.behind_grace) {
         return begin_history("its cursor is beyond the effects log");
     }

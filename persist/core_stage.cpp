@@ -178,7 +178,7 @@ int CoreStage::step_replica(Nanos now) noexcept {
     }
     const int work = replica_->step(now);
     if (!replica_->failure().empty()) {
-        fail(replica_->failure());
+        failure_ = replica_->failure();  // it has reported it
     }
     return work;
 }

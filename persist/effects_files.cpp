@@ -1,6 +1,7 @@
 #include "persist/effects_files.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -92,6 +93,25 @@ Result<EffectsHeader> read_header(int fd, std::uint64_t number) noexcept {
 }
 
 }  // namespace effects
+
+std::optional<LogCursor> effects_begin(const std::string& directory) {
+    const auto numbers = effects::list(directory);
+    std::optional<LogCursor> begin;
+    for (std::size_t i = 0; numbers && i < numbers.value().size(); ++i) {
+        const std::uint64_t number = numbers.value()[i];
+        const int fd = ::open(effects::path_of(directory, number).c_str(), O_RDONLY | O_CLOEXEC);
+        const auto header = effects::read_header(fd, number);
+        if (fd >= 0) {
+            ::close(fd);
+        }
+        if (header && (!begin || header.value().begins_anew != 0)) {
+            begin = header.value().mark;
+        } else if (!header && !begin) {
+            return begin;
+        }
+    }
+    return begin;
+}
 
 Status remove_effects(const std::string& directory) {
     const auto numbers = effects::list(directory);

@@ -16,6 +16,7 @@
 #include "persist/journal_reader.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ inline constexpr std::uint64_t kEffectsMagic = 0x3130544345464552ULL;  // "REFEC
 inline constexpr std::uint32_t kEffectsVersion = 1;
 
 /// Layout (bytes): 0 magic · 8 version · 12 effect_bytes · 16 number · 24 first_seq ·
-/// 32 effects_before · 40 previous_chain · 48 mark (epoch 48, seq 56, chain 64) · 72 reserved ·
-/// 88 header_hash of bytes 0..87
+/// 32 effects_before · 40 previous_chain · 48 mark (epoch 48, seq 56, chain 64) · 72 begins_anew ·
+/// 80 reserved · 88 header_hash of bytes 0..87
 struct EffectsHeader {
     std::uint64_t magic = kEffectsMagic;
     std::uint32_t version = kEffectsVersion;
@@ -35,8 +36,9 @@ struct EffectsHeader {
     std::uint64_t first_seq = 0;       // no effect in it is of an earlier record
     std::uint64_t effects_before = 0;  // in all files before it
     std::uint64_t previous_chain = kChainSeed;
-    LogCursor mark;  // the last mark before it
-    std::uint64_t reserved[2] = {};
+    LogCursor mark;                 // the last mark before it
+    std::uint64_t begins_anew = 0;  // 1: effects between the file before and `mark` are lost
+    std::uint64_t reserved = 0;
     std::uint64_t header_hash = 0;  // XXH3_64
 };
 static_assert(std::is_trivially_copyable_v<EffectsHeader> && sizeof(EffectsHeader) == 96);
@@ -63,6 +65,11 @@ public:
     ~EffectsWriter();
     EffectsWriter(EffectsWriter&& other) noexcept;
     EffectsWriter& operator=(EffectsWriter&& other) noexcept;
+
+    /// Goes on behind `mark` in a file of its own, although effects up to there are lost: nothing
+    /// can make them any more. A reader that has not come to `mark` is told so; the files before
+    /// stay. Does nothing if the log has come to `mark`.
+    [[nodiscard]] Status begin_anew(const LogCursor& mark) noexcept;
 
     /// Appends, unless the log has (seq, k) already: a replay may offer everything again.
     /// Buffered: readers see it after flush().
@@ -91,7 +98,7 @@ public:
 private:
     EffectsWriter(const std::string& directory, const Options& options);
     [[nodiscard]] Status find_end(std::string& message);
-    [[nodiscard]] Status open_file(std::uint64_t first_seq) noexcept;
+    [[nodiscard]] Status open_file(std::uint64_t first_seq, bool begins_anew = false) noexcept;
     [[nodiscard]] Status put(FrameKind kind, std::span<const std::byte> payload) noexcept;
     [[nodiscard]] Status fail(const char* what) noexcept;
 
@@ -120,8 +127,9 @@ enum class EffectStatus : std::uint8_t {
 class EffectsReader {
 public:
     /// Goes behind the mark `after` ({} = the very start).
-    /// @return NotFound if the log begins later (retention) and BadChain if it has another record
-    /// there: rebuild the store. Busy if the log has not come that far yet: try again.
+    /// @return NotFound if the log begins later (retention), or anew (begin_anew()), and BadChain
+    /// if it has another record there: rebuild the store. Busy if the log has not come that far
+    /// yet: try again.
     [[nodiscard]] static Result<EffectsReader> resume(const std::string& directory,
                                                       const LogCursor& after, std::string& message);
     ~EffectsReader();
@@ -136,11 +144,14 @@ public:
     /// After Corrupt; or after End, non-empty if bytes are there that are not valid (a torn tail,
     /// until the writer's next start cuts it).
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+    /// After Corrupt: nothing is damaged. What follows is lost, and the log begins anew behind it.
+    [[nodiscard]] bool lost() const noexcept { return lost_; }
 
 private:
     explicit EffectsReader(const std::string& directory);
     [[nodiscard]] Status open_number(std::uint64_t number, EffectsHeader& header) noexcept;
     [[nodiscard]] bool to_next_file() noexcept;
+    [[nodiscard]] bool taken_away() const noexcept;
     [[nodiscard]] Result<Frame> frame_here() noexcept;
     [[nodiscard]] bool fill(std::size_t bytes, bool fresh) noexcept;
     [[nodiscard]] EffectStatus corrupt(const std::string& what);
@@ -158,7 +169,13 @@ private:
     LogCursor cursor_;
     std::string fault_;
     bool failed_ = false;
+    bool lost_ = false;
 };
+
+/// The mark behind which all that is left of the log in `directory` follows itself: that of the
+/// file which began it anew last, else of the oldest one. Nothing if there is no file, or if one
+/// cannot be read.
+[[nodiscard]] std::optional<LogCursor> effects_begin(const std::string& directory);
 
 /// Removes all effects files: they belong to another journal, everything is rebuilt.
 [[nodiscard]] Status remove_effects(const std::string& directory);

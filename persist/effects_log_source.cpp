@@ -1,40 +1,6 @@
 #include "persist/effects_log_source.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <filesystem>
-
 namespace millrace {
-namespace {
-
-/// The mark before the oldest file of the log; nothing if there is no file, or none with a header.
-std::optional<LogCursor> oldest_mark(const std::string& directory) {
-    std::error_code none;
-    std::string oldest;
-    for (const auto& entry : std::filesystem::directory_iterator{directory, none}) {
-        const std::string name = entry.path().filename().string();
-        const bool ours = name.starts_with("effects-") && name.ends_with(".mre");
-        // Numbers have leading zeros, so names sort as numbers do.
-        if (ours && (oldest.empty() || name < oldest)) {
-            oldest = name;
-        }
-    }
-    if (oldest.empty()) {
-        return std::nullopt;
-    }
-    EffectsHeader header;
-    const int fd = ::open((directory + "/" + oldest).c_str(), O_RDONLY | O_CLOEXEC);
-    const bool whole = fd >= 0 && ::read(fd, &header, sizeof header) == sizeof header;
-    if (fd >= 0) {
-        ::close(fd);
-    }
-    // resume() checks the header's hash; here only that there is one to go by.
-    return whole && header.magic == kEffectsMagic ? std::optional{header.mark} : std::nullopt;
-}
-
-}  // namespace
 
 Status EffectsLogSource::open_at(const LogCursor& after) noexcept {
     record_.clear();
@@ -57,7 +23,7 @@ Status EffectsLogSource::seek(const EffectCursor& cursor) noexcept {
         after.epoch = cursor.epoch;
         after.seq = cursor.seq;
         after.chain = cursor.chain;
-    } else if (const auto mark = oldest_mark(directory_)) {
+    } else if (const auto mark = effects_begin(directory_)) {
         after = *mark;
     }
     const Status opened = open_at(after);
@@ -84,7 +50,8 @@ Result<std::optional<EffectCursor>> EffectsLogSource::next(std::vector<Effect>& 
             case EffectStatus::End: return std::optional<EffectCursor>{};
             case EffectStatus::Corrupt:
                 message_ = reader_->fault();
-                return {Errc::BadChecksum, "the effects log is damaged"};
+                return reader_->lost() ? Error{Errc::NotFound, 0, "the effects log begins later"}
+                                       : Error{Errc::BadChecksum, 0, "the effects log is damaged"};
         }
     }
     return std::optional<EffectCursor>{};

@@ -43,6 +43,7 @@ EffectsReader& EffectsReader::operator=(EffectsReader&& other) noexcept {
     cursor_ = other.cursor_;
     fault_ = std::move(other.fault_);
     failed_ = other.failed_;
+    lost_ = other.lost_;
     return *this;
 }
 
@@ -75,7 +76,8 @@ Result<EffectsReader> EffectsReader::resume(const std::string& directory, const 
         const EffectStatus status = reader.next();
         if (status == EffectStatus::Corrupt) {
             message = reader.fault_;
-            return {Errc::BadChecksum, "effects log is damaged"};
+            return reader.lost_ ? Error{Errc::NotFound, 0, "effects log begins later"}
+                                : Error{Errc::BadChecksum, 0, "effects log is damaged"};
         }
         if (status == EffectStatus::End) {
             message = directory + ": the effects log has not come to record " +
@@ -88,6 +90,11 @@ Result<EffectsReader> EffectsReader::resume(const std::string& directory, const 
         message = directory + ": record " + std::to_string(after.seq.value) +
                   " is not the one that the store's cursor was stored with. Rebuild the store";
         return {Errc::BadChain, "cursor does not match the effects log"};
+    }
+    // At the end of what was there before a loss nothing would be given any more.
+    if (reader.fd_ >= 0 && !reader.frame_here().ok() && !reader.to_next_file() && reader.lost_) {
+        message = reader.fault_;
+        return {Errc::NotFound, "effects log begins later"};
     }
     return reader;
 }
@@ -185,6 +192,11 @@ bool EffectsReader::to_next_file() noexcept {
     const std::uint64_t chain = chain_;
     const std::string end = place();
     if (::access(effects::path_of(directory_, number_ + 1).c_str(), F_OK) != 0) {
+        if (taken_away()) {
+            failed_ = true;
+            fault_ = end + ": the file was taken away while it was read";
+            return false;
+        }
         fault_ = left == 0 ? "" : end + ": bytes that are not valid (yet): a torn tail";
         return false;
     }
@@ -197,12 +209,34 @@ bool EffectsReader::to_next_file() noexcept {
     if (!open_number(number_ + 1, header).ok()) {
         return false;
     }
+    if (left == 0 && header.begins_anew != 0 && header.mark.seq > here.seq) {
+        failed_ = lost_ = true;
+        cursor_ = here;
+        fault_ = "the effects of records " + std::to_string(here.seq.value + 1) + " to " +
+                 std::to_string(header.mark.seq.value) + " are lost: the log begins anew in " +
+                 effects::path_of(directory_, number_) + ". Rebuild the store";
+        return false;
+    }
     if (left != 0 || header.previous_chain != chain || header.mark.seq != here.seq) {
         (void)corrupt("does not follow " + end + ", which " +
                       (left != 0 ? "is damaged there" : "ends otherwise"));
         return false;
     }
     return true;
+}
+
+/// Removed, or another one in its place: by retention, which outran us, or by hand. No successor
+/// will ever come to it.
+bool EffectsReader::taken_away() const noexcept {
+    struct stat ours{};
+    struct stat there{};
+    if (::fstat(fd_, &ours) != 0) {
+        return false;
+    }
+    if (::stat(effects::path_of(directory_, number_).c_str(), &there) != 0) {
+        return errno == ENOENT;
+    }
+    return ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
 }
 
 std::string EffectsReader::place() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/assert.h"
+#include "persist/log_progress.h"
 #include "persist/redis_settings.h"
 
 namespace millrace {
@@ -128,7 +129,8 @@ bool RedisSink::open_generation() noexcept {
 bool RedisSink::wait_for_log() noexcept {
     link_.close();
     behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
-    if (now_ - behind_since_ >= options_.behind_grace) {
+    if (now_ - behind_since_ >= options_.behind_grace &&
+        replica_has_come_to(segment_, store_.cursor().seq)) {
         why_ = "its cursor is beyond the effects log";
         other_history_ = true;
     }

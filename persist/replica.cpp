@@ -2,8 +2,8 @@
 
 #include "core/assert.h"
 #include "core/crash_point.h"
-#include "persist/engine_recovery.h"
 #include "persist/log_version.h"
+#include "persist/replica_start.h"
 #include "persist/snapshot_file.h"
 #include "shm/clock.h"
 #include "shm/doorbell.h"
@@ -45,7 +45,8 @@ Sequence Replica::limit() const noexcept {
     return Sequence{std::min(completed, core.durable.load(std::memory_order_acquire))};
 }
 
-/// Takes the role and rebuilds: effects log's end, newest snapshot at or below it, then the log.
+/// Takes the role and rebuilds: effects log's end, newest snapshot whose effects it has, then the
+/// log.
 bool Replica::begin() noexcept {
     if (!lock_.held()) {
         std::string holder;
@@ -68,37 +69,50 @@ bool Replica::begin() noexcept {
         return false;
     }
     skips_ = std::move(skips).value();
+    // Release: pairs with the sinks' acquire, as in step(). What a replica before us had applied
+    // says nothing of a log that has lost some of it since: until we have, it is not known.
+    segment_->core().replica_applied.store(0, std::memory_order_release);
     auto effects = EffectsWriter::open(options_.journal_dir, {}, message);
     if (!effects) {
         fail(message);
         return false;
     }
     effects_.emplace(std::move(effects).value());
-    engine_ = std::make_unique<Engine>(options_.capacity);
-    // A snapshot is written after its effects were synced, so any will do; unless the effects log
-    // lost its tail, or is gone: then what is missing must be put out again.
-    const bool whole = effects_->last_mark().seq.value != 0 && effects_->cut().empty();
-    const Sequence from = whole ? limit() : std::min(effects_->last_mark().seq, limit());
     if (!effects_->cut().empty()) {  // how much differs each time, and errors are kept by text
         segment_->report_error("replica", "effects log: cut off a torn tail; it is written again");
     }
-    std::string said;
-    if (auto loaded = load_state(options_.journal_dir, from, *engine_, said, options_.upgrade_from);
-        !loaded) {
-        fail(said);
-        return false;
-    }
-    if (!said.empty()) {
-        segment_->report_error("replica", said);
-    }
     source_ = std::make_unique<DirectorySource>(options_.journal_dir);
-    auto reader = JournalReader::open(*source_, engine_->seq(), {}, message);
-    if (!reader) {
+    auto start = find_replica_start(options_, limit(), *effects_, *source_, message);
+    if (!start) {
         fail(message);
         return false;
     }
-    reader_.emplace(std::move(reader).value());
+    if (!message.empty()) {
+        segment_->report_error("replica", message);
+    }
+    if (start.value().anew && !begin_effects_anew(*start.value().anew)) {
+        return false;
+    }
+    engine_ = std::move(start.value().engine);
+    reader_.emplace(std::move(start.value().reader));
     snapshot_seq_ = engine_->seq();
+    // Release: as above; the log has all effects up to here.
+    segment_->core().replica_applied.store(engine_->seq().value, std::memory_order_release);
+    return true;
+}
+
+/// What the log lacks up to `mark` can be made by nobody: told, and gone on behind it. To stop here
+/// would leave the pipeline without spare, snapshots and stores for ever.
+bool Replica::begin_effects_anew(const LogCursor& mark) noexcept {
+    const std::uint64_t first = effects_->last_mark().seq.value + 1;
+    if (auto begun = effects_->begin_anew(mark); !begun) {
+        fail(std::string{"effects log: "} + begun.error().what);
+        return false;
+    }
+    segment_->report_error("replica", "ALERT effects of records " + std::to_string(first) + " to " +
+                                          std::to_string(mark.seq.value) +
+                                          " are lost, and the journal they were made of: stores "
+                                          "that had not come so far lack them");
     return true;
 }
 
@@ -225,10 +239,12 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
     auto image = std::make_shared<std::vector<std::byte>>();
     engine_->save(*image);
     snapshot_ =
-        std::async(std::launch::async, [dir = options_.journal_dir, image, at = reader_->cursor()] {
-            std::string message;
-            return write_snapshot(dir, at, *image, message);
-        });
+        std::async(std::launch::async,
+                   [dir = options_.journal_dir, image, at = reader_->cursor(),
+                    effects = EffectsMark{effects_->last_mark().seq, effects_->last_mark().chain}] {
+                       std::string message;
+                       return write_snapshot(dir, at, *image, message, effects);
+                   });
 }
 
 bool Replica::idle() const noexcept {
@@ -265,7 +281,7 @@ std::unique_ptr<Engine> Replica::hand_over() noexcept {
 
 void Replica::fail(std::string why) noexcept {
     if (failure_.empty()) {
-        segment_->report_error("replica", why);
+        segment_->report_error("replica", "ALERT no replica: " + why);
         failure_ = std::move(why);
     }
 }

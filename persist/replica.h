@@ -53,6 +53,7 @@ private:
     };
 
     [[nodiscard]] bool begin() noexcept;
+    [[nodiscard]] bool begin_effects_anew(const LogCursor& mark) noexcept;
     [[nodiscard]] Sequence limit() const noexcept;
     void apply(const JournalRecord& record) noexcept;
     void compare_hash() noexcept;

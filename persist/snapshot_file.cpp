@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -121,13 +122,13 @@ Result<std::vector<std::byte>> read_file(const std::string& path) {
     return bytes;
 }
 
-Result<Snapshot> unpack(std::span<const std::byte> file, Sequence named) {
+/// The header that `file` begins with.
+Result<SnapshotHeader> header_of(std::span<const std::byte> file, Sequence named) {
     SnapshotHeader header;
     if (file.size() < sizeof(header)) {
         return {Errc::BadLayout, "is shorter than its header"};
     }
     std::memcpy(&header, file.data(), sizeof(header));
-    const auto packed = file.subspan(sizeof(header));
     if (header.magic != kSnapshotMagic) {
         return {Errc::BadMagic, "is not a snapshot"};
     }
@@ -137,9 +138,22 @@ Result<Snapshot> unpack(std::span<const std::byte> file, Sequence named) {
     if (header.version != kSnapshotVersion) {
         return {Errc::BadVersion, "is of another format version"};
     }
-    if (header.seq != named.value || header.packed_bytes != packed.size() ||
-        header.image_bytes == 0 || header.image_bytes > kSnapshotBytesMax) {
-        return {Errc::BadLayout, "does not have the size or number that its header says"};
+    if (header.seq != named.value) {
+        return {Errc::BadLayout, "does not have the number that its header says"};
+    }
+    return header;
+}
+
+Result<Snapshot> unpack(std::span<const std::byte> file, Sequence named) {
+    const auto whole_header = header_of(file, named);
+    if (!whole_header) {
+        return whole_header.error();
+    }
+    const SnapshotHeader& header = whole_header.value();
+    const auto packed = file.subspan(sizeof(header));
+    if (header.packed_bytes != packed.size() || header.image_bytes == 0 ||
+        header.image_bytes > kSnapshotBytesMax) {
+        return {Errc::BadLayout, "does not have the size that its header says"};
     }
     if (XXH3_64bits(packed.data(), packed.size()) != header.packed_hash) {
         return {Errc::BadChecksum, "is damaged"};
@@ -167,7 +181,8 @@ std::string snapshot_name(Sequence seq) {
 }
 
 Status write_snapshot(const std::string& directory, const LogCursor& at,
-                      std::span<const std::byte> image, std::string& message) {
+                      std::span<const std::byte> image, std::string& message,
+                      const EffectsMark& effects) {
     if (image.empty() || image.size() > kSnapshotBytesMax) {
         message = "snapshot of record " + std::to_string(at.seq.value) + ": an image of " +
                   std::to_string(image.size()) + " bytes cannot be stored";
@@ -190,6 +205,7 @@ Status write_snapshot(const std::string& directory, const LogCursor& at,
     header.image_hash = XXH3_64bits(image.data(), image.size());
     header.packed_hash = XXH3_64bits(packed.data(), packed.size());
     header.created_ns = wall_ns();
+    header.effects = effects;
     header.header_hash = hash_of(header);
     const std::string temporary = directory + "/" + kTemporary;
     const std::string path = directory + "/" + snapshot_name(at.seq);
@@ -226,6 +242,21 @@ Result<std::vector<Sequence>> list_snapshots(const std::string& directory) {
     ::closedir(dir);
     std::sort(seqs.begin(), seqs.end());
     return seqs;
+}
+
+Result<SnapshotHeader> snapshot_header(const std::string& directory, Sequence seq) {
+    const int fd = ::open((directory + "/" + snapshot_name(seq)).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return failed("cannot be opened");
+    }
+    std::array<std::byte, sizeof(SnapshotHeader)> bytes{};
+    const ssize_t got = ::pread(fd, bytes.data(), bytes.size(), 0);
+    const Error error = failed("cannot be read");
+    ::close(fd);
+    if (got < 0) {
+        return error;
+    }
+    return header_of(std::span{bytes}.first(static_cast<std::size_t>(got)), seq);
 }
 
 std::int64_t newest_snapshot_ns(const std::string& directory) {

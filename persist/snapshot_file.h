@@ -23,9 +23,16 @@ inline constexpr std::size_t kSnapshotsKept = 10;
 /// LZ4's own limit for one block.
 inline constexpr std::uint64_t kSnapshotBytesMax = 0x7E00'0000;
 
+/// The last mark of the effects log when a snapshot was taken: between it and the snapshot's record
+/// no record had an effect. Seq 0: not known (an older build's snapshot, or a log without effects).
+struct EffectsMark {
+    Sequence seq;
+    std::uint64_t chain = 0;  // as in LogCursor
+};
+
 /// Layout (bytes): 0 magic · 8 version · 12 logic_version · 16 epoch · 24 seq · 32 chain ·
 /// 40 image_bytes · 48 packed_bytes · 56 image_hash · 64 packed_hash · 72 created_ns ·
-/// 80 reserved · 96 header_hash of bytes 0..95
+/// 80 effects (seq 80, chain 88) · 96 header_hash of bytes 0..95
 struct SnapshotHeader {
     std::uint64_t magic = kSnapshotMagic;
     std::uint32_t version = kSnapshotVersion;
@@ -38,10 +45,11 @@ struct SnapshotHeader {
     std::uint64_t image_hash = 0;   // XXH3_64
     std::uint64_t packed_hash = 0;  // XXH3_64
     std::int64_t created_ns = 0;    // wall clock, for people
-    std::uint64_t reserved[2] = {};
+    EffectsMark effects;
     std::uint64_t header_hash = 0;  // XXH3_64
 };
-static_assert(sizeof(SnapshotHeader) == 104 && offsetof(SnapshotHeader, header_hash) == 96);
+static_assert(sizeof(SnapshotHeader) == 104 && offsetof(SnapshotHeader, effects) == 80);
+static_assert(offsetof(SnapshotHeader, header_hash) == 96);
 
 struct Snapshot {
     LogCursor at;  // the image is the state after this record
@@ -55,9 +63,15 @@ struct Snapshot {
 /// snapshots are untouched then, and nothing half-written stays.
 /// Threads: one writer per directory. Crash: either the whole file or none.
 /// The effects of every record up to `at` must be flushed before (EffectsWriter::sync()): effects
-/// are made again only from a snapshot at or below what their log still has.
+/// are made again only from a snapshot at or below what their log still has. `effects` says where
+/// their log then ended.
 [[nodiscard]] Status write_snapshot(const std::string& directory, const LogCursor& at,
-                                    std::span<const std::byte> image, std::string& message);
+                                    std::span<const std::byte> image, std::string& message,
+                                    const EffectsMark& effects = {});
+
+/// The header of the snapshot of record `seq`, without a look at its image.
+/// @return BadLayout, BadMagic, BadChecksum, BadVersion, IoError.
+[[nodiscard]] Result<SnapshotHeader> snapshot_header(const std::string& directory, Sequence seq);
 
 /// Name of the snapshot of record `seq` in its directory.
 [[nodiscard]] std::string snapshot_name(Sequence seq);

@@ -87,6 +87,13 @@ Status sqlite_remove(const std::string& path) noexcept {
     return ok_status();
 }
 
+Status remove_sqlite_rebuild(const std::string& path) noexcept {
+    if (auto done = sqlite_remove(path + kRestoringSuffix); !done) {
+        return done;
+    }
+    return sqlite_remove(path + kRebuildSuffix);
+}
+
 Status sqlite_replace(const std::string& path, const std::string& fresh,
                       std::string& kept) noexcept {
     kept.clear();

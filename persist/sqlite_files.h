@@ -21,4 +21,12 @@ namespace millrace {
 [[nodiscard]] Status sqlite_replace(const std::string& path, const std::string& fresh,
                                     std::string& kept) noexcept;
 
+/// What is added to a store's name while it is made anew, and, before that, while the backup it is
+/// made of is unpacked.
+inline constexpr const char* kRebuildSuffix = ".rebuild";
+inline constexpr const char* kRestoringSuffix = ".rebuild.restoring";
+
+/// Removes what a rebuild of the store `path` has come to: the next start does not go on with it.
+[[nodiscard]] Status remove_sqlite_rebuild(const std::string& path) noexcept;
+
 }  // namespace millrace

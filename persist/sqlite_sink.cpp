@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "persist/log_progress.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_restore.h"
 
@@ -12,6 +13,7 @@ constexpr int kRecordsPerStep = 4096;    // so that a step ends even if no recor
 constexpr Nanos kPollTime = millis(20);  // the log has no doorbell of its own
 constexpr Nanos kLate = seconds(5);      // requirement C7: alerts at 5 and at 30 s
 constexpr Nanos kVeryLate = seconds(30);
+constexpr Nanos kLateLook = seconds(1);  // at a log that has been behind for long
 
 /// The log cannot be followed from where the store is; other failures pass.
 bool is_other_history(Errc code) noexcept {
@@ -30,7 +32,7 @@ SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> sou
     : segment_{segment},
       source_{std::move(source)},
       options_{std::move(options)},
-      rebuild_path_{options_.store.path + ".rebuild"} {
+      rebuild_path_{options_.store.path + kRebuildSuffix} {
     ASSERT(source_ != nullptr);
     ASSERT(options_.batch_rows > 0);
     batch_.reserve(options_.batch_rows);
@@ -104,7 +106,8 @@ bool SqliteSink::open_main() noexcept {
         return fail(opened.code(), store_.message());
     }
     checked_ = true;
-    const Status found = source_->seek(store_.cursor());
+    cursor_sought_ = store_.cursor();
+    const Status found = source_->seek(cursor_sought_);
     if (found) {
         follow(Phase::Follow);
         return true;
@@ -137,10 +140,17 @@ void SqliteSink::heed_keeper() noexcept {
 /// The store is ahead of the log: the replica may be on its way there.
 bool SqliteSink::wait_for_log() noexcept {
     behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
-    if (now_ - behind_since_ >= options_.behind_grace) {
+    const bool patient = now_ - behind_since_ < options_.behind_grace;
+    if (!patient && replica_has_come_to(segment_, cursor_sought_.seq)) {
         return open_rebuild("its cursor is beyond the effects log");
     }
-    retry_at_ = now_ + options_.retry_min;
+    if (!patient && !told_ahead_) {
+        told_ahead_ = true;
+        segment_.report_error("sqlite", "ALERT " + options_.store.path +
+                                            " is ahead of the effects log: it waits for the "
+                                            "replica, which has to write that again");
+    }
+    retry_at_ = now_ + (patient ? options_.retry_min : kLateLook);
     quiet_ = true;
     return false;
 }
@@ -236,6 +246,7 @@ void SqliteSink::follow(Phase phase) noexcept {
         }
     }
     behind_since_ = {};
+    told_ahead_ = false;
     drop_batch();
     retry_at_ = {};
     publish_cursor();

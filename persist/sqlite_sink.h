@@ -22,8 +22,9 @@ struct SqliteSinkOptions {
     std::uint32_t batch_rows = 2000;  // rows that make a batch full; a record is never split
     Nanos retry_min = millis(200);
     Nanos retry_max = seconds(5);
-    /// How long a log that ends before the store's cursor may take to grow there again: after a
-    /// power cut the replica writes again what the log had lost.
+    /// How long a log that ends before the store's cursor may take to grow there again, at the
+    /// least: after a power cut the replica writes again what the log had lost, and until it has
+    /// done so (replica_has_come_to()) the store is right.
     Nanos behind_grace = seconds(5);
     /// Who looks at the store and makes its backups; `store` is taken from above. Without a `dir`
     /// nobody does, and a lost store is made again from the log alone.
@@ -98,6 +99,8 @@ private:
     Nanos retry_wait_{};
     Nanos failing_since_{};
     Nanos behind_since_{};
+    bool told_ahead_ = false;               // of the log that stays behind
+    EffectCursor cursor_sought_;            // of the main store, when it was opened last
     std::unique_ptr<SqliteKeeper> keeper_;  // once there is a store
 };
 

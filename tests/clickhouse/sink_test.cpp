@@ -117,6 +117,7 @@ TEST_F(ClickHouseSinkTest, BeginsAHistoryForALogThatStaysShorterThanItsCursor) {
         ASSERT_TRUE(run_to(*s, 100));
     }
     segment_->core().durable = 60;  // and the replica has not replayed it yet
+    segment_->stage(StageId::Replica).state = static_cast<std::uint32_t>(StageState::Standby);
     auto s = sink(options(), 60, 1);
     EXPECT_FALSE(run_until(*s, [&] { return s->history() != 1; }, 60));
     segment_->core().replica_applied = 60;

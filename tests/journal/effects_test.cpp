@@ -208,6 +208,64 @@ TEST(EffectsLog, RemovesOldFilesByRecordAndByBytes) {
     ASSERT_TRUE(writer.flush().ok());
 }
 
+TEST(EffectsLog, ThatBeginsAnewTellsWhoHasNotComeBehindWhatIsLost) {
+    const TempDir dir;
+    std::string message;
+    {
+        auto writer = open_writer(dir);
+        apply(writer, 1, 10);
+        ASSERT_TRUE(writer.flush().ok());
+        auto reader = EffectsReader::resume(dir.path(), cursor_at(5), message);
+        ASSERT_TRUE(writer.begin_anew(cursor_at(21)).ok());
+        EffectStatus status{};
+        EXPECT_EQ(follow(reader.value(), status), 10U) << "what was before it is read to its end";
+        EXPECT_EQ(status, EffectStatus::Corrupt);
+        EXPECT_TRUE(reader.value().lost());
+        EXPECT_NE(reader.value().fault().find("records 11 to 21 are lost"), std::string::npos);
+        apply(writer, 15, 30);
+        ASSERT_TRUE(writer.begin_anew(cursor_at(29)).ok()) << "it is further on already";
+        ASSERT_TRUE(writer.flush().ok());
+    }
+    for (const std::uint64_t lacks : {10U, 15U}) {
+        const auto reader = EffectsReader::resume(dir.path(), cursor_at(lacks), message);
+        EXPECT_EQ(reader.code(), Errc::NotFound) << lacks << ": " << message;
+    }
+    ASSERT_TRUE(effects_begin(dir.path()).has_value());
+    EXPECT_EQ(effects_begin(dir.path())->seq.value, 21U);
+    for (const std::uint64_t has : {21U, 23U}) {
+        auto reader = EffectsReader::resume(dir.path(), cursor_at(has), message);
+        ASSERT_TRUE(reader.ok()) << message;
+        EffectStatus status{};
+        EXPECT_EQ(follow(reader.value(), status), 30U);
+        EXPECT_EQ(status, EffectStatus::End) << reader.value().fault();
+    }
+    EXPECT_EQ(open_writer(dir).last_mark().seq.value, 30U);
+}
+
+TEST(EffectsLog, ThatIsTakenAwayIsNotWaitedFor) {
+    const TempDir dir;
+    const auto path = std::filesystem::path{dir.path()} / "effects-0000000001.mre";
+    for (const bool another : {false, true}) {
+        auto writer = open_writer(dir);
+        apply(writer, 1, 10);
+        ASSERT_TRUE(writer.flush().ok());
+        std::string message;
+        auto reader = EffectsReader::resume(dir.path(), {}, message);
+        EffectStatus status{};
+        EXPECT_EQ(follow(reader.value(), status), 10U);
+        EXPECT_EQ(status, EffectStatus::End);
+        std::filesystem::rename(path, path.string() + ".away");
+        if (another) {
+            auto next = open_writer(dir);
+            apply(next, 1, 20);
+            ASSERT_TRUE(next.flush().ok());
+        }
+        EXPECT_EQ(reader.value().next(), EffectStatus::Corrupt);
+        EXPECT_NE(reader.value().fault().find("taken away"), std::string::npos);
+        EXPECT_FALSE(reader.value().lost());
+    }
+}
+
 TEST(EffectsLog, GoesOnAfterACrashBetweenCreatingAFileAndItsHeader) {
     const TempDir dir;
     {

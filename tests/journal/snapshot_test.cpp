@@ -49,6 +49,25 @@ TEST(Snapshot, LoadsTheNewestAtOrBelowTheLimit) {
     EXPECT_EQ(load_snapshot(dir.path(), Sequence{99}, bad).code(), Errc::NotFound);
 }
 
+TEST(Snapshot, SaysWhereTheEffectsLogEndedWithoutItsImageBeingRead) {
+    const TempDir dir;
+    std::string message;
+    write(dir, 100);
+    const EffectsMark mark{Sequence{190}, 77};
+    ASSERT_TRUE(
+        write_snapshot(dir.path(), {3, Sequence{200}, 9}, image_of(200), message, mark).ok());
+    EXPECT_EQ(snapshot_header(dir.path(), Sequence{100}).value().effects.seq.value, 0U);
+    const auto header = snapshot_header(dir.path(), Sequence{200});
+    ASSERT_TRUE(header.ok());
+    EXPECT_EQ(header.value().effects.seq, mark.seq);
+    EXPECT_EQ(header.value().effects.chain, mark.chain);
+    std::vector<std::string> bad;
+    EXPECT_TRUE(load_snapshot(dir.path(), Sequence{200}, bad).ok());
+    std::filesystem::resize_file(path_of(dir, 200), 50);
+    EXPECT_EQ(snapshot_header(dir.path(), Sequence{200}).code(), Errc::BadLayout);
+    EXPECT_EQ(snapshot_header(dir.path(), Sequence{300}).code(), Errc::IoError);
+}
+
 TEST(Snapshot, KeepsTheLastTen) {
     const TempDir dir;
     for (std::uint64_t seq = 1; seq <= 14; ++seq) {

@@ -127,6 +127,9 @@ TEST_F(RedisSinkTest, FillsANewGenerationBesideTheOldOneWhenTheLogIsAnother) {
     ASSERT_TRUE(run_to(*sink(options(*redis)), 300));
     salt_ = 0;
     *last_ = 200;
+    segment_->core().durable = 200;
+    segment_->core().replica_applied = 200;
+    segment_->stage(StageId::Replica).state = static_cast<std::uint32_t>(StageState::Standby);
     auto s = sink(options(*redis));
     ASSERT_TRUE(run_to(*s, 200));
     EXPECT_EQ(s->generation(), 2U);

@@ -267,6 +267,12 @@ std::string SqliteFixture::error_log() const {
     return test::error_log(*segment_);
 }
 
+void SqliteFixture::replica_is_at(std::uint64_t seq) {
+    segment_->core().durable = seq;
+    segment_->core().replica_applied = seq;
+    segment_->stage(StageId::Replica).state = static_cast<std::uint32_t>(StageState::Standby);
+}
+
 bool SqliteFixture::errors_mention(std::string_view text) const {
     return error_log().find(text) != std::string::npos;
 }

@@ -81,6 +81,8 @@ protected:
     /// Every distinct error so far, for messages of tests.
     [[nodiscard]] std::string error_log() const;
     [[nodiscard]] bool errors_mention(std::string_view text) const;
+    /// The replica serves and has applied everything up to `seq`, the end of the journal.
+    void replica_is_at(std::uint64_t seq);
     [[nodiscard]] std::uint64_t errors() const { return segment_->core().sqlite_errors.load(); }
 
     std::string dir_;

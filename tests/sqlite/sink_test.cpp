@@ -137,6 +137,7 @@ TEST_F(SqliteSinkTest, RebuildsBesideTheOldFileWhenTheCursorIsFromAnotherLog) {
     ASSERT_TRUE(run_to(*sink(150, 7), 150)) << error_log();
     const std::string other = dump(path_);
     auto s = sink(120);
+    replica_is_at(120);
     ASSERT_TRUE(run_to(*s, 120)) << error_log();
     // 150 lies beyond this log, so the sink first waits for it to grow.
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 120)));
@@ -161,6 +162,26 @@ TEST_F(SqliteSinkTest, WaitsForALogThatAPowerCutShortened) {
     MemoryLog* log = nullptr;
     auto s = sink(90, 0, &log);
     EXPECT_FALSE(run_to(*s, 101, 500));
+    log->set_last(130);
+    ASSERT_TRUE(run_to(*s, 130)) << error_log();
+    EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 130)));
+}
+
+TEST_F(SqliteSinkTest, IsNotGivenUpForALogThatTheReplicaIsStillWritingAgain) {
+    ASSERT_TRUE(run_to(*sink(100), 100)) << error_log();
+    MemoryLog* log = nullptr;
+    auto s = sink(0, 0, &log);
+    EXPECT_FALSE(run_to(*s, 100, 30'000)) << "there is no replica";
+    replica_is_at(0);
+    segment_->core().durable = 130;
+    EXPECT_FALSE(run_to(*s, 100, 30'000)) << "it has not begun";
+    segment_->core().replica_applied = 60;
+    log->set_last(60);
+    EXPECT_FALSE(run_to(*s, 100, 30'000)) << "it is on its way";
+    EXPECT_EQ(errors(), 0U) << "no failure: " << error_log();
+    EXPECT_TRUE(errors_mention("1 x ALERT " + path_ + " is ahead of the effects log"))
+        << error_log();
     log->set_last(130);
     ASSERT_TRUE(run_to(*s, 130)) << error_log();
     EXPECT_FALSE(sqlite_file_exists(path_ + ".stale-1"));
