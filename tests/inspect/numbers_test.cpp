@@ -1,7 +1,15 @@
 // Goal: every number is the number of the thing that it stands beside. Method: values that differ
 // from all others in the segment, asked for through the command line. Each test was written for a
 // deliberate mistake that no other test had noticed.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <set>
@@ -159,6 +167,134 @@ TEST_F(InspectNumbers, WaitTakesEachSinksLagFromItsOwnCursor) {
         EXPECT_EQ(below(lag), 1) << sink;
         EXPECT_EQ(below(lag + 1), 0) << sink;
     }
+}
+
+TEST_F(InspectNumbers, WhatADeadProcessClaimedToBeDoingIsNotShownAsDone) {
+    for (const StageId id : {StageId::Engine, StageId::Broker, StageId::Journal, StageId::Redis}) {
+        play_stage(id, StageState::Running);
+    }
+    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
+    segment_->core().redis_errors = 1;  // there is such a sink
+    segment_->core().redis_state = static_cast<std::uint64_t>(RedisState::Following);
+    const LinkState links[] = {LinkState::Up, LinkState::AuthRejected, LinkState::Syncing};
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        segment_->session(AccountId{i}).login = 5000 + i;
+        segment_->session(AccountId{i}).link = static_cast<std::uint32_t>(links[i]);
+    }
+    const auto shown = [&] {
+        const json j = run_json("stat", {"stat", path_});
+        std::string all =
+            j["journal"]["state"].get<std::string>() + " " + j["redis"]["state"].get<std::string>();
+        for (const json& s : j["sessions"]) {
+            all += " " + s["link"].get<std::string>();
+        }
+        std::istringstream lines{run_cli({"export", path_}).out};
+        for (std::string line; std::getline(lines, line);) {
+            if (line.rfind("millrace_journal_running{", 0) == 0 ||
+                (line.rfind("millrace_account_link_up{", 0) == 0 &&
+                 line.find("5000") != std::string::npos)) {
+                all += line.substr(line.rfind(' '));
+            }
+        }
+        return all;
+    };
+    const auto dies = [&](StageId id) { segment_->stage(id).start_time += 1; };
+    EXPECT_EQ(shown(), "running following UP AUTH_REJECTED SYNCING 1 1");
+    dies(StageId::Engine);
+    EXPECT_EQ(shown(), "running following UP AUTH_REJECTED SYNCING 1 1") << "it claims none of it";
+    dies(StageId::Broker);
+    EXPECT_EQ(shown(), "running following DOWN AUTH_REJECTED DOWN 1 0");
+    dies(StageId::Journal);
+    EXPECT_EQ(shown(), "down following DOWN AUTH_REJECTED DOWN 0 0");
+    dies(StageId::Redis);
+    EXPECT_EQ(shown(), "down down DOWN AUTH_REJECTED DOWN 0 0");
+    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Poisoned);
+    EXPECT_EQ(shown(), "poisoned down DOWN AUTH_REJECTED DOWN 0 0") << "what it died of stays";
+}
+
+TEST_F(InspectNumbers, WaitBelievesNoCellWhoseOnlyWriterIsGone) {
+    for (const StageId id : {StageId::Engine, StageId::Broker, StageId::Journal, StageId::Sqlite}) {
+        play_stage(id, StageState::Running);
+    }
+    segment_->session(AccountId{1}).login = 5001;
+    segment_->session(AccountId{1}).link = static_cast<std::uint32_t>(LinkState::Up);
+    segment_->core().journal_seq = segment_->core().durable = segment_->core().sqlite_seq = 9;
+    const std::pair<StageId, std::vector<std::string>> claims[] = {
+        {StageId::Journal, {"--sink", "journal", "--lag-below", "1"}},
+        {StageId::Sqlite, {"--sink", "sqlite", "--lag-below", "1"}},
+        {StageId::Engine, {"--in-doubt-below", "1"}},
+        {StageId::Broker, {"--links-up", "1"}},
+    };
+    const auto wait_for = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"wait", path_, "--timeout", "0"});
+        return run_cli(arguments);
+    };
+    for (const auto& [writer, claim] : claims) {
+        EXPECT_EQ(wait_for(claim).status, 0) << stage_name(writer);
+        StageEntry& entry = segment_->stage(writer);
+        entry.start_time += 1;
+        const Ran r = wait_for(claim);
+        EXPECT_EQ(r.status, 1) << r.out;
+        EXPECT_NE(r.out.find(std::string{", but "} + stage_name(writer) + " is gone"),
+                  std::string::npos)
+            << r.out;
+        for (const auto& [other, others] : claims) {
+            EXPECT_EQ(wait_for(others).status, other == writer ? 1 : 0) << stage_name(other);
+        }
+        if (writer != StageId::Broker) {
+            entry.state = static_cast<std::uint32_t>(StageState::Stopped);
+            EXPECT_EQ(wait_for(claim).status, 0) << "ended in order: its last word holds";
+        }
+        entry.state = static_cast<std::uint32_t>(StageState::Running);
+        entry.start_time -= 1;
+    }
+    segment_->stage(StageId::Journal).start_time += 1;
+    EXPECT_EQ(wait_for({"--durable", "9"}).status, 0) << "what is on disk stays there";
+    EXPECT_EQ(wait_for({"--journal-seq", "9"}).status, 0);
+    segment_->stage(StageId::Journal).start_time -= 1;
+    for (const std::uint64_t copy : {std::uint64_t{0}, kHeaderCopyOffset}) {
+        char& digit =
+            reinterpret_cast<char*>(&segment_->header())[copy + offsetof(SegmentHeader, boot_id)];
+        digit = digit == '0' ? '1' : '0';
+    }
+    EXPECT_EQ(wait_for({"--sink", "journal", "--lag-below", "1"}).status, 1) << "of another boot";
+}
+
+TEST_F(InspectNumbers, ADifferenceIsOneWhateverTheLastOfSeveralPicturesShows) {
+    int out[2];
+    ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        ::setsid();
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::dup2(out[1], STDOUT_FILENO);
+        const char* argv[] = {"inspect", "diff", path_.c_str(), "--every", "1ms", "--count", "0"};
+        ::_exit(inspect_main(7, argv));
+    }
+    ::close(out[1]);
+    std::FILE* lines = ::fdopen(out[0], "r");
+    const auto await = [&](const char* words) {
+        char line[400];
+        while (std::fgets(line, sizeof line, lines) != nullptr) {
+            if (std::strstr(line, words) != nullptr) {
+                return true;
+            }
+        }
+        return false;
+    };
+    EXPECT_TRUE(await("no difference"));
+    publish("orders", OrderSlot{});
+    EXPECT_TRUE(await("rings[orders].written: 0 -> 1"));
+    EXPECT_TRUE(await("no difference"));
+    ::kill(child, SIGINT);
+    while (await("no")) {  // until it closes the pipe, or it would wait for us
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+    std::fclose(lines);
 }
 
 TEST_F(InspectNumbers, WaitTakesNoStateForThatOfADeadProcess) {

@@ -138,6 +138,18 @@ TEST_F(VerifySegment, NamesARingThatHasAnothersNameOrIsMissing) {
 TEST_F(VerifySegment, RefusesNothingButWhatIsNotThere) {
     EXPECT_EQ(run_cli({"verify", path_ + "x"}).status, 3);
     EXPECT_EQ(run_cli({"verify", "--journal", path_ + "x"}).status, 3);
+    EXPECT_EQ(run_cli({"verify", dir_.string()}).status, 3) << "a directory is no segment";
+}
+
+TEST_F(VerifySegment, CallsNothingBrokenThatItMayNotRead) {
+    ASSERT_EQ(::chmod(path_.c_str(), 0), 0);
+    const bool root = ::geteuid() == 0;  // who may read everything
+    ASSERT_TRUE(!root || ::seteuid(65534) == 0);
+    const Ran r = run_cli({"verify", path_});
+    ASSERT_TRUE(!root || ::seteuid(0) == 0);
+    EXPECT_EQ(r.status, 3) << r.out;
+    EXPECT_EQ(r.out.find("BROKEN"), std::string::npos) << r.out;
+    EXPECT_NE(r.err.find("Permission denied"), std::string::npos) << r.err;
 }
 
 // ---- journal directories ----------------------------------------------------------------------

@@ -30,9 +30,9 @@ std::uint64_t percent(const RingStat& r) noexcept {
 void add_header(Page& page, const Span& span, const RenderOptions& o) {
     const HeaderStat& h = span.now.header;
     page.add(fmt::format("millrace {}  {:.1f} MiB{}{}  layout {}{}", o.title,
-                         static_cast<double>(h.total_bytes) / (1 << 20), h.locked ? "  locked" : "",
-                         h.huge_pages ? "  huge pages" : "", h.layout_version,
-                         h.same_boot ? "" : "  FROM ANOTHER BOOT"),
+                         static_cast<double>(h.total_bytes) / (1 << 20),
+                         h.locked ? "  locked at creation" : "", h.huge_pages ? "  huge pages" : "",
+                         h.layout_version, h.same_boot ? "" : "  FROM ANOTHER BOOT"),
              h.same_boot ? Mood::Head : Mood::Warn);
 }
 
@@ -81,10 +81,14 @@ void add_flow(Page& page, const Span& span) {
                          with_rate(c.signals_accepted, p ? p->signals_accepted : 0),
                          c.entries_refused, with_rate(c.orders_sent, p ? p->orders_sent : 0),
                          with_rate(c.orders_filled, p ? p->orders_filled : 0)));
-    page.add(fmt::format("rejected {}  live {}  positions {}  in doubt {}{}", c.orders_rejected,
+    // ClickHouse here: the line of the other sinks is full at 80 columns.
+    page.add(fmt::format("rejected {}  live {}  positions {}  in doubt {}{}{}", c.orders_rejected,
                          c.live_orders, c.open_positions, c.in_doubt,
-                         c.stop_requested != 0 ? "  STOP REQUESTED" : ""),
-             c.in_doubt != 0 ? Mood::Warn : Mood::Plain);
+                         c.stop_requested != 0 ? "  STOP REQUESTED" : "",
+                         c.has_clickhouse() ? fmt::format("  clickhouse -{}{}", c.clickhouse_lag(),
+                                                          c.clickhouse_errors != 0 ? " ERRORS" : "")
+                                            : ""),
+             c.in_doubt + c.clickhouse_errors != 0 ? Mood::Warn : Mood::Plain);
 }
 
 // ---- tables ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // diff: what differs between two segments, two copies, or one segment now and a moment later.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <map>
 
 #include "shm/clock.h"
@@ -124,7 +125,8 @@ int diff_in_time(const DiffOptions& o, std::int64_t apart) {
                 break;
             }
             Fields now = fields_of(segment);
-            status = report(o, changes(before, now, o.all), path, path);
+            // One difference is one, whatever the last picture shows.
+            status = std::max(status, report(o, changes(before, now, o.all), path, path));
             before = std::move(now);
         }
         return status;

@@ -58,8 +58,10 @@ int run_verify(const VerifyOptions& o) {
     }
     Checks checks;
     const auto segment = Segment::attach(path.value(), Segment::Mode::ReadOnly, message);
-    if (!segment && (segment.code() == Errc::NotFound || segment.code() == Errc::IoError)) {
-        return fail(kNoSegment, message);
+    const Errc why = segment.code();
+    if (why == Errc::NotFound || why == Errc::IoError || why == Errc::BadAuth ||
+        why == Errc::BadInput) {
+        return fail(kNoSegment, message);  // nothing was read, so no promise is broken
     }
     if (!segment) {
         checks.broken("header", message + " [" + std::string{to_string(segment.code())} + "]");

@@ -33,6 +33,16 @@ void at_least(Conditions& to, const std::string& what, std::uint64_t value, std:
     }
 }
 
+/// The condition that was added last is of what stage `writer` says, if it is there to say it.
+void as_said_by(Conditions& c, const PipelineView& v, const std::string& writer) {
+    for (const StageStat& s : v.stages) {
+        if (s.name == writer && is_lost(s)) {
+            c.back().what += ", but " + writer + " is gone";
+            c.back().holds = false;
+        }
+    }
+}
+
 std::uint64_t lag_of(const CoreStat& c, const std::string& sink) {
     return sink == "journal"      ? c.durable_lag()
            : sink == "replica"    ? c.replica_lag()
@@ -82,16 +92,24 @@ Conditions conditions(const WaitOptions& o, const PipelineView& v) {
                          stage_is(s, o.state)});
         }
     }
-    if (!o.sink.empty()) {
+    if (o.lag_below != kNone) {
         below(c, o.sink + " lag", lag_of(v.core, o.sink), o.lag_below);
+        as_said_by(c, v, o.sink);  // sinks are called as their stages
     }
+    // What is on disk, or was published, stays so whoever is gone.
     at_least(c, "durable", v.core.durable, o.durable);
     at_least(c, "journal sequence", v.core.journal_seq, o.journal_seq);
-    below(c, "orders in doubt", v.core.in_doubt, o.in_doubt_below);
+    if (o.in_doubt_below != kNone) {
+        below(c, "orders in doubt", v.core.in_doubt, o.in_doubt_below);
+        as_said_by(c, v, stage_name(StageId::Engine));
+    }
     const auto up = std::count_if(v.sessions.begin(), v.sessions.end(), [](const auto& s) {
         return s.link == static_cast<std::uint32_t>(LinkState::Up);
     });
-    at_least(c, "links up", static_cast<std::uint64_t>(up), o.links_up);
+    if (o.links_up != kNone) {
+        at_least(c, "links up", static_cast<std::uint64_t>(up), o.links_up);
+        as_said_by(c, v, stage_name(StageId::Broker));
+    }
     return c;
 }
 

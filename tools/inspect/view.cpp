@@ -284,6 +284,32 @@ std::vector<ErrorRecord> read_errors(const Segment& segment) {
     return out;
 }
 
+/// The dead contradict nothing: what they claimed to be doing they no longer do. Of another boot
+/// the claims stay, for whoever looks at what was left behind; it is called another boot's.
+void believe_no_dead(PipelineView& v) {
+    const auto gone = [&v](StageId id) {
+        const StageStat& s = v.stages[static_cast<std::uint32_t>(id)];
+        return s.liveness == Liveness::Gone && is_lost(s);
+    };
+    if (gone(StageId::Journal) &&
+        v.core.journal_state == static_cast<std::uint32_t>(JournalState::Running)) {
+        v.core.journal_state = static_cast<std::uint32_t>(JournalState::Down);
+    }
+    if (gone(StageId::Redis)) {
+        v.core.redis_state = static_cast<std::uint64_t>(RedisState::Down);
+    }
+    if (gone(StageId::ClickHouse)) {
+        v.core.clickhouse_state = static_cast<std::uint64_t>(ClickHouseState::Down);
+    }
+    for (SessionStat& s : v.sessions) {
+        // AuthRejected is the broker's answer, not ours, and stands.
+        if (gone(StageId::Broker) &&
+            s.link != static_cast<std::uint32_t>(LinkState::AuthRejected)) {
+            s.link = static_cast<std::uint32_t>(LinkState::Down);
+        }
+    }
+}
+
 }  // namespace
 
 PipelineView read_view(const Segment& segment) {
@@ -308,6 +334,7 @@ PipelineView read_view(const Segment& segment) {
         v.hops[i] = read_hop(segment, i);
     }
     v.errors = read_errors(segment);
+    believe_no_dead(v);
     return v;
 }
 

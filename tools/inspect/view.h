@@ -48,6 +48,14 @@ struct StageStat {
     std::int64_t first_work_ns = -1;     // last start: exec to first item; -1 = none yet
 };
 
+/// True if the owner of a stage went without a word (or belongs to another boot): what it wrote
+/// last is what was so then, and no more. False for one that ended in order, whose last word holds,
+/// and for a role that nobody ever had.
+[[nodiscard]] constexpr bool is_lost(const StageStat& s) noexcept {
+    return (s.liveness == Liveness::Gone || s.liveness == Liveness::Foreign) &&
+           s.state != static_cast<std::uint32_t>(StageState::Stopped);
+}
+
 struct RingStat {
     std::string name;
     std::uint32_t kind = 0;  // RingKind
@@ -171,7 +179,7 @@ struct HeaderStat {
     std::uint32_t creator_uid = 0;
     std::int64_t created_ns = 0;  // wall clock
     bool same_boot = false;
-    bool locked = false;
+    bool locked = false;  // at creation
     bool huge_pages = false;
     std::uint32_t sessions = 0;     // account ids that fit
     std::uint64_t page_bytes = 0;   // the file system's page
@@ -193,7 +201,9 @@ struct PipelineView {
     bool looked_closer = false;
 };
 
-/// Takes the picture. `segment` may be mapped read-only, live, dead or a copy.
+/// Takes the picture. `segment` may be mapped read-only, live, dead or a copy. What claims to go on
+/// (a journal that runs, a link that is up, a sink that follows) is shown as down where the process
+/// whose claim it is has gone and nobody could say otherwise.
 /// Threads: any; allocates; no lock, no syscall but /proc reads for liveness.
 [[nodiscard]] PipelineView read_view(const Segment& segment);
 
