@@ -2,6 +2,8 @@
 import json
 import sys
 
+import figures
+
 
 def load(path):
     try:
@@ -36,7 +38,7 @@ def against(new, old):
         o = before.get(key(f))
         if o is None:
             continue
-        rows.append({"bench": f["bench"], "group": f["group"], "part": f["part"],
+        rows.append({"bench": f["bench"], "group": figures.what_of(f), "part": f["part"],
                      "old": o["ratio"], "new": f["ratio"],
                      "change": f["ratio"]["median"] / o["ratio"]["median"]
                      if o["ratio"]["median"] else None,

@@ -9,6 +9,9 @@ GOALS = [(r"hop .*(threads|processes)", "limit", "<=", 1.1),
          (r"throughput (64|128) B( at -O2)?, (threads|processes)", "rival", ">=", 4.0),
          (r"p99 .* beside inspect top.*", "limit", "<=", 1.01)]
 
+# Goals of a value itself, not of a ratio: (group, name, unit, at most). One figure, no interval.
+VALUES = [(r"recovery of .*, p99", "first message", "ms", 50.0)]
+
 # The limit that no queue can exceed, by name.
 CEILING = "each end alone, all at once"
 
@@ -138,6 +141,25 @@ def tails(bench, series):
     return out
 
 
+def values(bench, series):
+    """p99 of what has a goal of its own: over all rounds together, beside the limit's p99."""
+    out = []
+    for ours in (s for s in series if s["part"] == "ours" and s.get("histogram_ns")):
+        group = ours["group"] + ", p99"
+        for pattern, name, unit, bound in VALUES:
+            limit = next((s for s in series if s["part"] == "limit" and s.get("histogram_ns")
+                          and s["group"] == ours["group"]), None)
+            if limit is None or name != ours["name"] or not re.fullmatch(pattern, group):
+                continue
+            a, b = (s["histogram_ns"]["p99"] / 1e6 for s in (ours, limit))
+            out.append({"bench": bench, "group": group, "name": name, "against": limit["name"],
+                        "part": "limit", "unit": unit, "better": "lower", "value": a, "other": b,
+                        "ratio": {"median": a / b, "q1": None, "q3": None, "interval95": None,
+                                  "n": None},
+                        "goal": {"sign": "<=", "bound": bound, "of": "value"}})
+    return out
+
+
 def from_table(bench, rows):
     """bench_pipeline and bench_journal make their own ratios."""
     out = []
@@ -158,6 +180,8 @@ def from_table(bench, rows):
 def met(figure):
     """@return True or False if the whole interval says so, None if it does not (or no goal)."""
     goal, interval = figure.get("goal"), figure["ratio"]["interval95"]
+    if goal and goal.get("of") == "value":
+        return figure["value"] <= goal["bound"]
     if not goal or not interval:
         return None
     inside = [v <= goal["bound"] if goal["sign"] == "<=" else v >= goal["bound"] for v in interval]
@@ -175,7 +199,8 @@ def goal_text(figure):
         word = {True: "met", False: "NOT MET", None: "undecided"}[met(figure)]
         if figure["part"] == "headroom":
             word = {True: "possible", False: "OUT OF REACH", None: "undecided"}[met(figure)]
-        return f"{figure['goal']['sign']} {figure['goal']['bound']}x {word}"
+        unit = " " + figure["unit"] if figure["goal"].get("of") == "value" else "x"
+        return f"{figure['goal']['sign']} {figure['goal']['bound']:g}{unit} {word}"
     return figure.get("goal_text", "")
 
 
@@ -187,12 +212,17 @@ def places_text(result):
             f"(below {NEAR_NS} ns), {count['far']} on a far one")
 
 
+def what_of(figure):
+    """The group, and which of ours it is where that is not the one that the group is about."""
+    plain = figure["name"] == "millrace" or figure["part"] == "headroom"
+    return figure["group"] + ("" if plain else ": " + figure["name"])
+
+
 def text(figures):
-    lines = ["%-38s %10s  %-34s %10s %8s  %-20s %s" % (
-        "what", "ours", "against, in the same run", "", "ratio", "95 % of the median", "goal")]
+    lines = ["%-56s %10s %-4s  %-34s %10s %8s  %-20s %s" % (
+        "what", "ours", "", "against, in the same run", "", "ratio", "95 % of the median", "goal")]
     for f in figures:
-        what = f["group"] + (": " + f["name"] if f["part"] == "variant" else "")
-        lines.append("%-38s %10.1f  %-34s %10.1f %7.3gx  %-20s %s" % (
-            what, f["value"], f["against"][:34], f["other"], f["ratio"]["median"],
-            range_text(f["ratio"]), goal_text(f)))
+        lines.append("%-56s %10.1f %-4s  %-34s %10.1f %7.3gx  %-20s %s" % (
+            what_of(f), f["value"], f["unit"], f["against"][:34], f["other"],
+            f["ratio"]["median"], range_text(f["ratio"]), goal_text(f)))
     return "\n".join(lines)

@@ -102,8 +102,7 @@ def figure_table(all_figures):
     for f in all_figures:
         met = figures.met(f)
         css = "" if met is None else "good" if met else "bad"
-        what = f["group"] + (": " + f["name"] if f["part"] == "variant" else "")
-        rows.append([cell(what, False), cell(float(f["value"])), cell(f["unit"], False),
+        rows.append([cell(figures.what_of(f), False), cell(float(f["value"])), cell(f["unit"], False),
                      cell(f["against"], False), cell(float(f["other"])),
                      cell(float(f["ratio"]["median"])), cell(figures.range_text(f["ratio"])),
                      cell(figures.goal_text(f), False, css)])

@@ -4,6 +4,7 @@
 #include "gateway/frame.h"
 #include "gateway/signal_wire.h"
 #include "ring/spsc_ring.h"
+#include "shm/doorbell.h"
 #include "shm/histogram.h"
 
 #include <benchmark/benchmark.h>
@@ -71,6 +72,31 @@ void peek_empty(benchmark::State& state) {
     const auto in = ring->consumer();
     for (auto _ : state) {
         benchmark::DoNotOptimize(in.peek());
+    }
+}
+
+/// What a stage pays before it sleeps: the fence that its producers do not have. The interrupts of
+/// registered threads that run on other cores are in bench_ring's last group.
+void arm_doorbell(benchmark::State& state) {
+    if (!doorbell_setup()) {
+        state.SkipWithError("the kernel refuses membarrier");
+        return;
+    }
+    Doorbell bell{};
+    for (auto _ : state) {
+        detail::arm(bell);
+    }
+}
+
+void ring_doorbell(benchmark::State& state) {
+    Doorbell bell{};
+    if (!doorbell_setup()) {
+        state.SkipWithError("the kernel refuses membarrier");
+        return;
+    }
+    for (auto _ : state) {
+        ring(bell);
+        benchmark::ClobberMemory();
     }
 }
 
@@ -145,6 +171,8 @@ void register_operations() {
     add("ring: claim, one word, commit", claim_commit);
     add("ring: try_publish and take, 64 B", publish_take);
     add("ring: peek into an empty one", peek_empty);
+    add("doorbell: ring one that nobody armed", ring_doorbell);
+    add("doorbell: arm (membarrier)", arm_doorbell);
     add("histogram: record", histogram_record);
     for (const std::int64_t bytes : {64, 256, 4096}) {
         const std::string size = std::to_string(bytes) + " B";

@@ -5,6 +5,7 @@
 //                [--designs]
 #include "bench/ring/design_rows.h"
 #include "bench/ring/latencies.h"
+#include "bench/ring/neighbour.h"
 #include "bench/ring/throughput.h"
 
 #include <CLI/CLI.hpp>
@@ -26,6 +27,7 @@ void run_all(Bench& bench) {
             bench.turns("M/s", true, both);
         }
     }
+    run_neighbour(bench);  // last: it registers this process for what it measures
 }
 
 }  // namespace

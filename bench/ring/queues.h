@@ -6,6 +6,7 @@
 #include <readerwriterqueue/readerwriterqueue.h>
 #include <boost/lockfree/spsc_queue.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -194,6 +195,30 @@ struct Ours {
     };
 };
 
+/// Ours as the product uses it where the producer counts on each slot, or a crash may repeat one
+/// record at most: looked at, then given back, one by one.
+template <std::size_t W>
+struct OursReleasedEach : Ours<W> {
+    using typename Ours<W>::Near;
+    using typename Ours<W>::Payload;
+    struct Far {
+        explicit Far(OursReleasedEach& q)
+            : ring{RingConsumer<Payload>::attach({&q.control, q.slots}).value()} {}
+        Got pop() noexcept {
+            const Payload* p = ring.peek();
+            if (p == nullptr) {
+                return {};
+            }
+            const std::uint64_t n = ring.position();
+            const Got got{n, p->words.back(), n + sum_words(p->words)};
+            ring.advance();
+            ring.release();
+            return got;
+        }
+        RingConsumer<Payload> ring;
+    };
+};
+
 /// The cached-cursor design as the well-known queues have it (rigtorp/SPSCQueue): each side keeps a
 /// copy of the other's index and looks again only when it says full or empty; one slot stays free;
 /// in-place writing and reading.
@@ -222,6 +247,28 @@ struct CachedCursor {
             q.write.store(next, std::memory_order_release);  // pairs with pop()
             return true;
         }
+        /// A range by one store, as such queues offer it.
+        std::size_t push_batch(std::uint64_t n, std::size_t count) noexcept {
+            const std::size_t at = q.write.load(std::memory_order_relaxed);
+            std::size_t free = room(at);
+            if (free < count) {
+                q.read_cache = q.read.load(std::memory_order_acquire);  // pairs with pop_batch()
+                free = room(at);
+            }
+            const std::size_t k = std::min(free, count);
+            std::size_t next = at;
+            for (std::size_t i = 0; i < k; ++i) {
+                write_words(q.slots[next].words, 0, n + i, 0);
+                next = next + 1 == kSlots ? 0 : next + 1;
+            }
+            if (k > 0) {
+                q.write.store(next, std::memory_order_release);  // pairs with pop_batch()
+            }
+            return k;
+        }
+        [[nodiscard]] std::size_t room(std::size_t at) const noexcept {
+            return q.read_cache + (q.read_cache > at ? 0 : kSlots) - at - 1;
+        }
         CachedCursor& q;
     };
     struct Far {
@@ -237,6 +284,26 @@ struct CachedCursor {
             const Got got = q.slots[at].got();
             q.read.store(at + 1 == kSlots ? 0 : at + 1, std::memory_order_release);  // with push()
             return got;
+        }
+        std::size_t pop_batch(std::size_t limit, std::uint64_t& sum) noexcept {
+            std::size_t at = q.read.load(std::memory_order_relaxed);
+            std::size_t there = filled(at);
+            if (there < limit) {
+                q.write_cache = q.write.load(std::memory_order_acquire);  // pairs with push_batch()
+                there = filled(at);
+            }
+            const std::size_t k = std::min(there, limit);
+            for (std::size_t i = 0; i < k; ++i) {
+                sum += sum_words(q.slots[at].words);
+                at = at + 1 == kSlots ? 0 : at + 1;
+            }
+            if (k > 0) {
+                q.read.store(at, std::memory_order_release);  // pairs with push_batch()
+            }
+            return k;
+        }
+        [[nodiscard]] std::size_t filled(std::size_t at) const noexcept {
+            return q.write_cache + (q.write_cache < at ? kSlots : 0) - at;
         }
         CachedCursor& q;
     };

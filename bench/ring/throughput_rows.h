@@ -47,6 +47,7 @@ public:
         one_by_one<Boost, W>("boost::lockfree::spsc_queue", Part::Rival);
         one_by_one<Moodycamel, W>("moodycamel::ReaderWriterQueue", Part::Rival);
         one_by_one<Ours, W>("millrace", Part::Ours);
+        one_by_one<OursReleasedEach, W>("millrace, released each", Part::Ours);
     }
 
     template <std::size_t W>
@@ -56,6 +57,8 @@ public:
         const std::uint64_t n = bench_.count(100'000);
         add("boost::lockfree::spsc_queue", Part::Rival,
             [=](Series&) { return batch_throughput<Boost, W>(s, n, kBatch); });
+        add("cached cursors", Part::Rival,
+            [=](Series&) { return batch_throughput<CachedCursor, W>(s, n, kBatch); });
         add("millrace", Part::Ours,
             [=](Series&) { return batch_throughput<Ours, W>(s, n, kBatch); });
     }

@@ -52,7 +52,10 @@ void Bench::turns(const char* unit, bool higher, const std::vector<Contender>& c
                   int attempts) {
     std::set<std::string> groups;
     for (int round = 0; round < options_.rounds; ++round) {
-        for (const Contender& c : contenders) {
+        // Another one begins each round, so that nobody always comes after the same neighbour.
+        for (std::size_t i = 0; i < contenders.size(); ++i) {
+            const auto first = static_cast<std::size_t>(round);
+            const Contender& c = contenders[(first + i) % contenders.size()];
             turn(unit, higher, c, attempts);
             groups.insert(c.group);
         }

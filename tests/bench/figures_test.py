@@ -91,7 +91,30 @@ class Figures(unittest.TestCase):
         self.assertEqual([(f["name"], f["against"], f["ratio"]["median"]) for f in out],
                          [("v", "o", 0.75)])
         self.assertIn("g: v", figures.text(out))
+        self.assertIn("M/s", figures.text(out))
         self.assertEqual(figures.from_series("ring", rows), [])
+
+    def test_each_of_several_rows_of_ours_says_which_it_is(self):
+        out = figures.from_series("ring", [series("r", "rival", [2] * 6),
+                                           series("millrace", "ours", [8] * 6),
+                                           series("millrace, released each", "ours", [4] * 6)])
+        self.assertEqual([figures.what_of(f) for f in out], ["g", "g: millrace, released each"])
+        self.assertEqual(len({compare.key(f) for f in out}), 2)
+
+    def test_a_goal_in_milliseconds_binds_the_value_and_not_the_ratio(self):
+        def timed(group, name, part, ms):
+            return series(name, part, [ms] * 6, "lower") | {
+                "group": group, "unit": "ms", "histogram_ns": {"p99": ms * 1e6}}
+        out = figures.values("recovery", [
+            timed("recovery of engine", "detected", "ours", 4),
+            timed("recovery of engine", "first message", "ours", 50),
+            timed("recovery of engine", "/bin/true", "limit", 5),
+            timed("recovery of broker", "first message", "ours", 51),
+            timed("recovery of broker", "/bin/true", "limit", 5)])
+        self.assertEqual([(f["group"], f["value"], f["ratio"]["median"]) for f in out],
+                         [("recovery of engine, p99", 50, 10), ("recovery of broker, p99", 51, 10.2)])
+        self.assertEqual([figures.met(f) for f in out], [True, False])
+        self.assertIn("<= 50 ms NOT MET", figures.goal_text(out[1]))
 
     def test_a_goal_beyond_what_the_lines_allow_is_called_out_of_reach(self):
         f = {"goal": {"sign": ">=", "bound": 4.0}, "part": "headroom",
