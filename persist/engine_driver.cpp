@@ -21,10 +21,14 @@ Status attach_one(Segment& s, std::uint32_t index, RingConsumer<Slot>& to, std::
     return ok_status();
 }
 
-/// Records that are whole in the ring of a dead producer. Not the oldest of a full lap: the record
-/// that the producer was writing when it died, and never committed, lies in that slot.
-std::uint64_t whole_slots(const RingView<JournalRecord>& view) noexcept {
-    return view.capacity() - 1;
+/// Newest records that are whole in the ring of a dead producer, of `written`. Not the oldest of a
+/// full lap, if it was released: the record that the producer was writing when it died, and never
+/// committed, may lie in that slot. One that nobody has released nobody could write over.
+std::uint64_t whole_slots(const RingView<JournalRecord>& view, std::uint64_t written) noexcept {
+    // Acquire: pairs with the journal stage's release of the slots; it never goes back.
+    const std::uint64_t read = view.control->read_cursor.load(std::memory_order_acquire);
+    const bool is_full = written - read >= view.capacity();
+    return std::min(written, is_full ? view.capacity() : view.capacity() - 1);
 }
 
 }  // namespace
@@ -86,14 +90,14 @@ std::uint64_t EngineDriver::oldest_in_ring() const noexcept {
     if (written == 0) {
         return 0;
     }
-    const std::uint64_t first = written - std::min(written, whole_slots(view)) + 1;
+    const std::uint64_t first = written - whole_slots(view, written) + 1;
     return view.slot(first).payload.seq.value;
 }
 
 Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_applied) {
     const auto view = segment_->ring<JournalRecord>("journal");
     const std::uint64_t written = journal_.written();
-    const std::uint64_t held = std::min(written, whole_slots(view));
+    const std::uint64_t held = whole_slots(view, written);
     // Acquire: pairs with the dead engine's release in commit_record().
     const Sequence completed{segment_->core().completed.load(std::memory_order_acquire)};
     std::string message;
@@ -136,14 +140,27 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_appl
     answer_admin(engine);  // the engine before us may have died before it said what it had done
     MILLRACE_CRASH_POINT("engine.recover.released");
     engine.replay_definitions(outputs_);
-    StartInput start;
-    start.epoch = epoch;
-    start.logic_version = logic_version();
-    JournalRecord& record =
-        begin_record(engine, segment_->clock().now(), SymbolId{kNoId}, kNoRing, 0);
-    record.set_body(InputType::Start, start);
-    commit_record(engine, record);
+    owe_start(engine, epoch, 0);
     return ok_status();
+}
+
+/// From here on who begins is owed to the log, and before anything else is journalled.
+void EngineDriver::owe_start(Engine& engine, std::uint64_t epoch, std::uint32_t new_segment) {
+    start_.epoch = epoch;
+    start_.logic_version = logic_version();
+    start_.new_segment = new_segment;
+    owes_start_ = true;
+    const Nanos now = segment_->clock().now();
+    if (can_take(engine) && journal_free(engine, now)) {
+        pay_start(engine, now);
+    }
+}
+
+void EngineDriver::pay_start(Engine& engine, Nanos now) noexcept {
+    JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, kNoRing, 0);
+    record.set_body(InputType::Start, start_);
+    owes_start_ = false;
+    commit_record(engine, record);
 }
 
 void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
@@ -164,13 +181,7 @@ void EngineDriver::begin(Engine& engine, std::uint64_t epoch) {
     }
     MILLRACE_CRASH_POINT("engine.begin.jumped");
     engine.replay_definitions(outputs_);
-    StartInput start;
-    start.epoch = epoch;
-    start.logic_version = logic_version();
-    start.new_segment = 1;
-    JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, kNoRing, 0);
-    record.set_body(InputType::Start, start);
-    commit_record(engine, record);
+    owe_start(engine, epoch, 1);
 }
 
 void EngineDriver::release_input(std::uint32_t ring, std::uint64_t cursor) noexcept {

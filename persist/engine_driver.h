@@ -74,6 +74,8 @@ private:
     [[nodiscard]] bool take_report(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_owed(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] std::uint32_t room_for_owed(const Engine& engine, SourceId source) noexcept;
+    void owe_start(Engine& engine, std::uint64_t epoch, std::uint32_t new_segment);
+    void pay_start(Engine& engine, Nanos now) noexcept;
     void answer_admin(const Engine& engine) noexcept;
     [[nodiscard]] bool take_deferred(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_signal(Engine& engine, Nanos now) noexcept;
@@ -98,6 +100,10 @@ private:
     // is written with each commit to disk: looked at when these no longer suffice.
     std::uint64_t reserved_seq_ = 0;
     std::uint64_t reserved_intent_ = 0;
+    // The record that an engine begins with: written at once, or, where the ring of a journal that
+    // stands is full, as soon as there is room.
+    bool owes_start_ = false;
+    StartInput start_;
     bool told_too_many_ = false;  // of a signal whose results no ring of its source can take
     EngineOutputs outputs_;
 };

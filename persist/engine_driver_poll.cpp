@@ -81,6 +81,11 @@ bool EngineDriver::journal_free(const Engine& engine, Nanos now) noexcept {
 int EngineDriver::poll(Engine& engine, Nanos now, int limit) noexcept {
     int taken = 0;
     while (taken < limit && can_take(engine) && journal_free(engine, now)) {
+        if (owes_start_) [[unlikely]] {
+            pay_start(engine, now);
+            ++taken;
+            continue;
+        }
         const bool any = take_admin(engine, now) || take_report(engine, now) ||
                          take_owed(engine, now) || take_deferred(engine, now) ||
                          take_signal(engine, now);
@@ -239,7 +244,7 @@ bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
 
 bool EngineDriver::idle(const Engine& engine, Nanos now) const noexcept {
     if (admin_.ring.peek() != nullptr || reports_.ring.peek() != nullptr || engine.has_work() ||
-        engine.next_deadline() <= now) {
+        engine.next_deadline() <= now || owes_start_) {
         return false;
     }
     // Results that are owed and find no room are no work: the next look is a park later.

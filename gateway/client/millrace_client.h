@@ -12,15 +12,33 @@
  * Order: signals are taken in the order of mr_submit(). Results arrive in the order in which they
  * were caused; (seq, k) grows and never repeats but after a crash of this process (below).
  *
+ * Results missed: none while the segment lives. A full results ring stops the strategy that does
+ * not read it, and results wait in it for a strategy that died. With the segment goes what lay
+ * unread in it (a clean stop, a reboot). The state of each signal can be asked for at any time; so
+ * does a strategy that missed results, or cannot know whether it did:
+ *
+ *     submit the signal again, unchanged (the first id and send_time_ns)
+ *       MR_DUPLICATE    it is known: accounts, filled, rejected so far. Nothing is done twice
+ *       MR_SIGNAL_DONE  right behind it if every order is final, with the same counts; else it
+ *                       follows in its time, behind the MR_ORDER_DONE of each order that is not
+ *                       final yet
+ *     or MR_ACCEPTED    it never arrived, and is carried out now
+ *     or MR_REFUSED     nothing is done. STALE_SIGNAL: it is older than 7 days and is not known
+ *                       (any more): it never arrived, or it is over and none of its positions open
+ *
+ * The answers lie in the ring behind everything that was caused before them: what comes after is
+ * news. Not told again is the MR_ORDER_DONE of each account that was final before the gap: volume,
+ * price and magic are in the store (`millrace query orders`).
+ *
  * Crash: a strategy killed inside mr_submit() has either published the whole signal or nothing.
  * After a restart open again: signals continue behind the last one published, results at the first
  * one not yet handled. A result whose callback had not returned is delivered once more: compare
  * (seq, k). Submitting a signal again under the same id is safe: it is answered MR_DUPLICATE and
- * done once. So: write your id down before mr_submit(), and after a crash submit again what has
- * no MR_ACCEPTED, MR_DUPLICATE or MR_REFUSED.
- * A crash or restart of any Millrace process needs no action here. After a reboot, or when
- * Millrace was set up anew, calls answer MR_GONE: close, open again, submit again what has no
- * answer.
+ * done once. So: write the signal down before mr_submit(), until MR_REFUSED or MR_SIGNAL_DONE.
+ * After a crash of the strategy submit again what has no MR_ACCEPTED, MR_DUPLICATE or MR_REFUSED;
+ * if the segment may have been another since, all that is written down. A crash or restart of any
+ * Millrace process needs no action here. After a reboot, a clean stop, or when Millrace was set up
+ * anew, calls answer MR_GONE: close, open again, submit again all that is written down.
  *
  * fork(): the child must not use the parent's client; calls there answer MR_FORKED. */
 #ifndef MILLRACE_CLIENT_H
@@ -111,7 +129,8 @@ typedef struct mr_result {
     uint32_t accounts;
     uint32_t filled;
     uint32_t rejected;
-    uint64_t original_seq; /* MR_DUPLICATE */
+    uint64_t original_seq; /* MR_DUPLICATE, and MR_SIGNAL_DONE told again: when the signal was
+                              accepted. MR_REFUSED: when it was first refused. 0 = told first */
     int64_t time_ns;
     uint64_t magic;       /* the order's id at the broker */
     int64_t edge_time_ns; /* when mr_submit() took the signal, for latency end to end */

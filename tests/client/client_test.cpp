@@ -139,6 +139,9 @@ TEST_F(ClientTest, RefusesWhatIngressWouldRefuseWithTheSameWords) {
     expect_error(s, bad, MR_BAD_SIGNAL, {"7 days old"});
     engine.step();
     EXPECT_TRUE(engine.accepted.empty());
+    client::Signal asked = signal(1);
+    asked.send_time_ns = s.now() - INT64_C(8) * 86'400 * 1'000'000'000;
+    EXPECT_EQ(s.submit(asked), MR_OK) << "the engine may know it and tell how it stands";
     std::uint32_t id = 0;
     EXPECT_EQ(s.symbol("NOPE", id), MR_UNKNOWN);
     EXPECT_NE(std::string{Strategy::error()}.find("NOPE"), std::string::npos);

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <string>
 
 namespace millrace::test {
@@ -416,6 +417,29 @@ TEST(EngineRecovery, GoesOnWhereARingNoLongerHoldsWhatWasJournalledFromIt) {
     p.send_admin(AdminRecord::make(AdminOp::RemoveAccount, AccountRemoval{AccountId{1}, 0}));
     EXPECT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() > applied; }))
         << "the rest does not go on";
+}
+
+TEST(EngineRecovery, AnEngineThatBeginsWhileTheJournalStandsAndItsRingIsFullWaits) {
+    constexpr std::uint32_t kJournalSlots = 64;
+    Pipeline p;
+    p.create_segment(kJournalSlots);
+    const pid_t journal = p.fork_journal(nullptr);
+    const pid_t core = p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().admin_applied.load() >= 4; }));
+    ::kill(journal, SIGSTOP);
+    p.send_refused_signals(kJournalSlots + 20);
+    const auto& stalls = p.segment().ring_control(p.segment().find_ring("journal")).full_stalls;
+    ASSERT_TRUE(p.play_until([&] { return stalls.load() > 0; })) << "the ring is full";
+    Pipeline::kill_and_reap(core);
+    auto& taken_over = p.segment().core().entries_refused;
+    taken_over.store(UINT64_MAX);
+    p.fork_core(nullptr);
+    EXPECT_TRUE(p.play_until([&] { return taken_over.load() != UINT64_MAX; }))
+        << "it died of having no room for its first record";
+    ::kill(journal, SIGCONT);
+    EXPECT_TRUE(p.play_until([&] { return p.refused == p.signals_sent; }));
 }
 
 }  // namespace

@@ -104,6 +104,7 @@ void Pipeline::create_segment(std::uint32_t journal_slots, std::uint32_t results
     plan.session_slots = 2;
     plan.journal_slots = journal_slots;
     plan.results_slots = results_slots != 0 ? results_slots : plan.results_slots;
+    plan.strategies = strategies;
     plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);

@@ -53,6 +53,7 @@ public:
 
     Segment& segment() { return segment_; }
     [[nodiscard]] std::string journal_dir() const { return dir_.string(); }
+    [[nodiscard]] const std::string& segment_path() const { return segment_path_; }
 
     // What the outside world saw.
     std::map<std::uint64_t, int> executed;      // magic -> times executed
@@ -64,12 +65,13 @@ public:
     std::uint64_t duplicates = 0;                                     // Duplicate results
     std::uint64_t refused = 0;                                        // Refused results
     std::uint64_t signals_sent = 0;
-    bool answering = true;              // false: orders are executed, answers kept back
-    bool resting = false;               // true: signals are limit orders, answered "placed"
-    Nanos snapshot_every = millis(20);  // of the cores forked from now on
-    bool reading = true;                // false: results stay in their ring
-    std::uint64_t working = 0;          // OrderWorking results read
-    std::uint64_t order_ends = 0;       // OrderDone results read
+    bool answering = true;                 // false: orders are executed, answers kept back
+    bool resting = false;                  // true: signals are limit orders, answered "placed"
+    Nanos snapshot_every = millis(20);     // of the cores forked from now on
+    std::vector<StrategyPlan> strategies;  // of the next segment
+    bool reading = true;                   // false: results stay in their ring
+    std::uint64_t working = 0;             // OrderWorking results read
+    std::uint64_t order_ends = 0;          // OrderDone results read
 
 private:
     void send_signal(std::uint64_t lo, GroupId group);

@@ -105,5 +105,26 @@ TEST_F(StallCount, OfAResultsRingGrowsOnlyWhileASignalWaits) {
     EXPECT_EQ(stalls("results.ingress"), 1U);
 }
 
+TEST_F(StallCount, LetsAnHeirBeginWhereTheJournalRingIsFullAndNobodyHasReleasedARecord) {
+    start();
+    send_admin(kSlots - 2);
+    ASSERT_EQ(poll(), static_cast<int>(kSlots) - 2);
+    std::string message;
+    auto heir = EngineDriver::attach(segment_, message);
+    ASSERT_TRUE(heir.ok()) << message;
+    Engine engine{Capacity{1, 4, 64, 64}};
+    ASSERT_TRUE(heir.value().resume(engine, 1).ok()) << "no file has what it needs";
+    EXPECT_EQ(engine.seq(), engine_.seq()) << "its own first record waits for room";
+    EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 0);
+    auto journal = RingConsumer<JournalRecord>::attach(segment_.ring<JournalRecord>("journal"));
+    ASSERT_TRUE(journal.ok());
+    ASSERT_NE(journal.value().peek(), nullptr);
+    journal.value().advance();
+    journal.value().release();
+    EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 1);
+    EXPECT_EQ(engine.seq().value, engine_.seq().value + 1);
+    EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 0) << "once";
+}
+
 }  // namespace
 }  // namespace millrace
