@@ -29,9 +29,16 @@ int pid_of(const struct flock& held) noexcept {
     return held.l_pid > 0 ? held.l_pid : kPidOutOfSight;
 }
 
+/// First without O_CREAT and mkdir(): both wait for a file system that is frozen, also if there is
+/// nothing to be made. A kill would wait with them, which needs a lock and no disk.
 int open_lock_file(const std::string& dir, const std::string& role) {
+    const std::string path = lock_path(dir, role);
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd >= 0 || errno != ENOENT) {
+        return fd;
+    }
     ::mkdir((dir + "/locks").c_str(), 0700);  // exists already, or open() says why not
-    return ::open(lock_path(dir, role).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
 }  // namespace

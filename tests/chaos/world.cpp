@@ -82,11 +82,16 @@ std::string World::prepare() {
     return "";
 }
 
+std::string World::journal_dir() const {
+    return options_.journal_dir.empty() ? workspace_.path("journal") : options_.journal_dir;
+}
+
 void World::edit_config() const {
     std::string text = text_of(workspace_.path("millrace.json"));
     std::vector<Edit> edits = options_.edits;
     // Every journal that is killed leaves two prepared files: small ones are enough here.
     edits.push_back({"\"file_mib\": 16", "\"file_mib\": 2"});
+    edits.push_back({"\"" + workspace_.path("journal") + "\"", "\"" + journal_dir() + "\""});
     for (const Edit& edit : edits) {
         const std::size_t at = text.find(edit.find);
         ASSERT(at != std::string::npos);
@@ -351,7 +356,7 @@ Judgement World::finish(Nanos settle_max) {
     }
     // Retention may have taken the log's beginning on a machine whose disk is nearly full: what
     // cannot be compared is no fault.
-    const std::string differs = test::state_differs_from_replay(workspace_.path("journal"));
+    const std::string differs = test::state_differs_from_replay(journal_dir());
     if (differs.find("differs from its replay") != std::string::npos) {
         judgement.problems.push_back(differs);
     }

@@ -33,6 +33,7 @@ struct WorldOptions {
     std::uint32_t rate = 40;  // signals a second
     std::uint64_t seed = 1;
     std::vector<Edit> edits;  // of millrace.json
+    std::string journal_dir;  // "" = in the workspace
 };
 
 /// What became of everything, in one picture.
@@ -96,6 +97,7 @@ public:
 
 private:
     [[nodiscard]] std::string prepare();
+    [[nodiscard]] std::string journal_dir() const;
     void edit_config() const;
     [[nodiscard]] std::string connect();
     void settle(Nanos limit, Judgement& judgement);

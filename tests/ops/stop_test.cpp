@@ -30,8 +30,8 @@ constexpr int kNotClean = 5;
 /// Ends as it is told to when it is asked to stop.
 class FakeWorker final : public Worker {
 public:
-    FakeWorker(const char* name, StageId id, WorkerEnd end, bool drains = true)
-        : Worker{{{name, id}}}, end_{std::move(end)}, drains_{drains} {}
+    FakeWorker(const char* name, StageId id, WorkerEnd end, bool drains = true, bool dies = true)
+        : Worker{{{name, id}}}, end_{std::move(end)}, drains_{drains}, dies_{dies} {}
     ~FakeWorker() override { ::close(fd_); }
 
     bool start(std::string&) override { return true; }
@@ -39,21 +39,31 @@ public:
     [[nodiscard]] int end_fd() const override { return fd_; }
     [[nodiscard]] WorkerEnd reap() override { return running_ = false, end_; }
     void ask_to_stop() override {
+        ++asked_;
         if (drains_) {
-            kill();
+            end();
         }
     }
     void kill() override {
-        const std::uint64_t one = 1;
-        EXPECT_EQ(::write(fd_, &one, sizeof one), ssize_t{sizeof one});
+        if (dies_) {
+            end();
+        }
     }
+    [[nodiscard]] int asked() const { return asked_; }
     [[nodiscard]] ProcessId process() const override { return {4711, 17}; }
     void never_ran() { running_ = false; }
 
 private:
+    void end() const {
+        const std::uint64_t one = 1;
+        EXPECT_EQ(::write(fd_, &one, sizeof one), ssize_t{sizeof one});
+    }
+
     WorkerEnd end_;
     bool drains_;
+    bool dies_;
     bool running_ = true;
+    int asked_ = 0;
     int fd_ = ::eventfd(0, EFD_CLOEXEC);
 };
 
@@ -111,6 +121,18 @@ TEST_F(StopOrder, NamesAStageThatEndedWithAFault) {
 TEST_F(StopOrder, NamesAStageWhoseTimeRanOut) {
     FakeWorker worker{"sqlite", StageId::Sqlite, exited(0), false};
     EXPECT_EQ(stop(worker), Sentences{"sqlite had not drained within 20 ms and was killed"});
+}
+
+TEST_F(StopOrder, LeavesBehindWhomNothingEndsSaysSoAndStopsTheRest) {
+    FakeWorker stuck{"journal", StageId::Journal, exited(0), false, false};
+    FakeWorker next{"sqlite", StageId::Sqlite, exited(0)};
+    EXPECT_EQ(stop_in_order(segment_, {&stuck, &next}, millis(20)),
+              Sentences{"journal (pid 4711) had not drained within 20 ms, was killed and is still "
+                        "there 20 ms later: it waits in the kernel, as for a disk, and ends when "
+                        "that answers"});
+    EXPECT_TRUE(stuck.running());
+    EXPECT_EQ(stuck.asked(), 1);
+    EXPECT_FALSE(next.running());
 }
 
 TEST_F(StopOrder, NamesAStageThatDidNotRun) {
@@ -236,6 +258,25 @@ TEST(UncleanStop, BySupervisorThatDiesInTheDrainIsToldByDown) {
     EXPECT_EQ(down.status, kNotClean) << down.output;
     EXPECT_NE(down.output.find("the supervisor died before"), std::string::npos) << down.output;
     EXPECT_NE(p.run({"down"}).status, 1) << "the rest can be stopped";
+}
+
+TEST(Stop, DoesNotWaitForAHousekeeperWhoseDiskDoesNotAnswer) {
+    Pipeline p;
+    const std::string slow = p.dir() / "slow";
+    ::setenv("MILLRACE_SLOW_STATVFS", slow.c_str(), 1);
+    ::setenv("LD_PRELOAD", MILLRACE_SLOW_DISK_LIBRARY, 1);
+    p.up();
+    ::unsetenv("LD_PRELOAD");
+    ::unsetenv("MILLRACE_SLOW_STATVFS");
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    p.dir().write("slow", "");
+    ASSERT_TRUE(eventually([&] { return std::filesystem::exists(slow + ".waits"); }));
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(exit_status(p.wait_supervisor()), 0) << "the stages had no such disk";
+    EXPECT_NE(p.log().find("does not answer the housekeeper: stopping without it"),
+              std::string::npos);
+    EXPECT_NE(p.log().find("ends when the disk answers its housekeeper"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(p.segment_path()));
 }
 
 TEST(UncleanStop, WithoutASupervisorNamesTheStagesThatDidNotRun) {

@@ -261,6 +261,7 @@ void read_restart(ObjectReader& o, RestartConfig& r) {
     o.integer("min_ms", r.min_ms, {1, 60'000});
     o.integer("max_ms", r.max_ms, {1, 600'000});
     o.integer("stuck_ms", r.stuck_ms, {100, 600'000});
+    o.integer("drain_ms", r.drain_ms, {100, 60'000});
     o.choice("stalled", r.stalled, {{"kill", StallPolicy::Kill}, {"report", StallPolicy::Report}});
     if (r.max_ms < r.min_ms) {
         o.complain("max_ms", "is smaller than min_ms");

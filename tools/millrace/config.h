@@ -127,6 +127,7 @@ struct RestartConfig {
     std::uint32_t min_ms = 200;
     std::uint32_t max_ms = 5000;
     std::uint32_t stuck_ms = 3000;
+    std::uint32_t drain_ms = 10'000;  // at a stop, each stage
     StallPolicy stalled = StallPolicy::Kill;
 };
 struct LogConfig {

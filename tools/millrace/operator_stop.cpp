@@ -21,7 +21,8 @@
 namespace millrace {
 namespace {
 
-constexpr Nanos kSupervisorStops = seconds(90);  // seven stages, each with its bound
+constexpr Nanos kSupervisorStops = seconds(120);  // nine stages, each with its bounds
+constexpr Nanos kLastWordToEnd = seconds(3);
 
 int not_clean(const std::string& where) {
     std::fprintf(stderr, "millrace: stopped, not clean: %s\n", where.c_str());
@@ -58,6 +59,32 @@ int how_it_stopped(const Segment& segment, std::int64_t since, const std::string
     return kExitOk;
 }
 
+/// Waits for its end, or for its last word if a disk that does not answer keeps it from ending.
+/// @param segment nullptr if it cannot be attached to. @return false if neither came.
+bool supervisor_is_through(const ProcessWatch& watch, const Segment* segment) {
+    const std::int64_t deadline = monotonic_ns() + kSupervisorStops.value;
+    while (monotonic_ns() < deadline) {
+        if (watch.wait_dead(millis(200))) {
+            return true;
+        }
+        // Acquire: pairs with the supervisor's release of its last word.
+        const bool said =
+            segment != nullptr &&
+            segment->stage(StageId::Supervisor).state.load(std::memory_order_acquire) ==
+                static_cast<std::uint32_t>(StageState::Stopped);
+        if (said && !watch.wait_dead(kLastWordToEnd)) {
+            std::printf(
+                "its process (pid %d) is still there: it waits in the kernel, as for a "
+                "disk, and ends when that answers\n",
+                watch.id().pid);
+        }
+        if (said) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// @param segment nullptr if it cannot be attached to.
 int ask_supervisor(int pid, const Segment* segment, const std::string& path) {
     if (pid == kPidOutOfSight) {
@@ -71,8 +98,8 @@ int ask_supervisor(int pid, const Segment* segment, const std::string& path) {
     std::fflush(stdout);
     const std::int64_t asked = segment == nullptr ? 0 : segment->clock().now().value;
     watch.value().send(SIGTERM);
-    if (!watch.value().wait_dead(kSupervisorStops)) {
-        return complain("supervisor has not ended within 90 s; see its log");
+    if (!supervisor_is_through(watch.value(), segment)) {
+        return complain("supervisor has not ended within 120 s; see its log");
     }
     return segment == nullptr
                ? not_clean("there was no segment to see in how the stages ended; see the log")

@@ -57,20 +57,30 @@ bool says_stopped(const Segment& segment, const ProcessId& process) {
     return found;
 }
 
+std::string in_ms(Nanos time) {
+    return std::to_string(time.value / 1'000'000) + " ms";
+}
+
 /// @return what was not clean about it; empty = nothing.
 std::string stop_worker(const Segment& segment, Worker& worker, Nanos bound) {
     worker.ask_to_stop();
+    const ProcessId process = worker.process();
     const bool by_itself = wait_end(worker, bound);
     if (!by_itself) {
         worker.kill();
-        (void)wait_end(worker, kStopBound);
+        const Nanos patience = std::min(bound, kKillBound);
+        if (!wait_end(worker, patience)) {
+            // Not reaped: that would wait for as long as its disk does not answer.
+            return worker.name() + " (pid " + std::to_string(process.pid) +
+                   ") had not drained within " + in_ms(bound) + ", was killed and is still there " +
+                   in_ms(patience) +
+                   " later: it waits in the kernel, as for a disk, and ends when that answers";
+        }
     }
-    const ProcessId process = worker.process();
     const WorkerEnd end = worker.reap();
     log_info(worker.name() + ": " + end.text);
     if (!by_itself) {
-        return worker.name() + " had not drained within " +
-               std::to_string(bound.value / 1'000'000) + " ms and was killed";
+        return worker.name() + " had not drained within " + in_ms(bound) + " and was killed";
     }
     if (end.known && end.status != 0) {
         return worker.name() + " did not drain: " + end.text;
@@ -112,17 +122,22 @@ std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worke
             note(worker->name() + " did not run: what waits for it stays in the segment");
         }
     }
+    std::vector<const Worker*> asked;  // one that cannot be ended still runs: not once more
+    const auto stop = [&](Worker& worker) {
+        if (worker.running() && std::find(asked.begin(), asked.end(), &worker) == asked.end()) {
+            asked.push_back(&worker);
+            note(stop_worker(segment, worker, bound));
+        }
+    };
     for (const StageId place : kStopOrder) {
         for (Worker* worker : workers) {
             if (worker->running() && is_at(segment, *worker, place)) {
-                note(stop_worker(segment, *worker, bound));
+                stop(*worker);
             }
         }
     }
     for (Worker* worker : workers) {  // a core that had not taken a place yet
-        if (worker->running()) {
-            note(stop_worker(segment, *worker, bound));
-        }
+        stop(*worker);
     }
     note(missing_in_journal(segment));
     return unclean;

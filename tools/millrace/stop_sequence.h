@@ -8,13 +8,18 @@
 
 namespace millrace {
 
-/// How long one stage may take to drain before it is killed.
+/// How long one stage may take to drain before it is killed, unless "restart.drain_ms" says else.
 inline constexpr Nanos kStopBound = seconds(10);
+
+/// How long a killed one may take to end before it is left to the kernel: nothing ends a process
+/// that waits for a disk.
+inline constexpr Nanos kKillBound = seconds(3);
 
 /// Stops `workers` in the order ingress, engine, broker, journal, replica, sinks; says what it
 /// does. Sets core().stop_requested, so that the hot spare takes nothing over.
 /// @return what was not clean, a sentence each. Empty: every worker ran, drained and ended by
-/// itself without a fault, and the journal holds everything that was journalled.
+/// itself without a fault, and the journal holds everything that was journalled. One that cannot
+/// even be killed is named and left behind (it still runs then); the others go on being stopped.
 /// @param bound how long each of them may take.
 [[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment,
                                                      const std::vector<Worker*>& workers,

@@ -18,6 +18,7 @@ namespace {
 
 constexpr Nanos kRecoveryLook = millis(5);
 constexpr std::chrono::milliseconds kHouseNap{20};
+constexpr std::chrono::seconds kHouseEndMax{2};
 
 }  // namespace
 
@@ -136,7 +137,10 @@ void Supervisor::begin() {
             }
         }
     }
-    housekeeper_ = std::thread{[this] { keep_house(); }};
+    housekeeper_ = std::thread{[this] {
+        keep_house();
+        housekeeper_ended_.set_value();
+    }};
 }
 
 void Supervisor::start(Kept& kept) {
@@ -365,10 +369,18 @@ void Supervisor::tell_config() {
     }
 }
 
+bool Supervisor::housekeeper_stuck() const {
+    return housekeeper_.joinable() &&
+           housekeeper_end_.wait_for(std::chrono::seconds{0}) != std::future_status::ready;
+}
+
 std::vector<std::string> Supervisor::stop() {
     stopping_.store(true, std::memory_order_relaxed);
-    if (housekeeper_.joinable()) {
-        housekeeper_.join();
+    // It is through at once, unless it waits for a disk: then the stages are not to wait with it.
+    if (housekeeper_.joinable() &&
+        housekeeper_end_.wait_for(kHouseEndMax) != std::future_status::ready) {
+        log_error("the disk of " + config_.journal.dir +
+                  " does not answer the housekeeper: stopping without it");
     }
     restart_due();  // one that died a moment ago drains like the others
     std::vector<Worker*> workers;
@@ -376,7 +388,7 @@ std::vector<std::string> Supervisor::stop() {
     for (auto& kept : workers_) {
         workers.push_back(kept->worker.get());
     }
-    return stop_in_order(segment_, workers);
+    return stop_in_order(segment_, workers, millis(config_.restart.drain_ms));
 }
 
 }  // namespace millrace

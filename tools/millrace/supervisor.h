@@ -11,6 +11,7 @@
 #include "tools/millrace/worker.h"
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -44,9 +45,12 @@ public:
     /// Waits at most `limit` for something to happen, and deals with it.
     /// @param stop_fd readable = return at once; -1 = none.
     void turn(Nanos limit, int stop_fd);
-    /// Drains and stops all stages in order.
+    /// Drains and stops all stages in order. Bounded, whatever the disk does.
     /// @return what was not clean, as stop_in_order() says it; empty = nothing.
     [[nodiscard]] std::vector<std::string> stop();
+    /// After stop(): the housekeeper has not come back from a disk and refers to this object, whose
+    /// destructor waits for it. The process is to be ended by _exit().
+    [[nodiscard]] bool housekeeper_stuck() const;
 
     [[nodiscard]] bool halted() const noexcept { return halted_; }
 
@@ -92,8 +96,10 @@ private:
     std::int64_t watched_ns_ = 0;
     std::int64_t journal_gone_ns_ = 0;  // since when nobody writes the journal; 0 = it is written
     StorageKeeper storage_;             // the housekeeper's
-    std::thread housekeeper_;
     std::atomic<bool> stopping_{false};
+    std::promise<void> housekeeper_ended_;
+    std::future<void> housekeeper_end_ = housekeeper_ended_.get_future();
+    std::thread housekeeper_;
 };
 
 }  // namespace millrace

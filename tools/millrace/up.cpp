@@ -71,6 +71,19 @@ int finish(const Config& config, const Segment& segment, const std::vector<std::
     return code;
 }
 
+/// The files that operator commands lock, made while the disk answers: a kill cannot make them
+/// when it does not.
+void make_operator_locks(const std::string& journal_dir) {
+    for (const char* role : {"admin", "admin.broker"}) {
+        std::string holder;
+        const auto made = RoleLock::try_acquire(journal_dir, role, holder);
+        if (!made && made.code() != Errc::NotOwner) {
+            log_warn("cannot make " + journal_dir + "/locks/" + role +
+                     ".lock: " + std::strerror(made.error().sys_errno));
+        }
+    }
+}
+
 /// Keeps the text that was checked. @return where; empty if it cannot be kept (a full disk under a
 /// pipeline that lives): then the stages read the file.
 std::string keep_checked_text(const Config& config) {
@@ -132,6 +145,12 @@ int run(const Config& config, SupervisorOptions options) {
         supervisor.turn(millis(100), stop_fd);
     }
     const int code = finish(config, s, supervisor.stop());
+    if (supervisor.housekeeper_stuck()) {
+        log_error("this process (pid " + std::to_string(::getpid()) +
+                  ") ends when the disk answers its housekeeper; nothing else is left to do");
+        log_stop();
+        ::_exit(code);
+    }
     ::close(stop_fd);
     return code;
 }
@@ -165,6 +184,7 @@ int supervise(const Config& config, const SupervisorOptions& options) {
                             "/locks/supervisor.lock: " + std::strerror(lock.error().sys_errno));
         return lock.code() == Errc::NotOwner ? kExitRoleHeld : kExitError;
     }
+    make_operator_locks(config.journal.dir);
     return run(config, options);
 }
 

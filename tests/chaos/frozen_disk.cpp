@@ -1,0 +1,131 @@
+#include "tests/chaos/frozen_disk.h"
+
+#include <linux/fs.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace millrace::chaos {
+namespace {
+
+constexpr const char* kBytes = "128m";
+
+std::string because(const char* what) {
+    return std::string{what} + ": " + std::strerror(errno);
+}
+
+bool run(const std::string& command) {
+    return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+}
+
+/// In the guard: until the other end of `pipe` is closed. Nothing of the test's is kept open: who
+/// reads its output waits for the end of that.
+[[noreturn]] void guard(int pipe, int root) {
+    for (int fd = 0; fd < 1024; ++fd) {
+        if (fd != pipe && fd != root) {
+            ::close(fd);
+        }
+    }
+    pollfd end{pipe, POLLIN, 0};
+    int n = -1;
+    do {
+        n = ::poll(&end, 1, static_cast<int>(kFrozenMax.value / 1'000'000));
+    } while (n < 0 && errno == EINTR);
+    ::ioctl(root, FITHAW, 0);
+    ::_exit(0);
+}
+
+}  // namespace
+
+std::unique_ptr<FreezableDisk> FreezableDisk::make(std::string& why) {
+    std::unique_ptr<FreezableDisk> disk{new FreezableDisk};
+    why = disk->mount();
+    if (why.empty() && !disk->start_guard()) {
+        why = because("no guard process");
+    }
+    // Seen to work once, before anything depends on it.
+    if (why.empty() && !disk->freeze()) {
+        why = because("this file system cannot be frozen");
+    }
+    disk->thaw();
+    return why.empty() ? std::move(disk) : nullptr;
+}
+
+std::string FreezableDisk::mount() {
+    const std::string backing = dir_ / "backing";
+    const std::string mounted = dir_ / "disk";
+    const std::string image = backing + "/image";
+    std::filesystem::create_directories(backing);
+    std::filesystem::create_directories(mounted);
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+        return because("no mount namespace of its own");
+    }
+    if (::mount("none", backing.c_str(), "tmpfs", 0, "size=160m") != 0) {
+        return because("mounting a tmpfs");
+    }
+    if (!run("truncate -s " + std::string{kBytes} + " " + image) ||
+        !run("mkfs.ext4 -q -E lazy_itable_init=1,nodiscard " + image)) {
+        return "mkfs.ext4 does not make a file system";
+    }
+    device_ = std::make_unique<testing::LoopDevice>(image);
+    if (!device_->ready()) {
+        return because("no loop device");
+    }
+    if (::mount(device_->path().c_str(), mounted.c_str(), "ext4", 0, nullptr) != 0) {
+        return because("mounting a loop device");
+    }
+    root_ = ::open(mounted.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return root_ < 0 ? because("opening the mount point") : "";
+}
+
+/// No child of ours, so that it outlives whoever ends all of them.
+bool FreezableDisk::start_guard() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        return false;
+    }
+    const pid_t between = ::fork();
+    if (between == 0) {
+        ::setsid();
+        const pid_t child = ::fork();
+        if (child == 0) {
+            guard(ends[0], root_);
+        }
+        ::_exit(child > 0 ? 0 : 1);
+    }
+    ::close(ends[0]);
+    guard_ = ends[1];
+    int status = -1;
+    return between > 0 && ::waitpid(between, &status, 0) == between && status == 0;
+}
+
+FreezableDisk::~FreezableDisk() {
+    thaw();
+    if (root_ >= 0) {
+        ::close(root_);
+    }
+    ::umount2((dir_ / "disk").c_str(), MNT_DETACH);
+    ::umount2((dir_ / "backing").c_str(), MNT_DETACH);
+    if (guard_ >= 0) {
+        ::close(guard_);
+    }
+}
+
+bool FreezableDisk::freeze() const {
+    return ::ioctl(root_, FIFREEZE, 0) == 0;
+}
+
+void FreezableDisk::thaw() const {
+    if (root_ >= 0) {
+        ::ioctl(root_, FITHAW, 0);
+    }
+}
+
+}  // namespace millrace::chaos

@@ -1,0 +1,202 @@
+// Goal: a disk that stops answering stops entries and acknowledgements, and nothing else: no loss,
+// no deadlock, the kill switch gets through, and SIGTERM ends what can be ended. Method: the whole
+// pipeline under load, its journal on a file system of its own, which is frozen: whoever writes to
+// it waits in the kernel, out of reach even of SIGKILL. The source's log and the broker's books
+// tell.
+#include <gtest/gtest.h>
+
+#include <signal.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "tests/chaos/frozen_disk.h"
+#include "tests/chaos/world.h"
+#include "tools/demo_run/evidence.h"
+#include "tools/millrace/process.h"
+#include "tools/simbroker/append_file.h"
+#include "tools/simbroker/books.h"
+
+namespace millrace::chaos {
+namespace {
+
+constexpr Nanos kCommandMax = seconds(20);
+constexpr Nanos kSlowMachine = seconds(60);
+constexpr std::size_t kSignals = 40;  // that meet the stopped disk
+const std::string kShortDrain = "\"restart\": {\"drain_ms\": 2000}";
+
+std::set<SignalId> signals_of(World& world) {
+    std::set<SignalId> ids;
+    for (const auto& [id, life] : world.source().lives().all()) {
+        ids.insert(id);
+    }
+    return ids;
+}
+
+/// Valid openings that were sent after `before` was taken.
+std::vector<SignalId> openings_since(World& world, const std::set<SignalId>& before) {
+    std::vector<SignalId> ids;
+    for (const auto& [id, life] : world.source().lives().all()) {
+        if (!before.contains(id) && life.purpose == demo::Purpose::Trade &&
+            life.request.action == SignalAction::Open) {
+            ids.push_back(id);
+        }
+    }
+    return ids;
+}
+
+/// How many of these the source was told are accepted: at level `disk`, as it asks for.
+std::size_t acked(World& world, const std::vector<SignalId>& ids) {
+    return static_cast<std::size_t>(std::count_if(ids.begin(), ids.end(), [&](const SignalId& id) {
+        return world.source().lives().find(id)->answer == demo::Answer::Accepted;
+    }));
+}
+
+/// How many of these the broker has an order for, by its own books.
+std::size_t at_the_broker(World& world, const std::vector<SignalId>& ids) {
+    std::set<std::string> comments;
+    std::transform(ids.begin(), ids.end(), std::inserter(comments, comments.end()),
+                   demo::comment_of);
+    std::set<std::string> found;
+    const auto bytes = sim::read_file(world.pipeline().books_path());
+    EXPECT_TRUE(bytes);
+    EXPECT_TRUE(sim::scan_books(bytes.value(), [&](const sim::BookRecord& r) {
+        const std::string comment{view(r.comment)};
+        if (r.kind == sim::BookKind::Order && comments.contains(comment)) {
+            found.insert(comment);
+        }
+    }));
+    return found.size();
+}
+
+std::uint64_t fills_of_all(World& world) {
+    std::uint64_t sum = 0;
+    for (const auto& [account, count] : world.fills()) {
+        sum += count;
+    }
+    return sum;
+}
+
+class ChaosStoppedDisk : public ::testing::Test {
+protected:
+    /// @param drain how long the stages have to drain at a stop.
+    void start(const std::string& drain) {
+        WorldOptions options;
+        options.journal_dir = disk_->folder();
+        // The disk is small: that is no reason to remove files.
+        options.edits = {{"\"file_mib\"", "\"free_floor_mib\": 0, \"file_mib\""},
+                         {"\"accounts_max\"", drain + "\"accounts_max\""}};
+        world_ = std::make_unique<World>(options);
+        ASSERT_EQ(world_->start(), "") << world_->log();
+        world_->turn_for(seconds(2));
+    }
+    void SetUp() override {
+        std::string why;
+        disk_ = FreezableDisk::make(why);
+        if (disk_ == nullptr) {
+            GTEST_SKIP() << "SKIPPED: " << why
+                         << "; needs root, loop devices and mkfs.ext4. NOT TESTED HERE: a disk "
+                            "that stops (ChaosPressure stops the journal's process)";
+        }
+    }
+    /// Until enough signals wait for the disk.
+    void send_to_the_stopped_disk() {
+        const CoreCells& core = world_->segment().core();
+        EXPECT_TRUE(world_->turn_until(
+            [&] {
+                return openings_since(*world_, before_).size() >= kSignals &&
+                       core.journal_seq.load() > core.durable.load();
+            },
+            kSlowMachine))
+            << "this proves nothing";
+    }
+    void expect_no_ack_and_no_entry() {
+        const auto ids = openings_since(*world_, before_);
+        EXPECT_EQ(acked(*world_, ids), 0U) << "of " << ids.size();
+        EXPECT_EQ(at_the_broker(*world_, ids), 0U) << "of " << ids.size();
+    }
+    /// The next `up` stops as it does by default: then a slow machine has 10 s for each stage.
+    void give_time_to_drain() const {
+        const std::string path = world_->workspace().path("millrace.json");
+        std::stringstream text;
+        text << std::ifstream{path}.rdbuf();
+        std::string config = text.str();
+        ASSERT_NE(config.find(kShortDrain), std::string::npos);
+        config.replace(config.find(kShortDrain), kShortDrain.size(), "\"restart\": {}");
+        std::ofstream{path} << config;
+    }
+    void expect_good_end() {
+        const Judgement judgement = world_->finish();
+        EXPECT_TRUE(judgement.good()) << describe(judgement, *world_);
+        const auto ids = openings_since(*world_, before_);
+        EXPECT_GT(at_the_broker(*world_, ids), 0U) << "nothing went on";
+    }
+
+    std::unique_ptr<FreezableDisk> disk_;  // outlives those who write to it
+    std::unique_ptr<World> world_;
+    std::set<SignalId> before_;  // signals sent before the disk stopped
+};
+
+TEST_F(ChaosStoppedDisk, EntersAndAcknowledgesNothingAndLetsTheKillSwitchThrough) {
+    start("");
+    std::string output;
+    {
+        const Frozen frozen{*disk_};
+        ASSERT_TRUE(frozen.ok());
+        before_ = signals_of(*world_);
+        send_to_the_stopped_disk();
+        world_->turn_for(seconds(2));
+        expect_no_ack_and_no_entry();
+        EXPECT_EQ(world_->command({"kill", "--all", "--cancel"}, kCommandMax, &output), 0)
+            << output;
+        for (const auto& [account, login] : world_->pipeline().logins()) {
+            // Acquire: pairs with the broker stage's release, once it has told the terminals.
+            const auto& killed = world_->segment().session(AccountId{account}).killed;
+            EXPECT_TRUE(world_->turn_until(
+                [&] { return killed.load(std::memory_order_acquire) != 0; }, kCommandMax))
+                << "login " << login;
+        }
+        expect_no_ack_and_no_entry();
+    }
+    EXPECT_EQ(world_->command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
+    const std::uint64_t fills = fills_of_all(*world_);
+    EXPECT_TRUE(
+        world_->turn_until([&] { return fills_of_all(*world_) > fills + 30; }, kSlowMachine))
+        << "no trading after the heal";
+    expect_good_end();
+}
+
+TEST_F(ChaosStoppedDisk, DoesNotKeepSigtermFromEndingTheRestAndSayingWhatIsLeft) {
+    start(kShortDrain + ", ");
+    demo::Child& supervisor = world_->pipeline().supervisor();
+    {
+        const Frozen frozen{*disk_};
+        ASSERT_TRUE(frozen.ok());
+        before_ = signals_of(*world_);
+        send_to_the_stopped_disk();
+        const StageEntry& journal = world_->segment().stage(StageId::Journal);
+        const ProcessId stuck{static_cast<int>(journal.pid.load()), journal.start_time.load()};
+        supervisor.signal(SIGTERM);
+        // Each stage has its bound; what matters is that there is an end.
+        ASSERT_TRUE(world_->turn_until([&] { return !supervisor.running(); }, seconds(120)))
+            << world_->log();
+        EXPECT_EQ(supervisor.how_it_ended(), "exit status 5");
+        EXPECT_TRUE(stuck.alive()) << "the disk held up nobody: this proves nothing";
+        expect_no_ack_and_no_entry();
+    }
+    const std::string log = world_->log();
+    EXPECT_NE(log.find("it waits in the kernel, as for a disk"), std::string::npos) << log;
+    EXPECT_NE(log.find("are not on disk, only in the segment"), std::string::npos) << log;
+    give_time_to_drain();
+    ASSERT_EQ(world_->heal(), "");
+    ASSERT_TRUE(world_->turn_until(
+        [&] { return world_->source().connected() && world_->pipeline().accounts_ready(); },
+        kSlowMachine))
+        << world_->log();
+    expect_good_end();
+}
+
+}  // namespace
+}  // namespace millrace::chaos
