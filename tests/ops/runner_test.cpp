@@ -220,6 +220,42 @@ public:
     std::atomic<int> steps{0};
 };
 
+/// Looks for work at the beginning of its duty cycle and believes that at the end, as a store does
+/// that commits in between.
+class LookingStage final : public CountingStage {
+public:
+    int step(Nanos now) noexcept override {
+        const int n = CountingStage::step(now);
+        looked.store(true);
+        while (paused.load()) {
+            std::this_thread::yield();
+        }
+        quiet_ = n == 0;
+        total.fetch_add(n);
+        return n;
+    }
+    [[nodiscard]] bool drained() const noexcept override { return quiet_; }
+    std::atomic<bool> paused{true};
+    std::atomic<bool> looked{false};
+    std::atomic<int> total{0};
+
+private:
+    bool quiet_ = false;
+};
+
+TEST_F(RunnerTest, DrainsWhatCameWhileTheStepLastedInWhichItWasAskedToStop) {
+    auto stage = std::make_unique<LookingStage>();
+    LookingStage& s = *stage;
+    Runner& runner = start(one(std::move(stage), StageId::Sqlite));
+    ASSERT_TRUE(eventually([&] { return s.looked.load(); }));
+    s.give();  // by one that stops before it
+    runner.request_stop();
+    s.paused.store(false);
+    thread_.join();
+    EXPECT_EQ(s.total.load(), 1);
+    EXPECT_FALSE(end_.failed());
+}
+
 TEST_F(RunnerTest, FencesAnOwnerThatWakesAfterItsPlaceWasTaken) {
     auto stage = std::make_unique<PausedStage>();
     PausedStage& s = *stage;

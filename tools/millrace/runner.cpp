@@ -215,18 +215,21 @@ RunEnd Runner::run() {
         if (std::string replaced = fenced(); !replaced.empty()) {
             return {std::move(replaced)};
         }
+        // Before the step: what the last one saw may be as old as that step. A store's may have
+        // ended in a commit of a second, in which those who stop before it wrote the last that
+        // there is.
+        const bool asked = stop_.load(std::memory_order_relaxed);
         const int work = step_all(now);
         keep_time(now);
         if (const char* reason = failure(); reason != nullptr) {
             return {reason[0] == '\0' ? "the stage cannot go on" : reason};
         }
-        if (abandon_.load(std::memory_order_relaxed) ||
-            (stop_.load(std::memory_order_relaxed) && finish(now))) {
+        if (abandon_.load(std::memory_order_relaxed) || (asked && finish(now))) {
             return {};
         }
         if (work > 0) {
             idler_.worked();
-        } else {
+        } else if (asked || !stop_.load(std::memory_order_relaxed)) {
             idle(now);
         }
     }

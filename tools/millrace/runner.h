@@ -48,9 +48,10 @@ public:
     Runner(const Segment& segment, const RunnerOptions& options, std::vector<StageSlot> slots);
     ~Runner();
 
-    /// Runs the stages on the calling thread until stop was requested and all have drained, or
-    /// one of them is no longer healthy. Sets their state to Running or Standby, then Draining,
-    /// then Stopped (left as it is after a failure: the supervisor marks the death).
+    /// Runs the stages on the calling thread until stop was requested and all have drained (by a
+    /// step that began after the request), or one of them is no longer healthy. Sets their state to
+    /// Running or Standby, then Draining, then Stopped (left as it is after a failure: the
+    /// supervisor marks the death).
     /// Before each duty cycle it looks whether the stage's entry still has the generation that it
     /// gave it: one that was paused and wakes after its place was taken ends instead of working.
     RunEnd run();
