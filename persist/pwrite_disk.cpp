@@ -143,7 +143,8 @@ Result<std::unique_ptr<Disk>> open_disk(const std::string& directory, JournalBac
         return disk;
     }
     message = std::string{"journal: "} + disk.error().what + " (" +
-              std::strerror(disk.error().sys_errno) + "), using pwritev2";
+              std::strerror(disk.error().sys_errno) + "), using pwritev2" +
+              (direct ? "" : " and, as the file system refuses O_DIRECT, buffered writes");
     return open_pwrite_disk(directory, direct);
 }
 

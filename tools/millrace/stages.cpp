@@ -10,6 +10,7 @@
 #include "persist/core_stage.h"
 #include "persist/effects_log_source.h"
 #include "persist/journal_stage.h"
+#include "persist/pwrite_disk.h"
 #include "persist/reservation.h"
 #include "persist/sqlite_sink.h"
 #include "shm/doorbell.h"
@@ -107,10 +108,13 @@ Result<std::unique_ptr<Stage>> build_journal(const StageContext& c, std::string&
     if (!built) {
         return built.error();
     }
+    if (!message.empty()) {
+        log_warn("fall-back: " + message);
+        message.clear();
+    }
     const JournalStart& start = built.value()->start();
     log_info("epoch " + std::to_string(start.epoch) + " begins after record " +
-             std::to_string(start.last.seq.value) + ", backend " +
-             std::to_string(static_cast<unsigned>(start.backend)) +
+             std::to_string(start.last.seq.value) + ", backend " + to_string(start.backend) +
              (start.tail_torn ? "; cut off a torn tail: " + start.tail : ""));
     const bool nap = c.config.placed(StageId::Journal).idle == IdleStrategy::Park;
     return Result<std::unique_ptr<Stage>>{
