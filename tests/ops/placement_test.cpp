@@ -1,0 +1,205 @@
+// Goal: a stage runs on the CPU that it was given, whoever takes its place; the log is JSON if that
+// is asked for, and for people otherwise. Method: the real executable; the kernel's word in /proc
+// for where a thread may run, a JSON library and a pseudo-terminal for the log.
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "tests/ops/pipeline_fixture.h"
+
+namespace millrace {
+namespace {
+
+using test::eventually;
+using test::pid_of;
+using test::Pipeline;
+
+constexpr StageId kAll[] = {StageId::Engine,  StageId::Broker, StageId::Journal,
+                            StageId::Replica, StageId::Sqlite, StageId::Ingress};
+
+std::vector<int> usable() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    EXPECT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+    std::vector<int> cpus;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &set)) {
+            cpus.push_back(i);
+        }
+    }
+    return cpus;
+}
+
+/// Where the thread of this stage may run, in the kernel's words: "0", "0-3".
+std::string allowed(const Segment& segment, StageId id) {
+    const auto tid = segment.stage(id).tid.load(std::memory_order_relaxed);
+    std::ifstream status{"/proc/" + std::to_string(tid) + "/status"};
+    const std::string key = "Cpus_allowed_list:\t";
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with(key)) {
+            return line.substr(key.size());
+        }
+    }
+    return "no thread " + std::to_string(tid);
+}
+
+class Pinned : public ::testing::Test {
+protected:
+    /// Every other stage on one of two CPUs; engine and replica are not on the same.
+    void up(const std::vector<std::string>& options) {
+        const std::vector<int> cpus = usable();
+        if (cpus.size() < 2) {
+            GTEST_SKIP() << "SKIPPED: one CPU only; NOT TESTED HERE: pinning";
+        }
+        std::string stages;
+        for (std::size_t i = 0; i < std::size(kAll); ++i) {
+            cpu_[kAll[i]] = std::to_string(cpus[i % 2]);
+            stages += (i == 0 ? "\"" : ", \"") + std::string{stage_name(kAll[i])} +
+                      "\": {\"cpu\": " + cpu_[kAll[i]] + "}";
+        }
+        pipeline_.write_config(", \"placement\": {\"stages\": {" + stages + "}}");
+        pipeline_.up("up.log", options);
+        ASSERT_TRUE(pipeline_.wait_running()) << pipeline_.log();
+    }
+    void expect_pinned(const Segment& s) {
+        for (const StageId id : kAll) {
+            EXPECT_EQ(allowed(s, id), cpu_[id]) << stage_name(id);
+        }
+    }
+    void stop() {
+        ::kill(pipeline_.supervisor(), SIGTERM);
+        EXPECT_EQ(pipeline_.wait_supervisor(), 0);
+    }
+    Pipeline pipeline_;
+    std::map<StageId, std::string> cpu_;
+};
+
+TEST_F(Pinned, AreStagesAndWhoTakesOverAsTheEngineIsPinnedAsTheEngineIs) {
+    up({});
+    if (IsSkipped()) {
+        return;
+    }
+    const Segment s = pipeline_.attach();
+    expect_pinned(s);
+    ASSERT_NE(cpu_[StageId::Engine], cpu_[StageId::Replica]);
+    const int engine = pid_of(s, StageId::Engine);
+    ::kill(engine, SIGKILL);
+    // Who took over leaves his entry as the replica to the next spare.
+    ASSERT_TRUE(eventually([&] {
+        const int heir = pid_of(s, StageId::Engine);
+        return heir != engine && pid_of(s, StageId::Replica) != heir;
+    }));
+    ASSERT_TRUE(pipeline_.wait_running());
+    expect_pinned(s);
+    stop();
+}
+
+TEST_F(Pinned, AreStagesThatAreThreadsOfOneProcess) {
+    up({"--threads"});
+    if (IsSkipped()) {
+        return;
+    }
+    const Segment s = pipeline_.attach();
+    EXPECT_EQ(pid_of(s, StageId::Engine), pid_of(s, StageId::Broker));
+    expect_pinned(s);
+    stop();
+}
+
+TEST(Log, IsOneJsonObjectALineWithItsFieldsByName) {
+    Pipeline p;
+    p.write_config(", \"log\": {\"format\": \"json\"}");
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    const std::regex stamp{R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"};
+    const std::set<std::string> levels{"debug", "info", "warning", "error"};
+    std::set<std::string> processes;
+    std::string texts;
+    std::istringstream log{p.log()};
+    for (std::string line; std::getline(log, line);) {
+        const auto entry = nlohmann::json::parse(line, nullptr, false);
+        ASSERT_TRUE(entry.is_object()) << line;
+        EXPECT_TRUE(std::regex_match(entry.value("time", ""), stamp)) << line;
+        EXPECT_TRUE(levels.contains(entry.value("level", ""))) << line;
+        EXPECT_GT(entry.value("pid", 0), 0) << line;
+        processes.insert(entry.value("process", ""));
+        texts += entry.value("text", "") + "\n";
+    }
+    for (const char* process : {"up", "journal", "broker", "ingress", "sqlite"}) {
+        EXPECT_TRUE(processes.contains(process)) << process;
+    }
+    EXPECT_NE(texts.find("stopped clean"), std::string::npos) << texts;
+}
+
+/// A terminal: what is written to path() can be read here.
+class Terminal {
+public:
+    Terminal() : fd_{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)} {
+        EXPECT_EQ(::grantpt(fd_), 0);
+        EXPECT_EQ(::unlockpt(fd_), 0);
+        // Held open: without a writer reading ends.
+        slave_ = ::open(path().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        reader_ = std::thread{[this] {
+            char bytes[1024];
+            for (ssize_t n = 1; n > 0;) {
+                n = ::read(fd_, bytes, sizeof bytes);
+                text_.append(bytes, n > 0 ? static_cast<std::size_t>(n) : 0);
+            }
+        }};
+    }
+    ~Terminal() { (void)text(); }
+    Terminal(const Terminal&) = delete;
+    Terminal& operator=(const Terminal&) = delete;
+    [[nodiscard]] std::string path() const { return ::ptsname(fd_); }
+    /// All that was written, once every other writer has closed it.
+    const std::string& text() {
+        if (reader_.joinable()) {
+            ::close(slave_);
+            reader_.join();
+            ::close(fd_);
+        }
+        return text_;
+    }
+
+private:
+    int fd_;
+    int slave_ = -1;
+    std::thread reader_;
+    std::string text_;
+};
+
+TEST(Log, IsForPeopleOnATerminal) {
+    Terminal terminal;
+    Pipeline p;
+    std::filesystem::create_symlink(terminal.path(), p.dir() / "terminal");
+    ::setenv("TERM", "xterm", 1);
+    p.up("terminal");
+    ASSERT_TRUE(p.wait_running());
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    const std::string& text = terminal.text();
+    const std::regex line{
+        "\\d\\d:\\d\\d:\\d\\d\\.\\d{3} \x1b\\[[0-9;]*minfo *\x1b\\[[0-9;]*m up: made "
+        "segment"};
+    EXPECT_TRUE(std::regex_search(text, line)) << text;
+    EXPECT_EQ(text.find("{\""), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace millrace
