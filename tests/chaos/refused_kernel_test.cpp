@@ -22,6 +22,11 @@ struct Refusal {
     const char* said;
 };
 
+/// Else ctest's names hold the addresses of its strings.
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+    *out << refusal.name;
+}
+
 bool refuse_uring(int with) {
     return test::take_filter({
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, test::kNumberAt),

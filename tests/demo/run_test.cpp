@@ -1,61 +1,32 @@
 // Goal: the demo itself ends as it promises, in every mode. Method: the real executable, its real
 // processes, and the JSON that it prints.
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
-#include <fstream>
-#include <sstream>
-
-#include "tools/demo_run/child.h"
-#include "tools/demo_run/workspace.h"
+#include "tests/demo/demo_process.h"
 
 namespace millrace::demo {
 namespace {
 
 class DemoRun : public ::testing::Test {
 protected:
-    DemoRun() {
-        std::string message;
-        auto made = Workspace::create("", message);
-        EXPECT_TRUE(made) << message;
-        folder_ = std::move(made.value());
-    }
-
     /// Runs the demo with `options`; its report, null if it printed none.
     nlohmann::json run(const std::string& options) {
-        std::string message;
-        const std::string command = std::string{MILLRACE_DEMO} + " --json " + options + " >" +
-                                    folder_.path("json") + " 2>" + folder_.path("err");
-        auto child =
-            Child::spawn({"/bin/sh", "-c", "exec " + command}, folder_.path("log"), message);
-        EXPECT_TRUE(child) << message;
-        EXPECT_TRUE(child.value().wait(seconds(150))) << "still running";
-        status_ = child.value().how_it_ended();
-        return nlohmann::json::parse(text("json"), nullptr, false);
+        DemoProcess process{folder_, "run", options};
+        nlohmann::json report = process.finish();
+        status_ = process.status();
+        said_ = process.said();
+        return report;
     }
-    [[nodiscard]] std::string text(const std::string& name) const {
-        std::stringstream all;
-        all << std::ifstream{folder_.path(name)}.rdbuf();
-        return all.str();
-    }
-    void expect_clean(const nlohmann::json& report) {
-        ASSERT_TRUE(report.is_object()) << status_ << "\n" << text("err");
-        EXPECT_EQ(status_, "exit status 0") << text("err");
-        EXPECT_EQ(report.at("lost"), 0);
-        EXPECT_EQ(report.at("doubled"), 0);
-        EXPECT_EQ(report.at("in_doubt"), 0);
-        EXPECT_EQ(report.at("ok"), true) << report.at("problems").dump(1) << text("err");
-        EXPECT_GT(report.at("books").at("executions"), 0);
+    nlohmann::json run_clean(const std::string& options) {
+        return DemoProcess{folder_, "run", options}.finish_clean();
     }
 
-    Workspace folder_;
+    DemoFolder folder_;
     std::string status_;
+    std::string said_;
 };
 
 TEST_F(DemoRun, EndsCleanWithoutKills) {
-    const auto report = run("--no-chaos --seconds 4");
-    expect_clean(report);
+    const auto report = run_clean("--no-chaos --seconds 4");
+    ASSERT_FALSE(report.empty());
     EXPECT_TRUE(report.at("kills").empty());
     EXPECT_GT(report.at("signals").at("accepted"), 0);
     EXPECT_TRUE(report.at("warnings").empty()) << report.at("warnings").dump(1);
@@ -65,8 +36,8 @@ TEST_F(DemoRun, EndsCleanWithoutKills) {
 }
 
 TEST_F(DemoRun, LosesAndDoublesNothingWhileEveryStageIsKilledOnce) {
-    const auto report = run("--seconds 16");
-    expect_clean(report);
+    const auto report = run_clean("--seconds 16");
+    ASSERT_FALSE(report.empty());
     EXPECT_EQ(report.at("kills").size(), 8U);
     for (const auto& kill : report.at("kills")) {
         EXPECT_TRUE(kill.at("running_ns").is_number()) << kill.dump();
@@ -74,7 +45,16 @@ TEST_F(DemoRun, LosesAndDoublesNothingWhileEveryStageIsKilledOnce) {
 }
 
 TEST_F(DemoRun, RunsStagesAsThreads) {
-    expect_clean(run("--threads --no-chaos --seconds 4"));
+    EXPECT_EQ(run_clean("--threads --no-chaos --seconds 4").value("mode", ""), "threads");
+}
+
+TEST_F(DemoRun, LosesAndDoublesNothingWhileTheProcessOfAllStagesIsKilled) {
+    const auto report = run_clean("--threads --accounts 4 --seconds 8");
+    ASSERT_FALSE(report.empty());
+    EXPECT_EQ(report.at("mode"), "threads");
+    ASSERT_EQ(report.at("kills").size(), 2U) << report.at("kills").dump();
+    EXPECT_EQ(report.at("kills")[0].at("stage"), "pipeline");
+    EXPECT_EQ(report.at("kills")[1].at("stage"), "simbroker");
 }
 
 TEST_F(DemoRun, ReplaysTradesOverTicksAndCountsWhatItLeftOut) {
@@ -99,9 +79,9 @@ TEST_F(DemoRun, ReplaysTradesOverTicksAndCountsWhatItLeftOut) {
         trades << "1800000000000,A,EURUSD,buy,0.10,1.1,0,0,,open,99,,,,,,utc,99,\n";
     }
     // At twice the speed a signal lives 15 s: longer than a disk stands still.
-    const auto report = run("--ticks " + folder_.path("ticks.csv") + " --signals " +
-                            folder_.path("trades.csv") + " --speed 2");
-    expect_clean(report);
+    const auto report = run_clean("--ticks " + folder_.path("ticks.csv") + " --signals " +
+                                  folder_.path("trades.csv") + " --speed 2");
+    ASSERT_FALSE(report.empty());
     EXPECT_EQ(report.at("signals").at("sent"), 20);
     EXPECT_EQ(report.at("input").at("skipped").at("trades outside the ticks' time"), 1);
 }
@@ -111,7 +91,7 @@ TEST_F(DemoRun, NamesFileThatItCannotPlayAndPrintsNoReport) {
     const auto report = run("--ticks " + folder_.path("noise.csv"));
     EXPECT_FALSE(report.is_object());
     EXPECT_EQ(status_, "exit status 2");
-    EXPECT_NE(text("err").find("noise.csv"), std::string::npos) << text("err");
+    EXPECT_NE(said_.find("noise.csv"), std::string::npos) << said_;
 }
 
 }  // namespace

@@ -1,0 +1,181 @@
+// Goal: the demo plays recorded trades over recorded ticks as they are published: gzip, fractions
+// of a millisecond, crossed quotes, repeats, gaps; opens, closes, parts of them, pendings placed
+// and deleted; and names what is wrong with the files. Method: the real executable on
+// ../shared/data beside the project, if it is there, else on a small stand-in of the same kind; it
+// says which.
+//
+// From each trade file a piece is cut in which much happens, and its minutes are pressed together:
+// so a run is short at a speed at which a signal still lives 10 s, longer than a disk stands still.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "tests/demo/demo_process.h"
+
+namespace millrace::demo {
+namespace {
+
+const std::string kData = std::string{MILLRACE_SOURCE_DIR} + "/../shared/data";
+
+/// Events of a trade file between two moments, and the ticks that they are played over.
+struct Replay {
+    const char* name;
+    const char* ticks;
+    const char* trades;
+    const char* from_ms;
+    const char* to_ms;
+    int pressed;  // what was a second becomes one of this many parts of a second
+    bool shifted;
+    /// As data/README.md counts them in the ticks.
+    std::vector<std::pair<const char*, std::uint64_t>> defects;
+};
+
+const std::vector<Replay> kReplays = {
+    {"baskets of stop orders in gold",
+     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+     "mt5_tester_T02_xauusd_2026.csv.gz",
+     "1767972757000",
+     "1767972777000",
+     1,
+     true,
+     {{"gaps of more than 60 s", 27}}},
+    {"an account's own days",
+     "eurusd_dukascopy_2026-03-18_2026-03-20.csv.gz",
+     "mt4_account_A01_2026-03_2026-05.csv",
+     "1773925467000",
+     "1773946651000",
+     3000,
+     false,
+     {{"gaps of more than 60 s", 12}}},
+    {"pendings over crossed quotes",
+     "eurusd_fxcm_2014-05-01_2014-05-09.csv.gz",
+     "mt4_tester_T05_eurusd_pendings.csv",
+     "1453383120000",
+     "1453383180000",
+     6,
+     true,
+     {{"crossed quotes (bid above ask)", 69'354}, {"locked quotes (bid equals ask)", 82'118}}},
+    {"partial closes over repeats",
+     "eurusd_oanda_2014-05-01_2014-05-09.csv.gz",
+     "mt4_tester_T04_eurusd_partial_closes.csv",
+     "1464883200000",
+     "1464883500000",
+     20,
+     true,
+     {{"exact repeats of the row before", 1}, {"time stamp of the row before", 2848}}},
+};
+
+/// The rows of `trades` between the two moments, as a file of the same kind.
+std::string cut(const DemoFolder& folder, const Replay& r, std::size_t number) {
+    const bool packed = std::string{r.trades}.ends_with(".gz");
+    const std::string out =
+        folder.path("trades" + std::to_string(number) + (packed ? ".csv.gz" : ".csv"));
+    EXPECT_TRUE(folder.shell("gzip -dcf " + kData + "/trades/" + r.trades +
+                             " | awk -F, -v OFS=, -v a=" + r.from_ms + " -v b=" + r.to_ms +
+                             " -v p=" + std::to_string(r.pressed) +
+                             " 'NR == 1 { print } NR > 1 && $1 >= a && $1 <= b "
+                             "{ $1 = sprintf(\"%.0f\", a + ($1 - a) / p); print }'" +
+                             (packed ? " | gzip" : "") + " >" + out))
+        << folder.text("shell.log");
+    return out;
+}
+
+std::string options_of(const std::string& ticks, const std::string& trades, bool shifted) {
+    return "--accounts 2 --speed 3 --seconds 20 --ticks " + ticks + " --signals " + trades +
+           (shifted ? " --shift-signals" : "");
+}
+
+TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
+    if (!std::filesystem::exists(kData)) {
+        GTEST_SKIP() << "SKIPPED: " << kData << " is not there; the stand-in is played";
+    }
+    const DemoFolder folder;
+    std::vector<std::unique_ptr<DemoProcess>> runs;  // side by side: mostly they wait
+    for (std::size_t i = 0; i < kReplays.size(); ++i) {
+        const Replay& r = kReplays[i];
+        runs.push_back(std::make_unique<DemoProcess>(
+            folder, "run" + std::to_string(i),
+            options_of(kData + "/ticks/" + r.ticks, cut(folder, r, i), r.shifted)));
+    }
+    for (std::size_t i = 0; i < kReplays.size(); ++i) {
+        const Replay& r = kReplays[i];
+        SCOPED_TRACE(r.name);
+        const nlohmann::json report = runs[i]->finish_clean();
+        ASSERT_TRUE(report.contains("signals"));
+        EXPECT_EQ(report.at("input").at("ticks"), r.ticks);
+        EXPECT_GT(report.at("signals").at("sent"), 0);
+        EXPECT_GT(report.at("orders").at("filled"), 0);
+        const nlohmann::json& defects = report.at("input").at("defects");
+        for (const auto& [what, count] : r.defects) {
+            const std::string key = std::string{r.ticks} + ": " + what;
+            ASSERT_TRUE(defects.contains(key)) << key << "\n" << defects.dump(1);
+            EXPECT_EQ(defects.at(key), count) << key;
+        }
+        std::printf("recorded files (%s): %s, %s: %s signals, %s orders filled\n", r.name, r.ticks,
+                    r.trades, report.at("signals").at("sent").dump().c_str(),
+                    report.at("orders").at("filled").dump().c_str());
+    }
+}
+
+/// Ten seconds of quotes with a fraction of a millisecond in each time, one crossed, one repeated,
+/// and a gap behind them.
+std::string stand_in_ticks() {
+    std::string text = "time_ms,symbol,bid,ask,bid_vol,ask_vol\n";
+    const auto row = [&text](const std::string& time, const char* quote) {
+        text += time + ",XAUUSD," + quote + ",,\n";
+    };
+    for (int i = 0; i < 4000; ++i) {
+        const std::string time = std::to_string(1'400'000'000'000 + i * 10) + ".25";
+        row(time, i == 700     ? "1300.60,1300.40"
+                  : i % 2 == 0 ? "1300.10,1300.40"
+                               : "1300.20,1300.50");
+        if (i == 800) {
+            row(time, "1300.10,1300.40");
+        }
+    }
+    row("1400000200000.5", "1300.10,1300.40");
+    return text;
+}
+
+/// Positions opened and closed, pendings placed and deleted, 100 days after the ticks.
+std::string stand_in_trades() {
+    std::string text =
+        "time_ms,account,symbol,side,volume,price,sl,tp,comment,event,ticket,position,profit,"
+        "commission,swap,time_src,clock,src_row,magic\n";
+    int row = 0;
+    const auto add = [&](int ms, const char* what, const char* event, int ticket) {
+        text += std::to_string(1'408'640'020'000 + ms) + ",A,XAUUSD," + what + ",0,0,," + event +
+                "," + std::to_string(ticket) + ",,,,,,utc," + std::to_string(++row) + ",\n";
+    };
+    for (int i = 0; i < 6; ++i) {
+        add(i * 1000, "buy,0.20,1250", "open", i + 1);
+        add(i * 1000 + 500, "buy limit,0.10,1240", "place", i + 101);
+        add(i * 1000 + 4000, "sell,0.20,1250", "close", i + 1);
+        add(i * 1000 + 4500, "buy limit,0.10,1240", "cancel", i + 101);
+    }
+    return text;
+}
+
+TEST(DemoFiles, ReplaysAStandInWhereThereAreNoRecordedFiles) {
+    if (std::filesystem::exists(kData)) {
+        GTEST_SKIP() << "the recorded files of " << kData << " are played instead";
+    }
+    std::printf("NOT the recorded files: %s is not there; ticks and trades are generated\n",
+                kData.c_str());
+    const DemoFolder folder;
+    folder.write("ticks.csv", stand_in_ticks());
+    folder.write("trades.csv", stand_in_trades());
+    ASSERT_TRUE(folder.shell("gzip " + folder.path("ticks.csv")));
+    DemoProcess run{folder, "run",
+                    options_of(folder.path("ticks.csv.gz"), folder.path("trades.csv"), true)};
+    const nlohmann::json report = run.finish_clean();
+    ASSERT_TRUE(report.contains("signals"));
+    EXPECT_EQ(report.at("signals").at("sent"), 24);
+    const nlohmann::json& defects = report.at("input").at("defects");
+    EXPECT_EQ(defects.at("ticks.csv.gz: crossed quotes (bid above ask)"), 1);
+    EXPECT_EQ(defects.at("ticks.csv.gz: gaps of more than 60 s"), 1);
+}
+
+}  // namespace
+}  // namespace millrace::demo
