@@ -79,12 +79,31 @@ TEST(Administration, EndsARemovalThatWasCutShortAfterTheEngineHadDoneIt) {
     stop(p);
     p.up("second.log");
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_TRUE(eventually([&] {
+        return p.log("second.log").find("`millrace account remove`") != std::string::npos;
+    })) << p.log("second.log");
     const Finished other = p.run({"group", "add", "more"});
     EXPECT_EQ(other.status, 0) << "the rest of the configuration is taken: " << other.output;
-    EXPECT_SAYS(other, "`millrace account remove`");
     EXPECT_EQ(p.run({"account", "remove", "late"}).status, 0);
     EXPECT_EQ(ids_of(p)["accounts"].contains("late"), false);
     EXPECT_FALSE(fs::exists(added));
+}
+
+TEST(Administration, DoesNotBringBackANameThatWasTakenOutOfTheFileAndRemoved) {
+    Pipeline p;
+    std::string text = p.config_text();
+    text.insert(text.find("\"accounts\": [") + 13,
+                R"({"name": "b2", "login": 77, "key": "00112233445566778899aabbccddeeff"}, )");
+    p.dir().write("c.json", text);
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    p.write_config();
+    const Finished removed = p.run({"account", "remove", "b2"});
+    ASSERT_EQ(removed.status, 0) << removed.output;
+    const Finished added = p.run({"group", "add", "more"});
+    EXPECT_EQ(added.status, 0) << added.output;
+    EXPECT_SAYS(added, "edited since the start");
+    EXPECT_FALSE(ids_of(p)["accounts"].contains("b2")) << "it stands in the text of the start";
 }
 
 TEST(Administration, PausesAGroupAcrossARestartAndRemovesOne) {

@@ -2,12 +2,14 @@
 // durably beside the journal first, then tells the engine.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "tools/millrace/admin_client.h"
@@ -54,35 +56,115 @@ private:
     bool kept_ = false;
 };
 
-/// Reads the whole configuration again and tells the engine, if a pipeline runs.
-int apply(const Target& target, TryFile& file) {
-    std::vector<Mistake> mistakes;
-    const Config config = read_config(target.config, mistakes);
-    if (!mistakes.empty()) {
-        return complain(mistakes);
+/// What a command adds or changes, by name. The engine is told of this and of nothing else.
+struct Change {
+    std::string account;
+    std::string group;  // with an account: its membership
+};
+
+/// Names that were removed by command since the start stand in the text of the start still. Given
+/// an id again they would come back.
+void drop_removed(Config& running, const Config& wanted, const IdBook& ids) {
+    const auto removed = [&](const std::string& name) {
+        const bool stays = std::any_of(wanted.accounts.begin(), wanted.accounts.end(),
+                                       [&](const AccountConfig& a) { return a.name == name; });
+        return !stays && ids.find(NameKind::Account, name) == kNoId;
+    };
+    std::erase_if(running.accounts, [&](const AccountConfig& a) { return removed(a.name); });
+    for (GroupConfig& group : running.groups) {
+        std::erase_if(group.members, [&](const MemberConfig& m) { return removed(m.account); });
     }
+    std::erase_if(running.groups, [&](const GroupConfig& group) {
+        const bool stays = std::any_of(wanted.groups.begin(), wanted.groups.end(),
+                                       [&](const GroupConfig& g) { return g.name == group.name; });
+        return !stays && ids.find(NameKind::Group, group.name) == kNoId;
+    });
+}
+
+/// Attaches to the pipeline of `config`, if it runs on this journal.
+std::optional<Segment> pipeline_of(const Config& config) {
     std::string message;
-    IdBook ids;
-    const auto records = prepare_records(config, ids, message);
-    if (!records) {
-        return complain(message);
-    }
-    file.keep();
-    // Again, now that the ids are written: a terminal that logs in from here on finds its account.
-    fs::last_write_time(accounts_folder(config.journal.dir), fs::file_time_type::clock::now());
     auto segment = Segment::attach(config.segment_path(), Segment::Mode::ReadWrite, message);
-    if (!segment) {
-        std::printf("written; it takes effect with the next `millrace up`\n");
-        return kExitOk;
-    }
-    if (!send_config(segment.value(), records.value(), nullptr, message)) {
+    const bool ours = segment && segment.value().header().journal_dir == config.journal.dir;
+    return ours ? std::optional{std::move(segment).value()} : std::nullopt;
+}
+
+ConfigRecords records_of(const Change& change, const ConfigRecords& all, const IdBook& ids) {
+    const std::uint32_t account = ids.find(NameKind::Account, change.account);
+    const std::uint32_t group = ids.find(NameKind::Group, change.group);
+    const auto concerned = [&](const AdminRecord& r) {
+        switch (r.op) {
+            case AdminOp::DefineAccount:
+                return change.group.empty() && r.as<AccountSpec>().id.value == account;
+            case AdminOp::DefineGroup: return r.as<GroupSpec>().id.value == group;
+            case AdminOp::DefineMember: {
+                const auto m = r.as<MemberSpec>();
+                return m.group.value == group && m.account.value == account;
+            }
+            default: return false;
+        }
+    };
+    ConfigRecords told;
+    std::copy_if(all.records.begin(), all.records.end(), std::back_inserter(told.records),
+                 concerned);
+    return told;
+}
+
+int tell(const Segment& segment, const ConfigRecords& records, bool edited) {
+    std::string message;
+    if (!send_config(segment, records, nullptr, message)) {
         return complain(message);
     }
     if (!message.empty()) {
         complain("note: " + message);
     }
+    if (edited) {
+        complain(
+            "note: the configuration file was edited since the start; that takes effect with "
+            "the next one");
+    }
     std::printf("the engine has it\n");
     return kExitOk;
+}
+
+/// Checks the whole configuration with the change in it, and tells the engine, if a pipeline runs.
+/// That goes by the text of its start and not by the file: what was edited there meanwhile waits
+/// for the next start, which asks whether the journal and the terminals allow it.
+int apply(const Target& target, const Change& change, TryFile& file) {
+    std::vector<Mistake> mistakes;
+    const Config wanted = read_config(target.config, mistakes);
+    if (!mistakes.empty()) {
+        return complain(mistakes);
+    }
+    const std::string& dir = wanted.journal.dir;
+    Config running = read_config(target.config, mistakes, nullptr, checked_config_path(dir));
+    auto segment = running.text.empty() ? std::nullopt : pipeline_of(running);
+    if (!segment) {
+        running = wanted;  // none runs, or its text could not be kept: then its stages read this
+        segment = pipeline_of(wanted);
+    } else if (!mistakes.empty()) {
+        complain("not by the configuration that runs; stop and start the pipeline first");
+        return complain(mistakes);
+    }
+    std::string message;
+    auto ids = IdBook::load(dir, message);
+    if (!ids) {
+        return complain(message);
+    }
+    drop_removed(running, wanted, ids.value());
+    const auto records = prepare_records(running, ids.value(), message);
+    if (!records) {
+        return complain(message);
+    }
+    file.keep();
+    // Again, now that the ids are written: a terminal that logs in from here on finds its account.
+    fs::last_write_time(accounts_folder(dir), fs::file_time_type::clock::now());
+    if (!segment) {
+        std::printf("written; it takes effect with the next `millrace up`\n");
+        return kExitOk;
+    }
+    return tell(*segment, records_of(change, records.value(), ids.value()),
+                running.text != wanted.text);
 }
 
 /// The journal directory of --config, made if it is missing.
@@ -115,9 +197,10 @@ std::string read_text(const std::string& file) {
 
 int write_group(const Target& target, const std::string& dir, const nlohmann::ordered_json& group) {
     std::string message;
+    const Change change{{}, group.at("name").get<std::string>()};
     TryFile file{groups_folder(dir) + "/" + group.at("name").get<std::string>() + ".json",
                  group.dump(2) + "\n", message};
-    return file.written() ? apply(target, file) : complain(message);
+    return file.written() ? apply(target, change, file) : complain(message);
 }
 
 nlohmann::ordered_json added_group(const std::string& dir, const std::string& name) {
@@ -155,7 +238,7 @@ int add_account(const Target& target, const std::string& file) {
     }
     std::string message;
     TryFile added{at, text, message};
-    return added.written() ? apply(target, added) : complain(message);
+    return added.written() ? apply(target, {account.name, {}}, added) : complain(message);
 }
 
 int add_group(const Target& target, const std::string& name) {
@@ -190,7 +273,7 @@ int change_member(const Target& target, const MemberChange& change) {
     }
     std::string message;
     TryFile file{groups_folder(dir) + "/" + change.group + ".json", text, message};
-    return file.written() ? apply(target, file) : complain(message);
+    return file.written() ? apply(target, {change.account, change.group}, file) : complain(message);
 }
 
 }  // namespace millrace

@@ -251,6 +251,37 @@ std::string living_roles(const std::string& journal_dir) {
     return text;
 }
 
+std::string changed_under_terminals(const Config& c, const IdBook& ids, const Segment& segment) {
+    std::string text;
+    const auto differs = [&](const std::string& what, std::uint64_t was, std::uint64_t is) {
+        text += (text.empty() ? "" : ", ") + what + " " + std::to_string(was) + ", not " +
+                std::to_string(is);
+    };
+    std::vector<Mistake> elsewhere;  // the tag stands in the text all the same
+    const Config kept = read_config(c.file, elsewhere, nullptr, checked_config_path(c.journal.dir));
+    if (!kept.text.empty() && kept.risk.magic_tag != c.risk.magic_tag) {
+        differs("\"risk.magic_tag\"", kept.risk.magic_tag, c.risk.magic_tag);
+    }
+    for (const AccountConfig& account : c.accounts) {
+        const std::uint32_t id = ids.find(NameKind::Account, account.name);
+        if (id >= segment.sessions()) {
+            continue;
+        }
+        // Acquire: pairs with the engine stage's release when it defines the account.
+        const std::uint64_t login =
+            segment.session(AccountId{id}).login.load(std::memory_order_acquire);
+        if (login != 0 && login != account.login) {
+            differs("login of account \"" + account.name + "\"", login, account.login);
+        }
+    }
+    return text.empty() ? text
+                        : "the pipeline at " + c.segment_path() + " has " + text +
+                              ": terminals in session go by what they were told, and the kill "
+                              "switch would miss what goes by another. Put it back; or `millrace "
+                              "down -c " +
+                              c.file + "`, then start again";
+}
+
 std::string needs_new_segment(const Config& c, const Segment& segment) {
     std::string text;
     const auto differs = [&](const char* what) {

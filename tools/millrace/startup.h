@@ -35,6 +35,12 @@ namespace millrace {
 /// "engine (pid 12), journal (pid 13)": who holds the roles of stages; empty if nobody does.
 [[nodiscard]] std::string living_roles(const std::string& journal_dir);
 
+/// What of the configuration must not change in a segment that was there, and does, with the mend;
+/// empty if nothing: the tag that terminals were told, and the logins that they were let in by. An
+/// order under another one would be out of the kill switch's reach, or on another's account.
+[[nodiscard]] std::string changed_under_terminals(const Config& config, const IdBook& ids,
+                                                  const Segment& segment);
+
 /// What of the configuration takes effect only in a new segment, and differs; empty if nothing.
 [[nodiscard]] std::string needs_new_segment(const Config& config, const Segment& segment);
 

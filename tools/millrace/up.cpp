@@ -86,11 +86,14 @@ void make_operator_locks(const std::string& journal_dir) {
 
 /// Keeps the text that was checked. @return where; empty if it cannot be kept (a full disk under a
 /// pipeline that lives): then the stages read the file.
-std::string keep_checked_text(const Config& config) {
+std::string keep_checked_text(const Config& config, bool created) {
     std::string message;
     const std::string path = checked_config_path(config.journal.dir);
     if (!replace_file(path, config.text, 0600, message)) {
         log_warn(message + "; a stage that is restarted reads " + config.file);
+        if (created) {
+            ::unlink(path.c_str());  // of a pipeline that is no more
+        }
         return {};
     }
     return path;
@@ -129,6 +132,11 @@ int run(const Config& config, SupervisorOptions options) {
         }
         return kExitError;
     }
+    if (const std::string why = created ? "" : changed_under_terminals(config, ids, s);
+        !why.empty()) {
+        log_error(why);
+        return kExitError;
+    }
     log_info((created ? "made segment " : "attached to segment ") + config.segment_path() + ", " +
              std::to_string(s.header().total_bytes >> 20U) + " MiB");
     if (const std::string later = needs_new_segment(config, s); !later.empty()) {
@@ -136,7 +144,7 @@ int run(const Config& config, SupervisorOptions options) {
     }
     const int stop_fd = open_stop_fd();
     enter_in_table(s);
-    options.checked_text = keep_checked_text(config);
+    options.checked_text = keep_checked_text(config, created);
     Supervisor supervisor{s, config, ids, records.value(), options};
     supervisor.begin();
     log_info("signals on " + config.signals.address + ":" + std::to_string(config.signals.port) +
