@@ -106,29 +106,18 @@ std::vector<std::string> list_config_backups(const std::string& file) {
     return paths;
 }
 
-std::string back_up_config(const std::string& file, std::string& message) {
+std::string back_up_config(const Config& started, std::string& message) {
     message.clear();
+    const std::string& file = started.file;
     const auto before = numbered(file);
-    const auto text = text_of(file);
     const auto newest = before.empty() ? std::nullopt : text_of(before.back().second);
-    if (is_backup(file) || (text && newest && *text == *newest)) {
+    if (is_backup(file) || (newest && *newest == started.text)) {
         return "";
-    }
-    std::vector<Mistake> mistakes;
-    (void)read_config(file, mistakes);
-    if (!text || !mistakes.empty()) {
-        message = file + " is broken now: " +
-                  (mistakes.empty() ? "it cannot be read" : to_string(mistakes.front())) +
-                  "; a start would go on with the last valid one";
-        return "";
-    }
-    if (text_of(file) != text) {
-        return "";  // being changed: what was checked is not what was read; next time
     }
     const std::uint64_t n = before.empty() ? 1 : before.back().first + 1;
     std::string path =
         fs::absolute(file).lexically_normal().string() + std::string{kInfix} + std::to_string(n);
-    if (!write_whole(path, *text)) {
+    if (!write_whole(path, started.text)) {
         message = "no backup of the configuration: " + path + ": " + std::strerror(errno);
         return "";
     }
@@ -136,6 +125,14 @@ std::string back_up_config(const std::string& file, std::string& message) {
         (void)::unlink(before[i].second.c_str());  // tried again after the next one
     }
     return path;
+}
+
+std::string broken_config(const std::string& file) {
+    std::vector<Mistake> mistakes;
+    (void)read_config(file, mistakes);
+    return mistakes.empty() ? ""
+                            : file + " is broken now: " + to_string(mistakes.front()) +
+                                  "; a start would go on with the last one that ran";
 }
 
 Config read_config_or_backup(const std::string& file, std::vector<Mistake>& mistakes,

@@ -1,5 +1,5 @@
-// Copies of the configuration file, each valid when it was made: what a start falls back to when
-// somebody has broken the file, or a crash has cut it short.
+// Copies of the configuration file, each as a pipeline was started with it: what a start falls back
+// to when somebody has broken the file, or a crash has cut it short.
 //
 //     FILE.backup-<n>   beside it, so that relative paths in it mean the same; n counts up
 #pragma once
@@ -17,12 +17,17 @@ inline constexpr std::size_t kConfigBackups = 5;
 /// Backups of `file`, oldest first, by name alone.
 [[nodiscard]] std::vector<std::string> list_config_backups(const std::string& file);
 
-/// Copies `file` if it has no mistake and differs from the newest backup; keeps kConfigBackups.
-/// A file that is itself a backup is left alone: a pipeline that runs from it needs it.
+/// Copies the text that a pipeline was started with beside its file, if it differs from the newest
+/// backup; keeps kConfigBackups. Not the file as it is by now: what nobody has started may be
+/// refused by the journal. A file that is itself a backup is left alone: a pipeline that runs from
+/// it needs it.
 /// @return the new backup's path, empty if none was due. `message`: why one that was due could not
-/// be made, or that the file has mistakes now; empty if all is well.
+/// be made; empty if all is well.
 /// Crash: a backup is there whole or not at all.
-[[nodiscard]] std::string back_up_config(const std::string& file, std::string& message);
+[[nodiscard]] std::string back_up_config(const Config& started, std::string& message);
+
+/// What is wrong with `file` now; empty if a start would take it.
+[[nodiscard]] std::string broken_config(const std::string& file);
 
 /// As read_config(); but where that finds mistakes, and a backup has none, the newest such backup.
 /// @param mistakes of `file`, also if a backup stands in for it.

@@ -74,11 +74,13 @@ void StorageKeeper::turn(std::int64_t now_ns) {
 
 void StorageKeeper::keep_config() {
     std::string message;
-    if (const std::string made = back_up_config(config_.file, message); !made.empty()) {
+    if (const std::string made = back_up_config(config_, message); !made.empty()) {
         log_info("configuration kept as " + made);
     }
-    if (!message.empty()) {
-        alert(message);
+    for (const std::string& trouble : {message, broken_config(config_.file)}) {
+        if (!trouble.empty()) {
+            alert(trouble);
+        }
     }
 }
 
