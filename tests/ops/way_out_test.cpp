@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "shm/doorbell.h"
 #include "shm/layout.h"
@@ -16,6 +17,7 @@
 #include "tests/ops/pipeline_fixture.h"
 #include "tests/shm/children.h"
 #include "tools/millrace/id_book.h"
+#include "tools/millrace/kill_client.h"
 #include "tools/millrace/startup.h"
 
 namespace millrace {
@@ -38,21 +40,27 @@ JournalState journal_of(const Segment& s) {
     return static_cast<JournalState>(s.core().journal_state.load(std::memory_order_acquire));
 }
 
+/// The role that a command holds which speaks to the engine.
+RoleLock take_admin(const Pipeline& p) {
+    RoleLock taken;
+    EXPECT_TRUE(eventually([&] {
+        std::string holder;
+        auto lock = RoleLock::try_acquire(p.journal_dir(), "admin", holder);
+        if (lock) {
+            taken = std::move(lock).value();
+        }
+        return lock.ok();
+    }));
+    return taken;
+}
+
 TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
     Pipeline p;
     p.up();
     ASSERT_TRUE(p.wait_running()) << p.log();
     const Segment s = p.attach();
-    std::string holder;
-    RoleLock other;
     // As a command does that waits for its answer. The supervisor's own come first.
-    ASSERT_TRUE(eventually([&] {
-        auto lock = RoleLock::try_acquire(p.journal_dir(), "admin", holder);
-        if (lock) {
-            other = std::move(lock).value();
-        }
-        return lock.ok();
-    }));
+    const RoleLock other = take_admin(p);
     const Finished killed = p.run({"kill", "--account", "a1"});
     EXPECT_NE(killed.status, 0);
     EXPECT_TRUE(says(killed, "broker stage told")) << killed.output;
@@ -60,6 +68,55 @@ TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
     EXPECT_TRUE(eventually([&] {
         return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == kKillStop;
     }));
+}
+
+TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    const auto in_force = [&](unsigned actions) {
+        return eventually([&] {
+            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
+        });
+    };
+    ASSERT_EQ(p.run({"kill", "--all"}).status, 0);
+    ASSERT_TRUE(in_force(kKillStop));
+    {
+        const RoleLock other = take_admin(p);
+        const Finished unkill = p.run({"unkill", "--all"});
+        EXPECT_NE(unkill.status, 0);
+        EXPECT_TRUE(says(unkill, "nobody is told")) << unkill.output;
+        EXPECT_FALSE(says(unkill, "broker stage told")) << unkill.output;
+    }
+    ASSERT_EQ(p.run({"unkill", "--all"}).status, 0);
+    ASSERT_TRUE(in_force(0));
+    // A clear that comes between the two words of a kill; tried again where the machine stood still
+    // for so long that the kill gave up waiting for its turn.
+    Finished kill;
+    for (int i = 0; i < 20 && kill.status != 0; ++i) {
+        RoleLock other = take_admin(p);
+        auto ends = std::async(std::launch::async, [&] { return p.run({"kill", "--all"}); });
+        ASSERT_TRUE(in_force(kKillStop));
+        std::string message;
+        auto clear = KillClient::open(s, message);
+        ASSERT_TRUE(clear) << message;
+        KillCommand all;
+        all.kill_id = 1;
+        all.scope = KillScope::All;
+        all.actions = 0;
+        ASSERT_TRUE(clear.value().send(all, message)) << message;
+        ASSERT_TRUE(in_force(0));
+        {
+            const auto gone = std::move(clear);
+        }
+        {
+            const RoleLock gone = std::move(other);
+        }
+        kill = ends.get();
+    }
+    ASSERT_EQ(kill.status, 0) << kill.output;
+    EXPECT_TRUE(in_force(kKillStop)) << "as the engine has it";
 }
 
 TEST(KillSwitch, DoesNotPromiseToFlattenWhatASourceSent) {

@@ -154,6 +154,15 @@ std::uint32_t IdBook::assign(NameKind kind, const std::string& name) {
     return names.emplace(name, static_cast<std::uint32_t>(next)).first->second;
 }
 
+void IdBook::put_back(NameKind kind, std::uint32_t id, const std::string& name, bool retired) {
+    const auto of_kind = static_cast<std::size_t>(kind);
+    if (retired) {
+        retired_[of_kind].emplace(id, name);
+    } else {
+        names_[of_kind].emplace(name, id);
+    }
+}
+
 void IdBook::retire(NameKind kind, const std::string& name) {
     const std::uint32_t id = find(kind, name);
     if (id == kNoId) {

@@ -36,6 +36,9 @@ public:
 
     /// The id of `name`, assigned now if it is new. Changes the book in memory only.
     std::uint32_t assign(NameKind kind, const std::string& name);
+    /// Puts back what a lost book said: `name` has `id`. Each id of a kind in turn, from 0 on: one
+    /// that nobody can name any more is put back as `retired`, under whatever name.
+    void put_back(NameKind kind, std::uint32_t id, const std::string& name, bool retired);
     /// Takes `name` out for good, with its memberships; its id is never assigned again. No change
     /// if it has none.
     void retire(NameKind kind, const std::string& name);

@@ -35,4 +35,9 @@ Status KillClient::send(const KillCommand& command, std::string& message) {
     return ok_status();
 }
 
+std::uint64_t KillClient::last_kill() const noexcept {
+    const KillSlot* newest = ring_.last();
+    return newest == nullptr ? 0 : newest->value.kill_id;
+}
+
 }  // namespace millrace

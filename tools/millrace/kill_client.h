@@ -25,6 +25,8 @@ public:
     /// Publishes to the broker stage, which acts at once; does not wait.
     /// @return RingFull if 64 commands wait there already (the broker stage is down).
     [[nodiscard]] Status send(const KillCommand& command, std::string& message);
+    /// kill_id of the newest command in the ring; 0 = none was ever sent.
+    [[nodiscard]] std::uint64_t last_kill() const noexcept;
 
 private:
     explicit KillClient(const Segment& segment) noexcept : segment_{&segment} {}

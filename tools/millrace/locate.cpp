@@ -1,11 +1,13 @@
 #include "tools/millrace/locate.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
-#include "tools/millrace/config.h"
+#include "tools/millrace/config_backup.h"
 
 namespace millrace {
 namespace {
@@ -30,20 +32,68 @@ Error fail(std::string& message, std::string text) {
     return {Errc::NotFound, 0, "segment"};
 }
 
-Result<std::string> segment_of_config(const std::string& file, std::string& message) {
-    std::vector<Mistake> mistakes;
-    const Config config = read_config(file, mistakes);
-    if (!mistakes.empty()) {
-        return fail(message, to_string(mistakes.front()));
+/// Do the mistakes leave no doubt where the pipeline is? A name that is not there may be one whose
+/// key has the mistake.
+bool says_where(const Config& config, const std::string& file,
+                const std::vector<Mistake>& mistakes) {
+    const bool named = config.name != Config{}.name;
+    return !config.text.empty() &&
+           std::none_of(mistakes.begin(), mistakes.end(), [&](const Mistake& m) {
+               return m.file == file &&
+                      (!named || m.key == "name" || m.key.starts_with("journal") ||
+                       m.key.starts_with("memory"));
+           });
+}
+
+/// Once: a command may ask several times.
+void tell(const std::string& text) {
+    static bool told = false;
+    if (!std::exchange(told, true)) {
+        std::fprintf(stderr, "millrace: note: %s\n", text.c_str());
     }
-    return config.segment_path();
+}
+
+/// The file cannot be read at all: there may be but one pipeline that it can have meant.
+Result<std::string> only_segment(const std::string& file, std::string& message) {
+    const auto found = segments_here();
+    std::error_code none;
+    if (found.size() != 1 || !fs::exists(file, none)) {
+        return {Errc::NotFound, "segment"};
+    }
+    tell(message + "; taking the only pipeline on this host, " + found.front());
+    return found.front();
 }
 
 }  // namespace
 
+Result<Config> config_that_locates(const std::string& file, std::string& message) {
+    std::vector<Mistake> mistakes;
+    Config config = read_config(file, mistakes);
+    if (mistakes.empty()) {
+        return config;
+    }
+    message = to_string(mistakes.front());
+    if (says_where(config, file, mistakes)) {
+        tell(message + "; it says which pipeline is meant all the same");
+        return config;
+    }
+    auto backups = list_config_backups(file);
+    for (auto path = backups.rbegin(); path != backups.rend(); ++path) {
+        mistakes.clear();
+        config = read_config(*path, mistakes);
+        if (says_where(config, *path, mistakes)) {
+            tell(message + "; its backup " + *path + " says which pipeline is meant");
+            return config;
+        }
+    }
+    return {Errc::NotFound, "config"};
+}
+
 Result<std::string> locate_segment(const Target& target, std::string& message) {
     if (!target.config.empty()) {
-        return segment_of_config(target.config, message);
+        const auto config = config_that_locates(target.config, message);
+        return config ? Result<std::string>{config.value().segment_path()}
+                      : only_segment(target.config, message);
     }
     const char* from_environment = std::getenv("MILLRACE_SEGMENT");
     const std::string named = !target.segment.empty()       ? target.segment

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "shm/segment.h"
+#include "tools/millrace/config.h"
 
 #include <string>
 
@@ -13,7 +14,14 @@ struct Target {
     std::string segment;  // --segment NAME or path
 };
 
-/// Path of the segment. @return NotFound: `message` lists what there is.
+/// The configuration as far as it says which pipeline is meant, mistakes elsewhere in it or not; of
+/// a file that does not, its newest backup that does. What stands in is told on standard error: an
+/// operator has FILE in his run-book, and the way out must not hang on every line of it.
+/// @return NotFound: `message` names the first mistake.
+[[nodiscard]] Result<Config> config_that_locates(const std::string& file, std::string& message);
+
+/// Path of the segment; with a FILE that says nothing, of the only one on this host.
+/// @return NotFound: `message` lists what there is.
 [[nodiscard]] Result<std::string> locate_segment(const Target& target, std::string& message);
 
 /// Attaches to it for writing.

@@ -5,9 +5,11 @@
 #include <set>
 
 #include "tools/millrace/admin_client.h"
+#include "tools/millrace/config.h"
 #include "tools/millrace/decimal.h"
 #include "tools/millrace/kill_client.h"
 #include "tools/millrace/operator_session.h"
+#include "tools/millrace/segment_ids.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -36,6 +38,30 @@ KillCommand command_of(const KillPart& part, std::uint8_t actions, std::uint64_t
     k.scope_id = part.id;
     k.symbol = make_text<16>(part.symbol);
     return k;
+}
+
+/// The pipeline, and its names: without ids.json by what the pipeline says itself.
+Result<OperatorSession> open_for_kill(const Target& target, bool& lost, std::string& message) {
+    auto segment = attach_target(target, message);
+    if (!segment) {
+        return segment.error();
+    }
+    const std::string dir = segment.value().header().journal_dir;
+    auto ids = IdBook::load(dir, message);
+    lost = !ids;
+    if (!lost) {
+        return OperatorSession{std::move(segment).value(), std::move(ids).value()};
+    }
+    complain(message + "; going on by what the running pipeline says of its names");
+    std::vector<Mistake> mistakes;  // whatever can be read helps
+    const std::string checked = checked_config_path(dir);
+    Config config =
+        read_config(target.config.empty() ? checked : target.config, mistakes, nullptr, checked);
+    for (AccountConfig& added : read_added_accounts(dir, mistakes)) {
+        config.accounts.push_back(std::move(added));
+    }
+    IdBook found = ids_of_segment(segment.value(), config);
+    return OperatorSession{std::move(segment).value(), std::move(found)};
 }
 
 /// What the request names. The names are checked before anything is sent.
@@ -101,13 +127,27 @@ bool tell_broker(const OperatorSession& s, const KillPart& part, std::uint8_t ac
     return true;
 }
 
+/// True if the broker stage was told something else since `kill_id`.
+bool is_overtaken(const OperatorSession& s, std::uint64_t kill_id) {
+    std::string message;
+    const auto client = KillClient::open(s.segment, message);
+    return client && client.value().last_kill() != kill_id;
+}
+
+/// A kill is told to the broker stage first, and waits for nobody. The last word on both sides has
+/// the command that holds the engine's role last: a clear speaks under it only, and a kill that one
+/// came between says it again. Else each side might believe another one.
 int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& request) {
     auto kill_id = static_cast<std::uint64_t>(wall_ns());
-    const bool broker_told = tell_broker(s, part, actions_of(request), kill_id);
+    bool broker_told = !request.clear && tell_broker(s, part, actions_of(request), kill_id);
     std::string message;
     auto client = AdminClient::open(s.segment, message);
     if (!client) {
-        return complain("the engine is not told yet: " + message);
+        return complain((request.clear ? "nobody is told: " : "the engine is not told yet: ") +
+                        message);
+    }
+    if (request.clear || (broker_told && is_overtaken(s, kill_id - 1))) {
+        broker_told = tell_broker(s, part, actions_of(request), kill_id);
     }
     const KillCommand command = command_of(part, actions_of(request), kill_id);
     const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
@@ -191,9 +231,13 @@ int kill_switch(const Target& target, const KillRequest& request) {
             "--account, --group, --symbol or --all");
     }
     std::string message;
-    auto session = open_session(target, message);
+    bool ids_lost = false;
+    auto session = open_for_kill(target, ids_lost, message);
     if (!session) {
         return complain(message);
+    }
+    if (ids_lost && !request.group.empty()) {
+        return complain("who is in a group nobody knows without ids.json; say --account or --all");
     }
     const auto part = part_of(session.value().ids, request, message);
     if (!part) {

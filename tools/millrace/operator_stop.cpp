@@ -205,8 +205,9 @@ int stop_pipeline(const Target& target) {
     if (segment) {
         journal_dir = segment.value().header().journal_dir;
     } else if (!target.config.empty()) {
-        std::vector<Mistake> mistakes;
-        journal_dir = read_config(target.config, mistakes).journal.dir;
+        std::string mistake;
+        const auto config = config_that_locates(target.config, mistake);
+        journal_dir = config ? config.value().journal.dir : "";
     }
     if (journal_dir.empty()) {
         return complain(message);

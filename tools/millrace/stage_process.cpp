@@ -10,6 +10,7 @@
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/poison.h"
+#include "tools/millrace/segment_ids.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -108,11 +109,14 @@ Result<Segment> attach(const Config& config, std::string& message) {
 int run(Segment& segment, const Config& config, const std::vector<std::string>& names,
         std::int64_t executed_ns) {
     std::string message;
-    const auto ids = IdBook::load(config.journal.dir, message);
-    if (!ids) {
-        return fail(kExitError, message);
+    auto book = IdBook::load(config.journal.dir, message);
+    if (!book) {
+        // It was there at the start of the pipeline, whose other stages go on by what it said.
+        log_error(message + "; going on by what the segment says of its names");
+        message.clear();
     }
-    const StageContext context{segment, config, ids.value(), false};
+    const IdBook ids = book ? std::move(book).value() : ids_of_segment(segment, config);
+    const StageContext context{segment, config, ids, false};
     std::vector<StageSlot> slots;
     for (const std::string& name : names) {
         auto slot = build_stage(name, context, message);
