@@ -210,6 +210,15 @@ TEST_F(FixSession, HandsOutMessagesWithRepeatingGroupsKnownAndUnknown) {
     ASSERT_TRUE(
         wait_message("\x01"
                      "9002=Z\x01"));
+    for (std::size_t i = 0; i < news.size(); ++i) {
+        for (std::size_t before = 0; before < i; ++before) {
+            EXPECT_FALSE(news[i].kind == SessionNews::Kind::Message &&
+                         news[before].kind == SessionNews::Kind::Processed &&
+                         news[before].number > news[i].number)
+                << "dealt with before it was handed out, so that after a death it is lost: "
+                << news[i].text;
+        }
+    }
     EXPECT_EQ(order("A2"), SendResult::Sent);
     ASSERT_TRUE(wait_message("11=A2\x01"));
 }

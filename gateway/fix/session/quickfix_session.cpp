@@ -63,6 +63,7 @@ void Wire::onEvent(const std::string& text) {
     if (text.find("Rejected: Tag appears more than once") != std::string::npos) {
         owner_.hand_out_refused();
     }
+    owner_.tell_held_back();
 }
 
 std::uint32_t QuickfixSession::sender() const {
@@ -81,13 +82,30 @@ void QuickfixSession::set_sender(std::uint32_t next) {
 }
 
 /// QuickFIX has handed out everything below `next`. It counts as received when the owner says so.
+/// But one that it refuses it counts before it says so, and only then we hand it out: until then,
+/// the owner must not hear of it.
 void QuickfixSession::set_target(std::uint32_t next) {
     {
         const std::lock_guard<std::mutex> hold{mutex_};
         target_ = next;
         moved_ = Clock::now();
     }
+    tell_held_back();
+    if (next == raw_number_ + 1 && passed_number_ != raw_number_) {
+        held_back_ = next;
+        return;
+    }
     tell(SessionNews::Kind::Processed, next, "");
+}
+
+/// Whatever QuickFIX does after it has counted a message: that one has been handed out by now, if
+/// it is to be.
+void QuickfixSession::tell_held_back() {
+    if (held_back_ != 0) {
+        const std::uint32_t next = held_back_;
+        held_back_ = 0;
+        tell(SessionNews::Kind::Processed, next, "");
+    }
 }
 
 void QuickfixSession::processed(std::uint32_t number) {
@@ -132,6 +150,7 @@ std::vector<SessionNews> QuickfixSession::take() {
 
 /// Every message as it came, before QuickFIX looks at it.
 void QuickfixSession::on_raw(const std::string& raw) {
+    tell_held_back();
     raw_ = raw;
     raw_number_ = number_in(raw,
                             "\x01"
@@ -165,6 +184,7 @@ void QuickfixSession::onLogon(const FIX::SessionID&) {
 void QuickfixSession::onLogout(const FIX::SessionID&) {
     failures_ = was_logged_on_ ? 0 : failures_ + (logon_sent_ ? 1 : 0);
     was_logged_on_ = logon_sent_ = false;
+    tell_held_back();
     if (venue_went_back_ != 0) {
         tell(SessionNews::Kind::Trouble, 0,
              "the venue's sequence numbers went back to " + std::to_string(venue_went_back_) +
@@ -260,6 +280,7 @@ void QuickfixSession::heed_logout(const FIX::Message& message) {
 
 void QuickfixSession::fromAdmin(const FIX::Message& message, const FIX::SessionID&) throw(
     FIX::FieldNotFound, FIX::IncorrectDataFormat, FIX::IncorrectTagValue, FIX::RejectLogon) {
+    note_passed(message);
     const std::string type = message.getHeader().getField(35);
     if (type == "5") {
         heed_logout(message);
@@ -274,7 +295,13 @@ void QuickfixSession::fromApp(const FIX::Message& message,
                                                            FIX::IncorrectDataFormat,
                                                            FIX::IncorrectTagValue,
                                                            FIX::UnsupportedMessageType) {
+    note_passed(message);
     hand_out(message);
+}
+
+/// It is not one that QuickFIX refuses.
+void QuickfixSession::note_passed(const FIX::Message& message) {
+    passed_number_ = static_cast<std::uint32_t>(std::stoul(message.getHeader().getField(34)));
 }
 
 namespace {

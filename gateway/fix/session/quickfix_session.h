@@ -128,6 +128,7 @@ public:
     void set_target(std::uint32_t next);
     void on_raw(const std::string& raw);
     void hand_out_refused();
+    void tell_held_back();
     void note_logon_sent() { logon_sent_ = true; }
     MessageLog& messages() { return messages_; }
 
@@ -142,6 +143,7 @@ private:
     std::string settings_text() const;
     void tell(SessionNews::Kind kind, std::uint32_t number, const std::string& text);
     void hand_out(const FIX::Message& message);
+    void note_passed(const FIX::Message& message);
     void heed_logout(const FIX::Message& message);
     void end();
 
@@ -156,6 +158,8 @@ private:
     // QuickFIX's thread alone.
     std::string raw_;                    // of the message being read
     std::uint32_t raw_number_ = 0;       // its MsgSeqNum
+    std::uint32_t passed_number_ = 0;    // of the last one that QuickFIX did not refuse
+    std::uint32_t held_back_ = 0;        // Processed that is to be told later; 0 = none
     std::uint32_t venue_went_back_ = 0;  // number of a Logon below the one expected
     std::uint32_t venue_expects_ = 0;    // number that the venue said it expects
     bool logon_sent_ = false;  // QuickFIX also "initiates" logons while nobody is connected
