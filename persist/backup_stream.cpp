@@ -273,11 +273,19 @@ Status check_restored(const std::string& path, const BackupHeader& header,
     if (auto opened = db.open(path, kBusyMs, SqliteOpen::Existing); !opened) {
         return opened;
     }
-    db.stop_when(options.stop);
-    if (!goes_on(options, "check", 0, header.raw_bytes)) {
+    bool given_up = !goes_on(options, "check", 0, header.raw_bytes);
+    if (given_up) {
         return {Errc::Timeout, "given up"};
     }
+    db.go_on_while([&] {
+        given_up = given_up || !goes_on(options, "checking", 0, header.raw_bytes);
+        return !given_up;
+    });
     const auto answer = db.text("PRAGMA integrity_check(1)");
+    db.go_on_while({});
+    if (given_up) {
+        return {Errc::Timeout, "given up"};
+    }
     if (!answer) {
         return answer.error();
     }

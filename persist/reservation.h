@@ -31,7 +31,7 @@ struct ReservationBlock {
     std::uint64_t reserved_intent = 0;  // ids below are reserved
     std::uint32_t version = 2;
     std::uint32_t crc32c = 0;
-    std::uint32_t instance = 0;  // of the directory; never 0 since version 2
+    std::uint32_t instance = 0;  // of the directory; 0: it was made before there were any
     std::uint32_t zero = 0;
 };
 static_assert(sizeof(ReservationBlock) == 48);

@@ -114,11 +114,14 @@ Status BackupRun::begin() {
 
 /// A disk that a backup fills stops the journal: it asks for more room than it will take.
 Status BackupRun::room() {
+    const auto bytes_of = [](const std::string& path) {
+        std::error_code missing;
+        const auto bytes = fs::file_size(path, missing);
+        return missing ? 0 : bytes;
+    };
     std::error_code error;
-    const std::uint64_t bytes = fs::file_size(o_.store, error);
-    const auto wal = fs::file_size(o_.store + "-wal", error);
     const fs::space_info space = fs::space(o_.dir, error);
-    const std::uint64_t needed = 3 * (bytes + (error ? 0 : wal));
+    const std::uint64_t needed = 3 * (bytes_of(o_.store) + bytes_of(o_.store + "-wal"));
     if (!error && space.available < needed) {
         return fail({Errc::NoSpace, "too little room for a backup"},
                     o_.dir + ": " + std::to_string(space.available >> 20U) + " MiB free, " +
@@ -244,10 +247,23 @@ void BackupRun::remove_leftovers() {
     (void)::unlink((o_.dir + kPacked).c_str());
 }
 
+/// A store never shrinks. One that had to begin again with less than it had must not push out the
+/// last backup of what it was: the largest stays until a newer one is as large.
 void BackupRun::remove_old() {
     const auto all = list_sqlite_backups(o_.dir);
-    for (std::size_t i = 0; i + std::max<std::size_t>(o_.keep, 1) < all.size(); ++i) {
-        (void)::unlink(all[i].path.c_str());  // tried again after the next one
+    const std::size_t kept = std::min(std::max<std::size_t>(o_.keep, 1), all.size());
+    const auto bytes_of = [this](const SqliteBackup& backup) {
+        std::string ignored;  // one that cannot be read holds nothing
+        const auto header = read_sqlite_backup(backup.path, ignored);
+        return header ? header.value().raw_bytes : 0;
+    };
+    std::uint64_t largest = 0;
+    for (std::size_t i = all.size(); i-- > 0;) {
+        const std::uint64_t bytes = bytes_of(all[i]);
+        if (i + kept < all.size() && bytes <= largest) {
+            (void)::unlink(all[i].path.c_str());  // tried again after the next one
+        }
+        largest = std::max(largest, bytes);
     }
 }
 

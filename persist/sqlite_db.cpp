@@ -7,6 +7,8 @@
 namespace millrace {
 namespace {
 
+constexpr int kInstructions = 10'000;  // of SQLite's own, about a millisecond
+
 Error error_of(int rc) noexcept {
     // Static text: sqlite3_errstr never returns memory that goes away.
     return {sqlite_errc(rc), 0, sqlite3_errstr(rc)};
@@ -111,9 +113,11 @@ std::span<const std::byte> SqliteStatement::column_blob(int index) const noexcep
             static_cast<std::size_t>(sqlite3_column_bytes(statement_, index))};
 }
 
-SqliteDb::SqliteDb(SqliteDb&& other) noexcept : db_{std::exchange(other.db_, nullptr)} {}
+SqliteDb::SqliteDb(SqliteDb&& other) noexcept
+    : db_{std::exchange(other.db_, nullptr)}, go_on_{std::move(other.go_on_)} {}
 SqliteDb& SqliteDb::operator=(SqliteDb&& other) noexcept {
     std::swap(db_, other.db_);
+    std::swap(go_on_, other.go_on_);
     return *this;
 }
 
@@ -208,8 +212,17 @@ Status SqliteDb::copy_to(SqliteDb& to, int pages,
                : Status{error_of(rc != SQLITE_DONE ? rc : ended)};
 }
 
+void SqliteDb::go_on_while(std::function<bool()> go_on) noexcept {
+    const bool asked = static_cast<bool>(go_on);
+    go_on_ = std::make_unique<std::function<bool()>>(std::move(go_on));
+    const auto stopped = [](void* question) {
+        return (*static_cast<std::function<bool()>*>(question))() ? 0 : 1;
+    };
+    sqlite3_progress_handler(db_, asked ? kInstructions : 0, asked ? +stopped : nullptr,
+                             go_on_.get());
+}
+
 void SqliteDb::stop_when(const std::atomic<bool>* stop) noexcept {
-    constexpr int kInstructions = 10'000;  // of SQLite's own, about a millisecond
     // Relaxed: a wish, nothing is published by it.
     const auto stopped = [](void* flag) {
         return static_cast<const std::atomic<bool>*>(flag)->load(std::memory_order_relaxed) ? 1 : 0;

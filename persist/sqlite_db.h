@@ -90,6 +90,8 @@ public:
     /// From now on every statement ends with IoError soon after `*stop` has turned true. `stop` may
     /// be nullptr: never; else it outlives the connection.
     void stop_when(const std::atomic<bool>* stop) noexcept;
+    /// The same by a question, asked about each millisecond of a statement's work; nothing: never.
+    void go_on_while(std::function<bool()> go_on) noexcept;
 
     /// SQLite's words for the last failure.
     [[nodiscard]] const char* message() const noexcept;
@@ -97,6 +99,7 @@ public:
 
 private:
     sqlite3* db_ = nullptr;
+    std::unique_ptr<std::function<bool()>> go_on_;
 };
 
 }  // namespace millrace

@@ -176,9 +176,11 @@ void SqliteKeeper::back_up() {
     options.stop = &stop_;
     std::string message;
     const auto made = make_sqlite_backup(options, message);
+    // A statement that is cut short by our own end fails as any other.
+    const bool given_up = made.code() == Errc::Timeout || stop_.load(std::memory_order_relaxed);
     if (made) {
         backed_up_ = made.value().seq;
-    } else if (made.code() != Errc::Timeout && made.code() != Errc::Busy) {
+    } else if (!given_up && made.code() != Errc::Busy) {
         tell("ALERT no backup of the store: " + message);
         if (made.code() == Errc::BadChecksum) {
             full_check();  // the copy's fault, or the store's?

@@ -38,12 +38,17 @@ Status restore_whole(const std::string& from, const std::string& to,
 
 Result<RestoredStore> restore_newest_backup(const SqliteBackupOptions& options,
                                             const std::string& to, EffectSource& log,
-                                            std::vector<std::string>& passed_over) {
+                                            std::vector<std::string>& passed_over,
+                                            const MayStillCome& may_come) {
     const auto backups = list_sqlite_backups(options.dir);
     for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
         std::string message;
         const auto header = read_sqlite_backup(backup->path, message);
         Status usable = header ? log.seek(header.value().cursor()) : Status{header.error()};
+        const bool ahead = header && usable.code() == Errc::TornTail;
+        if (ahead && may_come && may_come(Sequence{header.value().seq})) {
+            return usable.error();
+        }
         if (usable) {
             usable = restore_whole(backup->path, to, options, message);
         } else if (header) {

@@ -95,7 +95,7 @@ bool SqliteSink::open_main() noexcept {
         !list_sqlite_backups(options_.keeper.dir).empty()) {
         return open_rebuild("it is gone");
     }
-    SqliteStoreOptions store = options_.store;
+    SqliteStoreOptions store = store_options();
     store.quick_check = store.quick_check && !checked_;
     const Status opened = store_.open(store);
     if (opened.code() == Errc::BadChecksum) {
@@ -114,11 +114,28 @@ bool SqliteSink::open_main() noexcept {
     }
     store_.close();
     switch (found.code()) {
-        case Errc::TornTail: return wait_for_log();
+        case Errc::TornTail:
+            return !may_still_come(cursor_sought_.seq) &&
+                   open_rebuild("its cursor is beyond the effects log");
         case Errc::BadChain: return open_rebuild("its cursor is from another log");
         case Errc::NotFound: return open_rebuild("the effects log begins after its cursor");
         default: return fail_log(found.error());
     }
+}
+
+/// To read and check a large file takes longer than a stage may stand still.
+bool SqliteSink::show_life() noexcept {
+    StageEntry& self = segment_.stage(StageId::Sqlite);
+    // Its runner's cells, and this is the runner's thread: one writer, relaxed.
+    count(self.duty_cycles);
+    self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
+    return true;
+}
+
+SqliteStoreOptions SqliteSink::store_options() noexcept {
+    SqliteStoreOptions store = options_.store;
+    store.go_on = [this] { return show_life(); };
+    return store;
 }
 
 /// What the keeper found is damage like any other; a file that is gone is opened, or made, anew.
@@ -137,12 +154,13 @@ void SqliteSink::heed_keeper() noexcept {
     phase_ = Phase::Closed;
 }
 
-/// The store is ahead of the log: the replica may be on its way there.
-bool SqliteSink::wait_for_log() noexcept {
+/// A store, or a backup, that stands at `seq` is ahead of the log: the replica may be on its way
+/// there. Sets the time of the next look if so.
+bool SqliteSink::may_still_come(Sequence seq) noexcept {
     behind_since_ = behind_since_.value == 0 ? now_ : behind_since_;
     const bool patient = now_ - behind_since_ < options_.behind_grace;
-    if (!patient && replica_has_come_to(segment_, cursor_sought_.seq)) {
-        return open_rebuild("its cursor is beyond the effects log");
+    if (!patient && replica_has_come_to(segment_, seq)) {
+        return false;
     }
     if (!patient && !told_ahead_) {
         told_ahead_ = true;
@@ -152,7 +170,7 @@ bool SqliteSink::wait_for_log() noexcept {
     }
     retry_at_ = now_ + (patient ? options_.retry_min : kLateLook);
     quiet_ = true;
-    return false;
+    return true;
 }
 
 bool SqliteSink::open_rebuild(const char* why) noexcept {
@@ -170,7 +188,7 @@ bool SqliteSink::open_rebuild(const char* why) noexcept {
         follow(Phase::Rebuild);
         return true;
     }
-    SqliteStoreOptions store = options_.store;
+    SqliteStoreOptions store = store_options();
     store.path = rebuild_path_;
     const Status opened = store_.open(store);
     const bool unusable = opened.code() == Errc::BadChecksum || opened.code() == Errc::BadMagic;
@@ -178,6 +196,10 @@ bool SqliteSink::open_rebuild(const char* why) noexcept {
         return fail(opened.code(), store_.message());
     }
     const Status found = opened ? source_->seek(store_.cursor()) : opened;
+    if (found.code() == Errc::TornTail && may_still_come(store_.cursor().seq)) {
+        store_.close();
+        return false;
+    }
     if (!found && !is_other_history(found.code()) && !unusable) {
         store_.close();
         return fail_log(found.error());
@@ -197,8 +219,9 @@ bool SqliteSink::start_rebuild_afresh() noexcept {
     if (!restore_backup()) {
         return false;
     }
-    SqliteStoreOptions store = options_.store;
+    SqliteStoreOptions store = store_options();
     store.path = rebuild_path_;
+    store.quick_check = false;  // new, or checked in full when it was restored
     if (auto opened = store_.open(store); !opened) {
         return fail(opened.code(), store_.message());
     }
@@ -218,7 +241,13 @@ bool SqliteSink::restore_backup() noexcept {
     SqliteBackupOptions o;
     o.dir = options_.keeper.dir;
     std::vector<std::string> passed_over;
-    const auto restored = restore_newest_backup(o, rebuild_path_, *source_, passed_over);
+    o.progress = [this](const char*, std::uint64_t, std::uint64_t) { return show_life(); };
+    const auto restored =
+        restore_newest_backup(o, rebuild_path_, *source_, passed_over,
+                              [this](Sequence seq) { return may_still_come(seq); });
+    if (restored.code() == Errc::TornTail) {
+        return false;
+    }
     for (const std::string& why : passed_over) {
         segment_.report_error("sqlite", "ALERT backup passed over: " + why);
     }

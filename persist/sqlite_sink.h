@@ -60,7 +60,9 @@ private:
     [[nodiscard]] bool start_rebuild_afresh() noexcept;
     [[nodiscard]] bool restore_backup() noexcept;
     void heed_keeper() noexcept;
-    [[nodiscard]] bool wait_for_log() noexcept;
+    [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
+    [[nodiscard]] bool show_life() noexcept;
+    [[nodiscard]] SqliteStoreOptions store_options() noexcept;
     [[nodiscard]] int pull() noexcept;
     [[nodiscard]] int stop_at_log_failure(const Error& error) noexcept;
     [[nodiscard]] bool due() const noexcept;

@@ -63,7 +63,10 @@ Status SqliteStore::open_steps(const SqliteStoreOptions& options) noexcept {
         return failed("cannot open", done);
     }
     if (options.quick_check) {
-        if (auto done = check_for_damage(db_); !done) {
+        db_.go_on_while(options.go_on);
+        const Status done = check_for_damage(db_);
+        db_.go_on_while({});
+        if (!done) {
             return failed("checking", done);
         }
     }

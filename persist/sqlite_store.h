@@ -9,6 +9,7 @@
 #include "persist/sqlite_db.h"
 
 #include <array>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -19,6 +20,7 @@ struct SqliteStoreOptions {
     bool full_sync = false;   // true: a commit survives power loss; false: the cursor steps back
     bool quick_check = true;  // read the whole file for damage when opening it
     int busy_ms = 250;        // how long one call waits for another program's lock
+    std::function<bool()> go_on{};  // asked now and then during the check; false gives it up
 };
 
 class SqliteStore {

@@ -78,8 +78,9 @@ TEST(Reservation, NamesItsDirectoryForEverAndBeginsIdsWhereNoOtherDoes) {
         instances.insert(first.instance);
         first_ids.insert(first.intent >> 20U);
     }
-    EXPECT_EQ(instances.size(), 20U);
-    EXPECT_EQ(first_ids.size(), 20U) << "a million ids apart";
+    // One pair may meet by chance, once in 90,000 runs; two pairs do not.
+    EXPECT_GE(instances.size(), 19U);
+    EXPECT_GE(first_ids.size(), 19U) << "a million ids apart";
 }
 
 TEST(Reservation, TakesOverADirectoryOfATimeBeforeInstances) {

@@ -12,6 +12,7 @@
 
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_schema.h"
+#include "tests/seed.h"
 #include "tests/sqlite/effects.h"
 
 namespace millrace::sqlite_test {
@@ -108,7 +109,7 @@ void sink_and_die(const Segment& segment, const SqliteSinkOptions& options, std:
 
 TEST_F(SqliteSinkTest, HoldsExactlyTheRowsUpToItsCursorAfterEveryKill) {
     constexpr std::uint64_t kRecords = 60'000;
-    const unsigned seed = std::random_device{}();
+    const unsigned seed = test::first_seed();
     std::mt19937 random{seed};
     std::uint64_t reached = 0;
     int moved = 0;
@@ -255,7 +256,7 @@ TEST_F(SqliteSinkTest, SetsADamagedFileAsideAndRebuildsIt) {
 
 TEST_F(SqliteSinkTest, FinishesARebuildThatWasKilled) {
     ASSERT_TRUE(run_to(*sink(50, 7), 50)) << error_log();
-    std::mt19937 random{std::random_device{}()};
+    std::mt19937 random{test::first_seed()};
     for (int round = 0; round < 10; ++round) {
         sink_and_die(*segment_, options(), 3'000, {kAnyTime, static_cast<int>(random() % 10'000)});
     }
