@@ -2,6 +2,8 @@
 // a running one. Method: the real executable and a store of a pipeline that ran.
 #include <signal.h>
 
+#include <filesystem>
+
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
@@ -10,6 +12,7 @@
 namespace millrace {
 namespace {
 
+namespace fs = std::filesystem;
 using test::Finished;
 using test::Pipeline;
 
@@ -54,9 +57,11 @@ TEST(BackupCommands, BackUpWhileItRunsAndRestoreWhenItDoesNot) {
     EXPECT_SAYS(dry, "would take the place of");
     EXPECT_FALSE(sqlite_file_exists(store));
     EXPECT_FALSE(sqlite_file_exists(store + ".restore"));
+    fs::copy_file(copy, store + ".rebuild");  // of a sink that was stopped in the middle of it
     const Finished restored = p.run({"restore"});
     EXPECT_EQ(restored.status, 0) << restored.output;
     EXPECT_EQ(rows(store), held);
+    EXPECT_FALSE(sqlite_file_exists(store + ".rebuild")) << "it would take the store's place again";
     EXPECT_EQ(p.run({"restore", "--from", p.config()}).status, 1) << "that is no backup";
 }
 

@@ -184,6 +184,11 @@ int restore(const Asked& asked) {
                     config.sqlite.path.c_str(), lock ? "" : "; now the sqlite stage runs");
         return kExitOk;
     }
+    // A rebuild that a stop cut short would go on at the next start, and take the place of what is
+    // restored here.
+    if (auto removed = remove_sqlite_rebuild(config.sqlite.path); !removed) {
+        return complain(config.sqlite.path + ".rebuild: " + removed.error().what);
+    }
     std::string kept;
     if (auto replaced = sqlite_replace(config.sqlite.path, fresh, kept); !replaced) {
         return complain(config.sqlite.path + ": " + replaced.error().what);
