@@ -42,7 +42,8 @@ RetentionLimits limits_of(const Config& config, const CoreCells& core, const Spa
     RetentionLimits limits;
     limits.bytes_max = std::uint64_t{journal.retention_gib} << 30U;
     limits.sinks = sinks_of(config, core);
-    if (config.sqlite.enabled) {
+    // Those that an operator has switched off are left to him, and keep nothing back.
+    if (config.sqlite.enabled && config.sqlite.backup_s != 0) {
         for (const SqliteBackup& backup : list_sqlite_backups(config.sqlite.backup_dir)) {
             limits.backups.push_back(backup.seq);
         }
@@ -84,9 +85,10 @@ void StorageKeeper::keep_config() {
     }
 }
 
-void StorageKeeper::alert(const std::string& text) {
+/// @param detail what differs each time: for the log only, as errors are kept by their text.
+void StorageKeeper::alert(const std::string& text, const std::string& detail) {
     segment_.report_error("supervisor", "ALERT " + text);
-    log_error("ALERT " + text);
+    log_error("ALERT " + text + detail);
 }
 
 void StorageKeeper::prune_files() {
@@ -104,10 +106,10 @@ void StorageKeeper::prune_files() {
     }
     trouble_ = done.trouble;
     if (const unsigned level = space_watch_.look(space.used_percent()); level != 0) {
-        alert("disk: the file system of " + config_.journal.dir + " is " +
-              std::to_string(space.used_percent()) + " % full (" +
-              std::to_string(space.free_bytes >> 20U) + " MiB free); past " +
-              std::to_string(level) + " % make room, or lower journal.retention_gib");
+        alert("disk: the file system of " + config_.journal.dir + " is past " +
+                  std::to_string(level) + " % full: make room, or lower journal.retention_gib",
+              " (" + std::to_string(space.used_percent()) + " %, " +
+                  std::to_string(space.free_bytes >> 20U) + " MiB free)");
     }
 }
 

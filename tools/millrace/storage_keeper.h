@@ -26,7 +26,7 @@ private:
     void prune_files();
     void keep_config();
     void tell_detached(const std::vector<std::string>& now);
-    void alert(const std::string& text);
+    void alert(const std::string& text, const std::string& detail = "");
 
     Segment& segment_;
     const Config& config_;

@@ -233,11 +233,11 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
         return;
     }
     const std::string text =
-        "ALERT the journal has been down for " +
-        std::to_string((now_ns - journal_gone_ns_) / 1'000'000) +
-        " ms: no new entries until it writes again; closes, cancels and the kill switch go on";
-    segment_.report_error("supervisor", text);
-    log_error(text);
+        "ALERT the journal is down: no new entries until it writes again; closes, cancels and the "
+        "kill switch go on";
+    segment_.report_error("supervisor", text);  // one entry, however often: no numbers in it
+    log_error(text + " (gone for " + std::to_string((now_ns - journal_gone_ns_) / 1'000'000) +
+              " ms)");
     for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
         ring(segment_.doorbell(bell));
     }
