@@ -83,6 +83,8 @@ Sequence seq_of_last(const RingView<JournalRecord>& ring) noexcept {
     // Acquire: pairs with the release in commit() of any later record: had we read what was written
     // for one, the looks below would see the words that its producer published before. (It fills
     // slot number + capacity only after it has published all before, of which the next is one.)
+    // That a plain store into a slot stays behind the release store before it is x86's promise, not
+    // that of C++ or of ARM.
     std::atomic_thread_fence(std::memory_order_acquire);
     const bool is_last =
         slot.sequence.load(std::memory_order_relaxed) == number &&
