@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace millrace::fix {
 
@@ -85,6 +86,10 @@ public:
     [[nodiscard]] std::optional<std::int64_t> integer(int tag) const noexcept;
     [[nodiscard]] std::string_view type() const noexcept { return text(tag::kMsgType); }
     [[nodiscard]] std::size_t fields() const noexcept { return used_; }
+    /// Tag and value of a field by its place, for repeating groups. @param i below fields().
+    [[nodiscard]] std::pair<int, std::string_view> field(std::size_t i) const noexcept {
+        return {fields_[i].tag, bytes_.substr(fields_[i].at, fields_[i].bytes)};
+    }
 
 private:
     struct Field {

@@ -14,11 +14,14 @@
 #include "core/index_map.h"
 #include "gateway/bridge_wire.h"
 #include "gateway/fix/incoming.h"
+#include "gateway/fix/order_state.h"
 #include "gateway/fix/outgoing.h"
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 namespace millrace::fix {
 
@@ -49,7 +52,8 @@ struct Answer {
     std::array<bridge::Event, kEventsMax> events{};
     std::size_t count = 0;
     Note note = Note::None;
-    Magic magic;  // of the order that the note is about; 0 = none of ours
+    Magic magic;  // of the order that the note is about; 0 = none of ours. VenueKnowsNot: of the
+                  // cancel or replace, if that was the name
 };
 
 /// Threads: one. No allocation after construction.
@@ -78,6 +82,16 @@ public:
 
     /// What a cancel, replace or status request has to name. @return NotFound
     [[nodiscard]] Result<Reference> reference(Magic magic) const noexcept;
+
+    /// For the disk. nullopt: not in the book.
+    [[nodiscard]] std::optional<OrderState> state(Magic magic) const noexcept;
+    /// Puts back what state() gave, in place of what there is of that magic.
+    /// @return BadInput: its symbol has no instrument any more; NoSpace.
+    [[nodiscard]] Status restore(const OrderState& state) noexcept;
+    /// It has not left after all, or is proven absent: no report about it is expected.
+    void close(Magic magic) noexcept;
+    /// Orders that are not over. Allocates.
+    [[nodiscard]] std::vector<Magic> alive() const;
 
     /// Takes in a message.
     [[nodiscard]] Answer apply(const Incoming& in) noexcept;

@@ -75,6 +75,7 @@ Answer OrderBook::on_execution(const Incoming& in) noexcept {
     answer.magic = order.magic();
     if (in.ord_status == status::kRejected && in.reason == kUnknownOrder && in.cum_qty == 0) {
         answer.note = Note::VenueKnowsNot;  // about a status request: no new order is unknown
+        answer.magic = subject.child != nullptr ? subject.child->magic() : answer.magic;
         return answer;
     }
     if (is_repeat(order, in)) {

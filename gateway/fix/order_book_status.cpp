@@ -57,6 +57,9 @@ void OrderBook::on_status(Subject subject, const Incoming& in, Answer& answer) n
     } else if (end) {
         state = in.ord_status == status::kExpired ? OrdStatus::Expired : OrdStatus::Canceled;
     }
+    if (in.ord_status == status::kPendingCancel || in.ord_status == status::kPendingReplace) {
+        answer.note = Note::Pending;  // what is to change it has arrived
+    }
     event.ord_status = word(state);
     event.position_id = in.cum_qty > 0 ? event.position_id : 0;
     order.answered = true;

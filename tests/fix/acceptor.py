@@ -19,6 +19,7 @@ prints `ready PORT`. DIR/book has one JSON object a line: `order` as asked, `exe
     {"cmd": "ask", "from": A, "to": B}        sends a ResendRequest
     {"cmd": "status", "do": "answer"|"silent"|"unknown"}  how status requests are answered
     {"cmd": "logon", "do": "take"|"refuse"|"silent"}      how logons are
+    {"cmd": "change", "do": "take"|"silent"}  how cancels and replaces are: done, and told or not
     {"cmd": "quote", "symbol": S, "bid": B, "ask": A}
     {"cmd": "say", "kind": K, "fields": [[TAG, VALUE], ...]}  sends a message as it is
     {"cmd": "stats"}                          what it has seen, and whether somebody is logged on
@@ -76,7 +77,7 @@ class Venue:
         for row in self.sent.rows[-1:]:  # a death before its number was kept
             self.numbers["out"] = max(self.numbers["out"], row["n"] + 1)
         self.modes, self.default = [], "fill"
-        self.status_mode, self.logon_mode = "answer", "take"
+        self.status_mode, self.logon_mode, self.change_mode = "answer", "take", "take"
         self.quotes, self.wanted = {}, {}
         self.stats = {"orders": 0, "repeats": 0, "logons": 0, "connects": 0, "gapfills": 0,
                       "asked": 0, "status": 0, "possdup": 0}
@@ -246,7 +247,7 @@ class Venue:
         price = order.price or (self.quotes.get(order.symbol) or ("1.1", "1.1"))[order.side == "1"]
         exec_id = f"E{self.book.executions + 1}"
         self.book.add({"t": "exec", "id": order.id, "qty": quantity, "price": float(price),
-                       "exec": exec_id})
+                       "exec": exec_id, "side": order.side})
         if tell:
             self.report(order, "F", exec_id=exec_id, last=(quantity, float(price)))
 
@@ -289,7 +290,8 @@ class Venue:
 
     def end(self, order, state, name=None, extra=()):
         self.book.add({"t": "end", "id": order.id, "state": state})
-        self.report(order, state, extra, name)
+        if name is None or self.change_mode == "take":
+            self.report(order, state, extra, name)
 
     def working(self, m):
         order = self.book.orders.get(m.get(41))
@@ -311,11 +313,14 @@ class Venue:
             old = order.id
             self.book.add({"t": "name", "id": old, "now": m.get(11),
                            "price": float(m.get(44) or m.get(99))})
-            self.report(order, "5", [(41, old)])
+            if self.change_mode == "take":
+                self.report(order, "5", [(41, old)])
 
     def on_status(self, m):
         self.stats["status"] += 1
         order = self.book.orders.get(m.get(11))
+        if order is not None and order.id != m.get(11):
+            order = None  # replaced: by its new name alone
         if self.status_mode == "silent":
             return
         if order is None or self.status_mode == "unknown":
@@ -365,6 +370,8 @@ class Venue:
             self.send("2", [(7, c["from"]), (16, c["to"])])
         elif cmd == "status":
             self.status_mode = c["do"]
+        elif cmd == "change":
+            self.change_mode = c["do"]
         elif cmd == "logon":
             self.logon_mode = c["do"]
         elif cmd == "quote":

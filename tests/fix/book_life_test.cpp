@@ -198,7 +198,7 @@ TEST(FixReplace, IsConfirmedByAStatusUnderItsName) {
     rig.limit(7);
     rig.report(7, '0', '0');
     rig.modify(8, 7);
-    EXPECT_EQ(rig.report(7, 'I', 'E', 0, "11=" + id(magic(8)) + "|"), "Found#7 10009 0 | Status");
+    EXPECT_EQ(rig.report(7, 'I', 'E', 0, "11=" + id(magic(8)) + "|"), "Found#7 10009 0 | Pending");
     EXPECT_EQ(rig.report(7, 'I', '0', 0, "11=" + id(magic(8)) + "|"),
               "Found#7 10009 0; Outcome#8 10009 2 | Status");
     EXPECT_EQ(rig.book.reference(magic(7)).value().magic, magic(8));

@@ -64,7 +64,7 @@ constexpr Row kRows[] = {
     {"status: expired", 'I', 'C', 0, "Found#1 10009 C | Status", "Found#1 10009 C | Status"},
     {"status: rejected", 'I', '8', 0, "Found#1 10006 8 | Status", "Found#1 10006 8 | Status"},
     {"status: cancel pending", 'I', '6', 4000, "Unknown#1 0 A | Status",
-     "Found#1 10009 1 0.04@1.1 | Status"},
+     "Found#1 10009 1 0.04@1.1 | Pending"},
     {"status: stopped", 'I', '7', 0, "Unknown#1 0 A | Status", "Unknown#1 0 A | Status"},
 };
 

@@ -298,28 +298,66 @@ TEST_F(FixSession, RefusesASequenceFileThatHoldsSomethingElse) {
 class FixTls : public FixSession {
 protected:
     FixTls() { settings.tls = true; }
+    void start_secure() {
+        secure.start();
+        settings.tls_ca_file = secure.certificate();
+        connect();
+    }
+    void connect() {
+        settings.host = "127.0.0.1";
+        settings.port = secure.port();
+        settings.sender_comp_id = "DESK";
+        settings.target_comp_id = "VENUE";
+        settings.reconnect_s = 1;
+        settings.sequence_path = folder / "numbers";
+        settings.message_log = folder / "messages";
+        session.reset();
+        std::string error;
+        session = VenueSession::start(settings, error);
+        ASSERT_NE(session, nullptr) << error;
+    }
+    /// After two attempts of the session that was opened last.
+    bool is_refused() {
+        const auto refusals = [this] {
+            const std::string log = file("messages");
+            const std::size_t begin = log.rfind("Created session");
+            const std::size_t first = log.find("SSL_connect failed", begin);
+            return first != std::string::npos &&
+                   log.find("SSL_connect failed", first + 1) != std::string::npos;
+        };
+        return eventually(refusals) && secure.stat("logons") == 0;
+    }
     Acceptor secure{true};
 };
 
 TEST_F(FixTls, SpeaksToAVenueWhoseCertificateIsSignedByTheGivenAuthority) {
-    secure.start();
-    settings.tls_ca_file = secure.certificate();
-    start_venue();
-    settings.host = "127.0.0.1";
-    settings.port = secure.port();
-    settings.sender_comp_id = "DESK";
-    settings.target_comp_id = "VENUE";
-    settings.reconnect_s = 1;
-    settings.sequence_path = folder / "numbers";
-    settings.message_log = folder / "messages";
-    std::string error;
-    session = VenueSession::start(settings, error);
-    ASSERT_NE(session, nullptr) << error;
+    start_secure();
     ASSERT_TRUE(wait_logon()) << file("messages");
     EXPECT_EQ(order("A1"), SendResult::Sent);
     ASSERT_TRUE(
         wait_message("\x01"
                      "150=F\x01"));
+}
+
+TEST_F(FixTls, SaysNothingToAVenueWhoseCertificateIsOfAnotherName) {
+    settings.tls_name = "other.example";
+    start_secure();
+    EXPECT_TRUE(is_refused()) << file("messages");
+    settings.tls_name = "127.0.0.2";
+    connect();
+    EXPECT_TRUE(is_refused()) << file("messages");
+    settings.tls_name = "venue.example";
+    connect();
+    EXPECT_TRUE(wait_logon()) << file("messages");
+}
+
+TEST_F(FixTls, SaysNothingToAVenueWhoseCertificateIsOfAnotherAuthority) {
+    Acceptor other{true};
+    other.start();
+    settings.tls_ca_file = other.certificate();
+    secure.start();
+    connect();
+    EXPECT_TRUE(is_refused()) << file("messages");
 }
 
 }  // namespace

@@ -121,8 +121,8 @@ void Acceptor::start() {
     if (tls_) {
         if (!std::filesystem::exists(certificate())) {
             const std::string make =
-                "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=venue "
-                "-days 2 -keyout " +
+                "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=venue -addext "
+                "subjectAltName=DNS:venue.example,IP:127.0.0.1 -days 2 -keyout " +
                 folder_ / "key.pem" + " -out " + certificate() + " 2>/dev/null";
             ASSERT_EQ(std::system(make.c_str()), 0) << make;
         }
@@ -166,7 +166,8 @@ std::vector<Executed> Acceptor::executions() const {
     std::ifstream book{folder_ / "book"};
     for (std::string line; std::getline(book, line);) {
         if (value_of(line, "t") == "exec") {
-            found.push_back({value_of(line, "id"), std::stod(value_of(line, "qty"))});
+            found.push_back({value_of(line, "id"), std::stod(value_of(line, "qty")),
+                             value_of(line, "side").front()});
         }
     }
     return found;

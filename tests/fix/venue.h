@@ -53,6 +53,7 @@ private:
 struct Executed {
     std::string cl_ord_id;  // as the order was sent
     double quantity = 0;
+    char side = '1';  // 1 buy, 2 sell
 };
 
 class Acceptor {
