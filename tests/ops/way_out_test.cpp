@@ -150,6 +150,39 @@ TEST(KillSwitch, KeepsAFlattenWhenAStopFollows) {
     EXPECT_TRUE(in_force(0));
 }
 
+TEST(KillSwitch, SaysJournalledOnlyWhenTheDiskHasIt) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    const auto on_disk = [&] { return s.core().durable.load() >= s.core().completed.load(); };
+    // Again, where a disk took longer than the command waits.
+    EXPECT_TRUE(eventually(
+        [&] { return says(p.run({"kill", "--account", "a1"}), "engine told, journalled"); }));
+    // A journal that cannot come back: the engine journals into the ring alone.
+    fs::rename(p.journal_dir() + "/reservation", p.dir() / "aside");
+    ::kill(pid_of(s, StageId::Journal), SIGKILL);
+    ASSERT_TRUE(eventually([&] { return journal_of(s) == JournalState::Down; })) << p.log();
+    const Finished waits = p.run({"kill", "--account", "a1", "--cancel"});
+    EXPECT_EQ(waits.status, 0) << waits.output;
+    EXPECT_FALSE(says(waits, "journalled")) << waits.output;
+    EXPECT_TRUE(says(waits, "engine told, applied, not yet durable: the journal is down"))
+        << waits.output;
+    EXPECT_TRUE(eventually([&] {
+        return s.session(AccountId{0}).killed.load() == (kKillStop | kKillCancel);
+    })) << "it is in force";
+    EXPECT_FALSE(on_disk());
+    const Finished paused = p.run({"account", "pause", "a1"});
+    EXPECT_TRUE(says(paused, "a1: paused")) << paused.output;
+    EXPECT_TRUE(says(paused, "applied, not yet durable: the journal is down")) << paused.output;
+    fs::rename(p.dir() / "aside", p.journal_dir() + "/reservation");
+    ASSERT_TRUE(eventually([&] { return on_disk(); })) << p.log();
+    EXPECT_TRUE(eventually([&] {
+        const Finished resumed = p.run({"account", "resume", "a1"});
+        return says(resumed, "a1: resumed") && !says(resumed, "durable");
+    }));
+}
+
 TEST(Supervisor, SaysThatTheJournalIsDownWhenItCannotComeBack) {
     Pipeline p;
     p.up();

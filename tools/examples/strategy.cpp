@@ -9,10 +9,6 @@
 
 namespace mr = millrace::client;
 
-static bool new_id(mr::Id& id) {
-    return ::getrandom(&id, sizeof id, 0) == sizeof id;
-}
-
 // Submits one signal and prints its results until every account's order is final.
 static bool run(mr::Strategy& strategy, const mr::Signal& signal) {
     int code = strategy.submit(signal);
@@ -51,11 +47,10 @@ int main(int argc, char** argv) {
     mr::Signal close = open;
     close.action = MR_CLOSE;
     close.volume = 0;  // all of it
-    if (!new_id(open.id) || !new_id(close.id)) {
-        return 1;
-    }
+    const bool named = ::getrandom(&open.id, sizeof open.id, 0) == sizeof open.id &&
+                       ::getrandom(&close.id, sizeof close.id, 0) == sizeof close.id;
     close.target = open.id;
-    const bool done = run(strategy, open) && run(strategy, close);
+    const bool done = named && run(strategy, open) && run(strategy, close);
     std::fprintf(stderr, "%s", done ? "" : mr::Strategy::error());
     return done ? 0 : 1;
 }

@@ -6,6 +6,8 @@
 namespace millrace {
 namespace {
 
+constexpr std::int64_t kDurableWaitNs = 2'000'000'000;
+
 Error fail(std::string& message, std::string text, Errc code) {
     message = std::move(text);
     return {code, 0, "admin"};
@@ -77,6 +79,8 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
         }
         admin_nap(begin);
     }
+    // Relaxed: the engine stored it before it released the number that we have seen.
+    applied_at_ = Sequence{core.completed.load(std::memory_order_relaxed)};
     const std::uint64_t status = core.admin_last_status.load(std::memory_order_relaxed);
     const std::uint64_t detail = core.admin_last_detail.load(std::memory_order_relaxed);
     if (status >> 8 == number) {
@@ -88,6 +92,28 @@ Status AdminClient::wait_applied(std::uint64_t number, const Options& options,
                     Errc::BadInput);
     }
     return ok_status();
+}
+
+std::string not_durable(const Segment& segment, Sequence seq) {
+    const CoreCells& core = segment.core();
+    const std::int64_t begin = monotonic_ns();
+    // Acquire: pairs with the journal stage's release; the files hold what lies below.
+    while (core.durable.load(std::memory_order_acquire) < seq.value) {
+        if (monotonic_ns() - begin <= kDurableWaitNs) {
+            admin_nap(begin);
+            continue;
+        }
+        // Relaxed: for people.
+        const auto state =
+            static_cast<JournalState>(core.journal_state.load(std::memory_order_relaxed));
+        return std::string{state == JournalState::Down       ? "the journal is down"
+                           : state == JournalState::Full     ? "the journal's disk is full"
+                           : state == JournalState::Poisoned ? "the journal had a write error"
+                                                             : "the journal's disk is slow"} +
+               "; it holds as long as the shared memory lives, a power cut now would undo it. See "
+               "`millrace inspect stat`";
+    }
+    return {};
 }
 
 bool send_config(const Segment& segment, const ConfigRecords& config,

@@ -39,6 +39,8 @@ public:
     /// What the engine said to the last send(), and what stood in its way.
     [[nodiscard]] AdminAnswer answer() const noexcept { return answer_; }
     [[nodiscard]] AdminDetail detail() const noexcept { return detail_; }
+    /// End of the log when the last send() was answered: what was sent stands at or before it.
+    [[nodiscard]] Sequence applied_at() const noexcept { return applied_at_; }
 
 private:
     explicit AdminClient(const Segment& segment) noexcept : segment_{&segment} {}
@@ -48,9 +50,15 @@ private:
     const Segment* segment_;
     AdminAnswer answer_{};
     AdminDetail detail_;
+    Sequence applied_at_;
     RoleLock lock_;
     RingProducer<AdminSlot> engine_;
 };
+
+/// Waits at most two seconds for record `seq` to be on disk. What it stands for is in force all the
+/// while. Hold no role meanwhile: other commands go on.
+/// @return empty when it is; else why not, and what may undo it.
+[[nodiscard]] std::string not_durable(const Segment& segment, Sequence seq);
 
 /// Sends all records of a configuration, one after the other. What names an account or group that
 /// was removed for good is passed over: `message` tells which, and the mend.

@@ -34,6 +34,7 @@ struct UpOptions {
     std::string config;
     bool threads = false;
     bool json = false;
+    std::int64_t executed_ns = 0;
 };
 
 int up(const UpOptions& options) {
@@ -58,6 +59,7 @@ int up(const UpOptions& options) {
     }
     SupervisorOptions supervisor;
     supervisor.threads = config.threads;
+    supervisor.executed_ns = options.executed_ns;
     const int code = supervise(config, supervisor);
     log_stop();
     return code;
@@ -164,7 +166,12 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     up_app->add_option("-c,--config", options->config, "configuration file")->required();
     up_app->add_flag("--threads", options->threads, "stages as threads of this process");
     up_app->add_flag("--log-json", options->json, "one JSON object a line");
-    up_app->callback([&command, options] { command.run = [=] { return up(*options); }; });
+    up_app->callback([&command, options] {
+        command.run = [&command, options] {
+            options->executed_ns = command.executed_ns;
+            return up(*options);
+        };
+    });
 
     CLI::App* down = app.add_subcommand("down", "drain and stop the pipeline");
     auto target = add_target(down);

@@ -2,6 +2,11 @@
 // to when somebody has broken the file, or a crash has cut it short.
 //
 //     FILE.backup-<n>   beside it, so that relative paths in it mean the same; n counts up
+//
+// Not the same as checked_config_path(): that is what the running pipeline goes by, one text in the
+// journal directory, replaced at each `up`, so that a stage that is restarted while an operator
+// edits reads what its neighbours read. These are what the next `up` may go back to, hours or
+// versions later, and must outlive the text that replaced them.
 #pragma once
 
 #include "tools/millrace/config.h"

@@ -124,6 +124,7 @@ bool tell_broker(const OperatorSession& s, const KillPart& part, std::uint8_t ac
         return false;
     }
     std::printf("broker stage told\n");
+    std::fflush(stdout);  // before any wait
     return true;
 }
 
@@ -141,20 +142,26 @@ int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& reque
     auto kill_id = static_cast<std::uint64_t>(wall_ns());
     bool broker_told = !request.clear && tell_broker(s, part, actions_of(request), kill_id);
     std::string message;
-    auto client = AdminClient::open(s.segment, message);
-    if (!client) {
-        return complain((request.clear ? "nobody is told: " : "the engine is not told yet: ") +
-                        message);
+    Sequence applied;
+    {
+        auto client = AdminClient::open(s.segment, message);
+        if (!client) {
+            return complain((request.clear ? "nobody is told: " : "the engine is not told yet: ") +
+                            message);
+        }
+        if (request.clear || (broker_told && is_overtaken(s, kill_id - 1))) {
+            broker_told = tell_broker(s, part, actions_of(request), kill_id);
+        }
+        const KillCommand command = command_of(part, actions_of(request), kill_id);
+        const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
+        if (!client.value().send(AdminRecord::make(op, command), message)) {
+            return complain(message);
+        }
+        applied = client.value().applied_at();
     }
-    if (request.clear || (broker_told && is_overtaken(s, kill_id - 1))) {
-        broker_told = tell_broker(s, part, actions_of(request), kill_id);
-    }
-    const KillCommand command = command_of(part, actions_of(request), kill_id);
-    const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
-    if (!client.value().send(AdminRecord::make(op, command), message)) {
-        return complain(message);
-    }
-    std::printf("engine told, journalled\n");
+    const std::string pending = not_durable(s.segment, applied);
+    std::printf("engine told, %s%s\n",
+                pending.empty() ? "journalled" : "applied, not yet durable: ", pending.c_str());
     return broker_told ? kExitOk : kExitError;
 }
 
@@ -265,11 +272,16 @@ int resolve_order(const Target& target, const std::string& magic, const std::str
     if (!session) {
         return complain(message);
     }
-    auto client = AdminClient::open(session.value().segment, message);
-    if (!client || !client.value().send(AdminRecord::make(AdminOp::Resolve, r), message)) {
-        return complain(message);
+    Sequence applied;
+    {
+        auto client = AdminClient::open(session.value().segment, message);
+        if (!client || !client.value().send(AdminRecord::make(AdminOp::Resolve, r), message)) {
+            return complain(message);
+        }
+        applied = client.value().applied_at();
     }
     std::printf("order %s: %s\n", magic.c_str(), rejected ? "rejected" : "filled");
+    tell_if_not_durable(session.value().segment, applied);
     return kExitOk;
 }
 

@@ -40,6 +40,12 @@ std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
     return text;
 }
 
+void tell_if_not_durable(const Segment& segment, Sequence seq) {
+    if (const std::string why = not_durable(segment, seq); !why.empty()) {
+        std::printf("applied, not yet durable: %s\n", why.c_str());
+    }
+}
+
 int send_for_each(const Target& target, NameKind kind, const char* what,
                   const std::vector<std::string>& names, const char* word,
                   const std::function<AdminRecord(std::uint32_t)>& record) {
@@ -54,17 +60,25 @@ int send_for_each(const Target& target, NameKind kind, const char* what,
             return complain(unknown_name(ids, kind, what, name));
         }
     }
-    auto client = AdminClient::open(session.value().segment, message);
-    if (!client) {
-        return complain(message);
-    }
-    for (const std::string& name : names) {
-        if (!client.value().send(record(ids.find(kind, name)), message)) {
-            return complain(message.insert(0, name + ": "));
+    Sequence applied;
+    int exit_code = kExitOk;
+    {
+        auto client = AdminClient::open(session.value().segment, message);
+        if (!client) {
+            return complain(message);
         }
-        std::printf("%s: %s\n", name.c_str(), word);
+        for (const std::string& name : names) {
+            if (!client.value().send(record(ids.find(kind, name)), message)) {
+                exit_code = complain(message.insert(0, name + ": "));
+                break;
+            }
+            applied = client.value().applied_at();
+            std::printf("%s: %s\n", name.c_str(), word);
+        }
     }
-    return kExitOk;
+    std::fflush(stdout);
+    tell_if_not_durable(session.value().segment, applied);
+    return exit_code;
 }
 
 }  // namespace millrace

@@ -31,8 +31,13 @@ struct OperatorSession {
 [[nodiscard]] std::string unknown_name(const IdBook& ids, NameKind kind, const char* what,
                                        const std::string& name);
 
+/// "applied, not yet durable: WHY" on standard output, unless record `seq` is on disk within the
+/// bound of not_durable().
+void tell_if_not_durable(const Segment& segment, Sequence seq);
+
 /// Sends what `record` makes of each one's id, after all of `names` were found, and prints
-/// "NAME: WORD" for each that was done. @return the exit status; stops at the first refusal.
+/// "NAME: WORD" for each that was done; at last whether that is on disk.
+/// @return the exit status; stops at the first refusal.
 [[nodiscard]] int send_for_each(const Target& target, NameKind kind, const char* what,
                                 const std::vector<std::string>& names, const char* word,
                                 const std::function<AdminRecord(std::uint32_t)>& record);

@@ -21,8 +21,9 @@ namespace millrace {
 
 struct SupervisorOptions {
     std::string executable = "/proc/self/exe";
-    bool threads = false;      // all stages as threads of this process
-    std::string checked_text;  // the configuration's text for the stages; empty = its file
+    bool threads = false;          // all stages as threads of this process
+    std::string checked_text;      // the configuration's text for the stages; empty = its file
+    std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
 };
 
 /// Blocks SIGTERM and SIGINT in the calling thread and all that it makes afterwards. To be called

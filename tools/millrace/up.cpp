@@ -39,14 +39,14 @@ bool stop_asked(int stop_fd) {
     return true;
 }
 
-void enter_in_table(const Segment& segment) {
+void enter_in_table(const Segment& segment, std::int64_t executed_ns) {
     StageEntry& e = segment.stage(StageId::Supervisor);
     e.pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
     e.start_time.store(process_start_time(::getpid()), std::memory_order_relaxed);
     e.last_exit.store(0, std::memory_order_relaxed);
     e.generation.fetch_add(1, std::memory_order_relaxed);
-    e.started_ns.store(segment.clock().now().value, std::memory_order_relaxed);
-    e.running_ns.store(segment.clock().now().value, std::memory_order_relaxed);
+    e.started_ns.store(executed_ns + segment.header().clock_anchor_ns, std::memory_order_relaxed);
+    e.running_ns.store(0, std::memory_order_relaxed);
     e.state.store(static_cast<std::uint32_t>(StageState::Running), std::memory_order_relaxed);
 }
 
@@ -143,10 +143,12 @@ int run(const Config& config, SupervisorOptions options) {
         log_warn("these settings take effect after a clean stop: " + later);
     }
     const int stop_fd = open_stop_fd();
-    enter_in_table(s);
+    enter_in_table(s, options.executed_ns);
     options.checked_text = keep_checked_text(config, created);
     Supervisor supervisor{s, config, ids, records.value(), options};
     supervisor.begin();
+    // From here on it deals with deaths: from its exec until now it took to be there (again).
+    s.stage(StageId::Supervisor).running_ns.store(s.clock().now().value, std::memory_order_relaxed);
     log_info("signals on " + config.signals.address + ":" + std::to_string(config.signals.port) +
              ", terminals on " + config.bridge.address + ":" + std::to_string(config.bridge.port));
     while (!stop_asked(stop_fd)) {
