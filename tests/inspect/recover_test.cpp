@@ -91,6 +91,22 @@ TEST_F(DryRun, SaysWhatAnHeirPublishesAndTheJournalWritesAgain) {
     EXPECT_TRUE(says(done["steps"], "0 records are written again")) << done.dump(1);
 }
 
+TEST_F(DryRun, ReplaysFromARingThatIsFullOfRecordsThatNoFileHas) {
+    auto journal = RingProducer<JournalRecord>::attach(segment_->ring<JournalRecord>("journal"));
+    ASSERT_TRUE(journal.ok());
+    std::uint64_t seq = 5;
+    while (journal.value().free_slots() > 0) {
+        JournalRecord r{};
+        r.seq = Sequence{++seq};
+        r.type = InputType::Continue;
+        ASSERT_TRUE(journal.value().try_publish(r).ok());
+    }
+    segment_->core().completed = segment_->core().journal_seq = seq;
+    const json p = plan(0);
+    EXPECT_TRUE(p["refusal"].is_null()) << p.dump(1);
+    EXPECT_TRUE(says(p["steps"], "replay 1 to 16 from the journal ring")) << p.dump(1);
+}
+
 TEST_F(DryRun, IsRefusedWhileStagesLiveBesideASegmentThatIsOfNoUse) {
     damage("orders");
     {

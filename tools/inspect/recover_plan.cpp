@@ -113,14 +113,16 @@ struct Held {
 Result<Held> held_by(const Segment& segment) {
     constexpr int kTries = 8;
     const auto ring = segment.ring<JournalRecord>("journal");
-    // As EngineDriver::resume() takes them: not the slot in which the next record was being made.
-    const std::uint64_t whole = ring.capacity() - kBeingWrittenMax;
     for (int i = 0; i < kTries; ++i) {
         const auto at = read_cursors(ring);
         if (!at) {
             return at.error();
         }
         const std::uint64_t written = at.value().written;
+        // As EngineDriver::resume() takes them: not the slot in which the next record may have been
+        // made, unless nobody has released that.
+        const bool is_full = written - at.value().read >= ring.capacity();
+        const std::uint64_t whole = ring.capacity() - (is_full ? 0 : kBeingWrittenMax);
         JournalRecord record;
         if (written == 0) {
             return Held{};
@@ -134,7 +136,7 @@ Result<Held> held_by(const Segment& segment) {
     }
     // Lapped in each try: full of records whose numbers follow each other.
     const std::uint64_t last = segment.core().journal_seq.load(std::memory_order_relaxed);
-    return Held{last - std::min(last, whole) + 1, last};
+    return Held{last - std::min(last, ring.capacity() - kBeingWrittenMax) + 1, last};
 }
 
 void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
