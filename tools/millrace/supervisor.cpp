@@ -388,7 +388,10 @@ std::vector<std::string> Supervisor::stop() {
     for (auto& kept : workers_) {
         workers.push_back(kept->worker.get());
     }
-    return stop_in_order(segment_, workers, millis(config_.restart.drain_ms));
+    std::vector<std::string> left =
+        stop_in_order(segment_, workers, millis(config_.restart.drain_ms));
+    relay_alerts();  // those since the last look would be told by nobody
+    return left;
 }
 
 }  // namespace millrace
