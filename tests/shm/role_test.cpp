@@ -6,7 +6,10 @@
 #include "tests/shm/temp_dir.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,14 +30,14 @@ void stand_alone() {
 }
 
 /// Forks a child that takes `role`, says so through a pipe and then waits to be killed.
-pid_t fork_holder(const TempDir& dir, const char* role) {
+pid_t fork_holder(const std::string& dir, const char* role) {
     int ready[2];
     EXPECT_EQ(::pipe(ready), 0);
     const pid_t pid = ::fork();
     if (pid == 0) {
         stand_alone();
         std::string holder;
-        auto lock = RoleLock::try_acquire(dir.str(), role, holder);
+        auto lock = RoleLock::try_acquire(dir, role, holder);
         const char answer = lock.ok() ? 'y' : 'n';
         (void)!::write(ready[1], &answer, 1);
         for (;;) {
@@ -51,7 +54,7 @@ pid_t fork_holder(const TempDir& dir, const char* role) {
 
 TEST(RoleLock, SecondOwnerIsRefusedByThePidOfTheFirst) {
     const TempDir dir;
-    const pid_t pid = fork_holder(dir, "engine");
+    const pid_t pid = fork_holder(dir.str(), "engine");
     std::string holder;
     EXPECT_EQ(RoleLock::try_acquire(dir.str(), "engine", holder).code(), Errc::NotOwner);
     EXPECT_EQ(holder, "pid " + std::to_string(pid));
@@ -63,7 +66,7 @@ TEST(RoleLock, SecondOwnerIsRefusedByThePidOfTheFirst) {
 
 TEST(RoleLock, IsFreeTheMomentItsOwnerIsKilledEvenUnreaped) {
     const TempDir dir;
-    const pid_t pid = fork_holder(dir, "engine");
+    const pid_t pid = fork_holder(dir.str(), "engine");
     ::kill(pid, SIGKILL);
     siginfo_t info{};
     // The child is dead but stays a zombie: kill(pid, 0) would still call it alive.
@@ -77,7 +80,7 @@ TEST(RoleLock, IsFreeTheMomentItsOwnerIsKilledEvenUnreaped) {
 
 TEST(RoleLock, AStoppedOwnerKeepsIt) {
     const TempDir dir;
-    const pid_t pid = fork_holder(dir, "engine");
+    const pid_t pid = fork_holder(dir.str(), "engine");
     ASSERT_EQ(::kill(pid, SIGSTOP), 0) << std::strerror(errno);
     int status = 0;
     ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid) << std::strerror(errno);
@@ -129,7 +132,7 @@ TEST(RoleLock, AForkedChildWithTheDescriptorDoesNotKeepItAlive) {
 
 TEST(RoleLock, AnOwnerOutsideThisPidNamespaceIsHeldAndSaidToBeOutOfSight) {
     const TempDir dir;
-    const pid_t owner = fork_holder(dir, "engine");
+    const pid_t owner = fork_holder(dir.str(), "engine");
     const pid_t looker = test::run_child([&] {
         return test::in_own_pid_namespace([&] {
             std::string holder;
@@ -193,6 +196,79 @@ TEST(RoleLock, AnOwnerInAPidNamespaceIsSeenFromOutsideAndItsDeathIsProven) {
 TEST(RoleLock, UnwritableDirectoryIsAnErrorNotAnOwner) {
     std::string holder;
     EXPECT_EQ(RoleLock::try_acquire("/proc/nowhere", "engine", holder).code(), Errc::IoError);
+}
+
+/// One file system twice: `disk`, and `view` for reading only, as one is that has met an error.
+struct DiskAndView {
+    DiskAndView() {
+        ::mkdir(disk.c_str(), 0700);
+        ::mkdir(view.c_str(), 0700);
+        ready =
+            ::unshare(CLONE_NEWNS) == 0 &&
+            ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+            ::mount("none", disk.c_str(), "tmpfs", 0, "size=1m") == 0 &&
+            ::mount(disk.c_str(), view.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+            ::mount("none", view.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+    }
+    ~DiskAndView() {
+        ::umount2(view.c_str(), MNT_DETACH);
+        ::umount2(disk.c_str(), MNT_DETACH);
+    }
+    DiskAndView(const DiskAndView&) = delete;
+    DiskAndView& operator=(const DiskAndView&) = delete;
+
+    TempDir dir;
+    std::string disk = dir.file("disk");
+    std::string view = dir.file("view");
+    bool ready = false;  // false: this process may not mount
+};
+
+/// What a process of its own is told that asks for the role of a command.
+Errc asked_elsewhere(const std::string& dir) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        std::string holder;
+        ::_exit(static_cast<int>(RoleLock::try_acquire_for_command(dir, "admin", holder).code()));
+    }
+    int status = -1;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_TRUE(WIFEXITED(status));
+    return static_cast<Errc>(WEXITSTATUS(status));
+}
+
+TEST(RoleLock, OfACommandIsToBeHadOnceAlsoOnADiskThatHasGoneReadOnly) {
+    const DiskAndView there;
+    if (!there.ready) {
+        GTEST_SKIP() << "SKIPPED: nothing may be mounted here";
+    }
+    std::string holder;
+    {
+        const auto made = RoleLock::try_acquire_for_command(there.disk, "admin", holder);
+        ASSERT_TRUE(made.ok());
+        EXPECT_EQ(asked_elsewhere(there.disk), Errc::NotOwner);
+        EXPECT_EQ(asked_elsewhere(there.view), Errc::NotOwner) << "held since it could be written";
+    }
+    ASSERT_EQ(RoleLock::try_acquire(there.view, "admin", holder).error().sys_errno, EROFS);
+    const auto lock = RoleLock::try_acquire_for_command(there.view, "admin", holder);
+    ASSERT_TRUE(lock.ok());
+    EXPECT_EQ(asked_elsewhere(there.view), Errc::NotOwner);
+    EXPECT_EQ(asked_elsewhere(there.disk), Errc::NotOwner) << "it may be writable again";
+}
+
+TEST(RoleLock, IsSeenToBeHeldOnADiskThatHasGoneReadOnly) {
+    const DiskAndView there;
+    if (!there.ready) {
+        GTEST_SKIP() << "SKIPPED: nothing may be mounted here";
+    }
+    const pid_t pid = fork_holder(there.disk, "admin");
+    EXPECT_EQ(RoleLock::holder_pid(there.view, "admin"), pid);
+    std::string holder;
+    EXPECT_EQ(RoleLock::try_acquire_for_command(there.view, "admin", holder).code(), Errc::NotOwner)
+        << "a record lock alone, as a build before this one takes it";
+    EXPECT_EQ(holder, "pid " + std::to_string(pid));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    EXPECT_EQ(asked_elsewhere(there.view), Errc::Ok);
 }
 
 TEST(ProcessStartTime, TellsThisProcessAndNoOther) {

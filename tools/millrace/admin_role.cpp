@@ -22,7 +22,7 @@ Result<RoleLock> take_admin_role(const Segment& segment, const char* role, std::
     const std::int64_t begin = monotonic_ns();
     while (true) {
         std::string holder;
-        auto lock = RoleLock::try_acquire(dir, role, holder);
+        auto lock = RoleLock::try_acquire_for_command(dir, role, holder);
         if (lock) {
             return lock;
         }
