@@ -67,6 +67,25 @@ TEST_F(BrokenFile, OfTheConfigurationStopsNeitherKillNorDown) {
     EXPECT_EQ(p_.wait_supervisor(), 0);
 }
 
+TEST_F(BrokenFile, ThatSaysNothingIsNotTakenForAnyPipelineButByAKill) {
+    const std::string other = p_.dir() / "other.json";
+    std::ofstream{other} << "{\"name\": \"half a fi";
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"down"}, {"unkill", "--all"}, {"account", "pause", "a1"}}) {
+        std::vector<std::string> all = words;
+        all.insert(all.end(), {"-c", other});
+        const Finished f = p_.run(all, false);
+        EXPECT_NE(f.status, 0) << words.front();
+        EXPECT_TRUE(says(f, other)) << f.output;
+        EXPECT_TRUE(says(f, "--segment")) << f.output;
+    }
+    EXPECT_EQ(::kill(p_.supervisor(), 0), 0);
+    EXPECT_EQ(p_.run({"account", "pause", "a1"}).status, 0) << "it is there and listens";
+    const Finished kill = p_.run({"kill", "--all", "-c", other}, false);
+    // The only pipeline here, unless other tests run theirs just now.
+    EXPECT_TRUE(kill.status != 0 || in_force(kKillStop)) << kill.output;
+}
+
 TEST_F(BrokenFile, OfTheIdsStopsNeitherKillNorTheRestartOfAStage) {
     fs::rename(p_.journal_dir() + "/ids.json", p_.dir() / "aside");
     EXPECT_NE(passes({"kill", "--all"}).find("put back a copy"), std::string::npos);

@@ -89,11 +89,16 @@ Result<Config> config_that_locates(const std::string& file, std::string& message
     return {Errc::NotFound, "config"};
 }
 
-Result<std::string> locate_segment(const Target& target, std::string& message) {
+Result<std::string> locate_segment(const Target& target, std::string& message, Doubt doubt) {
     if (!target.config.empty()) {
         const auto config = config_that_locates(target.config, message);
-        return config ? Result<std::string>{config.value().segment_path()}
-                      : only_segment(target.config, message);
+        if (config) {
+            return config.value().segment_path();
+        }
+        if (doubt == Doubt::TakeTheOnlyOne) {
+            return only_segment(target.config, message);
+        }
+        return fail(message, message + "; mend it, or name the pipeline with --segment");
     }
     const char* from_environment = std::getenv("MILLRACE_SEGMENT");
     const std::string named = !target.segment.empty()       ? target.segment
@@ -115,8 +120,8 @@ Result<std::string> locate_segment(const Target& target, std::string& message) {
                                        : "several pipelines are here; say which:" + list);
 }
 
-Result<Segment> attach_target(const Target& target, std::string& message) {
-    const auto path = locate_segment(target, message);
+Result<Segment> attach_target(const Target& target, std::string& message, Doubt doubt) {
+    const auto path = locate_segment(target, message, doubt);
     if (!path) {
         return path.error();
     }

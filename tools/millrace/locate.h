@@ -5,6 +5,7 @@
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
 
+#include <cstdint>
 #include <string>
 
 namespace millrace {
@@ -20,11 +21,19 @@ struct Target {
 /// @return NotFound: `message` names the first mistake.
 [[nodiscard]] Result<Config> config_that_locates(const std::string& file, std::string& message);
 
-/// Path of the segment; with a FILE that says nothing, of the only one on this host.
+/// What a FILE stands for that says nothing.
+enum class Doubt : std::uint8_t {
+    Refuse,
+    TakeTheOnlyOne,  // on this host: to stop sending is right in any pipeline. For a kill alone
+};
+
+/// Path of the segment.
 /// @return NotFound: `message` lists what there is.
-[[nodiscard]] Result<std::string> locate_segment(const Target& target, std::string& message);
+[[nodiscard]] Result<std::string> locate_segment(const Target& target, std::string& message,
+                                                 Doubt doubt = Doubt::Refuse);
 
 /// Attaches to it for writing.
-[[nodiscard]] Result<Segment> attach_target(const Target& target, std::string& message);
+[[nodiscard]] Result<Segment> attach_target(const Target& target, std::string& message,
+                                            Doubt doubt = Doubt::Refuse);
 
 }  // namespace millrace

@@ -41,8 +41,9 @@ KillCommand command_of(const KillPart& part, std::uint8_t actions, std::uint64_t
 }
 
 /// The pipeline, and its names: without ids.json by what the pipeline says itself.
-Result<OperatorSession> open_for_kill(const Target& target, bool& lost, std::string& message) {
-    auto segment = attach_target(target, message);
+Result<OperatorSession> open_for_kill(const Target& target, Doubt doubt, bool& lost,
+                                      std::string& message) {
+    auto segment = attach_target(target, message, doubt);
     if (!segment) {
         return segment.error();
     }
@@ -239,7 +240,8 @@ int kill_switch(const Target& target, const KillRequest& request) {
     }
     std::string message;
     bool ids_lost = false;
-    auto session = open_for_kill(target, ids_lost, message);
+    const Doubt doubt = request.clear ? Doubt::Refuse : Doubt::TakeTheOnlyOne;
+    auto session = open_for_kill(target, doubt, ids_lost, message);
     if (!session) {
         return complain(message);
     }
