@@ -71,7 +71,7 @@ protected:
         std::string output;
         EXPECT_EQ(world_.command({"kill", "--all", "--cancel", "--flatten"}, kLong, &output), 0)
             << output;
-        EXPECT_TRUE(world_.turn_until([&] { return open_at_broker(world_) == 0; }, seconds(20)))
+        EXPECT_TRUE(world_.turn_until([&] { return open_at_broker(world_) == 0; }, kLong))
             << open_at_broker(world_) << " positions are open after the kill switch";
         EXPECT_EQ(world_.command({"unkill", "--all"}, kLong, &output), 0) << output;
     }
