@@ -149,6 +149,7 @@ TEST_F(VerifySegment, RefusesNothingButWhatIsNotThere) {
 }
 
 TEST_F(VerifySegment, CallsNothingBrokenThatItMayNotRead) {
+    constexpr int kStaysRoot = 99;  // no exit status of inspect's
     ASSERT_EQ(::chmod(path_.c_str(), 0), 0);
     int out[2];
     ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
@@ -163,7 +164,7 @@ TEST_F(VerifySegment, CallsNothingBrokenThatItMayNotRead) {
         // tests write must stay writable.)
         const bool other = ::geteuid() != 0 || ::seteuid(65534) == 0;
         const char* argv[] = {"inspect", "verify", path_.c_str()};
-        const int status = other ? inspect_main(3, argv) : 99;
+        const int status = other ? inspect_main(3, argv) : kStaysRoot;
         std::fflush(nullptr);
         ::_exit(status);
     }
@@ -176,7 +177,11 @@ TEST_F(VerifySegment, CallsNothingBrokenThatItMayNotRead) {
     ::close(out[0]);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status));
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == kStaysRoot) {
+        GTEST_SKIP() << "SKIPPED: root may become nobody else here (a user namespace with one user "
+                        "only?); NOT TESTED HERE: verify of what may not be read";
+    }
     EXPECT_EQ(WEXITSTATUS(status), 3) << said;
     EXPECT_EQ(said.find("BROKEN"), std::string::npos) << said;
     EXPECT_NE(said.find("Permission denied"), std::string::npos) << said;
