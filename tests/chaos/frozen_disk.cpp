@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -24,19 +25,43 @@ bool run(const std::string& command) {
     return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
 }
 
-/// In the guard: until the other end of `pipe` is closed. Nothing of the test's is kept open: who
-/// reads its output waits for the end of that.
-[[noreturn]] void guard(int pipe, int root) {
+// What the guard is told, a byte each.
+constexpr char kFreezes = 'f';
+constexpr char kThawed = 't';
+
+/// False: there is no guard.
+bool tell(int guard, char what) {
+    return ::send(guard, &what, 1, MSG_NOSIGNAL) == 1;
+}
+
+/// In the guard: until the other end of `test` is closed. Its time runs only from a freeze to its
+/// thaw: a test that starts slowly is not thawed by surprise, and each freeze is guarded. Nothing
+/// of the test's is kept open: who reads its output waits for the end of that.
+[[noreturn]] void guard(int test, int root) {
     for (int fd = 0; fd < 1024; ++fd) {
-        if (fd != pipe && fd != root) {
+        if (fd != test && fd != root) {
             ::close(fd);
         }
     }
-    pollfd end{pipe, POLLIN, 0};
-    int n = -1;
-    do {
-        n = ::poll(&end, 1, static_cast<int>(kFrozenMax.value / 1'000'000));
-    } while (n < 0 && errno == EINTR);
+    bool frozen = false;
+    for (;;) {
+        pollfd word{test, POLLIN, 0};
+        const int n =
+            ::poll(&word, 1, frozen ? static_cast<int>(kFrozenMax.value / 1'000'000) : -1);
+        if (n == 0) {
+            ::ioctl(root, FITHAW, 0);
+            frozen = false;
+        }
+        if (n <= 0) {
+            continue;
+        }
+        char said[64];
+        const ssize_t got = ::recv(test, said, sizeof said, 0);
+        if (got <= 0) {
+            break;
+        }
+        frozen = said[got - 1] == kFreezes;
+    }
     ::ioctl(root, FITHAW, 0);
     ::_exit(0);
 }
@@ -88,7 +113,7 @@ std::string FreezableDisk::mount() {
 /// No child of ours, so that it outlives whoever ends all of them.
 bool FreezableDisk::start_guard() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         return false;
     }
     const pid_t between = ::fork();
@@ -119,12 +144,13 @@ FreezableDisk::~FreezableDisk() {
 }
 
 bool FreezableDisk::freeze() const {
-    return ::ioctl(root_, FIFREEZE, 0) == 0;
+    return tell(guard_, kFreezes) && ::ioctl(root_, FIFREEZE, 0) == 0;
 }
 
 void FreezableDisk::thaw() const {
     if (root_ >= 0) {
         ::ioctl(root_, FITHAW, 0);
+        (void)tell(guard_, kThawed);
     }
 }
 

@@ -3,7 +3,7 @@
 // ends the waiting.
 //
 // What is frozen is thawed, whatever becomes of the test: a guard process outside its tree does it
-// when the test's end of a pipe closes, or when kFrozenMax has passed. Needs root.
+// when the test's end of a socket closes, or when kFrozenMax has passed since a freeze. Needs root.
 #pragma once
 
 #include "core/types.h"
@@ -15,7 +15,7 @@
 
 namespace millrace::chaos {
 
-/// After this the guard thaws for good: no test may need a frozen disk for longer.
+/// So long after a freeze the guard thaws: no test may need a frozen disk for longer.
 inline constexpr Nanos kFrozenMax = seconds(200);
 
 /// Threads: one. To be made before any thread and any other child of this process.
@@ -30,7 +30,7 @@ public:
 
     /// An empty folder on it.
     [[nodiscard]] std::string folder() const { return dir_ / "disk/journal"; }
-    /// All that was written is flushed first. @return false with errno.
+    /// All that was written is flushed first. @return false with errno; also if the guard is gone.
     [[nodiscard]] bool freeze() const;
     /// Nothing happens if it is not frozen.
     void thaw() const;
