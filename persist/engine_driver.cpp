@@ -50,6 +50,10 @@ Status EngineDriver::attach_rings(std::string& message) {
     }
     journal_ = journal.value();
     journal_room_ = RingRoom<JournalRecord>{s.ring<JournalRecord>("journal")};
+    // Once: the journal stage may release slots while the heir reads files, and what was whole
+    // stays so until the heir writes.
+    const auto view = s.ring<JournalRecord>("journal");
+    first_whole_ = journal_.written() - whole_slots(view, journal_.written()) + 1;
     if (auto done = outputs_.attach(s, message); !done) {
         return done;
     }
@@ -86,18 +90,12 @@ bool EngineDriver::is_new_segment() const noexcept {
 
 std::uint64_t EngineDriver::oldest_in_ring() const noexcept {
     const auto view = segment_->ring<JournalRecord>("journal");
-    const std::uint64_t written = journal_.written();
-    if (written == 0) {
-        return 0;
-    }
-    const std::uint64_t first = written - whole_slots(view, written) + 1;
-    return view.slot(first).payload.seq.value;
+    return journal_.written() == 0 ? 0 : view.slot(first_whole_).payload.seq.value;
 }
 
 Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_applied) {
     const auto view = segment_->ring<JournalRecord>("journal");
     const std::uint64_t written = journal_.written();
-    const std::uint64_t held = whole_slots(view, written);
     // Acquire: pairs with the dead engine's release in commit_record().
     const Sequence completed{segment_->core().completed.load(std::memory_order_acquire)};
     std::string message;
@@ -107,7 +105,7 @@ Status EngineDriver::resume(Engine& engine, std::uint64_t epoch, bool files_appl
         return {skips.code(), "the skip list cannot be read"};
     }
     outputs_.set_engine(&engine);
-    for (std::uint64_t n = written - held + 1; n <= written; ++n) {
+    for (std::uint64_t n = first_whole_; n <= written; ++n) {
         // The producer is dead and we are its heir: these slots are whole, also below the read
         // cursor.
         const JournalRecord& record = view.slot(n).payload;

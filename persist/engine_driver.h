@@ -44,7 +44,8 @@ public:
 
     /// True if no record was ever published to this segment's journal ring, or only the Jump.
     [[nodiscard]] bool is_new_segment() const noexcept;
-    /// Sequence of the oldest record that the journal ring still holds; 0 if it is empty.
+    /// Sequence of the oldest record that the journal ring held whole at attach(), and holds until
+    /// this engine writes; 0 if it was empty.
     [[nodiscard]] std::uint64_t oldest_in_ring() const noexcept;
 
     /// Takes at most `limit` inputs. Order: admin, reports, results owed, deadlines, deferred work,
@@ -92,6 +93,7 @@ private:
     Segment* segment_;
     RingProducer<JournalRecord> journal_;
     RingRoom<JournalRecord> journal_room_;
+    std::uint64_t first_whole_ = 1;  // ring number of the oldest record that a predecessor left
     Input<AdminSlot> admin_;
     Input<ReportSlot> reports_;
     std::vector<Input<SignalSlot>> signals_;

@@ -126,5 +126,24 @@ TEST_F(StallCount, LetsAnHeirBeginWhereTheJournalRingIsFullAndNobodyHasReleasedA
     EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 0) << "once";
 }
 
+TEST_F(StallCount, LetsAnHeirBeginThoughTheJournalReleasesARecordWhileItReadsTheFiles) {
+    start();
+    send_admin(kSlots - 2);
+    ASSERT_EQ(poll(), static_cast<int>(kSlots) - 2);
+    std::string message;
+    auto heir = EngineDriver::attach(segment_, message);
+    ASSERT_TRUE(heir.ok()) << message;
+    const std::uint64_t oldest = heir.value().oldest_in_ring();
+    auto journal = RingConsumer<JournalRecord>::attach(segment_.ring<JournalRecord>("journal"));
+    ASSERT_TRUE(journal.ok());
+    ASSERT_NE(journal.value().peek(), nullptr);
+    journal.value().advance();
+    journal.value().release();
+    EXPECT_EQ(heir.value().oldest_in_ring(), oldest) << "the files were read to the one before";
+    Engine engine{Capacity{1, 4, 64, 64}};
+    ASSERT_TRUE(heir.value().resume(engine, 1).ok());
+    EXPECT_EQ(engine.seq().value, engine_.seq().value + 1) << "with its own first record";
+}
+
 }  // namespace
 }  // namespace millrace
