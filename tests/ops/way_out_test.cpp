@@ -246,6 +246,28 @@ TEST(Supervisor, StartsStagesFromTheTextThatItCheckedWhileTheFileIsEdited) {
     })) << p.log();
 }
 
+TEST(Supervisor, TakesAnEditedTagAndLoginWhereAFlatPipelineDiedWhole) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    p.kill_all();
+    std::string text = p.config_text(R"(, "risk": {"magic_tag": 4711})");
+    text.replace(text.find("1001"), 4, "1002");
+    static_cast<void>(p.dir().write("c.json", text));
+    // As if an order had been filled when it died.
+    s.core().open_positions.store(1);
+    const Finished open = p.run({"up"});
+    EXPECT_EQ(open.status, 1) << open.output;
+    EXPECT_TRUE(says(open, "Put it back, start")) << open.output;
+    EXPECT_FALSE(says(open, "millrace down")) << "nobody is there to be stopped: " << open.output;
+    s.core().open_positions.store(0);
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_TRUE(eventually([&] { return s.session(AccountId{0}).login.load() == 1002; }))
+        << p.log("second.log");
+}
+
 TEST(JournalDirectory, IsRefusedWhenItHasTooLittleSpaceUnlessStagesMayLive) {
     const TempDir dir;
     JournalConfig journal;

@@ -37,7 +37,8 @@ namespace millrace {
 
 /// What of the configuration must not change in a segment that was there, and does, with the mend;
 /// empty if nothing: the tag that terminals were told, and the logins that they were let in by. An
-/// order under another one would be out of the kill switch's reach, or on another's account.
+/// order under another one would be out of the kill switch's reach, or on another's account. Where
+/// nobody lives and nothing was open, nobody goes by the old ones: empty then too.
 [[nodiscard]] std::string changed_under_terminals(const Config& config, const IdBook& ids,
                                                   const Segment& segment);
 
