@@ -127,6 +127,22 @@ TEST_F(VerifySegment, NamesCellsThatContradictEachOther) {
     expect_broken("header", "total_bytes");
 }
 
+TEST_F(VerifySegment, CallsAReplicaThatStartsNotBehindItsOwnSnapshot) {
+    CoreCells& core = segment_->core();
+    core.journal_seq = core.durable = 60;
+    core.reserved_seq = 1000;
+    core.snapshot_seq = 40;
+    core.replica_applied = 0;  // one began anew, or died before it knew
+    const Ran starts = run_cli({"verify", path_});
+    EXPECT_EQ(starts.status, 0) << starts.out;
+    EXPECT_NE(starts.out.find("replica (not known)"), std::string::npos) << starts.out;
+    core.replica_applied = 39;
+    expect_broken("cursors", "snapshot is at 40, beyond replica at 39");
+    core.replica_applied = 0;
+    core.snapshot_seq = 61;
+    expect_broken("cursors", "snapshot is at 61, beyond durable at 60");
+}
+
 TEST_F(VerifySegment, NamesARingThatHasAnothersNameOrIsMissing) {
     // Both copies of the directory agree, so attaching has nothing to say.
     const auto rename = [&](std::uint32_t index, const char* to) {

@@ -119,12 +119,15 @@ std::uint64_t last_sequence(const Segment& s) {
 
 void check_core(const Segment& s, Checks& checks) {
     const CoreCells& c = s.core();
-    // Followers first, leaders last.
+    // Followers first, leaders last. A replica that starts has said nothing yet (0): then only what
+    // is durable stands behind a snapshot.
+    const std::uint64_t snapshot = get(c.snapshot_seq);
+    const std::uint64_t replica = get(c.replica_applied);
     const struct {
         const char* name;
         std::uint64_t value;
-    } chain[] = {{"snapshot", get(c.snapshot_seq)},
-                 {"replica", get(c.replica_applied)},
+    } chain[] = {{"snapshot", snapshot},
+                 {replica == 0 ? "snapshot" : "replica", replica == 0 ? snapshot : replica},
                  {"durable", get(c.durable)},
                  {"journal", last_sequence(s)}};
     std::string fault;
@@ -135,8 +138,9 @@ void check_core(const Segment& s, Checks& checks) {
         }
     }
     checks.add("cursors",
-               fmt::format("snapshot {} <= replica {} <= durable {} <= journal {}", chain[0].value,
-                           chain[1].value, chain[2].value, chain[3].value),
+               fmt::format("snapshot {} <= replica {} <= durable {} <= journal {}", snapshot,
+                           replica == 0 ? "(not known)" : std::to_string(replica), chain[2].value,
+                           chain[3].value),
                fault);
     const std::uint64_t completed = get(c.completed);
     const std::uint64_t last = last_sequence(s);
