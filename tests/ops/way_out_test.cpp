@@ -120,6 +120,42 @@ TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone
     EXPECT_TRUE(in_force(kKillStop)) << "as the engine has it";
 }
 
+TEST(KillSwitch, IsToldAgainWhereItWasClearedWhileTheEngineCouldNotBeTold) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    const auto in_force = [&](unsigned actions) {
+        return eventually([&] {
+            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
+        });
+    };
+    // As an unkill does that waits for a hung engine.
+    const RoleLock other = take_admin(p);
+    Finished kill;
+    // Tried again where the machine stood still until the kill had given up.
+    for (std::uint64_t i = 1; i <= 20 && !says(kill, "it is told again"); ++i) {
+        auto ends = std::async(std::launch::async, [&] { return p.run({"kill", "--all"}); });
+        ASSERT_TRUE(in_force(kKillStop));
+        {
+            std::string message;
+            auto clear = KillClient::open(s, message);
+            ASSERT_TRUE(clear) << message;
+            KillCommand all;
+            all.kill_id = i;
+            all.scope = KillScope::All;
+            all.actions = 0;
+            ASSERT_TRUE(clear.value().send(all, message)) << message;
+            ASSERT_TRUE(in_force(0));
+        }
+        kill = ends.get();
+        EXPECT_NE(kill.status, 0);
+        EXPECT_TRUE(says(kill, "the engine is not told yet")) << kill.output;
+    }
+    EXPECT_TRUE(says(kill, "it is told again")) << kill.output;
+    EXPECT_TRUE(in_force(kKillStop)) << kill.output;
+}
+
 TEST(KillSwitch, DoesNotPromiseToFlattenWhatASourceSent) {
     Pipeline p;
     p.up();

@@ -138,7 +138,8 @@ bool is_overtaken(const OperatorSession& s, std::uint64_t kill_id) {
 
 /// A kill is told to the broker stage first, and waits for nobody. The last word on both sides has
 /// the command that holds the engine's role last: a clear speaks under it only, and a kill that one
-/// came between says it again. Else each side might believe another one.
+/// came between says it again. Else each side might believe another one. A kill that cannot have
+/// the role says it again too: its operator was told that the terminals have it.
 int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& request) {
     auto kill_id = static_cast<std::uint64_t>(wall_ns());
     bool broker_told = !request.clear && tell_broker(s, part, actions_of(request), kill_id);
@@ -147,6 +148,10 @@ int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& reque
     {
         auto client = AdminClient::open(s.segment, message);
         if (!client) {
+            if (broker_told && is_overtaken(s, kill_id - 1)) {
+                complain("another command has spoken to the broker stage since: it is told again");
+                tell_broker(s, part, actions_of(request), kill_id);
+            }
             return complain((request.clear ? "nobody is told: " : "the engine is not told yet: ") +
                             message);
         }
