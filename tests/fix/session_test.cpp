@@ -20,9 +20,10 @@ protected:
         }
     }
     void start_venue() { venue.start(); }
-    void open() {
+    void open() { open_at(venue.port()); }
+    void open_at(std::uint16_t port) {
         settings.host = "127.0.0.1";
-        settings.port = venue.port();
+        settings.port = port;
         settings.sender_comp_id = "DESK";
         settings.target_comp_id = "VENUE";
         settings.reconnect_s = 1;
@@ -304,17 +305,8 @@ protected:
         connect();
     }
     void connect() {
-        settings.host = "127.0.0.1";
-        settings.port = secure.port();
-        settings.sender_comp_id = "DESK";
-        settings.target_comp_id = "VENUE";
-        settings.reconnect_s = 1;
-        settings.sequence_path = folder / "numbers";
-        settings.message_log = folder / "messages";
         session.reset();
-        std::string error;
-        session = VenueSession::start(settings, error);
-        ASSERT_NE(session, nullptr) << error;
+        open_at(secure.port());
     }
     /// After two attempts of the session that was opened last.
     bool is_refused() {

@@ -55,6 +55,12 @@ RoleLock take_admin(const Pipeline& p) {
     return taken;
 }
 
+/// The broker stage has told the terminal of the first account this, in the end.
+bool in_force(const Segment& s, unsigned actions) {
+    return eventually(
+        [&] { return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions; });
+}
+
 TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
     Pipeline p;
     p.up();
@@ -66,9 +72,7 @@ TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
     EXPECT_NE(killed.status, 0);
     EXPECT_TRUE(says(killed, "broker stage told")) << killed.output;
     EXPECT_TRUE(says(killed, "the engine is not told yet")) << killed.output;
-    EXPECT_TRUE(eventually([&] {
-        return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == kKillStop;
-    }));
+    EXPECT_TRUE(in_force(s, kKillStop));
 }
 
 TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone) {
@@ -76,13 +80,8 @@ TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone
     p.up();
     ASSERT_TRUE(p.wait_running()) << p.log();
     const Segment s = p.attach();
-    const auto in_force = [&](unsigned actions) {
-        return eventually([&] {
-            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
-        });
-    };
     ASSERT_EQ(p.run({"kill", "--all"}).status, 0);
-    ASSERT_TRUE(in_force(kKillStop));
+    ASSERT_TRUE(in_force(s, kKillStop));
     {
         const RoleLock other = take_admin(p);
         const Finished unkill = p.run({"unkill", "--all"});
@@ -91,14 +90,14 @@ TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone
         EXPECT_FALSE(says(unkill, "broker stage told")) << unkill.output;
     }
     ASSERT_EQ(p.run({"unkill", "--all"}).status, 0);
-    ASSERT_TRUE(in_force(0));
+    ASSERT_TRUE(in_force(s, 0));
     // A clear that comes between the two words of a kill; tried again where the machine stood still
     // for so long that the kill gave up waiting for its turn.
     Finished kill;
     for (int i = 0; i < 20 && kill.status != 0; ++i) {
         RoleLock other = take_admin(p);
         auto ends = std::async(std::launch::async, [&] { return p.run({"kill", "--all"}); });
-        ASSERT_TRUE(in_force(kKillStop));
+        ASSERT_TRUE(in_force(s, kKillStop));
         std::string message;
         auto clear = KillClient::open(s, message);
         ASSERT_TRUE(clear) << message;
@@ -107,7 +106,7 @@ TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone
         all.scope = KillScope::All;
         all.actions = 0;
         ASSERT_TRUE(clear.value().send(all, message)) << message;
-        ASSERT_TRUE(in_force(0));
+        ASSERT_TRUE(in_force(s, 0));
         {
             const auto gone = std::move(clear);
         }
@@ -117,7 +116,7 @@ TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone
         kill = ends.get();
     }
     ASSERT_EQ(kill.status, 0) << kill.output;
-    EXPECT_TRUE(in_force(kKillStop)) << "as the engine has it";
+    EXPECT_TRUE(in_force(s, kKillStop)) << "as the engine has it";
 }
 
 TEST(KillSwitch, IsToldAgainWhereItWasClearedWhileTheEngineCouldNotBeTold) {
@@ -125,18 +124,13 @@ TEST(KillSwitch, IsToldAgainWhereItWasClearedWhileTheEngineCouldNotBeTold) {
     p.up();
     ASSERT_TRUE(p.wait_running()) << p.log();
     const Segment s = p.attach();
-    const auto in_force = [&](unsigned actions) {
-        return eventually([&] {
-            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
-        });
-    };
     // As an unkill does that waits for a hung engine.
     const RoleLock other = take_admin(p);
     Finished kill;
     // Tried again where the machine stood still until the kill had given up.
     for (std::uint64_t i = 1; i <= 20 && !says(kill, "it is told again"); ++i) {
         auto ends = std::async(std::launch::async, [&] { return p.run({"kill", "--all"}); });
-        ASSERT_TRUE(in_force(kKillStop));
+        ASSERT_TRUE(in_force(s, kKillStop));
         {
             std::string message;
             auto clear = KillClient::open(s, message);
@@ -146,14 +140,14 @@ TEST(KillSwitch, IsToldAgainWhereItWasClearedWhileTheEngineCouldNotBeTold) {
             all.scope = KillScope::All;
             all.actions = 0;
             ASSERT_TRUE(clear.value().send(all, message)) << message;
-            ASSERT_TRUE(in_force(0));
+            ASSERT_TRUE(in_force(s, 0));
         }
         kill = ends.get();
         EXPECT_NE(kill.status, 0);
         EXPECT_TRUE(says(kill, "the engine is not told yet")) << kill.output;
     }
     EXPECT_TRUE(says(kill, "it is told again")) << kill.output;
-    EXPECT_TRUE(in_force(kKillStop)) << kill.output;
+    EXPECT_TRUE(in_force(s, kKillStop)) << kill.output;
 }
 
 TEST(KillSwitch, DoesNotPromiseToFlattenWhatASourceSent) {
@@ -173,17 +167,12 @@ TEST(KillSwitch, KeepsAFlattenWhenAStopFollows) {
     p.up();
     ASSERT_TRUE(p.wait_running()) << p.log();
     const Segment s = p.attach();
-    const auto in_force = [&](unsigned actions) {
-        return eventually([&] {
-            return s.session(AccountId{0}).killed.load(std::memory_order_acquire) == actions;
-        });
-    };
     ASSERT_EQ(p.run({"kill", "--account", "a1", "--flatten"}).status, 0);
-    ASSERT_TRUE(in_force(kKillStop | kKillFlatten));
+    ASSERT_TRUE(in_force(s, kKillStop | kKillFlatten));
     ASSERT_EQ(p.run({"kill", "--all", "--cancel"}).status, 0);
-    EXPECT_TRUE(in_force(kKillStop | kKillFlatten | kKillCancel));
+    EXPECT_TRUE(in_force(s, kKillStop | kKillFlatten | kKillCancel));
     ASSERT_EQ(p.run({"unkill", "--account", "a1"}).status, 0);
-    EXPECT_TRUE(in_force(0));
+    EXPECT_TRUE(in_force(s, 0));
 }
 
 TEST(KillSwitch, SaysJournalledOnlyWhenTheDiskHasIt) {

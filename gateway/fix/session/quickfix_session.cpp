@@ -36,19 +36,6 @@ std::uint32_t number_in(const std::string& raw, const char* field) {
 
 }  // namespace
 
-int Store::getNextSenderMsgSeqNum() const throw(FIX::IOException) {
-    return static_cast<int>(owner_.sender());
-}
-int Store::getNextTargetMsgSeqNum() const throw(FIX::IOException) {
-    return static_cast<int>(owner_.target());
-}
-void Store::setNextSenderMsgSeqNum(int next) throw(FIX::IOException) {
-    owner_.set_sender(static_cast<std::uint32_t>(next));
-}
-void Store::setNextTargetMsgSeqNum(int next) throw(FIX::IOException) {
-    owner_.set_target(static_cast<std::uint32_t>(next));
-}
-
 void Wire::onIncoming(const std::string& raw) {
     owner_.messages().write('<', raw);
     owner_.on_raw(raw);
