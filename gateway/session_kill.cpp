@@ -1,10 +1,29 @@
 #include "gateway/session_kill.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace millrace {
 namespace {
+
+/// Copies released command `n`, whose slot a `millrace kill` may be filling again, or was filling
+/// when it was killed: its number, which still is `n`, says nothing about its bytes then.
+/// @return false, and `out` is nothing, if it may be so.
+bool copy_if_whole(const RingView<KillSlot>& ring, std::uint64_t n, KillCommand& out) noexcept {
+    const auto& slot = ring.slot(n);
+    // Acquire: pairs with RingProducer::commit(); the command's bytes are visible.
+    if (slot.sequence.load(std::memory_order_acquire) != n) {
+        return false;
+    }
+    std::memcpy(static_cast<void*>(&out), &slot.payload.value, sizeof out);
+    // Acquire: had the copy met bytes of the slot's next command, then the look below would meet
+    // the number of the command before that one. Pairs with the release fence in
+    // KillClient::send().
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const std::uint64_t before = n + ring.capacity() - 1;
+    return ring.slot(before).sequence.load(std::memory_order_relaxed) < before;
+}
 
 /// A later kill takes nothing back: a stop after a flatten that still tries does not end it.
 std::uint8_t together(std::uint8_t before, std::uint8_t actions) noexcept {
@@ -26,13 +45,18 @@ void KillBoard::restore() {
     const auto view = segment_->ring<KillSlot>("admin.broker");
     // Relaxed: this thread is the ring's consumer. What is above the cursor comes by the ring.
     const std::uint64_t read = view.control->read_cursor.load(std::memory_order_relaxed);
-    const std::uint64_t oldest = read > view.capacity() ? read - view.capacity() + 1 : 1;
-    for (std::uint64_t n = oldest; n <= read; ++n) {
-        const auto& slot = view.slot(n);
-        // Acquire: pairs with RingProducer::commit(). Another number: lapped since, a newer one.
-        if (slot.sequence.load(std::memory_order_acquire) == n) {
-            static_cast<void>(apply(slot.payload.value));  // refused then, refused now
+    std::vector<KillCommand> kept;
+    // From the newest back, so that what is overwritten meanwhile is always the oldest: a kill must
+    // not be found again without the clearing that came after it.
+    for (std::uint64_t n = read; n != 0 && read - n < view.capacity(); --n) {
+        KillCommand kill;
+        if (!copy_if_whole(view, n, kill)) {
+            break;
         }
+        kept.push_back(kill);
+    }
+    for (auto kill = kept.rbegin(); kill != kept.rend(); ++kill) {
+        static_cast<void>(apply(*kill));  // refused then, refused now
     }
 }
 

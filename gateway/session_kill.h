@@ -1,8 +1,8 @@
 // KillBoard: the kill commands in force, by account and by symbol.
 //
 // The stage remembers them to refuse later entries and to tell terminals that come back. A new
-// stage rebuilds the board from the `admin.broker` ring, whose slots keep the last commands after
-// they were released; SessionEntry.killed holds the actions in force besides.
+// stage rebuilds the board from the last 63 commands that the slots of `admin.broker` keep (where
+// the 64th lies the next may be written); SessionEntry.killed holds the actions in force besides.
 #pragma once
 
 #include "gateway/bridge_wire.h"

@@ -58,6 +58,49 @@ TEST(BrokerKill, TellsATerminalThatComesBackAndSurvivesTheStage) {
     EXPECT_EQ(w.unsent(refused)->reason, static_cast<std::uint16_t>(Reason::Killed));
 }
 
+/// A `millrace kill` that was killed (or is on) between its first byte and its commit.
+void leave_half_written(World& w, const KillCommand& kill) {
+    auto command_line =
+        RingProducer<KillSlot>::attach(w.segment.ring<KillSlot>("admin.broker")).value();
+    KillSlot* slot = command_line.claim();
+    ASSERT_NE(slot, nullptr);
+    slot->value = kill;
+}
+
+/// The slot that the next command is written to still carries the number of a command that the
+/// stage has done; `waiting` commands came while there was no stage.
+void restore_beside_half_written(std::uint64_t waiting) {
+    SCOPED_TRACE(waiting);
+    constexpr std::uint64_t kSlots = 64;
+    World w;
+    const auto& control = w.segment.ring_control(w.segment.find_ring("admin.broker"));
+    for (std::uint64_t id = 1; id <= kSlots; ++id) {
+        // The oldest command whose slot nobody can be writing to.
+        const bool is_oldest_whole = id == waiting + 2;
+        w.kill(
+            is_oldest_whole
+                ? KillCommand{id, KillScope::Symbol, kKillStop, {}, kNoId, make_text<16>("EURUSD")}
+                : kill_account(id, 1, 0));
+        ASSERT_TRUE(w.until([&] { return control.read_cursor.load() == id; }));
+    }
+    w.stop_stage();
+    for (std::uint64_t i = 1; i <= waiting; ++i) {
+        w.kill(kill_account(kSlots + i, 1, 0));
+    }
+    leave_half_written(w, KillCommand{99, KillScope::All, kKillStop, {}, kNoId, {}});
+    w.start_stage();
+    EXPECT_EQ(w.entry(0).killed.load(), 0U);
+    const Magic refused = w.order(0);
+    ASSERT_TRUE(w.until([&] { return w.unsent(refused) != nullptr; }));
+    EXPECT_EQ(w.unsent(refused)->reason, static_cast<std::uint16_t>(Reason::Killed));
+}
+
+TEST(BrokerKill, IsRestoredFromAllSlotsButTheOneThatIsBeingWritten) {
+    for (const std::uint64_t waiting : {0, 1, 7, 62}) {
+        restore_beside_half_written(waiting);
+    }
+}
+
 TEST(BrokerKill, StopsOneSymbolOnEveryAccountInItsOwnSpelling) {
     World w{{.suffix = ".pro"}};
     Terminal& a = w.connect(kFirstLogin);

@@ -3,6 +3,8 @@
 #include "shm/doorbell.h"
 #include "tools/millrace/admin_role.h"
 
+#include <atomic>
+
 namespace millrace {
 
 Result<KillClient> KillClient::open(const Segment& segment, std::string& message) {
@@ -24,6 +26,9 @@ Result<KillClient> KillClient::open(const Segment& segment, std::string& message
 Status KillClient::send(const KillCommand& command, std::string& message) {
     KillSlot slot{};
     slot.value = command;
+    // Release: the number of the command before is in memory before any byte of this one. Pairs
+    // with the acquire fence in KillBoard::restore(), which so knows slots that are being filled.
+    std::atomic_thread_fence(std::memory_order_release);
     if (!ring_.try_publish(slot)) {
         message =
             "ring admin.broker is full: the broker stage is not taking commands; no terminal is "
