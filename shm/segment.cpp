@@ -202,6 +202,7 @@ Result<Segment> Segment::fill(const SegmentPlan& plan, const SegmentShape& shape
         return mapped.error();
     }
     Segment s;
+    s.path_ = plan.path;
     s.region_ = std::move(mapped).value();
     auto* base = static_cast<std::byte*>(s.region_->get_address());
     const auto facts = furnish(fd, plan.path, base, shape.total_bytes, plan.memory, message);
@@ -209,8 +210,8 @@ Result<Segment> Segment::fill(const SegmentPlan& plan, const SegmentShape& shape
         return facts.error();
     }
     s.locked_ = facts.value().locked;
-    s.header_ = new (base) SegmentHeader{};
-    SegmentHeader& h = *s.header_;
+    s.shared_ = new (base) SegmentHeader{};
+    SegmentHeader& h = *s.shared_;
     write_header(h, plan, shape);
     const std::string boot = read_boot_id();
     std::memcpy(h.boot_id, boot.data(), std::min(boot.size(), sizeof h.boot_id));
@@ -238,9 +239,10 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
         return mapped.error();
     }
     Segment s;
+    s.path_ = path;
     s.region_ = std::move(mapped).value();
-    s.header_ = static_cast<SegmentHeader*>(s.region_->get_address());
-    if (Error e = validate(*s.header_, s.region_->get_size(), message); e.code != Errc::Ok) {
+    s.shared_ = static_cast<SegmentHeader*>(s.region_->get_address());
+    if (Error e = validate(*s.shared_, s.region_->get_size(), message); e.code != Errc::Ok) {
         message = path + ": " + message;
         return e;
     }
@@ -251,8 +253,8 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
     if (!s.same_boot()) {
         return fail(message,
                     path + ": is of another boot or host (boot_id " +
-                        std::string{s.header_->boot_id,
-                                    ::strnlen(s.header_->boot_id, sizeof s.header_->boot_id)} +
+                        std::string{s.header().boot_id,
+                                    ::strnlen(s.header().boot_id, sizeof s.header().boot_id)} +
                         ", now " + read_boot_id() + ")",
                     Errc::OtherBoot);
     }
@@ -268,7 +270,7 @@ Result<Segment> Segment::attach(const std::string& path, Mode mode, std::string&
         }
     }
     std::string refused;  // the creator's lock holds the pages; ours is for the day that it dies
-    s.locked_ = s.header_->locked != 0 && lock_pages(base, s.region_->get_size(), refused).ok();
+    s.locked_ = s.header().locked != 0 && lock_pages(base, s.region_->get_size(), refused).ok();
     return s;
 }
 
@@ -282,56 +284,55 @@ Status Segment::check_ring(std::uint32_t index, std::string& message) const {
 
 bool Segment::same_boot() const {
     const std::string boot = read_boot_id();
-    return std::string_view{header_->boot_id,
-                            ::strnlen(header_->boot_id, sizeof header_->boot_id)} == boot;
+    const SegmentHeader& h = header();
+    return std::string_view{h.boot_id, ::strnlen(h.boot_id, sizeof h.boot_id)} == boot;
 }
 
 void Segment::remember() {
-    const SegmentHeader& h = *header_;
-    places_ = {h.core_offset,   h.doorbells_offset, h.stages_offset, h.sessions_offset,
-               h.names_offset,  h.ticks_offset,     h.hops_offset,   h.errors_offset,
-               h.hashes_offset, h.clock_anchor_ns,  h.session_count, h.doorbell_count};
+    std::memcpy(found_.data(), static_cast<const void*>(shared_), sizeof(SegmentHeader));
+    const SegmentHeader& h = header();
     const auto* first = reinterpret_cast<const RingEntry*>(at(h.rings_offset));
     rings_.assign(first, first + h.ring_count);
 }
 
 std::byte* Segment::at(std::uint64_t offset) const noexcept {
-    return reinterpret_cast<std::byte*>(header_) + offset;
+    return reinterpret_cast<std::byte*>(shared_) + offset;
 }
 CoreCells& Segment::core() const noexcept {
-    return *reinterpret_cast<CoreCells*>(at(places_.core));
+    return *reinterpret_cast<CoreCells*>(at(header().core_offset));
 }
 Doorbell& Segment::doorbell(std::uint32_t index) const noexcept {
-    ASSERT(index < places_.bells);
-    return reinterpret_cast<Doorbell*>(at(places_.doorbells))[index];
+    ASSERT(index < header().doorbell_count);
+    return reinterpret_cast<Doorbell*>(at(header().doorbells_offset))[index];
 }
 Doorbell& Segment::doorbell(StageId stage) const noexcept {
     return doorbell(static_cast<std::uint32_t>(stage));
 }
 StageEntry& Segment::stage(StageId stage) const noexcept {
-    return reinterpret_cast<StageEntry*>(at(places_.stages))[static_cast<std::uint32_t>(stage)];
+    auto* first = reinterpret_cast<StageEntry*>(at(header().stages_offset));
+    return first[static_cast<std::uint32_t>(stage)];
 }
 SessionEntry& Segment::session(AccountId account) const noexcept {
-    ASSERT(account.value < places_.sessions);
-    return reinterpret_cast<SessionEntry*>(at(places_.accounts))[account.value];
+    ASSERT(account.value < header().session_count);
+    return reinterpret_cast<SessionEntry*>(at(header().sessions_offset))[account.value];
 }
 NameTables& Segment::names() const noexcept {
-    return *reinterpret_cast<NameTables*>(at(places_.names));
+    return *reinterpret_cast<NameTables*>(at(header().names_offset));
 }
 TickCell& Segment::tick(SymbolId symbol) const noexcept {
     ASSERT(symbol.value < kSymbolsMax);
-    return reinterpret_cast<TickCell*>(at(places_.ticks))[symbol.value];
+    return reinterpret_cast<TickCell*>(at(header().ticks_offset))[symbol.value];
 }
 Histogram& Segment::hop(Hop hop) const noexcept {
     ASSERT(static_cast<std::uint32_t>(hop) < kHops);
-    return reinterpret_cast<Histogram*>(at(places_.hops))[static_cast<std::uint32_t>(hop)];
+    return reinterpret_cast<Histogram*>(at(header().hops_offset))[static_cast<std::uint32_t>(hop)];
 }
 HashCheck& Segment::hash_check(std::uint32_t i) const noexcept {
-    return reinterpret_cast<HashCheck*>(at(places_.hashes))[i % kHashChecks];
+    return reinterpret_cast<HashCheck*>(at(header().hashes_offset))[i % kHashChecks];
 }
 ErrorEntry& Segment::error(std::uint32_t i) const noexcept {
     ASSERT(i < kErrors);
-    return reinterpret_cast<ErrorEntry*>(at(places_.errors))[i];
+    return reinterpret_cast<ErrorEntry*>(at(header().errors_offset))[i];
 }
 const RingEntry& Segment::ring_entry(std::uint32_t index) const noexcept {
     ASSERT(index < rings_.size());

@@ -8,6 +8,8 @@
 #include "shm/layout.h"
 #include "shm/segment_memory.h"
 
+#include <array>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -86,6 +88,9 @@ public:
     /// seal for files in /dev/shm. Mode 0600 keeps others from doing it.)
     static Result<Segment> attach(const std::string& path, Mode mode, std::string& message);
 
+    /// The file, as create() or attach() was given it.
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
     /// True if this process has the segment locked in memory.
     [[nodiscard]] bool locked() const noexcept { return locked_; }
 
@@ -97,20 +102,27 @@ public:
     /// True if the segment was created during this boot of this host.
     [[nodiscard]] bool same_boot() const;
 
-    [[nodiscard]] SegmentHeader& header() const noexcept { return *header_; }
+    /// The header as it stood when this process made or attached the segment, and was right. What
+    /// happens to the shared one afterwards leads nobody anywhere.
+    [[nodiscard]] const SegmentHeader& header() const noexcept {
+        return *reinterpret_cast<const SegmentHeader*>(found_.data());
+    }
+    /// The one in the mapping, at its first byte: for tests that damage it, and for who asks the
+    /// kernel about the pages. Nobody goes by what it says.
+    [[nodiscard]] SegmentHeader& shared_header() const noexcept { return *shared_; }
     [[nodiscard]] CoreCells& core() const noexcept;
     [[nodiscard]] Doorbell& doorbell(StageId stage) const noexcept;
     [[nodiscard]] Doorbell& doorbell(std::uint32_t index) const noexcept;
     [[nodiscard]] StageEntry& stage(StageId stage) const noexcept;
     [[nodiscard]] SessionEntry& session(AccountId account) const noexcept;
-    [[nodiscard]] std::uint32_t sessions() const noexcept { return places_.sessions; }
+    [[nodiscard]] std::uint32_t sessions() const noexcept { return header().session_count; }
     [[nodiscard]] NameTables& names() const noexcept;
     [[nodiscard]] TickCell& tick(SymbolId symbol) const noexcept;
     [[nodiscard]] Histogram& hop(Hop hop) const noexcept;
     [[nodiscard]] HashCheck& hash_check(std::uint32_t i) const noexcept;
     [[nodiscard]] ErrorEntry& error(std::uint32_t i) const noexcept;
-    [[nodiscard]] Clock clock() const noexcept { return Clock{places_.clock_anchor_ns}; }
-    [[nodiscard]] std::uint64_t uuid_low() const noexcept { return header_->uuid[0]; }
+    [[nodiscard]] Clock clock() const noexcept { return Clock{header().clock_anchor_ns}; }
+    [[nodiscard]] std::uint64_t uuid_low() const noexcept { return header().uuid[0]; }
 
     [[nodiscard]] std::uint32_t ring_count() const noexcept {
         return static_cast<std::uint32_t>(rings_.size());
@@ -144,20 +156,14 @@ private:
     [[nodiscard]] std::byte* at(std::uint64_t offset) const noexcept;
     void remember();
 
-    /// Of the header: where things lie. Copied once attaching has found them right, and what is
-    /// used from then on: a header that is damaged later leads nobody anywhere (tests/attach_fuzz).
-    struct Places {
-        std::uint64_t core = 0, doorbells = 0, stages = 0, accounts = 0, names = 0, ticks = 0;
-        std::uint64_t hops = 0, errors = 0, hashes = 0;
-        std::int64_t clock_anchor_ns = 0;
-        std::uint32_t sessions = 0;
-        std::uint32_t bells = 0;
-    };
-
     std::unique_ptr<boost::interprocess::mapped_region> region_;
-    SegmentHeader* header_ = nullptr;
-    Places places_;
-    std::vector<RingEntry> rings_;  // the directory; as places_
+    std::string path_;
+    SegmentHeader* shared_ = nullptr;
+    // Copied once attaching has found them right, and what is gone by from then on
+    // (tests/attach_fuzz): the header, as bytes because it holds an atomic and this class is moved,
+    // and the directory of rings.
+    alignas(SegmentHeader) std::array<std::byte, sizeof(SegmentHeader)> found_{};
+    std::vector<RingEntry> rings_;
     bool locked_ = false;
 };
 

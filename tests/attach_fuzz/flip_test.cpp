@@ -124,7 +124,7 @@ TEST(AttachFlip, FindsTheLiveSegmentGoodAtEveryMomentAndLeavesItAlone) {
     std::string message;
     auto first = Segment::attach(dir.file("live"), Mode::ReadOnly, message);
     ASSERT_TRUE(first.ok()) << message;
-    const auto* base = reinterpret_cast<const std::byte*>(&first.value().header());
+    const auto* base = reinterpret_cast<const std::byte*>(&first.value().shared_header());
     const std::size_t fixed = first.value().header().data_offset;
     const std::uint32_t orders = first.value().find_ring("orders");
     std::vector<std::byte> before{base, base + fixed};

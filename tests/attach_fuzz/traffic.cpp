@@ -16,7 +16,8 @@ struct Traffic::Shared {
     std::atomic<std::uint64_t> published{0};
     std::atomic<std::uint64_t> checked{0};
     std::atomic<std::uint64_t> wrong_at{0};  // number of the first bad record
-    std::atomic<std::uint64_t> lost_at{0};  // number of the first for which the clock or cells lied
+    // Number of the first for which clock, cells, uuid or journal directory lied.
+    std::atomic<std::uint64_t> lost_at{0};
     std::atomic<std::uint64_t> attached{0};
     char refused[400] = {};  // why attaching failed; read when its process has ended
 };
@@ -73,14 +74,18 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir, Attach
             while (!out.value().try_publish(record)) {
                 ::sched_yield();
             }
-            ring(segment_.doorbell(StageId::Broker));
+            // As the supervisor does after a death.
+            for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
+                ring(segment_.doorbell(bell));
+            }
             // Release: pairs with the consumer's acquire after it has seen `stop`.
             shared_->published.store(n, std::memory_order_release);
         }
         return 0;
     }));
-    children_.push_back(run_child([this] {
+    children_.push_back(run_child([this, journal_dir] {
         auto in = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));
+        const std::uint64_t epoch = segment_.uuid_low();
         std::uint64_t n = 0;
         Nanos last = segment_.clock().now();
         while (!shared_->stop.load(std::memory_order_relaxed) ||
@@ -92,7 +97,9 @@ Traffic::Traffic(const std::string& path, const std::string& journal_dir, Attach
                 }
                 const Nanos now = segment_.clock().now();
                 const bool right = now >= last && now < last + seconds(3600) &&
-                                   segment_.core().journal_seq.load() >= n;
+                                   segment_.core().journal_seq.load() >= n &&
+                                   segment_.uuid_low() == epoch &&
+                                   segment_.header().journal_dir == journal_dir;
                 if (!right && shared_->lost_at.load() == 0) {
                     shared_->lost_at.store(n);
                 }
@@ -182,7 +189,8 @@ std::string Traffic::stop() {
         wrong += "record " + std::to_string(at) + " was lost, doubled or torn; ";
     }
     if (const auto at = shared_->lost_at.load(); at != 0) {
-        wrong += "clock or cells were wrong at record " + std::to_string(at) + "; ";
+        wrong +=
+            "clock, cells, uuid or directory were wrong at record " + std::to_string(at) + "; ";
     }
     const auto& ring = segment_.ring_control(segment_.find_ring("orders"));
     if (shared_->checked.load() != ring.read_cursor.load()) {

@@ -1,7 +1,8 @@
 // Live traffic: a segment with a producer and a consumer in processes of their own, which check
-// every record, find their way about the segment by its header for each (clock, doorbell, cells),
-// as stages do, and a third process that keeps attaching to that very segment, to write and to
-// read. What attaches to them, or next to them, must not disturb them.
+// every record, find their way about the segment by its header for each (clock, all doorbells,
+// cells, uuid, journal directory), as stages do, and a third process that keeps attaching to that
+// very segment, to write and to read. What attaches to them, or next to them, must not disturb
+// them.
 #pragma once
 
 #include <sys/types.h>

@@ -284,7 +284,7 @@ TEST_F(InspectCli, MapsTheSegmentWithoutTheRightToWrite) {
     std::string message;
     auto attached = Segment::attach(path_, Segment::Mode::ReadOnly, message);
     ASSERT_TRUE(attached.ok()) << message;
-    const auto address = reinterpret_cast<std::uintptr_t>(&attached.value().header());
+    const auto address = reinterpret_cast<std::uintptr_t>(&attached.value().shared_header());
     std::ifstream maps{"/proc/self/maps"};
     std::string rights;
     for (std::string line; std::getline(maps, line);) {

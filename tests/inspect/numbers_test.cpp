@@ -253,8 +253,8 @@ TEST_F(InspectNumbers, WaitBelievesNoCellWhoseOnlyWriterIsGone) {
     EXPECT_EQ(wait_for({"--journal-seq", "9"}).status, 0);
     segment_->stage(StageId::Journal).start_time -= 1;
     for (const std::uint64_t copy : {std::uint64_t{0}, kHeaderCopyOffset}) {
-        char& digit =
-            reinterpret_cast<char*>(&segment_->header())[copy + offsetof(SegmentHeader, boot_id)];
+        char& digit = reinterpret_cast<char*>(
+            &segment_->shared_header())[copy + offsetof(SegmentHeader, boot_id)];
         digit = digit == '0' ? '1' : '0';
     }
     EXPECT_EQ(wait_for({"--sink", "journal", "--lag-below", "1"}).status, 1) << "of another boot";

@@ -143,7 +143,7 @@ TEST_F(DryRun, IsRefusedByASegmentOfAnotherBuildOrOfAnotherJournal) {
         run_json("recover", {"recover", "--dry-run", path_, "--journal", other}, 1);
     EXPECT_NE(foreign["refusal"].get<std::string>().find("belongs to"), std::string::npos);
     EXPECT_TRUE(foreign["steps"].empty()) << foreign.dump(1);
-    segment_->header().layout_version += 1;
+    segment_->shared_header().layout_version += 1;
     EXPECT_EQ(attaching(), Errc::BadVersion);
     const json newer = plan(1);
     EXPECT_NE(newer["refusal"].get<std::string>().find("layout version"), std::string::npos);
@@ -151,7 +151,7 @@ TEST_F(DryRun, IsRefusedByASegmentOfAnotherBuildOrOfAnotherJournal) {
 }
 
 TEST_F(DryRun, TellsThatTheLossOfAnUnreadableSegmentCannotBeTold) {
-    segment_->header().magic = 1;
+    segment_->shared_header().magic = 1;
     EXPECT_EQ(attaching(), Errc::BadMagic);
     const json p = plan(0);
     EXPECT_EQ(p["set_aside"], path_ + ".unusable");

@@ -123,7 +123,7 @@ TEST_F(VerifySegment, NamesCellsThatContradictEachOther) {
     with("histograms", "1 values counted, 0 in buckets", segment_->hop(Hop::Gate).total, 1);
     core.journal_seq = 5;
     with("reservations", "sequence 5 used, only those below 5", core.reserved_seq, 5);
-    segment_->header().total_bytes += 4096;
+    segment_->shared_header().total_bytes += 4096;
     expect_broken("header", "total_bytes");
 }
 
@@ -146,8 +146,9 @@ TEST_F(VerifySegment, CallsAReplicaThatStartsNotBehindItsOwnSnapshot) {
 TEST_F(VerifySegment, NamesARingThatHasAnothersNameOrIsMissing) {
     // Both copies of the directory agree, so attaching has nothing to say.
     const auto rename = [&](std::uint32_t index, const char* to) {
-        auto* entries = reinterpret_cast<RingEntry*>(
-            reinterpret_cast<std::byte*>(&segment_->header()) + segment_->header().rings_offset);
+        auto* entries =
+            reinterpret_cast<RingEntry*>(reinterpret_cast<std::byte*>(&segment_->shared_header()) +
+                                         segment_->header().rings_offset);
         entries[index].name = entries[index + segment_->ring_count()].name = make_text<24>(to);
     };
     const std::uint32_t signals = segment_->find_ring("signals.alpha");

@@ -59,8 +59,14 @@ TEST_F(View, TellsALivingStageFromADeadOne) {
 
 TEST_F(View, TrustsNoPidOfAnotherBoot) {
     play_stage(StageId::Engine, StageState::Running);
-    segment_->header().boot_id[0] ^= 1;
-    const PipelineView v = read_view(*segment_);
+    for (const std::uint64_t copy : {std::uint64_t{0}, kHeaderCopyOffset}) {
+        auto* header = reinterpret_cast<char*>(&segment_->shared_header()) + copy;
+        header[offsetof(SegmentHeader, boot_id)] ^= 1;
+    }
+    std::string message;
+    const auto seen = Segment::attach(path_, Segment::Mode::ReadOnly, message);
+    ASSERT_TRUE(seen.ok()) << message;
+    const PipelineView v = read_view(seen.value());
     EXPECT_EQ(v.stages[0].liveness, Liveness::Foreign);
     EXPECT_EQ(v.stages[0].heartbeat_age_ns, -1);
     EXPECT_NE(render_stat(v, nullptr, Nanos{}, {}).find("ANOTHER BOOT"), std::string::npos);

@@ -3,6 +3,8 @@
 // replicas in this one, whose clock is the test's; the age is that of the file.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "persist/replica.h"
 #include "persist/snapshot_file.h"
 #include "shm/clock.h"
@@ -61,7 +63,10 @@ protected:
         options.capacity = {kAccounts, 64, 4096, 4096};
         options.snapshot_every = kEvery;
         {
-            Replica replica{p.segment(), options};
+            std::string message;
+            auto seen = Segment::attach(p.segment_path(), Segment::Mode::ReadWrite, message);
+            EXPECT_TRUE(seen.ok()) << message;
+            Replica replica{seen.value(), options};
             const Nanos start = p.segment().clock().now();
             EXPECT_TRUE(p.play_until([&] {
                 replica.step(start);
@@ -99,7 +104,11 @@ TEST_F(SnapshotTime, IsDueSoonIfTheNewestOnDiskIsOfTheFuture) {
 TEST_F(SnapshotTime, CountsFromTheSegmentIfThereIsNoneOnDisk) {
     fs::remove(file(snapshots().back()));
     EXPECT_FALSE(takes_snapshot_within(Nanos{kEvery.value / 10}));
-    p.segment().header().created_ns = wall_ns() - kEvery.value;
+    const std::int64_t then = wall_ns() - kEvery.value;
+    for (const std::uint64_t copy : {std::uint64_t{0}, kHeaderCopyOffset}) {
+        auto* header = reinterpret_cast<std::byte*>(&p.segment().shared_header()) + copy;
+        std::memcpy(header + offsetof(SegmentHeader, created_ns), &then, sizeof then);
+    }
     EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}));
 }
 

@@ -325,7 +325,7 @@ Faults faults() {
 
 /// Faults of reading one byte of every page.
 long faults_of_a_walk(const Segment& segment) {
-    const auto* base = reinterpret_cast<const volatile char*>(&segment.header());
+    const auto* base = reinterpret_cast<const volatile char*>(&segment.shared_header());
     const std::uint64_t bytes = segment.header().total_bytes;
     (void)faults();
     const long before = faults().minor;

@@ -20,7 +20,7 @@ bool has_role(const StageStat& s) {
 }  // namespace
 
 void look_closer(const Segment& segment, PipelineView& view) {
-    const MemoryFacts memory = memory_facts(&segment.header(), view.header.total_bytes);
+    const MemoryFacts memory = memory_facts(&segment.shared_header(), view.header.total_bytes);
     view.header.resident_percent = memory.resident_percent;
     view.header.numa_node = memory.numa_node;
     view.looked_closer = true;
