@@ -15,28 +15,34 @@ VALUES = [(r"recovery of .*, p99", "first message", "ms", 50.0)]
 # The limit that no queue can exceed, by name.
 CEILING = "each end alone, all at once"
 
+# What a series has one of for each round.
+PER_ROUND = ("rounds", "undisturbed", "hand_off_ns", "hand_off_after_ns")
+
 # A bare hand-off that takes less has both ends on a near pair of cores. Measured here: 39 to 50 ns
 # or 129 to 250 ns, and nothing between.
 NEAR_NS = 90
 
 
-def interval_of_median(values):
-    """Exact 95 % interval of the median: order statistics of the binomial. None below 6 values."""
+def interval_of_median(values, compared=1):
+    """Exact 95 % interval of the median: order statistics of the binomial. None below 6 values.
+    Of several intervals that are `compared` at once all hold together with 95 % (Bonferroni)."""
     n = len(values)
     if n < 6:
         return None
     below, k = 0.0, 0
-    while k < n // 2 and below + math.comb(n, k) / 2**n <= 0.025:
+    while k < n // 2 and below + math.comb(n, k) / 2**n <= 0.025 / compared:
         below += math.comb(n, k) / 2**n
         k += 1
+    if k == 0:
+        return None
     ordered = sorted(values)
     return [ordered[k - 1], ordered[n - k]]
 
 
-def spread(values):
+def spread(values, compared=1):
     quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
     return {"median": statistics.median(values), "q1": quartiles[0], "q3": quartiles[2],
-            "interval95": interval_of_median(values), "n": len(values)}
+            "interval95": interval_of_median(values, compared), "n": len(values)}
 
 
 def goal_of(group, part):
@@ -52,16 +58,53 @@ def best(series):
     return max(series, key=key) if series[0]["better"] == "higher" else min(series, key=key)
 
 
-def figure(bench, group, ours, other, part, ratios):
+def figure(bench, group, ours, other, part, ratios, compared=1):
     return {"bench": bench, "group": group, "name": ours["name"], "against": other["name"],
             "part": part, "unit": ours["unit"], "better": ours["better"],
             "value": statistics.median(ours["rounds"]),
-            "other": statistics.median(other["rounds"]), "ratio": spread(ratios),
+            "other": statistics.median(other["rounds"]), "ratio": spread(ratios, compared),
             "goal": goal_of(group, part)}
 
 
+def place(ns):
+    return "near" if ns < NEAR_NS else "far"
+
+
+def place_of(series, i):
+    """@return near or far if the hand-offs before and after the round agree, None if not."""
+    before, after = place(series["hand_off_ns"][i]), place(series["hand_off_after_ns"][i])
+    return before if before == after else None
+
+
 def paired(ours, other):
-    return [a / b for a, b in zip(ours["rounds"], other["rounds"]) if b]
+    """@return the ratios of the rounds in which both were on the same kind of pair of cores, where
+    that is known: a near one beside a far one says nothing of queues."""
+    pairs = [(i, a / b) for i, (a, b) in enumerate(zip(ours["rounds"], other["rounds"])) if b]
+    if ours.get("hand_off_ns") and other.get("hand_off_ns"):
+        alike = [(i, r) for i, r in pairs
+                 if place_of(ours, i) and place_of(ours, i) == place_of(other, i)]
+        pairs = alike or pairs
+    return [r for _, r in pairs]
+
+
+def better_flags(bench, series):
+    """Where the same code took turns at two levels of optimisation: ours and the best rival, each at
+    the level that suits it."""
+    out = []
+    groups = list(dict.fromkeys(s["group"] for s in series))
+    for group in groups:
+        twin = group.replace(" at -O2", "")
+        if twin == group or twin not in groups:
+            continue
+        of = lambda part: [s for s in series if s["group"] in (group, twin) and s["part"] == part]
+        ours = [s for s in of("ours") if s["name"] == "millrace"]
+        if ours and of("rival"):
+            a, b = best(ours), best(of("rival"))
+            named = lambda s: s | {"name": s["name"] + (" at -O2" if s["group"] == group else "")}
+            f = figure(bench, twin + ", each by its better flags", named(a), named(b), "rival",
+                       paired(a, b))
+            out.append(f | {"name": "millrace", "goal": goal_of(twin, "rival")})
+    return out
 
 
 def from_series(bench, series):
@@ -76,45 +119,44 @@ def from_series(bench, series):
             for part, others in (("limit", of("limit")), ("rival", rivals)):
                 out += [figure(bench, group, ours, o, part, paired(ours, o)) for o in others]
         for ours in of("ours") if bench == "designs" else []:
-            out += [figure(bench, group, v, ours, "variant", paired(v, ours))
+            out += [figure(bench, group, v, ours, "variant", paired(v, ours), len(of("variant")))
                     for v in of("variant")]
         for rival in rivals:
             for limit in (x for x in of("limit") if x["name"] == CEILING):
                 f = figure(bench, group + ", at most", limit, rival, "headroom",
                            paired(limit, rival))
                 out.append(f | {"goal": goal_of(group, "rival")})
-    return out
-
-
-def place(ns):
-    return "near" if ns < NEAR_NS else "far"
+    return out + better_flags(bench, series)
 
 
 def places(series):
-    """How many turns of all series were taken on a near and on a far pair of cores."""
-    count = {"near": 0, "far": 0}
+    """How many turns of all series were taken on a near and on a far pair of cores, and during how
+    many it changed."""
+    count = {"near": 0, "far": 0, "moved": 0}
     for s in series:
-        for ns in [] if s["group"].endswith(", p99.9") else s.get("hand_off_ns", []):
-            count[place(ns)] += 1
+        if not s["group"].endswith(", p99.9"):
+            for i in range(len(s.get("hand_off_ns", []))):
+                count[place_of(s, i) or "moved"] += 1
     return count
 
 
 def by_place(bench, series):
     """The figures of from_series for the rounds in which ours and the other were both on a near
-    pair, and those for a far one; only where there are enough of each for an interval."""
+    pair, and those for a far one, where there are both. Fewer than six have no interval."""
     out = []
     by_name = {(s["group"], s["name"]): s for s in series if s.get("hand_off_ns")}
     for f in from_series(bench, list(by_name.values())):
-        if f["part"] not in ("limit", "rival"):
+        if f["part"] not in ("limit", "rival") or (f["group"], f["against"]) not in by_name:
             continue
         ours, other = (by_name[f["group"], f[who]] for who in ("name", "against"))
         split = {}
         for where in ("near", "far"):
             rounds = [i for i, b in enumerate(other["rounds"]) if b and
-                      {place(ours["hand_off_ns"][i]), place(other["hand_off_ns"][i])} == {where}]
-            pick = lambda s: s | {"rounds": [s["rounds"][i] for i in rounds]}
+                      place_of(ours, i) == place_of(other, i) == where]
+            pick = lambda s: {k: [v[i] for i in rounds] if k in PER_ROUND else v
+                              for k, v in s.items()}
             split[where] = (pick(ours), pick(other))
-        if min(len(a["rounds"]) for a, _ in split.values()) >= 6:
+        if min(len(a["rounds"]) for a, _ in split.values()) >= 2:
             out += [figure(bench, f"{f['group']}, {where} pair", a, b, f["part"], paired(a, b))
                     for where, (a, b) in split.items()]
     return out
@@ -208,8 +250,8 @@ def places_text(result):
     count = result.get("places", {})
     if not sum(count.values()):
         return ""
-    return (f"turns by the bare hand-off before them: {count['near']} on a near pair of cores "
-            f"(below {NEAR_NS} ns), {count['far']} on a far one")
+    return (f"turns by the bare hand-off before and after them: {count['near']} on a near pair of "
+            f"cores (below {NEAR_NS} ns), {count['far']} on a far one, {count['moved']} moved")
 
 
 def what_of(figure):

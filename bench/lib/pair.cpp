@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -64,6 +66,16 @@ const Calibration& calibration() noexcept {
     return c;
 }
 
+struct ClockCost {
+    std::int64_t ticks = INT64_MAX;
+    ClockCost() {
+        for (int i = 0; i < 10'000; ++i) {
+            const std::int64_t t = millrace::bench::ticks();
+            ticks = std::min(ticks, millrace::bench::ticks() - t);
+        }
+    }
+};
+
 struct Meeting {
     std::atomic<int> here{0};
     std::atomic<std::int64_t> preempted{0};
@@ -101,6 +113,11 @@ std::int64_t preemptions() noexcept {
 std::int64_t ticks() noexcept {
     return calibration().tsc ? raw_ticks() : monotonic_ns();
 }
+std::int64_t cost_of_ticks() noexcept {
+    static const ClockCost cost;
+    return cost.ticks;
+}
+
 double ticks_to_ns(std::int64_t t) noexcept {
     return static_cast<double>(t) * calibration().ns_per_tick;
 }

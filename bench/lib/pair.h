@@ -22,6 +22,8 @@ void pin_or_die(int cpu);
 /// Nanoseconds by the cheapest clock that all cores share: the TSC where the kernel trusts it for
 /// its own clock, else CLOCK_MONOTONIC. Calibrated at the first call.
 [[nodiscard]] std::int64_t ticks() noexcept;
+/// What one ticks() costs, the least of many: to be taken off where it lies in every sample.
+[[nodiscard]] std::int64_t cost_of_ticks() noexcept;
 [[nodiscard]] double ticks_to_ns(std::int64_t ticks) noexcept;
 [[nodiscard]] std::int64_t ns_to_ticks(double ns) noexcept;
 

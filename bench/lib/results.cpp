@@ -63,6 +63,7 @@ nlohmann::json Results::to_json() const {
                            {"undisturbed", s.undisturbed}};
         if (!s.hand_off_ns.empty()) {
             one["hand_off_ns"] = s.hand_off_ns;
+            one["hand_off_after_ns"] = s.hand_off_after_ns;
         }
         if (s.histogram.total() != 0) {
             one["histogram_ns"] = histogram_json(s.histogram);

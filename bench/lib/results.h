@@ -23,8 +23,10 @@ struct Series {
     bool higher_is_better = true;
     std::vector<double> rounds;
     std::vector<bool> undisturbed;  // of each round: no end was preempted
-    /// Of each round: what a bare cache-line hand-off took just before it; empty = not taken.
+    /// Of each round: what a bare cache-line hand-off took just before it and just after it; empty
+    /// = not taken.
     std::vector<double> hand_off_ns;
+    std::vector<double> hand_off_after_ns;
     Hdr histogram;  // over all rounds; empty if it has none (then not written)
 };
 

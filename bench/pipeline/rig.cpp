@@ -124,7 +124,7 @@ void Rig::configure(std::uint32_t accounts) {
         Report r;
         r.account = account.id;
         r.type = ReportType::SessionUp;
-        r.journal_id = 1;
+        r.journal_id = kJournalId;
         publish(reports_, r);
         r.type = ReportType::SyncDone;
         publish(reports_, r);
@@ -207,6 +207,34 @@ void Rig::await_reports_taken() const {
     // Acquire: pairs with the engine's release of the report.
     while (view.control->read_cursor.load(std::memory_order_acquire) != reports_.written()) {
     }
+}
+
+void Rig::give_up_if_stuck(Nanos since, const char* what) {
+    const Nanos now = clock().now();
+    if (now - since < seconds(30)) {
+        return;
+    }
+    const CoreCells& core = segment_.core();
+    const Globals& g = engine_->globals();
+    const auto& session = segment_.session(AccountId{0});
+    const auto number = [](const auto& cell) {
+        return static_cast<unsigned long long>(cell.load(std::memory_order_relaxed));
+    };
+    std::fprintf(
+        stderr,
+        "bench: %s for 30 s; signal %llu, journal %llu, durable %llu, live orders %llu, in "
+        "doubt %llu; session: link %llu, claimed %llu, done %llu, acked %llu, event %llu\n",
+        what, static_cast<unsigned long long>(next_signal_ - 1), number(core.journal_seq),
+        number(core.durable), static_cast<unsigned long long>(g.live_orders),
+        static_cast<unsigned long long>(g.in_doubt), number(session.link), number(session.claimed),
+        number(session.done), number(session.acked), number(session.applied_event));
+    results_.poll(4096, [](const ResultSlot& slot) {
+        const SignalResult& r = slot.value;
+        std::fprintf(stderr, "bench: result of signal %llu: kind %u, status %u, reason %u\n",
+                     static_cast<unsigned long long>(r.signal.lo), static_cast<unsigned>(r.kind),
+                     r.ord_status, r.reason);
+    });
+    std::exit(1);
 }
 
 void Rig::drop_results() {

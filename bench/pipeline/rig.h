@@ -19,6 +19,9 @@ bool pin(int end);
 
 class Rig {
 public:
+    /// Intent journal of every account's executor.
+    static constexpr std::uint64_t kJournalId = 1;
+
     /// @param directory for journal files; an existing directory on the disk to measure.
     Rig(const std::string& directory, std::uint32_t accounts);
     ~Rig();
@@ -36,6 +39,10 @@ public:
     Nanos await_first_order();
     /// Reads and drops results.
     void drop_results();
+    /// Ends the program if a signal took too long, with what the segment says of it: a benchmark
+    /// that waits for ever tells nobody anything. Call it now and then while waiting.
+    /// @param since when the wait began, clock().
+    void give_up_if_stuck(Nanos since, const char* what);
     /// Waits until the engine has taken every report (spins).
     void await_reports_taken() const;
 

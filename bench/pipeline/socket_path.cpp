@@ -8,6 +8,11 @@
 #include <thread>
 
 namespace millrace::bench {
+namespace {
+
+constexpr unsigned kLookEvery = 1U << 16;  // polls; a look costs a clock
+
+}  // namespace
 
 SocketPath::SocketPath(const std::string& directory, GateLevel gate) : rig_{directory, 1} {
     BrokerOptions options;
@@ -20,6 +25,8 @@ SocketPath::SocketPath(const std::string& directory, GateLevel gate) : rig_{dire
         std::exit(1);
     }
     broker_ = std::move(made).value();
+    // The journal that the rig has let in: another one's first event number would be passed over.
+    terminal_.journal_id = Rig::kJournalId;
     terminal_.connect(broker_->port());
     const AtomicU32& link = rig_.segment().session(AccountId{0}).link;
     // Acquire: pairs with the stage's release in set_link().
@@ -49,6 +56,11 @@ double SocketPath::round(int signals, std::vector<std::int64_t>& tail) {
     }
     runs_.store(false);
     stages.join();
+    const Nanos since = rig_.clock().now();
+    while (rig_.engine().globals().live_orders != 0) {
+        rig_.step();
+        rig_.give_up_if_stuck(since, "an answered order is not final");
+    }
     tail.insert(tail.end(), samples.begin(), samples.end());
     return static_cast<double>(permille(samples, 500));
 }
@@ -59,20 +71,30 @@ std::int64_t SocketPath::one_signal() {
     const Histogram& hop = rig_.segment().hop(Hop::SignalToSocket);
     const std::uint64_t before = hop.sum.load(std::memory_order_relaxed);
     rig_.publish_signal();
+    const Nanos since = rig_.clock().now();
     std::uint64_t after = before;
-    while (after == before) {
+    for (unsigned n = 1; after == before; ++n) {
         after = hop.sum.load(std::memory_order_relaxed);
+        if (n % kLookEvery == 0) {
+            rig_.give_up_if_stuck(since, "no bytes at the socket");
+        }
     }
-    while (terminal_.commands.empty()) {
+    for (unsigned n = 1; terminal_.commands.empty(); ++n) {
         terminal_.poll();
+        if (n % kLookEvery == 0) {
+            rig_.give_up_if_stuck(since, "no command at the terminal");
+        }
     }
     const bridge::Command command = terminal_.commands.back().command;
     terminal_.commands.clear();
     answer(command);
     const AtomicU64& applied = rig_.segment().session(AccountId{0}).applied_event;
     // Acquire: pairs with the engine's release.
-    while (applied.load(std::memory_order_acquire) < terminal_.events.size()) {
+    for (unsigned n = 1; applied.load(std::memory_order_acquire) < terminal_.events.size(); ++n) {
         terminal_.poll();
+        if (n % kLookEvery == 0) {
+            rig_.give_up_if_stuck(since, "no word that the fill was taken");
+        }
     }
     rig_.drop_results();
     return static_cast<std::int64_t>(after - before);

@@ -133,6 +133,7 @@ Round round_trip(const Setup& s, std::uint64_t trips, Hdr& all) {
     Shared<Queue> there;
     Shared<Queue> back;
     Shared<Outcome> out;
+    const std::int64_t clock_cost = cost_of_ticks();
     const bool quiet = run_pair(
         s.mode, s.cpu_near, s.cpu_far,
         [&] {
@@ -144,7 +145,8 @@ Round round_trip(const Setup& s, std::uint64_t trips, Hdr& all) {
                 while (receive.pop().number == 0) {
                     idle(s.pauses);
                 }
-                out->histogram.add(static_cast<std::int64_t>(ticks_to_ns(ticks() - t) / 2));
+                const std::int64_t took = ticks() - t - clock_cost;
+                out->histogram.add(static_cast<std::int64_t>(ticks_to_ns(took) / 2));
             }
         },
         [&] {

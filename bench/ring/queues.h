@@ -3,6 +3,10 @@
 // one. All words are written in place where the queue allows it, and all are read.
 #pragma once
 
+#ifndef NDEBUG
+#error "rivals are measured without their debugging checks: compile with NDEBUG"
+#endif
+
 #include <readerwriterqueue/readerwriterqueue.h>
 #include <boost/lockfree/spsc_queue.hpp>
 
@@ -54,8 +58,9 @@ constexpr std::uint64_t expected_sum(std::uint64_t n) noexcept {
     return (W - 1) * (n * (n + 1) / 2) + n * ((W - 1) * (W - 2) / 2);
 }
 
+/// On lines of its own, as our slots are: whoever uses a queue for such records writes it so.
 template <std::size_t W>
-struct Message {
+struct alignas(kCacheLineBytes) Message {
     std::array<std::uint64_t, W> words;
     Message() = default;
     Message(std::uint64_t n, std::uint64_t stamp) noexcept { write_words(words, 0, n, stamp); }
@@ -219,6 +224,50 @@ struct OursReleasedEach : Ours<W> {
     };
 };
 
+/// Ours where all W words are the user's, as they are in the rivals: the number takes a line more.
+template <std::size_t W>
+struct OursWholePayload {
+    static constexpr bool kProcesses = true;
+    struct Payload {
+        std::array<std::uint64_t, W> words;
+        std::array<std::uint64_t, 7> unused;  // of the line more: a slot is full lines
+    };
+    RingControl<> control;
+    alignas(kCacheLineBytes) RingSlot<Payload> slots[kCapacity];
+
+    OursWholePayload() {
+        control.capacity = kCapacity;
+        control.slot_bytes = sizeof(RingSlot<Payload>);
+        control.magic = kRingMagic;
+    }
+    struct Near {
+        explicit Near(OursWholePayload& q)
+            : ring{RingProducer<Payload>::attach({&q.control, q.slots}).value()} {}
+        bool push(std::uint64_t n, std::uint64_t stamp) noexcept {
+            Payload* slot = ring.claim();
+            if (slot == nullptr) {
+                return false;
+            }
+            write_words(slot->words, 0, n, stamp);
+            ring.commit();
+            return true;
+        }
+        RingProducer<Payload> ring;
+    };
+    struct Far {
+        explicit Far(OursWholePayload& q)
+            : ring{RingConsumer<Payload>::attach({&q.control, q.slots}).value()} {}
+        Got pop() noexcept {
+            const Payload* p = ring.take();
+            if (p == nullptr) {
+                return {};
+            }
+            return {p->words[0], p->words.back(), sum_words(p->words)};
+        }
+        RingConsumer<Payload> ring;
+    };
+};
+
 /// The cached-cursor design as the well-known queues have it (rigtorp/SPSCQueue): each side keeps a
 /// copy of the other's index and looks again only when it says full or empty; one slot stays free;
 /// in-place writing and reading.
@@ -343,12 +392,12 @@ struct Boost {
     };
 };
 
-/// moodycamel::ReaderWriterQueue: built in place, read in place by peek() and pop(). Its blocks are
-/// on the heap, so it cannot join two processes.
+/// moodycamel::ReaderWriterQueue of one block, as the others have: built in place, read in place by
+/// peek() and pop(). It is on the heap, so it cannot join two processes.
 template <std::size_t W>
 struct Moodycamel {
     static constexpr bool kProcesses = false;
-    moodycamel::ReaderWriterQueue<Message<W>> queue{kCapacity};
+    moodycamel::ReaderWriterQueue<Message<W>, 2 * kCapacity> queue{kCapacity};
 
     struct Near {
         explicit Near(Moodycamel& m) : q{m.queue} {}

@@ -22,7 +22,6 @@ public:
         if (mode_ == Mode::Processes && !Queue<W>::kProcesses) {
             return;
         }
-        const std::uint64_t n = bench_.count(60'000);
         for (const int pauses : {1, 0}) {
             if (part == Part::Limit && pauses == 0) {
                 continue;
@@ -30,7 +29,7 @@ public:
             const Setup s = bench_.setup(mode_, pauses);
             add(name + (pauses > 0 ? "" : ", no pause"),
                 part == Part::Ours && pauses == 0 ? Part::Variant : part,
-                [s, n](Series&) { return throughput<Queue, W>(s, n); });
+                of_equal_time([s](std::uint64_t n) { return throughput<Queue, W>(s, n); }));
         }
     }
 
@@ -48,22 +47,38 @@ public:
         one_by_one<Moodycamel, W>("moodycamel::ReaderWriterQueue", Part::Rival);
         one_by_one<Ours, W>("millrace", Part::Ours);
         one_by_one<OursReleasedEach, W>("millrace, released each", Part::Ours);
+        one_by_one<OursWholePayload, W>("millrace, number beside the payload", Part::Ours);
     }
 
     template <std::size_t W>
     void batches() {
         constexpr std::size_t kBatch = 32;
         const Setup s = bench_.setup(mode_, 1);
-        const std::uint64_t n = bench_.count(100'000);
-        add("boost::lockfree::spsc_queue", Part::Rival,
-            [=](Series&) { return batch_throughput<Boost, W>(s, n, kBatch); });
-        add("cached cursors", Part::Rival,
-            [=](Series&) { return batch_throughput<CachedCursor, W>(s, n, kBatch); });
-        add("millrace", Part::Ours,
-            [=](Series&) { return batch_throughput<Ours, W>(s, n, kBatch); });
+        add("boost::lockfree::spsc_queue", Part::Rival, of_equal_time([s](std::uint64_t n) {
+                return batch_throughput<Boost, W>(s, n, kBatch);
+            }));
+        add("cached cursors", Part::Rival, of_equal_time([s](std::uint64_t n) {
+                return batch_throughput<CachedCursor, W>(s, n, kBatch);
+            }));
+        add("millrace", Part::Ours, of_equal_time([s](std::uint64_t n) {
+                return batch_throughput<Ours, W>(s, n, kBatch);
+            }));
     }
 
 private:
+    /// Rounds of about the same time whatever the queue's rate, or a machine that takes a core away
+    /// now and then would spoil the slow ones' rounds alone: the first round finds out the rate.
+    std::function<Round(Series&)> of_equal_time(std::function<Round(std::uint64_t)> run) const {
+        constexpr double kMicroseconds = 5'000;
+        const double micros = kMicroseconds * static_cast<double>(bench_.count(1'000)) / 1'000;
+        return [=, guess = bench_.count(60'000), n = std::uint64_t{0}](Series&) mutable {
+            if (n == 0) {
+                n = std::max(guess, static_cast<std::uint64_t>(run(guess).value * micros));
+            }
+            return run(n);
+        };
+    }
+
     std::vector<Contender>& to_;
     const Bench& bench_;
     Mode mode_;

@@ -31,16 +31,20 @@ Setup Bench::setup(Mode mode, int pauses) const {
 void Bench::turn(const char* unit, bool higher, const Contender& c, int attempts) {
     Series& series = results_.series(c.group, c.name, c.part, unit, higher);
     const Hdr before = series.histogram;
-    const double hand_off = hand_off_now(setup(Mode::Threads, 0));
+    double hand_off = hand_off_now(setup(Mode::Threads, 0));
     Round got = c.run(series);
+    double after = hand_off_now(setup(Mode::Threads, 0));
     for (int i = 1; i < std::min(attempts, options_.attempts) && !got.undisturbed; ++i) {
         series.histogram = before;
+        hand_off = after;
         got = c.run(series);
+        after = hand_off_now(setup(Mode::Threads, 0));
     }
     const auto note = [&](Series& to, double value) {
         to.rounds.push_back(value);
         to.undisturbed.push_back(got.undisturbed);
         to.hand_off_ns.push_back(hand_off);
+        to.hand_off_after_ns.push_back(after);
     };
     note(series, got.value);
     if (got.p999 > 0) {

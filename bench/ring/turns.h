@@ -36,8 +36,8 @@ public:
     /// @return `n` by the scale, at least 1.
     [[nodiscard]] std::uint64_t count(double n) const;
     [[nodiscard]] Setup setup(Mode mode, int pauses) const;
-    /// Lets all of them take turns and prints their groups. Before each turn a bare hand-off is
-    /// taken, which says on what pair of cores the machine had us at that moment.
+    /// Lets all of them take turns and prints their groups. Before and after each turn a bare
+    /// hand-off is taken, which says on what pair of cores the machine had us at that moment.
     /// @param attempts at a disturbed round, at most those of the options.
     void turns(const char* unit, bool higher, const std::vector<Contender>& contenders,
                int attempts = kAsOftenAsAllowed);

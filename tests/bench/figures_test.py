@@ -128,12 +128,40 @@ class Figures(unittest.TestCase):
         rival = series("r", "rival", [1] * (2 * n) + [1])
         ours["hand_off_ns"] = [near] * n + [far] * n + [near]
         rival["hand_off_ns"] = [near] * n + [far] * n + [far]
+        for s in (ours, rival):
+            s["hand_off_after_ns"] = list(s["hand_off_ns"])
         got = {f["group"]: (f["ratio"]["median"], f["ratio"]["n"])
                for f in figures.by_place("ring", [ours, rival])}
         self.assertEqual(got, {"g, near pair": (2, n), "g, far pair": (10, n)})
-        self.assertEqual(figures.places([ours, rival]), {"near": 13, "far": 13})
-        ours["hand_off_ns"][0] = far  # five of one kind have no interval
-        self.assertEqual(figures.by_place("ring", [ours, rival]), [])
+        self.assertEqual(figures.places([ours, rival]), {"near": 13, "far": 13, "moved": 0})
+        ours["hand_off_after_ns"][0] = far  # moved meanwhile: five of one kind have no interval
+        got = {f["group"]: (f["ratio"]["n"], f["ratio"]["interval95"])
+               for f in figures.by_place("ring", [ours, rival])}
+        self.assertEqual(got, {"g, near pair": (n - 1, None), "g, far pair": (n, [10, 10])})
+        self.assertEqual(figures.places([ours, rival])["moved"], 1)
+
+    def test_a_near_round_is_never_held_against_a_far_one(self):
+        ours, rival = series("o", "ours", [2, 8, 2, 8]), series("r", "rival", [2, 2, 8, 8])
+        for s in (ours, rival):
+            s["hand_off_ns"] = [45.0 if v == 2 else 160.0 for v in s["rounds"]]
+            s["hand_off_after_ns"] = s["hand_off_ns"]
+        self.assertEqual(figures.paired(ours, rival), [1, 1])
+
+    def test_each_queue_is_compared_by_the_flags_that_suit_it_too(self):
+        rows = [series("millrace", "ours", [9] * 6), series("r", "rival", [2] * 6),
+                series("millrace", "ours", [7] * 6) | {"group": "g at -O2"},
+                series("r", "rival", [3] * 6) | {"group": "g at -O2"}]
+        got = {f["group"]: (f["against"], f["ratio"]["median"])
+               for f in figures.from_series("ring", rows)}
+        self.assertEqual(got, {"g": ("r", 4.5), "g at -O2": ("r", 7 / 3),
+                               "g, each by its better flags": ("r at -O2", 3)})
+
+    def test_of_many_intervals_all_hold_together(self):
+        values = list(range(1, 31))
+        self.assertEqual(figures.interval_of_median(values), [10, 21])
+        low, high = figures.interval_of_median(values, 18)
+        self.assertTrue(low < 10 and high > 21)
+        self.assertIsNone(figures.interval_of_median(values[:6], 18))
 
     def test_a_goal_is_met_or_missed_only_by_the_whole_interval(self):
         for interval, sign, expected in (([1.0, 1.1], "<=", True), ([1.0, 1.2], "<=", None),
