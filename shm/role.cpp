@@ -1,7 +1,6 @@
 #include "shm/role.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,35 +78,6 @@ Result<RoleLock> RoleLock::try_acquire(const std::string& dir, const std::string
     }
     RoleLock owned;
     owned.fd_ = fd;
-    return owned;
-}
-
-Result<RoleLock> RoleLock::try_acquire_for_command(const std::string& dir, const std::string& role,
-                                                   std::string& holder) {
-    auto owned = try_acquire(dir, role, holder);
-    if (!owned) {
-        if (owned.error().sys_errno != EROFS) {
-            return owned;
-        }
-        // Whoever opened it while it could be written holds the record lock to this day.
-        if (const int pid = holder_pid(dir, role); pid != 0) {
-            holder = process_text(pid);
-            return {Errc::NotOwner, "role is held by another process"};
-        }
-        RoleLock read_only;
-        read_only.fd_ = ::open(lock_path(dir, role).c_str(), O_RDONLY | O_CLOEXEC);
-        if (read_only.fd_ < 0) {
-            return {Errc::IoError, "cannot open the role's lock file", errno};
-        }
-        owned = std::move(read_only);
-    }
-    if (::flock(owned.value().fd_, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) {
-            return {Errc::IoError, "the file system refuses locks", errno};
-        }
-        holder = "pid unknown";
-        return {Errc::NotOwner, "role is held by another process"};
-    }
     return owned;
 }
 

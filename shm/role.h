@@ -37,14 +37,6 @@ public:
     static Result<RoleLock> try_acquire(const std::string& journal_dir, const std::string& role,
                                         std::string& holder);
 
-    /// As try_acquire(), for a command that an operator has typed: also where the file system has
-    /// gone read-only, as ext4 does after an error, because the kill switch needs no disk. There it
-    /// goes by flock(), which everybody takes here besides. Not for stages: a forked child inherits
-    /// an flock. Hold it shortly.
-    /// @return as try_acquire().
-    static Result<RoleLock> try_acquire_for_command(const std::string& journal_dir,
-                                                    const std::string& role, std::string& holder);
-
     /// Pid of the current holder as this process sees it, 0 if none, kPidOutOfSight if it has none
     /// here. Takes nothing.
     static int holder_pid(const std::string& journal_dir, const std::string& role);

@@ -34,6 +34,9 @@ public:
     [[nodiscard]] bool freeze() const;
     /// Nothing happens if it is not frozen.
     void thaw() const;
+    /// As ext4 does after an error, or XFS: from now on each call is answered with EIO. For good.
+    /// @return false with errno.
+    [[nodiscard]] bool shut_down() const;
 
 private:
     FreezableDisk() = default;

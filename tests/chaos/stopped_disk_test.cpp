@@ -5,9 +5,12 @@
 // tell.
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -165,6 +168,49 @@ TEST_F(ChaosStoppedDisk, EntersAndAcknowledgesNothingAndLetsTheKillSwitchThrough
     EXPECT_TRUE(
         world_->turn_until([&] { return fills_of_all(*world_) > fills + 30; }, kSlowMachine))
         << "no trading after the heal";
+    expect_good_end();
+}
+
+TEST_F(ChaosStoppedDisk, LetsTheKillSwitchThroughWhereItsFileSystemHasShutDown) {
+    start("");
+    if (!disk_->shut_down()) {
+        GTEST_SKIP() << "SKIPPED: this kernel's ext4 cannot be shut down: " << std::strerror(errno);
+    }
+    const std::string lock = disk_->folder() + "/locks/admin.broker.lock";
+    ASSERT_LT(::open(lock.c_str(), O_RDWR | O_CLOEXEC), 0) << "this proves nothing";
+    std::string output;
+    EXPECT_EQ(world_->command({"kill", "--all", "--cancel"}, kCommandMax, &output), 0) << output;
+    EXPECT_NE(output.find("broker stage told"), std::string::npos) << output;
+    EXPECT_NE(output.find("engine told"), std::string::npos) << output;
+    for (const auto& [account, login] : world_->pipeline().logins()) {
+        // Acquire: pairs with the broker stage's release, once it has told the terminals.
+        const auto& killed = world_->segment().session(AccountId{account}).killed;
+        EXPECT_TRUE(world_->turn_until([&] { return killed.load(std::memory_order_acquire) != 0; },
+                                       kCommandMax))
+            << "login " << login;
+    }
+}
+
+TEST_F(ChaosStoppedDisk, TellsAtAStartWhatItWaitsForAndGoesOnWhenTheDiskAnswers) {
+    start("");
+    before_ = signals_of(*world_);
+    demo::Child& supervisor = world_->pipeline().supervisor();
+    supervisor.signal(SIGKILL);
+    ASSERT_TRUE(world_->turn_until([&] { return !supervisor.running(); }, kSlowMachine));
+    {
+        const Frozen frozen{*disk_};
+        ASSERT_TRUE(frozen.ok());
+        ASSERT_EQ(world_->heal(), "");
+        EXPECT_TRUE(world_->turn_until(
+            [&] {
+                return world_->log().find("still seeing whether the journal directory") !=
+                       std::string::npos;
+            },
+            kSlowMachine))
+            << world_->log();
+    }
+    EXPECT_TRUE(
+        world_->turn_until([&] { return world_->pipeline().accounts_ready(); }, kSlowMachine));
     expect_good_end();
 }
 

@@ -223,38 +223,6 @@ struct DiskAndView {
     bool ready = false;  // false: this process may not mount
 };
 
-/// What a process of its own is told that asks for the role of a command.
-Errc asked_elsewhere(const std::string& dir) {
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-        std::string holder;
-        ::_exit(static_cast<int>(RoleLock::try_acquire_for_command(dir, "admin", holder).code()));
-    }
-    int status = -1;
-    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-    EXPECT_TRUE(WIFEXITED(status));
-    return static_cast<Errc>(WEXITSTATUS(status));
-}
-
-TEST(RoleLock, OfACommandIsToBeHadOnceAlsoOnADiskThatHasGoneReadOnly) {
-    const DiskAndView there;
-    if (!there.ready) {
-        GTEST_SKIP() << "SKIPPED: nothing may be mounted here";
-    }
-    std::string holder;
-    {
-        const auto made = RoleLock::try_acquire_for_command(there.disk, "admin", holder);
-        ASSERT_TRUE(made.ok());
-        EXPECT_EQ(asked_elsewhere(there.disk), Errc::NotOwner);
-        EXPECT_EQ(asked_elsewhere(there.view), Errc::NotOwner) << "held since it could be written";
-    }
-    ASSERT_EQ(RoleLock::try_acquire(there.view, "admin", holder).error().sys_errno, EROFS);
-    const auto lock = RoleLock::try_acquire_for_command(there.view, "admin", holder);
-    ASSERT_TRUE(lock.ok());
-    EXPECT_EQ(asked_elsewhere(there.view), Errc::NotOwner);
-    EXPECT_EQ(asked_elsewhere(there.disk), Errc::NotOwner) << "it may be writable again";
-}
-
 TEST(RoleLock, IsSeenToBeHeldOnADiskThatHasGoneReadOnly) {
     const DiskAndView there;
     if (!there.ready) {
@@ -263,12 +231,10 @@ TEST(RoleLock, IsSeenToBeHeldOnADiskThatHasGoneReadOnly) {
     const pid_t pid = fork_holder(there.disk, "admin");
     EXPECT_EQ(RoleLock::holder_pid(there.view, "admin"), pid);
     std::string holder;
-    EXPECT_EQ(RoleLock::try_acquire_for_command(there.view, "admin", holder).code(), Errc::NotOwner)
-        << "a record lock alone, as a build before this one takes it";
-    EXPECT_EQ(holder, "pid " + std::to_string(pid));
+    EXPECT_EQ(RoleLock::try_acquire(there.view, "admin", holder).error().sys_errno, EROFS);
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    EXPECT_EQ(asked_elsewhere(there.view), Errc::Ok);
+    EXPECT_EQ(RoleLock::holder_pid(there.view, "admin"), 0);
 }
 
 TEST(ProcessStartTime, TellsThisProcessAndNoOther) {

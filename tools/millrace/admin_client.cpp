@@ -1,7 +1,6 @@
 #include "tools/millrace/admin_client.h"
 
 #include "shm/doorbell.h"
-#include "tools/millrace/admin_role.h"
 
 namespace millrace {
 namespace {
@@ -26,11 +25,11 @@ std::string engine_now(const Segment& segment) {
 
 Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
     AdminClient client{segment};
-    auto lock = take_admin_role(segment, "admin", message);
-    if (!lock) {
-        return lock.error();
+    auto role = take_admin_role(segment, AdminRing::Engine, message);
+    if (!role) {
+        return role.error();
     }
-    client.lock_ = std::move(lock).value();
+    client.role_ = std::move(role).value();
     auto engine = RingProducer<AdminSlot>::attach(segment.ring<AdminSlot>("admin"));
     if (!engine) {
         return fail(message, std::string{"ring admin: "} + engine.error().what, engine.code());

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "core/admin.h"
-#include "shm/role.h"
 #include "shm/segment.h"
+#include "tools/millrace/admin_role.h"
 #include "tools/millrace/config_records.h"
 
 #include <atomic>
@@ -51,7 +51,7 @@ private:
     AdminAnswer answer_{};
     AdminDetail detail_;
     Sequence applied_at_;
-    RoleLock lock_;
+    AdminRole role_;
     RingProducer<AdminSlot> engine_;
 };
 

@@ -1,7 +1,6 @@
 #include "tools/millrace/kill_client.h"
 
 #include "shm/doorbell.h"
-#include "tools/millrace/admin_role.h"
 
 #include <atomic>
 
@@ -9,11 +8,11 @@ namespace millrace {
 
 Result<KillClient> KillClient::open(const Segment& segment, std::string& message) {
     KillClient client{segment};
-    auto lock = take_admin_role(segment, "admin.broker", message);
-    if (!lock) {
-        return lock.error();
+    auto role = take_admin_role(segment, AdminRing::Broker, message);
+    if (!role) {
+        return role.error();
     }
-    client.lock_ = std::move(lock).value();
+    client.role_ = std::move(role).value();
     auto producer = RingProducer<KillSlot>::attach(segment.ring<KillSlot>("admin.broker"));
     if (!producer) {
         message = std::string{"ring admin.broker: "} + producer.error().what;

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "core/admin.h"
-#include "shm/role.h"
 #include "shm/segment.h"
+#include "tools/millrace/admin_role.h"
 
 #include <string>
 
@@ -32,7 +32,7 @@ private:
     explicit KillClient(const Segment& segment) noexcept : segment_{&segment} {}
 
     const Segment* segment_;
-    RoleLock lock_;
+    AdminRole role_;
     RingProducer<KillSlot> ring_;
 };
 

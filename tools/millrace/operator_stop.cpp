@@ -212,7 +212,11 @@ int stop_pipeline(const Target& target) {
     if (journal_dir.empty()) {
         return complain(message);
     }
-    if (const int pid = RoleLock::holder_pid(journal_dir, "supervisor"); pid != 0) {
+    const int holder = RoleLock::holder_pid(journal_dir, "supervisor");
+    // A disk that is shut down lets nobody read the lock: then the table tells.
+    const ProcessId listed =
+        segment ? process_of(segment.value().stage(StageId::Supervisor)) : ProcessId{};
+    if (const int pid = holder == 0 && listed.alive() ? listed.pid : holder; pid != 0) {
         const auto path = locate_segment(target, message);
         return ask_supervisor(pid, segment ? &segment.value() : nullptr,
                               path ? path.value() : std::string{});
