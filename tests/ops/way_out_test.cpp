@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <optional>
 
 #include "shm/doorbell.h"
 #include "shm/layout.h"
@@ -42,11 +43,11 @@ JournalState journal_of(const Segment& s) {
 }
 
 /// The role that a command holds which speaks to the engine.
-RoleLock take_admin(const Pipeline& p) {
+RoleLock take_admin(const Pipeline& p, const char* role = "admin") {
     RoleLock taken;
     EXPECT_TRUE(eventually([&] {
         std::string holder;
-        auto lock = RoleLock::try_acquire(p.journal_dir(), "admin", holder);
+        auto lock = RoleLock::try_acquire(p.journal_dir(), role, holder);
         if (lock) {
             taken = std::move(lock).value();
         }
@@ -73,6 +74,33 @@ TEST(KillSwitch, ReachesTheBrokerStageWhileAnotherCommandWaitsForTheEngine) {
     EXPECT_TRUE(says(killed, "broker stage told")) << killed.output;
     EXPECT_TRUE(says(killed, "the engine is not told yet")) << killed.output;
     EXPECT_TRUE(in_force(s, kKillStop));
+    // Only the engine knows of sources: nothing was said to the broker stage, so nothing again.
+    const Finished source = p.run({"kill", "--source", "src"});
+    EXPECT_NE(source.status, 0);
+    EXPECT_TRUE(says(source, "the engine is not told yet")) << source.output;
+    EXPECT_FALSE(says(source, "told again")) << source.output;
+}
+
+TEST(KillSwitch, SaysSoWhereItCannotSeeWhetherItHasTheLastWord) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    Finished kill;
+    // Tried again where the machine stood still for so long that the kill gave up waiting.
+    for (int i = 0; i < 20 && !says(kill, "engine told"); ++i) {
+        ASSERT_EQ(p.run({"unkill", "--all"}).status, 0);
+        ASSERT_TRUE(in_force(s, 0));
+        std::optional<RoleLock> engine{take_admin(p)};
+        auto ends = std::async(std::launch::async, [&] { return p.run({"kill", "--all"}); });
+        ASSERT_TRUE(in_force(s, kKillStop));
+        // As a command does that was stopped while it spoke to the broker stage.
+        const RoleLock broker = take_admin(p, "admin.broker");
+        engine.reset();
+        kill = ends.get();
+    }
+    EXPECT_TRUE(says(kill, "cannot see whether another command has spoken")) << kill.output;
+    EXPECT_EQ(kill.status, 1) << kill.output;
 }
 
 TEST(KillSwitch, IsNotClearedAtTheBrokerStageAloneNorLeftInForceAtTheEngineAlone) {

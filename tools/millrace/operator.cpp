@@ -129,11 +129,27 @@ bool tell_broker(const OperatorSession& s, const KillPart& part, std::uint8_t ac
     return true;
 }
 
-/// True if the broker stage was told something else since `kill_id`.
-bool is_overtaken(const OperatorSession& s, std::uint64_t kill_id) {
-    std::string message;
-    const auto client = KillClient::open(s.segment, message);
-    return client && client.value().last_kill() != kill_id;
+/// The broker stage was told of a kill, up to `kill_id` - 1: once more if another command has
+/// spoken to it since. @return false if what it believes may be another command's word.
+bool has_last_word(const OperatorSession& s, const KillPart& part, std::uint8_t actions,
+                   std::uint64_t& kill_id) {
+    if (broker_parts(s.ids, part).empty()) {
+        return true;  // it was told nothing
+    }
+    {
+        std::string message;
+        const auto client = KillClient::open(s.segment, message);
+        if (!client) {
+            complain("cannot see whether another command has spoken to the broker stage since: " +
+                     message);
+            return false;
+        }
+        if (client.value().last_kill() == kill_id - 1) {
+            return true;
+        }
+    }
+    complain("another command has spoken to the broker stage since: it is told again");
+    return tell_broker(s, part, actions, kill_id);
 }
 
 /// A kill is told to the broker stage first, and waits for nobody. The last word on both sides has
@@ -148,16 +164,15 @@ int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& reque
     {
         auto client = AdminClient::open(s.segment, message);
         if (!client) {
-            if (broker_told && is_overtaken(s, kill_id - 1)) {
-                complain("another command has spoken to the broker stage since: it is told again");
-                tell_broker(s, part, actions_of(request), kill_id);
+            if (broker_told) {
+                (void)has_last_word(s, part, actions_of(request), kill_id);
             }
             return complain((request.clear ? "nobody is told: " : "the engine is not told yet: ") +
                             message);
         }
-        if (request.clear || (broker_told && is_overtaken(s, kill_id - 1))) {
-            broker_told = tell_broker(s, part, actions_of(request), kill_id);
-        }
+        broker_told = request.clear
+                          ? tell_broker(s, part, actions_of(request), kill_id)
+                          : broker_told && has_last_word(s, part, actions_of(request), kill_id);
         const KillCommand command = command_of(part, actions_of(request), kill_id);
         const AdminOp op = request.clear ? AdminOp::ClearKill : AdminOp::Kill;
         if (!client.value().send(AdminRecord::make(op, command), message)) {
