@@ -10,6 +10,7 @@ namespace {
 constexpr int kInputsPerStep = 256;      // bounds a duty cycle
 constexpr Nanos kLockEvery = millis(2);  // how often the hot spare asks the kernel
 constexpr Nanos kCellsEvery = millis(20);
+constexpr Nanos kRoomEvery = millis(1);  // no bell tells of room in the journal's ring
 
 JournalState journal_state(const Segment& s) noexcept {
     // Acquire: pairs with the journal stage's release; its cells are filled.
@@ -186,13 +187,17 @@ int CoreStage::step_replica(Nanos now) noexcept {
 bool CoreStage::idle() const noexcept {
     switch (mode_) {
         case Mode::Starting: return true;
-        case Mode::Engine: return driver_->idle(*engine_, segment_->clock().now());
+        case Mode::Engine:
+            return driver_->waits_for_room() || driver_->idle(*engine_, segment_->clock().now());
         case Mode::Replica: return replica_->idle();
     }
     return true;
 }
 
 Nanos CoreStage::park_limit(Nanos now) const noexcept {
+    if (mode_ == Mode::Engine && driver_->waits_for_room()) {
+        return kRoomEvery;
+    }
     if (mode_ == Mode::Engine) {
         const Nanos until = engine_->next_deadline() - now;
         return until < millis(20) ? (until.value > 0 ? until : Nanos{0}) : millis(20);
@@ -202,7 +207,12 @@ Nanos CoreStage::park_limit(Nanos now) const noexcept {
 
 bool CoreStage::drained() const noexcept {
     // The engine has handed on what it took in; orders may still be at brokers, and stay so.
-    return mode_ == Mode::Replica ? replica_->drained() : mode_ == Mode::Starting || idle();
+    switch (mode_) {
+        case Mode::Starting: return true;
+        case Mode::Engine: return driver_->idle(*engine_, segment_->clock().now());
+        case Mode::Replica: return replica_->drained();
+    }
+    return true;
 }
 
 void CoreStage::fail(std::string why) noexcept {

@@ -56,6 +56,10 @@ public:
     /// True if poll() would find nothing at `now`.
     [[nodiscard]] bool idle(const Engine& engine, Nanos now) const noexcept;
 
+    /// True while the record that it begins with finds no room, for the journal stands: until there
+    /// is some, nothing else can be taken either. No bell tells of it.
+    [[nodiscard]] bool waits_for_room() const noexcept { return owes_start_; }
+
     /// Copies what inspectors, the broker stage and ingress want to know into the segment.
     void publish_cells(Engine& engine) noexcept;
 

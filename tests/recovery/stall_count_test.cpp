@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/engine.h"
+#include "persist/core_stage.h"
 #include "persist/engine_driver.h"
 #include "shm/doorbell.h"
 #include "tests/ops/temp_dir.h"
@@ -124,6 +125,31 @@ TEST_F(StallCount, LetsAnHeirBeginWhereTheJournalRingIsFullAndNobodyHasReleasedA
     EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 1);
     EXPECT_EQ(engine.seq().value, engine_.seq().value + 1);
     EXPECT_EQ(heir.value().poll(engine, segment_.clock().now(), 64), 0) << "once";
+}
+
+TEST_F(StallCount, LetsAnHeirNapThatFindsNoRoomToBegin) {
+    start();
+    send_admin(kSlots - 2);
+    ASSERT_EQ(poll(), static_cast<int>(kSlots) - 2);
+    CoreOptions options;
+    options.journal_dir = dir_.path();
+    options.capacity = {1, 4, 64, 64};
+    std::string message;
+    auto heir = CoreStage::start(segment_, options, message);
+    ASSERT_TRUE(heir.ok()) << message;
+    CoreStage& core = *heir.value();
+    core.step(segment_.clock().now());
+    ASSERT_FALSE(core.recovering()) << core.failure();
+    EXPECT_TRUE(core.idle()) << "it would spin for as long as the journal stands";
+    EXPECT_EQ(core.park_limit(segment_.clock().now()), millis(1)) << "no bell tells of room";
+    EXPECT_FALSE(core.drained()) << "who begins is owed to the log";
+    auto journal = RingConsumer<JournalRecord>::attach(segment_.ring<JournalRecord>("journal"));
+    ASSERT_NE(journal.value().peek(), nullptr);
+    journal.value().advance();
+    journal.value().release();
+    EXPECT_EQ(core.step(segment_.clock().now()), 1);
+    EXPECT_TRUE(core.drained());
+    EXPECT_EQ(core.park_limit(segment_.clock().now()), millis(20));
 }
 
 TEST_F(StallCount, LetsAnHeirBeginThoughTheJournalReleasesARecordWhileItReadsTheFiles) {
