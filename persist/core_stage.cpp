@@ -17,6 +17,26 @@ JournalState journal_state(const Segment& s) noexcept {
     return static_cast<JournalState>(s.core().journal_state.load(std::memory_order_acquire));
 }
 
+/// The engine's role, if it is free and there is need of an engine. Not in an orderly stop, where
+/// its end is no death to mend: the journal may have ended too, and what an heir began with would
+/// be on no disk. @return NotOwner: another has it, or it is wanted no more; `holder` may say who.
+Result<RoleLock> take_engine_role(const Segment& segment, const CoreOptions& options,
+                                  std::string& holder) {
+    const auto unwanted = [&] {
+        // Relaxed: a request; behind the lock it is what the kernel has put in order.
+        return options.role == CoreOptions::Role::Contend &&
+               segment.core().stop_requested.load(std::memory_order_relaxed) != 0;
+    };
+    const Error stops{Errc::NotOwner, 0, "the pipeline is being stopped"};
+    if (unwanted()) {
+        return stops;
+    }
+    auto lock = RoleLock::try_acquire(options.journal_dir, "engine", holder);
+    // Once more: who stops the pipeline says so before he ends the engine, and its role is free
+    // behind that end. All of it may have come between the look above and the lock.
+    return lock && unwanted() ? Result<RoleLock>{stops} : std::move(lock);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CoreStage>> CoreStage::start(Segment& segment, const CoreOptions& options,
@@ -28,7 +48,7 @@ Result<std::unique_ptr<CoreStage>> CoreStage::start(Segment& segment, const Core
         return Result<std::unique_ptr<CoreStage>>{std::move(stage)};
     }
     std::string holder;
-    auto lock = RoleLock::try_acquire(options.journal_dir, "engine", holder);
+    auto lock = take_engine_role(segment, options, holder);
     if (lock) {
         stage->engine_lock_ = std::move(lock).value();
         return Result<std::unique_ptr<CoreStage>>{std::move(stage)};
@@ -165,12 +185,10 @@ int CoreStage::step_engine(Nanos now) noexcept {
 }
 
 int CoreStage::step_replica(Nanos now) noexcept {
-    // Relaxed: a request. In an orderly stop the engine's end is no death to mend.
-    const bool stopping = segment_->core().stop_requested.load(std::memory_order_relaxed) != 0;
-    if (options_.role == CoreOptions::Role::Contend && !stopping && now >= next_lock_try_) {
+    if (options_.role == CoreOptions::Role::Contend && now >= next_lock_try_) {
         next_lock_try_ = now + kLockEvery;
         std::string holder;
-        auto lock = RoleLock::try_acquire(options_.journal_dir, "engine", holder);
+        auto lock = take_engine_role(*segment_, options_, holder);
         if (lock) {
             engine_lock_ = std::move(lock).value();
             take_over();

@@ -5,11 +5,14 @@
 
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "shm/role.h"
@@ -32,7 +35,12 @@ class FakeWorker final : public Worker {
 public:
     FakeWorker(const char* name, StageId id, WorkerEnd end, bool drains = true, bool dies = true)
         : Worker{{{name, id}}}, end_{std::move(end)}, drains_{drains}, dies_{dies} {}
-    ~FakeWorker() override { ::close(fd_); }
+    ~FakeWorker() override {
+        if (death_.valid()) {
+            death_.wait();
+        }
+        ::close(fd_);
+    }
 
     bool start(std::string&) override { return true; }
     [[nodiscard]] bool running() const override { return running_; }
@@ -40,18 +48,30 @@ public:
     [[nodiscard]] WorkerEnd reap() override { return running_ = false, end_; }
     void ask_to_stop() override {
         ++asked_;
+        if (order_ != nullptr) {
+            order_->push_back(name());
+        }
         if (drains_) {
             end();
         }
     }
     void kill() override {
-        if (dies_) {
+        if (dies_ && dying_.count() == 0) {
             end();
+        } else if (dies_) {
+            death_ = std::async(std::launch::async, [this] {
+                std::this_thread::sleep_for(dying_);
+                end();
+            });
         }
     }
     [[nodiscard]] int asked() const { return asked_; }
-    [[nodiscard]] ProcessId process() const override { return {4711, 17}; }
+    [[nodiscard]] ProcessId process() const override { return process_; }
     void never_ran() { running_ = false; }
+    void is_in(ProcessId process) { process_ = process; }
+    void takes_to_die(std::chrono::milliseconds time) { dying_ = time; }
+    /// Its name goes there when it is asked to stop.
+    void tells(std::vector<std::string>& order) { order_ = &order; }
 
 private:
     void end() const {
@@ -64,6 +84,10 @@ private:
     bool dies_;
     bool running_ = true;
     int asked_ = 0;
+    ProcessId process_{4711, 17};
+    std::chrono::milliseconds dying_{0};
+    std::future<void> death_;
+    std::vector<std::string>* order_ = nullptr;
     int fd_ = ::eventfd(0, EFD_CLOEXEC);
 };
 
@@ -89,7 +113,7 @@ protected:
         segment_ = std::move(made).value();
     }
     std::vector<std::string> stop(FakeWorker& worker) {
-        return stop_in_order(segment_, {&worker}, millis(20));
+        return stop_in_order(segment_, {&worker}, {millis(20), millis(20)});
     }
     void enter(StageId id, StageState state) {
         StageEntry& e = segment_.stage(id);
@@ -126,13 +150,74 @@ TEST_F(StopOrder, NamesAStageWhoseTimeRanOut) {
 TEST_F(StopOrder, LeavesBehindWhomNothingEndsSaysSoAndStopsTheRest) {
     FakeWorker stuck{"journal", StageId::Journal, exited(0), false, false};
     FakeWorker next{"sqlite", StageId::Sqlite, exited(0)};
-    EXPECT_EQ(stop_in_order(segment_, {&stuck, &next}, millis(20)),
+    EXPECT_EQ(stop_in_order(segment_, {&stuck, &next}, {millis(20), millis(20)}),
               Sentences{"journal (pid 4711) had not drained within 20 ms, was killed and is still "
                         "there 20 ms later: it waits in the kernel, as for a disk, and ends when "
                         "that answers"});
     EXPECT_TRUE(stuck.running());
     EXPECT_EQ(stuck.asked(), 1);
     EXPECT_FALSE(next.running());
+}
+
+TEST_F(StopOrder, GivesAKilledStageTimeToEndHoweverShortTheDrainIs) {
+    EXPECT_EQ(StopBounds{millis(1)}.end, kKillBound);
+    FakeWorker slow{"journal", StageId::Journal, exited(0), false};
+    slow.takes_to_die(std::chrono::milliseconds{100});
+    EXPECT_EQ(stop_in_order(segment_, {&slow}, {millis(1), seconds(60)}),
+              Sentences{"journal had not drained within 1 ms and was killed"});
+    EXPECT_FALSE(slow.running());
+}
+
+TEST_F(StopOrder, EndsACoreThatHasTakenTheEnginesRoleBeforeTheJournalThoughItHasNoPlaceYet) {
+    int ready[2];
+    ASSERT_EQ(::pipe(ready), 0);
+    const pid_t owner = ::fork();
+    if (owner == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        std::string holder;
+        const auto lock = RoleLock::try_acquire(dir_.path(), "engine", holder);
+        (void)!::write(ready[1], lock.ok() ? "y" : "n", 1);
+        for (;;) {
+            ::pause();
+        }
+    }
+    char answer = '?';
+    ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+    ASSERT_EQ(answer, 'y');
+    std::vector<std::string> order;
+    FakeWorker ingress{"ingress", StageId::Ingress, exited(0)};
+    FakeWorker journal{"journal", StageId::Journal, exited(0)};
+    FakeWorker spare{"core-0", StageId::Replica, exited(0)};
+    FakeWorker heir{"core-1", StageId::Replica, exited(0)};
+    FakeWorker sink{"sqlite", StageId::Sqlite, exited(0)};
+    heir.is_in({owner, process_start_time(owner)});
+    for (FakeWorker* worker : {&ingress, &journal, &spare, &heir, &sink}) {
+        worker->tells(order);
+    }
+    EXPECT_EQ(stop_in_order(segment_, {&journal, &sink, &spare, &heir, &ingress}), Sentences{});
+    // A spare without a place goes before the sinks, which follow what it writes.
+    EXPECT_EQ(order,
+              (std::vector<std::string>{"ingress", "core-1", "journal", "core-0", "sqlite"}));
+    ::kill(owner, SIGKILL);
+    ::waitpid(owner, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
+}
+
+TEST_F(StopOrder, NamesARecordThatNoEngineHasFinished) {
+    auto journal = RingProducer<JournalRecord>::attach(segment_.ring<JournalRecord>("journal"));
+    ASSERT_TRUE(journal.ok());
+    JournalRecord record;
+    record.seq = Sequence{12};
+    ASSERT_TRUE(journal.value().try_publish(record).ok());
+    segment_.core().completed = 11;
+    segment_.core().durable = 12;
+    FakeWorker worker{"journal", StageId::Journal, exited(0)};
+    EXPECT_EQ(stop(worker), Sentences{"record 12 is journalled and no engine has finished it: what "
+                                      "follows from it stays in the segment"});
+    segment_.core().completed = 12;
+    FakeWorker again{"journal", StageId::Journal, exited(0)};
+    EXPECT_EQ(stop(again), Sentences{});
 }
 
 TEST_F(StopOrder, NamesAStageThatDidNotRun) {

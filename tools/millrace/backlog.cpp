@@ -94,8 +94,12 @@ Sequence seq_of_last(const RingView<JournalRecord>& ring) noexcept {
 
 }  // namespace
 
+Sequence last_journalled(const Segment& segment) noexcept {
+    return seq_of_last(segment.ring<JournalRecord>("journal"));
+}
+
 Sequence record_in_flight(const Segment& segment) noexcept {
-    const Sequence last = seq_of_last(segment.ring<JournalRecord>("journal"));
+    const Sequence last = last_journalled(segment);
     // Acquire: pairs with the engine's release; the outputs of all up to here are published.
     const std::uint64_t completed = segment.core().completed.load(std::memory_order_acquire);
     return last.value > completed ? last : Sequence{};

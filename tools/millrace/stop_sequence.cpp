@@ -1,9 +1,12 @@
 #include "tools/millrace/stop_sequence.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "shm/role.h"
+#include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
 
 namespace millrace {
@@ -25,13 +28,26 @@ bool wait_end(const Worker& worker, Nanos limit) {
 }
 
 bool is_at(const Segment& segment, const Worker& worker, StageId place) {
-    if (!worker.is_core() || worker.stages().size() > 1 || worker.stages()[0].name[0] != 'c') {
+    // As threads the two cannot change places, and to ask for a role of one's own process gives it
+    // away (RoleLock).
+    const bool may_change = worker.is_core() && worker.stages().size() == 1 &&
+                            worker.process().pid != static_cast<int>(::getpid());
+    if (!may_change) {
         return std::any_of(worker.stages().begin(), worker.stages().end(),
                            [place](const StageName& s) { return s.id == place; });
     }
-    // core-0 and core-1: the table says which is which.
-    const auto pid = segment.stage(place).pid.load(std::memory_order_relaxed);
-    return static_cast<int>(pid) == worker.process().pid;
+    if (place == StageId::Replica) {
+        return true;  // the engine's turn is over: a spare, also one that has taken no place yet
+    }
+    if (place != StageId::Engine) {
+        return false;
+    }
+    // The table says which core is the engine; and the kernel, of one that has taken the role and
+    // is not through with its recovery. To end the journal before it would leave what it begins
+    // with on no disk.
+    const int pid = worker.process().pid;
+    return static_cast<int>(segment.stage(place).pid.load(std::memory_order_relaxed)) == pid ||
+           RoleLock::holder_pid(segment.header().journal_dir, "engine") == pid;
 }
 
 /// True if whoever is `process` has told the stage table, in each of its places, that it stopped.
@@ -62,25 +78,24 @@ std::string in_ms(Nanos time) {
 }
 
 /// @return what was not clean about it; empty = nothing.
-std::string stop_worker(const Segment& segment, Worker& worker, Nanos bound) {
+std::string stop_worker(const Segment& segment, Worker& worker, const StopBounds& bounds) {
     worker.ask_to_stop();
     const ProcessId process = worker.process();
-    const bool by_itself = wait_end(worker, bound);
+    const bool by_itself = wait_end(worker, bounds.drain);
     if (!by_itself) {
         worker.kill();
-        const Nanos patience = std::min(bound, kKillBound);
-        if (!wait_end(worker, patience)) {
+        if (!wait_end(worker, bounds.end)) {
             // Not reaped: that would wait for as long as its disk does not answer.
             return worker.name() + " (pid " + std::to_string(process.pid) +
-                   ") had not drained within " + in_ms(bound) + ", was killed and is still there " +
-                   in_ms(patience) +
+                   ") had not drained within " + in_ms(bounds.drain) +
+                   ", was killed and is still there " + in_ms(bounds.end) +
                    " later: it waits in the kernel, as for a disk, and ends when that answers";
         }
     }
     const WorkerEnd end = worker.reap();
     log_info(worker.name() + ": " + end.text);
     if (!by_itself) {
-        return worker.name() + " had not drained within " + in_ms(bound) + " and was killed";
+        return worker.name() + " had not drained within " + in_ms(bounds.drain) + " and was killed";
     }
     if (end.known && end.status != 0) {
         return worker.name() + " did not drain: " + end.text;
@@ -104,10 +119,19 @@ std::string missing_in_journal(const Segment& segment) {
            " are not on disk, only in the segment";
 }
 
+/// @return what an engine has left half done that nobody took over from; empty = nothing.
+std::string left_in_flight(const Segment& segment) {
+    const Sequence seq = record_in_flight(segment);
+    return seq == Sequence{} ? ""
+                             : "record " + std::to_string(seq.value) +
+                                   " is journalled and no engine has finished it: what follows "
+                                   "from it stays in the segment";
+}
+
 }  // namespace
 
 std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worker*>& workers,
-                                       Nanos bound) {
+                                       const StopBounds& bounds) {
     std::vector<std::string> unclean;
     const auto note = [&unclean](std::string what) {
         if (!what.empty()) {
@@ -126,7 +150,7 @@ std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worke
     const auto stop = [&](Worker& worker) {
         if (worker.running() && std::find(asked.begin(), asked.end(), &worker) == asked.end()) {
             asked.push_back(&worker);
-            note(stop_worker(segment, worker, bound));
+            note(stop_worker(segment, worker, bounds));
         }
     };
     for (const StageId place : kStopOrder) {
@@ -140,6 +164,7 @@ std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worke
         stop(*worker);
     }
     note(missing_in_journal(segment));
+    note(left_in_flight(segment));
     return unclean;
 }
 

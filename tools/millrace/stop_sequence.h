@@ -12,17 +12,23 @@ namespace millrace {
 inline constexpr Nanos kStopBound = seconds(10);
 
 /// How long a killed one may take to end before it is left to the kernel: nothing ends a process
-/// that waits for a disk.
+/// that waits for a disk. However short the drain is to be: to take a locked mapping apart, or to
+/// write a core file, takes its time.
 inline constexpr Nanos kKillBound = seconds(3);
+
+/// How long each worker may take.
+struct StopBounds {
+    Nanos drain = kStopBound;
+    Nanos end = kKillBound;  // once it is killed
+};
 
 /// Stops `workers` in the order ingress, engine, broker, journal, replica, sinks; says what it
 /// does. Sets core().stop_requested, so that the hot spare takes nothing over.
 /// @return what was not clean, a sentence each. Empty: every worker ran, drained and ended by
 /// itself without a fault, and the journal holds everything that was journalled. One that cannot
 /// even be killed is named and left behind (it still runs then); the others go on being stopped.
-/// @param bound how long each of them may take.
 [[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment,
                                                      const std::vector<Worker*>& workers,
-                                                     Nanos bound = kStopBound);
+                                                     const StopBounds& bounds = {});
 
 }  // namespace millrace

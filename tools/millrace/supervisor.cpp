@@ -389,7 +389,7 @@ std::vector<std::string> Supervisor::stop() {
         workers.push_back(kept->worker.get());
     }
     std::vector<std::string> left =
-        stop_in_order(segment_, workers, millis(config_.restart.drain_ms));
+        stop_in_order(segment_, workers, {millis(config_.restart.drain_ms), kKillBound});
     relay_alerts();  // those since the last look would be told by nobody
     return left;
 }
