@@ -38,6 +38,10 @@ Result<LogVersion> read_log_version(const std::string& journal_dir, std::string&
         found.version = snapshot.value().logic_version;
         found.snapshot = snapshot.value().at.seq;
         found.snapshot_file = snapshot_name(found.snapshot);
+        const auto& image = snapshot.value().image;
+        if (found.version == logic_version()) {
+            found.made_with = image_capacity(image.data(), image.size());
+        }
     } else if (snapshot.code() != Errc::NotFound) {
         return snapshot.error();
     }
@@ -69,16 +73,20 @@ Result<LogVersion> read_log_version(const std::string& journal_dir, std::string&
     return found;
 }
 
+std::string LogVersion::refused(const std::string& journal_dir) const {
+    if (is_ours()) {
+        return {};
+    }
+    const bool of_snapshot = version != logic_version() && snapshot.value != 0;
+    return other_logic(
+        of_snapshot ? journal_dir + "/" + snapshot_file : "the log in " + journal_dir,
+        version != logic_version() ? version : other);
+}
+
 std::string refused_logic(const std::string& journal_dir) {
     std::string message;
     const auto log = read_log_version(journal_dir, message);
-    if (!log || log.value().is_ours()) {
-        return {};
-    }
-    const LogVersion& v = log.value();
-    const bool snapshot = v.version != logic_version() && v.snapshot.value != 0;
-    return other_logic(snapshot ? journal_dir + "/" + v.snapshot_file : "the log in " + journal_dir,
-                       v.version != logic_version() ? v.version : v.other);
+    return log ? log.value().refused(journal_dir) : std::string{};
 }
 
 }  // namespace millrace

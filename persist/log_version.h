@@ -7,6 +7,7 @@
 // So whoever applies records refuses a snapshot or a Start record of another version.
 #pragma once
 
+#include "core/engine.h"
 #include "core/journal_record.h"
 #include "core/result.h"
 #include "core/types.h"
@@ -43,9 +44,13 @@ struct LogVersion {
     Sequence last;              // last valid record of the log
     std::uint64_t inputs = 0;   // records behind the snapshot that are neither Jump nor Start
     std::uint32_t other = 0;    // a version that a Start behind the snapshot names beside `version`
+    Capacity made_with{};       // sizes of the tables in the snapshot, if that is of this logic
     [[nodiscard]] bool is_ours() const noexcept {
         return version == 0 || (version == logic_version() && other == 0);
     }
+    /// Why this build must not apply it: other_logic() of the snapshot or of the log; empty: it
+    /// may.
+    [[nodiscard]] std::string refused(const std::string& journal_dir) const;
 };
 
 /// Reads the newest valid snapshot's head and the records behind it. Damaged snapshots are passed
@@ -55,8 +60,8 @@ struct LogVersion {
 [[nodiscard]] Result<LogVersion> read_log_version(const std::string& journal_dir,
                                                   std::string& message);
 
-/// Why this build must not apply the log: other_logic() of the newest snapshot or of the log.
-/// Empty: it may, or the log cannot be read, which whoever reads it next will name.
+/// The same of a log that is read for it. Empty too if it cannot be read, which whoever reads it
+/// next will name.
 [[nodiscard]] std::string refused_logic(const std::string& journal_dir);
 
 }  // namespace millrace

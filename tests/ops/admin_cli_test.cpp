@@ -3,6 +3,8 @@
 // Method: the real executable as child processes; "the next build" is the same program with another
 // logic version linked in.
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include "gateway/signal_client.h"
 #include "persist/log_version.h"
 #include "tests/ops/pipeline_fixture.h"
+#include "tools/millrace/table_sizes.h"
 
 namespace millrace::test {
 namespace {
@@ -199,6 +202,63 @@ TEST(Start, RefusesATagAndALoginThatLiveOrdersDoNotGoByAndOtherSizesOfTables) {
     ASSERT_TRUE(eventually(
         [&] { return p.log("third.log").find("attached to segment") != std::string::npos; }));
     stop(p);
+}
+
+TEST(Start, RefusesOtherSizesOfTablesFromTheFirstRecordOn) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    ASSERT_EQ(p.run({"account", "pause", "a1"}).status, 0);
+    p.kill_all();
+    for (const auto& file : fs::directory_iterator{p.journal_dir()}) {
+        ASSERT_FALSE(file.path().filename().string().starts_with("snapshot-")) << file.path();
+    }
+    const std::string why = "\"capacity.orders\" 1024, not 2048";
+    expect_refused(p, "\"orders\": 1024", "\"orders\": 2048", why);
+    fs::remove(p.segment_path());
+    expect_refused(p, "\"orders\": 1024", "\"orders\": 2048", why);
+    p.dir().write("j/sizes.json", "{");
+    expect_refused(p, "\"orders\": 1024", "\"orders\": 1024", "sizes.json is damaged");
+    fs::remove(p.journal_dir() + "/sizes.json");  // as an older build left it
+    p.up("second.log");
+    ASSERT_TRUE(p.wait_running()) << p.log("second.log");
+    EXPECT_FALSE(fs::exists(p.journal_dir() + "/sizes.json")) << "nobody knows that they are right";
+    stop(p);
+}
+
+TEST(Start, TakesOtherSizesOfTablesWhereNothingWasJournalledYet) {
+    Pipeline p;
+    p.dir().write("j/sizes.json",
+                  R"({"version": 1, "accounts_max": 1, "capacity": {"members": 1, "orders": 1,
+                     "ledger": 1}})");
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    stop(p);
+    std::string message;
+    const auto sizes = load_table_sizes(p.journal_dir(), message);
+    ASSERT_TRUE(sizes.ok()) << message;
+    EXPECT_EQ(sizes.value().accounts, 8U);
+    EXPECT_EQ(sizes.value().orders, 1024U);
+}
+
+TEST(Start, ReadsSnapshotAndLogOnce) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    stop(p);  // it takes a snapshot
+    const int notify = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    ASSERT_GE(::inotify_add_watch(notify, p.journal_dir().c_str(), IN_OPEN), 0);
+    expect_refused(p, "\"orders\": 1024", "\"orders\": 2048", "\"capacity.orders\"");
+    alignas(inotify_event) char events[65536];
+    const ssize_t bytes = ::read(notify, events, sizeof events);
+    ::close(notify);
+    int opened = 0;
+    for (ssize_t at = 0; at < bytes;) {
+        const auto* e = reinterpret_cast<const inotify_event*>(events + at);
+        opened += e->len != 0 && std::string_view{e->name}.starts_with("snapshot-") ? 1 : 0;
+        at += static_cast<ssize_t>(sizeof *e + e->len);
+    }
+    EXPECT_EQ(opened, 1);
 }
 
 // -- another logic version ------------------------------------------------------------------------

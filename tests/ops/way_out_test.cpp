@@ -306,7 +306,8 @@ TEST(Supervisor, TakesAnEditedTagAndLoginWhereAFlatPipelineDiedWhole) {
     const Segment s = p.attach();
     p.kill_all();
     std::string text = p.config_text(R"(, "risk": {"magic_tag": 4711})");
-    text.replace(text.find("1001"), 4, "1002");
+    const std::string login = "\"login\": 1001";
+    text.replace(text.find(login), login.size(), "\"login\": 1002");
     static_cast<void>(p.dir().write("c.json", text));
     // As if an order had been filled when it died.
     s.core().open_positions.store(1);

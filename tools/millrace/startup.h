@@ -3,6 +3,7 @@
 
 #include "tools/millrace/config.h"
 #include "tools/millrace/config_records.h"
+#include "tools/millrace/start_check.h"
 
 #include <string>
 
@@ -39,8 +40,9 @@ namespace millrace {
 /// empty if nothing: the tag that terminals were told, and the logins that they were let in by. An
 /// order under another one would be out of the kill switch's reach, or on another's account. Where
 /// nobody lives and nothing was open, nobody goes by the old ones: empty then too.
+/// @param log as read just now: it knows of every order, or something was open.
 [[nodiscard]] std::string changed_under_terminals(const Config& config, const IdBook& ids,
-                                                  const Segment& segment);
+                                                  const Segment& segment, const LogCheck& log);
 
 /// What of the configuration takes effect only in a new segment, and differs; empty if nothing.
 [[nodiscard]] std::string needs_new_segment(const Config& config, const Segment& segment);

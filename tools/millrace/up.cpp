@@ -4,12 +4,14 @@
 
 #include <csignal>
 #include <cstring>
+#include <memory>
+#include <utility>
 
-#include "persist/log_version.h"
 #include "shm/doorbell.h"
 #include "shm/role.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/start_check.h"
+#include "tools/millrace/start_watch.h"
 #include "tools/millrace/startup.h"
 #include "tools/millrace/supervisor.h"
 
@@ -99,42 +101,41 @@ std::string keep_checked_text(const Config& config, bool created) {
     return path;
 }
 
-int run(const Config& config, SupervisorOptions options) {
+int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWatch> watch) {
     std::string message;
     IdBook ids;
+    watch->at("reading ids.json in " + config.journal.dir);
     auto records = prepare_records(config, ids, message);
     if (!records) {
         log_error(message);
         return kExitError;
     }
     bool created = false;
+    watch->at("preparing " + config.segment_path());
     auto segment = prepare_segment(config, ids, created, message);
     if (!segment) {
         log_error(message);
         return kExitError;
     }
+    Segment& s = segment.value();
+    // Relaxed: whether the engine is asked a question more orders nothing.
+    const std::uint64_t engine_has = s.core().config_hash.load(std::memory_order_relaxed);
     // In a segment that is there too: its engine would end again and again at the first record.
-    if (const std::string refused = refused_logic(config.journal.dir); !refused.empty()) {
+    watch->at("reading the log in " + config.journal.dir);
+    const LogCheck log = check_log(config, records.value(), engine_has);
+    std::string refused = log.refused;
+    if (refused.empty() && !created) {
+        refused = changed_under_terminals(config, ids, s, log);
+    }
+    watch->at("writing to " + config.journal.dir);
+    if (refused.empty() && log.has_not_begun(s)) {
+        refused = begin_log(config);
+    }
+    if (!refused.empty()) {
         log_error(refused);
         if (created) {
             ::unlink(config.segment_path().c_str());
         }
-        return kExitError;
-    }
-    Segment& s = segment.value();
-    // Relaxed: whether the engine is asked a question more orders nothing.
-    const std::uint64_t engine_has = s.core().config_hash.load(std::memory_order_relaxed);
-    if (const std::string why = unfit_for_journal(config, records.value(), engine_has);
-        !why.empty()) {
-        log_error(why);
-        if (created) {
-            ::unlink(config.segment_path().c_str());
-        }
-        return kExitError;
-    }
-    if (const std::string why = created ? "" : changed_under_terminals(config, ids, s);
-        !why.empty()) {
-        log_error(why);
         return kExitError;
     }
     log_info((created ? "made segment " : "attached to segment ") + config.segment_path() + ", " +
@@ -145,6 +146,7 @@ int run(const Config& config, SupervisorOptions options) {
     const int stop_fd = open_stop_fd();
     enter_in_table(s, options.executed_ns);
     options.checked_text = keep_checked_text(config, created);
+    watch.reset();
     Supervisor supervisor{s, config, ids, records.value(), options};
     supervisor.begin();
     // From here on it deals with deaths: from its exec until now it took to be there (again).
@@ -177,6 +179,8 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     ::signal(SIGXFSZ, SIG_IGN);
     doorbell_setup();
     std::string message;
+    auto watch = std::make_unique<StartWatch>([](const std::string& text) { log_warn(text); });
+    watch->at("seeing whether the journal directory " + config.journal.dir + " can be written");
     const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
     if (!prepare_journal_dir(config.journal, goes_on, message)) {
         log_error(message);
@@ -195,7 +199,7 @@ int supervise(const Config& config, const SupervisorOptions& options) {
         return lock.code() == Errc::NotOwner ? kExitRoleHeld : kExitError;
     }
     make_operator_locks(config.journal.dir);
-    return run(config, options);
+    return run(config, options, std::move(watch));
 }
 
 }  // namespace millrace
