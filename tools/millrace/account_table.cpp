@@ -42,12 +42,12 @@ void AccountTable::add(const AccountConfig& account, const IdBook& ids) {
     accounts_[account.login] = t;
 }
 
-void AccountTable::read_added() {
+bool AccountTable::read_added() {
     std::string message;
     const auto ids = IdBook::load(journal_dir_, message);
     if (!ids) {
         log_error(message);
-        return;
+        return false;
     }
     std::vector<Mistake> mistakes;
     for (const AccountConfig& account : read_added_accounts(journal_dir_, mistakes)) {
@@ -56,6 +56,7 @@ void AccountTable::read_added() {
     for (const Mistake& m : mistakes) {
         log_error(to_string(m));
     }
+    return true;
 }
 
 bool AccountTable::find(std::uint64_t login, TerminalAccount& found) {
@@ -65,8 +66,11 @@ bool AccountTable::find(std::uint64_t login, TerminalAccount& found) {
         if (changed == folder_changed_ns_) {
             return false;
         }
-        folder_changed_ns_ = changed;
-        read_added();
+        // Once it could be read: a book of ids that is put back later changes nothing in the
+        // folder.
+        if (read_added()) {
+            folder_changed_ns_ = changed;
+        }
         at = accounts_.find(login);
     }
     if (at == accounts_.end()) {

@@ -22,7 +22,8 @@ public:
 
 private:
     void add(const AccountConfig& account, const IdBook& ids);
-    void read_added();
+    /// @return false if the book of ids cannot be read: another look is due.
+    [[nodiscard]] bool read_added();
 
     std::string journal_dir_;
     std::int64_t folder_changed_ns_ = 0;
