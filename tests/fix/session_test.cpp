@@ -343,6 +343,26 @@ TEST_F(FixTls, SaysNothingToAVenueWhoseCertificateIsOfAnotherName) {
     EXPECT_TRUE(wait_logon()) << file("messages");
 }
 
+TEST_F(FixTls, IsRefusedASecondNameWhileTheProcessAsksForAnother) {
+    settings.tls_name = "venue.example";
+    start_secure();
+    ASSERT_TRUE(wait_logon()) << file("messages");
+    SessionSettings other = settings;
+    other.target_comp_id = "OTHER";
+    other.sequence_path = folder / "numbers-of-another";
+    other.message_log = folder / "messages-of-another";
+    other.tls_name = "other.example";
+    std::string error;
+    EXPECT_EQ(VenueSession::start(other, error), nullptr);
+    EXPECT_NE(error.find("already asks for the name \"venue.example\""), std::string::npos)
+        << error;
+    other.tls_name = "venue.example";
+    EXPECT_NE(VenueSession::start(other, error), nullptr) << error;
+    session.reset();
+    other.tls_name = "other.example";
+    EXPECT_NE(VenueSession::start(other, error), nullptr) << "nobody asks for the first now";
+}
+
 TEST_F(FixTls, SaysNothingToAVenueWhoseCertificateIsOfAnotherAuthority) {
     Acceptor other{true};
     other.start();

@@ -1,8 +1,6 @@
 // The only file that sees QuickFIX's headers.
 #include "gateway/fix/session/quickfix_session.h"
 
-#include "gateway/fix/session/tls_name.h"
-
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -456,7 +454,7 @@ std::string QuickfixSession::begin() {
     target_ = file_.target();
     if (settings_.tls) {
         const std::string& name = settings_.tls_name;
-        const std::string trouble = expect_tls_name(name.empty() ? settings_.host : name);
+        const std::string trouble = tls_name_.expect(name.empty() ? settings_.host : name);
         if (!trouble.empty()) {
             return trouble;
         }

@@ -7,6 +7,7 @@
 
 #include "gateway/fix/session/message_log.h"
 #include "gateway/fix/session/sequence_file.h"
+#include "gateway/fix/session/tls_name.h"
 #include "gateway/fix/session/venue_session.h"
 
 #define HAVE_SSL 1
@@ -152,6 +153,7 @@ private:
     const int news_fd_;
     MessageLog messages_;
     LogMaker log_maker_{*this};
+    TlsName tls_name_;  // outlives the connections
     std::unique_ptr<FIX::Initiator> initiator_;
     FIX::Session* session_ = nullptr;  // the initiator's
 

@@ -5,14 +5,21 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <mutex>
+
 namespace millrace {
 namespace fix {
+namespace {
+
+std::mutex g_mutex;
+std::string g_name;    // that OpenSSL was told last
+unsigned g_users = 0;  // of it
 
 // QuickFIX keeps its SSL_CTX to itself. But whatever verifies a server's chain begins with the
 // parameters that OpenSSL has under the name "ssl_server" (X509_STORE_CTX_set_default in
 // ssl_verify_cert_chain), and those of the application come before the built-in ones
 // (X509_VERIFY_PARAM_add0_table). Rejected: to patch the library, or a proxy for everybody.
-std::string expect_tls_name(const std::string& name) {
+std::string tell_openssl(const std::string& name) {
     X509_VERIFY_PARAM* const param = X509_VERIFY_PARAM_new();
     if (param == nullptr) {
         return "TLS: no memory";
@@ -32,6 +39,34 @@ std::string expect_tls_name(const std::string& name) {
         return "TLS: cannot ask for the name \"" + name + "\" in a certificate";
     }
     return "";
+}
+
+}  // namespace
+
+std::string TlsName::expect(const std::string& name) {
+    const std::lock_guard<std::mutex> lock{g_mutex};
+    if (g_users != 0 && name != g_name) {
+        return "TLS: this process already asks for the name \"" + g_name +
+               "\" in every certificate, so not for \"" + name +
+               "\" too; give that venue a process of its own";
+    }
+    if (g_users == 0) {
+        const std::string trouble = tell_openssl(name);
+        if (!trouble.empty()) {
+            return trouble;
+        }
+        g_name = name;
+    }
+    ++g_users;
+    counted_ = true;
+    return "";
+}
+
+TlsName::~TlsName() {
+    if (counted_) {
+        const std::lock_guard<std::mutex> lock{g_mutex};
+        --g_users;
+    }
 }
 
 }  // namespace fix

@@ -36,7 +36,8 @@ struct SessionSettings {
     bool reset_on_logon = false;  // both sides number from 1 at each logon
     bool tls = false;
     std::string tls_ca_file;    // PEM; the venue's certificate must be signed by one of these
-    std::string tls_name;       // in that certificate; empty = host. One a process (tls_name.h)
+    std::string tls_name;       // in that certificate; empty = host. One for all sessions of a
+                                // process at a time (tls_name.h)
     std::string sequence_path;  // SequenceFile
     std::string message_log;    // every message is appended, passwords masked; empty = none
 };
