@@ -96,6 +96,11 @@ public:
         "this terminal has served another journal directory; the host's log says how to go on";
     static_assert(std::char_traits<char>::length(kOtherDirectoryText) <
                   sizeof bridge::Denied::reason);
+    /// What the operator is told then: one entry of the error log for all accounts.
+    static constexpr const char* kOtherDirectoryAlert =
+        "ALERT a terminal has served another journal directory (account list: AUTH_REJECTED). Use "
+        "that; or close all, set a new magic_tag, move its intent journal away";
+    static_assert(std::char_traits<char>::length(kOtherDirectoryAlert) < sizeof ErrorEntry::text);
     /// What a terminal is told whose account was given another login, or was removed.
     static constexpr const char* kOtherLoginText =
         "the engine knows this account by another login, or not any more";

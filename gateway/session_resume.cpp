@@ -3,8 +3,6 @@
 #include "gateway/session.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
 
 namespace millrace {
 
@@ -17,14 +15,9 @@ void Session::alert_other_directory() noexcept {
         return;
     }
     set_link(LinkState::AuthRejected);
-    char text[160];
-    // Relaxed: a name for people.
-    std::snprintf(text, sizeof text,
-                  "ALERT login %" PRIu64
-                  ": its terminal has served another journal directory. Use that; or close "
-                  "all, set another magic_tag, move its intent journal away",
-                  entry().login.load(std::memory_order_relaxed));
-    context_->segment.report_error("broker", text);
+    // Without its login: the error log's entries are few, and where a directory is lost every
+    // terminal is refused. Their cells say which (`millrace account list`).
+    context_->segment.report_error("broker", kOtherDirectoryAlert);
 }
 
 /// The event number to resume after. The terminal forgets its events up to it, so it must never

@@ -90,10 +90,7 @@ TEST(BrokerLink, DeniesATerminalThatHasServedAnotherDirectoryAndAlertsOnce) {
         EXPECT_TRUE(t.welcomes.empty());
         EXPECT_TRUE(w.reports.empty()) << "for the engine the link never was up";
         EXPECT_EQ(w.entry(0).link.load(), static_cast<std::uint32_t>(LinkState::AuthRejected));
-        EXPECT_EQ(w.errors("ALERT login 1000: its terminal has served another journal directory. "
-                           "Use that; or close all, set another magic_tag, move its intent "
-                           "journal away"),
-                  1U);
+        EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 1U);
         w.restart_stage();
         EXPECT_EQ(denial(w, t), Session::kOtherDirectoryText);
         EXPECT_TRUE(w.reports.empty());
@@ -101,6 +98,25 @@ TEST(BrokerLink, DeniesATerminalThatHasServedAnotherDirectoryAndAlertsOnce) {
         t.journal_id = 78;
         t.connect(w.stage->port());
         EXPECT_TRUE(w.until([&] { return w.is_up(0); }));
+    }
+}
+
+TEST(BrokerLink, AlertsOfAllTerminalsOfAnotherDirectoryInOneEntry) {
+    World w{{.epoch = bridge::wire_epoch(8, 3)}};
+    for (const std::uint64_t login : {kFirstLogin, kFirstLogin + 1}) {
+        w.terminals.push_back(std::make_unique<Terminal>(login));
+        w.terminals.back()->epoch = bridge::wire_epoch(7, 3);
+        EXPECT_EQ(denial(w, *w.terminals.back()), Session::kOtherDirectoryText);
+    }
+    EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 2U);
+    int entries = 0;
+    for (std::uint32_t i = 0; i < kErrors; ++i) {
+        entries += std::string_view{w.segment.error(i).text}.starts_with("ALERT") ? 1 : 0;
+    }
+    EXPECT_EQ(entries, 1);
+    for (const std::uint32_t account : {0U, 1U}) {
+        EXPECT_EQ(w.entry(account).link.load(),
+                  static_cast<std::uint32_t>(LinkState::AuthRejected));
     }
 }
 
