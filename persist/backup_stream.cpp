@@ -11,11 +11,14 @@
 #include <memory>
 #include <utility>
 
+#include "persist/sign_of_life.h"
+
 namespace millrace {
 namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
 constexpr int kBusyMs = 250;
+constexpr std::uint64_t kFlushEvery = std::uint64_t{64} << 20U;  // what one flush may have to write
 
 Status failed(const char* what) noexcept {
     const int e = errno;
@@ -90,6 +93,12 @@ bool goes_on(const SqliteBackupOptions& o, const char* what, std::uint64_t done,
     // Relaxed: a wish, nothing is published by it.
     return (o.stop == nullptr || !o.stop->load(std::memory_order_relaxed)) &&
            (!o.progress || o.progress(what, done, total));
+}
+
+/// @param what for goes_on(), which is asked while it lasts.
+Status flush(int fd, const SqliteBackupOptions& o, std::uint64_t bytes) {
+    const SignOfLife alive{[&] { return goes_on(o, "flush", 0, bytes); }, patience_with(bytes)};
+    return ::fdatasync(fd) == 0 ? ok_status() : failed("the restored file cannot be flushed");
 }
 
 std::uint64_t size_of(int fd) noexcept {
@@ -170,6 +179,7 @@ Status unpack(int from, int to, const BackupHeader& header, const SqliteBackupOp
     std::vector<std::byte> out(kChunk);
     Tally raw;
     Tally packed;
+    std::uint64_t flushed = 0;
     bool done = false;
     ssize_t got = 0;
     if (!goes_on(o, "unpack", 0, header.raw_bytes)) {
@@ -183,6 +193,12 @@ Status unpack(int from, int to, const BackupHeader& header, const SqliteBackupOp
         }
         if (raw.bytes() > header.raw_bytes) {
             return {Errc::BadChecksum, "unpacks to more than was packed"};
+        }
+        if (raw.bytes() - flushed >= kFlushEvery) {
+            if (auto status = flush(to, o, kFlushEvery); !status) {
+                return status;
+            }
+            flushed = raw.bytes();
         }
         if (!goes_on(o, "unpack", raw.bytes(), header.raw_bytes)) {
             return {Errc::Timeout, "given up"};
@@ -264,7 +280,7 @@ Status unpack_file(const std::string& from, const std::string& to, const BackupH
     if (!done) {
         return done;
     }
-    return ::fsync(out.fd) == 0 ? ok_status() : failed("the restored file cannot be flushed");
+    return flush(out.fd, options, header.raw_bytes);
 }
 
 Status check_restored(const std::string& path, const BackupHeader& header,
@@ -273,18 +289,14 @@ Status check_restored(const std::string& path, const BackupHeader& header,
     if (auto opened = db.open(path, kBusyMs, SqliteOpen::Existing); !opened) {
         return opened;
     }
-    bool given_up = !goes_on(options, "check", 0, header.raw_bytes);
-    if (given_up) {
+    if (!goes_on(options, "check", 0, header.raw_bytes)) {
         return {Errc::Timeout, "given up"};
     }
-    db.go_on_while([&] {
-        given_up = given_up || !goes_on(options, "checking", 0, header.raw_bytes);
-        return !given_up;
+    const auto answer = db.long_text("PRAGMA integrity_check(1)", header.raw_bytes, [&] {
+        return goes_on(options, "checking", 0, header.raw_bytes);
     });
-    const auto answer = db.text("PRAGMA integrity_check(1)");
-    db.go_on_while({});
-    if (given_up) {
-        return {Errc::Timeout, "given up"};
+    if (answer.code() == Errc::Timeout) {
+        return answer.error();
     }
     if (!answer) {
         return answer.error();

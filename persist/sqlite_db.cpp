@@ -1,5 +1,7 @@
 #include "persist/sqlite_db.h"
 
+#include "persist/sign_of_life.h"
+
 #include <sqlite3.h>
 
 #include <utility>
@@ -113,11 +115,9 @@ std::span<const std::byte> SqliteStatement::column_blob(int index) const noexcep
             static_cast<std::size_t>(sqlite3_column_bytes(statement_, index))};
 }
 
-SqliteDb::SqliteDb(SqliteDb&& other) noexcept
-    : db_{std::exchange(other.db_, nullptr)}, go_on_{std::move(other.go_on_)} {}
+SqliteDb::SqliteDb(SqliteDb&& other) noexcept : db_{std::exchange(other.db_, nullptr)} {}
 SqliteDb& SqliteDb::operator=(SqliteDb&& other) noexcept {
     std::swap(db_, other.db_);
-    std::swap(go_on_, other.go_on_);
     return *this;
 }
 
@@ -212,14 +212,28 @@ Status SqliteDb::copy_to(SqliteDb& to, int pages,
                : Status{error_of(rc != SQLITE_DONE ? rc : ended)};
 }
 
-void SqliteDb::go_on_while(std::function<bool()> go_on) noexcept {
-    const bool asked = static_cast<bool>(go_on);
-    go_on_ = std::make_unique<std::function<bool()>>(std::move(go_on));
-    const auto stopped = [](void* question) {
-        return (*static_cast<std::function<bool()>*>(question))() ? 0 : 1;
-    };
-    sqlite3_progress_handler(db_, asked ? kInstructions : 0, asked ? +stopped : nullptr,
-                             go_on_.get());
+Result<std::string> SqliteDb::long_text(const std::string& sql, std::uint64_t bytes,
+                                        const std::function<bool()>& go_on) {
+    if (!go_on) {
+        return text(sql);
+    }
+    // Not by SQLite's progress handler: in 3.40 a check of all trees is one instruction to it.
+    std::atomic<bool> given_up{false};
+    stop_when(&given_up);
+    auto answer = [&] {
+        const SignOfLife alive{[&] {
+                                   const bool more = go_on();
+                                   // Relaxed: a wish, nothing is published by it.
+                                   given_up.store(!more, std::memory_order_relaxed);
+                                   return more;
+                               },
+                               patience_with(bytes)};
+        return text(sql);
+    }();
+    stop_when(nullptr);
+    return given_up.load(std::memory_order_relaxed)
+               ? Result<std::string>{Error{Errc::Timeout, 0, "given up"}}
+               : answer;
 }
 
 void SqliteDb::stop_when(const std::atomic<bool>* stop) noexcept {

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,8 +89,12 @@ public:
     /// From now on every statement ends with IoError soon after `*stop` has turned true. `stop` may
     /// be nullptr: never; else it outlives the connection.
     void stop_when(const std::atomic<bool>* stop) noexcept;
-    /// The same by a question, asked about each millisecond of a statement's work; nothing: never.
-    void go_on_while(std::function<bool()> go_on) noexcept;
+    /// text() of a statement that may take minutes, as a check of a whole file does.
+    /// @param bytes of the file: how long it may take (patience_with()).
+    /// @param go_on asked four times a second by another thread, while this one waits; false gives
+    /// up, at the next of SQLite's instructions. Nothing: not asked. @return Timeout: given up.
+    [[nodiscard]] Result<std::string> long_text(const std::string& sql, std::uint64_t bytes,
+                                                const std::function<bool()>& go_on);
 
     /// SQLite's words for the last failure.
     [[nodiscard]] const char* message() const noexcept;
@@ -99,7 +102,6 @@ public:
 
 private:
     sqlite3* db_ = nullptr;
-    std::unique_ptr<std::function<bool()>> go_on_;
 };
 
 }  // namespace millrace

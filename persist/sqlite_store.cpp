@@ -3,6 +3,9 @@
 #include "persist/sqlite_rows.h"
 #include "persist/sqlite_schema.h"
 
+#include <filesystem>
+#include <system_error>
+
 namespace millrace {
 namespace {
 
@@ -10,8 +13,10 @@ namespace {
 constexpr int kCheckpointPages = 2000;
 constexpr int kWalBytesMax = 64 << 20;  // what the write-ahead log is cut back to
 
-Status check_for_damage(SqliteDb& db) noexcept {
-    const auto answer = db.text("PRAGMA quick_check(1)");
+Status check_for_damage(SqliteDb& db, const SqliteStoreOptions& options) noexcept {
+    std::error_code none;
+    const std::uintmax_t bytes = std::filesystem::file_size(options.path, none);
+    const auto answer = db.long_text("PRAGMA quick_check(1)", none ? 0 : bytes, options.go_on);
     if (!answer) {
         return answer.error();
     }
@@ -63,10 +68,7 @@ Status SqliteStore::open_steps(const SqliteStoreOptions& options) noexcept {
         return failed("cannot open", done);
     }
     if (options.quick_check) {
-        db_.go_on_while(options.go_on);
-        const Status done = check_for_damage(db_);
-        db_.go_on_while({});
-        if (!done) {
+        if (auto done = check_for_damage(db_, options); !done) {
             return failed("checking", done);
         }
     }

@@ -20,7 +20,7 @@ struct SqliteStoreOptions {
     bool full_sync = false;   // true: a commit survives power loss; false: the cursor steps back
     bool quick_check = true;  // read the whole file for damage when opening it
     int busy_ms = 250;        // how long one call waits for another program's lock
-    std::function<bool()> go_on{};  // asked now and then during the check; false gives it up
+    std::function<bool()> go_on{};  // SqliteDb::long_text() of the check
 };
 
 class SqliteStore {

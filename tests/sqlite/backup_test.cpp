@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "core/crash_point.h"
@@ -404,6 +405,29 @@ TEST_F(SqliteBackups, AreRestoredWithASignOfLifeNowAndThen) {
     s->step(now_);  // no runner is here: it counts what the sink counts itself
     // The supervisor takes a stage that stands still for one that hangs.
     EXPECT_GT(segment_->stage(StageId::Sqlite).duty_cycles.load(), 3U);
+}
+
+TEST_F(SqliteBackups, ShowLifeInACheckAndAFlushThoughNeitherSaysAnythingItself) {
+    store(200);
+    const SqliteBackup made = back_up();
+    SqliteBackupOptions o = backup_options();
+    std::set<std::string> shown;
+    o.progress = [&, self = std::this_thread::get_id()](const char* what, std::uint64_t,
+                                                        std::uint64_t) {
+        if (std::this_thread::get_id() != self) {
+            shown.insert(what);
+        }
+        return true;
+    };
+    std::string message;
+    ASSERT_TRUE(restore_sqlite_backup(made.path, dir_ + "/again.db", o, message)) << message;
+    EXPECT_EQ(shown, (std::set<std::string>{"checking", "flush"}));
+    o.progress = [](const char* what, std::uint64_t, std::uint64_t) {
+        return std::string_view{what} != "checking";
+    };
+    EXPECT_EQ(restore_sqlite_backup(made.path, dir_ + "/third.db", o, message).code(),
+              Errc::Timeout);
+    EXPECT_FALSE(fs::exists(dir_ + "/third.db"));
 }
 
 TEST_F(SqliteBackups, WaitForRoomRatherThanDoWithoutWhatOnlyTheyHold) {

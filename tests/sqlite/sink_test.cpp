@@ -3,13 +3,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 #include <thread>
 
+#include "persist/sign_of_life.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_schema.h"
 #include "tests/seed.h"
@@ -332,6 +335,44 @@ TEST_F(SqliteSinkTest, ShowsWordsAndDecimalsInItsViews) {
         ASSERT_TRUE(rows.ok()) << v << ": " << db.message();
         EXPECT_GT(rows.value(), 0) << v;
     }
+}
+
+/// A call that cannot say that it goes on is one that waits here for the sign itself.
+TEST(SignOfLife, IsShownByAThreadOfItsOwnUntilTheCallEnds) {
+    std::promise<void> third;
+    int shown = 0;  // by that thread alone, until it has ended
+    {
+        const SignOfLife alive{[&] {
+                                   if (++shown == 3) {
+                                       third.set_value();
+                                   }
+                                   return true;
+                               },
+                               seconds(3600)};
+        third.get_future().wait();
+    }
+    EXPECT_GE(shown, 3);
+}
+
+TEST(SignOfLife, IsShownOnceAtLeastAndNoMoreWhenItIsGivenUpOrHasLastedTooLong) {
+    for (const Nanos most : {seconds(3600), Nanos{1}}) {
+        std::atomic<int> shown{0};
+        {
+            const SignOfLife alive{[&] { return ++shown == 0; }, most};
+        }
+        EXPECT_EQ(shown, 1);
+    }
+    std::atomic<int> shown{0};
+    {
+        const SignOfLife none{[&] { return ++shown > 0; }, Nanos{0}};
+    }
+    EXPECT_EQ(shown, 0);
+}
+
+TEST(SignOfLife, OfALargerFileMayLastLonger) {
+    EXPECT_GE(patience_with(0), seconds(60));
+    EXPECT_GE(patience_with(std::uint64_t{100} << 30U), seconds(6 * 3600));
+    EXPECT_LT(patience_with(std::uint64_t{100} << 30U), seconds(12 * 3600));
 }
 
 }  // namespace
