@@ -96,6 +96,9 @@ bool Replica::begin() noexcept {
     engine_ = std::move(start.value().engine);
     reader_.emplace(std::move(start.value().reader));
     snapshot_seq_ = engine_->seq();
+    // A newer one that was passed over is no snapshot to begin from: who looks would see it stand
+    // beyond the replica.
+    segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_relaxed);
     // Release: as above; the log has all effects up to here.
     segment_->core().replica_applied.store(engine_->seq().value, std::memory_order_release);
     return true;

@@ -125,6 +125,21 @@ TEST_F(Told, DamagedSnapshotThatAStartPassesOver) {
     EXPECT_EQ(errors_of(p.segment(), "replica", p.journal_dir() + "/snapshot-"), 1);
 }
 
+TEST_F(Told, SnapshotThatAReplicaBeganFromAndNotTheNewerOneThatItPassedOver) {
+    write_log(true, 50);
+    const std::vector<Sequence> all = snapshots();
+    ASSERT_GT(all.size(), 1U);
+    damage(newest());
+    std::atomic<std::uint64_t>& told = p.segment().core().snapshot_seq;
+    told.store(all.back().value);
+    Replica replica{p.segment(), options_for(p)};
+    ASSERT_TRUE(p.play_until([&] {
+        replica.step(p.segment().clock().now());
+        return p.segment().core().replica_applied.load() != 0;
+    })) << replica.failure();
+    EXPECT_EQ(told.load(), all[all.size() - 2].value);
+}
+
 TEST_F(Told, NothingWhereNothingWasPassedOver) {
     write_log(true, 50);
     EXPECT_EQ(start_engine(options_for(p)), "");
