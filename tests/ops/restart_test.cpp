@@ -284,5 +284,23 @@ TEST(Restart, CountsDeathsByRecord) {
     EXPECT_FALSE(is_poison(s, Sequence{}));
 }
 
+TEST(Alerts, OfTheTimeWithoutASupervisorAreToldByTheNextAndThoseOfBeforeAreNot) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment s = p.attach();
+    s.report_error("engine", "ALERT before");
+    ASSERT_TRUE(eventually([&] { return p.log().find("ALERT before") != std::string::npos; }));
+    ASSERT_TRUE(supervisor_has_looked(s));
+    ::kill(p.supervisor(), SIGKILL);
+    p.wait_supervisor();
+    s.report_error("engine", "ALERT meanwhile");
+    p.up("second.log");
+    EXPECT_TRUE(eventually([&] {
+        return p.log("second.log").find("ALERT meanwhile") != std::string::npos;
+    })) << p.log("second.log");
+    EXPECT_EQ(p.log("second.log").find("ALERT before"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace millrace

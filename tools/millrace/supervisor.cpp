@@ -118,8 +118,12 @@ void Supervisor::begin() {
                                          std::memory_order_relaxed);
     segment_.core().stop_requested.store(0, std::memory_order_relaxed);
     halted_ = state_of(segment_.stage(StageId::Engine)) == StageState::Halted;
+    // What was counted up to the last look of the supervisor before this one was told by that.
+    const std::int64_t told = get(segment_.stage(StageId::Supervisor).heartbeat_ns);
     for (std::uint32_t i = 0; i < kErrors; ++i) {
-        alerts_[i] = get(segment_.error(i).count);  // those of before were told before
+        const ErrorEntry& e = segment_.error(i);
+        const std::uint64_t count = get(e.count);
+        alerts_[i] = count != 0 && get(e.last_ns) > told ? count - 1 : count;
     }
     for (auto& kept : workers_) {
         adopt(*kept);

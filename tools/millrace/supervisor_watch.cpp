@@ -255,10 +255,12 @@ void Supervisor::keep_watch() {
     }
     watched_ns_ = now;
     watch_journal(now);
-    StageEntry& self = segment_.stage(StageId::Supervisor);
-    self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
+    const std::int64_t looked = segment_.clock().now().value;
     maybe_unhalt();
     relay_alerts();
+    // Behind it: one that dies in between tells them again rather than not at all.
+    StageEntry& self = segment_.stage(StageId::Supervisor);
+    self.heartbeat_ns.store(looked, std::memory_order_relaxed);
     for (auto& kept : workers_) {
         check_progress(*kept, now);
     }
