@@ -13,13 +13,13 @@ namespace millrace {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kPrefix = "/dev/shm/millrace-";
+constexpr std::string_view kPrefix = "millrace-";
 
-std::vector<std::string> segments_here() {
+std::vector<std::string> segments_in(const std::string& folder) {
     std::vector<std::string> found;
     std::error_code none;
-    for (const auto& entry : fs::directory_iterator{"/dev/shm", none}) {
-        if (entry.path().string().starts_with(kPrefix)) {
+    for (const auto& entry : fs::directory_iterator{folder, none}) {
+        if (entry.path().filename().string().starts_with(kPrefix)) {
             found.push_back(entry.path().string());
         }
     }
@@ -54,8 +54,9 @@ void tell(const std::string& text) {
 }
 
 /// The file cannot be read at all: there may be but one pipeline that it can have meant.
-Result<std::string> only_segment(const std::string& file, std::string& message) {
-    const auto found = segments_here();
+Result<std::string> only_segment(const std::string& file, const std::string& folder,
+                                 std::string& message) {
+    const auto found = segments_in(folder);
     std::error_code none;
     if (found.size() != 1 || !fs::exists(file, none)) {
         return {Errc::NotFound, "segment"};
@@ -89,14 +90,15 @@ Result<Config> config_that_locates(const std::string& file, std::string& message
     return {Errc::NotFound, "config"};
 }
 
-Result<std::string> locate_segment(const Target& target, std::string& message, Doubt doubt) {
+Result<std::string> locate_segment(const Target& target, std::string& message, Doubt doubt,
+                                   const std::string& folder) {
     if (!target.config.empty()) {
         const auto config = config_that_locates(target.config, message);
         if (config) {
             return config.value().segment_path();
         }
         if (doubt == Doubt::TakeTheOnlyOne) {
-            return only_segment(target.config, message);
+            return only_segment(target.config, folder, message);
         }
         return fail(message, message + "; mend it, or name the pipeline with --segment");
     }
@@ -105,15 +107,16 @@ Result<std::string> locate_segment(const Target& target, std::string& message, D
                               : from_environment != nullptr ? from_environment
                                                             : "";
     if (!named.empty()) {
-        return named.find('/') == std::string::npos ? kPrefix + named : named;
+        return named.find('/') == std::string::npos ? folder + "/" + std::string{kPrefix} + named
+                                                    : named;
     }
-    const auto found = segments_here();
+    const auto found = segments_in(folder);
     if (found.size() == 1) {
         return found.front();
     }
     std::string list;
     for (const std::string& path : found) {
-        list += "\n  --segment " + path.substr(std::string_view{kPrefix}.size());
+        list += "\n  --segment " + path.substr(folder.size() + 1 + kPrefix.size());
     }
     return fail(message, found.empty() ? "no pipeline runs on this host (no /dev/shm/millrace-*); "
                                          "`millrace up -c FILE` starts one"

@@ -28,9 +28,11 @@ enum class Doubt : std::uint8_t {
 };
 
 /// Path of the segment.
+/// @param folder where segments are looked for by name, or for being the only one.
 /// @return NotFound: `message` lists what there is.
 [[nodiscard]] Result<std::string> locate_segment(const Target& target, std::string& message,
-                                                 Doubt doubt = Doubt::Refuse);
+                                                 Doubt doubt = Doubt::Refuse,
+                                                 const std::string& folder = "/dev/shm");
 
 /// Attaches to it for writing.
 [[nodiscard]] Result<Segment> attach_target(const Target& target, std::string& message,
