@@ -1,5 +1,7 @@
 #include "persist/core_stage.h"
 
+#include <algorithm>
+
 #include "core/crash_point.h"
 #include "persist/engine_recovery.h"
 #include "persist/replica.h"
@@ -136,8 +138,10 @@ bool CoreStage::recover(Engine& engine, EngineDriver& driver) noexcept {
     auto done = driver.resume(engine, epoch);
     if (!done && done.code() == Errc::NotFound) {
         // What the ring has let go of is durable, and so is what stood before the Jump that a new
-        // segment's ring begins with: the files have it.
-        const Sequence end{driver.oldest_in_ring() - 1};
+        // segment's ring begins with: the files have it. Not the numbers that the Jump goes over,
+        // which nobody ever acknowledged: as long as it is on no disk itself, the files end there.
+        const Sequence end{
+            std::min(driver.oldest_in_ring() - 1, core.durable.load(std::memory_order_acquire))};
         if (auto read = replay_files(options_.journal_dir, end, engine, message); !read) {
             fail(message);
             return false;

@@ -348,6 +348,39 @@ TEST(EngineRecovery, ANewSegmentLetsNoTerminalInBeforeItTellsWhichJournalServedI
     EXPECT_EQ(p.segment().session(AccountId{0}).applied_event.load(), event);
 }
 
+TEST(EngineRecovery, AnHeirBeginsThoughTheJumpOfTheNewSegmentIsOnNoDiskYet) {
+    Pipeline p;
+    p.create_segment();
+    const pid_t first_journal = p.fork_journal(nullptr);
+    const pid_t first = p.fork_core(nullptr);
+    p.send_config();
+    p.connect_accounts(1);
+    p.send_signals(1);
+    ASSERT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    const auto seq = [&] { return p.segment().core().journal_seq.load(); };
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().durable.load() == seq(); }));
+    const std::uint64_t before = seq();
+    Pipeline::kill_and_reap(first);
+    Pipeline::kill_and_reap(first_journal);
+    p.create_segment();
+    const pid_t journal = p.fork_journal(nullptr);
+    ASSERT_TRUE(p.play_until([&] {
+        return p.segment().core().journal_state.load() ==
+               static_cast<std::uint32_t>(JournalState::Running);
+    }));
+    ASSERT_EQ(::kill(journal, SIGSTOP), 0);  // its disk is slow
+    ASSERT_EQ(::waitpid(journal, nullptr, WUNTRACED), journal);
+    const pid_t victim = p.fork_core(nullptr);
+    ASSERT_TRUE(p.play_until([&] { return p.segment().core().completed.load() > before + 1; }));
+    const std::uint64_t begun = seq();
+    Pipeline::kill_and_reap(victim);
+    ASSERT_LE(p.segment().core().durable.load(), before);
+    p.fork_core(nullptr);
+    EXPECT_TRUE(p.play_until([&] { return seq() > begun; })) << "it has journalled its Start";
+    ASSERT_EQ(::kill(journal, SIGCONT), 0);
+    EXPECT_TRUE(p.play_until([&] { return p.segment().core().durable.load() == seq(); }));
+}
+
 /// A journal ring that has been round several times: the record that the victim was writing lies in
 /// the slot of the oldest one that the ring would still hold.
 class LappedRing : public EngineCrash {};
