@@ -250,6 +250,47 @@ TEST(Litmus, RacesOnPlainWordsAreFound) {
     }
 }
 
+/// Each of two threads releases, takes over what the other one released, and touches the word:
+/// nothing orders the accesses. Whichever comes second has to notice, so the clock that a release
+/// passes on must not be the one that the next access carries, whether or not any came before it.
+TEST(Litmus, AReleaseCoversNothingThatComesAfterIt) {
+    using Release = std::function<void(Word&)>;
+    const auto meet = [](const Release& release, const Body& one, const Body& other) {
+        return results({[&](Vars& v) {
+                            release(v.x);
+                            if (v.y.load(kAcquire) == 1) {
+                                one(v);
+                            }
+                        },
+                        [&](Vars& v) {
+                            release(v.y);
+                            if (v.x.load(kAcquire) == 1) {
+                                other(v);
+                            }
+                        }},
+                       2);
+    };
+    const Release store = [](Word& w) { w.store(1, kRelease); };
+    const Release twice = [](Word& w) {
+        w.store(2, kRelease);
+        w.store(1, kRelease);
+    };
+    const Release add = [](Word& w) { w.fetch_add(1, Order::acq_rel); };
+    const Release fence_and_store = [](Word& w) {
+        fence(kRelease);
+        w.store(1, kRelaxed);
+    };
+    const Body write = [](Vars& v) { plain_write(&v.data, 6); };
+    const Body read = [](Vars& v) { v.r[0] = plain_read(&v.data); };
+    for (const Release& release : {store, twice, add, fence_and_store}) {
+        for (const Body& other : {write, read}) {
+            const Set all = meet(release, write, other);
+            EXPECT_TRUE(all.begin()->starts_with("!data race")) << *all.begin();
+        }
+        EXPECT_FALSE(meet(release, read, read).begin()->starts_with("!"));
+    }
+}
+
 TEST(Litmus, ASleeperThatNobodyWakesIsFound) {
     const Body sleeper = [](Vars& v) { futex_wait(v.x.location(), 0); };
     const Body waker = [](Vars& v) {

@@ -1,6 +1,9 @@
 #include "tests/model/memory.h"
 
+#include "core/assert.h"
+
 #include <algorithm>
+#include <limits>
 
 namespace millrace::model {
 namespace {
@@ -131,14 +134,20 @@ void Memory::insert(unsigned thread, std::uint8_t at, unsigned rank, std::uint64
     messages_[message_count_++] = Message{value, view, rmw ? 1U : 0U};
 }
 
-// The clock moves on after a release, so that later plain accesses are not covered by it. Only if
-// there were accesses: a thread that polls in vain must come back to the same state.
-void Memory::tick(unsigned thread) noexcept {
+// The first plain access after a release moves the clock on, so that no release covers what comes
+// after it, and no clock is passed on that an access still to come will carry. Not the release
+// itself: a thread that polls in vain must come back to the same state.
+void Memory::touch(unsigned thread) noexcept {
     ThreadViews& t = threads_[thread];
-    if (t.touched != 0) {
-        t.touched = 0;
+    if (t.touched == 0) {
+        t.touched = 1;
+        ASSERT(t.current.clock[thread] < std::numeric_limits<std::uint8_t>::max());
         ++t.current.clock[thread];
     }
+}
+
+void Memory::tick(unsigned thread) noexcept {
+    threads_[thread].touched = 0;
 }
 
 void Memory::store(unsigned thread, std::uint8_t at, std::uint64_t value, Order order,
@@ -217,7 +226,7 @@ bool Memory::plain_read(unsigned thread, std::size_t word) noexcept {
     words_used_ = std::max(words_used_, static_cast<std::uint32_t>(word + 1));
     ThreadViews& t = threads_[thread];
     PlainWord& w = plain_[word];
-    t.touched = 1;
+    touch(thread);
     w.read_clock[thread] = t.current.clock[thread];
     return w.write_clock <= t.current.clock[w.writer];
 }
@@ -230,7 +239,7 @@ bool Memory::plain_write(unsigned thread, std::size_t word) noexcept {
     for (std::size_t u = 0; u < kThreadsMax; ++u) {
         ordered = ordered && w.read_clock[u] <= t.current.clock[u];
     }
-    t.touched = 1;
+    touch(thread);
     w.writer = static_cast<std::uint8_t>(thread);
     w.write_clock = t.current.clock[thread];
     w.read_clock = {};

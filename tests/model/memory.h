@@ -58,7 +58,7 @@ struct ThreadViews {
     View released;              // at its last release fence: what a relaxed store passes on
     View light;                 // at its last light fence: what a heavy fence elsewhere collects
     View heavy;                 // what heavy fences elsewhere left for its next light fence
-    std::uint64_t touched = 0;  // 1: plain accesses since its clock last ticked
+    std::uint64_t touched = 0;  // 1: plain accesses since its last release
 };
 
 class Memory {
@@ -121,6 +121,7 @@ private:
                 bool rmw) noexcept;
     void shift_views(std::uint8_t at, unsigned rank) noexcept;
     void acquire(unsigned thread, const Message& message, Order order) noexcept;
+    void touch(unsigned thread) noexcept;
     void tick(unsigned thread) noexcept;
     [[nodiscard]] unsigned store_rank(unsigned thread, std::uint8_t at,
                                       unsigned choice) const noexcept;
