@@ -250,7 +250,8 @@ void Session::send(std::uint64_t n) noexcept {
     slot.journal_id = journal_id_;
     MILLRACE_CRASH_POINT("broker.before_claim");
     queue_.set_state(n, SlotState::Claimed);
-    // Release: pairs with the acquire of inspectors. From here on it may be at the executor.
+    // Release: pairs with the acquire in inspectors' find_in_doubt(): the slot says Claimed. From
+    // here on it may be at the executor.
     entry().claimed.store(n, std::memory_order_release);
     MILLRACE_CRASH_POINT("broker.after_claim");
     const bool queued = peer_->send(bridge::FrameType::Command, n, body);
@@ -278,7 +279,8 @@ void Session::send(std::uint64_t n) noexcept {
 
 /// The kernel has every byte of command `n`.
 void Session::note_written(std::uint64_t n) noexcept {
-    // Release: pairs with the acquire of inspectors; the write is behind us.
+    // The write is behind us. Release: pairs with the acquire in inspectors' find_in_doubt(),
+    // read_session() and check_sessions(): claimed stands at least here.
     entry().done.store(n, std::memory_order_release);
     unwritten_ = 0;
     MILLRACE_CRASH_POINT("broker.after_done");

@@ -83,9 +83,9 @@ bool KillBoard::apply(const KillCommand& kill) noexcept {
 void KillBoard::apply_to_account(AccountId account, const KillCommand& kill) noexcept {
     InForce& f = accounts_[account.value];
     f = InForce{kill.kill_id, together(f.actions, kill.actions), {}};
-    // Release: pairs with the acquire of whoever shows the account's state; the stage itself
-    // reads it only after a restart.
-    segment_->session(account).killed.store(f.actions, std::memory_order_release);
+    // Relaxed: who shows it takes nothing else from it, and the next stage reads it after proof of
+    // this one's death. The release of the command's slot comes after it.
+    segment_->session(account).killed.store(f.actions, std::memory_order_relaxed);
 }
 
 bool KillBoard::apply_to_symbol(const KillCommand& kill) noexcept {

@@ -90,7 +90,7 @@ void bump(AtomicU64& counter) noexcept {
 
 void Session::set_link(LinkState state) noexcept {
     link_ = state;
-    // Release: pairs with the acquire of inspectors; what led here is visible with it.
+    // Release: pairs with the acquire in inspectors' read_session(); what led here is visible.
     entry().link.store(static_cast<std::uint32_t>(state), std::memory_order_release);
 }
 
@@ -127,7 +127,6 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     journal_id_ = hello.journal_id;
     journal_tail_ = hello.command_seq;
     name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
-    MILLRACE_CRASH_POINT("broker.after_settle");
     heard_ = now;
     busy_until_ = Nanos{};
     beat_at_ = now + context_->times.heartbeat_ns;
@@ -211,10 +210,14 @@ void Session::settle(const bridge::Hello& hello, bool sound) noexcept {
     unwritten_ = 0;
     release_over();
     recount();
-    // Release: pairs with the acquire of inspectors: nothing below next_ is on its way any more.
-    entry().acked.store(next_ - 1, std::memory_order_release);
-    entry().done.store(next_ - 1, std::memory_order_release);
+    // Nothing below next_ is on its way any more. `claimed` first, as always: numbers that were
+    // answered here lie below next_ and above it, and done and acked never stand beyond it, not
+    // even where this stage is killed in between. Release: pairs with the acquire in inspectors'
+    // read_session() and check_sessions(): who sees done or acked sees claimed at least as far.
     entry().claimed.store(next_ - 1, std::memory_order_release);
+    MILLRACE_CRASH_POINT("broker.after_settle");
+    entry().done.store(next_ - 1, std::memory_order_release);
+    entry().acked.store(next_ - 1, std::memory_order_release);
 }
 
 void Session::link_down(Nanos now) noexcept {
@@ -278,7 +281,7 @@ Status Session::on_rx_ack(const wire::Frame& frame) noexcept {
             queue_.set_state(n, SlotState::Settled);
         }
     }
-    // Relaxed loads: own cells. Release: pairs with the acquire of inspectors.
+    // Relaxed loads: own cells. Release: as in settle(); a number acknowledged was claimed before.
     if (upto > entry().named.load(std::memory_order_relaxed)) {
         name_commands(upto);
     }

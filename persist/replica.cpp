@@ -212,7 +212,9 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
     if (snapshot_.valid() &&
         snapshot_.wait_for(std::chrono::seconds{0}) == std::future_status::ready) {
         if (auto done = snapshot_.get(); done) {
-            segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_relaxed);
+            // Release: pairs with the acquire in inspectors' check_core(): replica_applied stands
+            // at least there.
+            segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_release);
         } else {
             segment_->report_error("replica", done.error().what);
             snapshot_failed_ = true;

@@ -182,6 +182,24 @@ INSTANTIATE_TEST_SUITE_P(
         return name;
     });
 
+/// A login settles all numbers below the next one to send, which may be further than any command
+/// was ever claimed: what was answered here has a number too.
+TEST(BrokerRestartInSettling, LeavesNoCellBeyondClaimed) {
+    World w{{.starts = false}};
+    w.order(0, CommandType::Open, Nanos{-1});  // has expired
+    Terminal& t = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin));
+    Victim victim{w, "broker.after_settle"};
+    ASSERT_NE(victim.port(), 0);
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Unsent, 0) == 1; }));
+    EXPECT_EQ(w.entry(0).claimed.load(), 0U);
+    t.connect_if_possible(victim.port());
+    ASSERT_TRUE(w.until([&] { return victim.is_dead(); }));
+    EXPECT_TRUE(victim.died_by_kill());
+    EXPECT_EQ(w.entry(0).claimed.load(), 1U);
+    EXPECT_LE(w.entry(0).done.load(), w.entry(0).claimed.load());
+    EXPECT_LE(w.entry(0).acked.load(), w.entry(0).claimed.load());
+}
+
 TEST(BrokerRestartInProcess, TellsTheEngineThatTheOldStagesLinksAreDown) {
     World w;
     w.connect(kFirstLogin);

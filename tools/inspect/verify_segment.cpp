@@ -119,16 +119,20 @@ std::uint64_t last_sequence(const Segment& s) {
 
 void check_core(const Segment& s, Checks& checks) {
     const CoreCells& c = s.core();
-    // Followers first, leaders last. A replica that starts has said nothing yet (0): then only what
-    // is durable stands behind a snapshot.
-    const std::uint64_t snapshot = get(c.snapshot_seq);
-    const std::uint64_t replica = get(c.replica_applied);
+    // Followers first, leaders last. Acquire: pairs with the release of each; what it follows stood
+    // at least there. A replica that starts has said nothing yet (0): then only what is durable
+    // stands behind a snapshot.
+    const auto follower = [](const AtomicU64& cell) {
+        return cell.load(std::memory_order_acquire);
+    };
+    const std::uint64_t snapshot = follower(c.snapshot_seq);
+    const std::uint64_t replica = follower(c.replica_applied);
     const struct {
         const char* name;
         std::uint64_t value;
     } chain[] = {{"snapshot", snapshot},
                  {replica == 0 ? "snapshot" : "replica", replica == 0 ? snapshot : replica},
-                 {"durable", get(c.durable)},
+                 {"durable", follower(c.durable)},
                  {"journal", last_sequence(s)}};
     std::string fault;
     for (std::size_t i = 1; i < std::size(chain) && fault.empty(); ++i) {
@@ -142,7 +146,7 @@ void check_core(const Segment& s, Checks& checks) {
                            replica == 0 ? "(not known)" : std::to_string(replica), chain[2].value,
                            chain[3].value),
                fault);
-    const std::uint64_t completed = get(c.completed);
+    const std::uint64_t completed = follower(c.completed);
     const std::uint64_t last = last_sequence(s);
     checks.add(
         "completed", fmt::format("{} of {}", completed, last),
@@ -176,8 +180,10 @@ void check_sessions(const Segment& s, Checks& checks) {
     for (std::uint32_t i = 0; i < s.sessions(); ++i) {
         const SessionEntry& e = s.session(AccountId{i});
         used += get(e.login) != 0 ? 1 : 0;
-        const std::uint64_t acked = get(e.acked);
-        const std::uint64_t done = get(e.done);
+        // Acquire, both: pairs with the release of each in the broker stage, which stores `claimed`
+        // before them.
+        const std::uint64_t acked = e.acked.load(std::memory_order_acquire);
+        const std::uint64_t done = e.done.load(std::memory_order_acquire);
         const std::uint64_t claimed = get(e.claimed);
         if (fault.empty() && (done > claimed || acked > claimed)) {
             fault = fmt::format("account {}: done {} acked {} beyond claimed {}", i, done, acked,

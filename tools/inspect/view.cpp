@@ -12,7 +12,7 @@
 namespace millrace::inspect {
 namespace {
 
-// Relaxed throughout: these are counters shown to people; they order nothing.
+// Relaxed, where nothing else is said: these are counters shown to people; they order nothing.
 template <class Atomic>
 auto get(const Atomic& cell) noexcept {
     return cell.load(std::memory_order_relaxed);
@@ -233,12 +233,15 @@ SessionStat read_session(const SessionEntry& e, std::uint32_t account, bool same
     SessionStat s;
     s.account = account;
     s.login = get(e.login);
-    s.link = get(e.link);
+    // Acquire: pairs with the release in Session::set_link(); what led to that state is visible.
+    s.link = e.link.load(std::memory_order_acquire);
     s.state = get(e.account_state);
     s.killed = get(e.killed);
     s.busy = get(e.busy) != 0;
-    s.acked = get(e.acked);
-    s.done = get(e.done);
+    // Acquire, both: pairs with the release of each in the broker stage, which stores `claimed`
+    // before them. So neither is seen beyond it.
+    s.acked = e.acked.load(std::memory_order_acquire);
+    s.done = e.done.load(std::memory_order_acquire);
     s.claimed = get(e.claimed);
     s.generation = get(e.generation);
     s.reconnects = get(e.reconnects);
