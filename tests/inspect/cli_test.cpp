@@ -206,7 +206,11 @@ TEST_F(InspectCli, ErrorsAndListAndTopFollowTheSchema) {
     EXPECT_EQ(j["segments"][1]["state"], "unreadable");
     EXPECT_EQ(j["segments"][0]["stages_alive"], 1);
     EXPECT_NE(j["segments"][1]["fault"].get<std::string>().find("too few"), std::string::npos);
-    run_json("stat", {"top", path_, "--frames", "1"});
+    EXPECT_TRUE(run_json("stat", {"top", path_, "--frames", "1"})["latency_recent"].is_null());
+    const auto frames = run_lines("stat", {"top", path_, "--frames", "2", "--interval-ms", "20"});
+    ASSERT_EQ(frames.size(), 2U);
+    EXPECT_EQ(frames[1]["latency_recent"]["hops"].size(), kHops);
+    run_json("stat", {"export", path_});
     const Ran text = run({"top", path_, "--frames", "2", "--interval-ms", "20"});
     EXPECT_EQ(text.status, 0);
     EXPECT_EQ(text.out.find('\x1b'), std::string::npos) << "escape codes into a pipe";

@@ -84,6 +84,16 @@ TEST_F(Top, KeysSortChooseOpenAndGoBack) {
     EXPECT_EQ(pty.wait_end(), 0);
 }
 
+TEST_F(Top, ShowsTheLatenciesOfTheLastSecondsAndSaysSo) {
+    Pty pty{top()};
+    ASSERT_TRUE(pty.wait_for("HOP  last ")) << pty.screen.text();
+    EXPECT_TRUE(pty.screen.has("      0        -        -")) << pty.screen.text();
+    segment_->hop(Hop::Gate).record(7'000'000);
+    EXPECT_TRUE(pty.wait_for("gate                    1   7.00ms   7.00ms")) << pty.screen.text();
+    pty.type("q");
+    EXPECT_EQ(pty.wait_end(), 0);
+}
+
 TEST_F(Top, ResizesWithTheWindow) {
     Pty pty{top()};
     ASSERT_TRUE(pty.wait_for("q quit"));

@@ -271,11 +271,12 @@ Page session_table(const Span& span, const RenderOptions& o, Order order) {
     return page;
 }
 
-Page hop_table(const Span& span, const RenderOptions& o, Order order) {
+/// @param recent what to show of the hops that ever counted anything; nullptr: their whole life.
+Page hop_table(const Span& span, const RenderOptions& o, Order order, const RecentStat* recent) {
     std::vector<const HopStat*> shown;
-    for (const HopStat& h : span.now.hops) {
-        if (h.count != 0 || o.all) {
-            shown.push_back(&h);
+    for (std::size_t i = 0; i < span.now.hops.size(); ++i) {
+        if (span.now.hops[i].count != 0 || o.all) {
+            shown.push_back(recent != nullptr ? &recent->hops[i] : &span.now.hops[i]);
         }
     }
     if (order == Order::WorstFirst) {
@@ -283,11 +284,15 @@ Page hop_table(const Span& span, const RenderOptions& o, Order order) {
                          [](const auto* a, const auto* b) { return a->p99 > b->p99; });
     }
     Page page{o.width};
-    page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "HOP", "COUNT", "P50", "P90",
-                         "P99", "P99.9", "MAX"),
+    const std::string reach =
+        recent != nullptr ? "last " + human_ns(recent->window.value) : std::string{"since start"};
+    page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "HOP  " + reach, "COUNT",
+                         "P50", "P90", "P99", "P99.9", "MAX"),
              Mood::Head);
     for (const HopStat* h : shown) {
-        const auto t = [](std::uint64_t ns) { return human_ns(static_cast<std::int64_t>(ns)); };
+        const auto t = [h](std::uint64_t ns) {
+            return human_ns(h->count == 0 ? -1 : static_cast<std::int64_t>(ns));
+        };
         page.add(fmt::format("{:<17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", h->name,
                              human_count(h->count), t(h->p50), t(h->p90), t(h->p99), t(h->p999),
                              t(h->max)));
@@ -327,8 +332,8 @@ std::string render_stat(const PipelineView& view, const PipelineView* previous, 
     add_flow(page, span);
     for (const Page& table :
          {stage_table(span, options), ring_table(span, options, Order::AsStored),
-          session_table(span, options, Order::AsStored), hop_table(span, options, Order::AsStored),
-          error_table(span, options)}) {
+          session_table(span, options, Order::AsStored),
+          hop_table(span, options, Order::AsStored, nullptr), error_table(span, options)}) {
         if (table.size() > 1) {
             page.blank();
             page.append(table, table.size());
@@ -357,7 +362,8 @@ std::string render_top(const PipelineView& view, const PipelineView* previous, N
     const std::size_t room = height > page.size() ? height - page.size() : 0;
     const std::size_t share = room > kLeast ? (room - kLeast) / 3 : 0;
     append_table(page, ring_table(span, options, Order::WorstFirst), height, 1 + share);
-    append_table(page, hop_table(span, options, Order::WorstFirst), height, 2 + share);
+    const RecentStat* recent = view.recent ? &*view.recent : nullptr;
+    append_table(page, hop_table(span, options, Order::WorstFirst, recent), height, 2 + share);
     append_table(page, session_table(span, options, Order::WorstFirst), height, height);
     Page cut{options.width};
     cut.append(page, std::max<std::size_t>(height, 1));

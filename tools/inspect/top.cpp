@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "tools/inspect/locate.h"
+#include "tools/inspect/recent.h"
 #include "tools/inspect/span.h"
 #include "tools/inspect/top_screen.h"
 #include "tools/inspect/verbs.h"
@@ -66,6 +67,7 @@ int run_top(const TopOptions& options) {
     }
     Terminal terminal;
     TopScreen screen;
+    RecentLatencies latencies;
     std::optional<PipelineView> previous;
     Nanos drawn{};
     for (std::uint32_t frame = 1;; ++frame) {
@@ -73,6 +75,7 @@ int run_top(const TopOptions& options) {
         const Segment& segment = *watched.segment();
         const Nanos now{monotonic_ns()};
         PipelineView v = read_view(segment);
+        latencies.look(segment, now, v);
         RenderOptions o;
         o.color = terminal.interactive() && std::getenv("NO_COLOR") == nullptr;
         o.title = there ? options.path : watched.message;

@@ -26,6 +26,8 @@ constexpr const char* kHelp[] = {
     "white      as it should be",
     "",
     "FULL IN    time until the ring is full if both ends go on like this",
+    "HOP        latencies of the last 10 s or so, as its head says; since the segment was",
+    "           made in the first picture (and in stat and hist always)",
     "DOUBT      commands in (done, claimed]: in doubt if the broker stage dies now",
     "durable -n, replica -n, sqlite -n    records behind the last one journalled",
     "",

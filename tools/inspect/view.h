@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -190,14 +191,21 @@ struct HeaderStat {
     int numa_node = -1;
 };
 
+/// What the hops took in the last seconds.
+struct RecentStat {
+    Nanos window;  // how far it reaches back
+    std::array<HopStat, kHops> hops;
+};
+
 struct PipelineView {
     HeaderStat header;
     CoreStat core;
     std::vector<StageStat> stages;
     std::vector<RingStat> rings;
     std::vector<SessionStat> sessions;  // configured accounts only
-    std::array<HopStat, kHops> hops;
-    std::vector<ErrorRecord> errors;  // most frequent first
+    std::array<HopStat, kHops> hops;    // since the segment was made
+    std::optional<RecentStat> recent;   // only where somebody watches: RecentLatencies of recent.h
+    std::vector<ErrorRecord> errors;    // most frequent first
     bool looked_closer = false;
 };
 
@@ -233,8 +241,9 @@ struct RenderOptions {
 [[nodiscard]] std::string render_stat(const PipelineView& view, const PipelineView* previous,
                                       Nanos elapsed, const RenderOptions& options);
 
-/// The same, at most `options.height` lines: stages first, then the fullest rings, latencies,
-/// accounts and errors as far as there is room. For a screen that is redrawn.
+/// The same, at most `options.height` lines: stages first, then the fullest rings, latencies
+/// (`view.recent`, if it is there), accounts and errors as far as there is room. For a screen that
+/// is redrawn.
 [[nodiscard]] std::string render_top(const PipelineView& view, const PipelineView* previous,
                                      Nanos elapsed, const RenderOptions& options);
 

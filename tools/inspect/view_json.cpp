@@ -222,6 +222,18 @@ ordered_json hop_json(const HopStat& h) {
             {"p90_ns", h.p90}, {"p99_ns", h.p99},  {"p999_ns", h.p999}, {"max_ns", h.max}};
 }
 
+/// Null where nobody watched: RecentLatencies of recent.h.
+ordered_json recent_json(const PipelineView& v) {
+    if (!v.recent) {
+        return nullptr;
+    }
+    ordered_json hops = ordered_json::array();
+    for (const HopStat& h : v.recent->hops) {
+        hops.push_back(hop_json(h));
+    }
+    return {{"seconds", static_cast<double>(v.recent->window.value) / 1e9}, {"hops", hops}};
+}
+
 ordered_json error_json(const ErrorRecord& e) {
     return {{"stage", e.stage},
             {"text", e.text},
@@ -277,6 +289,7 @@ std::string render_json(const PipelineView& view, const RenderOptions& options,
     j["sessions"] =
         array_of(view.sessions, [&](const SessionStat& s) { return session_json(s, options); });
     j["latency"] = array_of(view.hops, hop_json);
+    j["latency_recent"] = recent_json(view);
     j["errors"] = array_of(view.errors, error_json);
     // A torn or foreign byte in a text must not make the whole report fail.
     return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
