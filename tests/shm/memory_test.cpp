@@ -294,6 +294,19 @@ TEST(SegmentMemory, LiesOnReservedHugePagesInHugetlbfsAndIsAttachedThere) {
     EXPECT_EQ(status, 0);
 }
 
+/// The policy of the mapping of `file` as the kernel tells it ("default", "prefer:0"); "" if it
+/// does not.
+std::string numa_policy_of(const std::string& file) {
+    std::ifstream maps{"/proc/self/numa_maps"};
+    for (std::string line; std::getline(maps, line);) {
+        if (line.find("file=" + file + " ") != std::string::npos) {
+            const std::size_t at = line.find(' ') + 1;
+            return line.substr(at, line.find(' ', at) - at);
+        }
+    }
+    return {};
+}
+
 TEST(SegmentMemory, LiesOnTheChosenNumaNodeAndAMissingOneIsRefusedByName) {
     const TempDir dir;
     std::string message;
@@ -310,7 +323,19 @@ TEST(SegmentMemory, LiesOnTheChosenNumaNodeAndAMissingOneIsRefusedByName) {
     }
     ASSERT_TRUE(made.ok()) << message;
     EXPECT_EQ(made.value().header().numa_node, 0U);
+    // On a host of one node the pages would lie there anyway: the policy tells who saw to it.
+    const std::string wished = numa_policy_of(plan.path);
     std::filesystem::remove(plan.path);
+    plan.memory.numa_node = kNoId;
+    auto anywhere = Segment::create(plan, message);
+    ASSERT_TRUE(anywhere.ok()) << message;
+    const std::string not_wished = numa_policy_of(plan.path);
+    std::filesystem::remove(plan.path);
+    if (wished.empty()) {
+        GTEST_SKIP() << "SKIPPED: this kernel tells no policy in /proc/self/numa_maps";
+    }
+    EXPECT_EQ(wished, "prefer:0");
+    EXPECT_EQ(not_wished, "default");
 }
 
 struct Faults {
