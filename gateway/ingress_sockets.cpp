@@ -221,8 +221,21 @@ void IngressStage::on_submit(std::size_t index, const wire::Frame& frame, Nanos 
 
 bool IngressStage::take_signal(const signal_wire::Submit& submit, SourceId source, Nanos now,
                                Refusal& why) noexcept {
+    // Acquire, and before the look-up: pairs with the engine's release. It names first what its
+    // state knows, so a name that is still missing then is unknown indeed.
+    const bool named = segment_.core().config_hash.load(std::memory_order_acquire) != 0;
     Signal signal;
     if (!resolve_signal(submit, segment_.names(), now, signal, why)) {
+        const bool by_name =
+            why.reason == Reason::UnknownGroup || why.reason == Reason::UnknownSymbol;
+        if (by_name && !named) {
+            // A segment after a reboot: this may be a signal of before, sent again, that is in the
+            // ledger. "Mend it" would be untrue.
+            ++stats_.refused_down;
+            refuse(why, Reason::JournalDown, true,
+                   "the engine has not taken its configuration yet: send again in a moment");
+            return false;
+        }
         ++stats_.refused;
         return false;
     }

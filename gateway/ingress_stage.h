@@ -53,7 +53,7 @@ struct IngressStats {
     std::uint64_t signals = 0;          // published to the ring
     std::uint64_t refused = 0;          // by the checks: final
     std::uint64_t refused_full = 0;     // ring full: to be sent again
-    std::uint64_t refused_down = 0;     // journal not running, or stopping: to be sent again
+    std::uint64_t refused_down = 0;     // journal or engine not up, or stopping: to be sent again
     std::uint64_t clamped = 0;          // send stamps too far ahead, receipt taken
     std::uint64_t results = 0;          // handed to at least one connection
     std::uint64_t results_dropped = 0;  // their source was not connected

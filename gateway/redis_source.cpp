@@ -166,8 +166,11 @@ bool RedisSource::reopen(Nanos now) noexcept {
 
 bool RedisSource::gate_open() const noexcept {
     const CoreCells& core = segment_.core();
-    // Relaxed: a request orders nothing. Acquire: pairs with the journal stage's release.
+    // Relaxed: a request orders nothing. Acquire: pairs with the journal stage's release, and with
+    // the engine's after it has named what its state knows: in a new segment no name is known yet,
+    // and an entry refused for that is refused for good.
     return core.stop_requested.load(std::memory_order_relaxed) == 0 &&
+           core.config_hash.load(std::memory_order_acquire) != 0 &&
            static_cast<JournalState>(core.journal_state.load(std::memory_order_acquire)) ==
                JournalState::Running;
 }

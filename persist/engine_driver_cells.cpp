@@ -8,7 +8,8 @@ namespace millrace {
 void EngineDriver::answer_admin(const Engine& engine) noexcept {
     const Globals& g = engine.globals();
     CoreCells& core = segment_->core();
-    core.config_hash.store(g.config_hash, std::memory_order_relaxed);
+    // Release: pairs with ingress' acquire; the names are there before the hash that needs them.
+    core.config_hash.store(g.config_hash, std::memory_order_release);
     if (g.admin_cursor == 0) {
         return;
     }
@@ -59,7 +60,7 @@ void EngineDriver::publish_cells(Engine& engine) noexcept {
     core.orders_sent.store(g.orders_sent, std::memory_order_relaxed);
     core.orders_filled.store(g.orders_filled, std::memory_order_relaxed);
     core.orders_rejected.store(g.orders_rejected, std::memory_order_relaxed);
-    core.config_hash.store(g.config_hash, std::memory_order_relaxed);
+    core.config_hash.store(g.config_hash, std::memory_order_release);  // as in answer_admin()
     for (std::uint32_t i = 0; i < engine.account_count(); ++i) {
         if (engine.account(AccountId{i}).defined || engine.account(AccountId{i}).removed) {
             note_account(engine, AccountId{i});

@@ -138,6 +138,26 @@ TEST(IngressAck, RefusesEntriesWhileTheJournalIsNotRunningAndTakesThemAfterwards
     EXPECT_TRUE(heard.refusals.empty()) << "\"send again\" is no refusal to the source";
 }
 
+TEST(IngressAck, RefusesNoNameForGoodBeforeTheEngineHasNamedWhatItKnows) {
+    Bench bench;
+    NameEntry& group = bench.segment.names().groups[0];
+    NameEntry& symbol = bench.segment.names().symbols[0];
+    CoreCells& core = bench.segment.core();
+    core.config_hash.store(0);  // a new segment, as after a reboot
+    group.ready.store(0);
+    symbol.ready.store(0);
+    Heard heard;
+    SignalClient& client = bench.connect("alpha", heard.callbacks());
+    ASSERT_TRUE(client.submit(open_signal(1)).ok());
+    ASSERT_TRUE(bench.until([&] { return client.stats().retries >= 2; }));
+    group.ready.store(1);
+    ASSERT_TRUE(bench.until([&] { return client.stats().retries >= 4; }));
+    symbol.ready.store(1);
+    ASSERT_TRUE(bench.until([&] { return heard.acks.size() == 1; }));
+    EXPECT_TRUE(heard.refusals.empty()) << "it may be a signal of before the reboot, sent again";
+    EXPECT_EQ(bench.engine.accepted.size(), 1U);
+}
+
 TEST(IngressAck, TellsTheSourceOnceAndForAllWhenANameIsUnknown) {
     Bench bench;
     Heard heard;

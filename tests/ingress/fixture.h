@@ -69,6 +69,7 @@ inline Segment make_segment(const TempDir& dir, std::uint32_t signals_slots = 10
     define_name(segment.value().names().groups[0], "main");
     define_name(segment.value().names().symbols[0], "EURUSD");
     define_name(segment.value().names().symbols[1], "XAUUSD");
+    segment.value().core().config_hash.store(1);
     segment.value().core().journal_state.store(static_cast<std::uint32_t>(JournalState::Running));
     return std::move(segment).value();
 }

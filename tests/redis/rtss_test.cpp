@@ -26,6 +26,7 @@ protected:
         segment_ = std::make_unique<Segment>(std::move(made).value());
         name(segment_->names().groups[2], "gold");
         name(segment_->names().symbols[3], "XAUUSD");
+        segment_->core().config_hash = 1;
         segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
         signals_ =
             RingConsumer<SignalSlot>::attach(segment_->ring<SignalSlot>("signals.bus")).value();
@@ -198,7 +199,7 @@ TEST_F(Rtss, WaitsForRoomInTheRingAndLosesNothing) {
     }
 }
 
-TEST_F(Rtss, ReadsNothingWhileTheJournalIsDown) {
+TEST_F(Rtss, ReadsNothingWhileTheJournalIsDownOrNothingIsNamedYet) {
     segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Poisoned);
     add(1);
     for (int i = 0; i < 100; ++i) {
@@ -206,7 +207,15 @@ TEST_F(Rtss, ReadsNothingWhileTheJournalIsDown) {
     }
     EXPECT_EQ(pending(), 0) << "an entry that is not read stays for whoever can take it";
     EXPECT_EQ(signals_.peek(), nullptr);
+    segment_->core().config_hash = 0;  // a new segment, as after a reboot
+    segment_->names().groups[2].ready = 0;
     segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
+    for (int i = 0; i < 100; ++i) {
+        step();
+    }
+    EXPECT_EQ(pending(), 0) << "refused for good, and it may be in the ledger";
+    segment_->names().groups[2].ready = 1;
+    segment_->core().config_hash = 1;
     EXPECT_EQ(next_signal().id.lo, 1U);
 }
 
