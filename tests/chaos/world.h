@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,9 +77,14 @@ public:
     /// Starts the two that nobody else restarts, if they are dead.
     [[nodiscard]] std::string heal();
 
-    /// Runs `millrace WORDS -c CONFIG`. @return exit status; -1 if it took longer than `limit`.
+    /// A signal of another source that the engine has accepted: the verdict on ours leaves it out.
+    void count_other(const SignalId& id) { others_.insert(demo::comment_of(id)); }
+
+    /// Runs `millrace WORDS -c CONFIG`. @return exit status; -1 if it took longer than `limit` or
+    /// was no longer waited for because `given_up` said so.
     [[nodiscard]] int command(const std::vector<std::string>& words, Nanos limit,
-                              std::string* output = nullptr);
+                              std::string* output = nullptr,
+                              const std::function<bool()>& given_up = {});
     /// One line on the broker's control socket. @return its answer, {"ok": false} if there is none.
     [[nodiscard]] nlohmann::json control(const nlohmann::json& line);
 
@@ -114,7 +120,8 @@ private:
     std::unique_ptr<demo::Script> script_;
     std::optional<demo::Planned> waiting_;  // was due, and the client was full
     std::map<std::uint32_t, std::uint64_t> logins_;
-    std::vector<int> killed_;  // may become zombies of ours
+    std::set<std::string> others_;  // comments of orders of other sources
+    std::vector<int> killed_;       // may become zombies of ours
     std::int64_t began_ns_ = 0;
     bool quiet_ = false;
 };

@@ -1,5 +1,6 @@
-// Goal: rule 2. Killed at any step, in the same segment or with the segment lost, the engine sends
-// each order at most once and ends each signal exactly once.
+// Goal: rule 2. Killed at any step, the engine sends each order at most once and ends each signal
+// exactly once; also where the segment is lost while all of it rests on disk. (Lost right at a
+// crash point: tests/chaos/lost_segment_test.cpp.)
 // Method: fork journal and core over a real segment, arm one crash point, let the kernel kill the
 // process there, start another (or let the hot spare take over), and count outside.
 #include "tests/recovery/pipeline.h"

@@ -43,11 +43,13 @@ Pipeline::~Pipeline() {
     ::unlink(segment_path().c_str());
 }
 
+std::string Pipeline::begin() {
+    const std::string why = start_supervisor();
+    return why.empty() ? wait_for_segment() : why;
+}
+
 std::string Pipeline::start(bool quotes_needed) {
-    if (std::string why = start_supervisor(); !why.empty()) {
-        return why;
-    }
-    if (std::string why = wait_for_segment(); !why.empty()) {
+    if (std::string why = begin(); !why.empty()) {
         return why;
     }
     if (std::string why = wait_for("every stage runs", [this] { return stages_running(); });

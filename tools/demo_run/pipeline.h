@@ -39,6 +39,8 @@ public:
     /// Starts everything and waits until the stages run, every account trades and every symbol has
     /// a quote (`quotes_needed`). @return a sentence about what went wrong; empty = all is up.
     [[nodiscard]] std::string start(bool quotes_needed);
+    /// The first step of start(): the supervisor, and its segment. For tests that kill in a start.
+    [[nodiscard]] std::string begin();
 
     /// Waits until each of `symbols` has a quote. @return what went wrong; empty = they have.
     [[nodiscard]] std::string wait_for_quotes(const std::vector<std::string>& symbols);
@@ -58,6 +60,8 @@ public:
         return *segment_;
     }
     [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
+    /// Every stage that trading needs runs, or stands by.
+    [[nodiscard]] bool stages_running() const;
     /// Every account's session is up and the account may trade.
     [[nodiscard]] bool accounts_ready() const;
     /// account id -> login, as the pipeline numbered them.
@@ -76,7 +80,6 @@ public:
 private:
     [[nodiscard]] std::string wait_for_segment();
     [[nodiscard]] std::string wait_for(const char* what, const std::function<bool()>& ready);
-    [[nodiscard]] bool stages_running() const;
     [[nodiscard]] std::string why_dead(Child& child, const char* name, const std::string& log);
 
     const Workspace& workspace_;
