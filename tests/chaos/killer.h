@@ -39,6 +39,9 @@ public:
     [[nodiscard]] bool all_back() const noexcept;
 
     [[nodiscard]] std::uint64_t kills() const noexcept;
+    [[nodiscard]] std::uint64_t kills_of(Target target) const noexcept {
+        return wounds_[static_cast<std::size_t>(target)].kills;
+    }
     /// Why one could not be started again; empty = none.
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
     /// Kills, and kill -> first new message, one line a target.
