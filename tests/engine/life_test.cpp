@@ -72,6 +72,38 @@ TEST(Signal, OlderThanItsLifeIsRefused) {
     EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::Expired});
 }
 
+/// One account whose membership `change` alters.
+template <class Change>
+void member_of(Rig& rig, Change&& change) {
+    rig.world();
+    MemberSpec m = Rig::member_spec(0, 0);
+    change(m);
+    rig.admin(AdminOp::DefineMember, m);
+    rig.signal(rig.open(1));
+}
+
+TEST(Sizing, FixedSendsItsOwnLotsInWholeStepsWhateverTheSignalSays) {
+    for (const std::int64_t lots : {7, 70, 700}) {
+        Rig rig;
+        member_of(rig, [&](MemberSpec& m) {
+            m.sizing = SizingMode::Fixed;
+            m.value = centi(lots).value + kScale / 1000;  // a tenth of a step too much
+        });
+        EXPECT_EQ(rig.only_order().volume, centi(lots));
+    }
+}
+
+TEST(Filter, RejectsASymbolThatTheMembershipDoesNotTakeAndNoOther) {
+    for (const std::uint64_t taken : {0b10, 0b01}) {  // the signal is for symbol 0
+        Rig rig;
+        member_of(rig, [&](MemberSpec& m) { m.symbols[0] = taken; });
+        EXPECT_EQ(rig.orders.size(), taken & 1);
+        const auto rejected = rig.reasons(ResultKind::OrderDone);
+        EXPECT_EQ(rejected,
+                  taken == 1 ? std::vector<Reason>{} : std::vector{Reason::SymbolFiltered});
+    }
+}
+
 TEST(Collar, LetsThroughExactlyItsLimitAndNotAPointMore) {
     for (const auto& [moved, passes] : {std::pair{110, true}, std::pair{111, false}}) {
         Rig rig;
