@@ -2,6 +2,8 @@
 // Method: strategies as processes of their own, killed by SIGKILL at the client's crash points.
 #include "core/crash_point.h"
 #include "gateway/client/millrace_client.hpp"
+#include "shm/clock.h"
+#include "shm/doorbell.h"
 #include "tests/ingress/fixture.h"
 
 #include <fcntl.h>
@@ -9,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <csignal>
 #include <functional>
 
@@ -17,11 +20,16 @@ namespace {
 
 using client::Strategy;
 
-/// client_child as a process; its stdin stays open until the object ends it.
+/// A strategy as a process; its stdin stays open until the object ends it.
 class Child {
 public:
+    /// client_child.
     Child(const std::string& segment, std::uint64_t first, std::uint64_t count,
-          const std::string& crash_point = "") {
+          const std::string& crash_point = "")
+        : Child{{CLIENT_CHILD, segment, "scalper", std::to_string(first), std::to_string(count)},
+                crash_point} {}
+    /// @param words program and arguments.
+    explicit Child(std::array<std::string, 5> words, const std::string& crash_point = "") {
         int in[2];
         int out[2];
         EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
@@ -30,14 +38,12 @@ public:
         ::posix_spawn_file_actions_init(&actions);
         ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
         ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-        std::string words[] = {CLIENT_CHILD, segment, "scalper", std::to_string(first),
-                               std::to_string(count)};
         char* argv[] = {words[0].data(), words[1].data(), words[2].data(),
                         words[3].data(), words[4].data(), nullptr};
         std::string crash = "MILLRACE_CRASH_POINT=" + crash_point;
         char* armed[] = {crash.data(), nullptr};
         char* calm[] = {nullptr};
-        EXPECT_EQ(::posix_spawn(&pid_, CLIENT_CHILD, &actions, nullptr, argv,
+        EXPECT_EQ(::posix_spawn(&pid_, argv[0], &actions, nullptr, argv,
                                 crash_point.empty() ? calm : armed),
                   0);
         ::posix_spawn_file_actions_destroy(&actions);
@@ -255,6 +261,34 @@ TEST_F(ClientCrash, RefusesASecondProcessByNameAndPidUntilTheFirstIsDead) {
     EXPECT_EQ(third.line(), "done");
     engine.step();
     EXPECT_EQ(engine.accepted.size(), 2U);
+}
+
+/// What README and the header send a newcomer to: it has to work as it is printed.
+struct ClientExample : ClientCrash {};
+
+TEST_F(ClientExample, OpensThenClosesAndPrintsWhatBecameOfBoth) {
+    Child example{{CLIENT_EXAMPLE, path(), "scalper", "main", "EURUSD"}};
+    const std::int64_t until = monotonic_ns() + seconds(60).value;
+    std::size_t ended = 0;
+    Doorbell& bell =
+        segment.doorbell(segment.ring_entry(segment.find_ring("results.scalper")).doorbell);
+    while (ended < 2 && monotonic_ns() < until) {
+        engine.step();
+        if (engine.accepted.size() > ended) {
+            engine.publish(ResultKind::SignalDone, engine.accepted[ended++]);
+        }
+        ring(bell);
+    }
+    ASSERT_EQ(engine.accepted.size(), 2U);
+    for (int signal = 0; signal < 2; ++signal) {
+        EXPECT_EQ(example.line().substr(0, 7), "kind " + std::to_string(MR_ACCEPTED) + " ");
+        EXPECT_EQ(example.line().substr(0, 7), "kind " + std::to_string(MR_SIGNAL_DONE) + " ");
+    }
+    EXPECT_EQ(example.wait_status(), 0);
+    EXPECT_EQ(engine.accepted[0].action, SignalAction::Open);
+    EXPECT_EQ(engine.accepted[0].volume, Lots{kScale / 10});
+    EXPECT_EQ(engine.accepted[1].action, SignalAction::Close);
+    EXPECT_EQ(engine.accepted[1].target, engine.accepted[0].id);
 }
 
 TEST_F(ClientCrash, RecordsEachOwnerInTheRingsGenerations) {

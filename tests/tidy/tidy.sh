@@ -111,6 +111,11 @@ if [ -n "$cxx" ]; then
         done
 fi
 
+# -- the example that README calls a whole strategy in under 60 lines ------------------------------------
+example=tools/examples/strategy.cpp
+[ ! -f "$example" ] || [ "$(wc -l <"$example")" -lt 60 ] ||
+    say "$example: 60 lines or more, and README says under 60"
+
 # -- format -------------------------------------------------------------------------------------------
 if command -v clang-format-19 >/dev/null; then
     sources core shm ring persist gateway tools tests bench |
