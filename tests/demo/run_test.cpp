@@ -2,6 +2,11 @@
 // processes, and the JSON that it prints.
 #include "tests/demo/demo_process.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/inspect/pty.h"
+
 namespace millrace::demo {
 namespace {
 
@@ -24,9 +29,15 @@ protected:
     std::string said_;
 };
 
-TEST_F(DemoRun, EndsCleanWithoutKills) {
-    const auto report = run_clean("--no-chaos --seconds 4");
+TEST_F(DemoRun, EndsCleanWithoutKillsAndLeavesAConfigurationThatWorks) {
+    const auto report =
+        run_clean("--no-chaos --seconds 4 --rate 50 --seed 7 --keep " + folder_.path("kept"));
     ASSERT_FALSE(report.empty());
+    EXPECT_EQ(report.at("input").at("ticks"), "generated, seed 7");
+    EXPECT_EQ(report.at("input").at("signals"), "generated, seed 7, 50 a second");
+    EXPECT_TRUE(folder_.shell("$(dirname " MILLRACE_DEMO ")/../millrace/millrace config check " +
+                              folder_.path("kept/millrace.json")))
+        << folder_.text("shell.log");
     EXPECT_TRUE(report.at("kills").empty());
     EXPECT_GT(report.at("signals").at("accepted"), 0);
     EXPECT_TRUE(report.at("warnings").empty()) << report.at("warnings").dump(1);
@@ -44,8 +55,52 @@ TEST_F(DemoRun, LosesAndDoublesNothingWhileEveryStageIsKilledOnce) {
     }
 }
 
-TEST_F(DemoRun, RunsStagesAsThreads) {
-    EXPECT_EQ(run_clean("--threads --no-chaos --seconds 4").value("mode", ""), "threads");
+/// What is seen without --json: all that issue and README name.
+TEST_F(DemoRun, ShowsItsPartsOnATerminalWhileItRunsAndThenItsReport) {
+    inspect::Pty terminal{[] {
+        ::execl(MILLRACE_DEMO, "millrace-demo", "--threads", "--no-chaos", "--seconds", "4",
+                nullptr);
+        return 127;
+    }};
+    terminal.resize(120, 60);
+    const auto waits_for = [&](const std::function<bool()>& seen) {
+        constexpr int kTries = 12;  // of ten seconds each: a slow machine
+        for (int i = 0; i < kTries && !seen(); ++i) {
+            (void)terminal.wait_for([&](const inspect::Screen&) { return seen(); });
+        }
+        return seen();
+    };
+    for (const char* part : {"STAGE", "RINGS", "DEPTH", "IN/S", "HOP", "P99", "ACCOUNTS", "acc01",
+                             "FILLS", "orders"}) {
+        EXPECT_TRUE(waits_for([&] { return terminal.screen.has(part); })) << part << "\n"
+                                                                          << terminal.screen.text();
+    }
+    EXPECT_TRUE(waits_for([&] { return terminal.raw.find("RESULT") != std::string::npos; }))
+        << terminal.screen.text();
+    const int status = terminal.wait_end();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    for (const char* line :
+         {"stages as threads", "ticks      generated, seed 1", "Signals      sent ", "  accepted ",
+          "Orders  ", "  filled ", "  rejected ", "  expired ", "  were in doubt ", "p99.9",
+          "signal_to_socket", "Kills        none", "lost 0  doubled 0  in doubt 0",
+          "RESULT       OK"}) {
+        EXPECT_NE(terminal.raw.find(line), std::string::npos) << line << "\n" << terminal.raw;
+    }
+}
+
+/// The broker says that it refused what it has executed: it executes it a second time when the
+/// pipeline, told so, sends it again. Nobody but its books knows.
+TEST_F(DemoRun, SaysNoWhenTheBooksShowAnOrderTwice) {
+    DemoProcess process{folder_, "run", "--no-chaos --accounts 2 --seconds 2",
+                        std::string{"exec env "} + kBrokerFaultsVariable +
+                            R"(='[{"kind": "retcode", "code": 10004, "executed": true, )"
+                            R"("command": "open", "count": 1}]' )"};
+    const nlohmann::json report = process.finish();
+    EXPECT_EQ(process.status(), "exit status 1") << process.said();
+    ASSERT_TRUE(report.is_object());
+    EXPECT_EQ(report.at("ok"), false);
+    EXPECT_EQ(report.at("doubled"), 1) << report.at("problems").dump(1);
+    EXPECT_NE(process.said().find("RESULT       NOT OK"), std::string::npos) << process.said();
 }
 
 TEST_F(DemoRun, LosesAndDoublesNothingWhileTheProcessOfAllStagesIsKilled) {
@@ -84,6 +139,7 @@ TEST_F(DemoRun, ReplaysTradesOverTicksAndCountsWhatItLeftOut) {
     ASSERT_FALSE(report.empty());
     EXPECT_EQ(report.at("signals").at("sent"), 20);
     EXPECT_EQ(report.at("input").at("skipped").at("trades outside the ticks' time"), 1);
+    EXPECT_TRUE(report.at("kills").empty()) << "with files nothing is killed unless asked for";
 }
 
 TEST_F(DemoRun, NamesFileThatItCannotPlayAndPrintsNoReport) {

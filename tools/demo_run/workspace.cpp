@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 
 namespace millrace::demo {
@@ -206,8 +207,11 @@ std::string simbroker_json(const Plan& plan) {
                quoted("symbol_suffix", a.symbol_suffix) +
                ",\n     \"balance\": 10000000, \"leverage\": 500}";
     };
+    // For tests that must see the demo say no: a broker that does what it says it did not do.
+    const char* faults = std::getenv(kBrokerFaultsVariable);
     return "{\n  \"accounts\": " + list_json(plan.accounts, account) + ",\n  \"symbols\": " +
-           list_json(plan.symbols, [](const auto& s) { return symbol_json(s, "\""); }) + "\n}\n";
+           list_json(plan.symbols, [](const auto& s) { return symbol_json(s, "\""); }) +
+           (faults == nullptr ? "" : ",\n  \"faults\": " + std::string{faults}) + "\n}\n";
 }
 
 Result<Workspace> Workspace::create(const std::string& keep, std::string& message) {

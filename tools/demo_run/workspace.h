@@ -69,6 +69,9 @@ private:
     bool keep_ = false;
 };
 
+/// Environment variable: faults of the simulated broker, a JSON array as in its configuration.
+inline constexpr const char* kBrokerFaultsVariable = "MILLRACE_DEMO_BROKER_FAULTS";
+
 /// The two files as text.
 [[nodiscard]] std::string millrace_json(const Plan& plan, const std::string& dir);
 [[nodiscard]] std::string simbroker_json(const Plan& plan);
