@@ -51,6 +51,10 @@ public:
     [[nodiscard]] StageId stage_id() const noexcept;
     /// True if this process has the engine's role, also while it takes it over.
     [[nodiscard]] bool owns_engine() const noexcept { return engine_lock_.held(); }
+    /// The live engine; nullptr in a replica. Threads: the stage's own, or after its last step().
+    [[nodiscard]] Engine* engine() noexcept {
+        return mode_ == Mode::Engine ? engine_.get() : nullptr;
+    }
     /// True while the role's state is being rebuilt (StageState::Recovering).
     [[nodiscard]] bool recovering() const noexcept { return mode_ == Mode::Starting; }
 

@@ -362,6 +362,12 @@ Judgement World::finish(Nanos settle_max) {
     if (differs.find("differs from its replay") != std::string::npos) {
         judgement.problems.push_back(differs);
     }
+    const std::string live = test::live_state_differs_from_replay(journal_dir(), log());
+    const bool in_processes = log().find("core-0: started") != std::string::npos;
+    if (in_processes && (live.find("differs from its replay") != std::string::npos ||
+                         live.find("has not said") != std::string::npos)) {
+        judgement.problems.push_back(live);
+    }
     judge(judgement);
     return judgement;
 }

@@ -5,6 +5,7 @@
 #include "persist/engine_recovery.h"
 #include "persist/snapshot_file.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -31,6 +32,36 @@ inline std::string state_differs_from_replay(const std::string& journal_dir) {
     }
     const bool equal = replayed.seq() == s.at.seq && replayed.state_hash() == live.state_hash();
     return equal ? "" : "the state of " + snapshot_name(s.at.seq) + " differs from its replay";
+}
+
+/// The same for the live engine's own state, as it wrote it into its log at a clean stop
+/// (tools/millrace/stages.cpp). @param log of `millrace up` and its stages.
+inline std::string live_state_differs_from_replay(const std::string& journal_dir,
+                                                  const std::string& log) {
+    static const std::string kSaid = "the engine's state after record ";
+    const std::size_t at = log.rfind(kSaid);
+    if (at == std::string::npos) {
+        return "the live engine has not said what its state was";
+    }
+    unsigned long long seq = 0;
+    unsigned long long hash = 0;
+    if (std::sscanf(log.c_str() + at + kSaid.size(), "%llu is %llx", &seq, &hash) != 2) {
+        return "cannot be read: " + log.substr(at, 80);
+    }
+    std::vector<std::string> bad;
+    auto newest = load_snapshot(journal_dir, Sequence{UINT64_MAX}, bad);
+    if (!newest) {
+        return "there is no snapshot in " + journal_dir;  // which tells the tables' sizes
+    }
+    Engine replayed{image_capacity(newest.value().image.data(), newest.value().image.size())};
+    std::string message;
+    if (!replay_files(journal_dir, Sequence{seq}, replayed, message)) {
+        return "the log cannot be replayed: " + message;
+    }
+    const bool equal = replayed.seq().value == seq && replayed.state_hash() == hash;
+    return equal ? ""
+                 : "the live engine's state after record " + std::to_string(seq) +
+                       " differs from its replay";
 }
 
 }  // namespace millrace::test

@@ -23,8 +23,9 @@ struct StageSlot {
     StageId id{};                     // its place in the stage table and its doorbell
     std::function<StageId()> role{};  // if the place can change while it runs (the hot spare, which
                                       // then has its thread to itself)
-    std::function<bool()> recovering{};   // true while its state is being rebuilt
-    std::function<bool()> owns_engine{};  // of a core: true if it has the engine's role
+    std::function<bool()> recovering{};         // true while its state is being rebuilt
+    std::function<bool()> owns_engine{};        // of a core: true if it has the engine's role
+    std::function<std::string()> last_words{};  // after the last step, for the log; "" = none
 
     [[nodiscard]] StageId place() const { return role ? role() : id; }
 };

@@ -130,6 +130,7 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
     options.started_ns = executed_ns + segment.header().clock_anchor_ns;
     options.of_role = [&config](StageId id) { return runner_options(config, id); };
     std::function<bool()> owns_engine = slots[0].owns_engine;  // a core has its process to itself
+    const std::function<std::string()> last_words = slots[0].last_words;
     Runner runner{segment, options, std::move(slots)};
     g_owns_engine = std::move(owns_engine);
     install_handlers(runner, segment);
@@ -138,6 +139,9 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
     if (end.failed()) {
         segment.report_error(names[0], end.reason);
         return fail(kExitStageFailed, "ends: " + end.reason);
+    }
+    if (const std::string said = last_words ? last_words() : ""; !said.empty()) {
+        log_info(said);
     }
     log_info("stopped");
     log_stop();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <thread>
 
@@ -65,6 +67,16 @@ std::function<void()> wake_on_durable(Segment& segment) {
     };
 }
 
+/// What a replay of the log up to there has to come to.
+std::string state_of(Engine* engine) {
+    if (engine == nullptr) {
+        return "";
+    }
+    char hash[17];
+    std::snprintf(hash, sizeof hash, "%016" PRIx64, engine->state_hash());
+    return "the engine's state after record " + std::to_string(engine->seq().value) + " is " + hash;
+}
+
 Result<StageSlot> build_core(const std::string& name, const StageContext& c, std::string& message) {
     CoreOptions options;
     options.journal_dir = c.config.journal.dir;
@@ -86,6 +98,7 @@ Result<StageSlot> build_core(const std::string& name, const StageContext& c, std
     }
     slot.recovering = [core] { return core->recovering(); };
     slot.owns_engine = [core] { return core->owns_engine(); };
+    slot.last_words = [core] { return state_of(core->engine()); };
     slot.stage = std::move(built).value();
     return Result<StageSlot>{std::move(slot)};
 }
