@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Goal: tools/setup leaves the host's rule on starting services as it found it, also after a run
-# that was killed. Method: the script itself, with stand-ins for dpkg-query, apt-get and id.
+# that was killed; a second run does nothing; it works with sudo, and says so where it cannot.
+# Method: the script itself, with stand-ins for dpkg-query, apt-get, id and sudo.
 set -u
 setup="${1:?usage: setup.sh SETUP}"
 tree="$(mktemp -d)" || exit 2
@@ -75,5 +76,25 @@ for before in '' "$own"; do
 done
 grep -q 'systemctl disable redis-server' "$tree/out" ||
     bad "it does not say that Redis starts at the next boot"
+rm -f "$policy"* "$tree/told"
+PATH="$tree/bin:$PATH" bash "$setup" >"$tree/out" 2>&1 || bad "second run: exit status $?"
+grep -q 'nothing to do' "$tree/out" || bad "second run: $(cat "$tree/out")"
+[ ! -e "$tree/told" ] || bad "second run: it has installed again"
+
+# Not root: by sudo, which asks for no password here; then without one that would let us.
+printf '#!/bin/sh\necho 1000\n' >"$tree/bin/id"
+printf '#!/bin/sh\n[ "$1" = -n ] && shift\necho "$1" >>"$TREE/sudone"\nexec "$@"\n' >"$tree/bin/sudo"
+chmod +x "$tree/bin/sudo"
+run "with sudo"
+[ "$status" -eq 0 ] || bad "with sudo: exit status $status: $(cat "$tree/out")"
+for word in tee env rm; do # the rule, apt-get, and the rule's end
+    grep -qx "$word" "$tree/sudone" || bad "with sudo: $word was not run by it"
+done
+expect "with sudo" ''
+printf '#!/bin/sh\nexit 1\n' >"$tree/bin/sudo"
+rm -f "$tree/installed"
+PATH="$tree/bin:$PATH" bash "$setup" >"$tree/out" 2>&1 </dev/null && bad "without rights: success"
+grep -q 'are missing and this user may not install them: .*; run .* as root' "$tree/out" ||
+    bad "without rights: $(cat "$tree/out")"
 [ "$failures" -eq 0 ] && echo "the host's rule stays its own"
 exit "$failures"
