@@ -21,10 +21,11 @@ bool is_unanswered(const Order& o) noexcept {
     return o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt;
 }
 
-/// 10036 is as good as done for a close; for anything else the thing to act on is gone.
-RetcodeClass class_of(const Order& o, std::uint32_t code) noexcept {
-    const bool gone = code == retcode::kPositionClosed && o.type != CommandType::Close;
-    return gone ? RetcodeClass::Reject : classify(code);
+/// "Rejected" with a code that says done proves neither. That nothing was left to do is no success.
+bool contradicts(const Order& o, std::uint32_t code) noexcept {
+    const RetcodeClass cls = classify(code, o.type, o.price_kind);
+    return code != retcode::kPositionClosed && code != retcode::kNoChanges &&
+           (cls == RetcodeClass::Ok || cls == RetcodeClass::Part);
 }
 
 }  // namespace
@@ -172,7 +173,7 @@ SymbolId Engine::symbol_of(const Report& r) const noexcept {
 
 void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
     Order& o = orders_[i];
-    const RetcodeClass cls = class_of(o, r.retcode);
+    const RetcodeClass cls = classify(r.retcode, o.type, o.price_kind);
     const bool done = cls == RetcodeClass::Ok || cls == RetcodeClass::Part;
     // About an older attempt, or one that is answered, only a deal is news: a refusal of it says
     // nothing about the attempt in flight.
@@ -277,11 +278,15 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
     Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
     if (cls == RetcodeClass::Reprice) {
-        if (o.reprices < kRepricesMax) {
+        const bool once = code == retcode::kInvalidPrice;
+        if (o.reprices < (once ? 1 : kRepricesMax)) {
+            // Without any quote the next attempt would find none either: a tick has to come.
+            const std::int64_t wait_s =
+                code == retcode::kPriceOff ? std::int64_t{1} << o.reprices : 0;
             ++o.reprices;
-            retry_at(i, g_.time);
+            retry_at(i, g_.time + seconds(wait_s));
         } else {
-            end(i, OrdStatus::Rejected, Reason::RetriesExhausted);
+            end(i, OrdStatus::Rejected, once ? Reason::BrokerReject : Reason::RetriesExhausted);
         }
         return;
     }
@@ -353,7 +358,7 @@ void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
     if (status == OrdStatus::Rejected) {
         if (why != Reason::None) {  // an Unsent that the journal kept
             on_unsent(i, r);
-        } else {
+        } else if (!contradicts(o, r.retcode)) {
             on_outcome(i, r);
         }
         return;

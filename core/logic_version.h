@@ -9,7 +9,9 @@ namespace millrace {
 /// under the number it was written with; `millrace upgrade` begins a new epoch under another.
 /// 4: groups pause, accounts and groups are removed, working orders hold no result slot.
 /// 5: tag and logins stay while orders or positions live that go by them.
-inline constexpr std::uint32_t kLogicVersion = 5;
+/// 6: 10015 of a market order is tried once more, without quotes it waits between attempts, and
+///    what cannot be an answer (10008 to a cancel, 10025 to an entry) leaves the order IN_DOUBT.
+inline constexpr std::uint32_t kLogicVersion = 6;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

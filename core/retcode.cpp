@@ -1,56 +1,134 @@
 #include "core/retcode.h"
 
+#include <array>
+
 namespace millrace {
+namespace {
+
+using C = RetcodeClass;
+
+/// There is no 10005 and no 10037. The tests hold it against the reference, code by code.
+constexpr std::array kRows = {
+    RetcodeRow{10004, C::Reprice, "REQUOTE", ""},
+    RetcodeRow{10006, C::Reject, "REJECT", ""},
+    RetcodeRow{10007, C::Reject, "CANCEL", ""},
+    RetcodeRow{10008, C::Ok, "PLACED",
+               "pending: works. Market order or close: waits for its deal, else IN_DOUBT after the "
+               "answer timeout. Modify, cancel: only sent, IN_DOUBT"},
+    RetcodeRow{10009, C::Ok, "DONE", ""},
+    RetcodeRow{10010, C::Part, "DONE_PARTIAL", ""},
+    RetcodeRow{10011, C::Recon, "ERROR", ""},
+    RetcodeRow{10012, C::Recon, "TIMEOUT", ""},
+    RetcodeRow{10013, C::Reject, "INVALID", ""},
+    RetcodeRow{10014, C::Reject, "INVALID_VOLUME", ""},
+    RetcodeRow{10015, C::Reject, "INVALID_PRICE",
+               "market order or close: once more at a new price; then, and for the rest: refused"},
+    RetcodeRow{10016, C::Reject, "INVALID_STOPS", "refused; never sent without its stops instead"},
+    RetcodeRow{10017, C::Suspend, "TRADE_DISABLED", ""},
+    RetcodeRow{10018, C::Queue, "MARKET_CLOSED", ""},
+    RetcodeRow{10019, C::Reject, "NO_MONEY",
+               "refused; the account is REDUCE_ONLY until an operator sets it free"},
+    RetcodeRow{10020, C::Reprice, "PRICE_CHANGED", ""},
+    RetcodeRow{10021, C::Reprice, "PRICE_OFF",
+               "again after 1, 2, 4 s: a tick has to come; within collar and TTL"},
+    RetcodeRow{10022, C::Reject, "INVALID_EXPIRATION", ""},
+    RetcodeRow{10023, C::Backoff, "ORDER_CHANGED", ""},
+    RetcodeRow{10024, C::Backoff, "TOO_MANY_REQUESTS",
+               "as its class; the account's rate is halved, at most four times; a minute of calm "
+               "doubles it again"},
+    RetcodeRow{10025, C::Ok, "NO_CHANGES",
+               "modify, cancel: done. Close: nothing left to do. No answer to an entry: IN_DOUBT"},
+    RetcodeRow{10026, C::Suspend, "SERVER_DISABLES_AT", ""},
+    RetcodeRow{10027, C::Suspend, "CLIENT_DISABLES_AT", ""},
+    RetcodeRow{10028, C::Backoff, "LOCKED", ""},
+    RetcodeRow{10029, C::Backoff, "FROZEN", ""},
+    RetcodeRow{10030, C::Reject, "INVALID_FILL",
+               "refused; the executor has tried the other filling modes before it says so"},
+    RetcodeRow{10031, C::Recon, "CONNECTION", ""},
+    RetcodeRow{10032, C::Reject, "ONLY_REAL", ""},
+    RetcodeRow{10033, C::Reject, "LIMIT_ORDERS", ""},
+    RetcodeRow{10034, C::Reject, "LIMIT_VOLUME", ""},
+    RetcodeRow{10035, C::Reject, "INVALID_ORDER", ""},
+    RetcodeRow{10036, C::Ok, "POSITION_CLOSED",
+               "close: nothing left to do, unless a volume says that it closed. Modify, cancel: "
+               "nothing left to do"},
+    RetcodeRow{10038, C::Reject, "INVALID_CLOSE_VOLUME", ""},
+    RetcodeRow{10039, C::Recon, "CLOSE_ORDER_EXIST", "IN_DOUBT until the earlier close is known"},
+    RetcodeRow{10040, C::Reject, "LIMIT_POSITIONS", ""},
+    RetcodeRow{10041, C::Reject, "REJECT_CANCEL", ""},
+    RetcodeRow{10042, C::Reject, "LONG_ONLY", ""},
+    RetcodeRow{10043, C::Reject, "SHORT_ONLY", ""},
+    RetcodeRow{10044, C::Reject, "CLOSE_ONLY", ""},
+    RetcodeRow{10045, C::Reject, "FIFO_CLOSE", ""},
+    RetcodeRow{10046, C::Reject, "HEDGE_PROHIBITED", ""},
+};
+
+constexpr std::uint32_t kFirst = kRows.front().code;
+constexpr std::uint32_t kSpan = kRows.back().code - kFirst + 1;
+
+constexpr std::array<C, kSpan> kClasses = [] {
+    std::array<C, kSpan> classes{};
+    classes.fill(C::Recon);
+    for (const RetcodeRow& row : kRows) {
+        classes[row.code - kFirst] = row.cls;
+    }
+    return classes;
+}();
+
+}  // namespace
+
+std::span<const RetcodeRow> retcode_rows() noexcept {
+    return kRows;
+}
 
 RetcodeClass classify(std::uint32_t code) noexcept {
+    return code - kFirst < kSpan ? kClasses[code - kFirst] : C::Recon;  // below kFirst it wraps
+}
+
+RetcodeClass classify(std::uint32_t code, CommandType type, PriceKind kind) noexcept {
+    const bool entry = type == CommandType::Open;
+    const bool deals = entry || type == CommandType::Close;
     switch (code) {
-        case 10008:  // PLACED
-        case 10009:  // DONE
-        case 10025:  // NO_CHANGES
-        case 10036:  // POSITION_CLOSED: a repeated close is as good as done
-            return RetcodeClass::Ok;
-        case 10010:  // DONE_PARTIAL
-            return RetcodeClass::Part;
-        case 10004:  // REQUOTE
-        case 10020:  // PRICE_CHANGED
-        case 10021:  // PRICE_OFF
-            return RetcodeClass::Reprice;
-        case 10023:  // ORDER_CHANGED
-        case 10024:  // TOO_MANY_REQUESTS
-        case 10028:  // LOCKED
-        case 10029:  // FROZEN
-            return RetcodeClass::Backoff;
-        case 10018:  // MARKET_CLOSED
-            return RetcodeClass::Queue;
-        case 10006:  // REJECT
-        case 10007:  // CANCEL
-        case 10013:  // INVALID
-        case 10014:  // INVALID_VOLUME
-        case 10015:  // INVALID_PRICE
-        case 10016:  // INVALID_STOPS
-        case 10019:  // NO_MONEY
-        case 10022:  // INVALID_EXPIRATION
-        case 10030:  // INVALID_FILL
-        case 10032:  // ONLY_REAL
-        case 10033:  // LIMIT_ORDERS
-        case 10034:  // LIMIT_VOLUME
-        case 10035:  // INVALID_ORDER
-        case 10038:  // INVALID_CLOSE_VOLUME
-        case 10040:  // LIMIT_POSITIONS
-        case 10041:  // REJECT_CANCEL
-        case 10042:  // LONG_ONLY
-        case 10043:  // SHORT_ONLY
-        case 10044:  // CLOSE_ONLY
-        case 10045:  // FIFO_CLOSE
-        case 10046:  // HEDGE_PROHIBITED
-            return RetcodeClass::Reject;
-        case 10017:  // TRADE_DISABLED
-        case 10026:  // SERVER_DISABLES_AT
-        case 10027:  // CLIENT_DISABLES_AT
-            return RetcodeClass::Suspend;
-        default:  // 10011 ERROR, 10012 TIMEOUT, 10031 CONNECTION, 10039 CLOSE_ORDER_EXIST, unlisted
-            return RetcodeClass::Recon;
+        case retcode::kPlaced: return deals ? C::Ok : C::Recon;
+        case retcode::kInvalidPrice: {
+            const bool market = deals && (!entry || kind == PriceKind::Market);
+            return market ? C::Reprice : C::Reject;
+        }
+        case retcode::kNoChanges: return entry ? C::Recon : C::Ok;
+        case retcode::kPositionClosed: return type == CommandType::Close ? C::Ok : C::Reject;
+        default: return classify(code);
     }
+}
+
+std::string_view to_string(RetcodeClass c) noexcept {
+    switch (c) {
+        case C::Ok: return "OK";
+        case C::Part: return "PART";
+        case C::Reprice: return "REPRICE";
+        case C::Backoff: return "BACKOFF";
+        case C::Queue: return "QUEUE";
+        case C::Reject: return "REJECT";
+        case C::Suspend: return "SUSPEND";
+        case C::Recon: return "RECON";
+    }
+    return "?";
+}
+
+std::string_view action_of(RetcodeClass c) noexcept {
+    switch (c) {
+        case C::Ok: return "done";
+        case C::Part:
+            return "what was done counts; the rest of a market order is gone, of a pending works "
+                   "on";
+        case C::Reprice:
+            return "again at once at a new price, three times, within collar and TTL; then refused";
+        case C::Backoff: return "again after 1, 2, 4, 8, 16 s within the TTL; then refused";
+        case C::Queue: return "refused as MARKET_CLOSED; nothing is held until the market opens";
+        case C::Reject: return "refused, not sent again";
+        case C::Suspend: return "refused; the account is SUSPENDED until an operator sets it free";
+        case C::Recon: return "IN_DOUBT: looked up by magic, sent again only if proven absent";
+    }
+    return "?";
 }
 
 }  // namespace millrace
