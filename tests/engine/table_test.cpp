@@ -2,7 +2,6 @@
 // Method: random operations side by side with std::map and std::set (RapidCheck prints the case).
 #include "core/index_map.h"
 #include "core/pool.h"
-#include "core/retcode.h"
 #include "core/timer_heap.h"
 
 #include <gtest/gtest.h>
@@ -102,37 +101,6 @@ RC_GTEST_PROP(TimerHeap, FiresInTheOrderOfASortedSet, ()) {
             RC_ASSERT(heap.earliest().value == sorted.begin()->first);
             RC_ASSERT(heap.earliest_order() == sorted.begin()->second);
         }
-    }
-}
-
-TEST(Retcode, HasTheClassOfTheReferenceForEveryCode) {
-    const std::map<std::uint32_t, RetcodeClass> table = {
-        {10004, RetcodeClass::Reprice}, {10006, RetcodeClass::Reject},
-        {10007, RetcodeClass::Reject},  {10008, RetcodeClass::Ok},
-        {10009, RetcodeClass::Ok},      {10010, RetcodeClass::Part},
-        {10011, RetcodeClass::Recon},   {10012, RetcodeClass::Recon},
-        {10013, RetcodeClass::Reject},  {10014, RetcodeClass::Reject},
-        {10015, RetcodeClass::Reject},  {10016, RetcodeClass::Reject},
-        {10017, RetcodeClass::Suspend}, {10018, RetcodeClass::Queue},
-        {10019, RetcodeClass::Reject},  {10020, RetcodeClass::Reprice},
-        {10021, RetcodeClass::Reprice}, {10022, RetcodeClass::Reject},
-        {10023, RetcodeClass::Backoff}, {10024, RetcodeClass::Backoff},
-        {10025, RetcodeClass::Ok},      {10026, RetcodeClass::Suspend},
-        {10027, RetcodeClass::Suspend}, {10028, RetcodeClass::Backoff},
-        {10029, RetcodeClass::Backoff}, {10030, RetcodeClass::Reject},
-        {10031, RetcodeClass::Recon},   {10032, RetcodeClass::Reject},
-        {10033, RetcodeClass::Reject},  {10034, RetcodeClass::Reject},
-        {10035, RetcodeClass::Reject},  {10036, RetcodeClass::Ok},
-        {10038, RetcodeClass::Reject},  {10039, RetcodeClass::Recon},
-        {10040, RetcodeClass::Reject},  {10041, RetcodeClass::Reject},
-        {10042, RetcodeClass::Reject},  {10043, RetcodeClass::Reject},
-        {10044, RetcodeClass::Reject},  {10045, RetcodeClass::Reject},
-        {10046, RetcodeClass::Reject}};
-    ASSERT_EQ(table.size(), 41U);
-    for (std::uint32_t code = 0; code < 20'000; ++code) {
-        const auto it = table.find(code);
-        // A number that nobody listed may have executed.
-        ASSERT_EQ(classify(code), it == table.end() ? RetcodeClass::Recon : it->second) << code;
     }
 }
 

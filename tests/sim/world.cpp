@@ -33,6 +33,7 @@ World::World(const Options& options)
     // Orders that work at the broker keep a slot each for their last word.
     results_slots_ = 400 + rng_.below(600);
     draw_faults();
+    faults_ = options.faults != nullptr ? *options.faults : faults_;
     active_ = faults_;
     for (std::uint32_t a = 0; a < accounts_; ++a) {
         terminals_.emplace_back(AccountId{a}, mode_, active_, options.canary,

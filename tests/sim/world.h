@@ -17,7 +17,8 @@ struct Options {
     std::uint64_t seed = 1;
     std::uint32_t signals = 300;
     Canary canary = Canary::None;
-    bool trace = false;  // every record and output to stdout
+    bool trace = false;              // every record and output to stdout
+    const Faults* faults = nullptr;  // instead of those drawn for the seed
 };
 
 struct Summary {
