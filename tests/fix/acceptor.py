@@ -17,9 +17,12 @@ prints `ready PORT`. DIR/book has one JSON object a line: `order` as asked, `exe
     {"cmd": "numbers", "in": N, "out": N}     next expected and next sent MsgSeqNum
     {"cmd": "skip", "count": N}               leaves numbers out, as if messages were lost
     {"cmd": "ask", "from": A, "to": B}        sends a ResendRequest
-    {"cmd": "status", "do": "answer"|"silent"|"unknown"}  how status requests are answered
-    {"cmd": "logon", "do": "take"|"refuse"|"silent"}      how logons are
-    {"cmd": "change", "do": "take"|"silent"}  how cancels and replaces are: done, and told or not
+    {"cmd": "resend", "do": "answer"|"ignore"}  what becomes of the other side's
+    {"cmd": "status", "do": "answer"|"silent"|"unknown"|"mass"}  which status requests are answered
+    {"cmd": "logon", "do": "take"|"refuse"|"silent"|"late"}  how logons are; late: taken, and what
+                                              is missing is asked for at the next message
+    {"cmd": "change", "do": "take"|"silent"|"ignore"}  how cancels and replaces are: done and told,
+                                              done and not told, received and forgotten
     {"cmd": "quote", "symbol": S, "bid": B, "ask": A}
     {"cmd": "say", "kind": K, "fields": [[TAG, VALUE], ...]}  sends a message as it is
     {"cmd": "stats"}                          what it has seen, and whether somebody is logged on
@@ -78,6 +81,7 @@ class Venue:
             self.numbers["out"] = max(self.numbers["out"], row["n"] + 1)
         self.modes, self.default = [], "fill"
         self.status_mode, self.logon_mode, self.change_mode = "answer", "take", "take"
+        self.resend_mode = "answer"
         self.quotes, self.wanted = {}, {}
         self.stats = {"orders": 0, "repeats": 0, "logons": 0, "connects": 0, "gapfills": 0,
                       "asked": 0, "status": 0, "possdup": 0}
@@ -190,8 +194,10 @@ class Venue:
             return self.too_low(number)
         self.send("A", [(98, 0), (108, m.get(108))] + ([(141, "Y")] if reset else []))
         self.on = True
+        self.wanted.clear()  # subscriptions end with their session
         if number > self.numbers["in"]:
-            self.send("2", [(7, self.numbers["in"]), (16, 0)])
+            if self.logon_mode != "late":
+                self.send("2", [(7, self.numbers["in"]), (16, 0)])
         else:
             self.numbers["in"] = number + 1
         return self.keep_numbers()
@@ -212,6 +218,8 @@ class Venue:
 
     def on_resend(self, m):
         self.stats["asked"] += 1
+        if self.resend_mode == "ignore":
+            return
         begin, end = int(m.get(7)), int(m.get(16)) or self.numbers["out"] - 1
         after = begin
         for row in self.sent.rows:
@@ -252,7 +260,8 @@ class Venue:
             self.report(order, "F", exec_id=exec_id, last=(quantity, float(price)))
 
     def on_order(self, m):
-        """fill; work: accepted, executed by `fill` alone; reject; partial: half, rest cancelled;
+        """fill; work: accepted, executed by `fill` alone; quiet: the same, and not told; reject;
+        partial: half, rest cancelled;
         silent: executed, no report; lost: executed, and the connection breaks before the report;
         ignore: received and forgotten; unread: the connection breaks before it is received."""
         mode = self.modes.pop(0) if self.modes else self.default
@@ -267,19 +276,19 @@ class Venue:
         price = float(m.get(44) or m.get(99) or 0)
         self.book.add({"t": "order", "id": m.get(11), "symbol": m.get(55), "side": m.get(54),
                        "qty": float(m.get(38)), "price": price, "n": len(self.book.file.rows) + 1,
-                       "rests": waits or mode == "work"})
+                       "rests": waits or mode in ("work", "quiet")})
         order = self.book.orders[m.get(11)]
         if mode == "reject":
             self.book.add({"t": "end", "id": order.id, "state": "8"})
             self.report(order, "8", [(103, 3), (58, "too large")])
             return mode
-        tell = mode not in ("silent", "lost")
+        tell = mode not in ("silent", "lost", "quiet")
         if tell:
             self.report(order, "0")
         if mode == "partial":
             self.execute(order, order.quantity / 2)
             self.end(order, "4")
-        elif mode != "work" and not waits:
+        elif mode not in ("work", "quiet") and not waits:
             self.execute(order, order.quantity, tell)
         if mode == "lost":
             self.numbers["in"] += 1  # it was received
@@ -304,12 +313,12 @@ class Venue:
 
     def on_cancel(self, m):
         order = self.working(m)
-        if order is not None:
+        if order is not None and self.change_mode != "ignore":
             self.end(order, "4", m.get(11), [(41, order.id)])
 
     def on_replace(self, m):
         order = self.working(m)
-        if order is not None:
+        if order is not None and self.change_mode != "ignore":
             old = order.id
             self.book.add({"t": "name", "id": old, "now": m.get(11),
                            "price": float(m.get(44) or m.get(99))})
@@ -321,7 +330,7 @@ class Venue:
         order = self.book.orders.get(m.get(11))
         if order is not None and order.id != m.get(11):
             order = None  # replaced: by its new name alone
-        if self.status_mode == "silent":
+        if self.status_mode in ("silent", "mass"):
             return
         if order is None or self.status_mode == "unknown":
             self.send("8", [(37, "NONE"), (11, m.get(11)), (17, "0"), (150, "8"), (39, "8"),
@@ -330,7 +339,7 @@ class Venue:
         self.report(order, "I", exec_id="0")
 
     def on_mass_status(self, m):
-        if self.status_mode != "answer":
+        if self.status_mode not in ("answer", "mass"):
             return
         working = [o for name, o in self.book.orders.items() if o.is_working() and name == o.id]
         for at, order in enumerate(working):
@@ -370,6 +379,8 @@ class Venue:
             self.send("2", [(7, c["from"]), (16, c["to"])])
         elif cmd == "status":
             self.status_mode = c["do"]
+        elif cmd == "resend":
+            self.resend_mode = c["do"]
         elif cmd == "change":
             self.change_mode = c["do"]
         elif cmd == "logon":

@@ -6,8 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace millrace::fix::test {
 namespace {
@@ -192,6 +194,39 @@ TEST_F(FixSession, AsksForMessagesThatWereLostOnTheWay) {
 }
 
 /// QuickFIX refuses what its dictionary does not know as a group: a report would be lost for good.
+// QuickFIX 1.15 takes what it asked for as outstanding until a message of that number or a later
+// one is read; a gap fill from below that reaches beyond is none. Meanwhile it asks for nothing.
+TEST_F(FixSession, CountsAResendRequestAsReceivedAfterAGapFillThatReachedBeyondTheGap) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    venue.control(R"("cmd": "skip", "count": 2)");
+    venue.control(R"("cmd": "say", "kind": "0", "fields": [])");
+    ASSERT_TRUE(eventually([&] { return venue.stat("asked") == 1; }));  // and filled
+    venue.control(R"("cmd": "ask", "from": 1, "to": 0)");
+    venue.control(R"("cmd": "say", "kind": "j", "fields": [[372, "D"], [380, 0], [58, "here"]])");
+    EXPECT_TRUE(
+        wait_message("\x01"
+                     "58=here\x01"));
+    EXPECT_EQ(venue.stat("logons"), 1) << file("messages");
+    EXPECT_EQ(venue.stat("asked"), 1) << file("messages");
+}
+
+// A venue that answers nobody's ResendRequest, and goes on talking.
+TEST_F(FixSession, LogsOnAnewWhereAGapIsNotFilledHoweverMuchIsSaid) {
+    start_venue();
+    open();
+    ASSERT_TRUE(wait_logon());
+    venue.control(R"("cmd": "resend", "do": "ignore")");
+    venue.control(R"("cmd": "skip", "count": 2)");
+    EXPECT_TRUE(eventually([&] {
+        venue.control(R"("cmd": "say", "kind": "0", "fields": [])");
+        session->tick();
+        std::this_thread::sleep_for(std::chrono::milliseconds{50});  // how fast it talks
+        return venue.stat("logons") == 2;
+    })) << file("messages");
+}
+
 TEST_F(FixSession, HandsOutMessagesWithRepeatingGroupsKnownAndUnknown) {
     start_venue();
     open();

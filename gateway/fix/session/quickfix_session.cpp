@@ -156,8 +156,9 @@ void QuickfixSession::on_raw(const std::string& raw) {
         venue_went_back_ = raw_number_;  // QuickFIX will end the connection for it
     }
     if (raw_number_ > highest_seen_) {
+        // Inside a gap more of them are no progress.
+        moved_ = highest_seen_ < target_ ? Clock::now() : moved_;
         highest_seen_ = raw_number_;
-        moved_ = Clock::now();
     }
 }
 
@@ -212,6 +213,10 @@ void QuickfixSession::toAdmin(FIX::Message& message, const FIX::SessionID&) {
     }
     if (!settings_.target_sub_id.empty()) {
         header.setField(57, settings_.target_sub_id);
+    }
+    if (header.getField(35) == "4" && message.isSetField(123)) {
+        tell(SessionNews::Kind::PassedOver,
+             static_cast<std::uint32_t>(std::stoul(header.getField(34))), "");
     }
     if (header.getField(35) == "A" && !settings_.username.empty()) {
         message.setField(553, settings_.username);
@@ -426,7 +431,9 @@ std::string QuickfixSession::settings_text() const {
     std::ostringstream out;
     out << "[DEFAULT]\nConnectionType=initiator\nUseDataDictionary=N\n"
         << "StartTime=00:00:00\nEndTime=00:00:00\n"  // we log on whenever we can
-        << "PersistMessages=N\nCheckLatency=N\nValidateUserDefinedFields=N\n"
+        // Not N, though the store keeps no bodies: QuickFIX 1.15 then does not count the
+        // ResendRequest itself as received, and may never ask for the gap that this leaves.
+        << "PersistMessages=Y\nCheckLatency=N\nValidateUserDefinedFields=N\n"
         << "ValidateFieldsHaveValues=N\nValidateFieldsOutOfOrder=N\nSocketNodelay=Y\n"
         << "TimestampPrecision=3\nReconnectInterval=" << settings_.reconnect_s << '\n'
         << "HeartBtInt=" << settings_.heartbeat_s << '\n'

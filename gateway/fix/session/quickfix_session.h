@@ -176,7 +176,7 @@ private:
     SequenceFile file_;
     std::uint32_t target_ = 1;  // what QuickFIX expects; file_ has what was dealt with
     std::uint32_t highest_seen_ = 0;
-    Clock::time_point moved_ = Clock::now();  // when target_ or highest_seen_ changed
+    Clock::time_point moved_ = Clock::now();  // when target_ changed, or a gap above it began
     Clock::time_point paused_until_{};
     bool paused_ = false;
     std::vector<SessionNews> news_;

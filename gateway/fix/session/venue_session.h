@@ -48,8 +48,9 @@ struct SessionNews {
         Message,    // an application message, Reject or Logout, as it came over the wire
         Processed,  // numbers below `number` have been handed out: for processed()
         LoggedOn,
-        LoggedOut,  // or the attempt to log on failed
-        Trouble,    // for a person to read
+        LoggedOut,   // or the attempt to log on failed
+        PassedOver,  // the venue missed ours from `number` on, and was told to count them as said
+        Trouble,     // for a person to read
     };
     Kind kind = Kind::Message;
     std::uint32_t number = 0;
