@@ -104,6 +104,19 @@ void Child::terminate() const {
     ::kill(pid_, SIGTERM);
 }
 
+void Child::pause() const {
+    ASSERT_GT(pid_, 0);
+    ::kill(pid_, SIGSTOP);
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid_, &status, WUNTRACED), pid_);
+    ASSERT_TRUE(WIFSTOPPED(status));
+}
+
+void Child::go_on() const {
+    ASSERT_GT(pid_, 0);
+    ::kill(pid_, SIGCONT);
+}
+
 int Child::wait_end() {
     int status = -1;
     const auto ended = [&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; };

@@ -40,6 +40,9 @@ public:
     std::string line();
     void kill9();
     void terminate() const;
+    /// SIGSTOP, and waits until it stands still.
+    void pause() const;
+    void go_on() const;
     /// Waits for its end. @return the wait status, -1 after 30 s.
     int wait_end();
     [[nodiscard]] bool runs() const { return pid_ > 0; }

@@ -75,6 +75,25 @@ TEST(Config, ReportsEveryMistakeAtOnce) {
     EXPECT_NE(r.mistakes.find(":6: login: stands twice"), std::string::npos) << r.mistakes;
 }
 
+TEST(Config, NamesWhatIsWrongWithAFixAccount) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(R"(, "kind": "fix", "fix": {"server": "venue",
+ "sender_comp_id": "A", "profile": "mt9", "tls_ca_file": "none.pem"})"));
+    for (const char* wrong :
+         {"accounts[0].fix.server: is \"venue\"; HOST:PORT", "\"target_comp_id\" is missing",
+          "accounts[0].fix.profile: is \"mt9\"; one of generic, ctrader, lmax, fxcm is allowed",
+          "accounts[0].fix.tls_ca_file: there is no file"}) {
+        EXPECT_NE(r.mistakes.find(wrong), std::string::npos) << wrong << "\n" << r.mistakes;
+    }
+    const std::string fix = R"(, "kind": "fix", "fix": {"server": "v:1", "sender_comp_id": "A",
+ "target_comp_id": "B", "symbols": [{"name": "EURUSD"}]})";
+    const std::string later = read(dir, with_account(fix)).mistakes;
+    EXPECT_NE(later.find("needs \"margin_mode\": \"netting\""), std::string::npos) << later;
+    EXPECT_NE(later.find("EURUSD"), std::string::npos) << later;
+    const std::string alone = read(dir, with_account(", \"kind\": \"fix\"")).mistakes;
+    EXPECT_NE(alone.find("needs an object \"fix\""), std::string::npos) << alone;
+}
+
 TEST(Config, RefusesAGroupWhoseResultsNoRingCanTake) {
     const TempDir dir;
     const Read r = read(dir, R"({"journal": {"dir": "j"}, "rings": {"results": 16},
@@ -207,7 +226,9 @@ TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
     const TempDir dir;
     const std::string file =
         dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
- "accounts": [{"name": "a", "login": 1, "key": ")" +
+ "accounts": [{"name": "a", "login": 1, "margin_mode": "netting", "kind": "fix",
+  "fix": {"server": "h:1", "sender_comp_id": "a", "target_comp_id": "b",
+          "symbols": [{"name": "S"}]}, "key": ")" +
                                 std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [{"account": "a"}]}],
  "sources": [{"name": "s", "key": ")" +

@@ -194,6 +194,19 @@ std::optional<std::pair<std::uint64_t, bridge::Event>> Stage::next_event(int tim
     return std::nullopt;
 }
 
+bool Stage::wait_tick(std::int64_t bid, std::int64_t ask) {
+    const auto deadline = in_ms(30'000);
+    while (const auto frame = read_frame(deadline)) {
+        if (frame->header.type == static_cast<std::uint8_t>(bridge::FrameType::Tick)) {
+            const auto tick = frame->as<bridge::Tick>().value();
+            if (tick.bid == bid && tick.ask == ask) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool Stage::wait_rx_ack(std::uint64_t seq) {
     const auto deadline = in_ms(5'000);
     while (acked_ < seq) {

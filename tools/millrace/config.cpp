@@ -10,6 +10,7 @@
 
 #include "tools/millrace/config_check.h"
 #include "tools/millrace/config_reader.h"
+#include "tools/millrace/fix_config.h"
 #include "tools/millrace/key_file.h"
 
 namespace millrace {
@@ -183,6 +184,7 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("deviation_points", a.deviation_points, {0, kMillion});
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
     read_durability(o, "gate", a.gate);
+    check_fix_keys(o, fs::absolute(file).parent_path().string());
     return a;
 }
 

@@ -4,7 +4,9 @@
 #include <map>
 #include <set>
 
+#include "gateway/fix/profile.h"
 #include "tools/millrace/config_reader.h"
+#include "tools/millrace/fix_config.h"
 
 namespace millrace {
 namespace {
@@ -84,6 +86,29 @@ void check_members(Checker& check, const Names& accounts, const Names& symbols) 
             }
             for (const std::string& s : m.symbols) {
                 check.known(at + "[\"" + m.account + "\"].symbols", "symbol", s, symbols, m.line);
+            }
+        }
+    }
+}
+
+/// Positions at a FIX venue are netted unless its profile can name the one to close.
+void check_fix(Checker& check, const Names& symbols) {
+    for (const FixConfig& f : fix_accounts(check.config)) {
+        const std::string at = "accounts[\"" + f.account_name + "\"].fix";
+        const auto account =
+            std::find_if(check.config.accounts.begin(), check.config.accounts.end(),
+                         [&](const AccountConfig& a) { return a.name == f.account_name; });
+        const bool nets = fix::find_profile(f.profile)->close == fix::CloseBy::Netting;
+        if (nets && account->margin_mode != MarginMode::Netting) {
+            check.add(at, "profile \"" + f.profile +
+                              "\" nets positions; the account needs \"margin_mode\": "
+                              "\"netting\"");
+        }
+        Names seen;
+        for (const FixSymbolConfig& s : f.symbols) {
+            check.known(at + ".symbols", "symbol", s.name, symbols, 0);
+            if (!seen.insert(s.name).second) {
+                check.add(at + ".symbols", "\"" + s.name + "\" is there twice");
             }
         }
     }
@@ -182,6 +207,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_logins(check);
     check_symbol_names(check);
     check_members(check, accounts, symbols);
+    check_fix(check, symbols);
     check_capacity(check);
     check_results(check);
     check_ports(check);

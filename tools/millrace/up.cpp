@@ -9,6 +9,7 @@
 
 #include "shm/doorbell.h"
 #include "shm/role.h"
+#include "tools/millrace/executors.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/start_check.h"
 #include "tools/millrace/start_watch.h"
@@ -153,10 +154,14 @@ int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWa
     s.stage(StageId::Supervisor).running_ns.store(s.clock().now().value, std::memory_order_relaxed);
     log_info("signals on " + config.signals.address + ":" + std::to_string(config.signals.port) +
              ", terminals on " + config.bridge.address + ":" + std::to_string(config.bridge.port));
+    Executors executors{s, config, options.checked_text};
     while (!stop_asked(stop_fd)) {
+        executors.turn();
         supervisor.turn(millis(100), stop_fd);
     }
-    const int code = finish(config, s, supervisor.stop());
+    const std::vector<std::string> unclean = supervisor.stop();
+    executors.stop();
+    const int code = finish(config, s, unclean);
     if (supervisor.housekeeper_stuck()) {
         log_error("this process (pid " + std::to_string(::getpid()) +
                   ") ends when the disk answers its housekeeper; nothing else is left to do");

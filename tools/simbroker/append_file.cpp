@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 namespace millrace::sim {
@@ -41,7 +42,10 @@ Result<std::vector<std::byte>> read_from_start(int fd) {
 }  // namespace
 
 AppendFile::AppendFile(AppendFile&& other) noexcept
-    : fd_{std::exchange(other.fd_, -1)}, size_{other.size_}, poisoned_{other.poisoned_} {}
+    : fd_{std::exchange(other.fd_, -1)},
+      size_{other.size_},
+      poisoned_{other.poisoned_},
+      synced_{other.synced_} {}
 
 AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
     if (this != &other) {
@@ -49,6 +53,7 @@ AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
         fd_ = std::exchange(other.fd_, -1);
         size_ = other.size_;
         poisoned_ = other.poisoned_;
+        synced_ = other.synced_;
     }
     return *this;
 }
@@ -75,8 +80,13 @@ Result<AppendFile> AppendFile::open(const std::string& path) {
         return {Errc::NotOwner, "another process has this file open; stop it first", errno};
     }
     struct stat info{};
-    if (::fstat(file.fd_, &info) != 0) {
+    struct stat named{};
+    if (::fstat(file.fd_, &info) != 0 || ::stat(path.c_str(), &named) != 0) {
         return {Errc::IoError, "fstat", errno};
+    }
+    if (info.st_ino != named.st_ino || info.st_dev != named.st_dev) {
+        // Its owner rewrote it (replace()) between our open and our lock: what we hold is past.
+        return {Errc::NotOwner, "another process has this file open; stop it first"};
     }
     file.size_ = static_cast<std::uint64_t>(info.st_size);
     return file;
@@ -96,10 +106,48 @@ Status AppendFile::append(std::span<const std::byte> bytes) noexcept {
             poisoned_ = true;
             return {Errc::IoError, "write", errno};
         }
+        synced_ = false;
         bytes = bytes.subspan(static_cast<std::size_t>(n));
         size_ += static_cast<std::uint64_t>(n);
     }
     return ok_status();
+}
+
+Status AppendFile::sync() noexcept {
+    ASSERT(fd_ >= 0);
+    if (poisoned_) {
+        return {Errc::Poisoned, "an earlier write to this file failed"};
+    }
+    if (synced_) {
+        return ok_status();
+    }
+    if (::fdatasync(fd_) != 0) {
+        poisoned_ = true;
+        return {Errc::IoError, "fdatasync", errno};
+    }
+    synced_ = true;
+    return ok_status();
+}
+
+Status AppendFile::replace(const std::string& from, const std::string& path) noexcept {
+    if (const auto s = sync(); !s) {
+        return s;
+    }
+    if (std::rename(from.c_str(), path.c_str()) != 0) {
+        return {Errc::IoError, "rename", errno};
+    }
+    return sync_folder(path.substr(0, path.rfind('/') + 1));
+}
+
+Status sync_folder(const std::string& path) noexcept {
+    const int fd = ::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return {Errc::IoError, "cannot open the folder", errno};
+    }
+    const int result = ::fsync(fd);
+    const int error = errno;
+    ::close(fd);
+    return result == 0 ? ok_status() : Status{Errc::IoError, "fsync of the folder", error};
 }
 
 Result<std::vector<std::byte>> AppendFile::read_all() const {
@@ -113,6 +161,7 @@ Status AppendFile::cut_to(std::uint64_t bytes) noexcept {
         return {Errc::IoError, "ftruncate", errno};
     }
     size_ = bytes;
+    synced_ = false;
     return ok_status();
 }
 

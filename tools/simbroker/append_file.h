@@ -1,5 +1,5 @@
 // A file that only grows, one owner at a time, written with write(2) so that every appended byte
-// survives the death of the process (not of the host: a simulator needs no fsync).
+// survives the death of the process; that of the host only after sync().
 #pragma once
 
 #include "core/result.h"
@@ -27,6 +27,13 @@ public:
     /// @return Errc::IoError with errno; the file is then poisoned and refuses everything after.
     [[nodiscard]] Status append(std::span<const std::byte> bytes) noexcept;
 
+    /// Waits until everything appended is on disk. @return as append().
+    [[nodiscard]] Status sync() noexcept;
+
+    /// This file, written under `from`, takes the place of `path`: on disk under that name when it
+    /// returns Ok; a death before leaves the old one whole. @return Errc::IoError with errno.
+    [[nodiscard]] Status replace(const std::string& from, const std::string& path) noexcept;
+
     /// Everything in the file, from its beginning.
     [[nodiscard]] Result<std::vector<std::byte>> read_all() const;
 
@@ -41,7 +48,12 @@ private:
     int fd_ = -1;
     std::uint64_t size_ = 0;
     bool poisoned_ = false;
+    bool synced_ = false;  // nothing was written since the last sync()
 };
+
+/// Waits until the names in a folder are on disk: a file that was made is not before.
+/// @return Errc::IoError with errno.
+[[nodiscard]] Status sync_folder(const std::string& path) noexcept;
 
 /// A whole file, without locking it: for the verifier.
 [[nodiscard]] Result<std::vector<std::byte>> read_file(const std::string& path);

@@ -273,11 +273,7 @@ Status IntentJournal::compact() {
     if (const auto s = write_state(); !s) {
         return s;
     }
-    // The rename is the commit: a death before it leaves the old file whole.
-    if (std::rename(next_path.c_str(), path_.c_str()) != 0) {
-        return {Errc::IoError, "intent journal: rename", errno};
-    }
-    return ok_status();
+    return file_.replace(next_path, path_);
 }
 
 const Intent* IntentJournal::find(std::uint64_t magic) const noexcept {
@@ -292,8 +288,11 @@ void IntentJournal::keep(const Intent& intent) {
     }
     while (order_.size() > kIntentsMax &&
            intents_.at(order_.front()).state == IntentState::Answered) {
-        // What is forgotten cannot be vouched for any more.
-        intact_.floor_intent = std::max(intact_.floor_intent, Magic{order_.front()}.intent());
+        // What is forgotten cannot be vouched for any more. An executor's own orders are above
+        // everything an engine asks about, and must not take that with them.
+        if (const std::uint64_t gone = Magic{order_.front()}.intent(); gone < kOwnIntents) {
+            intact_.floor_intent = std::max(intact_.floor_intent, gone);
+        }
         intents_.erase(order_.front());
         order_.pop_front();
     }
@@ -392,6 +391,9 @@ Status IntentJournal::acknowledged(std::uint64_t seq) {
         return compact();
     }
     return s;
+}
+Status IntentJournal::sync() noexcept {
+    return file_.is_open() ? file_.sync() : ok_status();
 }
 Status IntentJournal::renumber_above(std::uint64_t base) {
     const auto s = write(Kind::Renumber, base);

@@ -65,6 +65,10 @@ struct JournalOptions {
     bool account_has_history = false;  // a new journal of an account with our orders: one was lost
 };
 
+/// Intents from here on are an executor's own (orders of its kill switch). No engine gets there: a
+/// directory's ids begin below 2^44 (persist/reservation.h) and 2^40 more are never handed out.
+inline constexpr std::uint64_t kOwnIntents = (std::uint64_t{1} << 44U) + (std::uint64_t{1} << 40U);
+
 /// How many answered intents are remembered; older ones are forgotten (mt5.md 4.2).
 inline constexpr std::size_t kIntentsMax = 10'000;
 
@@ -107,6 +111,8 @@ public:
     /// Numbers events above `base` from now on, unacknowledged ones included: the peer has seen
     /// numbers of a lost journal up to it.
     [[nodiscard]] Status renumber_above(std::uint64_t base);
+    /// Waits until all of it is on disk: for executors whose orders are real.
+    [[nodiscard]] Status sync() noexcept;
 
 private:
     enum class Kind : std::uint8_t;

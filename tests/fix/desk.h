@@ -1,0 +1,137 @@
+// The executor of a FIX account as a process, between a venue and a scripted broker stage.
+#pragma once
+
+#include "core/admin.h"
+#include "core/order_status.h"
+#include "core/retcode.h"
+#include "gateway/fix/values.h"
+#include "tests/fix/venue.h"
+#include "tests/ops/quiet_port.h"
+#include "tests/simbroker/harness.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+namespace millrace::fix::test {
+
+using bridge::Event;
+using sim::test::kTag;
+inline constexpr std::uint32_t kLoggedOff = 10029;
+using sim::test::open_command;
+using sim::test::query_command;
+
+inline bool is(const Event& event, ReportType type) {
+    return event.type == static_cast<std::uint8_t>(type);
+}
+inline std::string id_of(const bridge::Command& command) {
+    return std::string{cl_ord_id(Magic{command.magic}).view()};
+}
+/// A pending order: buy 0.10 at 1.05 or better.
+inline bridge::Command limit_command(std::uint64_t intent) {
+    bridge::Command command = open_command(intent);
+    command.price_kind = static_cast<std::uint8_t>(PriceKind::Limit);
+    command.price = 105'000'000;
+    return command;
+}
+
+/// Closes 0.10 bought.
+inline bridge::Command close_command(std::uint64_t intent) {
+    bridge::Command command = open_command(intent);
+    command.type = static_cast<std::uint8_t>(CommandType::Close);
+    command.side = static_cast<std::uint8_t>(Side::Sell);
+    return command;
+}
+
+class FixExecutor : public testing::Test {
+protected:
+    void start_venue() { venue.start(); }
+    /// @param bridge the broker stage's port.
+    void write_config(std::uint16_t bridge) {
+        std::ofstream{folder / "c.json"}
+            << R"({"name": "fix-)" << ::getpid() << R"(", "journal": {"dir": "j"}, "listen": {)"
+            << R"("signals": "127.0.0.1:)" << signals.number() << R"(", "bridge": "127.0.0.1:)"
+            << bridge << R"("}, "symbols": [{"name": "EURUSD"}], "accounts": [{"name": "venue",)"
+            << R"( "login": )" << sim::test::kLogin
+            << R"(, "key": "00112233445566778899aabbccddeeff", "margin_mode": "netting",)"
+            << R"( "kind": "fix", "fix": {"server": "127.0.0.1:)" << venue.port()
+            << R"(", "sender_comp_id": "DESK", "target_comp_id": "VENUE", "reconnect_s": 1,)"
+            << R"( "pause_s": 1, "absent_after_ms": 300, "quotes": true}, "rate_per_second": 1000,)"
+            << R"( "rate_burst": 1000}], "risk": {"answer_timeout_ms": 500},)"
+            << R"( "groups": [{"name": "g", "members": [{"account": "venue"}]}],)"
+            << R"( "sources": [{"name": "src", "key": "00112233445566778899aabbccddeeff"}]})";
+    }
+    void start_executor() {
+        write_config(stage.port());
+        executor.start({MILLRACE_FIX, "-c", folder / "c.json", "-a", "venue", "--silence-s", "600"},
+                       folder / "log");
+        ASSERT_EQ(executor.line(), "fix: account venue: ready") << text("log");
+    }
+    /// The next session: it takes up where the last one ended.
+    bridge::Hello open_session() {
+        session.generation += 1;
+        session.event_seq = last_event;
+        session.next_command_seq = next_command;
+        return stage.open(session);
+    }
+    void start() {
+        start_venue();
+        start_executor();
+        open_session();
+        wait_trading();
+    }
+    void wait_venue() {
+        ASSERT_TRUE(eventually([&] { return venue.stat("on") == 1; })) << text("log");
+    }
+    /// Until the executor knows that it is logged on: it says "logged off" to a cancel of nothing
+    /// no more.
+    void wait_trading() {
+        wait_venue();
+        bridge::Command probe = open_command(0);
+        do {
+            probe = open_command(++probes);
+            probe.type = static_cast<std::uint8_t>(CommandType::Cancel);
+        } while (answer_to(probe).retcode == kLoggedOff && !HasFailure());
+    }
+    void send(bridge::Command command) {
+        command.generation = session.generation;
+        command.epoch = session.epoch;
+        stage.send_command(next_command++, command);
+    }
+    /// The next event that is about `magic`, and not a QueryUnknown unless asked for.
+    Event next(std::uint64_t magic, bool unknown_too = false) {
+        for (;;) {
+            const auto event = stage.next_event(30'000);
+            if (!event) {
+                ADD_FAILURE() << "no event\n" << text("log") << text("j/fix/venue/messages.log");
+                return {};
+            }
+            last_event = event->first;
+            const bool skip = is(event->second, ReportType::QueryUnknown) && !unknown_too;
+            if (event->second.magic == magic && !skip) {
+                return event->second;
+            }
+        }
+    }
+    Event answer_to(const bridge::Command& command) {
+        send(command);
+        return next(command.magic);
+    }
+    [[nodiscard]] std::string text(const std::string& name) const {
+        std::stringstream all;
+        all << std::ifstream{folder / name}.rdbuf();
+        return all.str();
+    }
+
+    Folder folder;
+    millrace::test::QuietPort signals;
+    Acceptor venue;
+    sim::test::Stage stage;
+    sim::test::Stage::Session session;
+    Child executor;
+    std::uint64_t next_command = 1;
+    std::uint64_t last_event = 0;
+    std::uint64_t probes = 1'000'000;  // intent
+};
+
+}  // namespace millrace::fix::test

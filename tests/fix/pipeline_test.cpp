@@ -1,0 +1,232 @@
+// Goal: a whole pipeline trades over FIX as it does through a terminal, and whatever dies of it,
+// or of the venue, whenever: the venue's book has at most one execution of an intent, and each
+// signal's end says what the book says. Method: `millrace up` with an account of kind "fix", a
+// source over TCP, the venue in Python; SIGKILL at random for the executor, the broker stage and
+// the venue, connections cut; then every result against the book. MILLRACE_LONG=N makes it N times
+// as long.
+#include "gateway/signal_client.h"
+#include "shm/role.h"
+#include "tests/fix/desk.h"
+#include "tools/millrace/process.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+
+namespace millrace::fix::test {
+namespace {
+
+/// `millrace up`, which is asked to stop whatever becomes of the test: its stages outlive it.
+struct Up : Child {
+    ~Up() {
+        if (runs()) {
+            terminate();
+            wait_end();
+        }
+    }
+};
+
+class FixPipeline : public FixExecutor {
+protected:
+    struct Life {
+        bool accepted = false;
+        bool done = false;                             // SignalDone
+        std::map<std::uint64_t, std::int64_t> orders;  // OrderDone: units by magic
+    };
+
+    void start_pipeline() {
+        start_venue();
+        write_config(bridge.number());
+        up.start({MILLRACE_EXECUTABLE, "up", "-c", folder / "c.json"}, folder / "log");
+        wait_venue();
+        quote();
+        SignalClientOptions options;
+        options.port = signals.number();
+        options.source = "src";
+        for (int i = 0; i < 16; ++i) {
+            options.key.push_back(static_cast<std::byte>(i * 0x11));  // as in the configuration
+        }
+        SignalCallbacks callbacks;
+        callbacks.on_ack = [this](const SignalAnswer& a) { lives[a.id].accepted = true; };
+        callbacks.on_refused = [this](const SignalAnswer& a) { lives[a.id].done = true; };
+        callbacks.on_result = [this](const SignalResult& r) { take(r); };
+        std::string message;
+        auto made = SignalClient::create(options, callbacks, message);
+        ASSERT_TRUE(made.ok()) << message;
+        client = std::move(made).value();
+    }
+    /// Entries need a price. A venue that was killed has forgotten it.
+    void quote() {
+        venue.control(R"("cmd": "quote", "symbol": "EURUSD", "bid": "1.1", "ask": "1.1001")");
+    }
+    void take(const SignalResult& r) {
+        Life& life = lives[r.signal];
+        if (r.kind == ResultKind::OrderDone) {
+            life.orders[r.magic] = r.cum_volume.value / (kScale / 100'000);
+        } else if (r.kind == ResultKind::SignalDone) {
+            life.done = true;
+        }
+    }
+    SignalId signal(SignalAction action, std::int64_t lots, SignalId target = {}) {
+        SignalRequest request;
+        request.id = {7, lives.size() + 1};
+        request.target = target;
+        request.group = "g";
+        request.symbol = "EURUSD";
+        request.action = action;
+        request.volume = Lots{lots};
+        EXPECT_TRUE(client->submit(request).ok());
+        lives[request.id];
+        return request.id;
+    }
+    /// An entry that is executed: the account may not trade yet, or have no price.
+    SignalId entry() {
+        SignalId id;
+        EXPECT_TRUE(eventually([&] {
+            id = signal(SignalAction::Open, kScale / 10);
+            wait_all_done();
+            const auto& orders = lives[id].orders;
+            return std::any_of(orders.begin(), orders.end(),
+                               [](const auto& order) { return order.second > 0; });
+        })) << text("log")
+            << text("j/fix/venue/messages.log");
+        return id;
+    }
+    bool wait_all_done() {
+        return eventually([&] {
+            client->poll(5);
+            return std::all_of(lives.begin(), lives.end(),
+                               [](const auto& life) { return life.second.done; });
+        });
+    }
+    /// What our orders at the venue came to, by its own book: units bought less sold.
+    double net_at_venue() const {
+        double net = 0;
+        for (const Executed& e : venue.executions()) {
+            net += e.side == '1' ? e.quantity : -e.quantity;
+        }
+        return net;
+    }
+    static void kill_process(ProcessId process) {
+        auto watch = ProcessWatch::open(process);
+        if (watch.ok()) {  // or it is dead already
+            watch.value().send(SIGKILL);
+            static_cast<void>(watch.value().wait_dead(seconds(30)));
+        }
+    }
+    void kill_executor() {
+        ProcessId process;
+        if (std::istringstream{text("j/fix/venue/pid")} >> process.pid >> process.start_time) {
+            kill_process(process);
+        }
+    }
+    void kill_broker_stage() {
+        const int pid = RoleLock::holder_pid(folder / "j", "broker");
+        if (pid > 0) {
+            kill_process({pid, process_start_time(pid)});
+        }
+    }
+    void disaster(unsigned which) {
+        switch (which % 4) {
+            case 0: kill_executor(); break;
+            case 1: kill_broker_stage(); break;
+            case 2:
+                venue.kill9();
+                venue.start();
+                quote();
+                break;
+            default: venue.control(R"("cmd": "drop")"); break;
+        }
+    }
+
+    millrace::test::QuietPort bridge;
+    Up up;
+    std::map<SignalId, Life> lives;
+    std::unique_ptr<SignalClient> client;
+};
+
+TEST_F(FixPipeline, OpensFillsAndClosesAndIsStoppedInOrder) {
+    ASSERT_NO_FATAL_FAILURE(start_pipeline());
+    const SignalId opened = entry();
+    ASSERT_EQ(lives[opened].orders.size(), 1U) << text("log");
+    EXPECT_EQ(lives[opened].orders.begin()->second, 10'000);
+    EXPECT_EQ(net_at_venue(), 10'000);
+    const SignalId close = signal(SignalAction::Close, 0, opened);
+    ASSERT_TRUE(wait_all_done()) << text("log");
+    ASSERT_EQ(lives[close].orders.size(), 1U);
+    EXPECT_EQ(lives[close].orders.begin()->second, 10'000);
+    EXPECT_EQ(net_at_venue(), 0);
+    EXPECT_EQ(venue.executions().size(), 2U);
+    up.terminate();
+    EXPECT_EQ(up.wait_end(), 0) << text("log");
+    EXPECT_EQ(venue.stat("on"), 0) << "not logged out";
+}
+
+TEST_F(FixPipeline, KeepsItsExecutorRunning) {
+    ASSERT_NO_FATAL_FAILURE(start_pipeline());
+    for (int logons = 1; logons <= 2; ++logons) {
+        ASSERT_TRUE(eventually([&] { return venue.stat("logons") == logons; })) << text("log");
+        wait_venue();
+        kill_executor();
+    }
+    const SignalId opened = entry();
+    ASSERT_EQ(lives[opened].orders.size(), 1U) << text("log");
+    EXPECT_EQ(net_at_venue(), 10'000);
+}
+
+TEST_F(FixPipeline, DoublesNothingAndLosesNothingWhateverIsKilledWhenever) {
+    const char* const factor = std::getenv("MILLRACE_LONG");
+    const unsigned entries =
+        20 * static_cast<unsigned>(factor ? std::max(1, std::atoi(factor)) : 1);
+    const std::uint64_t seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random{seed};
+    const char* const modes[] = {"fill",   "fill", "reject", "partial",
+                                 "silent", "lost", "unread", "ignore"};
+    ASSERT_NO_FATAL_FAILURE(start_pipeline());
+    static_cast<void>(entry());
+    for (unsigned i = 1; i <= entries; ++i) {
+        venue.control(R"("cmd": "next", "do": ")" + std::string{modes[random() % 8]} + "\"");
+        const SignalId opened = signal(SignalAction::Open, kScale / 10);
+        client->poll(static_cast<int>(random() % 20));
+        if (random() % 3 == 0) {
+            signal(SignalAction::Close, 0, opened);  // whatever has become of it by now
+        }
+        if (i % 3 == 0) {
+            disaster(static_cast<unsigned>(random()));
+        }
+        if (i % 6 == 0) {  // while the account cannot trade, all are refused: no harm, no test
+            static_cast<void>(entry());
+        }
+    }
+    ASSERT_TRUE(wait_all_done()) << text("log") << text("j/fix/venue/messages.log");
+    std::map<std::string, double> executed;
+    std::map<std::uint64_t, int> of_intent;
+    for (const Executed& e : venue.executions()) {
+        EXPECT_TRUE(executed.emplace(e.cl_ord_id, e.quantity).second) << e.cl_ord_id << " twice";
+        EXPECT_EQ(++of_intent[magic_of(e.cl_ord_id)->intent()], 1) << e.cl_ord_id;
+    }
+    std::size_t told = 0;
+    for (const auto& [id, life] : lives) {
+        for (const auto& [magic, units] : life.orders) {
+            const std::string name{cl_ord_id(Magic{magic}).view()};
+            EXPECT_EQ(executed.contains(name) ? executed[name] : 0, units) << name;
+            told += executed.contains(name) ? 1 : 0;
+        }
+    }
+    EXPECT_EQ(told, executed.size()) << "executions that no result speaks of";
+    EXPECT_EQ(venue.stat("possdup"), 0);
+    EXPECT_GT(executed.size(), 0U) << "nothing was traded: this proves nothing";
+    std::printf("%zu signals, %zu executed\n", lives.size(), executed.size());
+    if (HasFailure()) {
+        std::printf("%s%s", text("log").c_str(), text("j/fix/venue/messages.log").c_str());
+    }
+}
+
+}  // namespace
+}  // namespace millrace::fix::test

@@ -1,0 +1,55 @@
+// Executors: the millrace-fix processes of accounts of kind "fix", kept running by `millrace up`.
+// Like stages they outlive it, and the next one adopts them.
+#pragma once
+
+#include "tools/millrace/config.h"
+#include "tools/millrace/process.h"
+#include "tools/millrace/restart_policy.h"
+
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+/// Folder of one executor's files; it writes `pid` there, "PID START_TIME".
+[[nodiscard]] inline std::string executor_folder(const Config& config, const std::string& account) {
+    return config.journal.dir + "/fix/" + account;
+}
+
+/// Threads: the supervisor's.
+class Executors {
+public:
+    /// @param segment for its error log; it and `config` outlive this.
+    /// @param checked_text as SupervisorOptions::checked_text.
+    Executors(const Segment& segment, const Config& config, std::string checked_text);
+
+    /// Starts those that do not run, and again those that ended: at once, then after the pauses
+    /// of "restart", with an alert after kAlertAfter ends in a row. Every 100 ms or so.
+    void turn();
+    /// Asks all to log out, waits 5 s for them, then kills and waits 5 s again. After the broker
+    /// stage: what it sent has then been answered, or stays in doubt until the next start.
+    void stop();
+
+    static constexpr std::uint32_t kAlertAfter = 3;
+
+private:
+    struct Executor {
+        std::string account;
+        RestartPolicy policy;
+        ProcessWatch watch;
+        bool ours = false;  // our child: it leaves a wait status
+        std::int64_t started_ns = 0;
+        std::int64_t start_at_ns = 0;
+    };
+    void start(Executor& e);
+    void on_end(Executor& e);
+    [[nodiscard]] bool adopt(Executor& e) const;
+
+    const Segment& segment_;
+    const Config& config_;
+    std::string checked_text_;
+    std::string program_;
+    std::vector<Executor> executors_;
+};
+
+}  // namespace millrace

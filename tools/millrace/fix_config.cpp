@@ -1,0 +1,120 @@
+#include "tools/millrace/fix_config.h"
+
+#include "gateway/fix/profile.h"
+#include "tools/millrace/redis_config.h"
+
+#include <filesystem>
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kUnitsMax = 1'000'000'000;
+
+void read_symbol(ObjectReader& o, FixConfig& f) {
+    FixSymbolConfig s;
+    o.require("name");
+    o.name("name", s.name);
+    o.text("venue", s.venue, {1, 32});
+    o.decimal("units_per_lot", s.units_per_lot, {1, kUnitsMax * kScale});
+    f.symbols.push_back(std::move(s));
+}
+
+void check_profile(ObjectReader& o, const FixConfig& f) {
+    if (fix::find_profile(f.profile) != nullptr) {
+        return;
+    }
+    std::string names;
+    for (const fix::Profile& p : fix::profiles()) {
+        names += (names.empty() ? "" : ", ") + std::string{p.name};
+    }
+    o.complain("profile", "is \"" + f.profile + "\"; one of " + names + " is allowed");
+}
+
+/// @param there the account has it; an absent object is read too, and misses nothing.
+void read_object(ObjectReader& o, const std::string& folder, bool there, FixConfig& f) {
+    std::string server;
+    for (const char* key : {"server", "sender_comp_id", "target_comp_id"}) {
+        if (there) {
+            o.require(key);
+        }
+    }
+    o.text("server", server, {3, 260});
+    if (!server.empty() && !parse_host_port(server, f.host, f.port)) {
+        o.complain("server",
+                   "is \"" + server + "\"; HOST:PORT such as \"fix.venue.com:5201\" is allowed");
+    }
+    o.text("sender_comp_id", f.sender_comp_id, {1, 64});
+    o.text("target_comp_id", f.target_comp_id, {1, 64});
+    o.text("sender_sub_id", f.sender_sub_id, {1, 64});
+    o.text("target_sub_id", f.target_sub_id, {1, 64});
+    o.text("username", f.username, {1, 64});
+    read_password(o, "password_file", folder, f.password);
+    o.text("profile", f.profile, {1, 32});
+    check_profile(o, f);
+    o.text("account", f.account, {1, 64});
+    o.integer("heartbeat_s", f.heartbeat_s, {1, 300});
+    o.integer("reconnect_s", f.reconnect_s, {1, 3600});
+    o.integer("pause_s", f.pause_s, {1, 86'400});
+    o.integer("absent_after_ms", f.absent_after_ms, {100, 86'400'000});
+    o.boolean("quotes", f.quotes);
+    o.text("tls_ca_file", f.tls_ca_file, {1, 4096});
+    if (!f.tls_ca_file.empty()) {
+        f.tls_ca_file = std::filesystem::path{folder} / f.tls_ca_file;
+        std::error_code none;
+        if (!std::filesystem::is_regular_file(f.tls_ca_file, none)) {
+            o.complain("tls_ca_file", "there is no file " + f.tls_ca_file);
+        }
+    }
+    o.text("tls_name", f.tls_name, {1, 253});
+    if (!f.tls_name.empty() && f.tls_ca_file.empty()) {
+        o.complain("tls_name", "is of TLS, which \"tls_ca_file\" turns on");
+    }
+    o.list("symbols", [&f](ObjectReader& s) { read_symbol(s, f); });
+}
+
+/// @return false if the account is of another kind.
+bool read_fix(ObjectReader& account, const std::string& folder, FixConfig& f) {
+    bool is_fix = false;
+    account.choice("kind", is_fix, {{"terminal", false}, {"fix", true}});
+    const bool there = account.has("fix");
+    account.object("fix", [&](ObjectReader& o) { read_object(o, folder, there, f); });
+    if (is_fix != there) {
+        account.complain(is_fix ? "kind" : "fix", is_fix
+                                                      ? "is \"fix\", which needs an object \"fix\""
+                                                      : "needs \"kind\": \"fix\"");
+    }
+    if (is_fix && account.path().empty()) {
+        account.complain("kind",
+                         "is \"fix\": such an account stands in the configuration itself, "
+                         "for `millrace up` to start its executor");
+    }
+    return is_fix;
+}
+
+}  // namespace
+
+void check_fix_keys(ObjectReader& account, const std::string& folder) {
+    FixConfig unused;
+    static_cast<void>(read_fix(account, folder, unused));
+}
+
+std::vector<FixConfig> fix_accounts(const Config& config) {
+    std::vector<FixConfig> accounts;
+    ReadLog log{config.file};  // of mistakes there are none: read_config() has told them
+    const auto doc = parse_json(config.text, config.file, log.mistakes);
+    if (!doc) {
+        return accounts;
+    }
+    const std::string folder = std::filesystem::path{config.file}.parent_path().string();
+    ObjectReader document{*doc, "", log};
+    document.list("accounts", [&](ObjectReader& account) {
+        FixConfig f;
+        account.name("name", f.account_name);
+        if (read_fix(account, folder, f)) {
+            accounts.push_back(std::move(f));
+        }
+    });
+    return accounts;
+}
+
+}  // namespace millrace
