@@ -12,12 +12,14 @@
 //     engine_remove.cpp   groups paused; accounts and groups removed for good
 //     engine_results.cpp  ends of orders that wait for a place in their source's results ring
 //     engine_state.cpp    state hash, snapshot image
+//     engine_restore.cpp  state from what a store knows, after the loss of the log
 #pragma once
 
 #include "core/effect.h"
 #include "core/index_map.h"
 #include "core/journal_record.h"
 #include "core/pool.h"
+#include "core/restored.h"
 #include "core/result.h"
 #include "core/retcode.h"
 #include "core/state.h"
@@ -105,6 +107,13 @@ public:
     /// or layouts; whatever it refuses, the engine is then as new.
     void save(std::vector<std::byte>& image);
     [[nodiscard]] Status load(const std::byte* image, std::size_t bytes);
+    /// For the loss of the log: takes over what a store knows, as if record `from.at` had said it.
+    /// The engine has got its definitions and has applied nothing else. Orders that are not final
+    /// there are looked up and never sent again; a signal stamped before `from.from_s` that is not
+    /// in the ledger is stale. Puts out an effect for each thing that was taken over.
+    /// @return orders that could not be taken over (no such account or signal, or no order that
+    /// they act on); NoSpace: the tables are too small, and the engine is worth nothing now.
+    [[nodiscard]] Result<std::uint32_t> restore(const Restored& from, OutputPort& out) noexcept;
 
     [[nodiscard]] const Account& account(AccountId id) const noexcept {
         return accounts_[id.value];
@@ -128,6 +137,7 @@ private:
     void on_signal(const Signal& signal) noexcept;
     [[nodiscard]] Reason validate(const Signal& s, Nanos deadline) const noexcept;
     [[nodiscard]] Reason validate_open(const Signal& s) const noexcept;
+    [[nodiscard]] bool is_of_lost_log(const Signal& s) const noexcept;
     [[nodiscard]] Reason validate_change(const Signal& s) const noexcept;
     void refuse(const Signal& s, Reason why) noexcept;
     void put_refusal(const Signal& s, Reason why, Sequence first) noexcept;
@@ -191,6 +201,20 @@ private:
     void answered(std::uint32_t order) noexcept;
     void link(std::uint32_t order) noexcept;
     void unlink(std::uint32_t order) noexcept;
+
+    // engine_restore.cpp
+    void restore_signal(const SignalRow& row) noexcept;
+    [[nodiscard]] bool restore_order(const RestoredOrder& from) noexcept;
+    void restore_counts(std::uint32_t order, const RestoredOrder& from) noexcept;
+    [[nodiscard]] std::uint32_t restored_parent(const OrderRow& row,
+                                                std::uint32_t entry) const noexcept;
+    void settle_restored(std::uint32_t entry) noexcept;
+    void tell_restored() noexcept;
+    [[nodiscard]] bool is_of_lost_log(const Order& o) const noexcept;
+    [[nodiscard]] bool is_of_lost_log(const Report& r) const noexcept;
+    void ask_next_attempt(std::uint32_t order) noexcept;
+    void drop_lost_position(std::uint32_t order, const Report& r) noexcept;
+    [[nodiscard]] bool is_news_of_lost_log(std::uint32_t known, const Report& r) noexcept;
 
     // engine_report.cpp
     void on_report(const Report& r) noexcept;

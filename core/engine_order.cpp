@@ -253,6 +253,10 @@ void Engine::hold(std::uint32_t i) noexcept {
 
 void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
     Order& o = orders_[i];
+    if (is_of_lost_log(o) && o.attempt + 1U < kAttemptsMax) {
+        ask_next_attempt(i);
+        return;
+    }
     unclaim(o);
     if (o.attempt + 1U >= kAttemptsMax) {
         end(i, OrdStatus::Rejected, Reason::RetriesExhausted);

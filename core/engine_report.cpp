@@ -102,7 +102,9 @@ void Engine::on_report(const Report& r) noexcept {
 void Engine::on_late(std::uint32_t i, const Report& r) noexcept {
     const bool executed = r.type == ReportType::Outcome && r.volume.value > 0 &&
                           !(i != kNoId && has_seen(orders_[i], r.deal_ticket));
-    if (executed) {
+    if (executed && i == kNoId && is_of_lost_log(r)) {
+        alert(AlertCode::UnknownReport, r.account, nullptr, r.magic.value);
+    } else if (executed) {
         ++g_.duplicate_executions;
         alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
               r.deal_ticket);
@@ -225,6 +227,7 @@ void Engine::on_closed(std::uint32_t i, const Report& r) noexcept {
         add_fill(i, r, r.volume);
         end(i, o.cum >= o.volume ? OrdStatus::Filled : OrdStatus::Canceled, Reason::None);
     } else if (r.retcode == retcode::kPositionClosed || r.retcode == retcode::kNoChanges) {
+        drop_lost_position(o.parent, r);
         end(i, OrdStatus::Canceled, Reason::NothingToDo);  // closed before us
     }
     // One that was only placed waits for its deal, or for the answer timeout.
@@ -414,6 +417,9 @@ void Engine::closed_at_broker(const Report& r) noexcept {
         return;
     }
     const std::uint32_t known = by_position_.find(key_of(r.account, r.position_id));
+    if (is_news_of_lost_log(known, r)) {
+        return;
+    }
     if (known != kNoId) {
         execution_row(orders_[known], r, false);
         position_reduced(known, r.volume);

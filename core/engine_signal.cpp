@@ -102,7 +102,7 @@ Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
         s.reference_price.value < 0) {
         return Reason::BadPrice;
     }
-    if (born(s, g_.time).value + g_.risk.ledger_window_ns <= g_.time.value) {
+    if (born(s, g_.time).value + g_.risk.ledger_window_ns <= g_.time.value || is_of_lost_log(s)) {
         return Reason::StaleSignal;
     }
     if (g_.time >= deadline) {
@@ -129,6 +129,17 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
         return Reason::EmptyGroup;
     }
     return orders_.capacity() - orders_.live() < group.members ? Reason::TableFull : Reason::None;
+}
+
+/// True if the log that was lost may have had it, beyond what the store knew: executed again, it
+/// would be a double. By its own stamp, also one from the future: the clock of its source was the
+/// same when it sent it first. One without a stamp tells nothing, for as long as a repeat counts.
+bool Engine::is_of_lost_log(const Signal& s) const noexcept {
+    const Nanos from = seconds(g_.ledger_from_s);
+    if (g_.ledger_from_s == 0 || s.send_time.value > 0) {
+        return s.send_time < from && g_.ledger_from_s != 0;
+    }
+    return g_.time.value < from.value + g_.risk.ledger_window_ns;
 }
 
 /// Close, Modify, Cancel.

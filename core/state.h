@@ -200,8 +200,9 @@ struct Globals {
     std::uint8_t reserved[2] = {};
     std::uint64_t admin_cursor = 0;  // its number in the admin ring; 0 = none in this segment
     AdminDetail admin_detail;
-    std::uint32_t ends_owed = 0;  // orders in the sources' owed lists
-    std::uint32_t reserved2 = 0;
+    std::uint32_t ends_owed = 0;      // orders in the sources' owed lists
+    std::uint32_t ledger_from_s = 0;  // Unix time at which the ledger begins anew, because the log
+                                      // of before is lost (restore()); 0 = it never was
     std::uint32_t oldest_signal = kNoId;
     std::uint32_t newest_signal = kNoId;
     std::uint32_t live_orders = 0;

@@ -268,6 +268,17 @@ public:
     }
     void fill(const OrderCommand& c) { report(outcome(c, retcode::kDone, c.volume)); }
 
+    /// The engine's state is of elsewhere: goes on counting from there.
+    void continue_from_state() {
+        open_signals_ = 0;
+        for (std::uint32_t i = 0; i < engine.ledger().used(); ++i) {
+            const SignalEntry& e = engine.ledger()[i];
+            open_signals_ +=
+                engine.ledger().is_live(i) && !e.done && e.refused == Reason::None ? 1U : 0U;
+        }
+        check();
+    }
+
     // -- what came out --------------------------------------------------------------------------
     /// What was put out since the last call.
     std::vector<OrderCommand> take_orders() {
