@@ -96,6 +96,49 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
     return *this;
 }
 
+Status Reservation::make(const std::string& directory, const Reserved& first,
+                         std::string& message) {
+    const std::string path = directory + "/" + kFileName;
+    if (block_ == nullptr) {
+        block_ = static_cast<std::byte*>(std::aligned_alloc(kBlockBytes, kBlockBytes));
+        ASSERT(block_ != nullptr);
+    }
+    // Made under another name: a crash in between leaves no half reservation.
+    const std::string fresh = std::string{kFileName} + ".new";
+    auto made = make_zeroed_file(directory, fresh.c_str(), 2 * kBlockBytes, {false, false});
+    if (!made) {
+        message = path + ": cannot be created (" + std::strerror(made.error().sys_errno) + ")";
+        return made.error();
+    }
+    ::close(made.value());
+    fd_ = ::open((directory + "/" + fresh).c_str(), O_RDWR | O_CLOEXEC);
+    if (fd_ < 0) {
+        return failed("reservation: cannot open the new file");
+    }
+    current_ = first;
+    if (auto wrote = reserve(current_); !wrote) {
+        message = path + ": cannot be written";
+        return wrote;
+    }
+    if (::rename((directory + "/" + fresh).c_str(), path.c_str()) != 0) {
+        return failed("reservation: cannot rename the new file");
+    }
+    return sync_directory(directory);
+}
+
+Status Reservation::succeed(const std::string& directory, Reserved first, std::string& message) {
+    if (first.instance == 0) {
+        const auto drawn = draw_first();
+        if (!drawn) {
+            message = directory + ": " + drawn.error().what;
+            return drawn.error();
+        }
+        first.instance = drawn.value().instance;
+    }
+    Reservation r;
+    return r.make(directory, first, message);
+}
+
 Result<Reservation> Reservation::open(const std::string& directory, bool may_create,
                                       std::string& message) {
     const std::string path = directory + "/" + kFileName;
@@ -104,33 +147,13 @@ Result<Reservation> Reservation::open(const std::string& directory, bool may_cre
     ASSERT(r.block_ != nullptr);
     r.fd_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (r.fd_ < 0 && errno == ENOENT && may_create) {
-        // Made under another name: a crash in between leaves no half reservation.
-        const std::string fresh = std::string{kFileName} + ".new";
-        auto made = make_zeroed_file(directory, fresh.c_str(), 2 * kBlockBytes, {false, false});
-        if (!made) {
-            message = path + ": cannot be created (" + std::strerror(made.error().sys_errno) + ")";
-            return made.error();
-        }
-        ::close(made.value());
-        r.fd_ = ::open((directory + "/" + fresh).c_str(), O_RDWR | O_CLOEXEC);
-        if (r.fd_ < 0) {
-            return failed("reservation: cannot open the new file");
-        }
         const auto first = draw_first();
         if (!first) {
             message = path + ": " + first.error().what;
             return first.error();
         }
-        r.current_ = first.value();
-        if (auto wrote = r.reserve(r.current_); !wrote) {
-            message = path + ": cannot be written";
-            return wrote.error();
-        }
-        if (::rename((directory + "/" + fresh).c_str(), path.c_str()) != 0) {
-            return failed("reservation: cannot rename the new file");
-        }
-        if (auto synced = sync_directory(directory); !synced) {
-            return synced.error();
+        if (auto made = r.make(directory, first.value(), message); !made) {
+            return made.error();
         }
         return r;
     }

@@ -61,6 +61,13 @@ public:
     [[nodiscard]] static Result<Reservation> open(const std::string& directory, bool may_create,
                                                   std::string& message);
 
+    /// Makes the reservation of a directory that takes a lost one's place: `first.instance` is the
+    /// lost one's, so that its terminals take this one for it; 0 = a random one, as in open().
+    /// `first.seq` and `first.intent` must lie beyond whatever the lost one may have handed out.
+    /// @return IoError, NoSpace. Crash: it is there whole or not at all.
+    [[nodiscard]] static Status succeed(const std::string& directory, Reserved first,
+                                        std::string& message);
+
     /// What is reserved, for a look: opens read-only and changes nothing, not even the page cache.
     /// @return NotFound, BadChecksum, IoError as open().
     [[nodiscard]] static Result<Reserved> read(const std::string& directory, std::string& message);
@@ -72,6 +79,9 @@ public:
     [[nodiscard]] const Reserved& current() const noexcept { return current_; }
 
 private:
+    [[nodiscard]] Status make(const std::string& directory, const Reserved& first,
+                              std::string& message);
+
     int fd_ = -1;
     std::byte* block_ = nullptr;  // 4 KiB, aligned
     std::uint64_t generation_ = 0;

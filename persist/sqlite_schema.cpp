@@ -181,6 +181,11 @@ CREATE TABLE failed_syncs (        -- what a store did not take at once; the row
     PRIMARY KEY (sink, first_failed_ns)) WITHOUT ROWID;
 )sql";
 
+// Whose cursor it is: the instance of the journal directory (persist/reservation.h). Who makes a
+// new directory of what the store knows needs it, or terminals would refuse that directory.
+constexpr const char* kInstance =
+    "ALTER TABLE cursor ADD COLUMN instance INTEGER NOT NULL DEFAULT 0;";
+
 /// Step n brings a file from user_version n to n + 1. Steps are never changed once released; a new
 /// layout is a new step, and a file of any age walks through all it has not seen.
 std::string migration(std::size_t step) {
@@ -188,10 +193,11 @@ std::string migration(std::size_t step) {
         case 0: return std::string{kTables} + expand(kViews);
         case 1: return std::string{kGroupState} + expand(kGroupView);
         case 2: return kFailedSyncs;
+        case 3: return kInstance;
         default: return {};
     }
 }
-constexpr std::int64_t kVersion = 3;
+constexpr std::int64_t kVersion = 4;
 
 struct Word {
     const char* domain;

@@ -56,6 +56,7 @@ Status SqliteStore::failed(const char* doing, const Status& status) noexcept {
 Status SqliteStore::open(const SqliteStoreOptions& options) noexcept {
     ASSERT(!is_open());
     path_ = options.path;
+    instance_ = options.instance;
     Status opened = open_steps(options);
     if (!opened) {
         close();
@@ -107,7 +108,8 @@ Status SqliteStore::prepare() noexcept {
     }
     auto made = db_.prepare(
         "UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
-        "effects = effects + ?, updated_ns = ? WHERE id = 1");
+        "effects = effects + ?, updated_ns = ?, instance = ifnull(nullif(?, 0), instance) "
+        "WHERE id = 1");
     if (!made) {
         return made.error();
     }
@@ -156,6 +158,7 @@ Status SqliteStore::write_cursor(const EffectCursor& cursor, std::size_t effects
         .bind(static_cast<std::int64_t>(cursor.chain))
         .bind(static_cast<std::int64_t>(effects))
         .bind(now.value)
+        .bind(instance_)
         .run();
 }
 

@@ -21,6 +21,7 @@ struct SqliteStoreOptions {
     bool quick_check = true;  // read the whole file for damage when opening it
     int busy_ms = 250;        // how long one call waits for another program's lock
     std::function<bool()> go_on{};  // SqliteDb::long_text() of the check
+    std::uint32_t instance = 0;     // of the journal directory, noted beside the cursor; 0: unknown
 };
 
 class SqliteStore {
@@ -65,6 +66,7 @@ private:
     std::array<SqliteStatement, kKinds> upserts_;
     SqliteStatement put_cursor_;
     EffectCursor cursor_;
+    std::uint32_t instance_ = 0;
     std::string path_;
     std::string message_;
 };

@@ -1,0 +1,267 @@
+// The engine's state out of the SQLite store: one reading transaction, nothing is changed.
+#include "persist/stored_state.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_rows.h"
+#include "persist/sqlite_schema.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kBusyMs = 5'000;
+constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it is noted
+
+// OrdStatus 2 Filled, 4 Canceled, 8 Rejected, C Expired; command_type 1 Open, 2 Close. A magic is
+// tag 15 bits, intent 45 bits, attempt 3 bits.
+constexpr const char* kLive = "(c.status NOT IN (50, 52, 56, 67))";
+
+/// Intents of live orders, of open positions, and of what the live ones act on.
+std::string needed_intents() {
+    return std::string{"SELECT c.intent FROM orders AS c WHERE "} + kLive +
+           " UNION SELECT (magic >> 3) & 35184372088831 FROM positions WHERE volume > 0"
+           " UNION SELECT p.intent FROM orders AS c JOIN signals AS s ON s.id = c.signal"
+           " JOIN orders AS p ON p.signal = s.target AND p.account = c.account AND p.type = 1"
+           " WHERE c.type <> 1 AND " +
+           kLive;
+}
+
+/// Of each target of closes that live or executed: intent, sum of the closes' volumes.
+std::string close_shares() {
+    return std::string{
+               "SELECT p.intent, sum(s.volume) FROM orders AS c JOIN signals AS s"
+               " ON s.id = c.signal JOIN orders AS p ON p.signal = s.target"
+               " AND p.account = c.account AND p.type = 1 WHERE c.type = 2 AND (c.cum_volume > 0"
+               " OR "} +
+           kLive + ") GROUP BY p.intent";
+}
+
+class Reader {
+public:
+    Reader(SqliteDb& db, const StoredLimits& limits, StoredState& state)
+        : db_{db}, limits_{limits}, state_{state} {}
+
+    [[nodiscard]] Status read() {
+        Status done = read_cursor();
+        for (const auto step :
+             {&Reader::read_definitions, &Reader::read_orders, &Reader::read_positions,
+              &Reader::read_deals, &Reader::read_signals}) {
+            done = done ? (this->*step)() : done;
+        }
+        return done;
+    }
+
+private:
+    /// Calls `take(statement)` for each row of `sql`.
+    template <class Take>
+    Status each(const std::string& sql, Take take) {
+        auto rows = db_.prepare(sql);
+        if (!rows) {
+            return rows.error();
+        }
+        for (;;) {
+            const auto row = rows.value().row();
+            if (!row) {
+                return row.error();
+            }
+            if (!row.value()) {
+                return ok_status();
+            }
+            take(rows.value());
+        }
+    }
+
+    Status number(const std::string& sql, std::uint64_t& to) {
+        const auto found = db_.number(sql);
+        to = found ? static_cast<std::uint64_t>(found.value()) : 0;
+        return found ? ok_status() : Status{found.error()};
+    }
+
+    Status read_cursor() {
+        std::uint64_t version = 0;
+        std::uint64_t instance = 0;
+        std::uint64_t latest = 0;
+        std::uint64_t kills = 0;
+        Status done = each("SELECT epoch, seq, k, chain FROM cursor", [this](const auto& s) {
+            state_.cursor = {static_cast<std::uint64_t>(s.column(0)),
+                             Sequence{static_cast<std::uint64_t>(s.column(1))},
+                             static_cast<std::uint32_t>(s.column(2)),
+                             static_cast<std::uint64_t>(s.column(3))};
+        });
+        done = done ? number("PRAGMA user_version", version) : done;
+        if (done && static_cast<std::int64_t>(version) >= kInstanceVersion) {
+            done = number("SELECT instance FROM cursor", instance);
+        }
+        done = done ? number("SELECT coalesce(max(intent), 0) FROM orders", state_.intent) : done;
+        done = done ? number("SELECT count(*) FROM signals WHERE reason = 0", state_.signals_known)
+                    : done;
+        done = done ? number("SELECT count(*) FROM alerts WHERE code = 5", kills) : done;
+        const char* const newest =
+            "SELECT coalesce(max(t), 0) FROM (SELECT max(time_ns) AS t FROM signals"
+            " UNION SELECT max(time_ns) FROM orders UNION SELECT max(time_ns) FROM accounts)";
+        done = done ? number(newest, latest) : done;
+        state_.instance = static_cast<std::uint32_t>(instance);
+        state_.latest = Nanos{static_cast<std::int64_t>(latest)};
+        state_.kill_used = kills > 0;
+        return done;
+    }
+
+    Status read_definitions() {
+        Status done = each(sqlite_select(EffectKind::Definition, false), [this](const auto& s) {
+            const Effect e = sqlite_get(s, EffectKind::Definition);
+            state_.definitions.push_back(e.as<DefinitionRow>());
+        });
+        return done ? each(sqlite_select(EffectKind::Account, false),
+                           [this](const auto& s) {
+                               const Effect e = sqlite_get(s, EffectKind::Account);
+                               state_.accounts.push_back(e.as<AccountRow>());
+                           })
+                    : done;
+    }
+
+    Status read_orders() {
+        Status done = each(sqlite_select(EffectKind::Order, false) + " WHERE intent IN (" +
+                               needed_intents() + ") ORDER BY intent",
+                           [this](const auto& s) {
+                               RestoredOrder order;
+                               order.row = sqlite_get(s, EffectKind::Order).template as<OrderRow>();
+                               by_intent_.emplace(order.row.magic.intent(), state_.orders.size());
+                               state_.orders.push_back(order);
+                           });
+        return done ? each(close_shares(),
+                           [this](const auto& s) {
+                               if (RestoredOrder* o = find(s.column(0)); o != nullptr) {
+                                   o->close_shares = Lots{s.column(1)};
+                               }
+                           })
+                    : done;
+    }
+
+    Status read_positions() {
+        return each(sqlite_select(EffectKind::Position, false) + " WHERE volume > 0",
+                    [this](const auto& s) {
+                        const auto row =
+                            sqlite_get(s, EffectKind::Position).template as<PositionRow>();
+                        const auto intent = static_cast<std::int64_t>(row.magic.intent());
+                        if (RestoredOrder* o = find(intent); o != nullptr) {
+                            o->open_volume = row.volume;
+                            o->row.position_id = row.position_id;
+                            o->row.stop_loss = row.stop_loss;
+                            o->row.take_profit = row.take_profit;
+                        }
+                    });
+    }
+
+    /// What was counted already must not count again when its terminal tells it again.
+    Status read_deals() {
+        auto deals = db_.prepare(
+            "SELECT deal_ticket FROM executions WHERE magic BETWEEN ? AND ?"
+            " ORDER BY seq DESC, k DESC LIMIT 4");
+        if (!deals) {
+            return deals.error();
+        }
+        for (RestoredOrder& order : state_.orders) {
+            const auto first = static_cast<std::int64_t>(order.row.magic.value & ~std::uint64_t{7});
+            deals.value().bind(first).bind(first + 7);
+            for (std::size_t n = 0;; ++n) {
+                const auto row = deals.value().row();
+                if (!row) {
+                    return row.error();
+                }
+                if (!row.value()) {
+                    break;
+                }
+                order.deals[n] = static_cast<std::uint64_t>(deals.value().column(0));
+            }
+        }
+        return ok_status();
+    }
+
+    Status read_signals() {
+        const std::string since = std::to_string(state_.latest.value - limits_.window_ns);
+        const std::string of_orders =
+            "SELECT signal FROM orders WHERE intent IN (" + needed_intents() + ")";
+        Status done = each(sqlite_select(EffectKind::Signal, false) +
+                               " WHERE reason = 0 AND (accepted_ns > " + since + " OR id IN (" +
+                               of_orders + ")) ORDER BY accepted_ns, seq, k",
+                           [this](const auto& s) {
+                               state_.signals.push_back(
+                                   sqlite_get(s, EffectKind::Signal).template as<SignalRow>());
+                           });
+        drop_oldest();
+        return done;
+    }
+
+    /// Keeps the newest, and those that orders are of: what is left out is stale by its stamp.
+    void drop_oldest() {
+        std::vector<SignalRow>& all = state_.signals;
+        std::size_t too_many = all.size() - std::min(all.size(), limits_.signals_max);
+        std::vector<SignalId> needed;
+        for (const RestoredOrder& order : state_.orders) {
+            needed.push_back(order.row.signal);
+        }
+        std::sort(needed.begin(), needed.end());
+        std::erase_if(all, [&](const SignalRow& row) {
+            const bool drop =
+                too_many > 0 && !std::binary_search(needed.begin(), needed.end(), row.id);
+            too_many -= drop ? 1U : 0U;
+            return drop;
+        });
+    }
+
+    RestoredOrder* find(std::int64_t intent) {
+        const auto at = by_intent_.find(static_cast<std::uint64_t>(intent));
+        return at == by_intent_.end() ? nullptr : &state_.orders[at->second];
+    }
+
+    SqliteDb& db_;
+    const StoredLimits& limits_;
+    StoredState& state_;
+    std::unordered_map<std::uint64_t, std::size_t> by_intent_;
+};
+
+/// Refuses what is damaged, not ours, or of a newer build.
+Status check(SqliteDb& db) {
+    const auto whole = db.text("PRAGMA integrity_check(1)");
+    if (!whole || whole.value() != "ok") {
+        return {whole ? Errc::BadChecksum : whole.code(), "integrity_check found damage"};
+    }
+    const auto id = db.number("PRAGMA application_id");
+    const auto version = db.number("PRAGMA user_version");
+    if (!id || !version) {
+        return {Errc::IoError, "its header cannot be read"};
+    }
+    if (id.value() != kSqliteApplicationId || version.value() < 2) {
+        return {Errc::BadMagic, "it is no store of ours, or too old a one"};
+    }
+    return version.value() > sqlite_schema_version()
+               ? Status{Errc::BadVersion, "it was made by a newer build; use that one"}
+               : ok_status();
+}
+
+}  // namespace
+
+Result<StoredState> read_sqlite_state(const std::string& path, const StoredLimits& limits,
+                                      std::string& message) {
+    if (!sqlite_file_exists(path)) {
+        message = path + " is not there";
+        return {Errc::NotFound, "no SQLite store"};
+    }
+    StoredState state;
+    state.where = path;
+    SqliteDb db;
+    Status done = db.open(path, kBusyMs, SqliteOpen::ReadOnly);
+    done = done ? check(db) : done;
+    done = done ? db.exec("BEGIN") : done;  // one moment, should somebody write
+    done = done ? Reader{db, limits, state}.read() : done;
+    if (!done) {
+        message = path + ": " + done.error().what;
+        return done.error();
+    }
+    return state;
+}
+
+}  // namespace millrace

@@ -1,0 +1,41 @@
+// What a store knows of an engine's state: all that is left when segment and journal directory are
+// lost. One reader for each store; tools/millrace/recover_build.h makes a journal of it.
+#pragma once
+
+#include "core/restored.h"
+#include "core/result.h"
+#include "persist/effect_source.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+struct StoredState {
+    std::string where;           // it was read, for people
+    std::uint32_t instance = 0;  // of the lost journal directory; 0 = the store does not know it
+    EffectCursor cursor;         // it follows the log up to here; what came later is unknown to it
+    std::uint64_t intent = 0;    // highest order id in it
+    Nanos latest;                // highest time in it
+    std::uint64_t signals_known = 0;  // of which the newest, and those of `orders`, are below
+    bool kill_used = false;           // the kill switch was: a store does not say if it still is
+    std::vector<DefinitionRow> definitions;
+    std::vector<AccountRow> accounts;
+    std::vector<SignalRow> signals;     // accepted ones, oldest first
+    std::vector<RestoredOrder> orders;  // by intent
+};
+
+struct StoredLimits {
+    std::int64_t window_ns = 0;   // accepted signals older than this are left out, unless needed
+    std::size_t signals_max = 0;  // as are the oldest beyond this many
+};
+
+/// Reads the SQLite store, or the copy of one, at `path`: read-only, after an integrity check.
+/// @return NotFound: no file; BadChecksum: damaged; BadMagic, BadVersion: not ours, or of a newer
+/// build; Busy, IoError. `message` is a sentence for people.
+[[nodiscard]] Result<StoredState> read_sqlite_state(const std::string& path,
+                                                    const StoredLimits& limits,
+                                                    std::string& message);
+
+}  // namespace millrace

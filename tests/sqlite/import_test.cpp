@@ -1,0 +1,122 @@
+// What a store says of the engine's state, for a journal that is made of it.
+#include "persist/sqlite_store.h"
+#include "persist/stored_state.h"
+#include "tests/sqlite/effects.h"
+
+#include <fstream>
+
+namespace millrace::sqlite_test {
+namespace {
+
+constexpr StoredLimits kAll{seconds(7 * 24 * 3600).value, 1'000};
+
+class StoredStateTest : public SqliteFixture {
+protected:
+    /// Records 1 .. last, and then `more`.
+    void fill(std::uint64_t last, std::vector<Effect> more = {}) {
+        SqliteStore store;
+        SqliteStoreOptions o;
+        o.path = path_;
+        o.instance = 77;
+        ASSERT_TRUE(store.open(o).ok()) << store.message();
+        for (std::uint64_t seq = 1; seq <= last; ++seq) {
+            ASSERT_TRUE(store.store(effects_of(seq), cursor_at(seq), now_).ok());
+        }
+        for (std::uint32_t k = 0; k < more.size(); ++k) {
+            more[k].seq = Sequence{last + 1};
+            more[k].k = k + 1;
+        }
+        if (!more.empty()) {
+            ASSERT_TRUE(store.store(more, cursor_at(last + 1), now_).ok());
+        }
+    }
+    StoredState read(const StoredLimits& limits = kAll) {
+        std::string message;
+        auto state = read_sqlite_state(path_, limits, message);
+        EXPECT_TRUE(state.ok()) << message;
+        return state ? std::move(state).value() : StoredState{};
+    }
+    Errc refused() {
+        std::string message;
+        const auto state = read_sqlite_state(path_, kAll, message);
+        EXPECT_NE(message.find(path_), std::string::npos) << message;
+        return state ? Errc::Ok : state.code();
+    }
+};
+
+TEST_F(StoredStateTest, IsLiveOrdersOpenPositionsAndTheirSignals) {
+    fill(26);  // signal 1 has done, of signal 2 the first order is filled and the second is not
+    const StoredState s = read();
+    EXPECT_EQ(s.cursor, cursor_at(26));
+    EXPECT_EQ(s.instance, 77U);
+    EXPECT_EQ(s.intent, 5U);
+    EXPECT_EQ(s.signals_known, 3U);
+    EXPECT_FALSE(s.kill_used);
+    EXPECT_EQ(s.definitions.size(), 3U);
+    EXPECT_EQ(s.accounts.size(), 1U);
+    ASSERT_EQ(s.signals.size(), 3U);
+    EXPECT_EQ(s.signals[2].id.lo, 2U) << "oldest first";
+    ASSERT_EQ(s.orders.size(), 6U);
+    for (std::uint64_t intent = 0; intent < 6; ++intent) {
+        const RestoredOrder& o = s.orders[intent];
+        const bool open = intent < 5;
+        EXPECT_EQ(o.row.magic.intent(), intent);
+        EXPECT_EQ(o.row.status, open ? OrdStatus::Filled : OrdStatus::PendingNew);
+        EXPECT_EQ(o.open_volume, open ? Lots{kScale / 10} : Lots{});
+        EXPECT_EQ(o.deals[0], open ? intent / 2 * 10 + intent % 2 : 0U);
+        EXPECT_EQ(o.row.position_id, open ? intent / 2 * 100 + intent % 2 : 0U);
+    }
+}
+
+TEST_F(StoredStateTest, LeavesOutWhatHasEndedAndSaysThatAKillWasUsed) {
+    PositionRow closed;
+    closed.account = AccountId{1};
+    closed.position_id = 101;
+    closed.magic = Magic::make(0x4D52, 3, 0);
+    AlertRow kill;
+    kill.code = AlertCode::Killed;
+    fill(23, {Effect::make(EffectKind::Position, closed), Effect::make(EffectKind::Alert, kill)});
+    const StoredState s = read();
+    ASSERT_EQ(s.orders.size(), 3U);
+    EXPECT_EQ(s.orders[2].row.magic.intent(), 2U);
+    EXPECT_EQ(s.intent, 3U) << "its id is gone for ever";
+    EXPECT_EQ(s.signals.size(), 2U) << "they are never done again";
+    EXPECT_TRUE(s.kill_used);
+}
+
+TEST_F(StoredStateTest, KeepsOfTooManySignalsTheNewestAndThoseThatOrdersNeed) {
+    std::vector<Effect> closed;
+    for (std::uint64_t n = 1; n < 10; ++n) {  // of signal 0 the positions stay open
+        for (std::uint64_t a = 0; a < 2; ++a) {
+            PositionRow p;
+            p.account = AccountId{static_cast<std::uint32_t>(a)};
+            p.position_id = n * 100 + a;
+            p.magic = Magic::make(0x4D52, n * 2 + a, 0);
+            closed.push_back(Effect::make(EffectKind::Position, p));
+        }
+    }
+    fill(119, closed);
+    const StoredState s = read({kAll.window_ns, 3});
+    ASSERT_EQ(s.signals.size(), 3U);
+    EXPECT_EQ(s.signals[0].id.lo, 0U);
+    EXPECT_EQ(s.signals[1].id.lo, 8U);
+    EXPECT_EQ(s.signals[2].id.lo, 9U);
+    EXPECT_EQ(s.signals_known, 10U);
+}
+
+TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
+    EXPECT_EQ(refused(), Errc::NotFound);
+    fill(60);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    ASSERT_TRUE(db.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99").ok());
+    EXPECT_EQ(refused(), Errc::BadVersion);
+    ASSERT_TRUE(db.exec("PRAGMA user_version = 4; PRAGMA application_id = 1").ok());
+    EXPECT_EQ(refused(), Errc::BadMagic);
+    db.close();
+    std::ofstream{path_} << std::string(40'000, 'x');
+    EXPECT_NE(refused(), Errc::Ok);
+}
+
+}  // namespace
+}  // namespace millrace::sqlite_test
