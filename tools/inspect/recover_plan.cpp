@@ -395,9 +395,12 @@ RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_
         plan_from_files(found, journal_dir, plan);
     }
     const bool taken = plan.rungs[0].taken || plan.rungs[1].taken;
-    for (const char* later : {"redis", "sqlite", "clickhouse"}) {
-        plan.rungs.push_back(
-            {later, false, taken ? "not needed" : "this build does not start from it by itself"});
+    for (const std::string later : {"redis", "sqlite", "clickhouse"}) {
+        const char* const by_hand =
+            later == "sqlite" ? "not by itself: `millrace recover --from sqlite --dry-run` says "
+                                "what a journal made of the store would give"
+                              : "this build does not start from it";
+        plan.rungs.push_back({later, false, taken ? "not needed" : by_hand});
     }
     return plan;
 }

@@ -8,6 +8,7 @@
 #include "tools/millrace/credential_commands.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
+#include "tools/millrace/recover_store.h"
 #include "tools/millrace/redis_wiring.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/supervisor.h"
@@ -259,6 +260,38 @@ void add_group_commands(CLI::App& app, Command& command) {
     });
 }
 
+namespace {
+
+void add_recover(CLI::App& app, Command& command) {
+    CLI::App* recover = app.add_subcommand(
+        "recover", "help an engine that halted, or a pipeline that lost its journal directory");
+    auto target = add_target(recover);
+    auto seq = options_for<std::uint64_t>();
+    auto request = options_for<RecoverRequest>();
+    CLI::Option* skip =
+        recover->add_option("--skip", *seq, "record that it dies of, as the alert names it");
+    CLI::Option* from = recover->add_option(
+        "--from", request->from, "the store that a new journal directory is made of: sqlite");
+    from->check(CLI::IsMember({"sqlite"}))->excludes(skip);
+    recover->add_flag("--dry-run", request->dry_run, "say what would be made")->needs(from);
+    recover->callback([&command, target, seq, request, skip, from] {
+        if (skip->count() != 0) {
+            command.run = [=] { return recover_skip(*target, *seq); };
+            return;
+        }
+        if (from->count() == 0 || target->config.empty()) {
+            throw CLI::RequiredError{"--skip SEQ, or --from STORE with --config FILE,"};
+        }
+        command.run = [=] {
+            Config config;
+            return load_config(target->config, config) ? recover_from_store(config, *request)
+                                                       : static_cast<int>(kExitBadConfig);
+        };
+    });
+}
+
+}  // namespace
+
 void add_emergency_commands(CLI::App& app, Command& command) {
     add_kill(app, command, "kill", false,
              "STOP trading: all, or one account, group, symbol, source");
@@ -277,14 +310,7 @@ void add_emergency_commands(CLI::App& app, Command& command) {
         command.run = [=] { return resolve_order(*target, *magic, *filled, *rejected); };
     });
 
-    CLI::App* recover = app.add_subcommand("recover", "help an engine that halted");
-    auto recover_target = add_target(recover);
-    auto seq = options_for<std::uint64_t>();
-    recover->add_option("--skip", *seq, "record that it dies of, as the alert names it")
-        ->required();
-    recover->callback([&command, recover_target, seq] {
-        command.run = [=] { return recover_skip(*recover_target, *seq); };
-    });
+    add_recover(app, command);
 }
 
 namespace {

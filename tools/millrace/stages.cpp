@@ -190,9 +190,18 @@ Result<std::unique_ptr<Stage>> build_ingress(const StageContext& c, std::string&
     return Result<std::unique_ptr<Stage>>{std::move(built).value()};
 }
 
+/// Whose log the stores follow, for `millrace recover`; 0 if it cannot be told now.
+std::uint32_t instance_of(const StageContext& c) {
+    std::string why;
+    const bool begun = wait_for_epoch(c.segment) != 0;  // the reservation is made before
+    const auto reserved = Reservation::read(c.config.journal.dir, why);
+    return begun && reserved ? reserved.value().instance : 0;
+}
+
 Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
     SqliteSinkOptions options;
     options.store.path = c.config.sqlite.path;
+    options.store.instance = instance_of(c);
     options.batch_time = millis(c.config.sqlite.batch_ms);
     options.batch_rows = c.config.sqlite.batch_rows;
     if (c.config.sqlite.backup_s != 0) {

@@ -1,0 +1,165 @@
+#include "tools/millrace/recover_store.h"
+
+#include <ctime>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_files.h"
+#include "tools/millrace/recover_build.h"
+#include "tools/millrace/recover_files.h"
+#include "tools/millrace/stages.h"
+#include "tools/millrace/startup.h"
+
+namespace millrace {
+namespace {
+
+/// One part in so many of the ledger stays free for new signals.
+constexpr std::uint32_t kLedgerFreeShare = 8;
+
+int complain(const std::string& what) {
+    std::fprintf(stderr, "millrace: not recovered: %s\n", what.c_str());
+    return kExitError;
+}
+
+using Number = unsigned long long;
+
+std::string time_text(std::int64_t seconds) {
+    const auto t = static_cast<std::time_t>(seconds);
+    std::tm parts{};
+    char text[32] = {};
+    (void)::gmtime_r(&t, &parts);
+    (void)std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+/// Why this rung may not be taken; empty if it may.
+std::string better_rung(const Config& config) {
+    if (const std::string living = living_roles(config.journal.dir); !living.empty()) {
+        return "stages of this journal are alive: " + living;
+    }
+    std::error_code error;
+    if (std::filesystem::exists(config.segment_path(), error)) {
+        return "there is a segment, " + config.segment_path() +
+               ": `millrace up` goes on from it; if it cannot, remove it";
+    }
+    const std::string file = journal_file_in(config.journal.dir);
+    return file.empty() ? ""
+                        : "there is " + file +
+                              ": `millrace up` recovers from the journal; if it cannot, move its "
+                              "files away, all of them";
+}
+
+/// The store, or in its place the newest backup that comes back whole.
+Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
+                                std::string& message) {
+    auto state = read_sqlite_state(config.sqlite.path, limits, message);
+    if (state || (state.code() != Errc::NotFound && state.code() != Errc::BadChecksum)) {
+        return state;
+    }
+    const std::string scratch = config.sqlite.path + ".recover";
+    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
+    for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
+        std::string why;
+        Status done = sqlite_remove(scratch);
+        done = done ? restore_sqlite_backup(backup->path, scratch, {}, why) : done;
+        auto found =
+            done ? read_sqlite_state(scratch, limits, why) : Result<StoredState>{done.error()};
+        (void)sqlite_remove(scratch);
+        if (found) {
+            found.value().where = backup->path;
+            std::printf("%s; in its place\n", message.c_str());
+            return found;
+        }
+        message += "; " + (why.empty() ? backup->path + ": " + done.error().what : why);
+    }
+    return state;
+}
+
+void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run) {
+    std::printf("%s has followed the log up to record %llu; its newest time is %s\n",
+                stored.where.c_str(), static_cast<Number>(stored.cursor.seq.value),
+                time_text(stored.latest.value / 1'000'000'000).c_str());
+    std::printf("%s a journal that begins at record %llu, order %llu, epoch %llu\n",
+                dry_run ? "would make" : "made", static_cast<Number>(made.seq + 1),
+                static_cast<Number>(made.next_intent), static_cast<Number>(made.epoch + 1));
+    std::printf("  %u of %llu signals are remembered: they will not be executed again\n",
+                made.signals, static_cast<Number>(stored.signals_known));
+    std::printf("  %u orders without a final report: IN_DOUBT, looked up, never sent again\n",
+                made.live_orders);
+    std::printf("  %u open positions, which can be closed\n", made.open_positions);
+    if (made.left_out != 0) {
+        std::printf("  %u orders act on something the store does not know: left to the broker\n",
+                    made.left_out);
+    }
+    std::printf(
+        "LOST: what the log took in after that record. Signals stamped before %s and not among "
+        "those above are refused (StaleSignal), those without a stamp for as long as the ledger "
+        "reaches back; orders of that time are in the brokers' books only: compare them\n",
+        time_text(made.from_s).c_str());
+    for (const std::string& account : made.paused) {
+        std::printf(
+            "account %s is paused: netting, with open positions that may have changed since. "
+            "Compare them with the broker's, then `millrace account resume %s`\n",
+            account.c_str(), account.c_str());
+    }
+    if (made.killed) {
+        std::printf(
+            "entries are KILLED: the store says that the kill switch was used, and not whether "
+            "it was lifted. `millrace unkill all` lifts it\n");
+    }
+    if (made.instance == 0) {
+        std::printf(
+            "terminals will refuse this directory: the store does not say which instance the "
+            "lost one was (gateway/BRIDGE.md, \"Another directory\")\n");
+    }
+}
+
+}  // namespace
+
+int recover_from_store(const Config& config, const RecoverRequest& request) {
+    if (const std::string why = better_rung(config); !why.empty()) {
+        return complain(why);
+    }
+    StoredLimits limits;
+    limits.window_ns = config.risk.ledger_window_ns;
+    limits.signals_max = config.capacity.ledger - config.capacity.ledger / kLedgerFreeShare;
+    std::string message;
+    const auto stored = read_sqlite(config, limits, message);
+    if (!stored) {
+        return complain(message);
+    }
+    if (stored.value().cursor.seq.value == 0) {
+        return complain(stored.value().where + " is empty: begin anew with `millrace up`");
+    }
+    const auto made = build_journal(config, stored.value(), request.dry_run, message);
+    if (!made) {
+        return complain(message);
+    }
+    tell(stored.value(), made.value(), request.dry_run);
+    if (!request.dry_run) {
+        std::printf("`millrace up` starts from it, and asks every broker before it trades\n");
+    }
+    return kExitOk;
+}
+
+std::string journal_may_be_lost(const Config& config) {
+    if (!config.sqlite.enabled || !sqlite_file_exists(config.sqlite.path) ||
+        !journal_file_in(config.journal.dir).empty()) {
+        return {};
+    }
+    SqliteDb db;
+    const bool readable = db.open(config.sqlite.path, 0, SqliteOpen::ReadOnly).ok();
+    const auto seq = readable ? db.number("SELECT seq FROM cursor")
+                              : Result<std::int64_t>{Errc::IoError, "no store"};
+    if (!seq || seq.value() == 0) {
+        return {};
+    }
+    return config.journal.dir + " has no journal, and " + config.sqlite.path +
+           " has followed one up to record " + std::to_string(seq.value()) +
+           ". If it was lost: stop, and make one of the store by `millrace recover --from sqlite`";
+}
+
+}  // namespace millrace

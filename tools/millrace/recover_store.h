@@ -1,0 +1,32 @@
+// `millrace recover --from STORE`: the lower rungs of the recovery ladder, for segment and journal
+// directory lost.
+//
+// What it gives: nothing that the store knows is done again, and nothing that it does not know
+// either. Orders in flight are IN_DOUBT and looked up; positions have their owners, so closes work.
+// What it cannot give: what the log took in behind the store's cursor. Those signals are lost, and
+// are refused if they come again (their stamps are older than the recovery); orders of that time
+// stand in the brokers' books only.
+#pragma once
+
+#include "tools/millrace/config.h"
+
+#include <string>
+
+namespace millrace {
+
+struct RecoverRequest {
+    std::string from;
+    bool dry_run = false;
+};
+
+/// Reads the store, or where it is damaged or gone its newest whole backup, makes a new journal
+/// directory of it (recover_build.h), and says what that gives and what not. Refuses while a stage
+/// lives, while there is a segment, and where there is a journal: those are better rungs.
+/// @return an ExitCode.
+[[nodiscard]] int recover_from_store(const Config& config, const RecoverRequest& request);
+
+/// For `up`: that a store knows of more than a journal directory which has no journal; empty if it
+/// does not. Not a reason to refuse: the terminals refuse what such a start would give out.
+[[nodiscard]] std::string journal_may_be_lost(const Config& config);
+
+}  // namespace millrace
