@@ -114,6 +114,7 @@ std::string World::start() {
 std::string World::connect() {
     demo::SourceOptions so;
     so.clock = segment().clock();
+    so.keep_stamps = options_.keep_stamps;
     so.client.port = pipeline_->plan().signals_port;
     so.client.source = pipeline_->plan().source;
     std::string message;

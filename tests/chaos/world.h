@@ -33,8 +33,9 @@ struct WorldOptions {
     std::uint32_t accounts = 6;
     std::uint32_t rate = 40;  // signals a second
     std::uint64_t seed = 1;
-    std::vector<Edit> edits;  // of millrace.json
-    std::string journal_dir;  // "" = in the workspace
+    std::vector<Edit> edits;   // of millrace.json
+    std::string journal_dir;   // "" = in the workspace
+    bool keep_stamps = false;  // what the source sends again has its first stamp
 };
 
 /// What became of everything, in one picture.

@@ -41,7 +41,10 @@ void Lives::accepted(const SignalId& id, Nanos now) {
 void Lives::refused(const SignalId& id, Reason reason, std::string_view text, Nanos now) {
     update(id, [&](Life& life) {
         if (life.answer != Answer::None) {
-            return;  // a repeat's refusal takes nothing back
+            // A repeat's refusal takes nothing back; but one that is too old for the ledger has
+            // been lost with its log, and nothing more will come.
+            life.ended = reason == Reason::StaleSignal && life.ended.value == 0 ? now : life.ended;
+            return;
         }
         life.answer = Answer::Refused;
         life.reason = reason;

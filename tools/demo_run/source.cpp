@@ -28,7 +28,8 @@ Status Source::send(const Planned& planned) {
         request.ttl_ms = ttl_ms_;
     }
     const Nanos at = now();
-    request.send_time = at;
+    const Life* first = keep_stamps_ ? lives_.find(request.id) : nullptr;
+    request.send_time = first != nullptr ? first->request.send_time : at;
     if (const Status s = client_->submit(request); !s) {
         return s;
     }
@@ -52,7 +53,9 @@ void Source::ask_again() {
         }
         last = at;
         SignalRequest again = life.request;
-        again.send_time = at;  // the ledger knows it by its id; the stamp is for latency alone
+        if (!keep_stamps_) {
+            again.send_time = at;  // the ledger knows it by its id; the stamp is for latency alone
+        }
         if (client_->submit(again)) {
             ++counts_.asked_again;
         }

@@ -17,6 +17,9 @@ struct SourceOptions {
     SignalClientOptions client;  // its ack_log is the witness
     Clock clock;                 // of the stamps; the segment's, so that kills compare
     std::uint32_t ttl_ms = 0;    // of signals that have none; 0 = the default of 30 s
+    /// What is sent again has its first stamp, as the protocol asks for; else a new one, so that
+    /// the latencies of one run are not those of its repeats.
+    bool keep_stamps = false;
 };
 
 struct SourceCounts {
@@ -56,12 +59,13 @@ public:
 
 private:
     explicit Source(const SourceOptions& options)
-        : clock_{options.clock}, ttl_ms_{options.ttl_ms} {}
+        : clock_{options.clock}, ttl_ms_{options.ttl_ms}, keep_stamps_{options.keep_stamps} {}
     void on_ack(const SignalAnswer& answer);
     void on_refused(const SignalAnswer& answer);
 
     Clock clock_;
     std::uint32_t ttl_ms_;
+    bool keep_stamps_;
     Lives lives_;
     SourceCounts counts_;
     std::unique_ptr<SignalClient> client_;
