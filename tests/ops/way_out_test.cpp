@@ -304,6 +304,10 @@ TEST(Supervisor, TakesAnEditedTagAndLoginWhereAFlatPipelineDiedWhole) {
     p.up();
     ASSERT_TRUE(p.wait_running()) << p.log();
     const Segment s = p.attach();
+    // They cannot be killed at one moment, and what a spare begins with that finds the journal
+    // killed would be on no disk: it takes nothing over now.
+    s.core().stop_requested.store(1);
+    ASSERT_TRUE(eventually([&] { return s.core().durable.load() >= s.core().journal_seq.load(); }));
     p.kill_all();
     std::string text = p.config_text(R"(, "risk": {"magic_tag": 4711})");
     const std::string login = "\"login\": 1001";
