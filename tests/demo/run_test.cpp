@@ -91,15 +91,15 @@ TEST_F(DemoRun, ShowsItsPartsOnATerminalWhileItRunsAndThenItsReport) {
 /// The broker says that it refused what it has executed: it executes it a second time when the
 /// pipeline, told so, sends it again. Nobody but its books knows.
 TEST_F(DemoRun, SaysNoWhenTheBooksShowAnOrderTwice) {
-    DemoProcess process{folder_, "run", "--no-chaos --accounts 2 --seconds 2",
+    DemoProcess process{folder_, "run", "--no-chaos --accounts 2 --seconds 4",
                         std::string{"exec env "} + kBrokerFaultsVariable +
                             R"(='[{"kind": "retcode", "code": 10004, "executed": true, )"
-                            R"("command": "open", "count": 1}]' )"};
+                            R"("command": "open", "count": 4}]' )"};  // one of them comes through
     const nlohmann::json report = process.finish();
     EXPECT_EQ(process.status(), "exit status 1") << process.said();
     ASSERT_TRUE(report.is_object());
     EXPECT_EQ(report.at("ok"), false);
-    EXPECT_EQ(report.at("doubled"), 1) << report.at("problems").dump(1);
+    EXPECT_GE(report.at("doubled"), 1) << report.at("problems").dump(1);
     EXPECT_NE(process.said().find("RESULT       NOT OK"), std::string::npos) << process.said();
 }
 

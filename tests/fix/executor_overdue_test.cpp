@@ -189,10 +189,10 @@ TEST_F(FixExecutorDisk, SendsNothingThatExpiredWhileTheDiskWasSlow) {
     start_watched();
     std::ofstream{folder / "hold"};
     bridge::Command command = open_command(1);
-    command.ttl_ms = 300;
+    command.ttl_ms = 3'000;  // a stall of that length would end it before the disk does
     send(command);
     ASSERT_TRUE(eventually([&] { return std::filesystem::exists(folder / "hold.waits"); }));
-    std::this_thread::sleep_for(std::chrono::milliseconds{400});  // the ttl has to pass
+    std::this_thread::sleep_for(std::chrono::milliseconds{3'100});  // the ttl has to pass
     std::filesystem::remove(folder / "hold");
     const Event event = next(command.magic);
     EXPECT_TRUE(is(event, ReportType::Unsent));

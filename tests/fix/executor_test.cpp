@@ -150,6 +150,10 @@ TEST_F(FixExecutor, LeavesInDoubtWhatTheVenueSaysNothingAbout) {
 
 TEST_F(FixExecutor, AnswersForMagicsThatItHasNeverSeen) {
     start();
+    send(query_command(open_command(98).magic));
+    // Its files may have been lost with the journal that the engine's orders were recovered from.
+    EXPECT_TRUE(is(next(open_command(98).magic, true), ReportType::QueryUnknown));
+    EXPECT_EQ(answer_to(open_command(1)).retcode, retcode::kDone);
     send(query_command(open_command(99).magic));
     EXPECT_TRUE(is(next(open_command(99).magic), ReportType::QueryAbsent));
 }
@@ -280,6 +284,27 @@ TEST_F(FixExecutor, SendsNothingAgainThatALostIntentJournalMayHaveSent) {
     send(query_command(open_command(8).magic));
     EXPECT_TRUE(is(next(open_command(8).magic, true), ReportType::QueryUnknown));
     EXPECT_EQ(venue.executions().size(), 2U);
+}
+
+TEST_F(FixExecutor, ProvesNothingAbsentAfterAllOfItsFilesWereLost) {
+    start();
+    const auto command = open_command(5);
+    EXPECT_EQ(answer_to(command).retcode, retcode::kDone);
+    executor.kill9();
+    stage.close();
+    for (const char* file : {"intents", "orders", "numbers"}) {
+        std::filesystem::remove(folder / ("j/fix/venue/" + std::string{file}));
+    }
+    session.command_epoch += 1;  // so that the number is new to it
+    start_executor();
+    open_session();
+    wait_trading();
+    send(query_command(command.magic));
+    Event told = next(command.magic, true);
+    while (is(told, ReportType::Exec)) {  // the venue tells its fill again, to an empty number file
+        told = next(command.magic, true);
+    }
+    EXPECT_TRUE(is(told, ReportType::QueryUnknown)) << static_cast<int>(told.type);
 }
 
 TEST_F(FixExecutor, FlattensAfterItsDeathWhatItBoughtBefore) {

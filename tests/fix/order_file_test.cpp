@@ -24,7 +24,7 @@ protected:
         made.booked = booked;
         return made;
     }
-    static OrderBook book() { return {20'000, kTag, kInstruments, *find_profile("generic")}; }
+    static OrderBook book() { return {40'000, kTag, kInstruments, *find_profile("generic")}; }
 
     Folder folder;
 };
@@ -32,7 +32,7 @@ protected:
 TEST_F(FixOrderFile, ForgetsOldOrdersThatAreOverAndNoneThatWorks) {
     {
         OrderFile file = open();
-        for (std::uint64_t intent = 1; intent <= 10'050; ++intent) {
+        for (std::uint64_t intent = 1; intent <= 32'818; ++intent) {
             ASSERT_TRUE(file.save(state(intent, intent != 1)).ok());
         }
     }
@@ -45,19 +45,19 @@ TEST_F(FixOrderFile, ForgetsOldOrdersThatAreOverAndNoneThatWorks) {
     EXPECT_FALSE(known(2));
     EXPECT_FALSE(known(51));
     EXPECT_TRUE(known(52));
-    EXPECT_TRUE(known(10'050));
+    EXPECT_TRUE(known(32'818));
 }
 
 TEST_F(FixOrderFile, KeepsThePositionThatForgottenOrdersMade) {
     {
         OrderFile file = open();
-        for (std::uint64_t intent = 1; intent <= 10'050; ++intent) {
+        for (std::uint64_t intent = 1; intent <= 32'818; ++intent) {
             ASSERT_TRUE(file.save(state(intent, true, 2)).ok());
         }
     }
     const OrderFile file = open();
     ASSERT_EQ(file.positions().size(), 1U);
-    EXPECT_EQ(file.positions().begin()->second, 2 * 10'050);
+    EXPECT_EQ(file.positions().begin()->second, 2 * 32'818);
 }
 
 TEST_F(FixOrderFile, CutsATornEndAndRefusesDamageInside) {

@@ -193,7 +193,6 @@ TEST_F(FixSession, AsksForMessagesThatWereLostOnTheWay) {
     EXPECT_EQ(venue.stat("asked"), 1);
 }
 
-/// QuickFIX refuses what its dictionary does not know as a group: a report would be lost for good.
 // QuickFIX 1.15 takes what it asked for as outstanding until a message of that number or a later
 // one is read; a gap fill from below that reaches beyond is none. Meanwhile it asks for nothing.
 TEST_F(FixSession, CountsAResendRequestAsReceivedAfterAGapFillThatReachedBeyondTheGap) {
@@ -227,6 +226,7 @@ TEST_F(FixSession, LogsOnAnewWhereAGapIsNotFilledHoweverMuchIsSaid) {
     })) << file("messages");
 }
 
+// QuickFIX refuses what its dictionary does not know as a group: a report would be lost for good.
 TEST_F(FixSession, HandsOutMessagesWithRepeatingGroupsKnownAndUnknown) {
     start_venue();
     open();

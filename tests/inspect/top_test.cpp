@@ -68,8 +68,8 @@ TEST_F(Top, KeysSortChooseOpenAndGoBack) {
     ASSERT_TRUE(pty.wait_for("Enter open")) << pty.screen.text();
     pty.type("\x1b[B\r");  // the second fullest
     ASSERT_TRUE(pty.wait_for("ring reports")) << pty.screen.text();
-    EXPECT_TRUE(pty.screen.has("depth 3")) << pty.screen.text();
-    EXPECT_TRUE(pty.screen.has("3 * type=")) << pty.screen.text();
+    EXPECT_TRUE(pty.wait_for("depth 3")) << pty.screen.text();
+    EXPECT_TRUE(pty.wait_for("3 * type=")) << pty.screen.text();
     publish("reports", ReportSlot{}, 2);
     ASSERT_TRUE(pty.wait_for("depth 5")) << "the open ring is live";
     pty.type("\x1b");
@@ -87,7 +87,7 @@ TEST_F(Top, KeysSortChooseOpenAndGoBack) {
 TEST_F(Top, ShowsTheLatenciesOfTheLastSecondsAndSaysSo) {
     Pty pty{top()};
     ASSERT_TRUE(pty.wait_for("HOP  last ")) << pty.screen.text();
-    EXPECT_TRUE(pty.screen.has("      0        -        -")) << pty.screen.text();
+    EXPECT_TRUE(pty.wait_for("      0        -        -")) << pty.screen.text();
     segment_->hop(Hop::Gate).record(7'000'000);
     EXPECT_TRUE(pty.wait_for("gate                    1   7.00ms   7.00ms")) << pty.screen.text();
     pty.type("q");

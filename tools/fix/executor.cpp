@@ -73,8 +73,10 @@ std::string Executor::start(bool& held) {
         return options_.folder + "/orders: " + text_of(orders.error());
     }
     orders_ = std::move(orders).value();
-    // Orders without their intents: the journal was lost, and cannot vouch for anything.
-    options.account_has_history = !orders_.positions().empty();
+    // A new journal vouches for nothing: whether one was lost cannot be seen here, for with the
+    // engine's directory all of these files are lost, and a recovery gives the engine its orders
+    // back.
+    options.account_has_history = true;
     auto journal = sim::IntentJournal::open(options);
     held = !journal && journal.code() == Errc::NotOwner;
     if (!journal) {
@@ -119,13 +121,17 @@ void Executor::make_book() {
 }
 
 void Executor::on_session() {
-    if (book_tag_ != journal_.session().magic_tag) {
+    const bool is_new_book = book_tag_ != journal_.session().magic_tag;
+    if (is_new_book) {
         make_book();
     }
     told_once_ = false;
     offer_account_info();
     for (const auto& [symbol, quote] : quotes_) {
         tell_quote(symbol);
+    }
+    if (is_new_book && venue_up_) {
+        refresh();  // what the venue told before was not known as ours
     }
     carry_out_kills();
 }

@@ -29,6 +29,12 @@ namespace millrace::fix {
 /// again inside the ttl (class Backoff, no rate limit implied).
 inline constexpr std::uint32_t kLoggedOff = 10029;
 
+/// True if it can move a position by itself: not of a cancel, a replace, a look-up.
+[[nodiscard]] inline bool is_order(const bridge::Command& command) noexcept {
+    const auto type = static_cast<CommandType>(command.type);
+    return type == CommandType::Open || type == CommandType::Close;
+}
+
 struct ExecutorOptions {
     LinkOptions link;
     SessionSettings session;

@@ -56,13 +56,18 @@ void Executor::carry_out_kills() {
         });
     };
     std::set<std::string> moving;  // symbols whose position is not known
-    for (const auto& [magic, sent] : in_flight_) {
-        moving.insert(std::string{journal_.find(magic)->command.symbol, 16});
-    }
-    for (const auto& [magic, doubt] : doubts_) {
-        if (const sim::Intent* intent = journal_.find(magic)) {
+    const auto may_move = [&](std::uint64_t magic) {
+        // A cancel or a replace moves no position itself, and may stay in doubt for ever.
+        const sim::Intent* intent = journal_.find(magic);
+        if (intent != nullptr && is_order(intent->command)) {
             moving.insert(std::string{intent->command.symbol, 16});
         }
+    };
+    for (const auto& [magic, sent] : in_flight_) {
+        may_move(magic);
+    }
+    for (const auto& [magic, doubt] : doubts_) {
+        may_move(magic);
     }
     bool left = false;
     for (const Magic magic : book_->alive()) {

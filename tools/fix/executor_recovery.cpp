@@ -18,11 +18,6 @@ bool leaves_open(const bridge::Event& event) noexcept {
            classify(event.retcode) == RetcodeClass::Recon;
 }
 
-bool is_order(const bridge::Command& command) noexcept {
-    const auto type = static_cast<CommandType>(command.type);
-    return type == CommandType::Open || type == CommandType::Close;
-}
-
 }  // namespace
 
 /// Commands that were on their way when the last process died.

@@ -11,8 +11,9 @@ namespace millrace::fix {
 namespace {
 
 constexpr std::uint64_t kCompactAboveBytes = 8U << 20U;
-// Orders that are over are remembered as long as the intent journal remembers its intents.
-constexpr std::size_t kOrdersMax = 10'000;
+// More than an executor's book holds: what is saved again after it was forgotten would count its
+// fills once more.
+constexpr std::size_t kOrdersMax = 32'768;
 constexpr std::size_t kSymbolBytes = sizeof(bridge::Command::symbol);
 
 }  // namespace
