@@ -58,14 +58,16 @@ constexpr std::uint64_t expected_sum(std::uint64_t n) noexcept {
     return (W - 1) * (n * (n + 1) / 2) + n * ((W - 1) * (W - 2) / 2);
 }
 
-/// On lines of its own, as our slots are: whoever uses a queue for such records writes it so.
+/// On lines of its own, as our slots are: whoever uses a queue for such records writes it so. (Not
+/// kCacheLineBytes, which is two lines: that would make a message of 64 bytes one of 128.)
 template <std::size_t W>
-struct alignas(kCacheLineBytes) Message {
+struct alignas(64) Message {
     std::array<std::uint64_t, W> words;
     Message() = default;
     Message(std::uint64_t n, std::uint64_t stamp) noexcept { write_words(words, 0, n, stamp); }
     [[nodiscard]] Got got() const noexcept { return {words[0], words[W - 1], sum_words(words)}; }
 };
+static_assert(sizeof(Message<8>) == 64 && sizeof(Message<16>) == 128);
 
 /// Limit: a number and a stamp on one line, overwritten without asking. A message that nobody
 /// looked at in time is gone, so of its tail nothing can be said.

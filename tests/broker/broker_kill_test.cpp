@@ -96,7 +96,7 @@ void restore_beside_half_written(std::uint64_t waiting) {
 }
 
 TEST(BrokerKill, IsRestoredFromAllSlotsButTheOneThatIsBeingWritten) {
-    for (const std::uint64_t waiting : {0, 1, 7, 62}) {
+    for (const std::uint64_t waiting : {0U, 1U, 7U, 62U}) {
         restore_beside_half_written(waiting);
     }
 }
