@@ -2,6 +2,7 @@
 // Method: each field gets its own number; the bytes are compared with committed ones. A mismatch
 // means: bump kRecordVersion, write the migration, run with MILLRACE_GOLDEN_PRINT=1 and commit.
 #include "tests/engine/golden.h"
+#include "core/actor.h"
 #include "core/effect.h"
 #include "core/journal_record.h"
 
@@ -224,6 +225,11 @@ AdminRecord admin_record() {
     fill(r.body, next);
     return r;
 }
+AdminRecord signed_record() {
+    AdminRecord r{};
+    set_actor(r, all_set(&Actor::uid, &Actor::user, &Actor::host));
+    return r;
+}
 StartInput start_input() {
     return all_set(&StartInput::epoch, &StartInput::logic_version, &StartInput::new_segment);
 }
@@ -422,6 +428,7 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"KillCommand", hex(kill_command())},
         {"ResolveCommand", hex(resolve_command())},
         {"AdminRecord", hex(admin_record())},
+        {"Actor in AdminRecord", hex(signed_record())},
         {"StartInput", hex(start_input())},
         {"JumpInput", hex(jump_input())},
         {"TimerInput", hex(timer_input())},

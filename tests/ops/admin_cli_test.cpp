@@ -15,6 +15,7 @@
 #include "gateway/signal_client.h"
 #include "persist/log_version.h"
 #include "tests/ops/pipeline_fixture.h"
+#include "tools/millrace/actor.h"
 #include "tools/millrace/table_sizes.h"
 
 namespace millrace::test {
@@ -121,6 +122,11 @@ TEST(Administration, PausesAGroupAcrossARestartAndRemovesOne) {
     EXPECT_EQ(p.run({"group", "list"}).output.find("extra"), std::string::npos);
     EXPECT_SAYS(p.run({"group", "remove", "g"}), "stands in \"groups\"");
     stop(p);
+    const Finished log = p.run({"inspect", "dump", "log", "--journal", p.journal_dir()}, false);
+    const Actor us = this_actor();
+    EXPECT_SAYS(log, "SET_GROUP");
+    EXPECT_SAYS(log, std::string{view(us.user)});
+    EXPECT_SAYS(log, std::string{view(us.host)});
     p.up("second.log");
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");
     EXPECT_SAYS(p.run({"group", "list"}), "PAUSED");

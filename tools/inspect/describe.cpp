@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "core/actor.h"
 #include "tools/inspect/decode.h"
 #include "tools/inspect/view.h"
 
@@ -180,6 +181,11 @@ ordered_json describe(const KillCommand& k, const Names&) {
 /// What an admin record is about; keys and secrets never travel in one.
 ordered_json describe(const AdminRecord& a, const Names& n) {
     ordered_json j{{"op", word(kAdminOps, num(a.op))}};
+    if (const Actor who = actor_of(a); who.known()) {
+        j["uid"] = who.uid;
+        j["user"] = std::string{view(who.user)};
+        j["host"] = std::string{view(who.host)};
+    }
     const auto named = [&](std::uint32_t id, const Text<16>& name) {
         j["id"] = id_or_null(id);
         j["name"] = std::string{view(name)};

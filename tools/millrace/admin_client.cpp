@@ -1,6 +1,7 @@
 #include "tools/millrace/admin_client.h"
 
 #include "shm/doorbell.h"
+#include "tools/millrace/actor.h"
 
 namespace millrace {
 namespace {
@@ -25,6 +26,7 @@ std::string engine_now(const Segment& segment) {
 
 Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
     AdminClient client{segment};
+    client.actor_ = this_actor();
     auto role = take_admin_role(segment, AdminRing::Engine, message);
     if (!role) {
         return role.error();
@@ -44,6 +46,7 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
     detail_ = {};
     AdminSlot slot{};
     slot.value = record;
+    set_actor(slot.value, actor_);
     auto number = engine_.try_publish(slot);
     while (!number && monotonic_ns() - begin < options.timeout.value) {
         admin_nap(begin);

@@ -4,7 +4,7 @@
 //     command line -> ring `admin` -> engine            journalled, applied, answered
 #pragma once
 
-#include "core/admin.h"
+#include "core/actor.h"
 #include "shm/segment.h"
 #include "tools/millrace/admin_role.h"
 #include "tools/millrace/config_records.h"
@@ -27,7 +27,8 @@ public:
         Nanos timeout = seconds(5);
         const std::atomic<bool>* give_up = nullptr;  // looked at while waiting
     };
-    /// Publishes one record and waits until the engine has applied it.
+    /// Publishes one record, signed with who gives it (core/actor.h), and waits until the engine
+    /// has applied it.
     /// @return Timeout: it is in the ring and will be applied when the engine is back; BadInput:
     /// the engine refused it, answer() and detail() say why; `message` says what to do.
     [[nodiscard]] Status send(const AdminRecord& record, const Options& options,
@@ -48,6 +49,7 @@ private:
                                       std::string& message);
 
     const Segment* segment_;
+    Actor actor_;
     AdminAnswer answer_{};
     AdminDetail detail_;
     Sequence applied_at_;

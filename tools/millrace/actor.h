@@ -1,0 +1,12 @@
+// Who this process works for, as its admin commands say it.
+#pragma once
+
+#include "core/actor.h"
+
+namespace millrace {
+
+/// The user who logged in (the kernel's login uid, which `sudo` keeps; where there is none, the
+/// process's own), this process's uid and this host. A user without a name is his number.
+[[nodiscard]] Actor this_actor();
+
+}  // namespace millrace
