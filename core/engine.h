@@ -182,8 +182,6 @@ private:
     void unclaim(Order& o) noexcept;
     [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
     void close_query(Order& o) noexcept;
-    void index_position(std::uint32_t order) noexcept;
-    void unindex_position(std::uint32_t order) noexcept;
     void hold(std::uint32_t order) noexcept;
     void retry_at(std::uint32_t order, Nanos when) noexcept;
     void doubt(std::uint32_t order) noexcept;
@@ -196,11 +194,21 @@ private:
     void on_deliver(const DeliverInput& d) noexcept;
     [[nodiscard]] std::uint32_t slots_of_end(const Order& o) const noexcept;
     void set_status(std::uint32_t order, OrdStatus status) noexcept;
-    void position_reduced(std::uint32_t order, Lots volume) noexcept;
     void release_if_done(std::uint32_t order) noexcept;
     void answered(std::uint32_t order) noexcept;
     void link(std::uint32_t order) noexcept;
     void unlink(std::uint32_t order) noexcept;
+
+    // engine_position.cpp
+    void index_position(std::uint32_t order) noexcept;
+    void unindex_position(std::uint32_t order) noexcept;
+    void position_reduced(std::uint32_t order, Lots volume) noexcept;
+    [[nodiscard]] SymbolId symbol_of(const Report& r) const noexcept;
+    void closed_at_broker(const Report& r) noexcept;
+    void reduce_shares(const Report& r) noexcept;
+    void cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept;
+    void close_early(const Report& rest, SymbolId symbol) noexcept;
+    void pass_on_closed_early(Order& o) noexcept;
 
     // engine_restore.cpp
     void restore_signal(const SignalRow& row) noexcept;
@@ -234,13 +242,7 @@ private:
     void on_session_down(Account& a) noexcept;
     void doubt_unanswered(const Account& a) noexcept;
     void refused_by_broker(std::uint32_t order, std::uint32_t code, RetcodeClass cls) noexcept;
-    void closed_at_broker(const Report& r) noexcept;
-    void reduce_shares(const Report& r) noexcept;
-    void cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept;
-    void close_early(const Report& rest, SymbolId symbol) noexcept;
-    void pass_on_closed_early(Order& o) noexcept;
     void bind_tickets(Order& o, const Report& r) noexcept;
-    [[nodiscard]] SymbolId symbol_of(const Report& r) const noexcept;
     [[nodiscard]] std::uint32_t find_order(const Report& r) const noexcept;
     [[nodiscard]] static bool is_current(const Account& a, const Report& r) noexcept {
         return r.session_generation == 0 || r.session_generation >= a.generation;

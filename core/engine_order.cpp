@@ -66,7 +66,7 @@ Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
 }
 
 bool is_unknown(OrdStatus s) noexcept {
-    return s == OrdStatus::PendingNew || s == OrdStatus::InDoubt || s == OrdStatus::Held;
+    return is_unanswered(s) || s == OrdStatus::Held;
 }
 
 }  // namespace
@@ -131,10 +131,11 @@ void Engine::start(std::uint32_t i) noexcept {
     }
 }
 
-/// Of an order with a parent: held until the parent's fate is known, ended if there is nothing left
-/// to act on. A close takes its volume from the position as it stands now: since the last attempt
-/// it may have shrunk or gone (SL, TP, another close), and on a netting account a close of more
-/// than there is would open the other side.
+/// Of an order with a parent: held until the parent's fate is known, and that of the closes which
+/// have claimed all of its position; ended if there is nothing left to act on. A close takes its
+/// volume from the position as it stands now: since the last attempt it may have shrunk or gone
+/// (SL, TP, another close), and on a netting account a close of more than there is would open the
+/// other side.
 bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     Order& p = orders_[o.parent];
@@ -149,6 +150,13 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
         const Lots volume =
             o.volume.value > 0 ? closable(p, o.volume) : close_volume(ledger_[o.signal], p);
         moot = volume.value <= 0;
+        if (moot && p.open_volume.value > 0 && p.closing >= p.open_volume) {
+            // Other closes have all of it, and may yet be refused: the position would stand open
+            // while this one's source believes that there is none.
+            p.close_wanted = true;
+            hold(i);
+            return true;
+        }
         o.volume = moot ? o.volume : volume;
     } else {
         moot = !works && (o.type == CommandType::Cancel || p.open_volume.value == 0);
@@ -335,27 +343,6 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     }
 }
 
-/// Hedging accounts: a position is found by its id. Should a broker give one id to two orders, the
-/// first keeps the place and the other is found by walking (reduce_shares).
-void Engine::index_position(std::uint32_t i) noexcept {
-    Order& o = orders_[i];
-    const Key128 key = key_of(o.account, o.position_id);
-    if (o.indexed || o.position_id == 0 || by_position_.find(key) != kNoId ||
-        accounts_[o.account.value].spec.margin_mode != MarginMode::Hedging) {
-        return;
-    }
-    o.indexed = true;
-    by_position_.insert(key, i);
-}
-
-void Engine::unindex_position(std::uint32_t i) noexcept {
-    Order& o = orders_[i];
-    if (o.indexed) {
-        o.indexed = false;
-        by_position_.erase(key_of(o.account, o.position_id));
-    }
-}
-
 void Engine::set_status(std::uint32_t i, OrdStatus status) noexcept {
     Order& o = orders_[i];
     ASSERT(!is_final(o.status));
@@ -407,36 +394,24 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
         const std::uint32_t parent = o.parent;
         o.parent = kNoId;
         --orders_[parent].children;
+        if (orders_[parent].close_wanted && !is_unknown(orders_[parent].status)) {
+            answered(parent);  // a close that waited for this one
+        }
         release_if_done(parent);
     }
     release_if_done(i);
 }
 
-/// The fate of `i` is known: closes and cancels that waited for it start (by timer, so that they
-/// are sent under a record with a price and a budget of its own).
+/// The fate of `i`, or of a close of its position, is known: closes and cancels that waited for it
+/// start (by timer, so that they are sent under a record with a price and a budget of its own).
 void Engine::answered(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     o.close_wanted = false;
     for (std::uint32_t c = o.next_in_account; c != kNoId; c = orders_[c].next_in_account) {
-        if (orders_[c].parent == i && orders_[c].status == OrdStatus::Held) {
+        const Order& child = orders_[c];
+        if (child.parent == i && child.status == OrdStatus::Held && !child.retrying) {
             timers_.set(c, g_.time);
         }
-    }
-}
-
-void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
-    Order& o = orders_[i];
-    const Lots cut = std::min(volume, o.open_volume);
-    if (cut.value <= 0) {
-        return;
-    }
-    o.open_volume = o.open_volume - cut;
-    position_row(o);
-    if (o.open_volume.value == 0) {
-        --accounts_[o.account.value].open_positions;
-        --g_.open_positions;
-        unindex_position(i);
-        release_if_done(i);
     }
 }
 

@@ -16,11 +16,6 @@ bool has_seen(const Order& o, std::uint64_t deal) noexcept {
            std::find(std::begin(o.deals), std::end(o.deals), deal) != std::end(o.deals);
 }
 
-/// An attempt of it is on its way, and nobody has said yet what became of it.
-bool is_unanswered(const Order& o) noexcept {
-    return o.status == OrdStatus::PendingNew || o.status == OrdStatus::InDoubt;
-}
-
 /// "Rejected" with a code that says done proves neither. That nothing was left to do is no success.
 bool contradicts(const Order& o, std::uint32_t code) noexcept {
     const RetcodeClass cls = classify(code, o.type, o.price_kind);
@@ -127,23 +122,13 @@ void Engine::bind_tickets(Order& o, const Report& r) noexcept {
     }
 }
 
-/// The symbol that a deal is in. An executor names it; one that uses a name we do not know still
-/// tells by the order.
-SymbolId Engine::symbol_of(const Report& r) const noexcept {
-    if (r.symbol.value < kSymbolsMax) {
-        return r.symbol;
-    }
-    const std::uint32_t i = find_order(r);
-    return i == kNoId ? SymbolId{kNoId} : orders_[i].symbol;
-}
-
 void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
     Order& o = orders_[i];
     const RetcodeClass cls = classify(r.retcode, o.type, o.price_kind);
     const bool done = cls == RetcodeClass::Ok || cls == RetcodeClass::Part;
     // About an older attempt, or one that is answered, only a deal is news: a refusal of it says
     // nothing about the attempt in flight.
-    const bool news = r.magic == magic_of(o) && is_unanswered(o);
+    const bool news = r.magic == magic_of(o) && is_unanswered(o.status);
     if (!news && !(done && r.volume.value > 0)) {
         return;
     }
@@ -288,7 +273,7 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
 void Engine::on_unsent(std::uint32_t i, const Report& r) noexcept {
     const Order& o = orders_[i];
     const Reason why = static_cast<Reason>(r.reason);
-    if (r.magic != magic_of(o) || !is_unanswered(o)) {
+    if (r.magic != magic_of(o) || !is_unanswered(o.status)) {
         return;
     }
     if (why == Reason::Expired) {
@@ -309,7 +294,7 @@ void Engine::on_query_answer(std::uint32_t i, const Report& r) noexcept {
     if (r.magic == magic_of(o)) {
         if (r.type == ReportType::QueryFound) {
             on_found(i, r);
-        } else if (r.type == ReportType::QueryAbsent && is_unanswered(o)) {
+        } else if (r.type == ReportType::QueryAbsent && is_unanswered(o.status)) {
             // Proof: an intact intent journal never saw it and the session is newer than the send.
             retry_at(i, g_.time);
         }
@@ -372,97 +357,6 @@ void Engine::on_exec(const Report& r) noexcept {
         return;
     }
     on_executed(i, r);
-}
-
-/// SL, TP, stop-out, a human, the kill switch: our position shrank without a close of ours.
-void Engine::closed_at_broker(const Report& r) noexcept {
-    if (accounts_[r.account.value].spec.margin_mode == MarginMode::Netting) {
-        reduce_shares(r);
-        return;
-    }
-    const std::uint32_t known = by_position_.find(key_of(r.account, r.position_id));
-    if (is_news_of_lost_log(known, r)) {
-        return;
-    }
-    if (known != kNoId) {
-        execution_row(orders_[known], r, false);
-        position_reduced(known, r.volume);
-        return;
-    }
-    // The answer to the entry may still be on its way: what it opened is closed by so much.
-    const std::uint32_t i = find_order(r);
-    if (i != kNoId && orders_[i].type == CommandType::Open && !is_final(orders_[i].status)) {
-        orders_[i].closed_early = orders_[i].closed_early + r.volume;
-        execution_row(orders_[i], r, false);
-        return;
-    }
-    reduce_shares(r);  // two orders with one position id, or not ours, or closed already
-}
-
-/// Netting: one position per symbol is made of several orders, some of which may offset others.
-/// The deal closes shares of its own opposite side: of that position, the oldest first; then of the
-/// symbol, because an order whose fills came before and after a flat moment has shares of two
-/// positions. What they do not explain was opened by an entry that is not answered yet.
-void Engine::reduce_shares(const Report& r) noexcept {
-    const SymbolId symbol = symbol_of(r);
-    Report rest = r;
-    cut_shares(rest, symbol, true);
-    cut_shares(rest, symbol, false);
-    close_early(rest, symbol);
-}
-
-/// Takes `rest.volume` from open shares and leaves what they do not explain.
-void Engine::cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept {
-    const Side side = opposite(rest.side);
-    std::uint32_t i = accounts_[rest.account.value].first_order;
-    while (i != kNoId && rest.volume.value > 0) {
-        const std::uint32_t next = orders_[i].next_in_account;
-        const Order& o = orders_[i];
-        const bool fits = same_position ? o.position_id == rest.position_id : o.symbol == symbol;
-        if (fits && o.side == side && o.open_volume.value > 0) {
-            Report part = rest;
-            part.volume = std::min(rest.volume, o.open_volume);
-            execution_row(o, part, false);
-            rest.volume = rest.volume - part.volume;
-            position_reduced(i, part.volume);
-        }
-        i = next;
-    }
-}
-
-/// Lays `rest.volume` at the door of entries that may still turn out to have executed.
-void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
-    const Side side = opposite(rest.side);
-    Lots volume = rest.volume;
-    std::uint32_t i = accounts_[rest.account.value].first_order;
-    for (; i != kNoId && volume.value > 0; i = orders_[i].next_in_account) {
-        Order& o = orders_[i];
-        const bool fits = o.symbol == symbol && o.side == side;
-        if (o.type == CommandType::Open && is_unanswered(o) && fits) {
-            const Lots cut = std::min(volume, o.volume - o.cum - o.closed_early);
-            o.closed_early = o.closed_early + cut;
-            o.position_id = o.position_id == 0 ? rest.position_id : o.position_id;
-            volume = volume - cut;
-        }
-    }
-}
-
-/// An entry ended, or works at the broker, with less than was laid at its door: another one
-/// explains the rest. (A pending's fills are told before the deals that close them.)
-void Engine::pass_on_closed_early(Order& o) noexcept {
-    if (o.closed_early.value > 0 &&
-        accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {
-        Report rest;
-        rest.account = o.account;
-        rest.exec_kind = ExecKind::ClosedManually;
-        rest.magic = magic_of(o);
-        rest.side = opposite(o.side);
-        rest.symbol = o.symbol;
-        rest.position_id = o.position_id;
-        rest.volume = o.closed_early;
-        o.closed_early = Lots{};
-        reduce_shares(rest);
-    }
 }
 
 }  // namespace millrace

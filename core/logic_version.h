@@ -11,7 +11,9 @@ namespace millrace {
 /// 5: tag and logins stay while orders or positions live that go by them.
 /// 6: 10015 of a market order is tried once more, without quotes it waits between attempts, and
 ///    what cannot be an answer (10008 to a cancel, 10025 to an entry) leaves the order IN_DOUBT.
-inline constexpr std::uint32_t kLogicVersion = 6;
+/// 7: a close waits for the end of those that have claimed all of its position; on a hedging
+///    account a deal closes shares of its own position alone.
+inline constexpr std::uint32_t kLogicVersion = 7;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -28,6 +28,10 @@ enum class OrdStatus : std::uint8_t {
     return s == OrdStatus::Filled || s == OrdStatus::Canceled || s == OrdStatus::Rejected ||
            s == OrdStatus::Expired;
 }
+/// True while an attempt is on its way and nobody has said yet what became of it.
+[[nodiscard]] constexpr bool is_unanswered(OrdStatus s) noexcept {
+    return s == OrdStatus::PendingNew || s == OrdStatus::InDoubt;
+}
 [[nodiscard]] std::string_view to_string(OrdStatus s) noexcept;
 
 enum class AccountState : std::uint8_t {

@@ -43,7 +43,7 @@ struct Order {
     bool retrying = false;    // Held because it waits for its next attempt
     bool query_open = false;  // counted in Account::queries_open
     ResultsDue results = ResultsDue::Both;
-    bool close_wanted = false;  // a close arrived before we knew the fill
+    bool close_wanted = false;  // a close waits: for the fill, or for the end of another close
     bool claimed = false;       // Close: its volume counts in the parent's `closing`
     bool indexed = false;       // found by its position id
     Reason reason = Reason::None;

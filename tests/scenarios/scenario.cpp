@@ -132,9 +132,12 @@ void Scenario::signal(Words& words) {
         const SignalAction a = action == "close"    ? SignalAction::Close
                                : action == "modify" ? SignalAction::Modify
                                                     : SignalAction::Cancel;
-        const Lots volume = words.empty() ? Lots{} : Lots{decimal(take(words))};
-        Signal s = rig().change(n, a, target, volume);
+        const bool part = !words.empty() && words.front()[0] >= '0' && words.front()[0] <= '9';
+        Signal s = rig().change(n, a, target, part ? Lots{decimal(take(words))} : Lots{});
         s.stop_loss = a == SignalAction::Modify ? points(105'000) : Price{};
+        while (!words.empty()) {
+            option(s, words);
+        }
         rig().signal(s);
         return;
     }

@@ -1,0 +1,158 @@
+// Goal: whoever closes a position (ours, a second of ours, the broker, a human), what is told of it
+// and what the books say are true, and no other position is taken for it.
+// Method: records by hand; the order in which they come is the fault.
+#include "tests/engine/rig.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::test {
+namespace {
+
+/// A hedging account with a position of signal 1.
+struct Closing : testing::Test {
+    Closing() {
+        rig.world();
+        rig.signal(rig.open(1));
+        entry = rig.only_order();
+        rig.fill(entry);
+        rig.take_results();
+    }
+    /// Signal `n`, a close of signal 1 which is sent at once.
+    OrderCommand close(std::uint64_t n, Lots volume = Lots{}) {
+        rig.signal(rig.change(n, SignalAction::Close, 1, volume));
+        return rig.only_order();
+    }
+    /// Signal `n`, a close of signal 1 that has to wait.
+    void waits(std::uint64_t n) {
+        rig.signal(rig.change(n, SignalAction::Close, 1));
+        EXPECT_TRUE(rig.orders.empty());
+        EXPECT_EQ(rig.count(ResultKind::OrderDone), 0U);
+    }
+    Rig rig;
+    OrderCommand entry;
+};
+
+TEST_F(Closing, WaitsForTheCloseThatHasThePositionAndClosesWhatItLeft) {
+    const OrderCommand first = close(2);
+    waits(3);
+    rig.report(rig.outcome(first, retcode::kMarketClosed));
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone), std::vector{Reason::MarketClosed});
+    const OrderCommand second = rig.only_order();
+    EXPECT_EQ(second.volume, centi(10));
+    rig.fill(second);
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    EXPECT_EQ(rig.engine.orders().live(), 0U);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST_F(Closing, HasNothingToDoOnceTheOtherIsFilled) {
+    const OrderCommand first = close(2);
+    waits(3);
+    waits(4);
+    rig.fill(first);
+    EXPECT_TRUE(rig.orders.empty());
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
+              (std::vector{Reason::None, Reason::NothingToDo, Reason::NothingToDo}));
+    EXPECT_EQ(rig.engine.orders().live(), 0U);
+}
+
+TEST_F(Closing, OneAfterAnotherIfEachIsRefused) {
+    OrderCommand sent = close(2);
+    for (std::uint64_t n = 3; n < 6; ++n) {
+        waits(n);
+    }
+    for (std::uint64_t n = 3; n < 6; ++n) {
+        rig.report(rig.outcome(sent, retcode::kReject));
+        sent = rig.only_order();
+    }
+    rig.fill(sent);
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    EXPECT_EQ(rig.engine.orders().live(), 0U);
+}
+
+TEST_F(Closing, EndsAtOnceWhenTheStopLossWasFasterThanTheOneInDoubt) {
+    close(2);
+    rig.advance(seconds(6));
+    ASSERT_EQ(rig.engine.globals().in_doubt, 1U);
+    rig.take_orders();
+    waits(3);
+    rig.report(rig.exec(entry, ExecKind::ClosedByStopLoss, centi(10)));
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone), std::vector{Reason::NothingToDo});
+    EXPECT_EQ(rig.engine.globals().in_doubt, 1U) << "of the first nothing is known yet";
+}
+
+TEST_F(Closing, ThatWaitsIsNotSentByASnapshotOrASessionOfItsOwn) {
+    const OrderCommand first = close(2);
+    waits(3);
+    rig.session_down(0);
+    rig.link_up(0);
+    const OrderCommand query = rig.only_order();
+    EXPECT_EQ(query.type, CommandType::Query);
+    std::vector<std::byte> image;
+    rig.engine.save(image);
+    Engine next{Rig::kSmall};
+    ASSERT_TRUE(next.load(image.data(), image.size()).ok());
+    rig.engine = std::move(next);
+    rig.sync_done(0);
+    EXPECT_TRUE(rig.orders.empty());
+    rig.report(rig.query_answer(first, ReportType::QueryFound, OrdStatus::Filled, centi(10)));
+    EXPECT_TRUE(rig.orders.empty());
+    EXPECT_EQ(rig.engine.orders().live(), 0U);
+}
+
+TEST_F(Closing, LetsAModifyWaitOutItsBackoff) {
+    const OrderCommand first = close(2);
+    waits(3);
+    Signal modify = rig.change(4, SignalAction::Modify, 1);
+    modify.stop_loss = points(109'000);
+    rig.signal(modify);
+    rig.report(rig.outcome(rig.only_order(), retcode::kTooManyRequests));
+    rig.report(rig.outcome(first, retcode::kReject));
+    EXPECT_EQ(rig.only_order().type, CommandType::Close) << "the modify has a second to wait";
+    rig.advance(seconds(2));
+    EXPECT_EQ(rig.only_order().type, CommandType::Modify);
+}
+
+TEST_F(Closing, OfAPositionThatNobodyKnowsTakesNoOther) {
+    // Executed twice: the second position has an id of its own, and a human closes that one.
+    Report twice = rig.outcome(entry, retcode::kDone, centi(10));
+    twice.deal_ticket = 4711;
+    twice.position_id = 4712;
+    rig.report(twice);
+    ASSERT_EQ(rig.engine.globals().duplicate_executions, 1U);
+    rig.signal(rig.open(5));  // not answered yet: not its door either
+    const OrderCommand another = rig.only_order();
+    Report end = rig.exec(entry, ExecKind::ClosedManually, centi(10));
+    end.position_id = 4712;
+    rig.report(end);
+    EXPECT_EQ(rig.open_volume(), centi(10));
+    EXPECT_EQ(rig.alerts(AlertCode::UnknownReport), 1U);
+    rig.fill(another);
+    EXPECT_EQ(rig.open_volume(), centi(20));
+}
+
+TEST(Positions, OneWithoutAnIdIsFoundByTheOrderThatOpenedIt) {
+    Rig rig;
+    rig.world();
+    OrderCommand entries[2];
+    for (std::uint64_t n = 0; n < 2; ++n) {
+        rig.signal(rig.open(n + 1, Side::Buy, centi(10 + static_cast<std::int64_t>(n))));
+        entries[n] = rig.only_order();
+        Report filled = rig.outcome(entries[n], retcode::kDone, entries[n].volume);
+        filled.position_id = 0;  // as an operator may have found it
+        rig.report(filled);
+    }
+    Report nobody = rig.exec(entries[0], ExecKind::ClosedManually, centi(1));
+    nobody.magic = Magic{};
+    nobody.position_id = 0;
+    rig.report(nobody);
+    EXPECT_EQ(rig.open_volume(), centi(21)) << "the end of none that can be named";
+    rig.report(rig.exec(entries[1], ExecKind::ClosedByTakeProfit, centi(11)));
+    EXPECT_EQ(rig.find(entries[0].magic)->open_volume, centi(10));
+    EXPECT_EQ(rig.open_volume(), centi(10));
+    rig.report(rig.exec(entries[0], ExecKind::ClosedByTakeProfit, centi(10)));
+    EXPECT_EQ(rig.open_volume(), Lots{});
+}
+
+}  // namespace
+}  // namespace millrace::test
