@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace millrace::sim {
 namespace {
@@ -90,15 +91,30 @@ void EventLoop::fire_timers() {
     }
 }
 
+int EventLoop::wait_for(std::span<epoll_event> events, Nanos longest) {
+    const auto room = static_cast<int>(events.size());
+    int ready = -1;
+    if (!by_milliseconds_) {
+        const timespec timeout{longest.value / 1'000'000'000, longest.value % 1'000'000'000};
+        ready = ::epoll_pwait2(epoll_fd_, events.data(), room, &timeout, nullptr);
+        // Linux before 5.11, or a filter of system calls that is older than that.
+        by_milliseconds_ = ready < 0 && (errno == ENOSYS || errno == EPERM);
+    }
+    if (by_milliseconds_) {
+        const auto ms = static_cast<int>((longest.value + 999'999) / 1'000'000);
+        ready = ::epoll_wait(epoll_fd_, events.data(), room, ms);
+    }
+    ASSERT(ready >= 0 || errno == EINTR);
+    return std::max(ready, 0);
+}
+
 void EventLoop::step(Nanos longest) {
     Nanos wait = longest;
     if (!timers_.empty()) {
         wait = std::clamp(timers_.top().when - now(), Nanos{0}, longest);
     }
-    const timespec timeout{wait.value / 1'000'000'000, wait.value % 1'000'000'000};
     std::array<epoll_event, 256> events;
-    const int ready = ::epoll_pwait2(epoll_fd_, events.data(), static_cast<int>(events.size()),
-                                     &timeout, nullptr);
+    const int ready = wait_for(events, wait);
     for (int i = 0; i < ready; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
         const auto it = watches_.find(static_cast<int>(event.data.u64 & 0xFFFF'FFFFU));

@@ -7,9 +7,12 @@
 #include <functional>
 #include <memory>
 #include <queue>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
+
+struct epoll_event;
 
 namespace millrace::sim {
 
@@ -63,7 +66,11 @@ private:
     };
     void fire_timers();
 
+    /// @return how many of `events` were filled in; 0 after `longest` or a signal.
+    int wait_for(std::span<struct epoll_event> events, Nanos longest);
+
     int epoll_fd_ = -1;
+    bool by_milliseconds_ = false;  // the kernel has no wait that is finer
     bool stopped_ = false;
     std::uint32_t next_serial_ = 1;
     TimerId next_timer_ = 1;

@@ -134,8 +134,10 @@ void Terminal::flush() {
         }
         out_begin_ += static_cast<std::size_t>(n);
     }
-    if (out_begin_ == out_.size()) {
-        out_.clear();
+    // What is sent goes when all is, or when there is much of it: a peer that is always a little
+    // behind must not make this grow for ever.
+    if (out_begin_ == out_.size() || out_begin_ > kOutBytesMax) {
+        out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(out_begin_));
         out_begin_ = 0;
     }
     const bool want_write = !out_.empty();
