@@ -215,9 +215,11 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
             // Release: pairs with the acquire in inspectors' check_core(): replica_applied stands
             // at least there.
             segment_->core().snapshot_seq.store(snapshot_seq_.value, std::memory_order_release);
+            snapshot_failed_ = false;
         } else {
             segment_->report_error("replica", done.error().what);
             snapshot_failed_ = true;
+            snapshot_seq_ = {};  // to be tried again, though no record may follow
         }
     }
     // One of two that differ computes wrong. A snapshot would make this one's state the truth that
@@ -257,7 +259,10 @@ bool Replica::idle() const noexcept {
 }
 
 bool Replica::drained() const noexcept {
-    stops_ = true;
+    if (!stops_) {
+        stops_ = true;
+        snapshot_failed_ = false;  // whatever was before: once more at the end
+    }
     if (!reader_ || !failure_.empty()) {
         return true;
     }

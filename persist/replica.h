@@ -75,7 +75,7 @@ private:
     Sequence snapshot_seq_;
     std::future<Status> snapshot_;  // compressed and written beside the duty cycle
     mutable bool stops_ = false;    // drained() was asked: a snapshot is due at the log's end
-    bool snapshot_failed_ = false;  // the latest one
+    mutable bool snapshot_failed_ = false;  // the latest one, since a stop was asked for
     std::string failure_;
 };
 

@@ -73,6 +73,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 /// What is going on between us and the child.
 struct Talk {
     Pipe in, out, err;
+    [[nodiscard]] bool is_open() const noexcept {
+        return in.read >= 0 && out.read >= 0 && err.read >= 0;
+    }
     std::span<const std::byte> left;
     std::vector<std::byte> output;
     std::string complaint;
@@ -154,6 +157,10 @@ Result<std::vector<std::byte>> run_tool(const ToolRun& run, std::string& complai
     ASSERT(!run.words.empty());
     Talk talk;
     talk.left = run.input;
+    if (!talk.is_open()) {
+        complaint = "no descriptors are left for " + run.words[0];
+        return {Errc::IoError, "tool", EMFILE};
+    }
     pid_t pid = -1;
     if (const int e = spawn(run, talk, pid); e != 0) {
         complaint = run.words[0] + " cannot be run";
@@ -172,11 +179,17 @@ Result<std::vector<std::byte>> run_tool(const ToolRun& run, std::string& complai
     while (!late && exchange(talk, 100)) {
         late = monotonic_ns() >= end;
     }
-    if (late) {
-        ::kill(pid, SIGKILL);  // ours, and not reaped yet
-    }
+    // It may have closed its output and stay.
     int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    pid_t ended = 0;
+    while (!late && (ended = ::waitpid(pid, &status, WNOHANG)) == 0) {
+        ::poll(nullptr, 0, 5);
+        late = monotonic_ns() >= end;
+    }
+    if (ended != pid) {
+        ::kill(pid, SIGKILL);  // ours, and not reaped yet
+        while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
     }
     complaint = talk.complaint.substr(0, kComplaintBytesMax);
     if (late) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 
 #include "persist/replica.h"
 #include "persist/snapshot_file.h"
@@ -57,6 +58,10 @@ protected:
     }
     /// A replica that starts, follows the log, and dies after `lives`. @return it took a snapshot.
     bool takes_snapshot_within(Nanos lives) {
+        return takes_snapshot_within(lives, [](Replica&) {});
+    }
+    /// @param then runs before its death.
+    bool takes_snapshot_within(Nanos lives, const std::function<void(Replica&)>& then) {
         const std::size_t before = snapshots().size();
         CoreOptions options;
         options.journal_dir = p.journal_dir();
@@ -74,6 +79,7 @@ protected:
                 return p.segment().core().replica_applied.load() != 0 && replica.idle();
             }));
             replica.step(start + lives);
+            then(replica);
         }  // its end waits for the snapshot that it may be writing
         return snapshots().size() > before;
     }
@@ -99,6 +105,37 @@ TEST_F(SnapshotTime, IsDueWhenTheRestOfTheIntervalHasPassed) {
 TEST_F(SnapshotTime, IsDueSoonIfTheNewestOnDiskIsOfTheFuture) {
     age_of_newest(Nanos{-100 * kEvery.value});
     EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}));
+}
+
+TEST_F(SnapshotTime, IsTakenAtAStopThoughAnEarlierOneFailed) {
+    const fs::path in_the_way = fs::path{p.journal_dir()} / "snapshot.tmp";
+    fs::remove(in_the_way);  // left by one that was killed
+    fs::create_directory(in_the_way);
+    age_of_newest(kEvery);
+    const CoreCells& core = p.segment().core();
+    const auto failed = [&] {
+        for (std::uint32_t i = 0; i < kErrors; ++i) {
+            const ErrorEntry& e = p.segment().error(i);
+            if (e.count.load() != 0 && std::string_view{e.text}.find("snapshot") == 0) {
+                return true;
+            }
+        }
+        return false;
+    };
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}, [&](Replica& replica) {
+        const auto step = [&] { replica.step(p.segment().clock().now()); };
+        EXPECT_TRUE(p.play_until([&] {
+            step();
+            return failed();
+        })) << "the first fails";
+        fs::remove(in_the_way);
+        EXPECT_FALSE(replica.drained()) << "it owes one";
+        EXPECT_TRUE(p.play_until([&] {
+            step();
+            return replica.drained();
+        }));
+        EXPECT_EQ(core.snapshot_seq.load(), core.replica_applied.load());
+    }));
 }
 
 TEST_F(SnapshotTime, CountsFromTheSegmentIfThereIsNoneOnDisk) {
