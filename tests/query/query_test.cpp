@@ -86,6 +86,21 @@ TEST_F(HistoryTest, FiltersByAccountNameAndByItsNumber) {
     }
 }
 
+TEST_F(HistoryTest, GivesANameThatWasGivenAgainToTheNewerAccount) {
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 0).ok());
+    ASSERT_TRUE(
+        db.exec("DELETE FROM orders WHERE account = 1; UPDATE orders SET account = 2").ok());
+    ASSERT_TRUE(db.exec("INSERT INTO definitions (kind, id, name, seq, k, time_ns) "
+                        "SELECT kind, 2, name, seq, k, time_ns FROM definitions "
+                        "WHERE kind = 'A' AND id = 1")
+                    .ok());
+    db.close();
+    HistoryQuery query = of(HistoryOf::Orders);
+    query.account = "gold-desk";
+    EXPECT_EQ(ask(query).rows.size(), 50U) << "the newer one's";
+}
+
 TEST_F(HistoryTest, FiltersBySignalWithEveryAttemptOfItsOrders) {
     // A second attempt has another magic; the order's row keeps only the latest.
     SqliteDb db;

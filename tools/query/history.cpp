@@ -114,11 +114,15 @@ Db open_store(const std::string& path, std::string& message) {
     return db;
 }
 
-/// The account's number by its name, or the number itself if there is such an account.
+/// The account's number by its name, or the number itself if there is such an account. A name that
+/// was removed and given again is the newer account's: the older one answers to its number.
 std::optional<std::int64_t> find_account(sqlite3* db, const std::string& account,
                                          std::string& message) {
     int rc = SQLITE_OK;
-    auto id = one(db, "SELECT id FROM definitions WHERE kind = 'A' AND name = ?1", account, rc);
+    auto id = one(db,
+                  "SELECT id FROM definitions WHERE kind = 'A' AND name = ?1 "
+                  "ORDER BY id DESC LIMIT 1",
+                  account, rc);
     if (!id && rc == SQLITE_OK) {
         id = one(db, "SELECT account FROM accounts WHERE account = ?1 AND ?1 GLOB '[0-9]*'",
                  account, rc);
