@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <set>
+#include <map>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -140,14 +142,18 @@ AckLogWriter::~AckLogWriter() {
     }
 }
 
-AckLogWriter::AckLogWriter(AckLogWriter&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+AckLogWriter::AckLogWriter(AckLogWriter&& other) noexcept
+    : fd_{std::exchange(other.fd_, -1)}, torn_{std::exchange(other.torn_, false)} {}
 
 AckLogWriter& AckLogWriter::operator=(AckLogWriter&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(torn_, other.torn_);
     return *this;
 }
 
 namespace {
+
+constexpr char kSeal[] = {'!', '\n'};  // behind what there is of a line that is not whole
 
 /// A writer that was killed inside its last line must not have the next one glued to it.
 bool ends_unfinished(int fd) noexcept {
@@ -166,7 +172,7 @@ Result<AckLogWriter> AckLogWriter::open(const std::string& path, std::string& me
         message = "ack log " + path + " cannot be opened for writing: " + std::strerror(why);
         return {Errc::IoError, "ack log", why};
     }
-    if (ends_unfinished(log.fd_) && ::write(log.fd_, "!\n", 2) != 2) {
+    if (ends_unfinished(log.fd_) && ::write(log.fd_, kSeal, sizeof kSeal) != sizeof kSeal) {
         const int why = errno;
         message = "ack log " + path + " cannot be written: " + std::strerror(why);
         return {Errc::IoError, "ack log", why};
@@ -175,23 +181,30 @@ Result<AckLogWriter> AckLogWriter::open(const std::string& path, std::string& me
 }
 
 Status AckLogWriter::append(const AckLogEntry& e) noexcept {
-    char line[kLineBytesMax];
-    int n = format_head(line, e, to_string(e.kind));
-    const auto head = static_cast<std::size_t>(n);
-    n += e.kind == AckLogKind::Submitted
-             ? format_request(line + head, sizeof line - head, e.request)
-             : std::snprintf(line + head, sizeof line - head, " %u\n",
-                             static_cast<unsigned>(e.reason));
-    const auto bytes = static_cast<std::size_t>(n);
-    ASSERT(bytes < sizeof line);  // names are at most 16 bytes, numbers at most 20 digits
+    // The seal and the line in one buffer: they go out together or not at all, but for a full disk.
+    char text[sizeof kSeal + kLineBytesMax];
+    std::memcpy(text, kSeal, sizeof kSeal);
+    const std::span line{text + sizeof kSeal, kLineBytesMax};
+    const auto head = static_cast<std::size_t>(format_head(line.data(), e, to_string(e.kind)));
+    const auto rest = line.subspan(head);
+    const int n =
+        e.kind == AckLogKind::Submitted
+            ? format_request(rest.data(), rest.size(), e.request)
+            : std::snprintf(rest.data(), rest.size(), " %u\n", static_cast<unsigned>(e.reason));
+    const std::size_t bytes = head + static_cast<std::size_t>(n);
+    ASSERT(bytes < line.size());  // names are at most 16 bytes, numbers at most 20 digits
+    const char* const from = torn_ ? text : line.data();
+    const std::size_t wanted = bytes + (torn_ ? sizeof kSeal : 0);
     ssize_t wrote = 0;
     do {
-        wrote = ::write(fd_, line, bytes);
+        wrote = ::write(fd_, from, wanted);
     } while (wrote < 0 && errno == EINTR);
-    if (wrote != static_cast<ssize_t>(bytes)) {
+    if (wrote != static_cast<ssize_t>(wanted)) {
+        torn_ = torn_ || wrote > 0;
         return {Errc::IoError, "ack log: the line is not whole in the file",
                 wrote < 0 ? errno : ENOSPC};
     }
+    torn_ = false;
     return ok_status();
 }
 
@@ -221,17 +234,23 @@ Result<AckLog> read_ack_log(const std::string& path, std::string& message) {
 }
 
 std::vector<SignalRequest> AckLog::unanswered() const {
-    std::set<SignalId> answered;
-    for (const AckLogEntry& e : entries) {
-        if (e.kind != AckLogKind::Submitted) {
-            answered.insert(e.request.id);
+    std::map<SignalId, std::size_t> waits;  // where it was submitted
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        const AckLogEntry& e = entries[i];
+        if (e.kind == AckLogKind::Submitted) {
+            waits.try_emplace(e.request.id, i);
+        } else {
+            waits.erase(e.request.id);
         }
     }
+    std::vector<std::size_t> places;
+    for (const auto& [id, place] : waits) {
+        places.push_back(place);
+    }
+    std::sort(places.begin(), places.end());
     std::vector<SignalRequest> open;
-    for (const AckLogEntry& e : entries) {
-        if (e.kind == AckLogKind::Submitted && answered.insert(e.request.id).second) {
-            open.push_back(e.request);
-        }
+    for (const std::size_t place : places) {
+        open.push_back(entries[place].request);
     }
     return open;
 }

@@ -60,12 +60,15 @@ public:
     /// names the path.
     static Result<AckLogWriter> open(const std::string& path, std::string& message);
 
-    /// @return IoError with errno if the line is not whole in the file (disk full, ...).
+    /// @return IoError with errno if the line is not whole in the file (disk full, ...). What is
+    /// there of it is sealed before the next line, as open() does after a death: readers leave it
+    /// out.
     [[nodiscard]] Status append(const AckLogEntry& entry) noexcept;
     [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
 
 private:
     int fd_ = -1;
+    bool torn_ = false;  // the last line lacks its end
 };
 
 /// What a log holds.
@@ -73,7 +76,8 @@ struct AckLog {
     std::vector<AckLogEntry> entries;
     bool torn_tail = false;  // an unfinished last line was dropped
 
-    /// Requests that were submitted and never answered, in the order of their submission.
+    /// Requests that were submitted and not answered since, in the order of their submission: one
+    /// that was refused and is submitted again waits for an answer anew.
     [[nodiscard]] std::vector<SignalRequest> unanswered() const;
 };
 

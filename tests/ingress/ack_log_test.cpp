@@ -2,7 +2,11 @@
 // Method: write, tear, damage, read.
 #include "tests/ingress/fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <fstream>
+#include <utility>
 
 namespace millrace::ingress_test {
 namespace {
@@ -110,6 +114,45 @@ TEST(AckLog, SaysWhenALineDoesNotReachTheDisk) {
         log.value().append({AckLogKind::Submitted, open_signal(1), Nanos{}, Reason::None});
     EXPECT_EQ(status.code(), Errc::IoError);
     EXPECT_EQ(status.error().sys_errno, ENOSPC);
+}
+
+TEST(AckLog, GoesOnBehindALineThatAFullDiskCutOff) {
+    TempDir dir;
+    const std::string path = dir.file("acks");
+    AckLogWriter log = open_log(path);
+    ASSERT_TRUE(log.append({AckLogKind::Submitted, open_signal(1), Nanos{}, Reason::None}).ok());
+    rlimit room{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &room), 0);
+    const rlim_t before = std::exchange(room.rlim_cur, std::filesystem::file_size(path) + 10);
+    ::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &room), 0);
+    for (int i = 0; i < 2; ++i) {  // the second writes nothing at all
+        EXPECT_EQ(log.append({AckLogKind::Accepted, open_signal(1), Nanos{5}, Reason::None}).code(),
+                  Errc::IoError);
+    }
+    room.rlim_cur = before;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &room), 0);
+    AckLogWriter moved = std::move(log);
+    ASSERT_TRUE(moved.append({AckLogKind::Submitted, open_signal(2), Nanos{}, Reason::None}).ok());
+    std::string message;
+    const auto read = read_ack_log(path, message);
+    ASSERT_TRUE(read.ok()) << message;
+    EXPECT_TRUE(read.value().torn_tail);
+    EXPECT_EQ(read.value().entries.size(), 2U);
+    EXPECT_EQ(read.value().unanswered().size(), 2U);
+}
+
+TEST(AckLog, HoldsARequestForUnansweredThatWasRefusedAndIsSubmittedAgain) {
+    AckLog log;
+    for (const auto kind : {AckLogKind::Submitted, AckLogKind::Refused, AckLogKind::Submitted}) {
+        log.entries.push_back({kind, open_signal(1), Nanos{}, Reason::None});
+        log.entries.push_back({kind, open_signal(2), Nanos{}, Reason::None});
+    }
+    log.entries.push_back({AckLogKind::Accepted, open_signal(2), Nanos{}, Reason::None});
+    log.entries.push_back({AckLogKind::Submitted, open_signal(1), Nanos{}, Reason::None});
+    const auto open = log.unanswered();
+    ASSERT_EQ(open.size(), 1U);
+    EXPECT_EQ(open[0].id, open_signal(1).id);
 }
 
 TEST(AckLog, ReadsIdsWithAndWithoutDashes) {
