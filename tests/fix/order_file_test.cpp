@@ -60,6 +60,24 @@ TEST_F(FixOrderFile, KeepsThePositionThatForgottenOrdersMade) {
     EXPECT_EQ(file.positions().begin()->second, 2 * 32'818);
 }
 
+TEST_F(FixOrderFile, CountsNothingTwiceOfAnOrderThatWorkedWhileAllOthersWentBy) {
+    {
+        OrderFile file = open();
+        ASSERT_TRUE(file.save(state(1, false)).ok());
+        for (std::uint64_t intent = 2; intent <= 32'818; ++intent) {
+            ASSERT_TRUE(file.save(state(intent, true)).ok());
+        }
+        ASSERT_TRUE(file.save(state(1, true, 2)).ok());
+        ASSERT_TRUE(file.save(state(32'819, true)).ok());
+    }
+    OrderFile file = open();
+    OrderState late = state(1, true, 2);
+    late.asked = 1;  // a report that comes late changes something else
+    ASSERT_TRUE(file.save(late).ok());
+    ASSERT_EQ(file.positions().size(), 1U);
+    EXPECT_EQ(file.positions().begin()->second, 2);
+}
+
 TEST_F(FixOrderFile, CutsATornEndAndRefusesDamageInside) {
     {
         OrderFile file = open();

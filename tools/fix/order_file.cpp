@@ -10,7 +10,8 @@
 namespace millrace::fix {
 namespace {
 
-constexpr std::uint64_t kCompactAboveBytes = 8U << 20U;
+// Well above what kOrdersMax of them take, or each start would write them all anew.
+constexpr std::uint64_t kCompactAboveBytes = 32U << 20U;
 // More than an executor's book holds: what is saved again after it was forgotten would count its
 // fills once more.
 constexpr std::size_t kOrdersMax = 32'768;
@@ -32,8 +33,15 @@ void OrderFile::apply(const Record& record) {
     if (command.magic == 0) {
         return;  // the position alone
     }
-    const auto [at, fresh] = age_of_.try_emplace(command.magic, order_count_ + 1);
+    auto [at, fresh] = age_of_.try_emplace(command.magic, order_count_ + 1);
     order_count_ += fresh ? 1 : 0;
+    // One that worked while thousands came and went is as young as its end: the book still has it,
+    // and a report that comes late must find what was counted of it.
+    if (const auto old = states_.find(at->second);
+        old != states_.end() && old->second.over == 0 && record.state.over != 0) {
+        states_.erase(old);
+        at->second = ++order_count_;
+    }
     states_[at->second] = record.state;
     // One that works for months must not keep all that came after it.
     for (auto oldest = states_.begin(); states_.size() > kOrdersMax && oldest != states_.end();) {
