@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <numeric>
 
 namespace millrace::market {
 namespace {
@@ -225,7 +226,8 @@ Result<TickFileInfo> inspect_ticks(const std::string& path) {
     }
     TickFileInfo info;
     while (const auto tick = reader.value()->next()) {
-        info.first_mid.try_emplace(tick->symbol, Price{(tick->bid.value + tick->ask.value) / 2});
+        info.first_mid.try_emplace(tick->symbol,
+                                   Price{std::midpoint(tick->bid.value, tick->ask.value)});
     }
     info.decimals = reader.value()->decimals();
     info.defects = reader.value()->defects();

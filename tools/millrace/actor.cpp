@@ -31,10 +31,11 @@ std::string name_of(std::uint32_t uid) {
 
 }  // namespace
 
-Actor this_actor() {
+Actor this_actor(bool look_up) {
     Actor actor;
     actor.uid = ::getuid();
-    actor.user = make_text<12>(name_of(login_uid(actor.uid)));
+    const std::uint32_t uid = login_uid(actor.uid);
+    actor.user = make_text<12>(look_up ? name_of(uid) : std::to_string(uid));
     char host[HOST_NAME_MAX + 1] = {};
     if (::gethostname(host, sizeof host - 1) == 0) {
         actor.host = make_text<16>(host);

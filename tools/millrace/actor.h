@@ -7,6 +7,7 @@ namespace millrace {
 
 /// The user who logged in (the kernel's login uid, which `sudo` keeps; where there is none, the
 /// process's own), this process's uid and this host. A user without a name is his number.
-[[nodiscard]] Actor this_actor();
+/// @param look_up false: the number in any case. A name may be a directory's that does not answer.
+[[nodiscard]] Actor this_actor(bool look_up);
 
 }  // namespace millrace

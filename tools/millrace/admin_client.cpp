@@ -26,7 +26,6 @@ std::string engine_now(const Segment& segment) {
 
 Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
     AdminClient client{segment};
-    client.actor_ = this_actor();
     auto role = take_admin_role(segment, AdminRing::Engine, message);
     if (!role) {
         return role.error();
@@ -46,7 +45,8 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
     detail_ = {};
     AdminSlot slot{};
     slot.value = record;
-    set_actor(slot.value, actor_);
+    // A kill waits for no directory of users.
+    set_actor(slot.value, this_actor(record.op != AdminOp::Kill));
     auto number = engine_.try_publish(slot);
     while (!number && monotonic_ns() - begin < options.timeout.value) {
         admin_nap(begin);

@@ -49,7 +49,6 @@ private:
                                       std::string& message);
 
     const Segment* segment_;
-    Actor actor_;
     AdminAnswer answer_{};
     AdminDetail detail_;
     Sequence applied_at_;

@@ -69,6 +69,10 @@ void Executors::start(Executor& e) {
     const auto id = spawn(arguments, message);
     auto watch = id ? ProcessWatch::open(id.value()) : Result<ProcessWatch>{id.error()};
     if (!watch) {
+        if (id) {  // no descriptor is left for it: unwatched it must not trade
+            ::kill(id.value().pid, SIGKILL);
+            ::waitpid(id.value().pid, nullptr, 0);
+        }
         const Nanos wait = e.policy.after_death(false);
         e.start_at_ns = e.started_ns + wait.value;
         log_error("fix " + e.account + ": cannot start " + program_ + ": " +

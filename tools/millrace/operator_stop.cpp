@@ -172,8 +172,8 @@ int end_orphans(const std::string& journal_dir) {
             return complain(std::string{role} + " is in another pid namespace: end it from there");
         }
         auto watch = ProcessWatch::open({pid, process_start_time(pid)});
-        if (pid == 0 || !watch) {
-            continue;
+        if (pid == 0 || !watch || RoleLock::holder_pid(journal_dir, role) != pid) {
+            continue;  // the number may have changed hands before it was held
         }
         std::printf("%s (pid %d) has no segment any more: killed\n", role, pid);
         watch.value().send(SIGKILL);
