@@ -74,8 +74,9 @@ for before in '' "$own"; do
     run "$what, after the deaths"
     expect "$what, after the deaths" "$before"
 done
-grep -q 'systemctl disable redis-server' "$tree/out" ||
-    bad "it does not say that Redis starts at the next boot"
+servers='redis-server redis-sentinel postgresql clickhouse-server prometheus'
+grep -q "systemctl disable $servers" "$tree/out" ||
+    bad "it does not say which servers start at the next boot: $servers"
 rm -f "$policy"* "$tree/told"
 PATH="$tree/bin:$PATH" bash "$setup" >"$tree/out" 2>&1 || bad "second run: exit status $?"
 grep -q 'nothing to do' "$tree/out" || bad "second run: $(cat "$tree/out")"
