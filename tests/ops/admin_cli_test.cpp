@@ -123,7 +123,7 @@ TEST(Administration, PausesAGroupAcrossARestartAndRemovesOne) {
     EXPECT_SAYS(p.run({"group", "remove", "g"}), "stands in \"groups\"");
     stop(p);
     const Finished log = p.run({"inspect", "dump", "log", "--journal", p.journal_dir()}, false);
-    const Actor us = this_actor();
+    const Actor us = this_actor(true);
     EXPECT_SAYS(log, "SET_GROUP");
     EXPECT_SAYS(log, std::string{view(us.user)});
     EXPECT_SAYS(log, std::string{view(us.host)});
