@@ -55,7 +55,6 @@ std::string_view to_string(AccountState s) noexcept {
         case AccountState::Suspended: return "SUSPENDED";
         case AccountState::Disabled: return "DISABLED";
         case AccountState::Inactive: return "INACTIVE";
-        case AccountState::BrokerClosed: return "BROKER_CLOSED";
         case AccountState::Removed: return "REMOVED";
     }
     return "?";
@@ -99,7 +98,6 @@ std::string_view to_string(AdminAnswer a) noexcept {
 std::string_view to_string(LinkState s) noexcept {
     switch (s) {
         case LinkState::Down: return "DOWN";
-        case LinkState::Connecting: return "CONNECTING";
         case LinkState::Authenticated: return "AUTHENTICATED";
         case LinkState::Syncing: return "SYNCING";
         case LinkState::Up: return "UP";

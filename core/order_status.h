@@ -34,15 +34,17 @@ enum class OrdStatus : std::uint8_t {
 }
 [[nodiscard]] std::string_view to_string(OrdStatus s) noexcept;
 
+/// 6 was for BROKER_CLOSED and stays free: nothing that a broker answers says that an account is
+/// closed. 10017 means the account or one symbol, 10018 a symbol's hours, a refused login stays in
+/// the terminal: Suspended, Reason::MarketClosed and a dead link are what is known of these.
 enum class AccountState : std::uint8_t {
     Reconciling = 0,  // state after start, take-over or a lost link: no new entries yet
     Trading = 1,
-    ReduceOnly = 2,    // closes only (no money, operator)
-    Suspended = 3,     // no orders but operator and kill
-    Disabled = 4,      // link gave up, or operator
-    Inactive = 5,      // stopped by the user
-    BrokerClosed = 6,  // account or market closed at the broker
-    Removed = 7,       // for good, by the operator; its id is not used again
+    ReduceOnly = 2,  // closes only (no money, operator)
+    Suspended = 3,   // no orders but operator and kill
+    Disabled = 4,    // by the operator
+    Inactive = 5,    // stopped by the user
+    Removed = 7,     // for good, by the operator; its id is not used again
 };
 [[nodiscard]] std::string_view to_string(AccountState s) noexcept;
 
@@ -53,13 +55,14 @@ enum class GroupState : std::uint8_t {
 };
 [[nodiscard]] std::string_view to_string(GroupState s) noexcept;
 
+/// The broker stage's view of an account's terminal. 1 was for CONNECTING and stays free: terminals
+/// dial the host, and whose a socket is, it says in the one frame that proves it too (HELLO).
 enum class LinkState : std::uint8_t {
     Down = 0,
-    Connecting = 1,
-    Authenticated = 2,
-    Syncing = 3,
+    Authenticated = 2,  // HELLO was in order, WELCOME is sent, nothing has come back yet
+    Syncing = 3,        // it tells what happened meanwhile, until SYNC_DONE
     Up = 4,
-    AuthRejected = 5,
+    AuthRejected = 5,  // the last HELLO had the wrong key, or was of another journal directory
 };
 [[nodiscard]] std::string_view to_string(LinkState s) noexcept;
 

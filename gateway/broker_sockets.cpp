@@ -208,6 +208,7 @@ void BrokerStage::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noex
     if (!options_.find_account(hello.value().login, terminal)) {
         deny(peer, "unknown login: add the account to the configuration of this host", now);
     } else if (!has_valid_mac(hello.value(), peer.nonce, terminal)) {
+        reject_key(terminal.account, hello.value().login);
         deny(peer, "wrong MAC: the terminal's key differs from the configured one", now);
     } else if (terminal.account.value >= sessions_.size()) {
         deny(peer, "the account lies beyond the segment's session table", now);
@@ -215,6 +216,13 @@ void BrokerStage::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noex
         deny(peer, "the engine has not taken this account's configuration yet: come again", now);
     } else {
         log_in(peer, hello.value(), terminal, now);
+    }
+}
+
+/// Who it was nobody knows, so this ends no session: it is shown where no terminal is let in.
+void BrokerStage::reject_key(AccountId account, std::uint64_t login) noexcept {
+    if (account.value < sessions_.size() && is_defined(account, login)) {
+        sessions_[account.value].reject_login(Rejection::WrongKey);
     }
 }
 
@@ -235,7 +243,7 @@ void BrokerStage::log_in(Peer& peer, const bridge::Hello& hello, const TerminalA
     if (const char* objection = session.objection_to(hello); objection != nullptr) {
         // By its text: the address of a literal may be another one in each source.
         if (std::string_view{objection} == Session::kOtherDirectoryText) {
-            session.alert_other_directory();
+            session.reject_login(Rejection::OtherDirectory);
         }
         deny(peer, objection, now);
         return;

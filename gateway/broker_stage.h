@@ -83,6 +83,7 @@ private:
     void pump(Peer& peer, Nanos now) noexcept;
     void on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     void on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
+    void reject_key(AccountId account, std::uint64_t login) noexcept;
     [[nodiscard]] bool is_defined(AccountId account, std::uint64_t login) const noexcept;
     void log_in(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
                 Nanos now) noexcept;

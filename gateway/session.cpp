@@ -317,7 +317,7 @@ void Session::kill(const KillCommand& kill) noexcept {
 
 /// Everything on the board: a terminal answers a repeated kill id without acting again.
 int Session::send_kills() noexcept {
-    if (link_ != LinkState::Syncing && link_ != LinkState::Up) {
+    if (peer_ == nullptr) {
         kill_due_ = false;  // link_up() sends them
         return 0;
     }

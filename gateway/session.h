@@ -46,6 +46,9 @@ struct SessionTimes {
     Nanos way_out_ns = millis(250);
 };
 
+/// Why an account's terminal is refused until a person has seen to it.
+enum class Rejection : std::uint8_t { OtherDirectory, WrongKey };
+
 /// Counted in memory since the stage was made.
 struct BrokerStats {
     std::uint64_t drained = 0;  // commands taken from `orders`
@@ -101,6 +104,11 @@ public:
         "ALERT a terminal has served another journal directory (account list: AUTH_REJECTED). Use "
         "that; or close all, set a new magic_tag, move its intent journal away";
     static_assert(std::char_traits<char>::length(kOtherDirectoryAlert) < sizeof ErrorEntry::text);
+    /// What the operator is told of a terminal whose HELLO is not signed by its account's key.
+    static constexpr const char* kWrongKeyAlert =
+        "ALERT a terminal's key is not the one configured (account list: AUTH_REJECTED): nothing "
+        "is traded there. Give both the same key";
+    static_assert(std::char_traits<char>::length(kWrongKeyAlert) < sizeof ErrorEntry::text);
     /// What a terminal is told whose account was given another login, or was removed.
     static constexpr const char* kOtherLoginText =
         "the engine knows this account by another login, or not any more";
@@ -138,9 +146,9 @@ public:
 
     /// What speaks against a session with this terminal; nullptr if nothing does.
     [[nodiscard]] const char* objection_to(const bridge::Hello& hello) const noexcept;
-    /// A terminal was denied with kOtherDirectoryText: tells the operator, unless he knows or the
-    /// right one is there.
-    void alert_other_directory() noexcept;
+    /// A terminal of this account was refused: the link is AuthRejected until one is let in, and
+    /// the operator is told; unless he knows, or the right one is there.
+    void reject_login(Rejection why) noexcept;
     /// The terminal has proven who it is, and there is no objection. Reports SessionUp, sends
     /// Welcome and kills in force.
     void link_up(Peer& peer, const bridge::Hello& hello, const TerminalAccount& terminal,
@@ -237,6 +245,7 @@ private:
     // Link.
     Peer* peer_ = nullptr;
     LinkState link_ = LinkState::Down;
+    Rejection rejected_{};  // while link_ is AuthRejected
     GateLevel gate_level_ = GateLevel::Disk;
     SymbolNames symbols_;
     std::uint64_t login_ = 0;  // of the terminal in session

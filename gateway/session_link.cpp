@@ -130,7 +130,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     heard_ = now;
     busy_until_ = Nanos{};
     beat_at_ = now + context_->times.heartbeat_ns;
-    set_link(LinkState::Syncing);
+    set_link(LinkState::Authenticated);
     report_link(ReportType::SessionUp, now);
     bump(entry().reconnects);
     send_welcome(hello, terminal);
@@ -248,6 +248,9 @@ Status Session::on_frame(const wire::Frame& frame, Nanos now) noexcept {
     if (busy_until_.value != 0) {
         busy_until_ = Nanos{};  // it speaks again: the blocking call is over
         entry().busy.store(0, std::memory_order_relaxed);
+    }
+    if (link_ == LinkState::Authenticated) {
+        set_link(LinkState::Syncing);  // it has read the WELCOME: what it says now follows from it
     }
     switch (static_cast<bridge::FrameType>(frame.header.type)) {
         case bridge::FrameType::RxAck: return on_rx_ack(frame);

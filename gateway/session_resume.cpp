@@ -6,18 +6,24 @@
 
 namespace millrace {
 
-/// Order ids begin anew in another directory: the terminal's journal would answer new orders with
-/// what it knows of old ones. Only a person can know which of the two is out of place.
-void Session::alert_other_directory() noexcept {
+/// Another directory: order ids begin anew there, and the terminal's journal would answer new
+/// orders with what it knows of old ones. Another key: it may be anybody. Only a person can know
+/// which of the two sides is out of place.
+void Session::reject_login(Rejection why) noexcept {
     // With SessionDown still to be reported the cell must stay: a stage that is killed now leaves
     // its successor nothing else to know it by. The terminal comes again.
-    if (peer_ != nullptr || down_due_ || link_ == LinkState::AuthRejected) {
+    if (peer_ != nullptr || down_due_) {
+        return;
+    }
+    if (link_ == LinkState::AuthRejected && rejected_ == why) {
         return;
     }
     set_link(LinkState::AuthRejected);
+    rejected_ = why;
     // Without its login: the error log's entries are few, and where a directory is lost every
     // terminal is refused. Their cells say which (`millrace account list`).
-    context_->segment.report_error("broker", kOtherDirectoryAlert);
+    context_->segment.report_error(
+        "broker", why == Rejection::WrongKey ? kWrongKeyAlert : kOtherDirectoryAlert);
 }
 
 /// The event number to resume after. The terminal forgets its events up to it, so it must never

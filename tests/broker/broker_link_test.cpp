@@ -16,6 +16,74 @@ std::string denial(World& w, Terminal& t) {
     return t.denied;
 }
 
+/// As people read it.
+std::string_view link_of(World& w, std::uint32_t account) {
+    return to_string(static_cast<LinkState>(w.entry(account).link.load(std::memory_order_acquire)));
+}
+
+TEST(BrokerLink, IsAuthenticatedUntilTheTerminalSpeaksSyncingUntilItIsDoneThenUp) {
+    World w;
+    EXPECT_EQ(link_of(w, 0), "DOWN");
+    Terminal& t = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin));
+    t.syncs = false;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return t.welcomes.size() == 1; }));
+    w.steps(10);
+    EXPECT_EQ(link_of(w, 0), "AUTHENTICATED") << "it has not said a word since the WELCOME";
+    KillCommand kill;
+    kill.kill_id = 7;
+    kill.actions = kKillStop;
+    w.kill(kill);
+    ASSERT_TRUE(w.until([&] { return t.kills.size() == 1; })) << "a kill waits for no frame";
+    EXPECT_EQ(link_of(w, 0), "AUTHENTICATED");
+    t.send_event(filled(Magic::make(kTag, 1, 0)));
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Outcome) == 1; }));
+    EXPECT_EQ(link_of(w, 0), "SYNCING");
+    t.send_sync_done();
+    ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
+    t.disconnect();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    EXPECT_EQ(link_of(w, 0), "DOWN");
+}
+
+TEST(BrokerLink, TellsTheEngineThatALinkIsDownWhoseStageWasKilledBeforeTheTerminalSpoke) {
+    World w;
+    Terminal& t = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin));
+    t.syncs = false;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionUp) == 1; }));
+    w.restart_stage();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    EXPECT_EQ(link_of(w, 0), "DOWN");
+}
+
+TEST(BrokerLink, SaysAuthRejectedAfterAWrongKeyUntilAGoodOneAndAlertsOnce) {
+    World w{{.epoch = bridge::wire_epoch(8, 3)}};
+    Terminal& t = *w.terminals.emplace_back(std::make_unique<Terminal>(kFirstLogin));
+    t.spoils_mac = true;
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_NE(denial(w, t).find("wrong MAC"), std::string::npos);
+        EXPECT_EQ(link_of(w, 0), "AUTH_REJECTED");
+    }
+    EXPECT_EQ(w.errors(Session::kWrongKeyAlert), 1U);
+    EXPECT_EQ(link_of(w, 1), "DOWN") << "the other account's link";
+    EXPECT_TRUE(w.reports.empty()) << "for the engine the link never was up";
+    // The right key, but of another directory: that is another thing to be told.
+    t.spoils_mac = false;
+    t.epoch = bridge::wire_epoch(7, 3);
+    EXPECT_EQ(denial(w, t), Session::kOtherDirectoryText);
+    EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 1U);
+    EXPECT_EQ(link_of(w, 0), "AUTH_REJECTED");
+    t.epoch = 0;
+    t.connect(w.stage->port());
+    ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
+    t.disconnect();
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+    t.spoils_mac = true;
+    EXPECT_NE(denial(w, t).find("wrong MAC"), std::string::npos);
+    EXPECT_EQ(w.errors(Session::kWrongKeyAlert), 2U) << "it was in order in between";
+}
+
 TEST(BrokerLink, ReportsSessionUpBeforeItsEventsAndSyncDoneAfterThem) {
     World w;
     w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
@@ -133,6 +201,13 @@ TEST(BrokerLink, NeitherFencesNorAlertsForAStrangerWhileTheRightTerminalIsThere)
         return !stranger.connected();
     }));
     EXPECT_EQ(stranger.denied, Session::kOtherDirectoryText);
+    stranger.spoils_mac = true;
+    stranger.connect(w.stage->port());
+    EXPECT_TRUE(w.until([&] {
+        stranger.poll();
+        return !stranger.connected();
+    }));
+    EXPECT_NE(stranger.denied.find("wrong MAC"), std::string::npos);
     EXPECT_FALSE(w.error_logged("ALERT"));
     EXPECT_TRUE(w.is_up(0));
     EXPECT_TRUE(right.connected());

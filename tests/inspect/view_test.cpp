@@ -189,7 +189,7 @@ TEST_F(View, ShowsWhoIsKilledAndWhoIsBusyAndWhenItWasHeardOnEightyColumns) {
         s.account = link;
         s.login = 10'000'000'000'000ULL;
         s.link = link;
-        s.state = static_cast<std::uint32_t>(AccountState::BrokerClosed);
+        s.state = static_cast<std::uint32_t>(AccountState::Reconciling);
         s.killed = 1;
         s.busy = true;
         s.claimed = UINT64_MAX;
@@ -216,8 +216,7 @@ TEST_F(View, ShowsWhoIsKilledAndWhoIsBusyAndWhenItWasHeardOnEightyColumns) {
     EXPECT_EQ(count(" 1.29s\n"), v.sessions.size()) << text;
     EXPECT_EQ(count("  HEARD\n"), 1U) << text;
     o.width = 120;
-    EXPECT_NE(render_top(v, nullptr, Nanos{}, o).find("KILL BUSY BROKER_CLOSED"),
-              std::string::npos);
+    EXPECT_NE(render_top(v, nullptr, Nanos{}, o).find("KILL BUSY RECONCILING"), std::string::npos);
 }
 
 TEST_F(View, FitsTheScreenHoweverMuchThereIsToShow) {
