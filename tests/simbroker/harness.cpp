@@ -168,6 +168,16 @@ bridge::Hello Stage::open(const Session& session) {
 void Stage::send_command(std::uint64_t seq, const bridge::Command& command) {
     send(bridge::FrameType::Command, seq, command);
 }
+void Stage::send_commands(std::uint64_t seq, const std::vector<bridge::Command>& commands) {
+    std::vector<std::byte> all;
+    for (const bridge::Command& command : commands) {
+        std::byte out[wire::kFrameBytesMax];
+        const std::size_t bytes =
+            wire::encode(out, bridge::FrameType::Command, bridge::kVersion, seq++, command);
+        all.insert(all.end(), out, out + bytes);
+    }
+    send_bytes(all);
+}
 void Stage::send_kill(const bridge::Kill& kill) {
     send(bridge::FrameType::Kill, 0, kill);
 }

@@ -61,6 +61,8 @@ public:
     void welcome(const Session& session);
 
     void send_command(std::uint64_t seq, const bridge::Command& command);
+    /// Several, numbered from `seq`, in one write.
+    void send_commands(std::uint64_t seq, const std::vector<bridge::Command>& commands);
     void send_kill(const bridge::Kill& kill);
     void acknowledge(std::uint64_t event_seq);
     void send_bytes(std::span<const std::byte> bytes);
@@ -68,6 +70,8 @@ public:
     std::optional<std::pair<std::uint64_t, bridge::Event>> next_event(int timeout_ms = 5'000);
     /// Waits for a quote of these prices, passing over everything else.
     bool wait_tick(std::int64_t bid, std::int64_t ask);
+    /// The highest RX_ACK that was read on this connection; 0 = none.
+    [[nodiscard]] std::uint64_t acknowledged_command() const noexcept { return acked_; }
     /// Waits for RX_ACK of at least `seq`.
     bool wait_rx_ack(std::uint64_t seq);
     /// True if the terminal closes the connection in time.
