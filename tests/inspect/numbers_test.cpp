@@ -17,6 +17,7 @@
 
 #include "tests/inspect/cli.h"
 #include "tests/inspect/fixture.h"
+#include "tools/inspect/describe.h"
 #include "tools/inspect/view.h"
 
 namespace millrace::inspect {
@@ -167,6 +168,40 @@ TEST_F(InspectNumbers, WaitTakesEachSinksLagFromItsOwnCursor) {
         EXPECT_EQ(below(lag), 1) << sink;
         EXPECT_EQ(below(lag + 1), 0) << sink;
     }
+}
+
+TEST_F(InspectNumbers, AReplicaThatStartsHasNoLagUntilItHasSaidWhereItStands) {
+    CoreCells& core = segment_->core();
+    const auto waits = [&](const char* bound) {
+        return run_cli({"wait", path_, "--timeout", "0", "--sink", "replica", "--lag-below", bound})
+            .status;
+    };
+    EXPECT_EQ(run_json("stat", {"stat", path_})["replica"]["lag"], 0) << "there is nothing yet";
+    core.journal_seq = 900;
+    const json starting = run_json("stat", {"stat", path_})["replica"];
+    EXPECT_TRUE(starting["lag"].is_null()) << starting;
+    EXPECT_TRUE(starting["lag_ns"].is_null()) << starting;
+    EXPECT_NE(run_cli({"stat", path_}).out.find("replica -?  "), std::string::npos);
+    EXPECT_EQ(waits("1000000"), 1);
+    EXPECT_EQ(run_cli({"export", path_}).out.find("replica_applied"), std::string::npos);
+    core.replica_applied = 850;
+    EXPECT_EQ(run_json("stat", {"stat", path_})["replica"]["lag"], 50);
+    EXPECT_NE(run_cli({"stat", path_}).out.find("replica -50  "), std::string::npos);
+    EXPECT_EQ(waits("51"), 0);
+    EXPECT_NE(run_cli({"export", path_}).out.find("replica_applied"), std::string::npos);
+}
+
+TEST_F(InspectNumbers, EachKindOfResultHasAWordOfItsOwn) {
+    std::set<std::string> words;
+    for (auto kind = static_cast<unsigned>(ResultKind::Accepted);
+         kind <= static_cast<unsigned>(ResultKind::OrderWorking); ++kind) {
+        SignalResult r;
+        r.kind = static_cast<ResultKind>(kind);
+        words.insert(describe(r, Names{}).at("kind").get<std::string>());
+    }
+    EXPECT_EQ(words.size(), 7U);
+    EXPECT_EQ(words.count("?"), 0U);
+    EXPECT_EQ(words.count("ORDER_WORKING"), 1U);
 }
 
 TEST_F(InspectNumbers, WhatADeadProcessClaimedToBeDoingIsNotShownAsDone) {
@@ -367,14 +402,23 @@ TEST_F(InspectNumbers, RecoverCountsWhatIsBetweenClaimedAndDoneOfEachAccount) {
     JournalRecord first;
     first.seq = Sequence{1};
     publish("journal", first);
-    const auto claim = [&](std::uint32_t account, std::uint64_t done, std::uint64_t claimed) {
-        publish("session." + std::to_string(account), OrderSlot{}, 4);
+    using State = SlotState;
+    const auto claim = [&](std::uint32_t account, std::uint64_t done, std::uint64_t claimed,
+                           std::vector<State> states) {
+        for (const State state : states) {
+            SessionSlot slot;
+            slot.state = static_cast<std::uint32_t>(state);
+            publish("session." + std::to_string(account), slot);
+        }
         segment_->session(AccountId{account}).done = done;
         segment_->session(AccountId{account}).claimed = claimed;
     };
-    claim(0, 4, 4);
-    claim(1, 1, 3);
-    claim(2, 3, 4);
+    const State sent = State::Claimed;
+    claim(0, 4, 4, {sent, sent, sent, sent});
+    claim(1, 1, 3, {sent, sent, sent, State::Queued});
+    claim(2, 3, 4, {sent, sent, sent, sent});
+    // A stage that was killed as it settled a login: nothing of this is at the executor.
+    claim(3, 1, 4, {State::Settled, State::Answered, State::Queued, State::Settled});
     const json plan = run_json("recover", {"recover", "--dry-run", path_});
     EXPECT_EQ(plan["in_doubt_orders"], 3) << plan.dump(1);
     ASSERT_EQ(plan["in_doubt"].size(), 3U);

@@ -18,8 +18,8 @@ const char* word(const char* const (&words)[N], unsigned i) {
 constexpr const char* kSides[] = {"BUY", "SELL"};
 constexpr const char* kActions[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL"};
 constexpr const char* kPriceKinds[] = {"MARKET", "LIMIT", "STOP"};
-constexpr const char* kResults[] = {"?",          "ACCEPTED",       "REFUSED",    "DUPLICATE",
-                                    "ORDER_DONE", "ORDER_IN_DOUBT", "SIGNAL_DONE"};
+constexpr const char* kResults[] = {"?",          "ACCEPTED",       "REFUSED",     "DUPLICATE",
+                                    "ORDER_DONE", "ORDER_IN_DOUBT", "SIGNAL_DONE", "ORDER_WORKING"};
 constexpr const char* kCommands[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL", "QUERY"};
 constexpr const char* kReports[] = {"?",
                                     "OUTCOME",

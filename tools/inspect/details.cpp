@@ -55,8 +55,11 @@ void add_last_error(Page& page, const PipelineView& v, const char* stage) {
 
 void add_sinks(Page& page, const PipelineView& v) {
     const CoreStat& c = v.core;
-    page.add(fmt::format("durable: {} records, {}; replica: {} records, {}", c.durable_lag(),
-                         lag_text(c.durable_behind), c.replica_lag(), lag_text(c.replica_behind)));
+    const std::string replica = c.replica_known() ? fmt::format("{} records, {}", c.replica_lag(),
+                                                                lag_text(c.replica_behind))
+                                                  : std::string{"starting"};
+    page.add(fmt::format("durable: {} records, {}; replica: {}", c.durable_lag(),
+                         lag_text(c.durable_behind), replica));
     page.add(
         fmt::format(
             "sink sqlite: stored to {}, {} records, {}; {} batches, last of {} rows; "

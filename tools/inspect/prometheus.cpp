@@ -139,8 +139,11 @@ void write_core(Writer& w, const PipelineView& v) {
           c.journal_state == static_cast<std::uint32_t>(JournalState::Running) ? 1 : 0);
     counter("journal_bytes_total", "Bytes written to journal files.", c.journal_bytes);
     counter("journal_commits_total", "Group commits.", c.journal_commits);
-    gauge("replica_applied_sequence", "Last record that the replica applied.",
-          number(c.replica_applied));
+    if (c.replica_known()) {
+        gauge("replica_applied_sequence",
+              "Last record that the replica applied; absent while it starts.",
+              number(c.replica_applied));
+    }
     gauge("replica_hash_mismatch_sequence", "First record whose state hash differed; 0 = none.",
           number(c.replica_hash_mismatch));
     gauge("snapshot_sequence", "Record of the newest snapshot.", number(c.snapshot_seq));

@@ -149,9 +149,14 @@ void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
         if (claimed <= done || e.queue_ring >= segment.ring_count()) {
             continue;
         }
-        const auto records = decode_range(segment, e.queue_ring, done + 1, claimed - done);
-        plan.in_doubt_orders += claimed - done;
-        for (const DecodedRecord& r : records ? records.value() : std::vector<DecodedRecord>{}) {
+        const auto found = decode_range(segment, e.queue_ring, done + 1, claimed - done);
+        const auto records = found ? found.value() : std::vector<DecodedRecord>{};
+        plan.in_doubt_orders += claimed - done - std::min(claimed - done, records.size());
+        for (const DecodedRecord& r : records) {
+            if (r.fields.value("slot_state", std::string{}) != "CLAIMED") {
+                continue;  // a login was cut short: answered here, or proven not received
+            }
+            ++plan.in_doubt_orders;
             plan.in_doubt.push_back({i, r.number, r.fields.value("magic", std::uint64_t{0}),
                                      r.fields.value("type", std::string{"?"})});
         }

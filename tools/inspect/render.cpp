@@ -61,13 +61,15 @@ void add_journal(Page& page, const Span& span) {
         return fmt::format("  {} -{}{}", name, lag,
                            errors == 0 ? "" : fmt::format("  ERRORS {}", errors));
     };
-    page.add(fmt::format("replica -{}  {}  snapshot {}  effects {}{}{}", c.replica_lag(), hash,
-                         c.snapshot_seq, human_count(c.effects_written),
-                         sink("sqlite", c.sqlite_lag(), c.sqlite_errors),
-                         c.has_redis() ? sink("redis", c.redis_lag(), c.redis_errors) : ""),
-             c.replica_hash_mismatch != 0            ? Mood::Bad
-             : c.sqlite_errors + c.redis_errors != 0 ? Mood::Warn
-                                                     : Mood::Plain);
+    const std::string replica =
+        c.replica_known() ? fmt::format("-{}", c.replica_lag()) : std::string{"-?"};
+    page.add(
+        fmt::format("replica {}  {}  snapshot {}  effects {}{}{}", replica, hash, c.snapshot_seq,
+                    human_count(c.effects_written), sink("sqlite", c.sqlite_lag(), c.sqlite_errors),
+                    c.has_redis() ? sink("redis", c.redis_lag(), c.redis_errors) : ""),
+        c.replica_hash_mismatch != 0            ? Mood::Bad
+        : c.sqlite_errors + c.redis_errors != 0 ? Mood::Warn
+                                                : Mood::Plain);
 }
 
 void add_flow(Page& page, const Span& span) {

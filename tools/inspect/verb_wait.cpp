@@ -93,7 +93,11 @@ Conditions conditions(const WaitOptions& o, const PipelineView& v) {
         }
     }
     if (o.lag_below != kNone) {
-        below(c, o.sink + " lag", lag_of(v.core, o.sink), o.lag_below);
+        if (o.sink == "replica" && !v.core.replica_known()) {
+            c.push_back({"replica lag unknown: it starts", false});
+        } else {
+            below(c, o.sink + " lag", lag_of(v.core, o.sink), o.lag_below);
+        }
         as_said_by(c, v, o.sink);  // sinks are called as their stages
     }
     // What is on disk, or was published, stays so whoever is gone.

@@ -140,7 +140,9 @@ Lag lag_of(const Segment& segment, std::uint64_t seq, std::uint64_t last) {
 
 void read_lags(const Segment& segment, CoreStat& s) {
     s.durable_behind = lag_of(segment, s.durable, s.journal_seq);
-    s.replica_behind = lag_of(segment, s.replica_applied, s.journal_seq);
+    if (s.replica_known()) {
+        s.replica_behind = lag_of(segment, s.replica_applied, s.journal_seq);
+    }
     s.sqlite_behind = lag_of(segment, s.sqlite_seq, s.journal_seq);
     s.redis_behind = lag_of(segment, s.redis_seq, s.journal_seq);
     s.clickhouse_behind = lag_of(segment, s.clickhouse_seq, s.journal_seq);

@@ -153,6 +153,11 @@ struct CoreStat {
     /// Journalled but not on disk yet.
     [[nodiscard]] std::uint64_t durable_lag() const noexcept { return behind(durable); }
     [[nodiscard]] std::uint64_t replica_lag() const noexcept { return behind(replica_applied); }
+    /// False while a replica starts: it reads the log first, and until it has found where it stands
+    /// its cell is 0. Its lag is not the whole log then, but not known.
+    [[nodiscard]] bool replica_known() const noexcept {
+        return replica_applied != 0 || journal_seq == 0;
+    }
     [[nodiscard]] std::uint64_t sqlite_lag() const noexcept { return behind(sqlite_seq); }
     [[nodiscard]] std::uint64_t redis_lag() const noexcept { return behind(redis_seq); }
     [[nodiscard]] std::uint64_t clickhouse_lag() const noexcept { return behind(clickhouse_seq); }

@@ -75,7 +75,7 @@ ordered_json journal_json(const CoreStat& c) {
 
 ordered_json replica_json(const CoreStat& c) {
     return {{"applied", c.replica_applied},
-            {"lag", c.replica_lag()},
+            {"lag", c.replica_known() ? ordered_json(c.replica_lag()) : ordered_json(nullptr)},
             {"lag_ns", known(c.replica_behind.ns)},
             {"lag_is_least", c.replica_behind.at_least},
             {"hash_checked", c.replica_hash_checked},
