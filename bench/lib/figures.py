@@ -12,7 +12,7 @@ GOALS = [(r"hop .*(threads|processes)", "limit", "<=", 1.1),
 # Goals of a value itself, not of a ratio: (group, name, unit, at most). One figure, no interval.
 VALUES = [(r"recovery of .*, p99", "first message", "ms", 50.0)]
 
-# The limit that no queue can exceed, by name.
+# The most that any means tried have moved, by name.
 CEILING = "each end alone, all at once"
 
 # What a series has one of for each round.
@@ -109,8 +109,7 @@ def better_flags(bench, series):
 
 def from_series(bench, series):
     """Ours beside each limit and beside the best rival. Where it was measured what either end can
-    do by itself (bench/ring/limits.h), also how many times the best rival that is: no queue
-    reaches more."""
+    do by itself (bench/ring/limits.h), also how many times the best rival that is."""
     out = []
     for group in dict.fromkeys(s["group"] for s in series):
         of = lambda part: [s for s in series if s["group"] == group and s["part"] == part]
@@ -146,7 +145,7 @@ def by_place(bench, series):
     out = []
     by_name = {(s["group"], s["name"]): s for s in series if s.get("hand_off_ns")}
     for f in from_series(bench, list(by_name.values())):
-        if f["part"] not in ("limit", "rival") or (f["group"], f["against"]) not in by_name:
+        if f["part"] not in ("limit", "rival", "variant") or (f["group"], f["against"]) not in by_name:
             continue
         ours, other = (by_name[f["group"], f[who]] for who in ("name", "against"))
         split = {}
@@ -157,8 +156,10 @@ def by_place(bench, series):
                               for k, v in s.items()}
             split[where] = (pick(ours), pick(other))
         if min(len(a["rounds"]) for a, _ in split.values()) >= 2:
-            out += [figure(bench, f"{f['group']}, {where} pair", a, b, f["part"], paired(a, b))
-                    for where, (a, b) in split.items()]
+            compared = sum(x["group"] == f["group"] and x["part"] == "variant" for x in series)
+            compared = compared if f["part"] == "variant" else 1
+            out += [figure(bench, f"{f['group']}, {where} pair", a, b, f["part"], paired(a, b),
+                           compared) for where, (a, b) in split.items()]
     return out
 
 

@@ -1,5 +1,6 @@
 #include "bench/ring/designs.h"
 
+#include "bench/ring/apart.h"
 #include "bench/ring/design_rows.h"
 #include "bench/ring/measure.h"
 
@@ -20,6 +21,12 @@ struct Release512 : AsShipped {
 };
 struct Ahead2 : AsShipped {
     static constexpr std::uint64_t kAhead = 2;
+};
+struct Ahead8 : AsShipped {
+    static constexpr std::uint64_t kAhead = 8;
+};
+struct Ahead8Look4 : Ahead8 {
+    static constexpr std::uint64_t kLook = 4;
 };
 struct Ahead16 : AsShipped {
     static constexpr std::uint64_t kAhead = 16;
@@ -46,65 +53,117 @@ struct PastCaches : AsShipped {
     static constexpr bool kNonTemporal = true;
 };
 
+struct Apart32Bit : ApartPlain {
+    using Number = std::uint32_t;
+};
+struct Apart16Bit : ApartPlain {
+    using Number = std::uint16_t;
+};
+template <class Apart>
+struct Ahead8Free : Apart {
+    static constexpr std::uint64_t kAhead = 8;
+};
+template <class Apart>
+struct Look4There : Apart {
+    static constexpr std::uint64_t kLook = 4;
+};
+
 template <std::size_t W>
 using Batched32 = CursorBatched<W, 32>;
 
-template <std::size_t W>
+/// One group of turns.
 class Table {
 public:
-    explicit Table(Bench& bench) : bench_{bench} {}
+    explicit Table(Bench& bench, std::string group) : bench_{bench}, group_{std::move(group)} {}
 
-    template <template <std::size_t> class Queue>
-    void queue(const char* name, Part part, int pauses = 1) {
+    template <class Queue, std::size_t W>
+    void throughput(const char* name, Part part = Part::Variant, int pauses = 1) {
         const Setup s = bench_.setup(Mode::Threads, pauses);
-        const std::uint64_t n = bench_.count(60'000);
-        all_.push_back({group(), name, part, [=](Series&) { return throughput<Queue, W>(s, n); }});
+        add(name, part,
+            bench_.of_equal_time([s](std::uint64_t n) { return throughput_of<Queue, W>(s, n); }));
     }
-    template <class Change>
-    void variant(const char* name, int pauses = 1) {
-        const Setup s = bench_.setup(Mode::Threads, pauses);
-        const std::uint64_t n = bench_.count(60'000);
-        all_.push_back({group(), name, Part::Variant,
-                        [=](Series&) { return throughput_of<Changed<W, Change>, W>(s, n); }});
+    template <class Queue>
+    void hop(const char* name, Part part = Part::Variant) {
+        const Setup s = bench_.setup(Mode::Threads, 0);
+        const std::uint64_t trips = bench_.count(100'000);
+        add(name, part, [=](Series& all) { return round_trip<Queue>(s, trips, all.histogram); });
     }
-    void run() { bench_.turns("M/s", true, all_); }
+    void run(const char* unit, bool higher) { bench_.turns(unit, higher, all_); }
 
 private:
-    static std::string group() { return "designs " + std::to_string(W * 8) + " B"; }
+    void add(const char* name, Part part, std::function<Round(Series&)> round) {
+        all_.push_back({group_, name, part, std::move(round)});
+    }
+
     Bench& bench_;
+    std::string group_;
     std::vector<Contender> all_;
 };
 
 template <std::size_t W>
-void designs(Bench& bench) {
-    Table<W> t{bench};
-    t.template queue<Ours>("millrace", Part::Ours);
-    t.template queue<CachedCursor>("cached cursors", Part::Variant);
-    t.template queue<Batched32>("both cursors every 32", Part::Variant);
-    t.template variant<AsShipped>("nothing changed");
-    t.template variant<AsShipped>("no pause", 0);
-    t.template variant<AsShipped>("8 pauses", 8);
-    t.template variant<Apart64>("64 B apart");
-    t.template variant<ReleaseEach>("release each");
-    t.template variant<Release32>("release every 32 by hand");
-    t.template variant<Release512>("release every 512");
-    t.template variant<Room512>("full until 512 are free");
-    t.template variant<Ahead2>("producer prefetches 2 ahead");
-    t.template variant<Ahead16>("producer prefetches 16 ahead");
-    t.template variant<Ahead2Free>("producer prefetches 2 ahead if free");
-    t.template variant<Ahead16Free>("producer prefetches 16 ahead if free");
-    t.template variant<Look4>("consumer prefetches 4 ahead");
-    t.template variant<ProducerDemotes>("producer demotes the slot");
-    t.template variant<ConsumerDemotes>("consumer demotes the slot");
-    t.template variant<PastCaches>("non-temporal stores");
-    t.run();
+void throughputs(Bench& bench) {
+    Table t{bench, "designs " + std::to_string(W * 8) + " B"};
+    t.throughput<Ours<W>, W>("millrace", Part::Ours);
+    t.throughput<OursWholePayload<W>, W>("number beside the payload");
+    t.throughput<CachedCursor<W>, W>("cached cursors");
+    t.throughput<Batched32<W>, W>("both cursors every 32");
+    const auto variant = [&]<class Change>(const char* name, int pauses = 1) {
+        t.throughput<Changed<W, Change>, W>(name, Part::Variant, pauses);
+    };
+    variant.template operator()<AsShipped>("nothing changed");
+    variant.template operator()<AsShipped>("no pause", 0);
+    variant.template operator()<AsShipped>("8 pauses", 8);
+    variant.template operator()<Apart64>("64 B apart");
+    variant.template operator()<ReleaseEach>("release each");
+    variant.template operator()<Release32>("release every 32 by hand");
+    variant.template operator()<Release512>("release every 512");
+    variant.template operator()<Room512>("full until 512 are free");
+    variant.template operator()<Ahead2>("producer prefetches 2 ahead");
+    variant.template operator()<Ahead8>("producer prefetches 8 ahead");
+    variant.template operator()<Ahead16>("producer prefetches 16 ahead");
+    variant.template operator()<Ahead2Free>("producer prefetches 2 ahead if free");
+    variant.template operator()<Ahead16Free>("producer prefetches 16 ahead if free");
+    variant.template operator()<Look4>("consumer prefetches 4 ahead");
+    variant.template operator()<Ahead8Look4>("producer 8 and consumer 4 ahead");
+    variant.template operator()<ProducerDemotes>("producer demotes the slot");
+    variant.template operator()<ConsumerDemotes>("consumer demotes the slot");
+    variant.template operator()<PastCaches>("non-temporal stores");
+    const auto apart = [&]<class Change>(const char* name, int pauses = 1) {
+        t.throughput<NumbersApart<W, Change>, W>(name, Part::Variant, pauses);
+    };
+    apart.template operator()<ApartPlain>("numbers apart, 8 a line");
+    apart.template operator()<Apart32Bit>("numbers apart, 16 a line");
+    apart.template operator()<Apart16Bit>("numbers apart, 32 a line");
+    apart.template operator()<Apart16Bit>("apart, 32 a line, 8 pauses", 8);
+    apart.template operator()<Ahead8Free<Apart16Bit>>("apart, 32, prefetch to write");
+    apart.template operator()<Look4There<Apart16Bit>>("apart, 32, prefetch to read");
+    apart.template operator()<Look4There<Ahead8Free<Apart16Bit>>>("apart, 32, prefetch both");
+    t.run("M/s", true);
+}
+
+/// What a hop costs with those that may be faster in throughput, nothing else in the ring.
+void hops(Bench& bench) {
+    Table t{bench, "designs, hop 64 B"};
+    t.hop<Ours<8>>("millrace", Part::Ours);
+    t.hop<OursWholePayload<8>>("number beside the payload");
+    t.hop<CachedCursor<8>>("cached cursors");
+    t.hop<Changed<8, Apart64>>("64 B apart");
+    t.hop<Changed<8, Ahead2>>("producer prefetches 2 ahead");
+    t.hop<Changed<8, Ahead8>>("producer prefetches 8 ahead");
+    t.hop<Changed<8, Ahead8Look4>>("producer 8 and consumer 4 ahead");
+    t.hop<Changed<8, Ahead16Free>>("producer prefetches 16 ahead if free");
+    t.hop<NumbersApart<8, ApartPlain>>("numbers apart, 8 a line");
+    t.hop<NumbersApart<8, Apart16Bit>>("numbers apart, 32 a line");
+    t.hop<NumbersApart<8, Look4There<Ahead8Free<Apart16Bit>>>>("apart, 32, prefetch both");
+    t.run("ns", false);
 }
 
 }  // namespace
 
 void run_designs(Bench& bench) {
-    designs<8>(bench);
-    designs<16>(bench);
+    throughputs<8>(bench);
+    throughputs<16>(bench);
+    hops(bench);
 }
 
 }  // namespace millrace::bench

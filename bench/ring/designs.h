@@ -3,6 +3,7 @@
 // it differs from the product in nothing else. One-by-one throughput only.
 #pragma once
 
+#include "bench/ring/hints.h"
 #include "bench/ring/queues.h"
 
 namespace millrace::bench {
@@ -26,31 +27,6 @@ struct AsShipped {
     static constexpr std::uint64_t kRoom = 1;    // free slots that end the wait of a full ring
     static constexpr bool kNonTemporal = false;  // the payload is written past the caches
 };
-
-/// Asks for a line to be moved from this core's caches to the shared one (CLDEMOTE, a hint; no
-/// operation where it is unknown).
-inline void demote(const void* line) noexcept {
-#if defined(__x86_64__)
-    asm volatile(".byte 0x0f, 0x1c, 0x07" ::"D"(line) : "memory");  // cldemote (%rdi)
-#else
-    static_cast<void>(line);
-#endif
-}
-
-/// write_words() by stores that do not fetch the line. They are weakly ordered, so a fence has to
-/// stand before the release store of the number. Elsewhere than on x86: plain stores.
-inline void write_words_past_caches(std::span<std::uint64_t> words, std::uint64_t n) noexcept {
-#if defined(__x86_64__)
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        const std::uint64_t word = i + 1 < words.size() ? n + 1 + i : 0;
-        __builtin_ia32_movnti64(reinterpret_cast<long long*>(&words[i]),
-                                static_cast<long long>(word));
-    }
-    __builtin_ia32_sfence();
-#else
-    write_words(words, 1, n, 0);
-#endif
-}
 
 }  // namespace millrace::bench
 
@@ -82,7 +58,8 @@ struct Changed {
         control.slot_bytes = sizeof(RingSlot<Payload, Policy>);
         control.magic = kRingMagic;
     }
-    const void* line_of(std::uint64_t index) const noexcept { return &slots[index % kCapacity]; }
+    using Slot = RingSlot<Payload, Policy>;
+    const Slot& slot(std::uint64_t index) const noexcept { return slots[index % kCapacity]; }
 
     struct Near {
         explicit Near(Changed& queue)
@@ -109,7 +86,7 @@ struct Changed {
             }
             ring.commit();
             if constexpr (Change::kDemote == Demote::Producer) {
-                demote(q.line_of(ring.written() - 1));
+                demote(&q.slot(ring.written() - 1));
             }
             return true;
         }
@@ -117,13 +94,16 @@ struct Changed {
         void ask_ahead() noexcept {
             if constexpr (Change::kAhead != 0) {
                 const std::uint64_t index = ring.written() + Change::kAhead;
-                if (Change::kAheadIfFree && index >= free_until) {
-                    free_until = ring.written() + ring.free_slots();
+                if constexpr (Change::kAheadIfFree) {
+                    // The cursor's line is looked at now and then only: it costs as much as a slot.
+                    if (ring.written() % 16 == 0) {
+                        free_until = ring.written() + ring.free_slots();
+                    }
                     if (index >= free_until) {
                         return;
                     }
                 }
-                __builtin_prefetch(q.line_of(index), 1, 3);
+                ask_to_write(q.slot(index));
             }
         }
 
@@ -141,11 +121,11 @@ struct Changed {
         Got pop() noexcept {
             if constexpr (Change::kDemote == Demote::Consumer) {
                 if (ring.position() > 1) {
-                    demote(q.line_of(ring.position() - 2));
+                    demote(&q.slot(ring.position() - 2));
                 }
             }
             if constexpr (Change::kLook != 0) {
-                __builtin_prefetch(q.line_of(ring.position() - 1 + Change::kLook), 0, 3);
+                ask_to_read(q.slot(ring.position() - 1 + Change::kLook));
             }
             const Payload* p = next();
             if (p == nullptr) {

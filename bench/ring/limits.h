@@ -1,8 +1,9 @@
 // What moving messages costs when nothing of a queue is left: the lines, one end at a time. While
-// one end works, the other waits elsewhere, so neither can do its part of any queue faster than
-// this: a queue whose ends work at the same time can at best be as fast as the slower of the two.
+// one end works, the other waits elsewhere: what the slower of the two makes is a measure of what a
+// queue of as many slots may hope for. No bound by proof: short stretches may travel better.
 #pragma once
 
+#include "bench/ring/hints.h"
 #include "bench/ring/measure.h"
 
 #include <algorithm>
@@ -47,16 +48,6 @@ struct WordByWord {
     }
 };
 
-/// Asks for a line to be written, ahead of time.
-inline void prefetch_to_write(const void* line) noexcept {
-#if defined(__x86_64__)
-    // The builtin asks for it to be read, unless the compiler is told of a newer processor.
-    asm volatile("prefetchw %0" ::"m"(*static_cast<const char*>(line)));
-#else
-    __builtin_prefetch(line, 1, 3);
-#endif
-}
-
 /// All at once: a message that is made and looked at word by word cannot have this. In turn by the
 /// widest instructions that the C library knows for this processor, and by plain loops that ask for
 /// lines ahead of them; of both ends the quickest lap counts, whichever way that was.
@@ -73,9 +64,7 @@ struct AllAtOnce {
         }
         const std::uint64_t word = byte * 0x0101010101010101U;
         for (std::size_t i = 0; i < kCapacity; ++i) {
-            for (std::size_t line = 0; line < W; line += 8) {
-                prefetch_to_write(&lines.slots[std::min(i + kAhead, kCapacity - 1)].words[line]);
-            }
+            ask_to_write(lines.slots[std::min(i + kAhead, kCapacity - 1)]);
             for (std::uint64_t& w : lines.slots[i].words) {
                 w = word;
             }
@@ -93,9 +82,7 @@ struct AllAtOnce {
         const std::uint64_t word = byte * 0x0101010101010101U;
         std::uint64_t other = 0;
         for (std::size_t i = 0; i < kCapacity; ++i) {
-            for (std::size_t line = 0; line < W; line += 8) {
-                __builtin_prefetch(&lines.slots[std::min(i + kAhead, kCapacity - 1)].words[line]);
-            }
+            ask_to_read(lines.slots[std::min(i + kAhead, kCapacity - 1)]);
             for (const std::uint64_t w : lines.slots[i].words) {
                 other |= w ^ word;
             }

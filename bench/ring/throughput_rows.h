@@ -29,7 +29,7 @@ public:
             const Setup s = bench_.setup(mode_, pauses);
             add(name + (pauses > 0 ? "" : ", no pause"),
                 part == Part::Ours && pauses == 0 ? Part::Variant : part,
-                of_equal_time([s](std::uint64_t n) { return throughput<Queue, W>(s, n); }));
+                bench_.of_equal_time([s](std::uint64_t n) { return throughput<Queue, W>(s, n); }));
         }
     }
 
@@ -54,31 +54,18 @@ public:
     void batches() {
         constexpr std::size_t kBatch = 32;
         const Setup s = bench_.setup(mode_, 1);
-        add("boost::lockfree::spsc_queue", Part::Rival, of_equal_time([s](std::uint64_t n) {
-                return batch_throughput<Boost, W>(s, n, kBatch);
-            }));
-        add("cached cursors", Part::Rival, of_equal_time([s](std::uint64_t n) {
-                return batch_throughput<CachedCursor, W>(s, n, kBatch);
-            }));
-        add("millrace", Part::Ours, of_equal_time([s](std::uint64_t n) {
-                return batch_throughput<Ours, W>(s, n, kBatch);
-            }));
+        add("boost::lockfree::spsc_queue", Part::Rival, bench_.of_equal_time([s](std::uint64_t n) {
+            return batch_throughput<Boost, W>(s, n, kBatch);
+        }));
+        add("cached cursors", Part::Rival, bench_.of_equal_time([s](std::uint64_t n) {
+            return batch_throughput<CachedCursor, W>(s, n, kBatch);
+        }));
+        add("millrace", Part::Ours, bench_.of_equal_time([s](std::uint64_t n) {
+            return batch_throughput<Ours, W>(s, n, kBatch);
+        }));
     }
 
 private:
-    /// Rounds of about the same time whatever the queue's rate, or a machine that takes a core away
-    /// now and then would spoil the slow ones' rounds alone: the first round finds out the rate.
-    std::function<Round(Series&)> of_equal_time(std::function<Round(std::uint64_t)> run) const {
-        constexpr double kMicroseconds = 5'000;
-        const double micros = kMicroseconds * static_cast<double>(bench_.count(1'000)) / 1'000;
-        return [=, guess = bench_.count(60'000), n = std::uint64_t{0}](Series&) mutable {
-            if (n == 0) {
-                n = std::max(guess, static_cast<std::uint64_t>(run(guess).value * micros));
-            }
-            return run(n);
-        };
-    }
-
     std::vector<Contender>& to_;
     const Bench& bench_;
     Mode mode_;

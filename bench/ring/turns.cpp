@@ -28,6 +28,17 @@ Setup Bench::setup(Mode mode, int pauses) const {
     return {mode, options_.cpus[0], options_.cpus[1], pauses};
 }
 
+std::function<Round(Series&)> Bench::of_equal_time(std::function<Round(std::uint64_t)> run) const {
+    constexpr double kMicroseconds = 5'000;
+    const double micros = kMicroseconds * static_cast<double>(count(1'000)) / 1'000;
+    return [=, guess = count(60'000), n = std::uint64_t{0}](Series&) mutable {
+        if (n == 0) {
+            n = std::max(guess, static_cast<std::uint64_t>(run(guess).value * micros));
+        }
+        return run(n);
+    };
+}
+
 void Bench::turn(const char* unit, bool higher, const Contender& c, int attempts) {
     Series& series = results_.series(c.group, c.name, c.part, unit, higher);
     const Hdr before = series.histogram;

@@ -36,6 +36,11 @@ public:
     /// @return `n` by the scale, at least 1.
     [[nodiscard]] std::uint64_t count(double n) const;
     [[nodiscard]] Setup setup(Mode mode, int pauses) const;
+    /// Rounds of about the same time (5 ms) whatever the queue's rate, or a machine that takes a
+    /// core away now and then would spoil the slow ones' rounds alone: the first one finds it out.
+    /// @param run a round of so many messages, in M/s.
+    [[nodiscard]] std::function<Round(Series&)> of_equal_time(
+        std::function<Round(std::uint64_t)> run) const;
     /// Lets all of them take turns and prints their groups. Before and after each turn a bare
     /// hand-off is taken, which says on what pair of cores the machine had us at that moment.
     /// @param attempts at a disturbed round, at most those of the options.

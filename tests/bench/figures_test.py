@@ -140,6 +140,15 @@ class Figures(unittest.TestCase):
         self.assertEqual(got, {"g, near pair": (n - 1, None), "g, far pair": (n, [10, 10])})
         self.assertEqual(figures.places([ours, rival])["moved"], 1)
 
+    def test_variants_of_the_ring_are_reported_near_and_far_apart_too(self):
+        near, far = 45.0, 160.0
+        rows = [series("v", "variant", [3] * 6 + [8] * 6), series("o", "ours", [6] * 6 + [4] * 6)]
+        for s in rows:
+            s["hand_off_ns"] = s["hand_off_after_ns"] = [near] * 6 + [far] * 6
+        got = {f["group"]: (f["name"], f["ratio"]["median"])
+               for f in figures.by_place("designs", rows)}
+        self.assertEqual(got, {"g, near pair": ("v", 0.5), "g, far pair": ("v", 2)})
+
     def test_a_near_round_is_never_held_against_a_far_one(self):
         ours, rival = series("o", "ours", [2, 8, 2, 8]), series("r", "rival", [2, 2, 8, 8])
         for s in (ours, rival):
