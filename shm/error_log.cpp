@@ -69,9 +69,20 @@ std::uint32_t entries_for(std::string_view stage, std::string_view text) noexcep
     return kOverflowEntry - (reserved || text.starts_with("ALERT") ? 0 : kReservedEntries);
 }
 
+/// Never earlier than the first time, nor than what is there: several may be counting, and each
+/// looked at the clock before. Relaxed: counts and times order nothing.
+void note_time(ErrorEntry& e, std::int64_t now) noexcept {
+    const std::int64_t last = std::max(now, e.first_ns.load(std::memory_order_relaxed));
+    std::int64_t before = e.last_ns.load(std::memory_order_relaxed);
+    while (before < last &&
+           !e.last_ns.compare_exchange_weak(before, last, std::memory_order_relaxed)) {
+    }
+}
+
 /// Counts the error in `e` if that is free or its own already. @return false if it is another's.
 bool count_in(ErrorEntry& e, std::string_view stage, std::string_view text,
-              std::int64_t now) noexcept {
+              const Clock& clock) noexcept {
+    const std::int64_t now = clock.now().value;
     const std::uint64_t claim = claim_of(stage, text);
     std::uint64_t seen = 0;
     // Acquire on failure: pairs with the release in publish(). On success it orders nothing that is
@@ -85,14 +96,11 @@ bool count_in(ErrorEntry& e, std::string_view stage, std::string_view text,
     } else if (seen != (claim | 1U)) {
         return false;
     }
-    // Relaxed: counts and times order nothing. Never earlier than the first time, nor than what is
-    // there: several may be counting, and each looked at the clock before.
-    const std::int64_t last = std::max(now, e.first_ns.load(std::memory_order_relaxed));
-    std::int64_t before = e.last_ns.load(std::memory_order_relaxed);
-    while (before < last &&
-           !e.last_ns.compare_exchange_weak(before, last, std::memory_order_relaxed)) {
-    }
+    note_time(e, now);
     e.count.fetch_add(1, std::memory_order_relaxed);
+    // Once more, behind the count: a supervisor that has looked and not seen it has looked earlier
+    // than this says. Its successor takes for told what is older than that look.
+    note_time(e, clock.now().value);
     return true;
 }
 
@@ -101,15 +109,14 @@ bool count_in(ErrorEntry& e, std::string_view stage, std::string_view text,
 void Segment::report_error(std::string_view stage, std::string_view text) const noexcept {
     stage = stage.substr(0, sizeof ErrorEntry::stage - 1);
     text = text.substr(0, sizeof ErrorEntry::text - 1);
-    const std::int64_t now = clock().now().value;
     const std::uint32_t entries = entries_for(stage, text);
     for (std::uint32_t i = 0; i < entries; ++i) {
-        if (count_in(error(i), stage, text, now)) {
+        if (count_in(error(i), stage, text, clock())) {
             return;
         }
     }
     // Of a segment of an older build it may be another's: then there is nothing left to do.
-    (void)count_in(error(kOverflowEntry), "error log", kErrorsNotKept, now);
+    (void)count_in(error(kOverflowEntry), "error log", kErrorsNotKept, clock());
 }
 
 }  // namespace millrace

@@ -337,9 +337,11 @@ demo::Planned market_order(market::Random& random, const char* group, bool buy) 
     return p;
 }
 
+constexpr std::size_t kUnknown = SIZE_MAX;  // the broker has not answered: neither many nor none
+
 std::size_t positions_of(World& world, std::uint64_t login) {
     const nlohmann::json answer = world.control({{"cmd", "positions"}, {"login", login}});
-    return answer.at("ok").get<bool>() ? answer.at("positions").size() : std::size_t{0} - 1;
+    return answer.at("ok").get<bool>() ? answer.at("positions").size() : kUnknown;
 }
 
 /// Accounts on which each order is a position of its own, or (false) the others.
@@ -356,18 +358,23 @@ std::vector<std::uint64_t> logins_of(World& world, bool hedging) {
 std::size_t hedging_positions(World& world) {
     std::size_t sum = 0;
     for (const std::uint64_t login : logins_of(world, true)) {
-        sum += positions_of(world, login);
+        const std::size_t open = positions_of(world, login);
+        if (open == kUnknown) {
+            return kUnknown;
+        }
+        sum += open;
     }
     return sum;
 }
 
 /// Market orders on the hedging accounts until there are `count` positions: one that is refused or
-/// out of time on a slow machine is made up for.
-void open_positions(World& world, std::size_t count) {
+/// out of time on a slow machine is made up for. @return how many there are.
+std::size_t open_positions(World& world, std::size_t count) {
     market::Random random{77};
     const std::size_t accounts = logins_of(world, true).size();
     const std::int64_t until = monotonic_ns() + seconds(420).value;
-    for (std::size_t open = 0; open < count && monotonic_ns() < until;) {
+    std::size_t open = 0;
+    while (open < count && monotonic_ns() < until) {
         const std::size_t signals = (count - open + accounts - 1) / accounts;
         std::size_t sent = 0;
         const bool done = world.turn_until(
@@ -384,8 +391,10 @@ void open_positions(World& world, std::size_t count) {
             seconds(420));
         EXPECT_TRUE(done) << sent << " of " << signals << " sent, "
                           << world.source().lives().open_count() << " open";
-        open = hedging_positions(world);
+        const std::size_t now = hedging_positions(world);
+        open = now == kUnknown ? open : now;
     }
+    return open;
 }
 
 /// An account on which everything goes on while others are flattened: one order after the other.
@@ -433,8 +442,7 @@ TEST(ChaosPressure, FlattensThousandsOfPositionsAtOneWordWhileTheRestTradesOn) {
     ASSERT_EQ(world.start(), "") << world.log();
     world.hush(true);
     const std::int64_t began = monotonic_ns();
-    open_positions(world, wanted);
-    const std::size_t open = hedging_positions(world);
+    const std::size_t open = open_positions(world, wanted);
     EXPECT_GE(open, wanted);
     const std::int64_t word = monotonic_ns();
     std::string output;

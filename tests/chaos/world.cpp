@@ -366,7 +366,8 @@ Judgement World::finish(Nanos settle_max) {
     const std::string live = test::live_state_differs_from_replay(journal_dir(), log());
     const bool in_processes = log().find("core-0: started") != std::string::npos;
     if (in_processes && (live.find("differs from its replay") != std::string::npos ||
-                         live.find("has not said") != std::string::npos)) {
+                         live.find("has not said") != std::string::npos ||
+                         live.find("cannot be read") != std::string::npos)) {
         judgement.problems.push_back(live);
     }
     judge(judgement);

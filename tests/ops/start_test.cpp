@@ -104,6 +104,26 @@ TEST(StartWatch, SaysOnceWhatIsWaitedForAndGoesOnToTheNextStep) {
     EXPECT_EQ(told, 2);
 }
 
+TEST(StartWatch, LetsTheStartGoOnWhileItsOwnWordWaitsForADisk) {
+    std::promise<void> asked;
+    std::promise<void> answers;
+    bool first = true;  // of the watch's thread alone
+    {
+        StartWatch watch{[&](const std::string&) {
+                             if (std::exchange(first, false)) {
+                                 asked.set_value();
+                                 answers.get_future().wait();
+                             }
+                         },
+                         Nanos{1}};
+        watch.at("reading the log");
+        asked.get_future().wait();
+        const auto next = std::async(std::launch::async, [&] { watch.at("writing to the disk"); });
+        EXPECT_EQ(next.wait_for(std::chrono::seconds{60}), std::future_status::ready);
+        answers.set_value();
+    }
+}
+
 TEST(StartWatch, SaysNothingOfStepsThatEndInTime) {
     int told = 0;
     {

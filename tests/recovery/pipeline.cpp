@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
@@ -291,6 +292,7 @@ void Pipeline::on_order(const OrderCommand& c) {
 void Pipeline::play_broker() {
     orders_.poll(64, [this](const OrderSlot& slot) { on_order(slot.value); });
     results_.poll(reading ? 64 : 0, [this](const ResultSlot& slot) {
+        last_result_seq = std::max(last_result_seq, slot.value.seq.value);
         working += slot.value.kind == ResultKind::OrderWorking ? 1U : 0U;
         order_ends += slot.value.kind == ResultKind::OrderDone ? 1U : 0U;
         if (slot.value.kind == ResultKind::SignalDone) {

@@ -59,6 +59,7 @@ public:
     std::map<std::uint64_t, int> executed;      // magic -> times executed
     std::set<std::uint64_t> intents;            // intents ever seen in an Open
     std::map<std::uint64_t, int> done_results;  // signal lo -> SignalDone count
+    std::uint64_t last_result_seq = 0;          // of the newest result of whatever kind
     std::map<std::uint64_t, std::uint64_t>
         accepted_at;  // signal lo -> record that accepted it last
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order

@@ -18,8 +18,11 @@ protected:
         p.send_config();
         p.connect_accounts(1);
         p.send_signals(5);
+        // A record's results are out before its number is in the cells: rest is where these have
+        // come as far as the results.
         EXPECT_TRUE(p.play_until([&] {
             return p.done_results.size() == p.signals_sent &&
+                   core().completed.load() >= p.last_result_seq &&
                    core().durable.load() == core().completed.load();
         }));
         journalled_ = core().journal_seq.load();

@@ -36,9 +36,14 @@ void StartWatch::watch() {
             changed_.wait(lock, over);
         } else if (!changed_.wait_for(lock, std::chrono::nanoseconds{patience_.value}, over)) {
             seen = now;
-            tell_("still " + step_ + " after " + std::to_string(patience_.value / 1'000'000) +
+            const std::string step = step_;
+            // Unlocked: the log may be on the disk that does not answer, and the start goes on to
+            // its next step meanwhile.
+            lock.unlock();
+            tell_("still " + step + " after " + std::to_string(patience_.value / 1'000'000) +
                   " ms: there is much of it, or a disk does not answer; the start goes on when it "
                   "does");
+            lock.lock();
         }
     }
 }
