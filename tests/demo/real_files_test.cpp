@@ -19,6 +19,8 @@ namespace {
 
 const std::string kData = std::string{MILLRACE_SOURCE_DIR} + "/../shared/data";
 
+constexpr std::size_t kBeside = 3;
+
 /// Events of a trade file between two moments, and the ticks that they are played over.
 struct Replay {
     const char* name;
@@ -30,6 +32,7 @@ struct Replay {
     bool shifted;
     /// As data/README.md counts them in the ticks.
     std::vector<std::pair<const char*, std::uint64_t>> defects;
+    std::uint64_t without_ticks = 0;  // trades in symbols of which there are no ticks
 };
 
 const std::vector<Replay> kReplays = {
@@ -44,11 +47,52 @@ const std::vector<Replay> kReplays = {
     {"an account's own days",
      "eurusd_dukascopy_2026-03-18_2026-03-20.csv.gz",
      "mt4_account_A01_2026-03_2026-05.csv",
-     "1773925467000",
-     "1773946651000",
-     3000,
+     "1773792000000",
+     "1774051199000",
+     20'000,
      false,
-     {{"gaps of more than 60 s", 12}}},
+     {{"gaps of more than 60 s", 12}},
+     26},
+    {"a day of that account's pendings, over another year's gold",
+     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+     "mt4_account_A01_2026-03_2026-05.csv",
+     "1778032801000",
+     "1778110202000",
+     8000,
+     true,
+     {}},
+    {"an account's busiest day, eleven symbols over one",
+     "nzdusd_fxcm_2014-05-01_2014-05-06.csv.gz",
+     "mt4_account_A02_2015q4.csv",
+     "1447394400000",
+     "1447459199000",
+     6000,
+     true,
+     {{"crossed quotes (bid above ask)", 7925}}},
+    {"an account's orders, deals and pendings of five days",
+     "eurusd_dukascopy_2025-10-10.csv.gz",
+     "mt5_account_A03_2016-08.csv",
+     "1470371765000",
+     "1470724924000",
+     40'000,
+     true,
+     {{"gaps of more than 60 s", 1}}},
+    {"an hour of hedge baskets in gold",
+     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+     "mt5_tester_T01_xauusd_2024-01_2024-02.csv.gz",
+     "1704380400000",
+     "1704383999000",
+     400,
+     true,
+     {}},
+    {"three accounts at two brokers",
+     "eurusd_dukascopy_2019-02-04.csv.gz",
+     "multi_account_2013_M01_M02_M03.csv.gz",
+     "1361816000000",
+     "1361850000000",
+     4000,
+     true,
+     {{"gaps of more than 60 s", 3}}},
     {"pendings over crossed quotes",
      "eurusd_fxcm_2014-05-01_2014-05-09.csv.gz",
      "mt4_tester_T05_eurusd_pendings.csv",
@@ -112,8 +156,8 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
     const DemoFolder folder;
     std::vector<std::unique_ptr<DemoProcess>> runs(kReplays.size());
     for (std::size_t i = 0; i < kReplays.size(); ++i) {
-        // Two side by side: mostly they wait, and more would wait for one another's disk.
-        for (std::size_t k = i; i % 2 == 0 && k < std::min(i + 2, kReplays.size()); ++k) {
+        // Side by side: mostly they wait; more of them would wait for one another's disk.
+        for (std::size_t k = i; i % kBeside == 0 && k < std::min(i + kBeside, runs.size()); ++k) {
             const Replay& next = kReplays[k];
             runs[k] = std::make_unique<DemoProcess>(
                 folder, "run" + std::to_string(k),
@@ -126,6 +170,8 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
         EXPECT_EQ(report.at("input").at("ticks"), r.ticks);
         EXPECT_GT(report.at("signals").at("sent"), 0);
         EXPECT_GT(report.at("orders").at("filled"), 0);
+        EXPECT_EQ(report.at("input").at("skipped").value("trades in symbols without ticks", 0U),
+                  r.without_ticks);
         const nlohmann::json& defects = report.at("input").at("defects");
         for (const auto& [what, count] : r.defects) {
             const std::string key = std::string{r.ticks} + ": " + what;

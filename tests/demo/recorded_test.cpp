@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tools/demo_run/input.h"
+#include "tools/demo_run/options.h"
 #include "tools/demo_run/recorded.h"
 #include "tools/demo_run/workspace.h"
 #include "tools/market/text.h"
@@ -60,6 +61,45 @@ TEST(RecordedScript, JoinsClosesToTheirOpeningAndKeepsVolumes) {
     EXPECT_EQ(all[2].request.volume.value, kScale);
     EXPECT_EQ(all[3].request.target, all[0].request.id);
     EXPECT_EQ(all[3].request.volume.value, 0);  // all of it
+}
+
+TEST(RecordedScript, ChangesAPendingWhereItStandsAndStillCancelsItAtTheEnd) {
+    RecordedOptions o = options(1000.0);
+    o.events = {event(0, market::TradeAction::PlacePending, 2),
+                event(10, market::TradeAction::Modify, 2)};
+    o.events[1].price = Price{109'000'000};
+    o.events[1].stop_loss = Price{108'000'000};
+    RecordedScript script{std::move(o)};
+    const auto placed = script.next(seconds(10));
+    const auto changed = script.next(seconds(10));
+    ASSERT_TRUE(placed && changed);
+    EXPECT_EQ(changed->request.action, SignalAction::Modify);
+    EXPECT_EQ(changed->request.target, placed->request.id);
+    EXPECT_EQ(changed->request.price.value, 109'000'000);
+    EXPECT_EQ(changed->request.stop_loss.value, 108'000'000);
+    ASSERT_EQ(script.tidy_up().size(), 1U);
+}
+
+TEST(DemoOptions, KillNothingWithFilesOrAtAnotherSpeedUnlessAsked) {
+    const auto kills = [](std::vector<std::string> words) {
+        words.insert(words.begin(), "millrace-demo");
+        std::vector<char*> argv;
+        for (std::string& word : words) {
+            argv.push_back(word.data());
+        }
+        Options o;
+        int exit_status = -1;
+        EXPECT_TRUE(parse_options(static_cast<int>(argv.size()), argv.data(), o, exit_status));
+        return o.chaos;
+    };
+    const std::string file = "/proc/self/exe";  // one that is there; nobody reads it
+    EXPECT_TRUE(kills({}));
+    EXPECT_FALSE(kills({"--no-chaos"}));
+    EXPECT_FALSE(kills({"--speed", "2"}));
+    EXPECT_FALSE(kills({"--ticks", file}));
+    EXPECT_FALSE(kills({"--ticks", file, "--signals", file}));
+    EXPECT_TRUE(kills({"--speed", "2", "--chaos"}));
+    EXPECT_TRUE(kills({"--ticks", file, "--signals", file, "--speed", "10", "--chaos"}));
 }
 
 TEST(RecordedScript, CancelsAtTheEndThePendingThatStillWorks) {

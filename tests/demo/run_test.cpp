@@ -5,7 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <map>
+#include <tuple>
+
 #include "tests/inspect/pty.h"
+#include "tools/simbroker/append_file.h"
+#include "tools/simbroker/books.h"
 
 namespace millrace::demo {
 namespace {
@@ -131,14 +136,35 @@ TEST_F(DemoRun, ReplaysTradesOverTicksAndCountsWhatItLeftOut) {
             row(2000 + i * 400, "buy", "open");
             row(6000 + i * 400, "sell", "close");
         }
+        // Far from the market: it is placed, changed and taken back.
+        for (const auto& [ms, price, event] : {std::tuple{2100, "1.05", "place"},
+                                               {4100, "1.06", "modify"},
+                                               {8100, "1.06", "delete"}}) {
+            trades << 1'700'000'000'000 + ms << ",A,EURUSD,buy limit,0.10," << price << ",0,0,,"
+                   << event << ",50,,,,,,utc,50,\n";
+        }
+        trades << "1700000003000,A,DAX,buy,0.10,9000,0,0,,open,60,,,,,,utc,60,\n";
         trades << "1800000000000,A,EURUSD,buy,0.10,1.1,0,0,,open,99,,,,,,utc,99,\n";
     }
     // At twice the speed a signal lives 15 s: longer than a disk stands still.
-    const auto report = run_clean("--ticks " + folder_.path("ticks.csv") + " --signals " +
-                                  folder_.path("trades.csv") + " --speed 2");
+    const auto report =
+        run_clean("--ticks " + folder_.path("ticks.csv") + " --signals " +
+                  folder_.path("trades.csv") + " --speed 2 --keep " + folder_.path("kept"));
     ASSERT_FALSE(report.empty());
-    EXPECT_EQ(report.at("signals").at("sent"), 20);
+    EXPECT_EQ(report.at("signals").at("sent"), 23);
     EXPECT_EQ(report.at("input").at("skipped").at("trades outside the ticks' time"), 1);
+    EXPECT_EQ(report.at("input").at("skipped").at("trades in symbols without ticks"), 1);
+    std::map<sim::BookKind, int> done;
+    std::int64_t changed_to = 0;
+    const auto books = sim::read_file(folder_.path("kept/broker/books"));
+    ASSERT_TRUE(books.ok());
+    EXPECT_TRUE(sim::scan_books(books.value(), [&](const sim::BookRecord& r) {
+                    ++done[r.kind];
+                    changed_to = r.kind == sim::BookKind::OrderModified ? r.price : changed_to;
+                }).ok());
+    EXPECT_EQ(done[sim::BookKind::OrderModified], 8) << "once an account";
+    EXPECT_EQ(done[sim::BookKind::OrderCanceled], 8);
+    EXPECT_EQ(changed_to, 106'000'000);
     EXPECT_TRUE(report.at("kills").empty()) << "with files nothing is killed unless asked for";
 }
 
