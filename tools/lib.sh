@@ -8,7 +8,7 @@ began=$SECONDS
 
 # A second checkout finds what the first one compiled.
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
-# Else it keeps nothing that was compiled with a precompiled header (tools/sanitized.cmake).
+# Else it keeps nothing that was compiled with a precompiled header (tools/compile_time.cmake).
 export CCACHE_SLOPPINESS=pch_defines,time_macros
 
 say() { printf '%s\n' "$*" >&2; }

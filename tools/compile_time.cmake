@@ -1,4 +1,4 @@
-# What makes sanitizer builds take less time and leaves what they check as it is.
+# What makes a build take less time and leaves what it checks as it is.
 
 # quick_under_asan(FOLDER OTHERWISE NAME...)
 #
@@ -16,19 +16,21 @@ function(quick_under_asan folder otherwise)
     set_directory_properties(PROPERTIES COMPILE_OPTIONS "${options}")
 endfunction()
 
-# Precompiled headers of libraries, with MILLRACE_PRECOMPILE: in the preset asan, which compiles
-# once more what release compiles without. There every file has to include what it uses.
+# Precompiled headers of libraries: for `tests`, `all` or nobody, as MILLRACE_PRECOMPILE says. The
+# preset release compiles the product without, so that every file of it includes what it uses, and
+# clang compiles everything so.
 #
 # g++ only: it takes a precompiled header or, if the options differ, reads the text instead; clang
 # would refuse.
 
-# precompile(NAME HEADERS <a.h>... TARGETS TARGET... [LINK LIBRARY...])
+# precompile(NAME OF <tests|product> HEADERS <a.h>... TARGETS TARGET... [LINK LIBRARY...])
 #
 # One precompiled header NAME for all of TARGETS, compiled with the options of this directory and of
 # LINK. Targets with options of their own keep to the text.
 function(precompile name)
-    cmake_parse_arguments(ARG "" "" "HEADERS;TARGETS;LINK" ${ARGN})
-    if(NOT MILLRACE_PRECOMPILE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    cmake_parse_arguments(ARG "" "OF" "HEADERS;TARGETS;LINK" ${ARGN})
+    if(NOT MILLRACE_PRECOMPILE MATCHES "^(all|${ARG_OF})$"
+            OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         return()
     endif()
     set(empty ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
@@ -39,12 +41,31 @@ function(precompile name)
     get_target_property(options ${name} COMPILE_OPTIONS)
     foreach(target ${ARG_TARGETS})
         get_target_property(own ${target} COMPILE_OPTIONS)
-        if("${own}" STREQUAL "${options}")
+        # Each is "NAME-NOTFOUND" where there are none.
+        if("${own}" STREQUAL "${options}" OR (NOT own AND NOT options))
             target_precompile_headers(${target} REUSE_FROM ${name})
             # One with definitions of its own that the header asks for reads the text.
             set_target_properties(${target} PROPERTIES PCH_WARN_INVALID OFF)
+            # g++ 12 tells here what it keeps to itself of the text: libstdc++'s own lines.
+            target_compile_options(${target} PRIVATE
+                -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
         endif()
     endforeach()
+endfunction()
+
+# compiled_targets(OUT DIRECTORY): the targets of a folder that compile C++ of ours.
+function(compiled_targets out directory)
+    get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
+    set(found)
+    foreach(target ${targets})
+        get_target_property(type ${target} TYPE)
+        get_target_property(sources ${target} SOURCES)
+        if(type MATCHES "EXECUTABLE|LIBRARY" AND NOT type STREQUAL "INTERFACE_LIBRARY"
+                AND sources MATCHES "\\.cpp")
+            list(APPEND found ${target})
+        endif()
+    endforeach()
+    set(${out} ${found} PARENT_SCOPE)
 endfunction()
 
 # What most of our files include of the standard library and the system.
