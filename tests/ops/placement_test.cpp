@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -32,6 +33,7 @@ namespace {
 using test::eventually;
 using test::pid_of;
 using test::Pipeline;
+using test::runs;
 
 constexpr StageId kAll[] = {StageId::Engine,  StageId::Broker, StageId::Journal,
                             StageId::Replica, StageId::Sqlite, StageId::Ingress};
@@ -206,6 +208,32 @@ private:
     std::thread reader_;
     std::string text_;
 };
+
+TEST(Log, OfAReaderThatHasStoppedHoldsUpNeitherTheStartNorARestartNorTheEnd) {
+    Pipeline p;
+    const std::string path = p.dir() / "pipe";
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const int reader = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    const int bytes = ::fcntl(reader, F_SETPIPE_SZ, 4096);
+    ASSERT_GT(bytes, 0) << std::strerror(errno);
+    const std::string filler(static_cast<std::size_t>(bytes), '.');
+    ASSERT_EQ(::write(reader, filler.data(), filler.size()), bytes);  // full from the beginning
+    p.up("pipe");
+    ASSERT_TRUE(p.wait_running());
+    const Segment s = p.attach();
+    for (const StageId id : {StageId::Broker, StageId::Ingress}) {
+        const int victim = pid_of(s, id);
+        ::kill(victim, SIGKILL);
+        EXPECT_TRUE(eventually([&] { return pid_of(s, id) != victim && runs(s, id); }))
+            << stage_name(id);
+    }
+    ::kill(p.supervisor(), SIGTERM);
+    EXPECT_EQ(p.wait_supervisor(), 0);
+    std::string unread(filler.size() + 1, ' ');
+    EXPECT_EQ(::read(reader, unread.data(), unread.size()), bytes) << "it was read meanwhile";
+    EXPECT_EQ(unread.substr(0, filler.size()), filler) << "this proves nothing";
+    ::close(reader);
+}
 
 TEST(Log, IsForPeopleOnATerminal) {
     Terminal terminal;

@@ -61,9 +61,7 @@ int up(const UpOptions& options) {
     SupervisorOptions supervisor;
     supervisor.threads = config.threads;
     supervisor.executed_ns = options.executed_ns;
-    const int code = supervise(config, supervisor);
-    log_stop();
-    return code;
+    return log_stop(supervise(config, supervisor));
 }
 
 int check(const std::string& file) {

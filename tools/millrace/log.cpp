@@ -10,12 +10,70 @@
 
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
+#include <utility>
+
 namespace millrace {
 namespace {
 
 // Made whole at every start of a stage: 8,192 lines are 2 MB, whose page faults were a fifth of a
 // restart's processor time. A stage writes some lines a second at its worst.
 constexpr std::size_t kQueueLines = 1024;
+constexpr std::size_t kQueueAlerts = 128;
+
+// How long the end waits for a line to get out: so many naps. A machine that stands still counts
+// none of them, and a writer that waits only for its turn has had it by then.
+constexpr int kStillNapsMax = 20;
+constexpr std::chrono::milliseconds kNap{100};
+
+using Queue = spdlog::details::thread_pool;
+std::shared_ptr<Queue> g_alert_queue;
+std::shared_ptr<spdlog::logger> g_alerts;
+std::atomic<std::uint64_t> g_written{0};  // lines; relaxed: it orders nothing
+
+/// At the end of a queue. Says how many lines are missing, where they are missing: a line that
+/// comes after an overrun was put in after the ones that gave way to it.
+class CountingSink final : public spdlog::sinks::sink {
+public:
+    /// @param queue whose writer alone calls log(); it waits for its writer before it goes.
+    CountingSink(spdlog::sink_ptr out, Queue& queue) : out_{std::move(out)}, queue_{queue} {}
+
+    void log(const spdlog::details::log_msg& msg) override {
+        const std::size_t lost = queue_.overrun_counter();
+        if (lost != told_) {
+            const std::string text = std::to_string(lost - told_) +
+                                     " lines are missing here: who reads this log was slower";
+            out_->log({msg.logger_name, spdlog::level::warn, text});
+            told_ = lost;
+        }
+        out_->log(msg);
+        g_written.fetch_add(1, std::memory_order_relaxed);
+    }
+    void flush() override { out_->flush(); }
+    void set_pattern(const std::string& pattern) override { out_->set_pattern(pattern); }
+    void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+        out_->set_formatter(std::move(formatter));
+    }
+
+private:
+    spdlog::sink_ptr out_;
+    Queue& queue_;
+    std::size_t told_ = 0;
+};
+
+std::shared_ptr<spdlog::logger> make_logger(const LogConfig& config, const std::string& who,
+                                            const spdlog::sink_ptr& out,
+                                            const std::shared_ptr<Queue>& queue) {
+    auto logger = std::make_shared<spdlog::async_logger>(
+        who, std::make_shared<CountingSink>(out, *queue), queue,
+        spdlog::async_overflow_policy::overrun_oldest);
+    logger->set_level(spdlog::level::from_str(config.level));
+    logger->flush_on(spdlog::level::info);
+    return logger;
+}
 
 /// One JSON object a line; text escaped by the JSON library, never by us.
 class JsonFormatter : public spdlog::formatter {
@@ -61,23 +119,38 @@ spdlog::sink_ptr make_sink(const LogConfig& config, std::string& message) {
 }  // namespace
 
 bool log_start(const LogConfig& config, const std::string& who, std::string& message) {
-    auto sink = make_sink(config, message);
+    const spdlog::sink_ptr sink = make_sink(config, message);
     if (config.json) {
         sink->set_formatter(std::make_unique<JsonFormatter>(who));
     } else {
         sink->set_pattern("%H:%M:%S.%e %^%-5l%$ " + who + ": %v");
     }
     spdlog::init_thread_pool(kQueueLines, 1);
-    auto logger = std::make_shared<spdlog::async_logger>(
-        who, sink, spdlog::thread_pool(), spdlog::async_overflow_policy::overrun_oldest);
-    logger->set_level(spdlog::level::from_str(config.level));
-    logger->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(std::move(logger));
+    g_alert_queue = std::make_shared<Queue>(kQueueAlerts, 1);
+    g_alerts = make_logger(config, who, sink, g_alert_queue);
+    spdlog::set_default_logger(make_logger(config, who, sink, spdlog::thread_pool()));
     return message.empty();
 }
 
-void log_stop() {
-    spdlog::shutdown();
+int log_stop(int code) {
+    std::promise<void> written_out;
+    std::future<void> end = written_out.get_future();
+    std::thread writer{[&written_out] {
+        g_alert_queue.reset();
+        spdlog::shutdown();
+        written_out.set_value();
+    }};
+    std::uint64_t before = g_written.load(std::memory_order_relaxed);
+    for (int still = 0; end.wait_for(kNap) != std::future_status::ready;) {
+        const std::uint64_t now = g_written.load(std::memory_order_relaxed);
+        still = now == before ? still + 1 : 0;
+        before = now;
+        if (still == kStillNapsMax) {
+            ::_exit(code);  // not exit(): it would wait for the same write
+        }
+    }
+    writer.join();
+    return code;
 }
 
 void log_debug(std::string_view text) {
@@ -90,6 +163,10 @@ void log_warn(std::string_view text) {
     spdlog::warn("{}", text);
 }
 void log_error(std::string_view text) {
+    if (g_alerts != nullptr && text.find("ALERT ") != std::string_view::npos) {
+        g_alerts->error("{}", text);
+        return;
+    }
     spdlog::error("{}", text);
 }
 

@@ -75,8 +75,7 @@ void install_handlers(Runner& runner, const Segment& segment) {
 
 int fail(int code, const std::string& text) {
     log_error(text);
-    log_stop();
-    return code;
+    return log_stop(code);
 }
 
 std::string join(const std::vector<std::string>& names) {
@@ -144,8 +143,7 @@ int run(Segment& segment, const Config& config, const std::vector<std::string>& 
         log_info(said);
     }
     log_info("stopped");
-    log_stop();
-    return kExitOk;
+    return log_stop(kExitOk);
 }
 
 }  // namespace
@@ -170,8 +168,7 @@ int run_stage_process(const std::vector<std::string>& names, const std::string& 
         log_error(to_string(m));
     }
     if (!mistakes.empty()) {
-        log_stop();
-        return kExitBadConfig;
+        return log_stop(kExitBadConfig);
     }
     auto segment = attach(config, message);
     if (!segment) {

@@ -7,6 +7,7 @@
 
 #include "shm/doorbell.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/stages.h"
 #include "tools/millrace/worker.h"
 
 namespace millrace {
@@ -92,7 +93,7 @@ void ThreadWorker::kill() {
     log_error(name() +
               " does not move and is a thread of this process: ending the process; start "
               "it again to recover");
-    log_stop();
+    (void)log_stop(kExitError);
     ::raise(SIGKILL);
 }
 

@@ -165,8 +165,7 @@ int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWa
     if (supervisor.housekeeper_stuck()) {
         log_error("this process (pid " + std::to_string(::getpid()) +
                   ") ends when the disk answers its housekeeper; nothing else is left to do");
-        log_stop();
-        ::_exit(code);
+        ::_exit(log_stop(code));
     }
     ::close(stop_fd);
     return code;
