@@ -154,6 +154,22 @@ void FreezableDisk::thaw() const {
     }
 }
 
+void FreezableDisk::fill() const {
+    const std::string path = dir_ / "disk/filler";
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    static const char kZeros[256 * 1024] = {};
+    for (std::size_t bytes = sizeof kZeros; fd >= 0 && bytes >= 4096;) {
+        bytes = ::write(fd, kZeros, bytes) > 0 ? bytes : bytes / 2;
+    }
+    if (fd >= 0) {
+        ::close(fd);
+    }
+}
+
+void FreezableDisk::make_room() const {
+    ::unlink((dir_ / "disk/filler").c_str());
+}
+
 bool FreezableDisk::shut_down() const {
     // EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH of the kernel's fs/ext4/ext4.h, which is in
     // no header of its interface; XFS has the same two.

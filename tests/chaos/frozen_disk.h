@@ -37,6 +37,10 @@ public:
     /// As ext4 does after an error, or XFS: from now on each call is answered with EIO. For good.
     /// @return false with errno.
     [[nodiscard]] bool shut_down() const;
+    /// Takes every block that is free, also those kept for root. Again: what came free since.
+    void fill() const;
+    /// Gives back what fill() took.
+    void make_room() const;
 
 private:
     FreezableDisk() = default;

@@ -1,8 +1,8 @@
 // Goal: a disk that stops answering stops entries and acknowledgements, and nothing else: no loss,
 // no deadlock, the kill switch gets through, and SIGTERM ends what can be ended. Method: the whole
 // pipeline under load, its journal on a file system of its own, which is frozen: whoever writes to
-// it waits in the kernel, out of reach even of SIGKILL. The source's log and the broker's books
-// tell.
+// it waits in the kernel, out of reach even of SIGKILL; or is filled to its last block. The
+// source's log and the broker's books tell.
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -27,7 +27,8 @@ namespace {
 
 constexpr Nanos kCommandMax = seconds(20);
 constexpr Nanos kSlowMachine = seconds(60);
-constexpr std::size_t kSignals = 40;  // that meet the stopped disk
+constexpr Nanos kFullMax = seconds(400);  // at the pace at which the machine trades
+constexpr std::size_t kSignals = 40;      // that meet the stopped disk
 const std::string kShortDrain = "\"restart\": {\"drain_ms\": 2000}";
 
 std::set<SignalId> signals_of(World& world) {
@@ -85,11 +86,12 @@ std::uint64_t fills_of_all(World& world) {
 class ChaosStoppedDisk : public ::testing::Test {
 protected:
     /// @param drain how long the stages have to drain at a stop.
-    void start(const std::string& drain) {
+    /// @param spares how many files are prepared ahead, "" for the default.
+    void start(const std::string& drain, const std::string& spares = "") {
         WorldOptions options;
         options.journal_dir = disk_->folder();
         // The disk is small: that is no reason to remove files.
-        options.edits = {{"\"file_mib\"", "\"free_floor_mib\": 0, \"file_mib\""},
+        options.edits = {{"\"file_mib\"", spares + "\"free_floor_mib\": 0, \"file_mib\""},
                          {"\"accounts_max\"", drain + "\"accounts_max\""}};
         world_ = std::make_unique<World>(options);
         ASSERT_EQ(world_->start(), "") << world_->log();
@@ -189,6 +191,48 @@ TEST_F(ChaosStoppedDisk, LetsTheKillSwitchThroughWhereItsFileSystemHasShutDown) 
                                        kCommandMax))
             << "login " << login;
     }
+}
+
+TEST_F(ChaosStoppedDisk, ThatIsFullRefusesEntriesToTheirSourceAndGoesOnWhenThereIsRoom) {
+    start("", "\"spare_files\": 0, ");  // little is left to write before the end of the disk
+    const CoreCells& core = world_->segment().core();
+    // A journal that starts again removes what it had prepared: the disk is kept full meanwhile.
+    const auto while_full = [&](const std::function<bool()>& done) {
+        return world_->turn_until(
+            [&] {
+                disk_->fill();
+                return done();
+            },
+            kFullMax);
+    };
+    ASSERT_TRUE(while_full([&] {
+        // Acquire: pairs with the journal stage's release of its state.
+        return static_cast<JournalState>(core.journal_state.load(std::memory_order_acquire)) ==
+               JournalState::Full;
+    })) << world_->log();
+    before_ = signals_of(*world_);
+    const std::uint64_t refused = world_->source().client_stats().retries;
+    EXPECT_TRUE(while_full([&] {
+        return world_->source().client_stats().retries >= refused + kSignals &&
+               openings_since(*world_, before_).size() >= kSignals;
+    })) << "entries are not refused to their source";
+    EXPECT_TRUE(while_full([&] {
+        return world_->log().find("ALERT the journal's disk is full") != std::string::npos;
+    })) << world_->log();
+    std::string output;
+    EXPECT_EQ(world_->command({"kill", "--all", "--cancel"}, kCommandMax, &output), 0) << output;
+    for (const auto& [account, login] : world_->pipeline().logins()) {
+        // Acquire: pairs with the broker stage's release, once it has told the terminals.
+        const auto& killed = world_->segment().session(AccountId{account}).killed;
+        EXPECT_TRUE(while_full([&] { return killed.load(std::memory_order_acquire) != 0; }))
+            << "login " << login;
+    }
+    disk_->make_room();
+    EXPECT_EQ(world_->command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
+    const std::uint64_t fills = fills_of_all(*world_);
+    EXPECT_TRUE(world_->turn_until([&] { return fills_of_all(*world_) > fills + 30; }, kFullMax))
+        << "no trading after there was room" << world_->log();
+    expect_good_end();
 }
 
 TEST_F(ChaosStoppedDisk, TellsAtAStartWhatItWaitsForAndGoesOnWhenTheDiskAnswers) {

@@ -79,6 +79,7 @@ private:
     void report_still(const Kept& kept, std::int64_t still_ns, bool waiting, bool to_be_killed);
     void note_recovery(Kept& kept);
     void watch_journal(std::int64_t now_ns);
+    void tell_failed_journal();
     void keep_watch();
     void keep_house();
     void tell_config();
@@ -96,6 +97,7 @@ private:
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
     std::int64_t journal_gone_ns_ = 0;  // since when nobody writes the journal; 0 = it is written
+    bool journal_failed_told_ = false;  // that its last write failed
     StorageKeeper storage_;             // the housekeeper's
     std::atomic<bool> stopping_{false};
     std::promise<void> housekeeper_ended_;

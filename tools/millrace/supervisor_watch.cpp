@@ -216,6 +216,12 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
     };
     if (at == workers_.end() || writes(**at)) {
         journal_gone_ns_ = 0;
+        // Acquire: pairs with the journal stage's release of its state. Only once it writes again:
+        // on a full disk each new one comes as far as this and ends.
+        if (static_cast<JournalState>(segment_.core().journal_state.load(
+                std::memory_order_acquire)) == JournalState::Running) {
+            journal_failed_told_ = false;
+        }
         return;
     }
     if (journal_gone_ns_ == 0) {
@@ -224,6 +230,7 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
     if (now_ns - journal_gone_ns_ < kJournalGoneNsMax) {
         return;
     }
+    tell_failed_journal();
     auto running = static_cast<std::uint32_t>(JournalState::Running);
     // Release: pairs with the acquire of the gates; what the dead one made durable stays so. It may
     // begin to write between our look and this: then it says otherwise (contradict_down()).
@@ -241,6 +248,24 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
     for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
         ring(segment_.doorbell(bell));
     }
+}
+
+/// One that ended by a failed write has said so itself in its state; the operator hears of it here.
+void Supervisor::tell_failed_journal() {
+    // Acquire: pairs with the journal stage's release of its state.
+    const auto state =
+        static_cast<JournalState>(segment_.core().journal_state.load(std::memory_order_acquire));
+    const bool full = state == JournalState::Full;
+    if (journal_failed_told_ || (!full && state != JournalState::Poisoned)) {
+        return;
+    }
+    journal_failed_told_ = true;
+    const std::string text = std::string{full ? "ALERT the journal's disk is full: make room; "
+                                              : "ALERT the journal had a write error; "} +
+                             "signals over TCP and Redis are refused until it writes again; kill, "
+                             "cancel and flatten go through";
+    segment_.report_error("supervisor", text);
+    log_error(text);
 }
 
 /// Each turn, and most of it ten times a second: what no descriptor tells.
