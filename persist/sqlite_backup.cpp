@@ -182,7 +182,7 @@ Status BackupRun::copy() {
     // Scratch: after a crash it is thrown away.
     done = to.exec("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF");
     done = done ? from.copy_to(to, kPagesAtOnce, tell) : done;
-    return done ? done : fail(done, "copying " + o_.store);
+    return done ? done : fail(done, "copying " + o_.store + " to " + o_.dir + kCopy);
 }
 
 /// What lies on the disk, unpacked, holds what the store held.
@@ -334,6 +334,9 @@ Status restore_sqlite_backup(const std::string& path, const std::string& to,
     }
     if (!done) {
         message = path + ": " + done.error().what;
+        if (done.error().sys_errno != 0) {
+            message += " (unpacking to " + to + ": " + std::strerror(done.error().sys_errno) + ")";
+        }
         (void)sqlite_remove(to);
     }
     return done;

@@ -225,8 +225,8 @@ std::string World::heal() {
     return why;
 }
 
-int World::command(const std::vector<std::string>& words, Nanos limit, std::string* output,
-                   const std::function<bool()>& given_up) {
+Result<demo::Child> World::spawn(const std::vector<std::string>& words,
+                                 std::string& message) const {
     const auto self = std::filesystem::read_symlink("/proc/self/exe");
     const auto tools = self.parent_path().parent_path();
     std::vector<std::string> arguments{(tools / "millrace/millrace").string()};
@@ -234,8 +234,13 @@ int World::command(const std::vector<std::string>& words, Nanos limit, std::stri
     arguments.insert(arguments.end(), {"-c", workspace_.path("millrace.json")});
     const std::string log = workspace_.path("command.log");
     std::filesystem::remove(log);
+    return demo::Child::spawn(arguments, log, message);
+}
+
+int World::command(const std::vector<std::string>& words, Nanos limit, std::string* output,
+                   const std::function<bool()>& given_up) {
     std::string message;
-    auto child = demo::Child::spawn(arguments, log, message);
+    auto child = spawn(words, message);
     if (!child) {
         return -1;
     }
@@ -243,7 +248,7 @@ int World::command(const std::vector<std::string>& words, Nanos limit, std::stri
     const auto over = [&] { return !child.value().running() || (given_up && given_up()); };
     const bool ended = turn_until(over, limit) && !child.value().running();
     if (output != nullptr) {
-        *output = text_of(log);
+        *output = text_of(workspace_.path("command.log"));
     }
     return ended && WIFEXITED(child.value().status()) ? WEXITSTATUS(child.value().status()) : -1;
 }

@@ -81,6 +81,9 @@ public:
     /// A signal of another source that the engine has accepted: the verdict on ours leaves it out.
     void count_other(const SignalId& id) { others_.insert(demo::comment_of(id)); }
 
+    /// Starts `millrace WORDS -c CONFIG`; what it says is in command.log.
+    [[nodiscard]] Result<demo::Child> spawn(const std::vector<std::string>& words,
+                                            std::string& message) const;
     /// Runs `millrace WORDS -c CONFIG`. @return exit status; -1 if it took longer than `limit` or
     /// was no longer waited for because `given_up` said so.
     [[nodiscard]] int command(const std::vector<std::string>& words, Nanos limit,

@@ -1,10 +1,7 @@
 #include "tests/clickhouse/server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,18 +22,6 @@ std::string variable(const char* name) {
 
 }  // namespace
 
-std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t n = sizeof at;
-    EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n), 0);
-    ::close(fd);
-    return ntohs(at.sin_port);
-}
-
 ClickHouseProcess::ClickHouseProcess(std::string directory) : directory_{std::move(directory)} {
     foreign_.url = variable("MILLRACE_CLICKHOUSE_URL");
     foreign_.user = variable("MILLRACE_CLICKHOUSE_USER");
@@ -45,7 +30,7 @@ ClickHouseProcess::ClickHouseProcess(std::string directory) : directory_{std::mo
         port_ = static_cast<std::uint16_t>(
             std::stoul(foreign_.url.substr(foreign_.url.rfind(':') + 1)));
     } else {
-        port_ = free_port();
+        port_ = quiet_.number();
         write_files();
     }
 }

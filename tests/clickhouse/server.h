@@ -2,6 +2,7 @@
 #pragma once
 
 #include "persist/clickhouse_http.h"
+#include "tests/ops/quiet_port.h"
 #include "tests/shm/temp_dir.h"
 
 #include <gtest/gtest.h>
@@ -12,9 +13,6 @@
 #include <string>
 
 namespace millrace::clickhouse_test {
-
-/// A loopback port that was free a moment ago.
-std::uint16_t free_port();
 
 /// Threads: all calls from the thread that made it (the child dies with that thread).
 class ClickHouseProcess {
@@ -45,6 +43,7 @@ private:
     void signal(int number) const;
     std::string directory_;
     ClickHouseServer foreign_;
+    test::QuietPort quiet_;  // of a server that is killed and comes back: nobody takes it meanwhile
     std::uint16_t port_ = 0;
     pid_t pid_ = -1;
 };

@@ -1,12 +1,9 @@
 #include "tests/postgres/server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,18 +16,6 @@ namespace millrace::postgres_test {
 namespace {
 
 constexpr const char* kPassword = "servers-own-secret";
-
-std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t n = sizeof at;
-    EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n), 0);
-    ::close(fd);
-    return ntohs(at.sin_port);
-}
 
 /// Newest /usr/lib/postgresql/*/bin.
 std::string binaries() {
@@ -56,7 +41,7 @@ std::string file_text(const std::string& path) {
 }  // namespace
 
 PostgresProcess::PostgresProcess(std::string directory)
-    : directory_{std::move(directory)}, port_{free_port()} {
+    : directory_{std::move(directory)}, port_{quiet_.number()} {
     std::filesystem::create_directories(directory_);
     init();
 }

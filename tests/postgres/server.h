@@ -4,6 +4,7 @@
 
 #include "persist/credential_backup.h"
 #include "persist/credential_vault.h"
+#include "tests/ops/quiet_port.h"
 #include "tests/shm/temp_dir.h"
 
 #include <gtest/gtest.h>
@@ -35,6 +36,7 @@ private:
     void init() const;
     [[nodiscard]] pid_t spawn(const std::vector<std::string>& words) const;
     std::string directory_;
+    test::QuietPort quiet_;  // of a server that is killed and comes back: nobody takes it meanwhile
     std::uint16_t port_ = 0;
     pid_t pid_ = -1;
 };
