@@ -1,44 +1,13 @@
 #include "bench/inspect/load.h"
+#include "bench/lib/hop_window.h"
 #include "tests/chaos/world.h"
 
-#include <array>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
 
 namespace millrace::bench {
 namespace {
-
-using Counts = std::array<std::uint64_t, Histogram::kBuckets>;
-
-Counts counts_of(const Histogram& h) {
-    Counts out{};
-    for (std::size_t i = 0; i < out.size(); ++i) {
-        // Relaxed: a counter; what is on its way belongs to the next round.
-        out[i] = h.buckets[i].load(std::memory_order_relaxed);
-    }
-    return out;
-}
-
-/// Quantile `q` of what came between two looks, ns, at least 1. Straight lines inside a bucket:
-/// else a round would be one of few values, each 6 % from the next.
-double quantile_between(const Counts& before, const Counts& after, double q) {
-    double total = 0;
-    for (std::size_t i = 0; i < after.size(); ++i) {
-        total += static_cast<double>(after[i] - before[i]);
-    }
-    double seen = 0;
-    for (std::size_t i = 0; i < after.size(); ++i) {
-        const auto here = static_cast<double>(after[i] - before[i]);
-        if (here > 0 && seen + here >= q * total) {
-            const double low = i == 0 ? 0 : static_cast<double>(Histogram::upper_of(i - 1));
-            const double high = static_cast<double>(Histogram::upper_of(i));
-            return std::max(1.0, low + (high - low) * (q * total - seen) / here);
-        }
-        seen += here;
-    }
-    return 1.0;
-}
 
 class PipelineLoad : public Load {
 public:
@@ -58,9 +27,9 @@ public:
     }
     [[nodiscard]] Measured round(int round_ms) override {
         const Histogram& h = world_.segment().hop(Hop::SignalToSocket);
-        const Counts before = counts_of(h);
+        const HopCounts before = counts_of(h);
         world_.turn_for(millis(round_ms));
-        const Counts after = counts_of(h);
+        const HopCounts after = counts_of(h);
         // Six processes on as many cores as there are: somebody always waits for one.
         return {{quantile_between(before, after, 0.5), quantile_between(before, after, 0.99)},
                 false};

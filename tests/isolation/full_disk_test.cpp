@@ -17,8 +17,8 @@
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_store.h"
 #include "tests/chaos/world.h"
-#include "tests/ops/temp_dir.h"
 #include "tests/shm/error_log.h"
+#include "tests/shm/temp_dir.h"
 #include "tests/sqlite/effects.h"
 
 namespace millrace::isolation {
@@ -45,7 +45,7 @@ public:
     SmallDisk& operator=(const SmallDisk&) = delete;
 
     [[nodiscard]] const std::string& why_not() const { return why_; }
-    [[nodiscard]] std::string path() const { return dir_ / "disk"; }
+    [[nodiscard]] std::string path() const { return dir_.file("disk"); }
     /// To the last byte. @return whether the disk says so itself.
     bool fill() {
         const int fd = ::open((path() + "/ballast").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -75,7 +75,7 @@ protected:
     }
     [[nodiscard]] SqliteBackupOptions options() const {
         SqliteBackupOptions o;
-        o.store = dir_ / "store.db";
+        o.store = dir_.file("store.db");
         o.dir = backups();
         return o;
     }
@@ -101,7 +101,7 @@ protected:
         const auto all = list_sqlite_backups(backups());
         EXPECT_FALSE(all.empty());
         std::string message;
-        const std::string to = dir_ / "restored.db";
+        const std::string to = dir_.file("restored.db");
         EXPECT_TRUE(sqlite_remove(to).ok());
         EXPECT_TRUE(!all.empty() &&
                     restore_sqlite_backup(all.back().path, to, options(), message).ok())
