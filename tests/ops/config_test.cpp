@@ -6,9 +6,12 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/decimal.h"
+#include "tools/millrace/terminal_config.h"
 
 namespace millrace {
 namespace {
@@ -92,6 +95,48 @@ TEST(Config, NamesWhatIsWrongWithAFixAccount) {
     EXPECT_NE(later.find("EURUSD"), std::string::npos) << later;
     const std::string alone = read(dir, with_account(", \"kind\": \"fix\"")).mistakes;
     EXPECT_NE(alone.find("needs an object \"fix\""), std::string::npos) << alone;
+}
+
+TEST(Config, ReadsTheTerminalsThatAreToBeStarted) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(R"(, "terminal": {"command": ["wine", "terminal64.exe"],
+ "env": ["WINEPREFIX=/srv/mt5/1001"], "cwd": ".", "at_down": "keep"})"));
+    EXPECT_EQ(r.mistakes, "");
+    const TerminalsConfig all = terminals_of(r.config);
+    ASSERT_EQ(all.terminals.size(), 1U);
+    const TerminalConfig& t = all.terminals[0];
+    EXPECT_EQ(t.account_name, "a1");
+    EXPECT_EQ(t.login, 1U);
+    EXPECT_EQ(t.command, (std::vector<std::string>{"wine", "terminal64.exe"}));
+    EXPECT_EQ(t.env, std::vector<std::string>{"WINEPREFIX=/srv/mt5/1001"});
+    EXPECT_EQ(std::filesystem::path{t.cwd}, std::filesystem::path{dir.path()} / "");
+    EXPECT_TRUE(t.keep);
+    EXPECT_TRUE(terminals_of(read(dir, with_account("")).config).terminals.empty());
+}
+
+TEST(Config, NamesWhatIsWrongWithATerminal) {
+    const TempDir dir;
+    const auto mistakes = [&dir](const std::string& text) {
+        return read(dir, with_account(", \"terminal\": " + text)).mistakes;
+    };
+    const std::pair<const char*, const char*> wrong[] = {
+        {"{}", "\"command\" is missing"},
+        {R"({"command": []})", "terminal.command: names no program"},
+        {R"({"command": ["x"], "cwd": "nowhere"})", "terminal.cwd: there is no folder "},
+        {R"({"command": ["x"], "env": ["=1"]})", "terminal.env: is a list of \"NAME=VALUE\""},
+        {R"({"command": ["x\u0000y"]})", "terminal.command: has a zero byte"},
+        {R"({"command": ["x"], "stop_s": 61})", "terminal.stop_s: is 61"},
+        {R"({"command": ["x"]}, "kind": "fix", "fix": {})", "this account has \"fix\""},
+    };
+    for (const auto& [text, mistake] : wrong) {
+        const std::string told = mistakes(text);
+        EXPECT_NE(told.find(mistake), std::string::npos) << text << "\n" << told;
+    }
+    dir.write("j/accounts.d/late.json",
+              R"({"name": "late", "login": 9, "terminal": {"command": ["x"]}, "key": ")" +
+                  std::string{kKey} + "\"}");
+    EXPECT_NE(read(dir, with_account("")).mistakes.find("stands in the configuration itself"),
+              std::string::npos);
 }
 
 TEST(Config, RefusesAGroupWhoseResultsNoRingCanTake) {

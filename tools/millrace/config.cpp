@@ -12,6 +12,7 @@
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/key_file.h"
+#include "tools/millrace/terminal_config.h"
 
 namespace millrace {
 namespace {
@@ -184,7 +185,9 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("deviation_points", a.deviation_points, {0, kMillion});
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
     read_durability(o, "gate", a.gate);
-    check_fix_keys(o, fs::absolute(file).parent_path().string());
+    const std::string folder = fs::absolute(file).parent_path().string();
+    check_fix_keys(o, folder);
+    check_terminal_keys(o, folder);
     return a;
 }
 
@@ -296,6 +299,7 @@ void read_document(ObjectReader& o, Config& c) {
     o.list("groups", [&](ObjectReader& g) { c.groups.push_back(read_group(g)); });
     o.list("accounts",
            [&](ObjectReader& a) { c.accounts.push_back(read_account_object(a, file)); });
+    check_terminals_keys(o);
     o.list("sources", [&](ObjectReader& s) { c.sources.push_back(read_source(s, file)); });
     o.object("risk", [&](ObjectReader& r) { read_risk(r, c.risk); });
     o.object("capacity", [&](ObjectReader& p) { read_capacity(p, c.capacity); });

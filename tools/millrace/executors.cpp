@@ -9,7 +9,7 @@
 
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/log.h"
-#include "tools/millrace/stages.h"
+#include "tools/millrace/terminal_config.h"
 
 namespace millrace {
 namespace {
@@ -20,28 +20,60 @@ constexpr Nanos kStopPatience = seconds(5);
 /// One that ran that long died of something new: it starts again at once.
 constexpr std::int64_t kHealthyNs = 60'000'000'000;
 
-/// Beside this program, or where the build puts it.
-std::string find_program() {
+/// Beside this program, or in the folder beside its own where the build puts it.
+std::string find_program(const char* name, const char* folder) {
     std::error_code none;
     const fs::path here = fs::read_symlink("/proc/self/exe", none).parent_path();
-    const fs::path built = here.parent_path() / "fix" / "millrace-fix";
-    return (fs::exists(here / "millrace-fix", none) ? here / "millrace-fix" : built).string();
+    const fs::path built = here.parent_path() / folder / name;
+    return (fs::exists(here / name, none) ? here / name : built).string();
+}
+
+/// How long millrace-terminals may take to end its terminals, and itself.
+Nanos patience_of(const TerminalsConfig& config) {
+    std::uint32_t longest_s = 0;
+    for (const TerminalConfig& t : config.terminals) {
+        longest_s = std::max(longest_s, t.keep ? 0 : t.stop_s);
+    }
+    return seconds(longest_s) + kStopPatience;
 }
 
 }  // namespace
 
 Executors::Executors(const Segment& segment, const Config& config, std::string checked_text)
-    : segment_{segment},
-      config_{config},
-      checked_text_{std::move(checked_text)},
-      program_{find_program()} {
+    : segment_{segment}, config_{config}, checked_text_{std::move(checked_text)} {
+    const std::string fix = find_program("millrace-fix", "fix");
     for (const FixConfig& f : fix_accounts(config)) {
-        executors_.push_back({f.account_name, RestartPolicy{config.restart}, {}, false, 0, 0});
+        add("fix " + f.account_name, executor_folder(config, f.account_name), fix,
+            {"-a", f.account_name});
+        executors_.back().alert = "the account does not trade";
+    }
+    const TerminalsConfig terminals = terminals_of(config);
+    if (!terminals.terminals.empty()) {
+        add("terminals", terminals_folder(config.journal.dir),
+            find_program("millrace-terminals", "terminals"), {});
+        executors_.back().alert = "terminals that die are not started again";
+        executors_.back().stop_patience = patience_of(terminals);
     }
 }
 
-bool Executors::adopt(Executor& e) const {
-    std::ifstream file{executor_folder(config_, e.account) + "/pid"};
+void Executors::add(const std::string& name, const std::string& folder, const std::string& program,
+                    const std::vector<std::string>& options) {
+    std::vector<std::string> command{program, "-c", config_.file};
+    command.insert(command.end(), options.begin(), options.end());
+    if (!checked_text_.empty()) {
+        command.insert(command.end(), {"--checked", checked_text_});
+    }
+    executors_.push_back({.name = name,
+                          .folder = folder,
+                          .command = std::move(command),
+                          .alert = {},
+                          .stop_patience = kStopPatience,
+                          .policy = RestartPolicy{config_.restart},
+                          .watch = {}});
+}
+
+bool Executors::adopt(Executor& e) {
+    std::ifstream file{e.folder + "/pid"};
     ProcessId id;
     if (!(file >> id.pid >> id.start_time)) {
         return false;
@@ -52,7 +84,7 @@ bool Executors::adopt(Executor& e) const {
     }
     e.watch = std::move(watch).value();
     e.ours = false;
-    log_info("fix " + e.account + ": adopted pid " + std::to_string(id.pid));
+    log_info(e.name + ": adopted pid " + std::to_string(id.pid));
     return true;
 }
 
@@ -61,12 +93,8 @@ void Executors::start(Executor& e) {
     if (adopt(e)) {
         return;
     }
-    std::vector<std::string> arguments{program_, "-c", config_.file, "-a", e.account};
-    if (!checked_text_.empty()) {
-        arguments.insert(arguments.end(), {"--checked", checked_text_});
-    }
     std::string message;
-    const auto id = spawn(arguments, message);
+    const auto id = spawn(e.command, message);
     auto watch = id ? ProcessWatch::open(id.value()) : Result<ProcessWatch>{id.error()};
     if (!watch) {
         if (id) {  // no descriptor is left for it: unwatched it must not trade
@@ -75,13 +103,13 @@ void Executors::start(Executor& e) {
         }
         const Nanos wait = e.policy.after_death(false);
         e.start_at_ns = e.started_ns + wait.value;
-        log_error("fix " + e.account + ": cannot start " + program_ + ": " +
+        log_error(e.name + ": cannot start " + e.command[0] + ": " +
                   (message.empty() ? watch.error().what : message));
         return;
     }
     e.watch = std::move(watch).value();
     e.ours = true;
-    log_info("fix " + e.account + ": started, pid " + std::to_string(id.value().pid));
+    log_info(e.name + ": started, pid " + std::to_string(id.value().pid));
 }
 
 void Executors::on_end(Executor& e) {
@@ -92,12 +120,12 @@ void Executors::on_end(Executor& e) {
     const std::int64_t now = monotonic_ns();
     const Nanos wait = e.policy.after_death(now - e.started_ns > kHealthyNs);
     e.start_at_ns = now + wait.value;
-    log_warn("fix " + e.account + " (pid " + std::to_string(pid) + ") " +
+    log_warn(e.name + " (pid " + std::to_string(pid) + ") " +
              (known ? describe_wait_status(status) : "ended") + "; starts again in " +
              std::to_string(wait.value / 1'000'000) + " ms");
     if (e.policy.fruitless() == kAlertAfter) {
-        log_error("ALERT fix " + e.account + " does not stay up: the account does not trade");
-        segment_.report_error("fix " + e.account, "its executor does not stay up; see the log");
+        log_error("ALERT " + e.name + " does not stay up: " + e.alert);
+        segment_.report_error(e.name, "does not stay up: " + e.alert + "; see the log");
     }
 }
 
@@ -116,9 +144,10 @@ void Executors::stop() {
     for (Executor& e : executors_) {
         e.watch.send(SIGTERM);
     }
-    const auto wait_all = [this](Nanos patience) {
-        const std::int64_t until = monotonic_ns() + patience.value;
+    const auto wait_all = [this](bool asked) {
+        const std::int64_t begin = monotonic_ns();
         for (Executor& e : executors_) {
+            const std::int64_t until = begin + (asked ? e.stop_patience : kStopPatience).value;
             const Nanos left{std::max<std::int64_t>(0, until - monotonic_ns())};
             if (!e.watch.empty() && e.watch.wait_dead(left)) {
                 if (e.ours) {
@@ -128,14 +157,14 @@ void Executors::stop() {
             }
         }
     };
-    wait_all(kStopPatience);
+    wait_all(true);
     for (const Executor& e : executors_) {
         if (!e.watch.empty()) {
-            log_warn("fix " + e.account + " does not end; killed");
+            log_warn(e.name + " does not end; killed");
             e.watch.send(SIGKILL);
         }
     }
-    wait_all(kStopPatience);  // one that waits for a disk does not even die
+    wait_all(false);  // one that waits for a disk does not even die
 }
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
-// Executors: the millrace-fix processes of accounts of kind "fix", kept running by `millrace up`.
-// Like stages they outlive it, and the next one adopts them.
+// Executors: what trades for accounts outside the stages, kept running by `millrace up`: a
+// millrace-fix for each account of kind "fix", one millrace-terminals for all terminals that are
+// started and watched here. Like stages they outlive it, and the next one adopts them.
 #pragma once
 
 #include "tools/millrace/config.h"
@@ -26,29 +27,35 @@ public:
     /// Starts those that do not run, and again those that ended: at once, then after the pauses
     /// of "restart", with an alert after kAlertAfter ends in a row. Every 100 ms or so.
     void turn();
-    /// Asks all to log out, waits 5 s for them, then kills and waits 5 s again. After the broker
-    /// stage: what it sent has then been answered, or stays in doubt until the next start.
+    /// Asks all to log out (millrace-terminals: to end its terminals), waits for them, 5 s or as
+    /// long as terminals may take to end, then kills and waits 5 s again. After the broker stage:
+    /// what it sent has then been answered, or stays in doubt until the next start.
     void stop();
 
     static constexpr std::uint32_t kAlertAfter = 3;
 
 private:
     struct Executor {
-        std::string account;
+        std::string name;    // for the log
+        std::string folder;  // it writes `pid` there
+        std::vector<std::string> command;
+        std::string alert;    // what it means that it does not stay up
+        Nanos stop_patience;  // between asking it to end and killing it
         RestartPolicy policy;
         ProcessWatch watch;
         bool ours = false;  // our child: it leaves a wait status
         std::int64_t started_ns = 0;
         std::int64_t start_at_ns = 0;
     };
+    void add(const std::string& name, const std::string& folder, const std::string& program,
+             const std::vector<std::string>& options);
     void start(Executor& e);
     void on_end(Executor& e);
-    [[nodiscard]] bool adopt(Executor& e) const;
+    [[nodiscard]] static bool adopt(Executor& e);
 
     const Segment& segment_;
     const Config& config_;
     std::string checked_text_;
-    std::string program_;
     std::vector<Executor> executors_;
 };
 

@@ -11,6 +11,7 @@
 #include "tools/millrace/backup_commands.h"
 #include "tools/millrace/commands.h"
 #include "tools/millrace/credential_commands.h"
+#include "tools/millrace/terminal_commands.h"
 
 #include "shm/clock.h"
 #include "tools/query/query.h"
@@ -53,6 +54,7 @@ int main(int argc, char** argv) {
     add_config_commands(app, command);
     add_credential_commands(app, command);
     add_query_command(app, command);
+    add_terminal_commands(app, command);
     add_backup_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;

@@ -114,6 +114,7 @@ void ControlServer::on_client(int fd, std::uint32_t events) {
             return close_client(fd);
         }
         client.in.append(bytes, n > 0 ? static_cast<std::size_t>(n) : 0);
+        answering_ = fd;
         answer_lines(client);
         if (client.in.size() > kLineBytesMax) {
             return close_client(fd);
@@ -132,6 +133,13 @@ void ControlServer::answer_lines(Client& client) {
             client.out += handler_(line) + "\n";
         }
     }
+}
+
+ucred ControlServer::peer() const {
+    ucred peer{0, static_cast<uid_t>(-1), static_cast<gid_t>(-1)};
+    socklen_t bytes = sizeof peer;
+    ::getsockopt(answering_, SOL_SOCKET, SO_PEERCRED, &peer, &bytes);
+    return peer;
 }
 
 bool ControlServer::flush(int fd, Client& client) {

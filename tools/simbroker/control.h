@@ -4,6 +4,8 @@
 #include "core/result.h"
 #include "tools/simbroker/event_loop.h"
 
+#include <sys/socket.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +28,9 @@ public:
     /// @param address a path (Unix socket, mode 0600, an old one is replaced) or a port on
     ///        127.0.0.1 (0 = any). @return the port, 0 for a path.
     [[nodiscard]] Result<std::uint16_t> listen(const std::string& address);
+    /// While the handler runs: who is at the other end, as the kernel knows it. Of a path only; on
+    /// a port pid 0.
+    [[nodiscard]] ucred peer() const;
 
 private:
     struct Client {
@@ -43,6 +48,7 @@ private:
     int listen_fd_ = -1;
     std::string path_;
     std::map<int, Client> clients_;
+    int answering_ = -1;
 };
 
 }  // namespace millrace::sim
