@@ -70,6 +70,38 @@ TEST_F(HistoryTest, ShowsEveryRowOfEachKindAndHowFarTheStoreHasCome) {
     EXPECT_EQ(ask(of(HistoryOf::Orders)).stored_seq, kRecords);
 }
 
+TEST_F(HistoryTest, ShowsOneOrderByItsNumberAndWhatIsOpenNow) {
+    const History orders = ask(of(HistoryOf::Orders));
+    const auto column = [&orders](const char* name) {
+        return static_cast<std::size_t>(
+            std::find(orders.columns.begin(), orders.columns.end(), name) - orders.columns.begin());
+    };
+    std::size_t open = 0;
+    for (const auto& row : orders.rows) {
+        const auto& status = std::get<std::string>(row.at(column("status")));
+        open += status != "FILLED" && status != "CANCELED" && status != "REJECTED" &&
+                        status != "EXPIRED"
+                    ? 1
+                    : 0;
+    }
+    HistoryQuery query = of(HistoryOf::Orders);
+    query.open_only = true;
+    EXPECT_EQ(ask(query).rows.size(), open);
+    query.open_only = false;
+    query.intent =
+        static_cast<std::uint64_t>(std::get<std::int64_t>(orders.rows.front()[column("intent")]));
+    for (const HistoryOf what :
+         {HistoryOf::Orders, HistoryOf::Executions, HistoryOf::Positions, HistoryOf::Signals}) {
+        query.of = what;
+        EXPECT_EQ(ask(query).rows.size(), 1U) << static_cast<int>(what);
+    }
+    query.of = HistoryOf::Accounts;
+    EXPECT_NE(refusal(query).find("not of an order"), std::string::npos);
+    query = of(HistoryOf::Signals);
+    query.open_only = true;
+    EXPECT_NE(refusal(query).find("only orders and positions"), std::string::npos);
+}
+
 TEST_F(HistoryTest, FiltersByAccountNameAndByItsNumber) {
     for (const char* account : {"gold-desk", "1"}) {
         for (const HistoryOf what :

@@ -14,6 +14,7 @@
 #include "tools/millrace/terminal_commands.h"
 
 #include "shm/clock.h"
+#include "tools/explain/explain.h"
 #include "tools/query/query.h"
 
 #if __has_include("tools/inspect/inspect.h")
@@ -28,6 +29,7 @@ constexpr const char* kHelp =
     "\n"
     "  run          millrace up -c FILE          look     millrace inspect top\n"
     "  stop         millrace down                check    millrace config check FILE\n"
+    "  now          millrace positions           why      millrace explain signal ID\n"
     "  history      millrace query orders -c FILE\n"
     "  EMERGENCY    millrace kill --all --cancel --flatten\n"
     "               (stops every account, cancels our pending orders, closes our positions)";
@@ -55,6 +57,7 @@ int main(int argc, char** argv) {
     add_credential_commands(app, command);
     add_query_command(app, command);
     add_terminal_commands(app, command);
+    add_explain_commands(app, command);
     add_backup_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;

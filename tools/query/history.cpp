@@ -28,23 +28,28 @@ struct Shape {
     const char* view;
     const char* account;  // condition on ?1; empty: none
     const char* signal;   // condition on ?2; empty: none
+    const char* intent;   // condition on ?6; empty: none
+    const char* open;     // condition; empty: none
     const char* time;     // column
     const char* order;
 };
 const Shape& shape_of(HistoryOf of) {
-    // An order's attempts differ in the lowest 3 bits of the magic (core/types.h).
+    // An order's attempts differ in the lowest 3 bits of the magic, above them are the 45 of its
+    // intent (core/types.h). Ends of an order: 2 filled, 4 cancelled, 8 rejected, C expired.
+    static constexpr const char* kOfIntent = "(t.magic >> 3) & 35184372088831 = ?6";
     static constexpr Shape kShapes[] = {
-        {"v_orders", "t.account = ?1", "t.signal = ?2", "t.created_ns",
-         "t.created_ns DESC, t.intent DESC"},
+        {"v_orders", "t.account = ?1", "t.signal = ?2", "t.intent = ?6",
+         "t.status NOT IN (50, 52, 56, 67)", "t.created_ns", "t.created_ns DESC, t.intent DESC"},
         {"v_executions", "t.account = ?1",
          "(t.seq, t.k) IN (SELECT e.seq, e.k FROM orders AS o JOIN executions AS e"
          " ON e.magic BETWEEN (o.magic & ~7) AND (o.magic | 7) WHERE o.signal = ?2)",
-         "t.time_ns", "t.seq DESC, t.k DESC"},
-        {"v_positions", "t.account = ?1", "t.signal = ?2", "t.time_ns",
+         kOfIntent, "", "t.time_ns", "t.seq DESC, t.k DESC"},
+        {"v_positions", "t.account = ?1", "t.signal = ?2", kOfIntent, "t.volume > 0", "t.time_ns",
          "t.time_ns DESC, t.position_id DESC"},
         {"v_signals", "EXISTS (SELECT 1 FROM orders AS o WHERE o.signal = t.id AND o.account = ?1)",
-         "t.id = ?2", "t.accepted_ns", "t.accepted_ns DESC, t.seq DESC"},
-        {"v_accounts", "t.account = ?1", "", "t.time_ns", "t.account"},
+         "t.id = ?2", "t.id = (SELECT o.signal FROM orders AS o WHERE o.intent = ?6)", "",
+         "t.accepted_ns", "t.accepted_ns DESC, t.seq DESC"},
+        {"v_accounts", "t.account = ?1", "", "", "", "t.time_ns", "t.account"},
     };
     return kShapes[static_cast<std::size_t>(of)];
 }
@@ -158,6 +163,12 @@ std::optional<std::string> sql_for(sqlite3* db, const HistoryQuery& query, std::
     if (!query.signal.empty()) {
         sql += std::string{" AND "} + shape.signal;
     }
+    if (query.intent != 0) {
+        sql += std::string{" AND "} + shape.intent;
+    }
+    if (query.open_only) {
+        sql += std::string{" AND "} + shape.open;
+    }
     if (query.since) {
         sql += std::string{" AND "} + shape.time + " >= ?3";
     }
@@ -189,6 +200,9 @@ bool bind(sqlite3* db, sqlite3_stmt* s, const HistoryQuery& query, std::string& 
     if (query.until) {
         sqlite3_bind_int64(s, 4, *query.until);
     }
+    if (query.intent != 0) {
+        sqlite3_bind_int64(s, 6, static_cast<std::int64_t>(query.intent));
+    }
     sqlite3_bind_int64(s, 5, std::int64_t{query.limit} + 1);  // one more tells that there is more
     return true;
 }
@@ -214,6 +228,14 @@ std::optional<History> ask_history(const std::string& path, const HistoryQuery& 
     }
     if (!query.signal.empty() && *shape_of(query.of).signal == '\0') {
         message = "accounts are not of a signal; ask for its orders or executions";
+        return {};
+    }
+    if (query.intent != 0 && *shape_of(query.of).intent == '\0') {
+        message = "accounts are not of an order; ask for the order itself";
+        return {};
+    }
+    if (query.open_only && *shape_of(query.of).open == '\0') {
+        message = "only orders and positions are open or not";
         return {};
     }
     const Db db = open_store(path, message);

@@ -18,6 +18,8 @@ struct HistoryQuery {
     HistoryOf of = HistoryOf::Orders;
     std::string account;                // name or number; empty = all
     std::string signal;                 // UUID with or without dashes; empty = all
+    std::uint64_t intent = 0;           // of one order; 0 = all
+    bool open_only = false;             // orders that have not ended, positions that are open
     std::optional<std::int64_t> since;  // wall clock, ns: rows at or after it
     std::optional<std::int64_t> until;  // rows before it
     std::uint32_t limit = 1000;         // newest first; 0 is refused

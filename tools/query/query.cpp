@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 
+#include "core/types.h"
 #include "shm/clock.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/json_doc.h"
@@ -22,6 +23,7 @@ struct Asked {
     std::string store;
     std::string since;
     std::string until;
+    std::uint64_t order = 0;  // magic or intent
 };
 
 /// Where the store is: as given, or as the configuration says.
@@ -57,6 +59,7 @@ int query(Asked& asked) {
         !read_moment("--until", asked.until, asked.query.until)) {
         return kExitError;
     }
+    asked.query.intent = Magic{asked.order}.tag() != 0 ? Magic{asked.order}.intent() : asked.order;
     std::string message;
     const auto history = ask_history(asked.store, asked.query, message);
     if (!history) {
@@ -94,6 +97,8 @@ void add_query_command(CLI::App& app, Command& command) {
     config->excludes(store);
     sub->add_option("-a,--account", asked->query.account, "name or number of an account");
     sub->add_option("--signal", asked->query.signal, "id of a signal (UUID)");
+    sub->add_option("--order", asked->order, "magic number or number of an order");
+    sub->add_flag("--open", asked->query.open_only, "only what is open now");
     sub->add_option("--since", asked->since, "from this time on (UTC, or 15m = 15 minutes ago)");
     sub->add_option("--until", asked->until, "before this time");
     sub->add_option("-n,--limit", asked->query.limit, "rows at most (default 1000)")

@@ -1,0 +1,96 @@
+// Goal: what is open now is told as the engine has it, in 80 columns, what is in doubt marked.
+// Method: logs that the engine made itself, read on while they grow.
+#include "tests/explain/logs.h"
+#include "tools/explain/open_now.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace millrace::explain_test {
+namespace {
+
+using explain::OpenNow;
+using explain::OpenOf;
+using explain::Sheet;
+
+class OpenSheets : public ::testing::Test {
+protected:
+    Sheet sheet(OpenOf of, std::uint32_t account = kNoId) {
+        const explain::Where where = logs_.where();
+        std::string message;
+        const auto now = OpenNow::open(where, message);
+        EXPECT_NE(now, nullptr) << message;
+        return now == nullptr ? Sheet{} : now->sheet(of, AccountId{account}, rig().now);
+    }
+    std::string told(OpenOf of, std::uint32_t account = kNoId) {
+        const Sheet s = sheet(of, account);
+        EXPECT_EQ(schema_breach("sheet", explain::sheet_json(s, of)), "");
+        const std::string text = explain::sheet_text(s, of, 80);
+        std::istringstream lines{text};
+        for (std::string line; std::getline(lines, line);) {
+            EXPECT_LE(line.size(), 80U) << line;
+        }
+        return text;
+    }
+    test::Rig& rig() { return logs_.rig; }
+    Logs logs_;
+};
+
+TEST_F(OpenSheets, ShowPositionsOrdersAndAccountsWithTheirDoubts) {
+    rig().signal(rig().open(1));
+    const auto sent = rig().take_orders();
+    for (std::size_t i = 0; i < 4; ++i) {
+        rig().fill(sent[i]);
+    }
+    rig().session_down(4);
+    rig().now = rig().now + seconds(75);
+    rig().signal(rig().pending(2, PriceKind::Limit, test::points(100'000)));
+    logs_.write();
+    expect_golden("open.txt", told(OpenOf::Positions) + "\n" + told(OpenOf::Orders) + "\n" +
+                                  told(OpenOf::Accounts));
+    EXPECT_EQ(sheet(OpenOf::Positions, 1).rows.size(), 1U);
+    EXPECT_EQ(sheet(OpenOf::Positions, 7).rows.size(), 0U);
+}
+
+TEST_F(OpenSheets, MarkAPositionWhoseCloseIsInDoubt) {
+    rig().signal(rig().open(1));
+    const auto sent = rig().take_orders();
+    rig().fill(sent[0]);
+    rig().signal(rig().change(2, SignalAction::Close, 1));
+    rig().session_down(0);
+    logs_.write();
+    const Sheet s = sheet(OpenOf::Positions);
+    ASSERT_EQ(s.rows.size(), 1U);
+    EXPECT_TRUE(s.doubted[0]);
+}
+
+TEST_F(OpenSheets, CutNamesAndNeverNumbersToFitTheLine) {
+    Sheet s;
+    s.columns = {"account", "symbol", "side", "volume", "price", "age", "position", "order"};
+    s.rows.push_back({std::string{"sixteen-chars-ab"}, std::string{"XAUUSD.micro-pro"},
+                      std::string{"BUY"}, std::string{"1000000.00000001"},
+                      std::string{"123456.12345678"}, std::string{"365d00h"},
+                      std::int64_t{9'000'000'000}, std::int64_t{1}});
+    s.doubted.push_back(true);
+    s.from = "logs";
+    const std::string text = explain::sheet_text(s, OpenOf::Positions, 80);
+    EXPECT_NE(text.find("1000000.00000001"), std::string::npos) << text;
+    EXPECT_NE(text.find("123456.12345678"), std::string::npos) << text;
+    EXPECT_NE(text.find('~'), std::string::npos) << text;
+    EXPECT_EQ(text.find('!'), text.find('\n') + 1) << text;
+}
+
+TEST_F(OpenSheets, SayWhyTheLogsGiveNoState) {
+    const std::uint64_t after = rig().engine.seq().value + 1;
+    rig().signal(rig().open(1));
+    logs_.write(after);  // no snapshot, and the beginning is gone
+    std::string message;
+    const explain::Where where = logs_.where();
+    EXPECT_EQ(OpenNow::open(where, message), nullptr);
+    EXPECT_NE(message.find("the journal begins at " + std::to_string(after)), std::string::npos)
+        << message;
+}
+
+}  // namespace
+}  // namespace millrace::explain_test

@@ -1,0 +1,137 @@
+#include "tools/explain/words.h"
+
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tools/inspect/decode.h"
+
+namespace millrace::explain {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::tm parts_of(Nanos time) {
+    return fmt::gmtime(static_cast<std::time_t>(time.value / kSecond));
+}
+std::string micros_of(Nanos time) {
+    return fmt::format("{:06}", time.value % kSecond / 1000);
+}
+
+/// Reasons that the risk checks of one account give.
+const char* check_words(Reason reason) noexcept {
+    switch (reason) {
+        case Reason::NoPrice: return "there was no fresh price to check it against";
+        case Reason::PriceCollar: return "the price had moved further than the collar allows";
+        case Reason::MaxLots: return "it was larger than one order may be";
+        case Reason::MaxOpenOrders: return "the account had as many orders and positions as it may";
+        case Reason::RateLimit: return "the account's rate of requests was used up";
+        case Reason::DuplicateOrder: return "the account had just sent such an order";
+        case Reason::SymbolFiltered: return "the account does not take this symbol in this group";
+        case Reason::AccountNotTrading: return "the account was not trading";
+        case Reason::ReduceOnly: return "the account took no new entries, closes only";
+        case Reason::Killed: return "a kill switch was on";
+        case Reason::VolumeBelowMin: return "what it was sized to is less than the symbol's least";
+        case Reason::GroupPaused: return "the group was paused";
+        default: return "?";
+    }
+}
+
+}  // namespace
+
+std::string moment_text(Nanos time) {
+    return time.value <= 0
+               ? "-"
+               : fmt::format("{:%Y-%m-%dT%H:%M:%S}.{}Z", parts_of(time), micros_of(time));
+}
+
+std::string clock_text(Nanos time) {
+    return time.value <= 0 ? "-" : fmt::format("{:%H:%M:%S}.{}", parts_of(time), micros_of(time));
+}
+
+std::string span_text(Nanos span) {
+    const std::int64_t ms = std::max<std::int64_t>(0, span.value) / 1'000'000;
+    const std::int64_t s = ms / 1000;
+    if (s < 1) {
+        return fmt::format("{}ms", ms);
+    }
+    if (s < 60) {
+        return fmt::format("{}s", s);
+    }
+    if (s < 3600) {
+        return fmt::format("{}m{:02}s", s / 60, s % 60);
+    }
+    return s < 48 * 3600 ? fmt::format("{}h{:02}m", s / 3600, s / 60 % 60)
+                         : fmt::format("{}d{:02}h", s / 86'400, s / 3600 % 24);
+}
+
+const char* reason_words(Reason reason) noexcept {
+    switch (reason) {
+        case Reason::None: return "nothing stood in the way";
+        case Reason::DuplicateSignal: return "a signal of this id was taken before";
+        case Reason::StaleSignal: return "it was made before what the ledger of ids remembers";
+        case Reason::LedgerFull: return "the ledger of signal ids was full";
+        case Reason::Expired: return "its time was over before it could be sent";
+        case Reason::UnknownGroup: return "it names a group that is not configured";
+        case Reason::UnknownSymbol: return "it names a symbol that is not configured";
+        case Reason::BadVolume: return "its volume is none that can be traded";
+        case Reason::BadPrice: return "its price is missing or none that can be traded";
+        case Reason::BadSignal: return "a field of it is out of range";
+        case Reason::UnknownTarget: return "it acts on a signal that is not known";
+        case Reason::NothingToDo: return "there was nothing left to act on";
+        case Reason::EmptyGroup: return "the group had no member";
+        case Reason::TableFull: return "the table of orders was full";
+        case Reason::QueueFull: return "the account's queue was full; it never left this host";
+        case Reason::JournalDown: return "the journal was down; it never left this host";
+        case Reason::BrokerReject: return "the broker refused it";
+        case Reason::MarketClosed: return "the market was closed";
+        case Reason::NoMoney: return "the account had not enough money";
+        case Reason::RetriesExhausted: return "the broker refused every attempt";
+        case Reason::CanceledByUser: return "it was cancelled, at the broker or on request";
+        default: return check_words(reason);
+    }
+}
+
+const char* class_words(RetcodeClass cls) noexcept {
+    switch (cls) {
+        case RetcodeClass::Ok: return "done";
+        case RetcodeClass::Part: return "done in part";
+        case RetcodeClass::Reprice: return "not done, because of the price";
+        case RetcodeClass::Backoff: return "not done, because of the load";
+        case RetcodeClass::Queue: return "not done, the market is closed";
+        case RetcodeClass::Reject: return "refused for good";
+        case RetcodeClass::Suspend: return "refused, this account cannot trade";
+        case RetcodeClass::Recon: return "says nothing about what was executed";
+    }
+    return "?";
+}
+
+std::string retcode_text(std::uint32_t code, RetcodeClass cls) {
+    if (code == 0) {
+        return {};
+    }
+    const auto rows = retcode_rows();
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [code](const RetcodeRow& r) { return r.code == code; });
+    return fmt::format("{} {} ({})", code, row == rows.end() ? "not in MT5's list" : row->name,
+                       class_words(cls));
+}
+
+const char* command_word(std::uint8_t type) noexcept {
+    static constexpr const char* kWords[] = {"?", "OPEN", "CLOSE", "MODIFY", "CANCEL", "QUERY"};
+    return type < std::size(kWords) ? kWords[type] : "?";
+}
+
+std::string number(std::int64_t scaled) {
+    return inspect::decimal(scaled);
+}
+
+std::string percent(std::int64_t scaled) {
+    std::string text = fmt::format("{:.4f}", static_cast<double>(scaled) / 1e6);
+    text.erase(text.find_last_not_of('0') + 1);
+    return (text.back() == '.' ? text + "0" : text) + " %";
+}
+
+}  // namespace millrace::explain
