@@ -61,6 +61,13 @@ KeeperWorld::~KeeperWorld() {
     }
     for (std::size_t i = 0; i < accounts; ++i) {
         const std::string name = "a" + std::to_string(i);
+        TerminalProcess process{folder(name)};
+        if (process.adopt()) {
+            process.kill();  // by its pid too: one that is not the command yet has no mark
+        }
+        while (process.runs()) {
+            std::this_thread::yield();
+        }
         int pid = 0;
         std::ifstream{folder(name) + "/" + kPidFile} >> pid;
         while (pid > 0 && kill_session(pid, folder(name)) > 0) {
