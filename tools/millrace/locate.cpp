@@ -1,15 +1,12 @@
 #include "tools/millrace/locate.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
 #include <utility>
 #include <vector>
 
-#include "shm/role.h"
 #include "tools/millrace/config_backup.h"
 
 namespace millrace {
@@ -30,20 +27,6 @@ std::vector<std::string> segments_in(const std::string& folder) {
     }
     std::sort(found.begin(), found.end());
     return found;
-}
-
-/// Is there a stage that lives? What a dead pipeline left behind is not meant by an operator who
-/// names none.
-bool is_alive(const std::string& path) {
-    std::string fault;
-    const auto segment = Segment::attach(path, Segment::Mode::ReadOnly, fault);
-    if (!segment) {
-        return false;
-    }
-    const std::string dir = segment.value().header().journal_dir;
-    constexpr std::array kRoles{"broker", "engine", "supervisor"};
-    return std::any_of(kRoles.begin(), kRoles.end(),
-                       [&](const char* role) { return RoleLock::holder_pid(dir, role) != 0; });
 }
 
 Error fail(std::string& message, std::string text) {
@@ -72,27 +55,10 @@ void tell(const std::string& text) {
     }
 }
 
-/// The segments that somebody who names none can mean: of several the one that is alive, if there
-/// is but one.
-std::vector<std::string> segments_meant(const std::string& folder) {
-    auto found = segments_in(folder);
-    if (found.size() < 2) {
-        return found;
-    }
-    std::vector<std::string> alive;
-    std::copy_if(found.begin(), found.end(), std::back_inserter(alive), is_alive);
-    if (alive.size() != 1) {
-        return found;
-    }
-    tell("of " + std::to_string(found.size()) + " segments " + alive.front() +
-         " is the only one with a living stage: taking that");
-    return alive;
-}
-
 /// The file cannot be read at all: there may be but one pipeline that it can have meant.
 Result<std::string> only_segment(const std::string& file, const std::string& folder,
                                  std::string& message) {
-    const auto found = segments_meant(folder);
+    const auto found = segments_in(folder);
     std::error_code none;
     if (found.size() != 1 || !fs::exists(file, none)) {
         return {Errc::NotFound, "segment"};
@@ -146,7 +112,7 @@ Result<std::string> locate_segment(const Target& target, std::string& message, D
         return named.find('/') == std::string::npos ? folder + "/" + std::string{kPrefix} + named
                                                     : named;
     }
-    const auto found = segments_meant(folder);
+    const auto found = segments_in(folder);
     if (found.size() == 1) {
         return found.front();
     }
