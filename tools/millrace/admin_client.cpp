@@ -24,8 +24,9 @@ std::string engine_now(const Segment& segment) {
 
 }  // namespace
 
-Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message) {
+Result<AdminClient> AdminClient::open(const Segment& segment, std::string& message, bool look_up) {
     AdminClient client{segment};
+    client.actor_ = this_actor(look_up);  // before the role, which others want meanwhile
     auto role = take_admin_role(segment, AdminRing::Engine, message);
     if (!role) {
         return role.error();
@@ -45,8 +46,7 @@ Status AdminClient::send(const AdminRecord& record, const Options& options, std:
     detail_ = {};
     AdminSlot slot{};
     slot.value = record;
-    // A kill waits for no directory of users.
-    set_actor(slot.value, this_actor(record.op != AdminOp::Kill));
+    set_actor(slot.value, actor_);
     auto number = engine_.try_publish(slot);
     while (!number && monotonic_ns() - begin < options.timeout.value) {
         admin_nap(begin);

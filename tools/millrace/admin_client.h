@@ -20,8 +20,10 @@ class AdminClient {
 public:
     /// Waits up to 2 s for another command line to finish.
     /// @param segment outlives the client; its header names the journal directory.
+    /// @param look_up false: sign with the user's number; no directory of users is waited for.
     /// @return NotOwner: `message` names the holder's pid; IoError, BadCursor.
-    static Result<AdminClient> open(const Segment& segment, std::string& message);
+    static Result<AdminClient> open(const Segment& segment, std::string& message,
+                                    bool look_up = true);
 
     struct Options {
         Nanos timeout = seconds(5);
@@ -49,6 +51,7 @@ private:
                                       std::string& message);
 
     const Segment* segment_;
+    Actor actor_;
     AdminAnswer answer_{};
     AdminDetail detail_;
     Sequence applied_at_;

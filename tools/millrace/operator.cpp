@@ -162,7 +162,8 @@ int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& reque
     std::string message;
     Sequence applied;
     {
-        auto client = AdminClient::open(s.segment, message);
+        // A kill, and the end of one, wait for no directory of users.
+        auto client = AdminClient::open(s.segment, message, false);
         if (!client) {
             if (broker_told) {
                 (void)has_last_word(s, part, actions_of(request), kill_id);
