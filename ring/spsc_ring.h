@@ -33,10 +33,28 @@ namespace millrace {
 /// Production atomics. A model checker passes its own type with the same members.
 struct StdPolicy {
     using AtomicU64 = std::atomic<std::uint64_t>;
+    /// Slots ahead of the claimed one whose lines a producer asks for (0 = none): between cores
+    /// that share a cache twice the throughput at 128 bytes, elsewhere neither gain nor loss
+    /// (ring/adr/0001).
+    static constexpr std::uint64_t kAskAhead = 8;
     /// For inspectors that copy a slot and look afterwards; the ring's own ends have no fence.
     static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// Asks for all lines of `slot` to be written soon: a hint, which changes nothing that is read.
+template <class Slot>
+inline void ask_to_write(const Slot& slot) noexcept {
+    const char* line = reinterpret_cast<const char*>(&slot);
+    for (std::size_t at = 0; at < sizeof slot; at += 64) {
+#if defined(__x86_64__)
+        // The builtin asks for it to be read, unless the compiler is told of a newer processor.
+        asm volatile("prefetchw %0" ::"m"(line[at]));
+#else
+        __builtin_prefetch(line + at, 1, 3);
+#endif
+    }
+}
 
 /// Records that RingConsumer::take() keeps at most before it releases them.
 inline constexpr std::uint64_t kTakeLagMax = 32;
@@ -168,7 +186,7 @@ public:
                 return nullptr;
             }
         }
-        return &next_slot(0).payload;
+        return &asked(0).payload;
     }
 
     /// Claims up to `wanted` slots, to be written through claimed() and made visible by
@@ -193,7 +211,7 @@ public:
     /// The payload of the `i`-th slot of the batch, i < what claim_batch() returned.
     [[nodiscard]] T& claimed(std::uint64_t i) noexcept {
         ASSERT(i < claimed_);
-        return next_slot(i).payload;
+        return asked(i).payload;
     }
 
     /// Makes the first `count` slots of the batch visible, one after the other; the rest of the
@@ -295,6 +313,14 @@ private:
     /// The slot of record written_ + 1 + i.
     [[nodiscard]] RingSlot<T, Policy>& next_slot(std::uint64_t i) const noexcept {
         return slots_[(written_ + i) & mask_];
+    }
+
+    /// The same, to be written now; those behind it soon.
+    [[nodiscard]] RingSlot<T, Policy>& asked(std::uint64_t i) const noexcept {
+        if constexpr (Policy::kAskAhead != 0) {
+            ask_to_write(next_slot(i + Policy::kAskAhead));
+        }
+        return next_slot(i);
     }
 
     RingView<T, Policy> view_{};

@@ -19,23 +19,23 @@ struct Release32 : AsShipped {
 struct Release512 : AsShipped {
     static constexpr std::uint64_t kLag = kCapacity / 8;
 };
+struct Ahead0 : AsShipped {
+    using Policy = AskAhead<0>;
+};
 struct Ahead2 : AsShipped {
-    static constexpr std::uint64_t kAhead = 2;
+    using Policy = AskAhead<2>;
 };
-struct Ahead8 : AsShipped {
-    static constexpr std::uint64_t kAhead = 8;
-};
-struct Ahead8Look4 : Ahead8 {
-    static constexpr std::uint64_t kLook = 4;
+struct Ahead4 : AsShipped {
+    using Policy = AskAhead<4>;
 };
 struct Ahead16 : AsShipped {
-    static constexpr std::uint64_t kAhead = 16;
+    using Policy = AskAhead<16>;
 };
-struct Ahead2Free : Ahead2 {
-    static constexpr bool kAheadIfFree = true;
+struct Ahead2Free : Ahead0 {
+    static constexpr std::uint64_t kAheadIfFree = 2;
 };
-struct Ahead16Free : Ahead16 {
-    static constexpr bool kAheadIfFree = true;
+struct Ahead16Free : Ahead0 {
+    static constexpr std::uint64_t kAheadIfFree = 16;
 };
 struct Look4 : AsShipped {
     static constexpr std::uint64_t kLook = 4;
@@ -118,13 +118,13 @@ void throughputs(Bench& bench) {
     variant.template operator()<Release32>("release every 32 by hand");
     variant.template operator()<Release512>("release every 512");
     variant.template operator()<Room512>("full until 512 are free");
+    variant.template operator()<Ahead0>("producer prefetches nothing");
     variant.template operator()<Ahead2>("producer prefetches 2 ahead");
-    variant.template operator()<Ahead8>("producer prefetches 8 ahead");
+    variant.template operator()<Ahead4>("producer prefetches 4 ahead");
     variant.template operator()<Ahead16>("producer prefetches 16 ahead");
     variant.template operator()<Ahead2Free>("producer prefetches 2 ahead if free");
     variant.template operator()<Ahead16Free>("producer prefetches 16 ahead if free");
     variant.template operator()<Look4>("consumer prefetches 4 ahead");
-    variant.template operator()<Ahead8Look4>("producer 8 and consumer 4 ahead");
     variant.template operator()<ProducerDemotes>("producer demotes the slot");
     variant.template operator()<ConsumerDemotes>("consumer demotes the slot");
     variant.template operator()<PastCaches>("non-temporal stores");
@@ -148,9 +148,9 @@ void hops(Bench& bench) {
     t.hop<OursWholePayload<8>>("number beside the payload");
     t.hop<CachedCursor<8>>("cached cursors");
     t.hop<Changed<8, Apart64>>("64 B apart");
+    t.hop<Changed<8, Ahead0>>("producer prefetches nothing");
     t.hop<Changed<8, Ahead2>>("producer prefetches 2 ahead");
-    t.hop<Changed<8, Ahead8>>("producer prefetches 8 ahead");
-    t.hop<Changed<8, Ahead8Look4>>("producer 8 and consumer 4 ahead");
+    t.hop<Changed<8, Look4>>("consumer prefetches 4 ahead");
     t.hop<Changed<8, Ahead16Free>>("producer prefetches 16 ahead if free");
     t.hop<NumbersApart<8, ApartPlain>>("numbers apart, 8 a line");
     t.hop<NumbersApart<8, Apart16Bit>>("numbers apart, 32 a line");

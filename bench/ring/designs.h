@@ -12,6 +12,13 @@ namespace millrace::bench {
 /// fetches together.
 struct Apart64Policy {
     using AtomicU64 = std::atomic<std::uint64_t>;
+    static constexpr std::uint64_t kAskAhead = StdPolicy::kAskAhead;
+};
+
+/// A producer that asks for the lines of other slots than the shipped one does.
+template <std::uint64_t kSlots>
+struct AskAhead : StdPolicy {
+    static constexpr std::uint64_t kAskAhead = kSlots;
 };
 
 enum class Demote { Nobody, Producer, Consumer };
@@ -20,8 +27,9 @@ enum class Demote { Nobody, Producer, Consumer };
 struct AsShipped {
     using Policy = StdPolicy;
     static constexpr std::uint64_t kLag = 0;     // records between two releases; 0 = by take()
-    static constexpr std::uint64_t kAhead = 0;   // slots ahead that the producer asks for to write
-    static constexpr bool kAheadIfFree = false;  // only such as the consumer has given back
+    // Slots ahead that the producer asks for to write if the consumer has given them back; 0 = as
+    // the policy says.
+    static constexpr std::uint64_t kAheadIfFree = 0;
     static constexpr std::uint64_t kLook = 0;    // slots ahead that the consumer asks for to read
     static constexpr Demote kDemote = Demote::Nobody;
     static constexpr std::uint64_t kRoom = 1;    // free slots that end the wait of a full ring
@@ -92,18 +100,15 @@ struct Changed {
         }
 
         void ask_ahead() noexcept {
-            if constexpr (Change::kAhead != 0) {
-                const std::uint64_t index = ring.written() + Change::kAhead;
-                if constexpr (Change::kAheadIfFree) {
-                    // The cursor's line is looked at now and then only: it costs as much as a slot.
-                    if (ring.written() % 16 == 0) {
-                        free_until = ring.written() + ring.free_slots();
-                    }
-                    if (index >= free_until) {
-                        return;
-                    }
+            if constexpr (Change::kAheadIfFree != 0) {
+                const std::uint64_t index = ring.written() + Change::kAheadIfFree;
+                // The cursor's line is looked at now and then only: it costs as much as a slot.
+                if (ring.written() % 16 == 0) {
+                    free_until = ring.written() + ring.free_slots();
                 }
-                ask_to_write(q.slot(index));
+                if (index < free_until) {
+                    ask_to_write(q.slot(index));
+                }
             }
         }
 

@@ -15,13 +15,8 @@ inline void prefetch_to_write(const void* line) noexcept {
 #endif
 }
 
-/// Asks for all lines of a message or slot, ahead of time.
-template <class Slot>
-inline void ask_to_write(const Slot& slot) noexcept {
-    for (std::size_t at = 0; at < sizeof slot; at += 64) {
-        prefetch_to_write(reinterpret_cast<const char*>(&slot) + at);
-    }
-}
+/// Asks for all lines of a message or slot to be read, ahead of time. (To be written: the ring's
+/// own ask_to_write().)
 template <class Slot>
 inline void ask_to_read(const Slot& slot) noexcept {
     for (std::size_t at = 0; at < sizeof slot; at += 64) {

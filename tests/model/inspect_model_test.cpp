@@ -18,6 +18,7 @@ namespace {
 
 struct Policy {
     using AtomicU64 = Atomic<std::uint64_t>;
+    static constexpr std::uint64_t kAskAhead = 0;
     static void fence(std::memory_order order, const Here& here = Here::current()) {
         model::fence(order, here);
     }

@@ -10,6 +10,7 @@ namespace {
 
 struct ModelPolicy {
     using AtomicU64 = Atomic<std::uint64_t>;
+    static constexpr std::uint64_t kAskAhead = 0;
 };
 
 /// 56 bytes: a slot of 64. First and last word stand for the whole.
