@@ -16,8 +16,9 @@ case " $* " in
     *' -N '*)
         [ -e listing-fails ] && exit 1
         for i in $(seq 1000); do
-            printf '  Test #%d: Safety.%04d%090d\n' "$i" "$i" 0
+            printf '  Test #%d: Window.%04d%090d\n' "$i" "$i" 0
         done
+        printf '  Test #1001: Window.LosesNothingOverKills\n'
         exit 0 ;;
     *' --repeat '*)
         touch ran-again
@@ -31,7 +32,7 @@ sed 's/^/7:/' failing >Testing/Temporary/LastTestsFailed.log
 exit 8
 EOF
 chmod +x "$tree/bin/ctest"
-safety() { printf 'Safety.%04d%090d' "$1" 0; }
+window() { printf 'Window.%04d%090d' "$1" 0; }
 
 # expect WHAT STATUS RERUNS RETRY FAILED...
 expect() {
@@ -51,18 +52,20 @@ expect() {
 }
 
 expect 'all passed' 0 0 retry
-expect 'another test failed' 0 1 retry Window.Blinks
-expect 'another test failed, no retry' 8 0 '' Window.Blinks
 for n in 1 500 1000; do
-    expect "test of safety $n failed" 8 0 retry "$(safety "$n")"
+    expect "test $n of those that may failed" 0 1 retry "$(window "$n")"
 done
-expect 'one of each failed' 8 0 retry Window.Blinks "$(safety 3)"
-expect 'four failed' 8 0 retry A.A B.B C.C D.D
-expect 'its name is the beginning of one of safety' 0 1 retry Safety.0001
+expect 'the same, no retry' 8 0 '' "$(window 1)"
+expect 'a test of safety failed' 8 0 retry Safety.IsKept
+expect 'one of each failed, safety last' 8 0 retry "$(window 3)" Safety.IsKept
+expect 'one of each failed, safety first' 8 0 retry Safety.IsKept "$(window 3)"
+expect 'one that may by its label, not by its name' 8 0 retry Window.LosesNothingOverKills
+expect 'four failed' 8 0 retry "$(window 1)" "$(window 2)" "$(window 3)" "$(window 4)"
+expect 'its name is the beginning of one that may' 8 0 retry Window.0001
 touch "$tree/again-fails"
-expect 'it failed again' 8 1 retry Window.Blinks
+expect 'it failed again' 8 1 retry "$(window 1)"
 rm "$tree/again-fails"
 touch "$tree/listing-breaks"
-expect 'nobody knows what is of safety' 8 0 retry Window.Blinks
+expect 'nobody knows what may' 8 0 retry "$(window 1)"
 [ "$failures" -eq 0 ] && echo "the gate closes"
 exit "$failures"
