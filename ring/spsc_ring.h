@@ -315,10 +315,13 @@ private:
         return slots_[(written_ + i) & mask_];
     }
 
-    /// The same, to be written now; those behind it soon.
+    /// The same, to be written now; one behind it soon. Only one that is known to be free: lines
+    /// that the consumer has not read yet would go back and forth.
     [[nodiscard]] RingSlot<T, Policy>& asked(std::uint64_t i) const noexcept {
         if constexpr (Policy::kAskAhead != 0) {
-            ask_to_write(next_slot(i + Policy::kAskAhead));
+            if (written_ + i + Policy::kAskAhead - cached_read_ <= mask_) [[likely]] {
+                ask_to_write(next_slot(i + Policy::kAskAhead));
+            }
         }
         return next_slot(i);
     }

@@ -31,11 +31,11 @@ struct Ahead4 : AsShipped {
 struct Ahead16 : AsShipped {
     using Policy = AskAhead<16>;
 };
-struct Ahead2Free : Ahead0 {
-    static constexpr std::uint64_t kAheadIfFree = 2;
+struct Ahead8Anyway : Ahead0 {
+    static constexpr std::uint64_t kAheadAnyway = 8;
 };
-struct Ahead16Free : Ahead0 {
-    static constexpr std::uint64_t kAheadIfFree = 16;
+struct Ahead8AnywayReleaseEach : Ahead8Anyway {
+    static constexpr std::uint64_t kLag = 1;
 };
 struct Look4 : AsShipped {
     static constexpr std::uint64_t kLook = 4;
@@ -122,8 +122,8 @@ void throughputs(Bench& bench) {
     variant.template operator()<Ahead2>("producer prefetches 2 ahead");
     variant.template operator()<Ahead4>("producer prefetches 4 ahead");
     variant.template operator()<Ahead16>("producer prefetches 16 ahead");
-    variant.template operator()<Ahead2Free>("producer prefetches 2 ahead if free");
-    variant.template operator()<Ahead16Free>("producer prefetches 16 ahead if free");
+    variant.template operator()<Ahead8Anyway>("producer prefetches 8 ahead, free or not");
+    variant.template operator()<Ahead8AnywayReleaseEach>("the same, release each");
     variant.template operator()<Look4>("consumer prefetches 4 ahead");
     variant.template operator()<ProducerDemotes>("producer demotes the slot");
     variant.template operator()<ConsumerDemotes>("consumer demotes the slot");
@@ -151,7 +151,7 @@ void hops(Bench& bench) {
     t.hop<Changed<8, Ahead0>>("producer prefetches nothing");
     t.hop<Changed<8, Ahead2>>("producer prefetches 2 ahead");
     t.hop<Changed<8, Look4>>("consumer prefetches 4 ahead");
-    t.hop<Changed<8, Ahead16Free>>("producer prefetches 16 ahead if free");
+    t.hop<Changed<8, Ahead8Anyway>>("producer prefetches 8 ahead, free or not");
     t.hop<NumbersApart<8, ApartPlain>>("numbers apart, 8 a line");
     t.hop<NumbersApart<8, Apart16Bit>>("numbers apart, 32 a line");
     t.hop<NumbersApart<8, Look4There<Ahead8Free<Apart16Bit>>>>("apart, 32, prefetch both");

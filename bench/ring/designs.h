@@ -27,9 +27,8 @@ enum class Demote { Nobody, Producer, Consumer };
 struct AsShipped {
     using Policy = StdPolicy;
     static constexpr std::uint64_t kLag = 0;     // records between two releases; 0 = by take()
-    // Slots ahead that the producer asks for to write if the consumer has given them back; 0 = as
-    // the policy says.
-    static constexpr std::uint64_t kAheadIfFree = 0;
+    // Slots ahead that the producer asks for to write, free or not; 0 = as the policy says.
+    static constexpr std::uint64_t kAheadAnyway = 0;
     static constexpr std::uint64_t kLook = 0;    // slots ahead that the consumer asks for to read
     static constexpr Demote kDemote = Demote::Nobody;
     static constexpr std::uint64_t kRoom = 1;    // free slots that end the wait of a full ring
@@ -100,21 +99,13 @@ struct Changed {
         }
 
         void ask_ahead() noexcept {
-            if constexpr (Change::kAheadIfFree != 0) {
-                const std::uint64_t index = ring.written() + Change::kAheadIfFree;
-                // The cursor's line is looked at now and then only: it costs as much as a slot.
-                if (ring.written() % 16 == 0) {
-                    free_until = ring.written() + ring.free_slots();
-                }
-                if (index < free_until) {
-                    ask_to_write(q.slot(index));
-                }
+            if constexpr (Change::kAheadAnyway != 0) {
+                ask_to_write(q.slot(ring.written() + Change::kAheadAnyway));
             }
         }
 
         Changed& q;
         RingProducer<Payload, Policy> ring;
-        std::uint64_t free_until = 0;
         bool waits = false;
     };
 
