@@ -26,10 +26,10 @@ enum class Demote { Nobody, Producer, Consumer };
 /// What a variant changes; as it stands, nothing.
 struct AsShipped {
     using Policy = StdPolicy;
-    static constexpr std::uint64_t kLag = 0;     // records between two releases; 0 = by take()
+    static constexpr std::uint64_t kLag = 0;  // records between two releases; 0 = by take()
     // Slots ahead that the producer asks for to write, free or not; 0 = as the policy says.
     static constexpr std::uint64_t kAheadAnyway = 0;
-    static constexpr std::uint64_t kLook = 0;    // slots ahead that the consumer asks for to read
+    static constexpr std::uint64_t kLook = 0;  // slots ahead that the consumer asks for to read
     static constexpr Demote kDemote = Demote::Nobody;
     static constexpr std::uint64_t kRoom = 1;    // free slots that end the wait of a full ring
     static constexpr bool kNonTemporal = false;  // the payload is written past the caches
