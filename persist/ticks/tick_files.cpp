@@ -1,0 +1,181 @@
+#include "persist/ticks/tick_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+namespace millrace::ticklog {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "ticks-";
+constexpr std::string_view kSuffix = ".mrt";
+
+Error failed(const char* what) noexcept {
+    const int why = errno;
+    return {why == ENOSPC || why == EDQUOT ? Errc::NoSpace : Errc::IoError, why, what};
+}
+
+std::string name_of(std::int64_t created_ns) {
+    char name[40];
+    std::snprintf(name, sizeof name, "ticks-%020lld.mrt", static_cast<long long>(created_ns));
+    return name;
+}
+
+std::optional<std::int64_t> created_of(const std::string& name) {
+    std::int64_t value = 0;
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) ||
+        name.size() <= kPrefix.size() + kSuffix.size()) {
+        return std::nullopt;
+    }
+    const char* end = name.data() + name.size() - kSuffix.size();
+    const auto [at, error] = std::from_chars(name.data() + kPrefix.size(), end, value);
+    return error == std::errc{} && at == end ? std::optional{value} : std::nullopt;
+}
+
+Status write_all(int fd, std::span<const std::byte> bytes) noexcept {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return failed("cannot write to the tick log");
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    return ok_status();
+}
+
+/// A file's bytes; empty if it cannot be read. Not mapped: the recorder may cut off a failed write.
+std::vector<std::byte> bytes_of(const std::string& path) {
+    std::vector<std::byte> bytes;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat info{};
+    if (fd >= 0 && ::fstat(fd, &info) == 0) {
+        bytes.resize(static_cast<std::size_t>(info.st_size));
+    }
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+        const ssize_t n = ::read(fd, bytes.data() + at, bytes.size() - at);
+        if (n <= 0) {
+            break;
+        }
+        at += static_cast<std::size_t>(n);
+    }
+    bytes.resize(at);
+    if (fd >= 0) {
+        ::close(fd);
+    }
+    return bytes;
+}
+
+bool is_wanted(const BlockHeader& h, const TimeRange& range, bool all_marks) noexcept {
+    if (h.kind == BlockKind::Dictionary || h.first_time_ns > h.last_time_ns || all_marks) {
+        return true;
+    }
+    return h.last_time_ns >= range.from.value && h.first_time_ns <= range.to.value;
+}
+
+}  // namespace
+
+std::vector<TickFile> list_tick_files(const std::string& directory) {
+    std::vector<TickFile> files;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator{directory, none}) {
+        if (const auto created = created_of(entry.path().filename().string())) {
+            files.push_back({entry.path().string(), *created});
+        }
+    }
+    std::sort(files.begin(), files.end(),
+              [](const TickFile& a, const TickFile& b) { return a.created_ns < b.created_ns; });
+    return files;
+}
+
+Status TickFileWriter::begin(const std::string& directory, Nanos wall) {
+    TickFileHeader header;
+    // A clock that went back must not hide the newest file behind an older one.
+    const auto files = list_tick_files(directory);
+    const std::int64_t newest = files.empty() ? 0 : files.back().created_ns;
+    header.created_ns = std::max(wall.value, newest + 1);
+    const std::string path = directory + "/" + name_of(header.created_ns);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return failed("cannot create a file of the tick log");
+    }
+    if (const Status written = write_all(fd, std::as_bytes(std::span{&header, 1})); !written) {
+        ::close(fd);
+        ::unlink(path.c_str());
+        return written;
+    }
+    close();
+    fd_ = fd;
+    bytes_ = sizeof header;
+    created_ns_ = header.created_ns;
+    return ok_status();
+}
+
+Status TickFileWriter::append(std::span<const std::byte> blocks) {
+    ASSERT(is_open());
+    const Status written = write_all(fd_, blocks);
+    if (!written) {
+        // If even this fails, the next block would follow a torn one, which readers stop at.
+        if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) {
+            close();
+        }
+        return written;
+    }
+    bytes_ += blocks.size();
+    return ok_status();
+}
+
+void TickFileWriter::close() noexcept {
+    if (fd_ >= 0) {
+        ::close(fd_);
+    }
+    fd_ = -1;
+}
+
+Status visit_tick_file(const std::string& path, const TimeRange& range, bool all_marks,
+                       EntryVisitor& visitor, std::vector<std::string>& bad) {
+    const std::vector<std::byte> file = bytes_of(path);
+    std::span<const std::byte> rest{file};
+    TickFileHeader header;
+    if (rest.size() < sizeof header) {
+        return {Errc::IoError, "is shorter than a header, or cannot be read"};
+    }
+    std::memcpy(&header, rest.data(), sizeof header);
+    if (header.magic != kTickFileMagic) {
+        return {Errc::BadMagic, "is no file of the tick log"};
+    }
+    if (header.version != kTickFileVersion) {
+        return {Errc::BadVersion, "is of another version of the tick log"};
+    }
+    rest = rest.subspan(sizeof header);
+    BlockReader reader;
+    while (!rest.empty()) {
+        const auto block = BlockReader::check(rest);
+        Status read = block ? ok_status() : Status{block.error()};
+        if (block && is_wanted(block.value(), range, all_marks)) {
+            read = reader.read(rest, visitor);
+        }
+        if (!read) {
+            bad.push_back(path + " at byte " + std::to_string(file.size() - rest.size()) + ": " +
+                          read.error().what + "; what follows is not read");
+            break;
+        }
+        rest = rest.subspan(sizeof(BlockHeader) + block.value().packed_bytes);
+    }
+    return ok_status();
+}
+
+}  // namespace millrace::ticklog
