@@ -1,0 +1,130 @@
+// TickSubscriber: a consumer's end of the distribution (a library, for hosts other than ours).
+//
+// Packets come by UDP, each with its number. A missing number is asked for by TCP at once; nothing
+// by UDP for kUdpSilence, heartbeats included: everything by TCP, until UDP is heard again for a
+// while. The TCP connection lost: again every 2 s; ten times in vain: alert, and on it goes.
+#pragma once
+
+#include "gateway/ticks/tick_frames.h"
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+struct TickSubscriberOptions {
+    std::string address = "127.0.0.1";  // IPv4 literal
+    std::uint16_t port = 0;
+    std::string name;  // as configured, 1..16 bytes
+    std::vector<std::byte> key;
+    bool udp = true;             // false: TCP alone
+    std::uint16_t udp_port = 0;  // 0 = the kernel chooses
+    Nanos reconnect = seconds(2);
+};
+
+/// A quote as a consumer gets it.
+struct ReceivedTick {
+    std::uint32_t row = 0;
+    std::string_view symbol;  // canonical; empty if its name is still on its way
+    tick_wire::TickEntry tick{};
+    bool late = false;  // it was missed, and came by being asked for: newer ones may have been told
+};
+
+struct TickCallbacks {
+    std::function<void(const ReceivedTick&)> on_tick;
+    /// Packets from..to are lost for good; a snapshot of all symbols follows.
+    std::function<void(std::uint64_t from, std::uint64_t to)> on_lost;
+    /// Ten tries to connect in vain.
+    std::function<void(std::string_view why)> on_alert;
+};
+
+struct TickSubscriberStats {
+    std::uint64_t packets = 0;  // each number once
+    std::uint64_t repeats = 0;
+    std::uint64_t gaps = 0;    // jumps in the numbers
+    std::uint64_t filled = 0;  // packets that came by being asked for
+    std::uint64_t lost = 0;
+    std::uint64_t fallbacks = 0;  // UDP -> TCP
+    std::uint64_t returns = 0;    // TCP -> UDP
+    std::uint64_t sessions = 0;
+    std::uint64_t failed_connects = 0;
+    std::uint64_t alerts = 0;
+};
+
+/// Threads: one. Callbacks come from poll().
+class TickSubscriber {
+public:
+    static constexpr Nanos kUdpSilence = millis(60);
+    static constexpr Nanos kAskAgain = millis(50);
+    static constexpr Nanos kUdpBackFor = seconds(1);
+    static constexpr std::uint32_t kAlertAfter = 10;
+    /// Missing numbers that are remembered; beyond, the oldest are given up as lost.
+    static constexpr std::size_t kMissingMax = 65'536;
+
+    TickSubscriber(TickSubscriberOptions options, TickCallbacks callbacks);
+
+    /// One round: connects, reads, calls back, asks. Waits up to `timeout_ms` for something.
+    /// @param now any steady clock. @return packets told.
+    int poll(Nanos now, int timeout_ms);
+
+    [[nodiscard]] bool up() const noexcept { return link_ == Link::Up; }
+    [[nodiscard]] bool by_tcp() const noexcept { return by_tcp_; }
+    [[nodiscard]] std::size_t missing() const noexcept { return missing_.size(); }
+    [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
+    [[nodiscard]] const TickSubscriberStats& stats() const noexcept { return stats_; }
+    /// Tests: datagrams are thrown away unread, as a firewall does.
+    void set_deaf(bool deaf) noexcept { deaf_ = deaf; }
+    /// Tests: of each `n` datagrams one is thrown away; 0 = none.
+    void set_loss(std::uint32_t n) noexcept { loss_ = n; }
+
+private:
+    enum class Link : std::uint8_t { Down, Connecting, Greeting, Up };
+
+    void connect(Nanos now);
+    void lost_link(std::string why, Nanos now);
+    void read_tcp(Nanos now);
+    void read_udp(Nanos now);
+    [[nodiscard]] bool on_frame(const wire::Frame& frame);
+    void on_packet(const wire::Frame& frame);
+    void on_snapshot(const wire::Frame& frame);
+    void on_lost(const tick_wire::Lost& lost);
+    void tell(const wire::Frame& frame, bool late);
+    void ask_for_missing();
+    void keep_up(Nanos now);
+    void ask(std::uint64_t from, std::uint64_t to, tick_wire::Path path);
+    void flush(Nanos now);
+
+    TickSubscriberOptions options_;
+    TickCallbacks callbacks_;
+    net::Poller poller_;
+    net::Connection socket_;
+    net::Fd udp_;
+    std::uint16_t udp_port_ = 0;
+    wire::FrameReader reader_{tick_wire::kVersion};
+    Link link_ = Link::Down;
+    bool by_tcp_ = false;
+    bool deaf_ = false;
+    std::uint32_t loss_ = 0;
+    std::uint32_t dice_ = 0;
+    wire::Nonce nonce_{};
+    std::string last_error_;
+    std::uint32_t failures_ = 0;
+    Nanos connect_at_;
+    Nanos heard_tcp_;
+    Nanos heard_udp_;
+    Nanos udp_since_;  // heard without a pause since; 0 = not
+    Nanos beat_;
+    Nanos asked_;
+    bool in_step_ = false;    // next_ is known: a snapshot has said it
+    std::uint64_t next_ = 0;  // the number that follows what was seen
+    std::set<std::uint64_t> missing_;
+    std::map<std::uint32_t, std::string> names_;
+    int told_ = 0;
+    TickSubscriberStats stats_;
+};
+
+}  // namespace millrace
