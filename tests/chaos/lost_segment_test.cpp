@@ -7,8 +7,6 @@
 //
 // A point that is passed in a start, or that needs a restart to be passed, strikes while the
 // supervisor lives: what it has started again by then dies a few milliseconds later too.
-//
-// By default the points between which an order is in most places at once; MILLRACE_LONG: all.
 #include <gtest/gtest.h>
 
 #include <sys/wait.h>
@@ -33,10 +31,6 @@ constexpr Nanos kHitMax = seconds(120);  // until a point has struck
 constexpr Nanos kNudgeAfter = seconds(2);
 constexpr Nanos kEntriesWait = millis(500);
 constexpr Nanos kSlowMachine = seconds(90);
-constexpr const char* kEachTime[] = {"journal.after_submit:20", "journal.before_durable:20",
-                                     "engine.after_journal:60", "engine.after_order:20",
-                                     "broker.after_claim:20",   "broker.after_write:20",
-                                     "broker.after_answered"};
 
 struct Strike {
     CrashGroup group;
@@ -62,16 +56,13 @@ struct Strike {
 };
 
 std::vector<Strike> strikes() {
-    const bool all = std::getenv("MILLRACE_LONG") != nullptr;
-    std::vector<Strike> chosen;
+    std::vector<Strike> all;
     for (const CrashGroup& group : kCrashMatrix) {
         for (const std::string& point : group.points()) {
-            if (all || std::count(std::begin(kEachTime), std::end(kEachTime), point) > 0) {
-                chosen.push_back({group, point});
-            }
+            all.push_back({group, point});
         }
     }
-    return chosen;
+    return all;
 }
 
 /// One life of the pipeline, from its start to the death of the armed one.
