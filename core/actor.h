@@ -28,7 +28,7 @@ template <class... Bodies>
 inline constexpr bool kLeaveRoomForActor = ((sizeof(Bodies) <= kActorOffset) && ...);
 static_assert(kLeaveRoomForActor<SymbolSpec, SourceSpec, GroupSpec, AccountSpec, MemberSpec,
                                  ConfigCommit, AccountCommand, KillCommand, ResolveCommand,
-                                 RiskSpec, GroupCommand, AccountRemoval, GroupRemoval>,
+                                 RiskSpec, GroupCommand, AccountRemoval, GroupRemoval, LimitSpec>,
               "a longer body would overwrite who gave the command");
 
 inline void set_actor(AdminRecord& record, const Actor& actor) noexcept {

@@ -27,6 +27,7 @@ enum class AdminOp : std::uint8_t {
     SetGroup = 12,       // GroupCommand: pause, resume
     RemoveAccount = 13,  // AccountRemoval: for good; refused unless nothing of it is left
     RemoveGroup = 14,    // GroupRemoval: the same
+    DefineLimits = 15,   // LimitSpec: of one account or group, in the place of those before
 };
 
 enum class SizingMode : std::uint8_t {
@@ -107,6 +108,38 @@ struct GroupCommand {
     GroupId group{kNoId};
     GroupState state{};
     std::uint8_t reserved[3] = {};
+};
+enum class LimitScope : std::uint8_t { Account = 0, Group = 1 };
+/// What an account does that has lost too much.
+enum class LossAction : std::uint8_t {
+    ReduceOnly = 0,  // closes, modifies and cancels go on
+    Suspend = 1,     // nothing but operator and kill
+};
+/// Limits besides those of AccountSpec; 0 = none. Positions and volumes count what is open and what
+/// is on its way, whatever its side. A group has the first and the third: of all its accounts.
+/// Losses are measured in equity as its terminal tells it; of a money and a share the tighter
+/// holds.
+struct LimitSpec {
+    LimitScope scope{};
+    LossAction action{};
+    std::uint8_t reserved[2] = {};
+    std::uint32_t id = kNoId;  // account or group
+    std::uint32_t max_positions = 0;
+    std::uint32_t max_symbol_positions = 0;
+    Lots max_volume;
+    Lots max_symbol_volume;
+    Money max_daily_loss;  // since the day began
+    Ratio max_daily_loss_share;
+    Money max_drawdown;  // since the highest equity
+    Ratio max_drawdown_share;
+    std::uint32_t day_start_s = 0;  // second of the UTC day at which the account's day begins
+    std::uint32_t reserved2 = 0;
+    [[nodiscard]] bool daily() const noexcept {
+        return max_daily_loss.value > 0 || max_daily_loss_share.value > 0;
+    }
+    [[nodiscard]] bool drawdown() const noexcept {
+        return max_drawdown.value > 0 || max_drawdown_share.value > 0;
+    }
 };
 /// Refused while an order or position of it lives. Its id is never defined again.
 struct AccountRemoval {
@@ -197,6 +230,7 @@ static_assert(std::is_trivially_copyable_v<AdminRecord> && sizeof(AdminRecord) =
 static_assert(sizeof(SymbolSpec) == 72 && sizeof(AccountSpec) == 80 && sizeof(MemberSpec) == 56);
 static_assert(sizeof(GroupCommand) == 8 && sizeof(AccountRemoval) == 8 &&
               sizeof(GroupRemoval) == 8);
+static_assert(sizeof(LimitSpec) == 72);
 static_assert(sizeof(KillCommand) == 32 && sizeof(RiskSpec) == 40 && sizeof(ResolveCommand) == 40);
 
 }  // namespace millrace

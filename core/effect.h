@@ -128,6 +128,8 @@ enum class AlertCode : std::uint32_t {
     UnknownReport = 10,  // evidence for an order we do not know
     SegmentLost = 11,
     SequenceSkipped = 12,
+    LossLimit = 13,   // the account takes no entries; detail: Reason::DailyLoss or Drawdown
+    RatePaused = 14,  // three 10024 in a row; detail: seconds without entries
 };
 struct AlertRow {
     AlertCode code{};

@@ -39,6 +39,8 @@ Engine::Engine(const Capacity& capacity)
       accounts_{std::make_unique<Account[]>(capacity.accounts)},
       symbols_{std::make_unique<SymbolState[]>(kSymbolsMax)},
       groups_{std::make_unique<Group[]>(kGroupsMax)},
+      account_risk_{std::make_unique<AccountRisk[]>(capacity.accounts)},
+      group_risk_{std::make_unique<GroupRisk[]>(kGroupsMax)},
       sources_{std::make_unique<SourceState[]>(kSourcesMax)},
       by_signal_{capacity.signals},
       by_intent_{capacity.orders},

@@ -7,6 +7,7 @@
 //     engine_signal.cpp   signals: ledger, validation, fan-out, pre-trade checks (risk.cpp)
 //     engine_order.cpp    an order's life: create, send, retry, end
 //     engine_report.cpp   what executors say
+//     engine_limits.cpp   limits of accounts and groups, halts after losses
 //     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
 //     engine_admin.cpp    configuration and operator commands
 //     engine_remove.cpp   groups paused; accounts and groups removed for good
@@ -59,8 +60,17 @@ inline constexpr std::uint32_t kBudgetMin = 4;
 /// is filled in part takes a close and a cancel.
 inline constexpr std::uint32_t kChildrenPerTarget = 2;
 
+/// Most closes, modifies and cancels that act on one order at a time: what waits takes places.
+inline constexpr std::uint32_t kChangesPerOrder = 16;
+
+/// Places in a table of `orders` that entries leave free, for what closes, modifies and cancels.
+[[nodiscard]] constexpr std::uint32_t places_kept(std::uint32_t orders) noexcept {
+    return orders / 8;
+}
+
 /// Format of what save() makes: raised with every change of an entity in state.h.
-inline constexpr std::uint32_t kImageFormat = 2;
+/// 3: tables of AccountRisk and GroupRisk at the end.
+inline constexpr std::uint32_t kImageFormat = 3;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
 /// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
@@ -119,6 +129,12 @@ public:
         return accounts_[id.value];
     }
     [[nodiscard]] std::uint32_t account_count() const noexcept { return capacity_.accounts; }
+    [[nodiscard]] const AccountRisk& account_risk(AccountId id) const noexcept {
+        return account_risk_[id.value];
+    }
+    [[nodiscard]] const GroupRisk& group_risk(GroupId id) const noexcept {
+        return group_risk_[id.value];
+    }
     [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
     [[nodiscard]] const Pool<SignalEntry>& ledger() const noexcept { return ledger_; }
@@ -151,6 +167,7 @@ private:
     void fan_out(Job& job) noexcept;
     void fan_out_open(std::uint32_t entry, const Member& member) noexcept;
     void fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept;
+    void start_child(std::uint32_t order) noexcept;
     void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
@@ -167,11 +184,27 @@ private:
     [[nodiscard]] Reason check_entry(const Order& o, Account& a, Nanos now) noexcept;
     [[nodiscard]] Reason check_price(const Order& o) const noexcept;
     [[nodiscard]] bool take_token(Account& a, Nanos now) noexcept;
+    void quicken(Account& a, Nanos now) noexcept;
+    void slow_down(std::uint32_t order) noexcept;
     [[nodiscard]] bool is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept;
     [[nodiscard]] Price market_price(Side side) const noexcept;
     [[nodiscard]] bool has_price() const noexcept;
     [[nodiscard]] std::uint8_t kill_actions(const Order& o) const noexcept;
     [[nodiscard]] Reason barred(const Order& o) const noexcept;
+
+    // engine_limits.cpp
+    [[nodiscard]] AdminAnswer define_limits(const LimitSpec& spec) noexcept;
+    [[nodiscard]] AccountRisk& risk_of(const Account& a) noexcept {
+        return account_risk_[a.spec.id.value];
+    }
+    void recount(const Order& o, Lots before) noexcept;
+    void recount_all() noexcept;
+    [[nodiscard]] Reason check_limits(const Order& o, const Account& a) const noexcept;
+    void take_equity(Account& a, Money equity, Money balance) noexcept;
+    void watch_losses(Account& a) noexcept;
+    void measure_anew(Account& a) noexcept;
+    [[nodiscard]] AccountState within_halt(const Account& a) const noexcept;
+    [[nodiscard]] Reason why_not(const Account& a) const noexcept;
 
     // engine_order.cpp
     [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
@@ -319,6 +352,8 @@ private:
     std::unique_ptr<Account[]> accounts_;
     std::unique_ptr<SymbolState[]> symbols_;
     std::unique_ptr<Group[]> groups_;
+    std::unique_ptr<AccountRisk[]> account_risk_;
+    std::unique_ptr<GroupRisk[]> group_risk_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
     RunIndexMap by_intent_;  // (account, intent) -> order; intents count up

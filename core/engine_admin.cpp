@@ -64,6 +64,7 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
         case AdminOp::SetGroup: return set_group(r.as<GroupCommand>());
         case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
+        case AdminOp::DefineLimits: return define_limits(r.as<LimitSpec>());
     }
     return AdminAnswer::UnknownScope;
 }
@@ -138,6 +139,12 @@ AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
         return AdminAnswer::LoginInUse;
     }
     const bool reindex = !is_new && a.spec.margin_mode != spec.margin_mode;
+    if (!is_new && a.spec.login != spec.login) {  // another account's equity, limits stay
+        AccountRisk fresh;
+        fresh.limits = risk_of(a).limits;
+        risk_of(a) = fresh;
+        update_account_state(a);
+    }
     a.spec = spec;
     a.defined = true;
     for (std::uint32_t i = reindex ? a.first_order : kNoId; i != kNoId;
@@ -203,6 +210,9 @@ AdminAnswer Engine::set_account(const AccountCommand& c) noexcept {
         return AdminAnswer::BadState;  // that is RemoveAccount's, which looks first
     }
     a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
+    if (a->wanted == AccountState::Trading) {
+        measure_anew(*a);
+    }
     update_account_state(*a);
     account_row(*a);
     return AdminAnswer::Ok;
@@ -213,7 +223,7 @@ void Engine::update_account_state(Account& a) noexcept {
         a.ready = true;
         a.link = LinkState::Up;
     }
-    AccountState next = a.wanted;
+    AccountState next = within_halt(a);
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
         next = !a.permitted ? AccountState::Suspended : !a.ready ? AccountState::Reconciling : next;
     }

@@ -115,6 +115,9 @@ void Engine::start(std::uint32_t i) noexcept {
         return;
     }
     const bool entry = o.type == CommandType::Open;
+    if (entry) {
+        watch_losses(a);  // a reading that stands counts, and so does a day that has begun
+    }
     if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
         hold(i);
     } else if (a.state == AccountState::Trading ||
@@ -126,8 +129,7 @@ void Engine::start(std::uint32_t i) noexcept {
             end(i, OrdStatus::Rejected, why);
         }
     } else {
-        end(i, OrdStatus::Rejected,
-            a.state == AccountState::ReduceOnly ? Reason::ReduceOnly : Reason::AccountNotTrading);
+        end(i, OrdStatus::Rejected, why_not(a));
     }
 }
 
@@ -315,6 +317,7 @@ void Engine::working(std::uint32_t i) noexcept {
 void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal) noexcept {
     Order& o = orders_[i];
     ASSERT(volume.value > 0);
+    const Lots exposed = exposure_of(o);
     std::rotate(o.deals, o.deals + 3, o.deals + 4);
     o.deals[0] = deal;
     const Lots before = o.cum;
@@ -334,6 +337,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
         ++g_.open_positions;
     }
     o.open_volume = o.open_volume + volume;
+    recount(o, exposed);
     index_position(i);
     position_row(o);
     if (o.closed_early.value > 0) {
@@ -361,9 +365,12 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
     ASSERT(is_final(status));
+    const Lots exposed = exposure_of(o);
     set_status(i, status);
+    recount(o, exposed);
     o.reason = reason;
     timers_.cancel(i);
+    const bool acted = o.claimed || o.retrying || o.attempt > 0;
     unclaim(o);
     if (o.query_open) {
         close_query(o);
@@ -394,8 +401,8 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
         const std::uint32_t parent = o.parent;
         o.parent = kNoId;
         --orders_[parent].children;
-        if (orders_[parent].close_wanted && !is_unknown(orders_[parent].status)) {
-            answered(parent);  // a close that waited for this one
+        if (acted && orders_[parent].close_wanted && !is_unknown(orders_[parent].status)) {
+            answered(parent);  // closes that waited for it; one that waited too had nothing
         }
         release_if_done(parent);
     }

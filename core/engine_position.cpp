@@ -34,7 +34,9 @@ void Engine::position_reduced(std::uint32_t i, Lots volume) noexcept {
     if (cut.value <= 0) {
         return;
     }
+    const Lots before = exposure_of(o);
     o.open_volume = o.open_volume - cut;
+    recount(o, before);
     position_row(o);
     if (o.open_volume.value == 0) {
         --accounts_[o.account.value].open_positions;

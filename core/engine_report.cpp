@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::uint8_t kRepricesMax = 3;
 constexpr std::uint8_t kBackoffsMax = 5;  // 1-2-4-8-16 s, cut by the TTL (C9)
-constexpr std::uint32_t kRateShiftMax = 4;
 
 bool has_seen(const Order& o, std::uint64_t deal) noexcept {
     return deal != 0 &&
@@ -74,6 +73,7 @@ void Engine::on_report(const Report& r) noexcept {
             a->equity = r.equity;
             a->balance = r.balance;
             a->permitted = (r.permissions & 1) != 0;
+            take_equity(*a, r.equity, r.balance);
             update_account_state(*a);
             account_row(*a);
             return;
@@ -133,6 +133,11 @@ void Engine::on_outcome(std::uint32_t i, const Report& r) noexcept {
         return;
     }
     o.retcode = r.retcode;
+    AccountRisk& risk = risk_of(accounts_[o.account.value]);
+    if (r.retcode != retcode::kTooManyRequests) {
+        risk.refused_in_row = 0;
+        risk.pauses = done ? std::uint8_t{0} : risk.pauses;
+    }
     if (done) {
         bind_tickets(o, r);
         on_executed(i, r);
@@ -244,14 +249,16 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
     }
     if (cls == RetcodeClass::Backoff) {
         if (code == retcode::kTooManyRequests) {
-            a.rate_shift = std::min(kRateShiftMax, a.rate_shift + 1);
-            a.rate_changed = g_.time;
+            slow_down(i);
         }
         if (o.backoffs < kBackoffsMax) {
-            retry_at(i, g_.time + seconds(std::int64_t{1} << o.backoffs++));
+            const Nanos later = g_.time + seconds(std::int64_t{1} << o.backoffs++);
+            const bool entry = o.type == CommandType::Open;
+            retry_at(i, entry ? std::max(later, risk_of(a).paused_until) : later);
         } else {
             end(i, OrdStatus::Rejected, Reason::RetriesExhausted);
         }
+        update_account_state(a);
         return;
     }
     Reason reason = Reason::BrokerReject;

@@ -128,7 +128,9 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
     if (group.members == 0) {
         return Reason::EmptyGroup;
     }
-    return orders_.capacity() - orders_.live() < group.members ? Reason::TableFull : Reason::None;
+    // A full table must not keep positions open: the last places are for what closes them.
+    const std::uint32_t wanted = group.members + places_kept(orders_.capacity());
+    return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
 /// True if the log that was lost may have had it, beyond what the store knew: executed again, it
@@ -154,7 +156,10 @@ Reason Engine::validate_change(const Signal& s) const noexcept {
     if (ledger_[target].signal.symbol != s.symbol) {
         return Reason::BadSignal;  // the price beside the record would be another symbol's
     }
-    const std::uint64_t wanted = std::uint64_t{kChildrenPerTarget} * ledger_[target].in_table;
+    const bool two = s.action == SignalAction::Close &&  // of a pending: a close and a cancel
+                     ledger_[target].signal.price_kind != PriceKind::Market;
+    const std::uint64_t wanted =
+        std::uint64_t{two ? kChildrenPerTarget : 1} * ledger_[target].in_table;
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
@@ -321,6 +326,7 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
     const SymbolSpec& spec = symbols_[s.symbol.value].spec;
     const Account& a = accounts_[m.account.value];
     o.volume = sized_volume(s, a, m, spec);
+    recount(o, Lots{});
     if ((m.symbols[s.symbol.value / 64] >> (s.symbol.value % 64) & 1) == 0) {
         end(i, OrdStatus::Rejected, Reason::SymbolFiltered);
     } else if (o.volume < spec.volume_min || o.volume.value <= 0) {
@@ -378,11 +384,11 @@ void Engine::request_close(std::uint32_t entry, std::uint32_t parent) noexcept {
     Order& p = orders_[parent];
     o.side = opposite(p.side);
     p.close_shares = p.close_shares + ledger_[entry].signal.volume;
-    start(i);
+    start_child(i);
 }
 
 void Engine::request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept {
-    start(create_child(entry, parent, CommandType::Cancel));
+    start_child(create_child(entry, parent, CommandType::Cancel));
 }
 
 void Engine::request_modify(std::uint32_t entry, std::uint32_t parent) noexcept {
@@ -394,7 +400,17 @@ void Engine::request_modify(std::uint32_t entry, std::uint32_t parent) noexcept 
     o.price = p.price_kind != PriceKind::Market && s.price.value != 0 ? s.price : p.price;
     o.stop_loss = s.stop_loss;
     o.take_profit = s.take_profit;
-    start(i);
+    start_child(i);
+}
+
+/// One source that closes the same position again and again must not take the places that closes of
+/// other positions need.
+void Engine::start_child(std::uint32_t i) noexcept {
+    if (orders_[orders_[i].parent].children > kChangesPerOrder) {
+        end(i, OrdStatus::Rejected, Reason::TooManyChanges);
+    } else {
+        start(i);
+    }
 }
 
 /// Volume to close of `parent`'s position: the signal's share of it in whole steps, or everything

@@ -79,6 +79,8 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(&jobs_head_, sizeof jobs_head_);
     visitor(&jobs_size_, sizeof jobs_size_);
     visitor(jobs_.get(), sizeof(Job) * jobs_capacity_);
+    visitor(account_risk_.get(), sizeof(AccountRisk) * capacity_.accounts);
+    visitor(group_risk_.get(), sizeof(GroupRisk) * kGroupsMax);
 }
 
 std::uint64_t Engine::state_hash() noexcept {
@@ -131,6 +133,7 @@ Status Engine::load(const std::byte* image, std::size_t bytes) {
         return {Errc::BadLayout, "snapshot image has another length than its tables say"};
     }
     rebuild_indexes();
+    recount_all();
     return ok_status();
 }
 

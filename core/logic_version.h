@@ -13,7 +13,11 @@ namespace millrace {
 ///    what cannot be an answer (10008 to a cancel, 10025 to an entry) leaves the order IN_DOUBT.
 /// 7: a close waits for the end of those that have claimed all of its position; on a hedging
 ///    account a deal closes shares of its own position alone.
-inline constexpr std::uint32_t kLogicVersion = 7;
+/// 8: entries leave an eighth of the table of orders to closes, modifies and cancels, of which 16
+/// may
+///    act on one order at a time; limits of accounts and groups, halts after losses; the rate
+///    learns.
+inline constexpr std::uint32_t kLogicVersion = 8;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -136,6 +136,12 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::QueueFull: return "QUEUE_FULL";
         case Reason::JournalDown: return "JOURNAL_DOWN";
         case Reason::GroupPaused: return "GROUP_PAUSED";
+        case Reason::TooManyChanges: return "TOO_MANY_CHANGES";
+        case Reason::MaxPositions: return "MAX_POSITIONS";
+        case Reason::MaxVolume: return "MAX_VOLUME";
+        case Reason::GroupLimit: return "GROUP_LIMIT";
+        case Reason::DailyLoss: return "DAILY_LOSS";
+        case Reason::Drawdown: return "DRAWDOWN";
         case Reason::BrokerReject: return "BROKER_REJECT";
         case Reason::MarketClosed: return "MARKET_CLOSED";
         case Reason::NoMoney: return "NO_MONEY";

@@ -96,8 +96,14 @@ enum class Reason : std::uint16_t {
     VolumeBelowMin = 30,
     QueueFull = 31,  // the account's session queue overflowed; never left this host
     JournalDown = 32,
-    GroupPaused = 33,   // by the operator; closes and cancels go on
-    BrokerReject = 40,  // see retcode
+    GroupPaused = 33,     // by the operator; closes and cancels go on
+    TooManyChanges = 34,  // so many closes, modifies and cancels act on that order already
+    MaxPositions = 35,    // of the account, or of the account in that symbol
+    MaxVolume = 36,       // the same in lots
+    GroupLimit = 37,      // positions or lots of all accounts of the group
+    DailyLoss = 38,       // the account lost what it may in a day; closes go on unless it suspends
+    Drawdown = 39,        // the account is too far below its highest equity; the same
+    BrokerReject = 40,    // see retcode
     MarketClosed = 41,
     NoMoney = 42,
     RetriesExhausted = 43,

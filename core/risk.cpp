@@ -8,7 +8,11 @@ namespace millrace {
 namespace {
 
 constexpr std::int64_t kToken = 1'000'000'000;  // one request, in the bucket's unit
-constexpr Nanos kRateRecovery = seconds(60);    // a halved rate doubles again after it
+constexpr Nanos kRateStep = seconds(10);        // a rate that was cut grows by a step after each
+constexpr std::uint32_t kRateCutMost = 16;      // never below this part of it
+constexpr std::uint8_t kRefusedInRow = 3;       // then a pause of 60, 120, 240 s (C20)
+constexpr std::uint8_t kPausesMax = 3;
+constexpr std::int64_t kPauseSeconds = 60;
 
 Lots floor_to_step(__int128 volume, Lots step) noexcept {
     if (volume >= 0 && volume <= INT64_MAX / 2 && step.value > 0) {  // a quarter of the time
@@ -19,6 +23,22 @@ Lots floor_to_step(__int128 volume, Lots step) noexcept {
     const __int128 v = volume > 0 ? volume / s * s : 0;
     constexpr __int128 kMax = std::int64_t{1} << 62;
     return Lots{static_cast<std::int64_t>(v > kMax ? kMax : v)};
+}
+
+/// The step after `rate`: quick up to nine tenths of what was too much last, then by a fiftieth to
+/// see whether the broker takes more by now, and quick again once it does.
+std::uint32_t faster(std::uint32_t rate, std::uint32_t knee) noexcept {
+    const std::uint32_t near = knee / 10 * 9;
+    if (rate < near) {
+        return std::min(near, rate + rate / 2 + 1);
+    }
+    return rate + 1 + (rate <= knee + knee / 50 ? knee / 50 : rate / 4);
+}
+
+/// Entries in 1000 s that the account's spec allows.
+std::uint32_t configured_milli(const Account& a) noexcept {
+    constexpr std::uint32_t kMax = 1'000'000;
+    return std::clamp(a.spec.rate_per_second, 1U, kMax) * 1000;
 }
 
 }  // namespace
@@ -84,6 +104,9 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     if (a.spec.max_open_orders > 0 && a.live_orders + a.open_positions > a.spec.max_open_orders) {
         return Reason::MaxOpenOrders;
     }
+    if (const Reason limit = check_limits(o, a); limit != Reason::None) {
+        return limit;
+    }
     if (const Reason price = check_price(o); price != Reason::None) {
         return price;
     }
@@ -93,21 +116,65 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     return take_token(a, now) ? Reason::None : Reason::RateLimit;
 }
 
-/// Token bucket per account (mt5.md 1.4): rate and burst from its spec, halved by each 10024.
-bool Engine::take_token(Account& a, Nanos now) noexcept {
-    while (a.rate_shift > 0 && now - a.rate_changed >= kRateRecovery) {
-        --a.rate_shift;
-        a.rate_changed = a.rate_changed + kRateRecovery;
+/// Grows a rate that was cut, by the steps that are over by `now`.
+void Engine::quicken(Account& a, Nanos now) noexcept {
+    AccountRisk& r = risk_of(a);
+    const std::uint32_t full = configured_milli(a);
+    while (r.rate_milli != 0 && now - a.rate_changed >= kRateStep) {
+        a.rate_changed = a.rate_changed + kRateStep;
+        r.rate_milli = faster(r.rate_milli, r.knee_milli);
+        if (r.rate_milli >= full) {
+            r.rate_milli = r.knee_milli = 0;
+        }
     }
-    const std::int64_t rate =
-        std::max<std::int64_t>(1, std::int64_t{a.spec.rate_per_second} >> a.rate_shift);
-    const std::int64_t full = std::int64_t{std::max(1U, a.spec.rate_burst)} * kToken;
-    const std::int64_t passed = now.value - a.tokens_time.value;
+}
+
+/// The broker asks for less (10024): the rate is halved, once for all that was sent in one second;
+/// three in a row and the account sends no entries for a while; after three such pauses without
+/// anything done between them it is an operator's.
+void Engine::slow_down(std::uint32_t i) noexcept {
+    const Order& o = orders_[i];
+    Account& a = accounts_[o.account.value];
+    AccountRisk& r = risk_of(a);
+    const std::uint32_t full = configured_milli(a);
+    if (r.cut.value != 0 && g_.time - r.cut < seconds(1)) {
+        return;
+    }
+    quicken(a, g_.time);
+    r.knee_milli = r.rate_milli != 0 ? r.rate_milli : full;
+    r.rate_milli = std::max(r.knee_milli / 2, full / kRateCutMost);
+    a.rate_changed = r.cut = g_.time;
+    if (++r.refused_in_row < kRefusedInRow) {
+        return;
+    }
+    r.refused_in_row = 0;
+    if (r.pauses < kPausesMax) {
+        const std::int64_t pause = kPauseSeconds << r.pauses++;
+        r.paused_until = g_.time + seconds(pause);
+        alert(AlertCode::RatePaused, o.account, &o, static_cast<std::uint64_t>(pause));
+    } else if (a.wanted != AccountState::Suspended) {
+        a.wanted = AccountState::Suspended;
+        alert(AlertCode::AccountSuspended, o.account, &o, retcode::kTooManyRequests);
+    }
+}
+
+/// Token bucket per account (mt5.md 1.4): rate and burst from its spec, both less after a 10024.
+bool Engine::take_token(Account& a, Nanos now) noexcept {
+    quicken(a, now);
+    const AccountRisk& r = risk_of(a);
     // rate tokens a second = rate units a nanosecond; whole seconds beyond `full` change nothing.
-    const __int128 filled = static_cast<__int128>(passed) * rate + a.tokens;
+    __int128 filled = now.value - a.tokens_time.value;
+    std::int64_t full = std::int64_t{std::max(1U, a.spec.rate_burst)} * kToken;
+    if (r.rate_milli == 0) {
+        filled = filled * std::max(1U, a.spec.rate_per_second) + a.tokens;
+    } else {  // divisions of 128 bits, for those that are slowed down alone
+        const __int128 part = static_cast<__int128>(full) * r.rate_milli / configured_milli(a);
+        full = std::max(kToken, static_cast<std::int64_t>(part));
+        filled = filled * r.rate_milli / 1000 + a.tokens;
+    }
     a.tokens = filled > full ? full : static_cast<std::int64_t>(filled);
     a.tokens_time = now;
-    if (a.tokens < kToken) {
+    if (now < r.paused_until || a.tokens < kToken) {
         return false;
     }
     a.tokens -= kToken;

@@ -75,6 +75,16 @@ struct Order {
     Nanos edge_time;
 };
 
+/// What limits count of an order: what it holds and, until it is final, may yet get. 0 for what is
+/// no entry.
+[[nodiscard]] inline Lots exposure_of(const Order& o) noexcept {
+    if (o.type != CommandType::Open) {
+        return Lots{};
+    }
+    const bool more = !is_final(o.status) && o.volume > o.cum;
+    return more ? o.open_volume + (o.volume - o.cum) : o.open_volume;
+}
+
 /// One signal in the dedupe ledger, accepted or refused. Leaves by age only; stays while orders
 /// refer to it.
 struct SignalEntry {
@@ -128,8 +138,8 @@ struct Account {
     Money balance;
     std::int64_t tokens = 0;  // rate bucket, 1e9 = one request
     Nanos tokens_time;
-    Nanos rate_changed;            // when rate_shift last changed
-    std::uint32_t rate_shift = 0;  // halvings after 10024
+    Nanos rate_changed;           // when AccountRisk::rate_milli last changed
+    std::uint32_t unused_v7 = 0;  // rate_shift of logic version 7
     std::uint32_t first_order = kNoId;
     std::uint32_t last_order = kNoId;
     std::uint32_t live_orders = 0;  // not final
@@ -138,6 +148,37 @@ struct Account {
     std::uint32_t queries_open = 0;
     std::uint32_t recent_next = 0;
     RecentOrder recent[8];
+};
+
+/// Why an account that lost too much takes no entries.
+enum class Halt : std::uint8_t { None = 0, DailyLoss = 1, Drawdown = 2 };
+
+/// What an account's limits go by. A table of its own behind the others: images of format 2 end
+/// before it.
+struct AccountRisk {
+    LimitSpec limits;
+    Money samples[3];             // equity as told, newest first
+    Nanos sampled;                // when the newest came
+    std::uint64_t known = 0;      // of samples
+    Money day_start;              // equity with which the day began; 0 = not known yet
+    Money peak;                   // highest that three samples in a row confirm
+    std::int64_t day = 0;         // since 1970, each begins at limits.day_start_s
+    Lots volume;                  // of entries: open, and on its way
+    std::uint32_t positions = 0;  // entries of that volume
+    Halt halt{};
+    std::uint8_t refused_in_row = 0;  // answers 10024
+    std::uint8_t pauses = 0;          // after three of them each; one that is done begins anew
+    std::uint8_t reserved = 0;
+    std::uint32_t rate_milli = 0;  // entries in 1000 s; 0 = as configured
+    std::uint32_t knee_milli = 0;  // the rate that was too much last
+    Nanos cut;                     // when the rate was last halved
+    Nanos paused_until;            // no entries before
+};
+struct GroupRisk {
+    LimitSpec limits;
+    Lots volume;  // as of an account
+    std::uint32_t positions = 0;
+    std::uint32_t reserved = 0;
 };
 
 struct Member {
@@ -224,6 +265,7 @@ template <class T>
 inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
+static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
 static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
 static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
 static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);

@@ -2,8 +2,38 @@
 
 #include "core/engine.h"
 
+#include <cstring>
+
 namespace millrace {
 namespace {
+
+/// The number of the format in an image's header, and where that of the accounts stands.
+constexpr std::size_t kFormatAt = 40;
+constexpr std::size_t kAccountsAt = 8;
+
+template <class Row>
+void append(std::vector<std::byte>& image, std::size_t count) {
+    const Row row;
+    const std::size_t at = image.size();
+    image.resize(at + count * sizeof row);
+    for (std::size_t n = 0; n < count; ++n) {
+        std::memcpy(image.data() + at + n * sizeof row, &row, sizeof row);
+    }
+}
+
+// As they are in format 3: who changes them copies these sizes here, and adds a step.
+static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
+
+/// Format 3 has two tables more, at its end: without limits, and with counts that load() makes.
+Status add_risk_tables(std::vector<std::byte>& image) {
+    std::uint32_t accounts = 0;
+    std::memcpy(&accounts, image.data() + kAccountsAt, sizeof accounts);
+    append<AccountRisk>(image, accounts);
+    append<GroupRisk>(image, kGroupsMax);
+    const std::uint32_t format = 3;
+    std::memcpy(image.data() + kFormatAt, &format, sizeof format);
+    return ok_status();
+}
 
 struct Step {
     std::uint32_t from;
@@ -13,7 +43,7 @@ struct Step {
 
 /// A new kImageFormat comes with a step from the one before it; steps are never removed.
 constexpr Step kSteps[] = {
-    {kImageFormat, kImageFormat, [](std::vector<std::byte>&) { return ok_status(); }},
+    {2, 3, add_risk_tables},
 };
 
 }  // namespace

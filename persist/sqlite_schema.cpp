@@ -242,6 +242,8 @@ constexpr Word kWords[] = {
     {"alert_code", 10, "UNKNOWN_REPORT"},
     {"alert_code", 11, "SEGMENT_LOST"},
     {"alert_code", 12, "SEQUENCE_SKIPPED"},
+    {"alert_code", 13, "LOSS_LIMIT"},
+    {"alert_code", 14, "RATE_PAUSED"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

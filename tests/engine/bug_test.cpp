@@ -410,12 +410,12 @@ TEST(Rate, RecoversAfterTheBrokerAskedForLess) {
     rig.admin(AdminOp::DefineAccount, spec);
     rig.signal(rig.open(1));
     rig.report(rig.outcome(rig.only_order(), retcode::kTooManyRequests));
-    EXPECT_EQ(rig.engine.account(AccountId{0}).rate_shift, 1U);
+    EXPECT_EQ(rig.engine.account_risk(AccountId{0}).rate_milli, 1000U) << "half of 2 a second";
     rig.advance(seconds(1));
     rig.fill(rig.only_order());
     rig.advance(seconds(100));
     rig.signal(rig.open(2));
-    EXPECT_EQ(rig.engine.account(AccountId{0}).rate_shift, 0U);
+    EXPECT_EQ(rig.engine.account_risk(AccountId{0}).rate_milli, 0U) << "as configured";
 }
 
 TEST(Resolve, NeedsAVolumeForAFillAndTheAttemptItIsAbout) {

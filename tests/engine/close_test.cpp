@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace millrace::test {
 namespace {
 
@@ -152,6 +154,49 @@ TEST(Positions, OneWithoutAnIdIsFoundByTheOrderThatOpenedIt) {
     EXPECT_EQ(rig.open_volume(), centi(10));
     rig.report(rig.exec(entries[0], ExecKind::ClosedByTakeProfit, centi(10)));
     EXPECT_EQ(rig.open_volume(), Lots{});
+}
+
+/// Of the rig's records, those that are timers.
+std::size_t timers(const Rig& rig) {
+    return static_cast<std::size_t>(
+        std::count_if(rig.log.begin(), rig.log.end(),
+                      [](const JournalRecord& r) { return r.type == InputType::Timer; }));
+}
+
+TEST(CloseThatWaits, WakesNoOtherWhenItsTimeIsOver) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());
+    Signal first = rig.change(2, SignalAction::Close, 1);
+    first.ttl_ms = 60'000;
+    rig.signal(first);  // has claimed it all; nobody answers
+    constexpr std::uint32_t kWaiting = 10;
+    for (std::uint32_t n = 0; n < kWaiting; ++n) {
+        Signal s = rig.change(3 + n, SignalAction::Close, 1);
+        s.ttl_ms = 1000 + 100 * n;
+        rig.signal(s);
+    }
+    const std::size_t before = timers(rig);
+    rig.advance(seconds(4));  // before the first close is looked up
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone).size(), 1U + kWaiting);
+    EXPECT_EQ(timers(rig) - before, kWaiting) << "each of them ends, and that is all";
+}
+
+TEST(CloseThatWaits, WakesWhenTheOneBeforeItEndsBetweenTwoAttempts) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    const OrderCommand sent = rig.only_order();
+    rig.signal(rig.change(3, SignalAction::Close, 1));         // waits for it
+    rig.report(rig.outcome(sent, retcode::kTooManyRequests));  // again in 1 s
+    rig.admin(AdminOp::SetAccount, AccountCommand{AccountId{0}, AccountState::Suspended, {}});
+    rig.take_results();
+    rig.advance(seconds(2));
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
+              (std::vector{Reason::AccountNotTrading, Reason::AccountNotTrading}));
 }
 
 }  // namespace

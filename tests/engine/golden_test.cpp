@@ -256,6 +256,25 @@ AccountRemoval account_removal() {
 GroupRemoval group_removal() {
     return all_set(&GroupRemoval::group, &GroupRemoval::reserved);
 }
+LimitSpec limit_spec() {
+    LimitSpec r{};
+    std::uint8_t next = 1;
+    set(r.scope, next);
+    set(r.action, next);
+    fill(r.reserved, next);
+    set(r.id, next);
+    set(r.max_positions, next);
+    set(r.max_symbol_positions, next);
+    set(r.max_volume, next);
+    set(r.max_symbol_volume, next);
+    set(r.max_daily_loss, next);
+    set(r.max_daily_loss_share, next);
+    set(r.max_drawdown, next);
+    set(r.max_drawdown_share, next);
+    set(r.day_start_s, next);
+    set(r.reserved2, next);
+    return r;
+}
 SkipInput skip_input() {
     return all_set(&SkipInput::seq);
 }
@@ -437,6 +456,7 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"GroupCommand", hex(group_command())},
         {"AccountRemoval", hex(account_removal())},
         {"GroupRemoval", hex(group_removal())},
+        {"LimitSpec", hex(limit_spec())},
         {"JournalRecord", hex(journal_record())},
         {"DefinitionRow", hex(definition_row())},
         {"SignalRow", hex(signal_row())},

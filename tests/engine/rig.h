@@ -181,6 +181,20 @@ public:
             session_up(a);
         }
     }
+    /// What the terminal says of its account; the balance stands still.
+    void equity(std::int64_t units, std::uint32_t account = 0) {
+        Report r = from(account, ReportType::AccountInfo);
+        r.permissions = 1;
+        r.equity = Money{units * kScale};
+        r.balance = Money{10'000 * kScale};
+        report(r);
+    }
+    void limit(LimitSpec l, std::uint32_t id = 0, LimitScope scope = LimitScope::Account) {
+        l.scope = scope;
+        l.id = id;
+        admin(AdminOp::DefineLimits, l);
+        settle();
+    }
     Report from(std::uint32_t account, ReportType type) const {
         Report r;
         r.account = AccountId{account};
@@ -398,12 +412,41 @@ private:
             expect(o.close_shares.value >= 0, "no share to close below zero");
             expect(o.cum <= o.volume, "no order executes more than it asked for");
         }
+        check_exposure();
         expect(open_signals == open_signals_, "every accepted signal is answered or open");
         expect(owed == engine.globals().ends_owed, "ends_owed counts the table");
         expect(reserved == engine.results_reserved_total(), "reserved results == what is promised");
         expect(live == engine.globals().live_orders, "live_orders counts the table");
         expect(doubted == engine.globals().in_doubt, "in_doubt counts the table");
         expect(positions == engine.globals().open_positions, "open_positions counts the table");
+    }
+
+    /// What limits go by is what the table says.
+    void check_exposure() const {
+        std::vector<Lots> volume(engine.account_count());
+        std::vector<std::uint32_t> positions(engine.account_count());
+        Lots group_volume;
+        std::uint32_t group_positions = 0;
+        for (std::uint32_t i = 0; i < engine.orders().used(); ++i) {
+            const Order& o = engine.orders()[i];
+            const Lots exposed = engine.orders().is_live(i) ? exposure_of(o) : Lots{};
+            if (exposed.value == 0) {
+                continue;
+            }
+            volume[o.account.value] = volume[o.account.value] + exposed;
+            ++positions[o.account.value];
+            const bool first = engine.ledger()[o.signal].signal.group.value == 0;
+            group_volume = first ? group_volume + exposed : group_volume;
+            group_positions += first ? 1U : 0U;
+        }
+        for (std::uint32_t a = 0; a < engine.account_count(); ++a) {
+            const AccountRisk& r = engine.account_risk(AccountId{a});
+            expect(r.volume == volume[a], "an account's volume is the table's");
+            expect(r.positions == positions[a], "an account's positions are the table's");
+        }
+        const GroupRisk& g = engine.group_risk(GroupId{0});
+        expect(g.volume == group_volume, "a group's volume is the table's");
+        expect(g.positions == group_positions, "a group's positions are the table's");
     }
 
     std::uint64_t events_[kSmall.accounts] = {};

@@ -108,6 +108,37 @@ TEST_F(Explained, GivesTheNumbersOfTheRateTheRepeatAndTheLimitOfOpenOrders) {
         << text;
 }
 
+TEST_F(Explained, GivesTheNumbersOfLimitsAndLosses) {
+    LimitSpec positions;
+    positions.max_positions = 1;
+    rig().limit(positions, 0);
+    LimitSpec losses;
+    losses.max_daily_loss = Money{500 * kScale};
+    rig().limit(losses, 1);
+    LimitSpec all;
+    all.max_volume = centi(110);
+    rig().limit(all, 0, LimitScope::Group);
+    rig().signal(rig().open(1));
+    for (const std::int64_t equity : {10'000, 10'000, 10'000, 9'400, 9'300, 9'200}) {
+        rig().equity(equity, 1);
+    }
+    rig().signal(rig().open(2));
+    logs_.write();
+    const std::string text = told(signal(2));
+    for (const char* said :
+         {"0.1 lots; 1 positions of 0.1 lots before it", "max_positions 1",
+          "equity 9200, 9300, 9400 (latest first); the day began with 10000, the highest is 10000",
+          "daily_loss 500", "`millrace account resume a1` measures anew from here",
+          "group grp: 8 positions of 0.8 lots before it; max_positions 0, max_volume 1.1"}) {
+        EXPECT_NE(text.find(said), std::string::npos) << said << "\n" << text;
+    }
+    const std::string account = told(tell(Subject::What::Account, "a1"));
+    EXPECT_NE(account.find("limit      on_loss reduce_only, day begins at 00:00 UTC"),
+              std::string::npos)
+        << account;
+    EXPECT_NE(account.find("alert: halted after losses"), std::string::npos) << account;
+}
+
 TEST_F(Explained, SaysWhatWasLeftOfTheRateWhenItRefused) {
     respec(0, [](AccountSpec& a) { a.rate_per_second = a.rate_burst = 1; });
     rig().now = rig().now + seconds(2);

@@ -184,6 +184,56 @@ TEST(Config, ReadsDecimalsExactlyAndRefusesNinthDecimal) {
     EXPECT_NE(e.mistakes.find("no exponent"), std::string::npos) << e.mistakes;
 }
 
+TEST(Config, ReadsLimitsWithTheDayOfTheAccountsClock) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(R"(, "limits": {"daily_loss": 500, "drawdown_share": 0.1,
+ "on_loss": "suspend", "day_begins": "17:00", "utc_offset_min": -300})"));
+    EXPECT_EQ(r.mistakes, "");
+    const LimitSpec& l = r.config.accounts[0].limits;
+    EXPECT_EQ(l.max_daily_loss, Money{500 * kScale});
+    EXPECT_EQ(l.max_drawdown_share, Ratio{kScale / 10});
+    EXPECT_EQ(l.action, LossAction::Suspend);
+    EXPECT_EQ(l.day_start_s, 22U * 3600);
+    const Read east = read(dir, with_account(R"(, "limits": {"utc_offset_min": 120})"));
+    EXPECT_EQ(east.config.accounts[0].limits.day_start_s, 22U * 3600) << "midnight in UTC+2";
+}
+
+TEST(Config, NamesATableThatAnEntryForAGroupNeverFits) {
+    const TempDir dir;
+    std::string accounts;
+    std::string members;
+    for (int n = 1; n <= 57; ++n) {
+        const std::string name = "a" + std::to_string(n);
+        accounts += (n > 1 ? ", " : "") + std::string{R"({"name": ")"} + name + R"(", "login": )" +
+                    std::to_string(n) + R"(, "key": ")" + kKey + R"("})";
+        members += (n > 1 ? ", " : "") + std::string{R"({"account": ")"} + name + R"("})";
+    }
+    const auto with = [&](const char* orders) {
+        return read(dir, R"({"journal": {"dir": "j"}, "capacity": {"orders": )" +
+                             std::string{orders} + R"(}, "accounts": [)" + accounts +
+                             R"(], "groups": [{"name": "g", "members": [)" + members + "]}]}")
+            .mistakes;
+    };
+    EXPECT_NE(with("64").find("capacity.orders: is 64, of which closes keep 8; an entry for group "
+                              "\"g\" takes 57; raise it"),
+              std::string::npos)
+        << with("64");
+    EXPECT_EQ(with("66").find("capacity.orders"), std::string::npos);
+}
+
+TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {
+    const TempDir dir;
+    const Read r = read(dir, with_account(R"(, "limits": {"day_begins": "24:00"})"));
+    EXPECT_NE(r.mistakes.find("limits.day_begins: is \"24:00\"; HH:MM from \"00:00\" to \"23:59\""),
+              std::string::npos)
+        << r.mistakes;
+    const Read fix = read(dir, with_account(R"(, "kind": "fix", "limits": {"daily_loss": 5},
+ "fix": {"server": "a:1", "sender_comp_id": "a", "target_comp_id": "b"})"));
+    EXPECT_NE(fix.mistakes.find("limits: limits losses, but FIX tells no equity"),
+              std::string::npos)
+        << fix.mistakes;
+}
+
 TEST(Config, RefusesKeyFileThatOthersMayRead) {
     const TempDir dir;
     const std::string key = dir.write("a1.key", std::string{kKey} + "\n");

@@ -68,6 +68,7 @@ public:
     std::size_t doubles = 0;  // executions of an order that is over
     Lots volume;              // of the report
     [[nodiscard]] const Account& account() const { return rig_.engine.account(AccountId{0}); }
+    [[nodiscard]] const AccountRisk& risk() const { return rig_.engine.account_risk(AccountId{0}); }
 
 private:
     static constexpr std::uint32_t kOrders = 24;

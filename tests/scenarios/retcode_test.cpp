@@ -190,7 +190,7 @@ private:
         } else if (changed && class_for(GetParam(), code) == "SUSPEND") {
             should = AccountState::Suspended;
         }
-        const bool slower = orders.account().rate_shift > 0;
+        const bool slower = orders.risk().rate_milli > 0;
         if (should != AccountState::Trading || slower) {
             orders.put_back();
         }

@@ -58,7 +58,8 @@ const std::map<std::string, Scenario::Verb>& Scenario::verbs() {
         {"group", &Scenario::group},     {"room", &Scenario::room},
         {"account", &Scenario::account}, {"resolve", &Scenario::resolve},
         {"restart", &Scenario::restart}, {"reboot", &Scenario::reboot},
-        {"expect", &Scenario::expect},   {"simulate", &Scenario::simulate}};
+        {"expect", &Scenario::expect},   {"simulate", &Scenario::simulate},
+        {"equity", &Scenario::equity},   {"limit", &Scenario::limit}};
     return verbs;
 }
 
@@ -297,6 +298,14 @@ void Scenario::permit(Words& words) {
     r.permissions = take(words) == "on" ? 1 : 0;
     r.equity = r.balance = Money{words.empty() ? 10'000 * kScale : decimal(take(words))};
     report(r);
+}
+
+/// equity 9000 [9100]...: readings of account 0, with a balance of 10000.
+void Scenario::equity(Words& words) {
+    while (!words.empty()) {
+        ++covered_.reports;
+        rig().equity(decimal(take(words)) / kScale);
+    }
 }
 
 /// session down|up|link|sync|lost [ACCOUNT]; lost: up with a journal that never heard of us.

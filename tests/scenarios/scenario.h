@@ -55,6 +55,7 @@ private:
     void again(Words& words);
     void foreign(Words& words);
     void permit(Words& words);
+    void equity(Words& words);
     void session(Words& words);
     // scenario_around.cpp: operators, time, restarts, simulated worlds
     void wait(Words& words);
@@ -62,6 +63,7 @@ private:
     void kill(Words& words);
     void group(Words& words);
     void room(Words& words);
+    void limit(Words& words);
     void account(Words& words);
     void resolve(Words& words);
     void restart(Words& words);

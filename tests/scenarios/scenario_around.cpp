@@ -47,6 +47,37 @@ void Scenario::room(Words& words) {
     rig().settle();
 }
 
+/// limit account|group ID [KEY VALUE]...: in the place of those before; keys as in the
+/// configuration.
+void Scenario::limit(Words& words) {
+    LimitSpec l;
+    const std::map<std::string, std::uint32_t*> counts = {
+        {"max_positions", &l.max_positions},
+        {"max_symbol_positions", &l.max_symbol_positions},
+        {"day_start_s", &l.day_start_s}};
+    const std::map<std::string, std::int64_t*> amounts = {
+        {"max_volume", &l.max_volume.value},
+        {"max_symbol_volume", &l.max_symbol_volume.value},
+        {"daily_loss", &l.max_daily_loss.value},
+        {"daily_loss_share", &l.max_daily_loss_share.value},
+        {"drawdown", &l.max_drawdown.value},
+        {"drawdown_share", &l.max_drawdown_share.value}};
+    const LimitScope scope = take(words) == "group" ? LimitScope::Group : LimitScope::Account;
+    const auto id = static_cast<std::uint32_t>(std::stoul(take(words)));
+    while (!words.empty()) {
+        const std::string key = take(words);
+        const std::string value = take(words);
+        if (key == "on_loss") {
+            l.action = value == "suspend" ? LossAction::Suspend : LossAction::ReduceOnly;
+        } else if (const auto count = counts.find(key); count != counts.end()) {
+            *count->second = static_cast<std::uint32_t>(std::stoul(value));
+        } else {
+            *amounts.at(key) = decimal(value);
+        }
+    }
+    rig().limit(l, id, scope);
+}
+
 void Scenario::account(Words& words) {
     static const std::map<std::string, AccountState> states = {{"trade", AccountState::Trading},
                                                                {"reduce", AccountState::ReduceOnly},
@@ -133,7 +164,8 @@ void Scenario::simulate(Words& words) {
         {"host_crash", &sim::Faults::host_crash},
         {"slow_reader", &sim::Faults::slow_reader},
         {"resend", &sim::Faults::resend},
-        {"kill", &sim::Faults::kill}};
+        {"kill", &sim::Faults::kill},
+        {"losses", &sim::Faults::losses}};
     sim::Options options;
     options.seed = std::stoull(take(words));
     const std::uint64_t count = std::stoull(take(words));

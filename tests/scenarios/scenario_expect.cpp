@@ -24,6 +24,9 @@ AlertCode alert_of(const std::string& name) {
         {"SUSPENDED", AlertCode::AccountSuspended},
         {"LINK_DOWN", AlertCode::LinkDown},
         {"KILLED", AlertCode::Killed},
+        {"LOSS_LIMIT", AlertCode::LossLimit},
+        {"RATE_PAUSED", AlertCode::RatePaused},
+        {"TABLE_FULL", AlertCode::TableFull},
         {"FOREIGN", AlertCode::ForeignTrade},
         {"JOURNAL_LOST", AlertCode::ExecutorJournalLost},
         {"UNKNOWN_REPORT", AlertCode::UnknownReport}};

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 
 namespace millrace::test {
 namespace {
@@ -23,6 +24,14 @@ std::string shown_by(const std::string& scenario) {
     return ids.empty() ? " none of the rows" : ids;
 }
 
+/// The comment that a scenario begins with: what it shows.
+std::string story_of(const std::string& file) {
+    std::ifstream in{kScenarios / file};
+    std::string line;
+    std::getline(in, line);
+    return line.starts_with("# ") ? line.substr(2) : line;
+}
+
 class ScenarioTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ScenarioTest, ComesOutAsWritten) {
@@ -38,8 +47,9 @@ TEST_P(ScenarioTest, ComesOutAsWritten) {
     const Covered& c = scenario.covered();
     std::printf(
         "[ covers   ]%s: %zu signals, %zu reports in; %zu orders, %zu results expected; "
-        "%zu restarts, %zu simulated worlds\n",
-        shown_by(file).c_str(), c.signals, c.reports, c.orders, c.results, c.restarts, c.seeds);
+        "%zu restarts, %zu simulated worlds: %s\n",
+        shown_by(file).c_str(), c.signals, c.reports, c.orders, c.results, c.restarts, c.seeds,
+        story_of(file).c_str());
 }
 
 std::vector<std::string> all() {

@@ -43,6 +43,7 @@ struct Faults {
     std::uint32_t slow_reader = 0;  // results are not read
     std::uint32_t resend = 0;       // source repeats itself
     std::uint32_t kill = 0;
+    std::uint32_t losses = 0;  // readings of equity that fall, some wrong; with limits of accounts
 };
 
 class Terminal {

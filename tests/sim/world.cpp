@@ -25,7 +25,8 @@ World::World(const Options& options)
     : options_{options},
       rng_{options.seed},
       faults_rng_{options.seed ^ 0xFA17ULL},
-      source_rng_{options.seed ^ 0x50CEULL} {
+      source_rng_{options.seed ^ 0x50CEULL},
+      equity_rng_{options.seed ^ 0xE9ULL} {
     accounts_ = 1 + static_cast<std::uint32_t>(rng_.below(kAccountsMax));
     mode_ = rng_.chance(250) ? MarginMode::Netting : MarginMode::Hedging;
     price_ = Price{kScale + static_cast<std::int64_t>(rng_.below(1000))};
@@ -54,7 +55,7 @@ void World::draw_faults() {
                                        : 1 + static_cast<std::uint32_t>(faults_rng_.below(most));
     };
     faults_ = {draw(200), draw(150), draw(200), draw(200), draw(200), draw(10),  draw(5), draw(20),
-               draw(50),  draw(60),  draw(20),  draw(3),   draw(900), draw(100), draw(3)};
+               draw(50),  draw(60),  draw(20),  draw(3),   draw(900), draw(100), draw(3), 0};
 }
 
 void World::configure() {
@@ -89,9 +90,47 @@ void World::configure() {
         std::fill(std::begin(m.symbols), std::end(m.symbols), ~std::uint64_t{0});
         admin_ring_.push_back(AdminRecord::make(AdminOp::DefineMember, m));
     }
+    if (faults_.losses > 0) {
+        limit();
+    }
     while (engine_step()) {
     }
     advance_durable(log_.back().seq.value);
+}
+
+void World::limit() {
+    LimitSpec l;
+    for (std::uint32_t a = 0; a < accounts_; ++a) {
+        l.id = a;
+        l.action = a % 2 == 0 ? LossAction::ReduceOnly : LossAction::Suspend;
+        l.max_symbol_positions = 6;
+        l.max_volume = Lots{2 * kScale};
+        l.max_daily_loss = Money{500 * kScale};
+        l.max_drawdown_share = Ratio{kScale / 10};
+        l.day_start_s = 81'000;  // in this world's first half hour
+        admin_ring_.push_back(AdminRecord::make(AdminOp::DefineLimits, l));
+    }
+    LimitSpec all;
+    all.scope = LimitScope::Group;
+    all.id = 0;
+    all.max_volume = Lots{5 * kScale};
+    admin_ring_.push_back(AdminRecord::make(AdminOp::DefineLimits, all));
+}
+
+/// A terminal tells its equity: it wanders, and one reading in ten is nonsense.
+void World::tell_equity() {
+    const auto account = static_cast<std::uint32_t>(equity_rng_.below(accounts_));
+    equity_ += static_cast<std::int64_t>(equity_rng_.below(201)) - 100;
+    Report r;
+    r.time = now_;
+    r.account = AccountId{account};
+    r.type = ReportType::AccountInfo;
+    r.permissions = 1;
+    r.balance = Money{10'000 * kScale};
+    r.equity = Money{equity_rng_.chance(100) ? 0 : equity_ * kScale};
+    if (reports_ring_.size() < kReportsSlots && sessions_[account].up()) {
+        reports_ring_.push_back(r);
+    }
 }
 
 Summary World::run() {
@@ -274,6 +313,9 @@ void World::faults_strike() {
     }
     if (rng_.chance(active_.kill)) {
         kill_or_clear();
+    }
+    if (equity_rng_.chance(active_.losses)) {
+        tell_equity();
     }
     if (rng_.chance(active_.host_crash)) {
         crash_host();

@@ -63,6 +63,7 @@ private:
 
     void draw_faults();
     void configure();
+    void limit();
     void step();
     void heal();
     void quiet_or_violated();
@@ -91,6 +92,7 @@ private:
     void disconnect(std::uint32_t account);
     void faults_strike();
     void kill_or_clear();
+    void tell_equity();
 
     // Source.
     void emit_signal();
@@ -109,6 +111,7 @@ private:
     Rng rng_;
     Rng faults_rng_;
     Rng source_rng_;
+    Rng equity_rng_;
     Faults faults_;
     Faults none_;
     Faults active_;  // faults_, or none while healing
@@ -116,6 +119,7 @@ private:
     std::uint32_t accounts_ = 1;
     MarginMode mode_{};
     Price price_;
+    std::int64_t equity_ = 10'000;
 
     // The segment.
     std::deque<OrderCommand> orders_ring_;

@@ -138,6 +138,12 @@ std::string command_text(const AdminRecord& r, const Book& book) {
         case AdminOp::RemoveAccount:
             return "remove account " + book.account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return "remove group " + book.group(r.as<GroupRemoval>().group);
+        case AdminOp::DefineLimits: {
+            const auto l = r.as<LimitSpec>();
+            return l.scope == LimitScope::Group
+                       ? "set the limits of group " + book.group(GroupId{l.id})
+                       : "set the limits of account " + book.account(AccountId{l.id});
+        }
     }
     return "a command that this build does not know";
 }
@@ -151,7 +157,8 @@ bool is_definition(AdminOp op) noexcept {
         case AdminOp::DefineGroup:
         case AdminOp::DefineAccount:
         case AdminOp::DefineMember:
-        case AdminOp::RiskLimits: return true;
+        case AdminOp::RiskLimits:
+        case AdminOp::DefineLimits: return true;
         default: return false;
     }
 }

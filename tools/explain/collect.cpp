@@ -328,6 +328,10 @@ void Collector::tell_limits() {
                               a.rate_burst, a.deviation_points));
     out.push_back("duplicate_window_ms " +
                   or_none(a.duplicate_window_ms, std::to_string(a.duplicate_window_ms)));
+    if (const auto* limits = standing_.limits(story_->subject.account); limits != nullptr) {
+        exposure_limits(limits->spec, out);
+        loss_limits(limits->spec, out);
+    }
     out.push_back("set" + said_by(known->note));
 }
 

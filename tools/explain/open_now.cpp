@@ -65,8 +65,8 @@ public:
     }
 
     Sheet accounts() {
-        sheet_.columns = {"account",  "state",  "link",    "equity", "orders", "positions",
-                          "in_doubt", "killed", "balance", "id",     "login"};
+        sheet_.columns = {"account",  "state",  "link", "equity",  "orders", "positions",
+                          "in_doubt", "killed", "halt", "balance", "id",     "login"};
         for (std::uint32_t i = 0; i < engine_.account_count(); ++i) {
             const Account& a = engine_.account(AccountId{i});
             if (!a.defined || (account_.value != kNoId && account_.value != i)) {
@@ -75,7 +75,7 @@ public:
             sheet_.rows.push_back({book_.account(AccountId{i}), text(to_string(a.state)),
                                    text(to_string(a.link)), number(a.equity.value),
                                    whole(a.live_orders), whole(a.open_positions), whole(a.in_doubt),
-                                   killed(a), number(a.balance.value), whole(i),
+                                   killed(a), halt(a), number(a.balance.value), whole(i),
                                    whole(a.spec.login)});
             sheet_.doubted.push_back(a.in_doubt > 0);
         }
@@ -108,6 +108,11 @@ private:
         sheet_.doubted.push_back(doubted_[order]);
     }
     [[nodiscard]] std::string age(Nanos since) const { return span_text(now_ - since); }
+    /// What it lost too much of.
+    [[nodiscard]] std::string halt(const Account& a) const {
+        const Halt halt = engine_.account_risk(a.spec.id).halt;
+        return halt == Halt::None ? "-" : halt == Halt::DailyLoss ? "DAILY_LOSS" : "DRAWDOWN";
+    }
     [[nodiscard]] std::string killed(const Account& a) const {
         return engine_.globals().killed_all != 0 ? "ALL" : a.killed != 0 ? "ACCOUNT" : "-";
     }

@@ -124,6 +124,43 @@ void max_open(const Decision& d, Lines& out) {
     }
 }
 
+/// As they were before it.
+void limits(const Decision& d, Lines& out) {
+    if (account_of(d) == nullptr) {
+        return;
+    }
+    const AccountRisk& r = d.engine->account_risk(d.row.account);
+    out.push_back(fmt::format("{} lots; {} positions of {} lots before it",
+                              number(d.row.volume.value), r.positions, number(r.volume.value)));
+    exposure_limits(r.limits, out);
+}
+
+void group_limits(const Decision& d, Lines& out) {
+    if (d.engine == nullptr || group_of(d).value >= kGroupsMax) {
+        return;
+    }
+    const GroupRisk& g = d.engine->group_risk(group_of(d));
+    out.push_back(
+        fmt::format("group {}: {} positions of {} lots before it; max_positions {}, "
+                    "max_volume {}",
+                    d.book->group(group_of(d)), g.positions, number(g.volume.value),
+                    g.limits.max_positions, number(g.limits.max_volume.value)));
+}
+
+void losses(const Decision& d, Lines& out) {
+    if (account_of(d) == nullptr) {
+        return;
+    }
+    const AccountRisk& r = d.engine->account_risk(d.row.account);
+    out.push_back(
+        fmt::format("equity {}, {}, {} (latest first); the day began with {}, the highest is {}",
+                    number(r.samples[0].value), number(r.samples[1].value),
+                    number(r.samples[2].value), number(r.day_start.value), number(r.peak.value)));
+    loss_limits(r.limits, out);
+    out.push_back("`millrace account resume " + d.book->account(d.row.account) +
+                  "` measures anew from here; a daily loss ends with the account's day");
+}
+
 void rate(const Decision& d, Lines& out) {
     const AccountSpec* spec = spec_of(d);
     const Account* a = account_of(d);
@@ -133,15 +170,21 @@ void rate(const Decision& d, Lines& out) {
     std::string text =
         fmt::format("rate {} a second, burst {}", spec->rate_per_second, spec->rate_burst);
     if (a != nullptr && d.cause) {
-        const std::int64_t per_s =
-            std::max<std::int64_t>(1, std::int64_t{spec->rate_per_second} >> a->rate_shift);
+        const AccountRisk& risk = d.engine->account_risk(d.row.account);
+        const std::int64_t milli =
+            risk.rate_milli > 0 ? risk.rate_milli : std::int64_t{spec->rate_per_second} * 1000;
         const __int128 filled =
-            static_cast<__int128>(d.cause->time.value - a->tokens_time.value) * per_s + a->tokens;
+            static_cast<__int128>(d.cause->time.value - a->tokens_time.value) * milli / 1000 +
+            a->tokens;
         const auto left = static_cast<double>(filled) / kToken;
         text += fmt::format("; {:.2f} of a request was left", std::min(left, 0.99));
-        if (a->rate_shift > 0) {
-            text += fmt::format("; the rate was halved {} times after 10024 TOO_MANY_REQUESTS",
-                                a->rate_shift);
+        if (risk.rate_milli > 0) {
+            text += fmt::format("; cut to {:.2f} a second after 10024 TOO_MANY_REQUESTS",
+                                static_cast<double>(risk.rate_milli) / 1000);
+        }
+        if (risk.paused_until > d.cause->time) {
+            text += "; no entries until " + moment_text(risk.paused_until) +
+                    ": three such answers in a row";
         }
     }
     out.push_back(text);
@@ -290,6 +333,11 @@ void numbers(const Decision& d, Reason reason, Lines& out) {
         case Reason::MaxOpenOrders: max_open(d, out); break;
         case Reason::RateLimit: rate(d, out); break;
         case Reason::DuplicateOrder: repeated(d, out); break;
+        case Reason::MaxPositions:
+        case Reason::MaxVolume: limits(d, out); break;
+        case Reason::GroupLimit: group_limits(d, out); break;
+        case Reason::DailyLoss:
+        case Reason::Drawdown: losses(d, out); break;
         case Reason::AccountNotTrading:
         case Reason::ReduceOnly: account_state(d, out); break;
         case Reason::Killed: killed(d, out); break;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kNames[] = {"positions", "orders", "accounts"};
 /// Columns that a person is shown; programs get all of them.
-constexpr std::size_t kShown[] = {8, 9, 8};
+constexpr std::size_t kShown[] = {8, 9, 9};
 
 std::string plain(const Sheet::Cell& cell) {
     if (const auto* n = std::get_if<std::int64_t>(&cell)) {

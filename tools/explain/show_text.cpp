@@ -225,7 +225,9 @@ std::string event_text(const AccountEvent& e, const Book& book) {
                                              "the executor's journal is another one",
                                              "a report about an order that nobody knows",
                                              "segment lost",
-                                             "a record was skipped"};
+                                             "a record was skipped",
+                                             "halted after losses",
+                                             "no entries for a while, after 10024 three times"};
     const auto code = static_cast<std::size_t>(a.code);
     std::string text = std::string{"alert: "} + (code < std::size(kWords) ? kWords[code] : "?");
     return a.magic.value == 0 ? text : text + fmt::format(", order {}", a.magic.intent());

@@ -47,6 +47,7 @@ void Standing::admin(const AdminRecord& r, const Note& note) {
             members_[{m.group.value, m.account.value}] = {m, note};
             break;
         }
+        case AdminOp::DefineLimits: define_limits(r.as<LimitSpec>(), note); break;
         case AdminOp::RiskLimits: risk_ = {r.as<RiskSpec>(), note}; break;
         case AdminOp::SetAccount:
             account_set_[r.as<AccountCommand>().account.value] = {r.as<AccountCommand>(), note};
@@ -75,6 +76,19 @@ void Standing::admin(const AdminRecord& r, const Note& note) {
     }
 }
 
+void Standing::define_limits(const LimitSpec& l, const Note& note) {
+    if (l.scope != LimitScope::Account) {
+        return;
+    }
+    const bool any = l.max_positions > 0 || l.max_symbol_positions > 0 || l.max_volume.value > 0 ||
+                     l.max_symbol_volume.value > 0 || l.daily() || l.drawdown();
+    if (any) {
+        limits_[l.id] = {l, note};
+    } else {
+        limits_.erase(l.id);
+    }
+}
+
 void Standing::report(const Report& r, const Note& note) {
     if (r.type == ReportType::SessionUp || r.type == ReportType::SessionDown) {
         links_[r.account.value] = {r.type == ReportType::SessionUp, note};
@@ -89,6 +103,9 @@ void Standing::report(const Report& r, const Note& note) {
 
 const Known<AccountSpec>* Standing::account(AccountId id) const {
     return find_in(accounts_, id.value);
+}
+const Known<LimitSpec>* Standing::limits(AccountId id) const {
+    return find_in(limits_, id.value);
 }
 const Known<SymbolSpec>* Standing::symbol(SymbolId id) const {
     return find_in(symbols_, id.value);

@@ -43,6 +43,8 @@ public:
     void apply(const JournalRecord& record);
 
     [[nodiscard]] const Known<AccountSpec>* account(AccountId id) const;
+    /// The account's limits; nullptr = it has none.
+    [[nodiscard]] const Known<LimitSpec>* limits(AccountId id) const;
     [[nodiscard]] const Known<SymbolSpec>* symbol(SymbolId id) const;
     [[nodiscard]] const Known<MemberSpec>* member(GroupId group, AccountId account) const;
     [[nodiscard]] std::vector<AccountId> members_of(GroupId group) const;
@@ -66,9 +68,11 @@ public:
 private:
     using Pair = std::pair<std::uint32_t, std::uint32_t>;
     void admin(const AdminRecord& r, const Note& note);
+    void define_limits(const LimitSpec& l, const Note& note);
     void report(const Report& r, const Note& note);
 
     std::map<std::uint32_t, Known<AccountSpec>> accounts_;
+    std::map<std::uint32_t, Known<LimitSpec>> limits_;  // of accounts that have some
     std::map<std::uint32_t, Known<SymbolSpec>> symbols_;
     std::map<Pair, Known<MemberSpec>> members_;  // group, account
     std::optional<Known<RiskSpec>> risk_;

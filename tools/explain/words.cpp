@@ -35,6 +35,12 @@ const char* check_words(Reason reason) noexcept {
         case Reason::Killed: return "a kill switch was on";
         case Reason::VolumeBelowMin: return "what it was sized to is less than the symbol's least";
         case Reason::GroupPaused: return "the group was paused";
+        case Reason::TooManyChanges: return "too many closes and changes of that order ran already";
+        case Reason::MaxPositions: return "the account had as many positions as it may";
+        case Reason::MaxVolume: return "the account would have held more than it may";
+        case Reason::GroupLimit: return "the group's accounts together had what they may";
+        case Reason::DailyLoss: return "the account had lost what it may lose in a day";
+        case Reason::Drawdown: return "the account was too far below its highest equity";
         default: return "?";
     }
 }
@@ -132,6 +138,41 @@ std::string percent(std::int64_t scaled) {
     std::string text = fmt::format("{:.4f}", static_cast<double>(scaled) / 1e6);
     text.erase(text.find_last_not_of('0') + 1);
     return (text.back() == '.' ? text + "0" : text) + " %";
+}
+
+void exposure_limits(const LimitSpec& l, std::vector<std::string>& out) {
+    const auto count = [&out](const char* name, std::uint32_t n) {
+        if (n > 0) {
+            out.push_back(fmt::format("{} {}", name, n));
+        }
+    };
+    const auto lots = [&out](const char* name, Lots n) {
+        if (n.value > 0) {
+            out.push_back(fmt::format("{} {}", name, number(n.value)));
+        }
+    };
+    count("max_positions", l.max_positions);
+    count("max_symbol_positions", l.max_symbol_positions);
+    lots("max_volume", l.max_volume);
+    lots("max_symbol_volume", l.max_symbol_volume);
+}
+
+void loss_limits(const LimitSpec& l, std::vector<std::string>& out) {
+    const auto rule = [&out](const char* name, Money money, Ratio share) {
+        if (money.value > 0) {
+            out.push_back(fmt::format("{} {}", name, number(money.value)));
+        }
+        if (share.value > 0) {
+            out.push_back(fmt::format("{}_share {}", name, percent(share.value)));
+        }
+    };
+    rule("daily_loss", l.max_daily_loss, l.max_daily_loss_share);
+    rule("drawdown", l.max_drawdown, l.max_drawdown_share);
+    if (l.daily() || l.drawdown()) {
+        out.push_back(fmt::format("on_loss {}, day begins at {:02}:{:02} UTC",
+                                  l.action == LossAction::Suspend ? "suspend" : "reduce_only",
+                                  l.day_start_s / 3600, l.day_start_s / 60 % 60));
+    }
 }
 
 }  // namespace millrace::explain

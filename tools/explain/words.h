@@ -1,12 +1,14 @@
 // Numbers, times and codes in the words of people.
 #pragma once
 
+#include "core/admin.h"
 #include "core/order_command.h"
 #include "core/order_status.h"
 #include "core/retcode.h"
 #include "core/types.h"
 
 #include <string>
+#include <vector>
 
 namespace millrace::explain {
 
@@ -33,5 +35,8 @@ namespace millrace::explain {
 [[nodiscard]] std::string number(std::int64_t scaled);
 /// A fraction of 1e-8 units as a percentage of at most four digits: "0.1 %".
 [[nodiscard]] std::string percent(std::int64_t scaled);
+/// A line for each limit of positions and volumes, and for each of losses; none for what has none.
+void exposure_limits(const LimitSpec& l, std::vector<std::string>& out);
+void loss_limits(const LimitSpec& l, std::vector<std::string>& out);
 
 }  // namespace millrace::explain

@@ -52,7 +52,8 @@ constexpr const char* kAdminOps[] = {"?",
                                      "RISK_LIMITS",
                                      "SET_GROUP",
                                      "REMOVE_ACCOUNT",
-                                     "REMOVE_GROUP"};
+                                     "REMOVE_GROUP",
+                                     "DEFINE_LIMITS"};
 constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
 
 template <class E>
@@ -168,6 +169,40 @@ ordered_json describe(const Report& r, const Names& n) {
             {"broker_time_ns", r.broker_time.value}};
 }
 
+namespace {
+
+/// What is no limit is left out.
+ordered_json describe_limits(const LimitSpec& l, const Names& n) {
+    const bool group = l.scope == LimitScope::Group;
+    ordered_json j{{group ? "group" : "account",
+                    group ? ordered_json(n.group(GroupId{l.id})) : id_or_null(l.id)}};
+    const auto count = [&j](const char* key, std::uint32_t value) {
+        if (value > 0) {
+            j[key] = value;
+        }
+    };
+    const auto amount = [&j](const char* key, std::int64_t value) {
+        if (value > 0) {
+            j[key] = decimal(value);
+        }
+    };
+    count("max_positions", l.max_positions);
+    count("max_symbol_positions", l.max_symbol_positions);
+    amount("max_volume", l.max_volume.value);
+    amount("max_symbol_volume", l.max_symbol_volume.value);
+    amount("daily_loss", l.max_daily_loss.value);
+    amount("daily_loss_share", l.max_daily_loss_share.value);
+    amount("drawdown", l.max_drawdown.value);
+    amount("drawdown_share", l.max_drawdown_share.value);
+    if (l.daily() || l.drawdown()) {
+        j["on_loss"] = l.action == LossAction::Suspend ? "SUSPEND" : "REDUCE_ONLY";
+        j["day_start_s"] = l.day_start_s;
+    }
+    return j;
+}
+
+}  // namespace
+
 ordered_json describe(const KillCommand& k, const Names&) {
     return {{"kill_id", k.kill_id},
             {"scope", word(kScopes, num(k.scope))},
@@ -232,6 +267,7 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["account"] = id_or_null(a.as<AccountRemoval>().account.value);
             break;
         case AdminOp::RemoveGroup: j["group"] = n.group(a.as<GroupRemoval>().group); break;
+        case AdminOp::DefineLimits: j.update(describe_limits(a.as<LimitSpec>(), n)); break;
     }
     return j;
 }

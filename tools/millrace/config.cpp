@@ -12,6 +12,7 @@
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/key_file.h"
+#include "tools/millrace/limits_config.h"
 #include "tools/millrace/terminal_config.h"
 
 namespace millrace {
@@ -162,6 +163,7 @@ GroupConfig read_group(ObjectReader& o) {
     o.require("name");
     o.name("name", g.name);
     o.list("members", [&g](ObjectReader& m) { g.members.push_back(read_member(m)); });
+    o.object("limits", [&g](ObjectReader& l) { read_group_limits(l, g.limits); });
     return g;
 }
 
@@ -184,9 +186,10 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("rate_burst", a.rate_burst, {1, kMillion});
     o.integer("deviation_points", a.deviation_points, {0, kMillion});
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
+    o.object("limits", [&a](ObjectReader& l) { read_account_limits(l, a.limits); });
     read_durability(o, "gate", a.gate);
     const std::string folder = fs::absolute(file).parent_path().string();
-    check_fix_keys(o, folder);
+    check_fix_keys(o, folder, a.limits);
     check_terminal_keys(o, folder);
     return a;
 }

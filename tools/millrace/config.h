@@ -73,6 +73,7 @@ struct MemberConfig {
 struct GroupConfig {
     std::string name;
     std::vector<MemberConfig> members;
+    LimitSpec limits{};  // its id comes with the record
 };
 struct AccountConfig {
     std::string name;
@@ -87,6 +88,7 @@ struct AccountConfig {
     std::uint32_t rate_burst = 10;
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;
+    LimitSpec limits;  // its id comes with the record
     Durability gate = Durability::Disk;
 };
 struct SourceConfig {

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/engine.h"
 #include "gateway/fix/profile.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
@@ -123,6 +124,15 @@ void check_capacity(Checker& check) {
         check.add("capacity.members", "is " + std::to_string(check.config.capacity.members) +
                                           ", the groups have " + std::to_string(members) +
                                           " members; raise it");
+    }
+    const std::uint32_t orders = check.config.capacity.orders;
+    for (const GroupConfig& g : check.config.groups) {
+        if (g.members.size() > orders - places_kept(orders)) {
+            check.add("capacity.orders",
+                      "is " + std::to_string(orders) + ", of which closes keep " +
+                          std::to_string(places_kept(orders)) + "; an entry for group \"" + g.name +
+                          "\" takes " + std::to_string(g.members.size()) + "; raise it");
+        }
     }
 }
 

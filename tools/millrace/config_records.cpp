@@ -62,10 +62,12 @@ public:
         for (const AccountConfig& a : config_.accounts) {
             const AccountId account{id(NameKind::Account, a.name, config_.accounts_max)};
             add(AdminOp::DefineAccount, spec_of(a, account));
+            add_limits(LimitScope::Account, account.value, a.limits);
         }
         for (const GroupConfig& g : config_.groups) {
             const GroupId group{id(NameKind::Group, g.name, kNamesPerKind)};
             add(AdminOp::DefineGroup, named<GroupSpec>(group, g.name));
+            add_limits(LimitScope::Group, group.value, g.limits);
             for (const MemberConfig& m : g.members) {
                 define_member(group, m);
             }
@@ -79,6 +81,13 @@ private:
     template <class Body>
     void add(AdminOp op, const Body& body) {
         made_.records.push_back(AdminRecord::make(op, body));
+    }
+
+    /// Those of nothing too: what the file no longer has must end.
+    void add_limits(LimitScope scope, std::uint32_t id, LimitSpec limits) {
+        limits.scope = scope;
+        limits.id = id;
+        add(AdminOp::DefineLimits, limits);
     }
 
     std::uint32_t id(NameKind kind, const std::string& name, std::uint32_t limit) {
@@ -181,6 +190,12 @@ std::string describe(const AdminRecord& record) {
             return "RemoveAccount " + std::to_string(record.as<AccountRemoval>().account.value);
         case AdminOp::RemoveGroup:
             return "RemoveGroup " + std::to_string(record.as<GroupRemoval>().group.value);
+        case AdminOp::DefineLimits: {
+            const auto l = record.as<LimitSpec>();
+            return (l.scope == LimitScope::Group ? "DefineLimits group "
+                                                 : "DefineLimits account ") +
+                   std::to_string(l.id);
+        }
     }
     return "unknown admin record";
 }

@@ -93,9 +93,13 @@ bool read_fix(ObjectReader& account, const std::string& folder, FixConfig& f) {
 
 }  // namespace
 
-void check_fix_keys(ObjectReader& account, const std::string& folder) {
+void check_fix_keys(ObjectReader& account, const std::string& folder, const LimitSpec& limits) {
     FixConfig unused;
-    static_cast<void>(read_fix(account, folder, unused));
+    if (read_fix(account, folder, unused) && (limits.daily() || limits.drawdown())) {
+        account.complain("limits",
+                         "limits losses, but FIX tells no equity, so nothing would stop it; take "
+                         "\"daily_loss\" and \"drawdown\" out, with their shares");
+    }
 }
 
 std::vector<FixConfig> fix_accounts(const Config& config) {

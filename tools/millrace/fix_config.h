@@ -43,7 +43,7 @@ struct FixConfig {
 
 /// Reads "kind" and "fix" of one account, for the mistakes in them. @param folder that paths in it
 /// are relative to.
-void check_fix_keys(ObjectReader& account, const std::string& folder);
+void check_fix_keys(ObjectReader& account, const std::string& folder, const LimitSpec& limits);
 
 /// The accounts of kind "fix" of a configuration that was read without a mistake.
 [[nodiscard]] std::vector<FixConfig> fix_accounts(const Config& config);

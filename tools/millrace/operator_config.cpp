@@ -97,6 +97,11 @@ ConfigRecords records_of(const Change& change, const ConfigRecords& all, const I
             case AdminOp::DefineAccount:
                 return change.group.empty() && r.as<AccountSpec>().id.value == account;
             case AdminOp::DefineGroup: return r.as<GroupSpec>().id.value == group;
+            case AdminOp::DefineLimits: {
+                const auto l = r.as<LimitSpec>();
+                return l.scope == LimitScope::Group ? l.id == group
+                                                    : change.group.empty() && l.id == account;
+            }
             case AdminOp::DefineMember: {
                 const auto m = r.as<MemberSpec>();
                 return m.group.value == group && m.account.value == account;

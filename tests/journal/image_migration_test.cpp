@@ -1,0 +1,62 @@
+// Goal: a snapshot image of the format before goes on in this build, with its positions counted.
+// Method: what format 3 added is cut off an image, which makes one of format 2 (all else is the
+// same).
+#include "persist/image_migration.h"
+#include "core/engine.h"
+#include "tests/engine/rig.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace millrace::test {
+namespace {
+
+std::vector<std::byte> as_format_2(std::vector<std::byte> image, const Capacity& capacity) {
+    const std::size_t added =
+        capacity.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
+    image.resize(image.size() - added);
+    const std::uint32_t format = 2;
+    std::memcpy(image.data() + 40, &format, sizeof format);
+    return image;
+}
+
+TEST(ImageMigration, GoesOnFromFormatTwoWithItsPositionsCounted) {
+    Rig rig;
+    rig.world(2);
+    rig.signal(rig.open(1));
+    for (const OrderCommand& c : rig.take_orders()) {
+        rig.fill(c);
+    }
+    std::vector<std::byte> image;
+    rig.engine.save(image);
+    std::vector<std::byte> old = as_format_2(image, Rig::kSmall);
+    ASSERT_EQ(image_format(old.data(), old.size()), 2U);
+    Engine refuses{Rig::kSmall};
+    EXPECT_EQ(refuses.load(old.data(), old.size()).code(), Errc::BadVersion);
+    std::string message;
+    ASSERT_TRUE(migrate_image(old, message).ok()) << message;
+    EXPECT_EQ(old.size(), image.size());
+    Engine next{Rig::kSmall};
+    ASSERT_TRUE(next.load(old.data(), old.size()).ok());
+    EXPECT_EQ(next.account_risk(AccountId{1}).volume, centi(10));
+    EXPECT_EQ(next.group_risk(GroupId{0}).positions, 2U);
+    EXPECT_EQ(next.state_hash(), rig.engine.state_hash());
+}
+
+TEST(ImageMigration, LeavesThePresentFormatAndNamesOneThatItDoesNotKnow) {
+    Rig rig;
+    std::vector<std::byte> image;
+    rig.engine.save(image);
+    std::vector<std::byte> same = image;
+    std::string message;
+    EXPECT_TRUE(migrate_image(same, message).ok());
+    EXPECT_EQ(same, image);
+    const std::uint32_t format = 1;
+    std::memcpy(same.data() + 40, &format, sizeof format);
+    EXPECT_EQ(migrate_image(same, message).code(), Errc::BadVersion);
+    EXPECT_NE(message.find("format 1"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace millrace::test
