@@ -16,7 +16,7 @@ bool all_zero(std::span<const std::byte> bytes) noexcept {
 }
 
 std::string name_of(const LogSource& source, const JournalFileName& file) {
-    return source.where() + "/" + file.text().data();
+    return source.path_of(file);
 }
 
 }  // namespace

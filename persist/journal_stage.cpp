@@ -2,6 +2,7 @@
 
 #include "core/crash_point.h"
 #include "persist/pwrite_disk.h"
+#include "persist/second_directory.h"
 
 #include <unistd.h>
 #include <csignal>
@@ -16,14 +17,14 @@ constexpr std::uint64_t kSegmentBytesMin = 64 * 1024;
 
 // Removes prepared files that nothing was ever acknowledged from. Their maker is dead (we own the
 // role), so a late write of its can only hit an unlinked inode.
-void remove_unused(const std::string& directory, LogSource& log) noexcept {
+void remove_unused(LogSource& log) noexcept {
     const auto files = list_log(log);
     if (!files) {
         return;  // recover() will say it
     }
     for (const auto& file : files.value()) {
         if (file.use == LogFileUse::Unused) {
-            ::unlink((directory + "/" + file.name.text().data()).c_str());
+            ::unlink(log.path_of(file.name).c_str());
         }
     }
 }
@@ -47,13 +48,20 @@ Result<std::unique_ptr<JournalStage>> JournalStage::open(const JournalStageOptio
                                                          CoreCells& cells, std::string& message) {
     // A file-size limit must come back as EFBIG from the write, not kill the process.
     (void)::signal(SIGXFSZ, SIG_IGN);
-    DirectorySource log{options.directory};
-    if (auto settled = log.settle(); !settled) {
-        message = told(options.directory.c_str(), settled.error());
-        return settled.error();
+    using Places = DirectorySource::Places;
+    DirectorySource log{options.alone ? options.place() : options.directory,
+                        options.alone ? Places::FirstAlone : Places::Both};
+    if (!options.continues) {
+        // In the same segment nothing counts but what was acknowledged, which needs no flush; a
+        // disk that has failed is to stop nobody who goes on elsewhere.
+        DirectorySource here{options.place(), Places::FirstAlone};
+        if (auto settled = options.same_segment ? here.settle() : log.settle(); !settled) {
+            message = told(options.place().c_str(), settled.error());
+            return settled.error();
+        }
+        remove_unused(log);
     }
-    remove_unused(options.directory, log);
-    auto disk = open_disk(options.directory, options.backend, message);
+    auto disk = open_disk(options.place(), options.backend, message);
     if (!disk) {
         return disk.error();
     }
@@ -90,6 +98,11 @@ Result<std::unique_ptr<JournalStage>> JournalStage::open(const JournalStageOptio
 // lies above it on disk was never acknowledged, is still in the ring, and is written again. In a
 // new segment it is the last valid record.
 Status JournalStage::recover(LogSource& log, std::string& message) {
+    if (options_.continues) {
+        start_.last = *options_.continues;
+        start_.epoch = options_.continues->epoch + 1;
+        return ok_status();
+    }
     auto files = list_log(log);
     if (!files) {
         message = told(log.where().c_str(), files.error());
@@ -101,6 +114,14 @@ Status JournalStage::recover(LogSource& log, std::string& message) {
         if (file.use == LogFileUse::Used) {
             proven = std::max(proven, file.header.first_seq - 1);
         }
+    }
+    if (options_.alone) {
+        // Relaxed: its writer is dead.
+        if (start_.epoch < cells_->epoch.load(std::memory_order_relaxed)) {
+            message = log.where() + " does not have the segment's newest epoch";
+            return {Errc::NotFound, "journal: the newest epoch is not there"};
+        }
+        ++start_.epoch;  // the number of one that was begun elsewhere and acknowledged nothing
     }
     // Acquire: pairs with the release in acknowledge(), by a writer that is dead by now.
     const std::uint64_t durable = cells_->durable.load(std::memory_order_acquire);
@@ -140,12 +161,18 @@ Status JournalStage::check_floor(LogSource& log, std::string& message) const {
 }
 
 Status JournalStage::first_reservation(std::string& message) {
-    const bool fresh = start_.last.seq.value == 0 && start_.epoch == 1;
-    auto reservation = Reservation::open(options_.directory, fresh, message);
+    const bool fresh = start_.last.seq.value == 0 && start_.epoch == 1 && !options_.in_second;
+    auto reservation = Reservation::open(options_.place(), fresh, message);
     if (!reservation) {
         return reservation.error();
     }
     reservation_ = std::move(reservation).value();
+    if (auto done = take_over_reserved(message); !done) {
+        return done;
+    }
+    if (auto done = pair(message); !done) {
+        return done;
+    }
     start_.reserved_seq = reservation_.current().seq;
     start_.reserved_intent = reservation_.current().intent;
     if (!options_.same_segment) {
@@ -154,7 +181,7 @@ Status JournalStage::first_reservation(std::string& message) {
         const Reserved to{base + options_.reserve_sequences,
                           start_.reserved_intent + options_.reserve_intents};
         if (auto done = reservation_.reserve(to); !done) {
-            message = told(options_.directory.c_str(), done.error());
+            message = told(options_.place().c_str(), done.error());
             return done.error();
         }
         // Relaxed: the engine reads them after it saw journal_state Running (acquire).
@@ -167,12 +194,70 @@ Status JournalStage::first_reservation(std::string& message) {
     return ok_status();
 }
 
+/// Two directories reserve in turn: no id below either's numbers may be handed out again.
+Status JournalStage::take_over_reserved(std::string& message) {
+    Reserved known = reservation_.current();
+    if (options_.same_segment) {
+        // Acquire: pairs with the release below: the engine takes no id beyond these.
+        known.seq = std::max(known.seq, cells_->reserved_seq.load(std::memory_order_acquire));
+        known.intent =
+            std::max(known.intent, cells_->reserved_intent.load(std::memory_order_acquire));
+    } else if (auto read = reserved_elsewhere(known, message); !read) {
+        return read;
+    }
+    if (known.seq <= reservation_.current().seq && known.intent <= reservation_.current().intent) {
+        return ok_status();
+    }
+    auto done = reservation_.reserve(known);
+    message = done ? message : told(options_.place().c_str(), done.error());
+    return done;
+}
+
+Status JournalStage::reserved_elsewhere(Reserved& known, std::string& message) const {
+    const auto named = second_directory_of(options_.directory);
+    if (!named) {
+        message = told(options_.directory.c_str(), named.error());
+        return named.error();
+    }
+    if (named.value().empty()) {
+        return ok_status();
+    }
+    const auto both = read_reserved(options_.directory, message);
+    if (!both) {
+        return both.error();
+    }
+    known.seq = std::max(known.seq, both.value().seq);
+    known.intent = std::max(known.intent, both.value().intent);
+    return ok_status();
+}
+
+/// Before any of the log can lie there. A pipeline that lives goes on without: it says so.
+Status JournalStage::pair(std::string& message) {
+    if (options_.second.empty() || options_.continues) {
+        return ok_status();
+    }
+    if (options_.in_second) {
+        const auto named = second_directory_of(options_.directory);
+        paired_ = named && named.value() == options_.second;
+        if (!named && options_.alone) {
+            return ok_status();  // the first one cannot be read; nothing there is needed
+        }
+        message = paired_ ? message
+                          : options_.second + " is not " + options_.directory +
+                                "'s second directory, by what lies there";
+        return paired_ ? ok_status() : Status{Errc::BadLayout, "journal: not its directory"};
+    }
+    const auto paired = pair_directories(options_.directory, options_.second, message);
+    paired_ = paired.ok();
+    return options_.same_segment ? ok_status() : paired;
+}
+
 Status JournalStage::start_writing(std::string& message) {
     const JournalWriter::Start start{start_.epoch, start_.last.seq.value + 1, start_.last.chain,
                                      options_.segment_bytes, options_.first_file_bytes};
     disk_->keep_spares(options_.spare_files, options_.segment_bytes);
     if (auto opened = writer_.open(start); !opened) {
-        message = told(options_.directory.c_str(), opened.error()) +
+        message = told(options_.place().c_str(), opened.error()) +
                   "; free space, or mend the disk, and start again";
         return opened.error();
     }
@@ -309,6 +394,12 @@ void JournalStage::poison(const Error& error) noexcept {
     cells_->journal_state.store(static_cast<std::uint32_t>(state), std::memory_order_release);
     if (options_.on_durable) {
         options_.on_durable();
+    }
+}
+
+void JournalStage::give_up(const Error& why) noexcept {
+    if (!poisoned()) {
+        error_ = why;
     }
 }
 

@@ -18,14 +18,21 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace millrace {
 
 struct JournalStageOptions {
     std::string directory;      // exists; the caller owns the journal role in it
+    std::string second;         // second_directory.h; exists; "" = none
+    bool in_second = false;     // the epoch's files go there
+    bool alone = false;         // same segment: its newest epoch is there; the other may be gone
     bool same_segment = false;  // the ring and cells are those that the last stage used
     Sequence durable_floor;     // known elsewhere to have been durable; 0 = nothing known
+    /// What the stage before this one, of this very process, acknowledged last, and its epoch: the
+    /// log is not read, for its disk may be the one that failed.
+    std::optional<LogCursor> continues{};
     std::uint64_t segment_bytes = 64ULL << 20;      // of a file; multiple of kBlockBytes, >= 64 KiB
     std::uint64_t first_file_bytes = 4ULL << 20;    // of an epoch's first file (files grow x4)
     std::uint32_t spare_files = 0;                  // of segment_bytes, kept ready (spare_files.h)
@@ -34,6 +41,11 @@ struct JournalStageOptions {
     std::uint64_t reserve_intents = 1ULL << 24;
     std::function<void()> on_durable;  // wake hook: `durable` or the state has moved
     Histogram* durable_ack = nullptr;  // record time -> durable, oldest record of each commit
+
+    /// Where the epoch's files go.
+    [[nodiscard]] const std::string& place() const noexcept {
+        return in_second ? second : directory;
+    }
 };
 
 /// What a start found. In a new segment the engine continues behind `last`, with ids from the
@@ -75,6 +87,15 @@ public:
     /// Blocks until a write completes or `timeout` passes.
     void wait_io(Nanos timeout) noexcept;
 
+    /// Bytes whose write has completed so far.
+    [[nodiscard]] std::uint64_t written() const noexcept { return writer_.bytes_written(); }
+    /// The next file is waited for, with records in the ring or not.
+    [[nodiscard]] bool rolling() const noexcept { return writer_.rolling(); }
+    /// Both directories were seen to be halves of one log.
+    [[nodiscard]] bool paired() const noexcept { return paired_; }
+    /// Acknowledges no more from now on, whatever completes: poisoned by `why`.
+    void give_up(const Error& why) noexcept;
+
     [[nodiscard]] const JournalStart& start() const noexcept { return start_; }
     [[nodiscard]] bool poisoned() const noexcept;
     /// Why it is poisoned.
@@ -87,6 +108,9 @@ private:
     [[nodiscard]] Status check_floor(LogSource& log, std::string& message) const;
     [[nodiscard]] Status start_writing(std::string& message);
     [[nodiscard]] Status first_reservation(std::string& message);
+    [[nodiscard]] Status take_over_reserved(std::string& message);
+    [[nodiscard]] Status reserved_elsewhere(Reserved& known, std::string& message) const;
+    [[nodiscard]] Status pair(std::string& message);
     int acknowledge(Nanos now) noexcept;
     int pack() noexcept;
     [[nodiscard]] bool accept(const JournalRecord& record) noexcept;
@@ -103,6 +127,7 @@ private:
     JournalStart start_;
     std::uint64_t expected_ = 1;  // sequence of the next record from the ring
     bool told_poisoned_ = false;
+    bool paired_ = false;
     Error error_;
 };
 

@@ -1,6 +1,7 @@
 #include "persist/log_source.h"
 
 #include "persist/file_preparer.h"
+#include "persist/second_directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,19 +31,9 @@ bool holds_commit(LogSource& source, const JournalFileName& name) noexcept {
            commit.value().index == name.index && commit.value().offset == kBlockBytes;
 }
 
-}  // namespace
-
-DirectorySource::DirectorySource(std::string directory) noexcept
-    : directory_{std::move(directory)} {}
-
-DirectorySource::~DirectorySource() {
-    if (fd_ >= 0) {
-        ::close(fd_);
-    }
-}
-
-Result<std::vector<JournalFileName>> DirectorySource::list() noexcept {
-    DIR* dir = ::opendir(directory_.c_str());
+/// Journal files of one directory, sorted.
+Result<std::vector<JournalFileName>> names_in(const std::string& directory) noexcept {
+    DIR* dir = ::opendir(directory.c_str());
     if (dir == nullptr) {
         return io_error("journal: cannot list the journal directory");
     }
@@ -62,10 +53,68 @@ Result<std::vector<JournalFileName>> DirectorySource::list() noexcept {
     return names;
 }
 
+}  // namespace
+
+DirectorySource::DirectorySource(std::string directory, Places places) noexcept
+    : directory_{std::move(directory)}, places_{places} {}
+
+DirectorySource::~DirectorySource() {
+    if (fd_ >= 0) {
+        ::close(fd_);
+    }
+}
+
+Result<std::vector<JournalFileName>> DirectorySource::list() noexcept {
+    second_.clear();
+    in_second_.clear();
+    auto names = names_in(directory_);
+    if (names && places_ == Places::Both) {
+        if (auto added = add_second(names.value()); !added) {
+            return added.error();
+        }
+    }
+    return names;
+}
+
+Status DirectorySource::add_second(std::vector<JournalFileName>& names) noexcept {
+    auto second = second_directory_of(directory_);
+    if (!second) {
+        return second.error();
+    }
+    if (second.value().empty()) {
+        return ok_status();
+    }
+    // One that is not mounted is an empty directory: what it held would be missing in silence.
+    std::string message;
+    if (auto ours = check_second_directory(directory_, second.value(), message); !ours) {
+        return ours;
+    }
+    auto more = names_in(second.value());
+    if (!more) {
+        return more.error();
+    }
+    second_ = std::move(second).value();
+    in_second_ = std::move(more).value();
+    names.insert(names.end(), in_second_.begin(), in_second_.end());
+    std::sort(names.begin(), names.end());
+    if (std::adjacent_find(names.begin(), names.end()) != names.end()) {
+        return {Errc::BadLayout, "journal: a file lies in both directories; take the copy away"};
+    }
+    return ok_status();
+}
+
+bool DirectorySource::in_second(const JournalFileName& file) const noexcept {
+    return std::binary_search(in_second_.begin(), in_second_.end(), file);
+}
+
+std::string DirectorySource::path_of(const JournalFileName& file) const {
+    return (in_second(file) ? second_ : directory_) + "/" + file.text().data();
+}
+
 Result<std::size_t> DirectorySource::read(const JournalFileName& file, std::uint64_t offset,
                                           std::span<std::byte> out) noexcept {
     if (fd_ < 0 || open_name_ != file) {
-        const std::string path = directory_ + "/" + file.text().data();
+        const std::string path = path_of(file);
         const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT) {
             return {Errc::NotFound, "journal: file is gone", ENOENT};
@@ -105,7 +154,7 @@ Status DirectorySource::settle() noexcept {
         return names.error();
     }
     for (const auto& name : names.value()) {
-        const std::string path = directory_ + "/" + name.text().data();
+        const std::string path = path_of(name);
         const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT) {
             continue;
@@ -123,7 +172,8 @@ Status DirectorySource::settle() noexcept {
             return result;
         }
     }
-    return sync_directory(directory_);
+    const Status synced = second_.empty() ? ok_status() : sync_directory(second_);
+    return synced ? sync_directory(directory_) : synced;
 }
 
 Result<std::vector<LogFile>> list_log(LogSource& source) noexcept {

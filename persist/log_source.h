@@ -23,13 +23,21 @@ public:
                                                    std::span<std::byte> out) noexcept = 0;
     /// The directory, for messages.
     [[nodiscard]] virtual const std::string& where() const noexcept = 0;
+    /// Where `file`, as list() named it last, lies.
+    [[nodiscard]] virtual std::string path_of(const JournalFileName& file) const {
+        return where() + "/" + file.text().data();
+    }
 };
 
-/// A journal directory. Buffered reads: coherent with O_DIRECT writes on a local file system.
-/// Keeps the file read last open. Threads: one.
+/// A journal directory, with the second one that it names (second_directory.h): list() fails if
+/// that one is not there, or another log's. Buffered reads: coherent with O_DIRECT writes on a
+/// local file system. Keeps the file read last open. Threads: one.
 class DirectorySource final : public LogSource {
 public:
-    explicit DirectorySource(std::string directory) noexcept;
+    /// FirstAlone: for those who know that what they want is not in the second one.
+    enum class Places : std::uint8_t { Both, FirstAlone };
+
+    explicit DirectorySource(std::string directory, Places places = Places::Both) noexcept;
     ~DirectorySource() override;
     DirectorySource(const DirectorySource&) = delete;
     DirectorySource& operator=(const DirectorySource&) = delete;
@@ -38,13 +46,21 @@ public:
     [[nodiscard]] Result<std::size_t> read(const JournalFileName& file, std::uint64_t offset,
                                            std::span<std::byte> out) noexcept override;
     [[nodiscard]] const std::string& where() const noexcept override { return directory_; }
+    [[nodiscard]] std::string path_of(const JournalFileName& file) const override;
+    /// Whether `file` lies in the second directory, by the last list().
+    [[nodiscard]] bool in_second(const JournalFileName& file) const noexcept;
 
-    /// Flushes every journal file and the directory, and drops clean pages, so that what is read
+    /// Flushes every journal file and the directories, and drops clean pages, so that what is read
     /// afterwards is what is on the disk (a page cache may keep what a failed flush lost).
     [[nodiscard]] Status settle() noexcept;
 
 private:
+    [[nodiscard]] Status add_second(std::vector<JournalFileName>& names) noexcept;
+
     std::string directory_;
+    Places places_;
+    std::string second_;                      // as list() found it; empty = none
+    std::vector<JournalFileName> in_second_;  // sorted
     JournalFileName open_name_;
     int fd_ = -1;
 };

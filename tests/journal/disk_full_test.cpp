@@ -6,44 +6,18 @@
 #include "journal_fakes.h"
 #include "shm/clock.h"
 #include "tests/journal/loop_device.h"
+#include "tests/journal/own_disk.h"
 
-#include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 
 namespace millrace::testing {
 namespace {
 
-constexpr int kNotPossibleHere = 77;
 constexpr std::int64_t kDeadlineNs = 60'000'000'000;
-
-// Runs `body` in a child of its own session; its return value is the exit status.
-int in_child(const std::function<int()>& body) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::setsid();
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        std::_Exit(body());
-    }
-    int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-bool private_mounts() {
-    return ::unshare(CLONE_NEWNS) == 0 &&
-           ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-}
-bool run(const std::string& command) {
-    return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-}
 
 // One ring and its cells over the epochs of several stages.
 struct Pipeline {

@@ -4,30 +4,14 @@
 // in silence.
 #include "journal_fakes.h"
 #include "shm/clock.h"
+#include "tests/journal/own_disk.h"
 
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cstdlib>
 #include <iostream>
 
 namespace millrace::testing {
 namespace {
-
-constexpr int kNotPossibleHere = 77;
-
-// Runs `body` in a child; its return value is the exit status.
-int in_child(const std::function<int()>& body) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        std::_Exit(body());
-    }
-    int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
 
 struct Outcome {
     JournalState state{};
@@ -105,11 +89,6 @@ TEST(RealFaults, FileSizeLimitMakesTheJournalFullAndKillsNobody) {
               0);
 }
 
-bool private_mounts() {
-    return ::unshare(CLONE_NEWNS) == 0 &&
-           ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-}
-
 TEST(RealFaults, FullFileSystemMakesTheJournalFull) {
     const TempDir dir;
     const int status = in_child([&dir] {
@@ -133,9 +112,6 @@ TEST(RealFaults, DeviceThatFailsUnderAllocatedBlocksPoisonsTheJournal) {
         const std::string backing = dir.path() + "/backing";
         const std::string mounted = dir.path() + "/mounted";
         const std::string image = backing + "/image";
-        const auto run = [](const std::string& command) {
-            return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-        };
         std::filesystem::create_directories(backing);
         std::filesystem::create_directories(mounted);
         const bool ready =
