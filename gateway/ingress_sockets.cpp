@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gateway/ingress_stage.h"
+#include "gateway/signal_gate.h"
 #include "shm/doorbell.h"
 
 namespace millrace {
@@ -203,8 +204,7 @@ void IngressStage::on_submit(std::size_t index, const wire::Frame& frame, Nanos 
     }
     IngressPeer& peer = *peers_[index];
     Refusal why;
-    if (take_signal(submit.value(), options_.sources[peer.source_index()].id, now, why)) {
-        ++stats_.signals;
+    if (take_signal(submit.value(), options_.sources[peer.source_index()], now, why)) {
         return;
     }
     signal_wire::Refused refused{};
@@ -219,8 +219,8 @@ void IngressStage::on_submit(std::size_t index, const wire::Frame& frame, Nanos 
     mark_dirty(index);
 }
 
-bool IngressStage::take_signal(const signal_wire::Submit& submit, SourceId source, Nanos now,
-                               Refusal& why) noexcept {
+bool IngressStage::take_signal(const signal_wire::Submit& submit, const IngressSource& source,
+                               Nanos now, Refusal& why) noexcept {
     // Acquire, and before the look-up: pairs with the engine's release. It names first what its
     // state knows, so a name that is still missing then is unknown indeed.
     const bool named = segment_.core().config_hash.load(std::memory_order_acquire) != 0;
@@ -239,9 +239,15 @@ bool IngressStage::take_signal(const signal_wire::Submit& submit, SourceId sourc
         ++stats_.refused;
         return false;
     }
-    if (!gate_open(why)) {
+    const SignalGate gate{segment_.core()};
+    if (!gate.takes(signal.action)) {
         ++stats_.refused_down;
+        refuse(why, Reason::JournalDown, true, "%s", gate.refusal());
         return false;
+    }
+    const bool ack_waits = !gate.writes() && source.ack == AckLevel::Disk;
+    if (ack_waits && !note_repeat(signal.id, source.id, why)) {
+        return why.reason == Reason::None;
     }
     SignalSlot* slot = signals_.claim();
     if (slot == nullptr) {
@@ -250,38 +256,28 @@ bool IngressStage::take_signal(const signal_wire::Submit& submit, SourceId sourc
                "ring signals.ingress is full (the engine lags): send again in a few milliseconds");
         return false;
     }
+    if (ack_waits) {
+        handed_on_.insert(signal.id, source.id);
+    }
     stats_.clamped += clamp_send_time(signal, now) ? 1 : 0;
-    signal.source = source;
+    signal.source = source.id;
     *slot = SignalSlot{signal};
     signals_.commit();
+    ++stats_.signals;
     return true;
 }
 
-bool IngressStage::gate_open(Refusal& why) noexcept {
-    const CoreCells& core = segment_.core();
-    // Relaxed: a request to stop orders nothing.
-    if (core.stop_requested.load(std::memory_order_relaxed) != 0) {
-        refuse(why, Reason::JournalDown, true,
-               "Millrace is stopping on request: send again when it is back");
-        return false;
+/// Of a signal whose ack waits for a journal that does not write. @return false if it goes no
+/// further: `why` has no reason if that is because the first one of it is on its way.
+bool IngressStage::note_repeat(const SignalId& id, SourceId source, Refusal& why) noexcept {
+    switch (handed_on_.look(id, source)) {
+        case HandedOn::Place::New: return true;
+        case HandedOn::Place::Known: ++stats_.repeats_held; return false;
+        case HandedOn::Place::Full: break;
     }
-    // Acquire: pairs with the journal stage's release of its state.
-    switch (static_cast<JournalState>(core.journal_state.load(std::memory_order_acquire))) {
-        case JournalState::Running: return true;
-        case JournalState::Down:
-            refuse(why, Reason::JournalDown, true,
-                   "the journal is down (starting or restarting): send again later");
-            return false;
-        case JournalState::Poisoned:
-            refuse(why, Reason::JournalDown, true,
-                   "the journal had a write error: an operator must restart it; send again later");
-            return false;
-        case JournalState::Full:
-            refuse(why, Reason::JournalDown, true,
-                   "the journal's disk is full: an operator must free space; send again later");
-            return false;
-    }
-    refuse(why, Reason::JournalDown, true, "the journal is in no known state: send again later");
+    ++stats_.refused_down;
+    refuse(why, Reason::JournalDown, true,
+           "the journal does not write, and as many closes wait for it as may: send again later");
     return false;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "gateway/signal_gate.h"
 #include "shm/doorbell.h"
 
 namespace millrace {
@@ -12,6 +13,9 @@ constexpr Nanos kTimeCheck = millis(100);
 // Parked acks wait for `durable`, which rings no bell of ours.
 constexpr Nanos kAckPark{250'000};
 constexpr std::size_t kKeyBytesMin = 16;
+// Closes that wait for a journal that does not write. Each takes a slot or two of the journal's
+// ring, and the reports of what they do need theirs.
+constexpr std::size_t kHandedOnMax = 4096;
 
 Error fail(std::string& message, std::string text, Errc code) {
     message = std::move(text);
@@ -54,7 +58,10 @@ Status check_sources(const std::vector<IngressSource>& sources, std::string& mes
 }  // namespace
 
 IngressStage::IngressStage(Segment& segment, IngressOptions options)
-    : segment_{segment}, options_{std::move(options)}, parked_{options_.parked_acks_max} {
+    : segment_{segment},
+      options_{std::move(options)},
+      parked_{options_.parked_acks_max},
+      handed_on_{std::min(options_.parked_acks_max, kHandedOnMax)} {
     peers_.reserve(options_.connections_max);
     dirty_.reserve(options_.connections_max);
 }
@@ -194,6 +201,10 @@ void IngressStage::watch_write(std::size_t index, bool write) noexcept {
 }
 
 void IngressStage::keep_time(Nanos now) noexcept {
+    // Only then has each of them been answered, or will not be: a repeat is the ledger's again.
+    if (!handed_on_.empty() && parked_.empty() && SignalGate{segment_.core()}.writes()) {
+        handed_on_.clear();
+    }
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         IngressPeer& peer = *peers_[i];
         if (const char* why = peer.overdue(now, options_.limits); why != nullptr) {

@@ -11,6 +11,7 @@
 #include "gateway/ingress_acks.h"
 #include "gateway/ingress_check.h"
 #include "gateway/ingress_peer.h"
+#include "gateway/ingress_repeats.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
 
@@ -54,6 +55,7 @@ struct IngressStats {
     std::uint64_t refused = 0;          // by the checks: final
     std::uint64_t refused_full = 0;     // ring full: to be sent again
     std::uint64_t refused_down = 0;     // journal or engine not up, or stopping: to be sent again
+    std::uint64_t repeats_held = 0;     // dropped: the first one's ack waits for the journal
     std::uint64_t clamped = 0;          // send stamps too far ahead, receipt taken
     std::uint64_t results = 0;          // handed to at least one connection
     std::uint64_t results_dropped = 0;  // their source was not connected
@@ -97,9 +99,9 @@ private:
     void on_frame(std::size_t index, const wire::Frame& frame, Nanos now) noexcept;
     void on_login(std::size_t index, const wire::Frame& frame, Nanos now) noexcept;
     void on_submit(std::size_t index, const wire::Frame& frame, Nanos now) noexcept;
-    [[nodiscard]] bool take_signal(const signal_wire::Submit& submit, SourceId source, Nanos now,
-                                   Refusal& why) noexcept;
-    [[nodiscard]] bool gate_open(Refusal& why) noexcept;
+    [[nodiscard]] bool take_signal(const signal_wire::Submit& submit, const IngressSource& source,
+                                   Nanos now, Refusal& why) noexcept;
+    [[nodiscard]] bool note_repeat(const SignalId& id, SourceId source, Refusal& why) noexcept;
 
     int poll_results() noexcept;
     int release_acks() noexcept;
@@ -125,6 +127,7 @@ private:
     RingConsumer<ResultSlot> results_;
     Doorbell* engine_bell_ = nullptr;
     ParkedAcks parked_;
+    HandedOn handed_on_;                               // while the journal does not write
     std::vector<std::unique_ptr<IngressPeer>> peers_;  // grows up to connections_max, re-used
     std::vector<std::size_t> dirty_;
     std::size_t peers_open_ = 0;

@@ -157,26 +157,31 @@ bool RedisSource::reopen(Nanos now) noexcept {
     }
     // Whatever was read and has no ack is given again by read().
     waiting_.clear();
-    in_flight_.clear();
+    held_.clear();
+    held_ids_.clear();
+    if (SignalGate{segment_.core()}.writes()) {
+        in_flight_.clear();
+    } else {  // what the engine has already is not handed over again, see submit()
+        for (auto& [id, entries] : in_flight_) {
+            entries.clear();
+        }
+    }
     failing_ = false;
     retry_wait_ = {};
     upkeep_at_ = now;
     return true;
 }
 
-bool RedisSource::gate_open() const noexcept {
-    const CoreCells& core = segment_.core();
-    // Relaxed: a request orders nothing. Acquire: pairs with the journal stage's release, and with
-    // the engine's after it has named what its state knows: in a new segment no name is known yet,
-    // and an entry refused for that is refused for good.
-    return core.stop_requested.load(std::memory_order_relaxed) == 0 &&
-           core.config_hash.load(std::memory_order_acquire) != 0 &&
-           static_cast<JournalState>(core.journal_state.load(std::memory_order_acquire)) ==
-               JournalState::Running;
+bool RedisSource::engine_knows_names() const noexcept {
+    // Acquire: pairs with the engine's release after it has named what its state knows: in a new
+    // segment no name is known yet, and an entry refused for that is refused for good.
+    return segment_.core().config_hash.load(std::memory_order_acquire) != 0;
 }
 
 int RedisSource::read() noexcept {
-    if (!gate_open() || in_flight_.size() >= options_.in_flight_max) {
+    const bool takes_any = SignalGate{segment_.core()}.takes_any() && engine_knows_names();
+    if (!takes_any || in_flight_.size() >= options_.in_flight_max ||
+        held_.size() >= options_.held_max) {
         return 0;  // what is not read stays where it is
     }
     const auto room = static_cast<std::uint32_t>(options_.in_flight_max - in_flight_.size());
@@ -190,25 +195,54 @@ int RedisSource::read() noexcept {
 }
 
 int RedisSource::hand_over(Nanos now) noexcept {
+    const std::uint64_t before = signals_.written();
     int work = 0;
-    while (!waiting_.empty() && gate_open()) {
-        if (!submit(waiting_.front(), now)) {
+    while (engine_knows_names()) {
+        const SignalGate gate{segment_.core()};
+        if (gate.takes(SignalAction::Open)) {
+            release_held();
+        }
+        if (!gate.takes_any() || waiting_.empty()) {
             break;
+        }
+        const Submitted done = submit(waiting_.front(), gate, now);
+        if (done == Submitted::NotNow) {
+            break;
+        }
+        if (done == Submitted::Held) {
+            held_.push_back(std::move(waiting_.front()));
         }
         waiting_.pop_front();
         ++work;
     }
-    if (work > 0) {
+    if (signals_.written() != before) {
         ring(*engine_bell_);
     }
     return work;
 }
 
-/// @return false if it is to be tried again: the ring is full, or Redis failed.
-bool RedisSource::submit(const SignalStream::Entry& entry, Nanos now) noexcept {
+/// The journal writes again: they go first, as they were read.
+void RedisSource::release_held() noexcept {
+    if (held_.empty()) {
+        return;
+    }
+    std::move(waiting_.begin(), waiting_.end(), std::back_inserter(held_));
+    waiting_ = std::move(held_);
+    held_.clear();
+    held_ids_.clear();
+}
+
+/// An entry that the gate does not take, or what follows one: the engine would not know its target.
+bool RedisSource::is_held(const Signal& signal, const SignalGate& gate) const noexcept {
+    return !gate.takes(signal.action) || held_ids_.contains(signal.target);
+}
+
+/// @return NotNow if it is to be tried again: the ring is full, or Redis failed.
+RedisSource::Submitted RedisSource::submit(const SignalStream::Entry& entry, const SignalGate& gate,
+                                           Nanos now) noexcept {
     if (entry.fields.empty()) {
         ready_.push_back(entry.id);  // trimmed by somebody else while it was in the list
-        return true;
+        return Submitted::Done;
     }
     Refusal why;
     signal_wire::Submit submit;
@@ -216,15 +250,27 @@ bool RedisSource::submit(const SignalStream::Entry& entry, Nanos now) noexcept {
     if (!parse_signal(entry.fields, stamp_of(entry.id), submit, why) ||
         !resolve_signal(submit, segment_.names(), now, signal, why)) {
         if (auto refused = stream_->refuse(entry, why.text); !refused) {
-            return fail(refused);
+            (void)fail(refused);
+            return Submitted::NotNow;
         }
         count(segment_.core().rtss_refused);
         segment_.report_error("rtss", std::string{"an entry was refused: "} + why.text);
-        return true;
+        return Submitted::Done;
+    }
+    if (is_held(signal, gate)) {
+        held_ids_.insert(signal.id);
+        return Submitted::Held;
+    }
+    if (const auto known = in_flight_.find(signal.id);
+        !gate.writes() && known != in_flight_.end()) {
+        // Its ack waits for the disk, and a repeat would take a slot of a journal ring that nobody
+        // empties: it is acknowledged with the first.
+        known->second.push_back(entry.id);
+        return Submitted::Done;
     }
     SignalSlot* slot = signals_.claim();
     if (slot == nullptr) {
-        return false;
+        return Submitted::NotNow;
     }
     (void)clamp_send_time(signal, now);
     signal.source = options_.id;
@@ -232,7 +278,7 @@ bool RedisSource::submit(const SignalStream::Entry& entry, Nanos now) noexcept {
     *slot = SignalSlot{signal};
     signals_.commit();
     count(segment_.core().rtss_taken);
-    return true;
+    return Submitted::Done;
 }
 
 // ---- upkeep ------------------------------------------------------------------------------------
@@ -246,7 +292,9 @@ bool RedisSource::keep_up(Nanos now) noexcept {
     if (auto kept = stream_->upkeep(); !kept) {
         return fail(kept);
     }
-    if (!gate_open() || !waiting_.empty()) {
+    // While the disk is waited for, what has lain for so long may be our own.
+    if (!SignalGate{segment_.core()}.takes(SignalAction::Open) || !engine_knows_names() ||
+        !waiting_.empty()) {
         return true;
     }
     fresh_.clear();

@@ -7,10 +7,15 @@
 // level, never before. Until then it stays in the group's list and comes again: after a restart of
 // ours, of Redis, of the engine. The ledger drops what was done already, the engine ends what is
 // too old.
+//
+// While the journal does not write, entries are read on: closes and cancels go to the engine past
+// the opens and modifies, which are held in memory until it writes again; one whose opening is
+// among the held waits with it.
 #pragma once
 
 #include "gateway/ingress_acks.h"
 #include "gateway/ingress_stage.h"
+#include "gateway/signal_gate.h"
 #include "gateway/signal_text.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
@@ -18,6 +23,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +59,7 @@ struct RedisSourceOptions {
     AckLevel ack = AckLevel::Disk;
     std::uint32_t read_max = 128;        // entries a read
     std::uint32_t in_flight_max = 1024;  // signals without an ack
+    std::uint32_t held_max = 8192;       // entries held while the journal does not write
     Nanos claim_after = seconds(30);
     Nanos upkeep_every = seconds(1);
     Nanos retry_min = millis(200);
@@ -75,6 +82,7 @@ public:
     [[nodiscard]] bool drained() const noexcept override { return ready_.empty() || failing_; }
 
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+    [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
 
 private:
     RedisSource(Segment& segment, std::unique_ptr<SignalStream> stream, RedisSourceOptions options);
@@ -85,9 +93,13 @@ private:
     [[nodiscard]] bool reopen(Nanos now) noexcept;
     [[nodiscard]] int read() noexcept;
     int hand_over(Nanos now) noexcept;
-    [[nodiscard]] bool submit(const SignalStream::Entry& entry, Nanos now) noexcept;
+    enum class Submitted : std::uint8_t { Done, Held, NotNow };
+    [[nodiscard]] Submitted submit(const SignalStream::Entry& entry, const SignalGate& gate,
+                                   Nanos now) noexcept;
+    [[nodiscard]] bool is_held(const Signal& signal, const SignalGate& gate) const noexcept;
+    void release_held() noexcept;
     [[nodiscard]] bool keep_up(Nanos now) noexcept;
-    [[nodiscard]] bool gate_open() const noexcept;
+    [[nodiscard]] bool engine_knows_names() const noexcept;
     bool fail(const Status& status) noexcept;
     static void count(AtomicU64& cell) noexcept;
 
@@ -100,6 +112,8 @@ private:
     ParkedAcks parked_;
     std::map<SignalId, std::vector<std::string>> in_flight_;  // and the entries that carried it
     std::deque<SignalStream::Entry> waiting_;                 // read, not handed over yet
+    std::deque<SignalStream::Entry> held_;                    // read before those, in their order
+    std::set<SignalId> held_ids_;                             // the signals of held_
     std::vector<SignalStream::Entry> fresh_;
     std::vector<std::string> ready_;  // entries to acknowledge
     bool resting_ = false;

@@ -3,6 +3,7 @@
 #include "core/crash_point.h"
 #include "gateway/client/open_roles.h"
 #include "gateway/ingress_check.h"
+#include "gateway/signal_gate.h"
 #include "shm/doorbell.h"
 #include "shm/segment.h"
 
@@ -295,25 +296,16 @@ int check(const mr_client& c, const mr::Signal& s, mr::Nanos now) noexcept {
     return MR_OK;
 }
 
-/// Whether the engine takes signals at all.
-int check_gate(mr_client* c) noexcept {
-    const mr::CoreCells& core = c->segment.core();
-    // Acquire: pairs with the journal stage's release of its state. A request to stop orders
-    // nothing.
-    const auto state =
-        static_cast<mr::JournalState>(core.journal_state.load(std::memory_order_acquire));
-    const bool stopping = core.stop_requested.load(std::memory_order_relaxed) != 0;
-    if (state == mr::JournalState::Running && !stopping) {
+/// Whether the engine takes such a signal now.
+int check_gate(mr_client* c, mr::SignalAction action) noexcept {
+    const mr::SignalGate gate{c->segment.core()};
+    const bool takes = gate.takes(action);
+    if (takes && gate.writes()) {
         return MR_OK;
     }
-    if (const int gone = check_segment(c); gone != MR_OK) {
-        return gone;
-    }
-    return fail(MR_JOURNAL, "%s: submit again later",
-                stopping                              ? "Millrace is stopping on request"
-                : state == mr::JournalState::Full     ? "the journal's disk is full"
-                : state == mr::JournalState::Poisoned ? "the journal had a write error"
-                                                      : "the journal is not running");
+    // It may be a segment that was left behind: then nothing in it runs.
+    const int gone = check_segment(c);
+    return gone != MR_OK || takes ? gone : fail(MR_JOURNAL, "%s", gate.refusal());
 }
 
 // mr_result is SignalResult in C's words.
@@ -376,7 +368,7 @@ int mr_submit(mr_client* client, const mr_signal* signal) {
     if (const int code = check(*client, s, now); code != MR_OK) {
         return code;
     }
-    if (const int code = check_gate(client); code != MR_OK) {
+    if (const int code = check_gate(client, s.action); code != MR_OK) {
         return code;
     }
     if (const int code = check_now_and_then(client, now.value); code != MR_OK) {

@@ -61,7 +61,8 @@ extern "C" {
 enum mr_error {
     MR_OK = 0,
     MR_FULL = -1,        /* ring full: the engine lags. Submit again in a moment */
-    MR_JOURNAL = -2,     /* the journal is not running, or Millrace stops. Submit again later */
+    MR_JOURNAL = -2,     /* an open or modify while the journal does not run (closes and cancels go
+                            on), or Millrace stops. Submit again later */
     MR_BAD_SIGNAL = -3,  /* a field is out of range. Do not submit again */
     MR_UNKNOWN = -4,     /* no such group, symbol or strategy */
     MR_BUSY = -5,        /* the strategy is open already, here or in another process */

@@ -162,13 +162,29 @@ TEST_F(ClientTest, SaysFullInsteadOfLosingASignalAndGoesOnLater) {
     EXPECT_EQ(engine.accepted.size(), 9U);
 }
 
-TEST_F(ClientTest, TakesNothingWhileTheJournalIsDownOrMillraceStops) {
+TEST_F(ClientTest, TakesClosesAndNoEntriesWhileTheJournalDoesNotWriteAndNothingAtAStop) {
     Strategy s = open();
-    segment.core().journal_state.store(static_cast<std::uint32_t>(JournalState::Poisoned));
-    expect_error(s, signal(1), MR_JOURNAL, {"write error", "later"});
+    client::Signal close = signal(2);
+    close.action = MR_CLOSE;
+    close.target = signal(1).id;
+    const std::pair<JournalState, const char*> states[] = {{JournalState::Down, "is down"},
+                                                           {JournalState::Poisoned, "write error"},
+                                                           {JournalState::Full, "is full"}};
+    for (const auto& [state, word] : states) {
+        segment.core().journal_state.store(static_cast<std::uint32_t>(state));
+        expect_error(s, signal(1), MR_JOURNAL, {"only closes", word, "later"});
+        client::Signal modify = close;
+        modify.action = MR_MODIFY;
+        expect_error(s, modify, MR_JOURNAL, {"only closes"});
+        ++close.id.lo;
+        EXPECT_EQ(s.submit(close), MR_OK) << word << ": " << Strategy::error();
+    }
+    engine.step();
+    EXPECT_EQ(engine.accepted.size(), std::size(states));
     segment.core().journal_state.store(static_cast<std::uint32_t>(JournalState::Running));
     segment.core().stop_requested.store(1);
     expect_error(s, signal(1), MR_JOURNAL, {"stopping"});
+    expect_error(s, close, MR_JOURNAL, {"stopping"});
 }
 
 TEST_F(ClientTest, ContinuesBehindItsLastSignalAfterClosing) {

@@ -5,6 +5,8 @@
 namespace millrace::ingress_test {
 namespace {
 
+using signal_wire::FrameType;
+
 struct Heard {
     std::vector<SignalAnswer> acks;
     std::vector<SignalAnswer> refusals;
@@ -124,19 +126,108 @@ TEST(IngressAck, StampsSourceAndReceiptOnWhatTheEngineSees) {
     EXPECT_NE(s.send_time.value, 0);
 }
 
-TEST(IngressAck, RefusesEntriesWhileTheJournalIsNotRunningAndTakesThemAfterwards) {
-    Bench bench;
-    auto& state = bench.segment.core().journal_state;
-    state.store(static_cast<std::uint32_t>(JournalState::Full));
+class IngressAckWithoutJournal : public ::testing::TestWithParam<JournalState> {
+protected:
+    void journal(JournalState state) {
+        bench.segment.core().journal_state.store(static_cast<std::uint32_t>(state));
+    }
+    void SetUp() override {
+        bench.engine.disk_slow = true;  // nothing becomes durable
+        journal(GetParam());
+    }
+    static SignalRequest close_signal(std::uint64_t n) {
+        SignalRequest r = open_signal(n);
+        r.action = SignalAction::Close;
+        r.target = open_signal(9999).id;
+        r.volume = Lots{0};
+        return r;
+    }
+    Bench bench{default_options(AckLevel::Disk)};  // alpha; beta is told at level process
     Heard heard;
-    SignalClient& client = bench.connect("alpha", heard.callbacks());
+};
+
+TEST_P(IngressAckWithoutJournal, RefusesEntriesAndTakesThemWhenItWrites) {
+    SignalClient& client = bench.connect("beta", heard.callbacks());
     ASSERT_TRUE(client.submit(open_signal(1)).ok());
     ASSERT_TRUE(bench.until([&] { return client.stats().retries >= 2; }));
     EXPECT_TRUE(bench.engine.accepted.empty());
-    state.store(static_cast<std::uint32_t>(JournalState::Running));
+    journal(JournalState::Running);
     ASSERT_TRUE(bench.until([&] { return heard.acks.size() == 1; }));
     EXPECT_TRUE(heard.refusals.empty()) << "\"send again\" is no refusal to the source";
 }
+
+TEST_P(IngressAckWithoutJournal, TakesClosesAtOnceAndAcknowledgesThemOnlyAsItsLevelHolds) {
+    Heard beta;
+    SignalClient& disk = bench.connect("alpha", heard.callbacks());
+    SignalClient& process = bench.connect("beta", beta.callbacks());
+    ASSERT_TRUE(disk.submit(close_signal(1)).ok());
+    ASSERT_TRUE(process.submit(close_signal(2)).ok());
+    ASSERT_TRUE(bench.until([&] { return bench.engine.accepted.size() == 2; }))
+        << "the way out is shut";
+    ASSERT_TRUE(bench.until([&] { return beta.acks.size() == 1; }))
+        << "it is in the journal's ring";
+    bench.steps(200);
+    EXPECT_TRUE(heard.acks.empty()) << "\"on disk\" was said and is not so";
+    journal(JournalState::Running);
+    bench.engine.disk_slow = false;
+    ASSERT_TRUE(bench.until([&] { return heard.acks.size() == 1; }));
+    EXPECT_TRUE(heard.refusals.empty());
+}
+
+TEST_P(IngressAckWithoutJournal, HandsARepeatOfACloseOnOnlyWhenTheJournalWritesAgain) {
+    RawSource alpha{bench};
+    alpha.log_in("alpha", key_of('a'));
+    ASSERT_EQ(alpha.next_type(), static_cast<int>(FrameType::Welcome));
+    signal_wire::Submit close = submit_body(1);
+    close.action = static_cast<std::uint8_t>(SignalAction::Close);
+    close.target_lo = 9999;
+    for (std::uint64_t copy = 1; copy <= 3; ++copy) {
+        alpha.send_frame(FrameType::Submit, copy, close);
+    }
+    ASSERT_TRUE(bench.until([&] { return bench.stage->stats().repeats_held == 2; }));
+    bench.steps(200);
+    EXPECT_EQ(bench.engine.seq(), 1U) << "a repeat took a slot that nobody frees now";
+    journal(JournalState::Running);
+    alpha.send_frame(FrameType::Submit, 4, close);
+    ASSERT_TRUE(bench.until([&] { return bench.engine.seq() == 2; })) << "now it is the ledger's";
+    bench.engine.disk_slow = false;
+    EXPECT_EQ(alpha.next_type(), static_cast<int>(FrameType::Result));
+    EXPECT_EQ(alpha.last.as<SignalResult>().value().kind, ResultKind::Accepted);
+    EXPECT_EQ(alpha.next_type(), static_cast<int>(FrameType::Result));
+    EXPECT_EQ(alpha.last.as<SignalResult>().value().kind, ResultKind::Duplicate);
+}
+
+TEST_P(IngressAckWithoutJournal, RefusesMoreClosesThanItCanKeepAndForgetsThemWhenTheyAreDone) {
+    IngressOptions options = default_options(AckLevel::Disk);
+    options.parked_acks_max = 4;
+    Bench small{options};
+    small.engine.disk_slow = true;
+    auto& state = small.segment.core().journal_state;
+    state.store(static_cast<std::uint32_t>(GetParam()));
+    SignalClient& client = small.connect("alpha", heard.callbacks());
+    for (std::uint64_t n = 1; n <= 5; ++n) {
+        ASSERT_TRUE(client.submit(close_signal(n)).ok());
+    }
+    ASSERT_TRUE(small.until([&] { return client.stats().retries >= 2; }));
+    EXPECT_EQ(small.engine.accepted.size(), 4U);
+    state.store(static_cast<std::uint32_t>(JournalState::Running));
+    small.engine.disk_slow = false;
+    ASSERT_TRUE(small.until([&] { return heard.acks.size() == 5; }));
+    small.skew = seconds(1);  // the next look at what is done
+    small.steps(2);
+    state.store(static_cast<std::uint32_t>(GetParam()));
+    ASSERT_TRUE(client.submit(close_signal(6)).ok());
+    ASSERT_TRUE(small.until([&] { return small.engine.accepted.size() == 6; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(States, IngressAckWithoutJournal,
+                         ::testing::Values(JournalState::Down, JournalState::Poisoned,
+                                           JournalState::Full),
+                         [](const auto& state) {
+                             return std::string{state.param == JournalState::Down   ? "Down"
+                                                : state.param == JournalState::Full ? "Full"
+                                                                                    : "Poisoned"};
+                         });
 
 TEST(IngressAck, RefusesNoNameForGoodBeforeTheEngineHasNamedWhatItKnows) {
     Bench bench;

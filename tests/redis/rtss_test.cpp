@@ -70,6 +70,19 @@ protected:
             },
             60));
     }
+    void close(int n, int target) {
+        (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::to_string(n), "target",
+                           kId + std::to_string(target), "group", "gold", "symbol", "XAUUSD",
+                           "action", "close"});
+    }
+    void journal(JournalState state) {
+        segment_->core().journal_state = static_cast<std::uint32_t>(state);
+    }
+    void steps(int n) {
+        for (int i = 0; i < n; ++i) {
+            step();
+        }
+    }
     void step() {
         if (source_->step(Nanos{wall_ns()}) == 0) {
             ::usleep(500);
@@ -133,9 +146,7 @@ TEST_F(Rtss, HandsASignalOverAndAcknowledgesItOnlyWhenItIsOnDisk) {
     EXPECT_EQ(s.volume, Lots{kScale / 10});
     EXPECT_LT(wall_ns() - s.send_time.value, 10'000'000'000) << "stamped from the entry's id";
     answer(s.id, ResultKind::Accepted, 5);
-    for (int i = 0; i < 50; ++i) {
-        step();
-    }
+    steps(50);
     EXPECT_EQ(pending(), 1) << "acknowledged before it was durable";
     segment_->core().durable = 5;
     EXPECT_TRUE(pending_becomes(0));
@@ -199,24 +210,56 @@ TEST_F(Rtss, WaitsForRoomInTheRingAndLosesNothing) {
     }
 }
 
-TEST_F(Rtss, ReadsNothingWhileTheJournalIsDownOrNothingIsNamedYet) {
-    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Poisoned);
-    add(1);
-    for (int i = 0; i < 100; ++i) {
-        step();
-    }
-    EXPECT_EQ(pending(), 0) << "an entry that is not read stays for whoever can take it";
-    EXPECT_EQ(signals_.peek(), nullptr);
+TEST_F(Rtss, ReadsNothingWhileNothingIsNamedYet) {
     segment_->core().config_hash = 0;  // a new segment, as after a reboot
     segment_->names().groups[2].ready = 0;
-    segment_->core().journal_state = static_cast<std::uint32_t>(JournalState::Running);
-    for (int i = 0; i < 100; ++i) {
-        step();
-    }
+    add(1);
+    steps(100);
     EXPECT_EQ(pending(), 0) << "refused for good, and it may be in the ledger";
     segment_->names().groups[2].ready = 1;
     segment_->core().config_hash = 1;
     EXPECT_EQ(next_signal().id.lo, 1U);
+}
+
+TEST_F(Rtss, HandsClosesOverPastTheEntriesThatWaitForTheJournal) {
+    journal(JournalState::Full);
+    add(1);
+    close(2, 1);  // of an entry that waits itself: the engine would refuse it for good
+    close(3, 9);
+    EXPECT_EQ(next_signal().id.lo, 3U);
+    steps(100);
+    EXPECT_EQ(signals_.peek(), nullptr) << "an entry, or a close before its opening";
+    EXPECT_EQ(source_->held(), 2U);
+    EXPECT_EQ(pending(), 3) << "none of them is acknowledged";
+    journal(JournalState::Running);
+    EXPECT_EQ(next_signal().id.lo, 1U);
+    EXPECT_EQ(next_signal().id.lo, 2U);
+    EXPECT_EQ(source_->held(), 0U);
+}
+
+TEST_F(Rtss, AcknowledgesSuchACloseOnlyWhenItIsOnDiskAndHandsItOverOnce) {
+    journal(JournalState::Poisoned);
+    close(3, 9);
+    const Signal s = next_signal();
+    answer(s.id, ResultKind::Accepted, 5);
+    close(3, 9);  // its producer is impatient
+    steps(100);
+    EXPECT_EQ(signals_.peek(), nullptr) << "each repeat would take a slot that nobody frees";
+    (void)redis_->ask({"CONFIG", "SET", "appendfsync", "always"});
+    redis_->kill();
+    EXPECT_TRUE(eventually(
+        [&] {
+            step();
+            return segment_->core().rtss_errors.load() > 0;
+        },
+        10));
+    redis_->start();
+    close(4, 9);
+    EXPECT_EQ(next_signal().id.lo, 4U) << "read again from a server that was away";
+    EXPECT_EQ(pending(), 3) << "acknowledged before it was durable";
+    segment_->core().durable = 5;
+    journal(JournalState::Running);
+    EXPECT_TRUE(pending_becomes(1)) << "both copies with the first; the other has no answer yet";
 }
 
 TEST_F(Rtss, MakesALostGroupAnewBehindWhatIsDone) {
@@ -243,9 +286,7 @@ TEST_F(Rtss, GoesOnAfterRedisWasKilled) {
     const Signal s = next_signal();
     redis_->kill();
     answer(s.id, ResultKind::Accepted, 5);
-    for (int i = 0; i < 100; ++i) {
-        step();
-    }
+    steps(100);
     redis_->start();
     add(2);
     // Entry 1 was never acknowledged: it comes again, and is a repeat.
