@@ -245,7 +245,7 @@ private:
     // Link.
     Peer* peer_ = nullptr;
     LinkState link_ = LinkState::Down;
-    Rejection rejected_{};  // while link_ is AuthRejected
+    unsigned rejections_told_ = 0;  // a bit for each Rejection, while link_ is AuthRejected
     GateLevel gate_level_ = GateLevel::Disk;
     SymbolNames symbols_;
     std::uint64_t login_ = 0;  // of the terminal in session

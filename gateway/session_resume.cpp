@@ -15,11 +15,13 @@ void Session::reject_login(Rejection why) noexcept {
     if (peer_ != nullptr || down_due_) {
         return;
     }
-    if (link_ == LinkState::AuthRejected && rejected_ == why) {
-        return;
+    const unsigned told = link_ == LinkState::AuthRejected ? rejections_told_ : 0;
+    const unsigned reason = 1U << static_cast<unsigned>(why);
+    if ((told & reason) != 0) {
+        return;  // two terminals of one account may be refused by turns
     }
     set_link(LinkState::AuthRejected);
-    rejected_ = why;
+    rejections_told_ = told | reason;
     // Without its login: the error log's entries are few, and where a directory is lost every
     // terminal is refused. Their cells say which (`millrace account list`).
     context_->segment.report_error(

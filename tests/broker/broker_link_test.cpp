@@ -188,6 +188,30 @@ TEST(BrokerLink, AlertsOfAllTerminalsOfAnotherDirectoryInOneEntry) {
     }
 }
 
+TEST(BrokerLink, AlertsOnceOfEachReasonForWhichTwoTerminalsOfOneAccountAreRefusedByTurns) {
+    World w{{.epoch = bridge::wire_epoch(8, 3)}};
+    for (int i = 0; i < 2; ++i) {
+        w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
+    }
+    w.terminals[0]->epoch = bridge::wire_epoch(7, 3);
+    w.terminals[1]->spoils_mac = true;
+    const auto refuse_by_turns = [&] {
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_EQ(denial(w, *w.terminals[0]), Session::kOtherDirectoryText);
+            EXPECT_NE(denial(w, *w.terminals[1]).find("wrong MAC"), std::string::npos);
+        }
+    };
+    refuse_by_turns();
+    EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 1U);
+    EXPECT_EQ(w.errors(Session::kWrongKeyAlert), 1U);
+    w.connect(kFirstLogin);  // the right one
+    w.terminals.pop_back();
+    ASSERT_TRUE(w.until([&] { return !w.is_up(0); }));
+    refuse_by_turns();
+    EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 2U) << "another time, and told again";
+    EXPECT_EQ(w.errors(Session::kWrongKeyAlert), 2U);
+}
+
 TEST(BrokerLink, NeitherFencesNorAlertsForAStrangerWhileTheRightTerminalIsThere) {
     World w{{.epoch = bridge::wire_epoch(8, 3)}};
     Terminal& right = w.connect(kFirstLogin);

@@ -123,7 +123,7 @@ void Supervisor::begin() {
     for (std::uint32_t i = 0; i < kErrors; ++i) {
         const ErrorEntry& e = segment_.error(i);
         const std::uint64_t count = get(e.count);
-        alerts_[i] = count != 0 && get(e.last_ns) > told ? count - 1 : count;
+        alerts_.begin_at(i, count != 0 && get(e.last_ns) > told ? count - 1 : count);
     }
     for (auto& kept : workers_) {
         adopt(*kept);
@@ -213,6 +213,9 @@ void Supervisor::on_end(Kept& kept) {
     }
     if (kept.worker->is_core()) {
         on_core_end(kept, end);
+    }
+    if (writes_journal(*kept.worker)) {
+        tell_failed_journal();  // before the next one says that it writes
     }
     if (end.role_held) {
         adopt(kept);
@@ -394,7 +397,7 @@ std::vector<std::string> Supervisor::stop() {
     }
     std::vector<std::string> left =
         stop_in_order(segment_, workers, {millis(config_.restart.drain_ms), kKillBound});
-    relay_alerts();  // those since the last look would be told by nobody
+    relay_alerts(true);  // those since the last look would be told by nobody
     return left;
 }
 

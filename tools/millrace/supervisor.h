@@ -4,8 +4,10 @@
 // Stages outlive it: nothing here is needed for trading, and a new supervisor carries on.
 #pragma once
 
+#include "tools/millrace/alert_relay.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/config_records.h"
+#include "tools/millrace/journal_alarm.h"
 #include "tools/millrace/restart_policy.h"
 #include "tools/millrace/storage_keeper.h"
 #include "tools/millrace/worker.h"
@@ -67,7 +69,7 @@ private:
     void mark_dead(const Kept& kept, const ProcessId& was, const std::vector<StageEntry*>& entries,
                    WorkerEnd& end);
     void note_place(Kept& kept);
-    void relay_alerts();
+    void relay_alerts(bool last = false);
     void on_core_end(const Kept& kept, const WorkerEnd& end);
     [[nodiscard]] std::string what_follows(const Kept& kept, Nanos wait) const;
     void halt_if_poisoned();
@@ -93,12 +95,12 @@ private:
     SupervisorOptions options_;
     std::vector<std::unique_ptr<Kept>> workers_;  // in stop order: ingress first
     PoisonWatch poison_;
-    std::uint64_t alerts_[kErrors] = {};  // how often each entry of the error log was counted
+    AlertRelay alerts_;
     bool halted_ = false;
     std::int64_t watched_ns_ = 0;
     std::int64_t journal_gone_ns_ = 0;  // since when nobody writes the journal; 0 = it is written
-    bool journal_failed_told_ = false;  // that its last write failed
-    StorageKeeper storage_;             // the housekeeper's
+    JournalAlarm journal_alarm_;
+    StorageKeeper storage_;  // the housekeeper's
     std::atomic<bool> stopping_{false};
     std::promise<void> housekeeper_ended_;
     std::future<void> housekeeper_end_ = housekeeper_ended_.get_future();

@@ -3,6 +3,8 @@
 
 #include "tools/millrace/supervisor.h"
 
+#include <algorithm>
+
 namespace millrace {
 
 /// Reads a cell of the stage table. Relaxed: a recent picture is enough everywhere here.
@@ -13,6 +15,12 @@ template <class T>
 
 [[nodiscard]] inline StageState state_of(const StageEntry& e) noexcept {
     return static_cast<StageState>(get(e.state));
+}
+
+[[nodiscard]] inline bool writes_journal(const Worker& worker) {
+    const auto& stages = worker.stages();
+    return std::any_of(stages.begin(), stages.end(),
+                       [](const StageName& s) { return s.id == StageId::Journal; });
 }
 
 /// Where a worker was last seen and whether it had done any work there since it took that place.

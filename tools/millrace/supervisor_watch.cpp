@@ -75,15 +75,22 @@ void Supervisor::note_place(Kept& kept) {
 }
 
 /// Stages have no log of their own for what the world did wrong: they leave it in the segment.
-void Supervisor::relay_alerts() {
+void Supervisor::relay_alerts(bool last) {
+    const Nanos now{monotonic_ns()};
     for (std::uint32_t i = 0; i < kErrors; ++i) {
         const ErrorEntry& e = segment_.error(i);
         const std::uint64_t count = get(e.count);
-        if (count != alerts_[i] && text_of(e.stage) != "supervisor" &&
-            text_of(e.text).starts_with("ALERT")) {
-            log_error(std::string{text_of(e.stage)} + ": " + std::string{text_of(e.text)});
+        if (text_of(e.stage) == "supervisor" || !text_of(e.text).starts_with("ALERT")) {
+            alerts_.begin_at(i, count);
+            continue;
         }
-        alerts_[i] = count;
+        const std::uint64_t raised = alerts_.due(i, count, now, last);
+        if (raised == 0) {
+            continue;
+        }
+        log_error(std::string{text_of(e.stage)} + ": " + std::string{text_of(e.text)} +
+                  (raised > 1 ? " (" + std::to_string(raised) + " times since this was told last)"
+                              : std::string{}));
     }
 }
 
@@ -203,11 +210,8 @@ void Supervisor::note_recovery(Kept& kept) {
 /// A journal that died and is not back cannot say so itself: the gates and the ingress would go on
 /// as if it wrote (DESIGN rules 7 and 9: no new entries then, and the way out stays open).
 void Supervisor::watch_journal(std::int64_t now_ns) {
-    const auto at = std::find_if(workers_.begin(), workers_.end(), [](const auto& kept) {
-        const auto& stages = kept->worker->stages();
-        return std::any_of(stages.begin(), stages.end(),
-                           [](const StageName& s) { return s.id == StageId::Journal; });
-    });
+    const auto at = std::find_if(workers_.begin(), workers_.end(),
+                                 [](const auto& kept) { return writes_journal(*kept->worker); });
     const auto writes = [this](const Kept& kept) {
         const auto entries = entries_of(kept);
         return kept.worker->running() &&
@@ -216,11 +220,11 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
     };
     if (at == workers_.end() || writes(**at)) {
         journal_gone_ns_ = 0;
-        // Acquire: pairs with the journal stage's release of its state. Only once it writes again:
-        // on a full disk each new one comes as far as this and ends.
-        if (static_cast<JournalState>(segment_.core().journal_state.load(
-                std::memory_order_acquire)) == JournalState::Running) {
-            journal_failed_told_ = false;
+        const CoreCells& core = segment_.core();
+        // Acquire: pairs with the journal stage's release of its state.
+        if (static_cast<JournalState>(core.journal_state.load(std::memory_order_acquire)) ==
+            JournalState::Running) {
+            journal_alarm_.is_running(core.durable.load(std::memory_order_relaxed), Nanos{now_ns});
         }
         return;
     }
@@ -255,15 +259,14 @@ void Supervisor::tell_failed_journal() {
     // Acquire: pairs with the journal stage's release of its state.
     const auto state =
         static_cast<JournalState>(segment_.core().journal_state.load(std::memory_order_acquire));
-    const bool full = state == JournalState::Full;
-    if (journal_failed_told_ || (!full && state != JournalState::Poisoned)) {
+    if (!journal_alarm_.is_gone(state)) {
         return;
     }
-    journal_failed_told_ = true;
+    const bool full = state == JournalState::Full;
     const std::string text = std::string{full ? "ALERT the journal's disk is full: make room; "
                                               : "ALERT the journal had a write error; "} +
-                             "signals over TCP and Redis are refused until it writes again; kill, "
-                             "cancel and flatten go through";
+                             "no new entries until it writes again; closes, cancels and the kill "
+                             "switch go on";
     segment_.report_error("supervisor", text);
     log_error(text);
 }
