@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <regex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -121,6 +123,44 @@ TEST_F(LogOfASlowReader, HasEveryAlertAndSaysHowManyLinesAreMissing) {
 
 TEST_F(LogOfASlowReader, DoesNotKeepItsProcessFromEndingWithItsStatus) {
     EXPECT_EQ(let_it_end(), kStatus);  // and nobody has read a line
+}
+
+/// In the child: ends its log while another thread writes to it, and ends when that thread has
+/// written after the end.
+[[noreturn]] void end_a_log_that_another_thread_writes() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+    std::string message;
+    log_start(LogConfig{}, "child", message);
+    std::atomic<std::uint64_t> written{0};
+    std::thread other{[&written] {
+        while (true) {
+            log_info("a line");
+            log_error("journal: ALERT another");
+            ++written;
+        }
+    }};
+    const auto more = [&written] {
+        for (const std::uint64_t before = written; written < before + 2;) {
+            std::this_thread::yield();
+        }
+    };
+    more();
+    const int status = log_stop(kStatus);
+    more();
+    std::_Exit(status);
+}
+
+TEST(LogAtTheEnd, OutlivesAThreadThatStillWritesToIt) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        end_a_log_that_another_thread_writes();
+    }
+    ASSERT_GT(child, 0);
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), kStatus);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <mutex>
+#include <shared_mutex>
 #include <thread>
 #include <utility>
 
@@ -30,9 +32,59 @@ constexpr int kStillNapsMax = 20;
 constexpr std::chrono::milliseconds kNap{100};
 
 using Queue = spdlog::details::thread_pool;
-std::shared_ptr<Queue> g_alert_queue;
-std::shared_ptr<spdlog::logger> g_alerts;
 std::atomic<std::uint64_t> g_written{0};  // lines; relaxed: it orders nothing
+
+/// A logger and the queue behind it.
+struct Channel {
+    std::shared_ptr<Queue> queue;
+    std::shared_ptr<spdlog::logger> logger;
+};
+
+/// The log of this process. Not spdlog's default logger: at the end that is gone while other
+/// threads still log.
+class Log {
+public:
+    enum class State : std::uint8_t { NotStarted, Open, Closed };
+
+    void open(Channel lines, Channel alerts) {
+        const std::unique_lock lock{guard_};
+        lines_ = std::move(lines);
+        alerts_ = std::move(alerts);
+        state_ = State::Open;
+    }
+    /// From here on nothing is put in, so nobody but drain() holds a queue.
+    void shut() {
+        const std::unique_lock lock{guard_};
+        state_ = State::Closed;
+    }
+    /// After shut(): writes out what is queued, and waits for it. The loggers stay.
+    void drain() {
+        alerts_.queue.reset();
+        lines_.queue.reset();
+    }
+    void put(spdlog::level::level_enum level, std::string_view text) {
+        const std::shared_lock lock{guard_};
+        if (state_ == State::NotStarted) {
+            spdlog::log(level, "{}", text);
+        } else if (state_ == State::Open) {
+            const bool is_alert =
+                level == spdlog::level::err && text.find("ALERT ") != std::string_view::npos;
+            (is_alert ? alerts_ : lines_).logger->log(level, "{}", text);
+        }
+    }
+
+private:
+    std::shared_mutex guard_;  // what is under it waits for nobody
+    State state_ = State::NotStarted;
+    Channel lines_;
+    Channel alerts_;
+};
+
+/// Never destroyed: a thread may log while the process ends.
+Log& the_log() {
+    static Log* const log = new Log;
+    return *log;
+}
 
 /// At the end of a queue. Says how many lines are missing, where they are missing: a line that
 /// comes after an overrun was put in after the ones that gave way to it.
@@ -64,15 +116,15 @@ private:
     std::size_t told_ = 0;
 };
 
-std::shared_ptr<spdlog::logger> make_logger(const LogConfig& config, const std::string& who,
-                                            const spdlog::sink_ptr& out,
-                                            const std::shared_ptr<Queue>& queue) {
+Channel make_channel(const LogConfig& config, const std::string& who, const spdlog::sink_ptr& out,
+                     std::size_t lines_max) {
+    auto queue = std::make_shared<Queue>(lines_max, 1);
     auto logger = std::make_shared<spdlog::async_logger>(
         who, std::make_shared<CountingSink>(out, *queue), queue,
         spdlog::async_overflow_policy::overrun_oldest);
     logger->set_level(spdlog::level::from_str(config.level));
     logger->flush_on(spdlog::level::info);
-    return logger;
+    return {std::move(queue), std::move(logger)};
 }
 
 /// One JSON object a line; text escaped by the JSON library, never by us.
@@ -125,19 +177,17 @@ bool log_start(const LogConfig& config, const std::string& who, std::string& mes
     } else {
         sink->set_pattern("%H:%M:%S.%e %^%-5l%$ " + who + ": %v");
     }
-    spdlog::init_thread_pool(kQueueLines, 1);
-    g_alert_queue = std::make_shared<Queue>(kQueueAlerts, 1);
-    g_alerts = make_logger(config, who, sink, g_alert_queue);
-    spdlog::set_default_logger(make_logger(config, who, sink, spdlog::thread_pool()));
+    the_log().open(make_channel(config, who, sink, kQueueLines),
+                   make_channel(config, who, sink, kQueueAlerts));
     return message.empty();
 }
 
 int log_stop(int code) {
     std::promise<void> written_out;
     std::future<void> end = written_out.get_future();
+    the_log().shut();
     std::thread writer{[&written_out] {
-        g_alert_queue.reset();
-        spdlog::shutdown();
+        the_log().drain();
         written_out.set_value();
     }};
     std::uint64_t before = g_written.load(std::memory_order_relaxed);
@@ -154,20 +204,16 @@ int log_stop(int code) {
 }
 
 void log_debug(std::string_view text) {
-    spdlog::debug("{}", text);
+    the_log().put(spdlog::level::debug, text);
 }
 void log_info(std::string_view text) {
-    spdlog::info("{}", text);
+    the_log().put(spdlog::level::info, text);
 }
 void log_warn(std::string_view text) {
-    spdlog::warn("{}", text);
+    the_log().put(spdlog::level::warn, text);
 }
 void log_error(std::string_view text) {
-    if (g_alerts != nullptr && text.find("ALERT ") != std::string_view::npos) {
-        g_alerts->error("{}", text);
-        return;
-    }
-    spdlog::error("{}", text);
+    the_log().put(spdlog::level::err, text);
 }
 
 }  // namespace millrace

@@ -19,6 +19,7 @@ bool log_start(const LogConfig& config, const std::string& who, std::string& mes
 /// Writes out what is queued and stops. If no line gets out for two seconds, the rest is given up
 /// and the process ends here, with `code`: a thread that waits in a write() cannot be ended alone.
 /// (In a write to a disk that does not answer even that waits for the disk.)
+/// Other threads may go on logging; their lines go nowhere from here on.
 /// @return `code`
 int log_stop(int code);
 
