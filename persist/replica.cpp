@@ -156,7 +156,8 @@ int Replica::step(Nanos now) noexcept {
         ring(segment_->doorbell(StageId::Sqlite));
     }
     maybe_snapshot(now);
-    return work;
+    // What is on no disk is no progress: each death would be followed by a start at once.
+    return failure_.empty() ? work : 0;
 }
 
 void Replica::apply(const JournalRecord& record) noexcept {
@@ -218,7 +219,9 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
             snapshot_failed_ = false;
         } else {
             segment_->report_error("replica", done.error().what);
-            snapshot_failed_ = true;
+            // One that was under way when the stop was asked for may have failed of what is over
+            // by now: the one at the end is owed all the same.
+            snapshot_failed_ = snapshot_at_stop_;
             snapshot_seq_ = {};  // to be tried again, though no record may follow
         }
     }
@@ -243,6 +246,7 @@ void Replica::maybe_snapshot(Nanos now) noexcept {
         return;
     }
     snapshot_seq_ = engine_->seq();
+    snapshot_at_stop_ = stops_;
     auto image = std::make_shared<std::vector<std::byte>>();
     engine_->save(*image);
     snapshot_ =

@@ -28,8 +28,9 @@ public:
     [[nodiscard]] bool idle() const noexcept;
     /// For an orderly stop: true when it has followed the log to its end and a snapshot stands
     /// there, from which another logic version may go on. The first call asks for that snapshot.
-    /// One that cannot be written is reported and not waited for; none is taken from the first
-    /// record on at which the live engine's outputs differed.
+    /// One that cannot be written is reported and not waited for (but one that was under way when
+    /// the stop came is tried again); none is taken from the first record on at which the live
+    /// engine's outputs differed.
     [[nodiscard]] bool drained() const noexcept;
     /// Empty, or why it cannot go on.
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
@@ -73,9 +74,10 @@ private:
     Port port_;
     Nanos next_snapshot_;
     Sequence snapshot_seq_;
-    std::future<Status> snapshot_;  // compressed and written beside the duty cycle
-    mutable bool stops_ = false;    // drained() was asked: a snapshot is due at the log's end
-    mutable bool snapshot_failed_ = false;  // the latest one, since a stop was asked for
+    std::future<Status> snapshot_;   // compressed and written beside the duty cycle
+    mutable bool stops_ = false;     // drained() was asked: a snapshot is due at the log's end
+    bool snapshot_at_stop_ = false;  // the latest one was begun after that
+    mutable bool snapshot_failed_ = false;  // and could not be written
     std::string failure_;
 };
 

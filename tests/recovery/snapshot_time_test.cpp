@@ -3,6 +3,11 @@
 // replicas in this one, whose clock is the test's; the age is that of the file.
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstring>
 #include <functional>
 
@@ -136,6 +141,28 @@ TEST_F(SnapshotTime, IsTakenAtAStopThoughAnEarlierOneFailed) {
         }));
         EXPECT_EQ(core.snapshot_seq.load(), core.replica_applied.load());
     }));
+}
+
+TEST_F(SnapshotTime, IsTakenAtAStopThatMetOneUnderWayWhichThenFailed) {
+    const fs::path in_the_way = fs::path{p.journal_dir()} / "snapshot.tmp";
+    fs::remove(in_the_way);
+    // Who opens it waits for a reader, and it cannot be flushed.
+    ASSERT_EQ(::mkfifo(in_the_way.c_str(), 0600), 0);
+    const auto before = ::signal(SIGPIPE, SIG_IGN);
+    age_of_newest(kEvery);
+    const CoreCells& core = p.segment().core();
+    EXPECT_TRUE(takes_snapshot_within(Nanos{kEvery.value / 10}, [&](Replica& replica) {
+        const int reader = ::open(in_the_way.c_str(), O_RDONLY | O_CLOEXEC);
+        ASSERT_GE(reader, 0);  // so one is under way
+        EXPECT_FALSE(replica.drained());
+        ::close(reader);
+        EXPECT_TRUE(p.play_until([&] {
+            replica.step(p.segment().clock().now());
+            return replica.drained();
+        }));
+        EXPECT_EQ(core.snapshot_seq.load(), core.replica_applied.load());
+    }));
+    ::signal(SIGPIPE, before);
 }
 
 TEST_F(SnapshotTime, CountsFromTheSegmentIfThereIsNoneOnDisk) {

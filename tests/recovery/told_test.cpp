@@ -3,6 +3,9 @@
 // Method: a log written by real processes; then the stage under test in this process.
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <fstream>
 
@@ -173,6 +176,28 @@ TEST_F(Told, ReplicaThatDiffersAlertsAndTakesNoSnapshotEvenAtTheStop) {
     p.segment().hash_check(1).hash ^= 1;
     EXPECT_TRUE(run_replica(seconds(7200)));
     EXPECT_EQ(snapshots().size(), 1U) << "without a difference there is one";
+}
+
+TEST_F(Told, ReplicaWhoseEffectsLogCannotBeWrittenAlertsAndCountsNoWork) {
+    write_log(false, 50);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const auto on_excess = ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit full{4096, before.rlim_max};  // room for the file's header, and little more
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+    {
+        Replica replica{p.segment(), options_for(p)};
+        int most = 0;
+        EXPECT_TRUE(p.play_until([&] {
+            most = std::max(most, replica.step(p.segment().clock().now()));
+            return !replica.failure().empty();
+        }));
+        EXPECT_NE(replica.failure().find("effects log"), std::string::npos) << replica.failure();
+        EXPECT_EQ(most, 0) << "it would be started again at once, for ever";
+    }
+    EXPECT_EQ(errors_of(p.segment(), "replica", "ALERT no replica: effects log"), 1);
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ::signal(SIGXFSZ, on_excess);
 }
 
 TEST(SnapshotOfARun, IsWhatAReplayOfAllItsRecordsGives) {
