@@ -53,7 +53,7 @@ struct Row {
 
 /// The one list of columns: calls f(name, field, kinds) for each, in the order of the table.
 template <class R, class F>
-void each_column(R& r, F f) {
+constexpr void each_column(R& r, F f) {
     f("history", r.history, 0U);
     f("kind", r.kind, 0U);
     f("seq", r.seq, 0U);
@@ -268,8 +268,17 @@ void with_row(const Effect& e, Use use) {
 
 // ---- bytes -------------------------------------------------------------------------------------
 
-/// No row is longer: RowBinary has no padding, and a text has at most 128 bytes with its length.
-constexpr std::size_t kRowBytesMax = sizeof(Row) + 2 * 128;
+constexpr std::size_t kTextBytesMax = 127;  // its length is one byte of LEB128
+
+/// The longest that a row can be: RowBinary has no padding.
+constexpr std::size_t kRowBytesMax = [] {
+    std::size_t bytes = 0;
+    const Row row;
+    each_column(row, [&]<class T>(const char*, const T&, unsigned) {
+        bytes += std::is_same_v<T, std::string_view> ? 1 + kTextBytesMax : sizeof(T);
+    });
+    return bytes;
+}();
 
 /// @return behind what was written.
 std::byte* put(std::byte* to, const void* data, std::size_t bytes) noexcept {
@@ -283,7 +292,7 @@ std::byte* put_value(std::byte* to, const T& value) noexcept {
     if constexpr (std::is_same_v<T, SignalId>) {
         return put(put(to, &value.hi, 8), &value.lo, 8);
     } else if constexpr (std::is_same_v<T, std::string_view>) {
-        ASSERT(value.size() < 128);  // one byte of LEB128
+        ASSERT(value.size() <= kTextBytesMax);
         *to++ = static_cast<std::byte>(value.size());
         return put(to, value.data(), value.size());
     } else {
@@ -298,7 +307,6 @@ void put_row(std::vector<std::byte>& out, const Row& row) {
     std::byte* end = bytes.data();
     each_column(row,
                 [&](const char*, const auto& value, unsigned) { end = put_value(end, value); });
-    ASSERT(end <= bytes.data() + bytes.size());
     out.insert(out.end(), bytes.data(), end);
 }
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +152,27 @@ int spawn(const ToolRun& run, const Talk& talk, pid_t& pid) {
     return failed;
 }
 
+/// Waits until child `pid`, which may have closed its output and stay, has ended.
+/// @return false if `end` passed first. It is reaped only if it has ended.
+bool await_end(pid_t pid, int& status, std::int64_t end) {
+    constexpr int kNapMs = 5;  // where a kernel or a container has no pidfd
+    const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    pid_t ended = 0;
+    while ((ended = ::waitpid(pid, &status, WNOHANG)) == 0) {
+        const std::int64_t left_ms = (end - monotonic_ns()) / 1'000'000 + 1;
+        if (left_ms <= 0) {
+            break;
+        }
+        pollfd watch{fd, POLLIN, 0};
+        const auto wait_ms = static_cast<int>(std::min<std::int64_t>(left_ms, 60'000));
+        ::poll(&watch, fd >= 0 ? 1 : 0, fd >= 0 ? wait_ms : kNapMs);
+    }
+    if (fd >= 0) {
+        ::close(fd);
+    }
+    return ended == pid;
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> run_tool(const ToolRun& run, std::string& complaint) {
@@ -179,14 +201,10 @@ Result<std::vector<std::byte>> run_tool(const ToolRun& run, std::string& complai
     while (!late && exchange(talk, 100)) {
         late = monotonic_ns() >= end;
     }
-    // It may have closed its output and stay.
     int status = 0;
-    pid_t ended = 0;
-    while (!late && (ended = ::waitpid(pid, &status, WNOHANG)) == 0) {
-        ::poll(nullptr, 0, 5);
-        late = monotonic_ns() >= end;
-    }
-    if (ended != pid) {
+    const bool ended = !late && await_end(pid, status, end);
+    late = late || !ended;
+    if (!ended) {
         ::kill(pid, SIGKILL);  // ours, and not reaped yet
         while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
