@@ -172,6 +172,24 @@ TEST(Shift, ReplacesSymbolsAndScalesTimesWhenDaysAloneDoNotDo) {
     }
 }
 
+TEST(Shift, MovesAFewTradesToTheBeginningOfShortTicksAndKeepsTheirDistances) {
+    TradeFile file = read(
+        "50000000,A,DAX,sell,1,7000,7100,6900,,open,1,1,,,,,server,1,\n"
+        "50003000,A,DAX,buy,1,7000,0,0,,close,1,1,,,,,server,1,\n");
+    PriceIndex ticks;  // six minutes before midnight
+    for (std::int64_t s = 0; s < 350; ++s) {
+        ticks.add({seconds(86'050 + s), to_text<16>("BTCUSDT"), Price{6'000'000'000'000},
+                   Price{6'000'010'000'000}});
+    }
+    const ShiftReport report = shift_onto(file.events, ticks);
+    EXPECT_TRUE(report.to_begin);
+    EXPECT_FALSE(report.compressed) << describe(report);
+    EXPECT_EQ(report.after.inside, 2U);
+    EXPECT_EQ((file.events[1].time - file.events[0].time).value, seconds(3).value);
+    EXPECT_LT(file.events[0].time, seconds(86'060));
+    EXPECT_NE(describe(report).find("DAX traded as BTCUSDT"), std::string::npos);
+}
+
 TEST(Shift, RandomTradesAreTheSameForOneSeedAndEveryOpeningEnds) {
     const PriceIndex ticks = ticks_around("EURUSD", 108'800'000, 1'000'000);
     const auto trades = random_trades(7, 300, ticks);

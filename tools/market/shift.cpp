@@ -127,15 +127,27 @@ void substitute(std::vector<TradeEvent>& events, const PriceIndex& ticks, ShiftR
     }
 }
 
-void compress(std::vector<TradeEvent>& events, const PriceIndex& ticks) {
+/// Puts the first event where the ticks begin. They keep their distances if all of them fit so, and
+/// are scaled into the ticks' span if not, or if `scale` asks for it.
+void fit(std::vector<TradeEvent>& events, const PriceIndex& ticks, bool scale,
+         ShiftReport& report) {
     const Nanos first = events.front().time;
     const std::int64_t span = std::max<std::int64_t>(1, (events.back().time - first).value);
     // A little room at both ends: the first event needs a quote, the last one an answer.
     const std::int64_t room = (ticks.end() - ticks.begin()).value / 50;
     const std::int64_t target = (ticks.end() - ticks.begin()).value - 2 * room;
+    report.compressed = scale || span > target;
+    report.to_begin = true;
     for (TradeEvent& event : events) {
-        event.time = ticks.begin() + Nanos{room + scaled((event.time - first).value, target, span)};
+        const std::int64_t since = (event.time - first).value;
+        event.time =
+            ticks.begin() + Nanos{room + (report.compressed ? scaled(since, target, span) : since)};
     }
+}
+
+/// Fewer than half of them meet a tick.
+bool miss(const std::vector<TradeEvent>& events, const PriceIndex& ticks) {
+    return coverage(events, ticks).inside * 2 < events.size();
 }
 
 }  // namespace
@@ -187,9 +199,11 @@ ShiftReport shift_onto(std::vector<TradeEvent>& events, const PriceIndex& ticks)
     for (TradeEvent& event : events) {
         event.time = event.time + Nanos{report.moved_days * kDayNs};
     }
-    if (coverage(events, ticks).inside * 2 < events.size()) {
-        compress(events, ticks);
-        report.compressed = true;
+    if (miss(events, ticks)) {
+        fit(events, ticks, false, report);
+    }
+    if (miss(events, ticks)) {
+        fit(events, ticks, true, report);
     }
     Rescaler rescaler{ticks, report};
     for (std::size_t i = 0; i < events.size(); ++i) {
@@ -264,14 +278,16 @@ std::vector<TradeEvent> random_trades(std::uint64_t seed, std::uint64_t count,
 }
 
 std::string describe(const ShiftReport& r) {
-    std::string out = "shifted by " + std::to_string(r.moved_days) + " days" +
-                      (r.compressed ? " and scaled into the ticks' span" : "") + ": " +
-                      std::to_string(r.after.inside) + " of " + std::to_string(r.after.events) +
-                      " signals meet ticks (before: " + std::to_string(r.before.inside) + "), " +
-                      std::to_string(r.after.outside_time) + " outside their time, " +
-                      std::to_string(r.flipped) +
-                      " pendings put on the side where they can work, " +
-                      std::to_string(r.stops_dropped) + " stops dropped";
+    std::string out =
+        "shifted by " + std::to_string(r.moved_days) + " days" +
+        (r.compressed ? " and scaled into the ticks' span"
+         : r.to_begin ? " and moved to the ticks' beginning"
+                      : "") +
+        ": " + std::to_string(r.after.inside) + " of " + std::to_string(r.after.events) +
+        " signals meet ticks (before: " + std::to_string(r.before.inside) + "), " +
+        std::to_string(r.after.outside_time) + " outside their time, " + std::to_string(r.flipped) +
+        " pendings put on the side where they can work, " + std::to_string(r.stops_dropped) +
+        " stops dropped";
     for (const auto& [from, to] : r.substituted) {
         out.append(", ").append(from).append(" traded as ").append(to);
     }

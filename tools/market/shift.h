@@ -24,7 +24,8 @@ struct Coverage {
 
 struct ShiftReport {
     std::int64_t moved_days = 0;      // whole days, so the time of day stays
-    bool compressed = false;          // days alone did not do: times were scaled, too
+    bool to_begin = false;            // days alone did not do: moved to the ticks' first moments
+    bool compressed = false;          // nor did that: times were scaled, too
     std::uint64_t rescaled = 0;       // prices, stops moved to the ticks' level
     std::uint64_t flipped = 0;        // pendings put on the side where they can work
     std::uint64_t stops_dropped = 0;  // stops that no price near the market allows
@@ -34,8 +35,10 @@ struct ShiftReport {
 };
 
 /// Moves events by whole days to the first day of the ticks; if then fewer than half of them meet a
-/// tick, scales their times into the ticks' span instead. Symbols without ticks are replaced by
-/// ones that have some, in turn. Prices of pendings and all stops keep their ratio to the market.
+/// tick, to the ticks' beginning; if they are longer than the ticks, scales their times into the
+/// ticks' span instead. Symbols without ticks are replaced by ones that have some, in turn: what is
+/// traded so is another thing at another price, only sides, volumes and times are the file's.
+/// Prices of pendings and all stops keep their ratio to the market.
 /// @param events changed in place; stays sorted by time.
 [[nodiscard]] ShiftReport shift_onto(std::vector<TradeEvent>& events, const PriceIndex& ticks);
 
