@@ -29,6 +29,8 @@ struct Arguments {
     std::string books = "simbroker.books";
     std::string journal_dir = "simbroker.intents";
     std::string control;
+    std::string ticks_to;
+    std::uint32_t tick_feeds = 1;
     std::vector<std::string> ticks;
     double speed = 1.0;
     std::int64_t origin_ms = 0;
@@ -50,6 +52,10 @@ void describe(CLI::App& app, Arguments& args) {
         ->capture_default_str();
     app.add_option("--control", args.control,
                    "control line: Unix socket path or local port (0 = any)");
+    app.add_option("--ticks-to", args.ticks_to, "millrace-ticks, HOST:PORT; absent = none");
+    app.add_option("--tick-feeds", args.tick_feeds,
+                   "so many accounts' terminals stream their ticks there")
+        ->capture_default_str();
     app.add_option("--ticks", args.ticks, "recorded ticks to play (CSV, CSV.gz, MT5 export)")
         ->check(CLI::ExistingFile);
     app.add_option("--speed", args.speed, "recorded seconds played in one second")
@@ -189,6 +195,18 @@ int run(const Arguments& args) {
                      "127.0.0.1:7100\n",
                      args.connect.c_str());
         return 2;
+    }
+    sockaddr_in ticks_to{};
+    if (!args.ticks_to.empty()) {
+        if (!parse_address(args.ticks_to, ticks_to)) {
+            std::fprintf(stderr,
+                         "simbroker: --ticks-to %s: must be an IPv4 address and a port, such as "
+                         "127.0.0.1:7403\n",
+                         args.ticks_to.c_str());
+            return 2;
+        }
+        options.tick_streams = {args.ticks_to.substr(0, args.ticks_to.rfind(':')),
+                                ntohs(ticks_to.sin_port), args.tick_feeds};
     }
     if (!choose_market(args, options)) {
         return 2;

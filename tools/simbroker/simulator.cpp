@@ -104,9 +104,14 @@ Status Simulator::start(std::string& about) {
     for (const Fault& fault : options_.config.faults) {
         faults_.add(fault);
     }
+    tick_streams_ =
+        std::make_unique<TickStreams>(loop_, options_.tick_streams, options_.config.accounts);
     feed_ = std::make_unique<MarketFeed>(
         loop_, std::move(options_.ticks), options_.feed,
-        [this](const market::Tick& tick) { server_->on_quote(tick.symbol, tick.bid, tick.ask); },
+        [this](const market::Tick& tick) {
+            server_->on_quote(tick.symbol, tick.bid, tick.ask);
+            tick_streams_->push(tick);
+        },
         [this](const market::Tick& tick) { send_quote(tick); });
     for (const AccountEntry& entry : options_.config.accounts) {
         add_terminal(entry);
@@ -178,6 +183,7 @@ json Simulator::control(const json& command) {
         {"permission", &Simulator::do_permission},
         {"market", &Simulator::do_market},
         {"tick", &Simulator::do_tick},
+        {"tick_link", &Simulator::do_tick_link},
         {"manual_trade", &Simulator::do_manual_trade},
         {"manual_close", &Simulator::do_manual_close},
         {"stats", &Simulator::do_stats},
@@ -260,6 +266,13 @@ json Simulator::do_tick(const json& command) {
     return done();
 }
 
+json Simulator::do_tick_link(const json& command) {
+    const std::string what = command.value("do", "");
+    return tick_streams_->disturb(what, command.value("login", std::uint64_t{0}))
+               ? done()
+               : failed("\"do\" must be cut, stall or resume");
+}
+
 json Simulator::do_manual_trade(const json& command) {
     TradeRequest request;
     request.type = CommandType::Open;
@@ -319,6 +332,10 @@ json Simulator::do_stats(const json&) {
     answer["unacknowledged"] = unacknowledged;
     answer["book_records"] = server_->last_number();
     answer["ticks"] = feed_->played();
+    const TickFeedStats ticks = tick_streams_->stats();
+    answer["ticks_streamed"] = ticks.sent;
+    answer["ticks_passed_over"] = ticks.passed_over;
+    answer["ticks_filled"] = ticks.answered;
     answer["feed_ended"] = feed_->ended();
     answer["faults"] = faults_.size();
     return answer;

@@ -4,6 +4,7 @@
 #include "tools/simbroker/config.h"
 #include "tools/simbroker/market_feed.h"
 #include "tools/simbroker/terminal.h"
+#include "tools/simbroker/tick_streams.h"
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,7 @@ struct SimOptions {
     std::uint64_t seed = 1;
     std::uint32_t absent_after_ms = 2'000;
     FeedOptions feed;
+    TickStreamOptions tick_streams;
     std::unique_ptr<market::TickSource> ticks;  // null: quotes by control line alone
 };
 
@@ -37,7 +39,7 @@ public:
 
     /// Executes one control object and answers it: {"ok": true, ...} or {"ok": false, "error": ..}.
     /// Commands (`cmd`): fault, clear_faults, busy, disconnect, lose_journal, permission, market,
-    /// tick, manual_trade, manual_close, stats, positions, stop.
+    /// tick, tick_link, manual_trade, manual_close, stats, positions, stop.
     [[nodiscard]] nlohmann::json control(const nlohmann::json& command);
 
     /// Orderly end: sends what can be sent, closes all sessions.
@@ -53,6 +55,7 @@ private:
     [[nodiscard]] nlohmann::json do_permission(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_market(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_tick(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_tick_link(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_manual_trade(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_manual_close(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_stats(const nlohmann::json& command);
@@ -73,6 +76,7 @@ private:
     std::unique_ptr<TradeServer> server_;
     std::map<std::uint64_t, std::unique_ptr<Terminal>> terminals_;
     std::unique_ptr<MarketFeed> feed_;
+    std::unique_ptr<TickStreams> tick_streams_;
     std::uint64_t carrier_login_ = 0;  // whose session carries the ticks
     std::uint64_t carrier_session_ = 0;
 };
