@@ -138,8 +138,13 @@ std::string wrong_with(const std::string& first, std::uint64_t durable) {
 
 /// The journal has moved and goes on; what it wrote is one log, for the next start too.
 int goes_on(Journaling& p, const std::string& first, const std::string& second) {
+    const std::uint64_t reserved = p.shared.cells().reserved_seq.load();
     REQUIRE(p.until_moved_and_more());
     REQUIRE(p.shared.state() == JournalState::Running);
+    // No id that the first directory's numbers allowed may be handed out anew by the second one's.
+    const auto there = Reservation::read(second, p.message);
+    REQUIRE(there.ok() && there.value().seq >= reserved);
+    REQUIRE(p.shared.cells().reserved_seq.load() >= reserved);
     REQUIRE(p.alert.find("ALERT the journal goes on in " + second) == 0);
     REQUIRE(p.alert.find(first) != std::string::npos);
     REQUIRE(p.journal->start().epoch == 2);

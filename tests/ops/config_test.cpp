@@ -11,6 +11,7 @@
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/decimal.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/terminal_config.h"
 
 namespace millrace {
@@ -137,6 +138,22 @@ TEST(Config, NamesWhatIsWrongWithATerminal) {
                   std::string{kKey} + "\"}");
     EXPECT_NE(read(dir, with_account("")).mistakes.find("stands in the configuration itself"),
               std::string::npos);
+}
+
+TEST(Config, RefusesASecondJournalDirectoryThatLiesInTheFirstOrHoldsIt) {
+    const TempDir dir;
+    const auto with = [&dir](const std::string& second) {
+        return read(dir, R"({"journal": {"dir": "a/j", "second_directory": ")" + second + "\"}}");
+    };
+    for (const char* wrong : {"a/j", "a/j/second", "a", "a/", "a/./j/"}) {
+        const std::string told = with(wrong).mistakes;
+        EXPECT_NE(told.find("journal.second_directory: is "), std::string::npos) << told;
+        EXPECT_NE(told.find("on another disk"), std::string::npos) << told;
+    }
+    const Read r = with("a/j2");
+    EXPECT_EQ(r.mistakes, "");
+    EXPECT_EQ(configured_second(r.config).path, dir / "a/j2");
+    EXPECT_EQ(configured_second(with("").config).path, "");
 }
 
 TEST(Config, RefusesAGroupWhoseResultsNoRingCanTake) {

@@ -13,7 +13,7 @@
 #include "persist/engine_recovery.h"
 #include "persist/journal_reader.h"
 #include "persist/log_version.h"
-#include "persist/reservation.h"
+#include "persist/second_directory.h"
 #include "persist/snapshot_file.h"
 #include "tools/inspect/decode.h"
 #include "tools/inspect/host.h"
@@ -275,7 +275,7 @@ void plan_new_segment(const std::string& directory, const LogEnd& end, RecoverPl
         plan.steps.push_back("cut off a torn tail that nobody was told about: " + end.torn);
     }
     std::string message;
-    const auto reserved = Reservation::read(directory, message);
+    const auto reserved = read_reserved(directory, message);
     if (!reserved) {
         plan.refusal = message;
         return;

@@ -7,7 +7,7 @@
 
 #include "persist/effects_files.h"
 #include "persist/journal_reader.h"
-#include "persist/reservation.h"
+#include "persist/second_directory.h"
 #include "persist/skip_list.h"
 #include "persist/snapshot_file.h"
 #include "tools/inspect/verify.h"
@@ -221,7 +221,7 @@ void check_records(LogSource& source, Log& log, std::map<std::uint64_t, std::uin
 
 void check_reservation(const std::string& directory, const Log& log, Checks& checks) {
     std::string message;
-    const auto reserved = Reservation::read(directory, message);
+    const auto reserved = read_reserved(directory, message);
     if (!reserved) {
         checks.broken("reservation", message);
         return;

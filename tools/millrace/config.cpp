@@ -13,6 +13,7 @@
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/key_file.h"
 #include "tools/millrace/limits_config.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/terminal_config.h"
 
 namespace millrace {
@@ -83,6 +84,8 @@ void read_journal(ObjectReader& o, const std::string& file, JournalConfig& j) {
     o.integer("retention_h", j.retention_h, {1, 87600});
     o.integer("free_floor_mib", j.free_floor_mib, {0, 16777216});
     o.integer("snapshot_s", j.snapshot_s, {1, 3600});
+    SecondDirectoryConfig unused;
+    read_second_directory(o, file, j.dir, unused);
     o.choice("backend", j.backend,
              {{"auto", JournalBackend::None},
               {"uring", JournalBackend::UringDirect},

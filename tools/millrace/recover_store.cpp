@@ -10,6 +10,8 @@
 #include "persist/sqlite_files.h"
 #include "tools/millrace/recover_build.h"
 #include "tools/millrace/recover_files.h"
+#include "tools/millrace/second_check.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/startup.h"
 
@@ -46,7 +48,7 @@ std::string better_rung(const Config& config) {
                ": `millrace up` goes on from it; if it cannot, remove it";
     }
     const std::string file = journal_file_in(config.journal.dir);
-    return file.empty() ? ""
+    return file.empty() ? second_holds_lost_log(configured_second(config).path)
                         : "there is " + file +
                               ": `millrace up` recovers from the journal; if it cannot, move its "
                               "files away, all of them";

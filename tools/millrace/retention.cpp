@@ -11,6 +11,7 @@
 #include "persist/effects_log.h"
 #include "persist/journal_format.h"
 #include "persist/journal_reader.h"
+#include "persist/second_directory.h"
 #include "persist/snapshot_file.h"
 
 namespace millrace {
@@ -55,15 +56,18 @@ void look_into(LogFile& file) {
     }
 }
 
-/// Files of one log, oldest first: both kinds of name sort by age.
-std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
-                              std::string& trouble) {
-    std::vector<LogFile> files;
+std::string name_in(const std::string& path) {
+    return fs::path{path}.filename().string();
+}
+
+/// Adds those of one directory. @return false with `trouble`.
+bool add_files(const std::string& dir, std::string_view suffix, std::vector<LogFile>& files,
+               std::string& trouble) {
     std::error_code error;
     for (fs::directory_iterator it{dir, error}, end; !error && it != end; it.increment(error)) {
         LogFile file;
         file.path = it->path().string();
-        const std::string name = it->path().filename().string();
+        const std::string name = name_in(file.path);
         // Names of ours only: what an operator copied here is his to remove.
         const bool ours =
             suffix == ".mrj" ? JournalFileName::parse(name).ok() : name.starts_with("effects-");
@@ -72,12 +76,29 @@ std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
             files.push_back(std::move(file));
         }
     }
-    if (error) {
-        trouble = "cannot list " + dir + ": " + error.message();
-        return {};  // half a list would put the wrong file behind another
+    trouble = error ? "cannot list " + dir + ": " + error.message() : trouble;
+    return !error;
+}
+
+/// Files of one log, oldest first: both kinds of name sort by age. Empty with `trouble`: half a
+/// list would put the wrong file behind another.
+std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
+                              std::string& trouble) {
+    std::vector<LogFile> files;
+    if (!add_files(dir, suffix, files, trouble)) {
+        return {};
+    }
+    // Effects lie in the first directory alone.
+    const auto second = suffix == ".mrj" ? second_directory_of(dir) : std::string{};
+    const bool two = second && !second.value().empty();
+    std::string why = second ? "" : dir + ": " + second.error().what;
+    if (!second || (two && (!check_second_directory(dir, second.value(), why) ||
+                            !add_files(second.value(), suffix, files, why)))) {
+        trouble = why + "; no journal file is removed";
+        return {};
     }
     std::sort(files.begin(), files.end(),
-              [](const LogFile& a, const LogFile& b) { return a.path < b.path; });
+              [](const LogFile& a, const LogFile& b) { return name_in(a.path) < name_in(b.path); });
     return files;
 }
 
@@ -217,10 +238,11 @@ void Retention::prune_journal(const RetentionLimits& limits, const std::vector<S
     const SparePolicy spares =
         limits.free_bytes < limits.free_floor ? SparePolicy{} : limits.spares;
     const auto take = [&](std::size_t i) {
-        const auto here = JournalFileName::parse(fs::path{files[i].path}.filename().string());
-        const auto next = JournalFileName::parse(fs::path{files[i + 1].path}.filename().string());
+        const auto here = JournalFileName::parse(name_in(files[i].path));
+        const auto next = JournalFileName::parse(name_in(files[i + 1].path));
         const bool followed = here.value().epoch == next.value().epoch;
-        const auto retired = retire_file(dir_, here.value(), followed, spares);
+        const std::string lies_in = fs::path{files[i].path}.parent_path().string();
+        const auto retired = retire_file(lies_in, here.value(), followed, spares);
         if (!retired) {
             done.trouble =
                 "cannot remove " + files[i].path + ": " + std::strerror(retired.error().sys_errno);

@@ -42,6 +42,7 @@ struct Retained {
 /// Threads: one at a time. A reader that has a file open keeps it, or is told that it is gone.
 class Retention {
 public:
+    /// Of journal files in both directories of the log (persist/second_directory.h).
     explicit Retention(std::string journal_dir) : dir_{std::move(journal_dir)} {}
 
     /// A journal file goes only if every record in it is older than a snapshot that was read back

@@ -11,7 +11,7 @@
 #include "gateway/ingress_stage.h"
 #include "persist/core_stage.h"
 #include "persist/effects_log_source.h"
-#include "persist/journal_stage.h"
+#include "persist/moving_journal.h"
 #include "persist/pwrite_disk.h"
 #include "persist/reservation.h"
 #include "persist/sqlite_sink.h"
@@ -20,6 +20,7 @@
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/redis_wiring.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/start_check.h"
 
 namespace millrace {
@@ -34,7 +35,7 @@ constexpr Nanos kIoNap = Nanos{200'000};
 /// The journal stage under the runner.
 class JournalRun final : public Stage {
 public:
-    JournalRun(std::unique_ptr<JournalStage> journal, bool nap) noexcept
+    JournalRun(std::unique_ptr<MovingJournal> journal, bool nap) noexcept
         : journal_{std::move(journal)}, nap_{nap} {}
 
     int step(Nanos now) noexcept override {
@@ -49,7 +50,7 @@ public:
     [[nodiscard]] const char* failure() const noexcept override { return journal_->error().what; }
 
 private:
-    std::unique_ptr<JournalStage> journal_;
+    std::unique_ptr<MovingJournal> journal_;
     bool nap_;
 };
 
@@ -105,8 +106,15 @@ Result<StageSlot> build_core(const std::string& name, const StageContext& c, std
 
 Result<std::unique_ptr<Stage>> build_journal(const StageContext& c, std::string& message) {
     const CoreCells& core = c.segment.core();
-    JournalStageOptions options;
+    MovingJournalOptions moving;
+    const SecondDirectoryConfig second = configured_second(c.config);
+    moving.answer_max = millis(second.answer_ms);
+    moving.alert = [&segment = c.segment](const std::string& text) {
+        segment.report_error("journal", text);
+    };
+    JournalStageOptions& options = moving.stage;
     options.directory = c.config.journal.dir;
+    options.second = second.path;
     // The cells are filled by the first journal stage of a segment and stay.
     options.same_segment = core.epoch.load(std::memory_order_acquire) != 0;
     options.durable_floor = Sequence{core.durable.load(std::memory_order_acquire)};
@@ -116,8 +124,8 @@ Result<std::unique_ptr<Stage>> build_journal(const StageContext& c, std::string&
     options.backend = c.config.journal.backend;
     options.on_durable = wake_on_durable(c.segment);
     options.durable_ack = &c.segment.hop(Hop::DurableAck);
-    auto built = JournalStage::open(options, c.segment.ring<JournalRecord>("journal"),
-                                    c.segment.core(), message);
+    auto built = MovingJournal::open(moving, c.segment.ring<JournalRecord>("journal"),
+                                     c.segment.core(), message);
     if (!built) {
         return built.error();
     }
@@ -128,6 +136,7 @@ Result<std::unique_ptr<Stage>> build_journal(const StageContext& c, std::string&
     const JournalStart& start = built.value()->start();
     log_info("epoch " + std::to_string(start.epoch) + " begins after record " +
              std::to_string(start.last.seq.value) + ", backend " + to_string(start.backend) +
+             (built.value()->in_second() ? ", in " + options.second : "") +
              (start.tail_torn ? "; cut off a torn tail: " + start.tail : ""));
     const bool nap = c.config.placed(StageId::Journal).idle == IdleStrategy::Park;
     return Result<std::unique_ptr<Stage>>{

@@ -80,7 +80,8 @@ Result<Segment> create(const Config& c, const IdBook& ids, std::string& message)
 
 }  // namespace
 
-Status prepare_journal_dir(const JournalConfig& journal, bool goes_on, std::string& message) {
+Status prepare_journal_dir(const JournalConfig& journal, bool goes_on, std::string& message,
+                           const char* key) {
     std::error_code error;
     const std::filesystem::path dir{journal.dir};
     const bool made = std::filesystem::create_directories(dir, error);
@@ -105,7 +106,8 @@ Status prepare_journal_dir(const JournalConfig& journal, bool goes_on, std::stri
         return fail(message,
                     "journal directory " + journal.dir +
                         " is on a read-only file system; mount it writable or choose "
-                        "another \"journal.dir\"",
+                        "another \"" +
+                        key + "\"",
                     Errc::IoError);
     }
     if (rc == ENOSPC || (known && free_bytes < bytes_needed(journal))) {

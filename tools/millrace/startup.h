@@ -11,10 +11,11 @@ namespace millrace {
 
 /// Makes the journal directory if it is missing and proves that it can be used.
 /// @param goes_on there is a segment, so stages may live: then too little space is a warning.
+/// @param key by which the configuration names it, for `message`.
 /// @return IoError, NoSpace: `message` names the directory and the mend (read-only, full, not
 /// ours).
 [[nodiscard]] Status prepare_journal_dir(const JournalConfig& journal, bool goes_on,
-                                         std::string& message);
+                                         std::string& message, const char* key = "journal.dir");
 
 /// Ids for every name, saved before anything uses them, and the records made of them.
 [[nodiscard]] Result<ConfigRecords> prepare_records(const Config& config, IdBook& ids,

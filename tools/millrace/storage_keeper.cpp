@@ -6,6 +6,7 @@
 #include "shm/clock.h"
 #include "tools/millrace/config_backup.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/second_config.h"
 
 namespace millrace {
 namespace {
@@ -60,7 +61,10 @@ RetentionLimits limits_of(const Config& config, const CoreCells& core, const Spa
 }  // namespace
 
 StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
-    : segment_{segment}, config_{config}, retention_{config.journal.dir} {}
+    : segment_{segment},
+      config_{config},
+      retention_{config.journal.dir},
+      second_{configured_second(config).path} {}
 
 void StorageKeeper::turn(std::int64_t now_ns) {
     if (now_ns >= next_prune_ns_) {
@@ -105,9 +109,16 @@ void StorageKeeper::prune_files() {
         log_error("retention: " + done.trouble);
     }
     trouble_ = done.trouble;
-    if (const unsigned level = space_watch_.look(space.used_percent()); level != 0) {
-        alert("disk: the file system of " + config_.journal.dir + " is past " +
-                  std::to_string(level) + " % full: make room, or lower journal.retention_gib",
+    watch_space(config_.journal.dir, space, space_watch_);
+    if (!second_.empty()) {
+        watch_space(second_, file_system_space(second_), second_watch_);
+    }
+}
+
+void StorageKeeper::watch_space(const std::string& dir, const Space& space, SpaceWatch& watch) {
+    if (const unsigned level = watch.look(space.used_percent()); level != 0) {
+        alert("disk: the file system of " + dir + " is past " + std::to_string(level) +
+                  " % full: make room, or lower journal.retention_gib",
               " (" + std::to_string(space.used_percent()) + " %, " +
                   std::to_string(space.free_bytes >> 20U) + " MiB free)");
     }

@@ -24,6 +24,7 @@ public:
 
 private:
     void prune_files();
+    void watch_space(const std::string& dir, const Space& space, SpaceWatch& watch);
     void keep_config();
     void tell_detached(const std::vector<std::string>& now);
     void alert(const std::string& text, const std::string& detail = "");
@@ -32,6 +33,8 @@ private:
     const Config& config_;
     Retention retention_;
     SpaceWatch space_watch_;
+    std::string second_;  // journal directory; "" = none
+    SpaceWatch second_watch_;
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told
     std::int64_t next_prune_ns_ = 0;

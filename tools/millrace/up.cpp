@@ -11,6 +11,8 @@
 #include "shm/role.h"
 #include "tools/millrace/executors.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/second_check.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/start_check.h"
 #include "tools/millrace/start_watch.h"
 #include "tools/millrace/startup.h"
@@ -187,6 +189,12 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     watch->at("seeing whether the journal directory " + config.journal.dir + " can be written");
     const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
     if (!prepare_journal_dir(config.journal, goes_on, message)) {
+        log_error(message);
+        return kExitError;
+    }
+    watch->at("looking for the second directory of the log in " + config.journal.dir);
+    if (!prepare_second_directory(config.journal, configured_second(config).path, goes_on,
+                                  message)) {
         log_error(message);
         return kExitError;
     }
