@@ -57,6 +57,7 @@ enum class FrameType : std::uint8_t {
     Tick = 11,      // T->S latest quote, conflated
     Kill = 12,      // S->T overtakes the queue: stop, cancel, flatten
     SyncDone = 13,  // T->S every unacknowledged event has been resent
+    Symbol = 14,    // T->S what the broker says of a symbol
 };
 
 struct Challenge {
@@ -132,8 +133,8 @@ struct Event {
     std::uint8_t exec_kind;   // ExecKind
     std::uint8_t ord_status;  // OrdStatus
     std::uint8_t side;
-    std::uint16_t reason;  // Reason
-    std::uint8_t permissions;
+    std::uint16_t reason;      // Reason
+    std::uint8_t permissions;  // AccountInfo: kInfoMayTrade | kInfoServerAway
     std::uint8_t reserved;
     std::uint64_t magic;
     std::uint32_t retcode;
@@ -151,6 +152,15 @@ struct Event {
     std::int64_t broker_time_ns;
     char symbol[16];
 };
+/// Bits of Event.permissions.
+inline constexpr std::uint8_t kInfoMayTrade = 1;
+/// The executor has no connection to its trade server or venue (or is logged in to another account
+/// there). What it tells of the account is as old as that.
+inline constexpr std::uint8_t kInfoServerAway = 2;
+/// A position of ours has not got the stops that its order asked for, and the broker refuses to set
+/// them.
+inline constexpr std::uint8_t kInfoStopsMissing = 4;
+
 struct EventAck {
     std::uint64_t event_seq;
 };
@@ -167,6 +177,23 @@ struct Tick {
     std::int64_t ask;
     std::int64_t time_ns;
 };
+/// Sent once a session for each symbol that is traded or quoted, and when it has changed.
+struct Symbol {
+    char symbol[16];  // the account's own name
+    std::int64_t contract_size;
+    std::int64_t volume_min;
+    std::int64_t volume_max;
+    std::int64_t volume_step;
+    std::int64_t tick_size;
+    std::uint32_t stops_level;   // points
+    std::uint32_t freeze_level;  // points
+    std::uint8_t digits;
+    std::uint8_t
+        trade_mode;        // SYMBOL_TRADE_MODE: 0 disabled, 1 long, 2 short, 3 close only, 4 full
+    std::uint8_t filling;  // SYMBOL_FILLING_MODE
+    std::uint8_t reserved[5];
+    char currency[8];  // of its profit
+};
 struct Kill {
     std::uint64_t kill_id;  // a repeated id is answered, not executed again
     std::uint8_t actions;   // kKillStop | kKillCancel | kKillFlatten; 0 = clear
@@ -181,6 +208,7 @@ inline constexpr std::uint32_t kStaleGeneration = 1;
 inline constexpr std::uint32_t kOtherTag = 2;
 
 static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
+static_assert(sizeof(Symbol) == 80);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
 
 }  // namespace millrace::bridge

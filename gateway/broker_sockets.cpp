@@ -312,14 +312,15 @@ void BrokerStage::settle_peer(Peer& peer, Nanos now) noexcept {
 }
 
 /// Accounts that have nothing to do are looked at in turn: their damage is noticed too, and before
-/// a stage that is started again would refuse the segment for it.
-void BrokerStage::look_for_damage() noexcept {
+/// a stage that is started again would refuse the segment for it; and whether they can be reached.
+void BrokerStage::look_around(Nanos now) noexcept {
     const std::size_t count = std::min(sessions_.size(), kLooksPerSweep);
     for (std::size_t i = 0; i < count; ++i) {
         Session& session = sessions_[looked_at_++ % sessions_.size()];
         if (session.check_front()) {
             activate(session);
         }
+        session.watch(now);
     }
 }
 
@@ -328,7 +329,7 @@ int BrokerStage::keep_time(Nanos now) noexcept {
         return 0;
     }
     sweep_at_ = now + kSweepEvery;
-    look_for_damage();
+    look_around(now);
     int work = 0;
     for (const auto& peer : peers_) {
         if (peer->state != PeerState::Free) {

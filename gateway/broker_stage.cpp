@@ -21,8 +21,15 @@ BrokerStage::BrokerStage(Segment& segment, BrokerOptions options)
       options_{std::move(options)},
       gate_{segment.core()},
       kills_{segment},
-      context_{segment, reports_,       gate_,          kills_,
-               stats_,  options_.times, options_.epoch, options_.magic_tag} {}
+      context_{segment,
+               reports_,
+               gate_,
+               kills_,
+               stats_,
+               options_.times,
+               options_.epoch,
+               options_.magic_tag,
+               options_.find_symbol} {}
 
 Result<std::unique_ptr<BrokerStage>> BrokerStage::create(Segment& segment, BrokerOptions options,
                                                          std::string& message) {

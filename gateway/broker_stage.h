@@ -29,6 +29,8 @@ using AccountLookup = std::function<bool(std::uint64_t login, TerminalAccount& f
 struct BrokerOptions {
     net::ListenOptions listen;
     AccountLookup find_account;
+    /// Absent: what terminals say of symbols is compared with nothing.
+    SymbolLookup find_symbol;
     SessionTimes times;
     std::uint64_t epoch = 1;  // of the engine's journal, as bridge::wire_epoch() makes it
     std::uint64_t magic_tag = RiskSpec{}.magic_tag;
@@ -92,7 +94,7 @@ private:
     void leave_session(Peer& peer, Nanos now) noexcept;
     void settle_peer(Peer& peer, Nanos now) noexcept;
     int keep_time(Nanos now) noexcept;
-    void look_for_damage() noexcept;
+    void look_around(Nanos now) noexcept;
     void keep_time_of(Peer& peer, Nanos now) noexcept;
 
     struct PendingKill {
@@ -133,7 +135,7 @@ private:
     bool all_read_ = true;  // the last poll showed every ready peer
     Nanos polled_at_;
     Nanos sweep_at_;
-    std::size_t looked_at_ = 0;  // sessions that look_for_damage() has come by
+    std::size_t looked_at_ = 0;  // sessions that look_around() has come by
 };
 
 }  // namespace millrace

@@ -10,6 +10,7 @@
 // before Welcome leaves.
 #pragma once
 
+#include "core/admin.h"
 #include "gateway/egress_gate.h"
 #include "gateway/session_kill.h"
 #include "gateway/session_peer.h"
@@ -18,6 +19,8 @@
 #include "gateway/session_symbols.h"
 
 #include <array>
+#include <bitset>
+#include <functional>
 #include <string>
 
 namespace millrace {
@@ -44,6 +47,11 @@ struct SessionTimes {
     /// With the journal down, an entry that stands before a way out is answered JournalDown after
     /// this; without one behind it, it may wait for the journal until its deadline.
     Nanos way_out_ns = millis(250);
+    /// Of an account that cannot be reached: five and ten attempts of three seconds each. It can be
+    /// again once it has been so without a break for the last of these.
+    Nanos away_notice_ns = seconds(15);
+    Nanos away_alert_ns = seconds(30);
+    Nanos stable_ns = seconds(5);
 };
 
 /// Why an account's terminal is refused until a person has seen to it.
@@ -66,9 +74,17 @@ struct BrokerStats {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_dropped = 0;  // unknown symbol or no price
     std::uint64_t denied = 0;
-    std::uint64_t replaced = 0;  // by a second connection
-    std::uint64_t stalls = 0;    // duty cycles cut short because `reports` was full
+    std::uint64_t replaced = 0;         // by a second connection
+    std::uint64_t stalls = 0;           // duty cycles cut short because `reports` was full
+    std::uint64_t symbols = 0;          // frames about one
+    std::uint64_t differing_named = 0;  // symbols whose difference an alert has told
+    std::uint64_t stops_named = 0;      // accounts that an alert has named for missing stops
+    std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
 };
+
+/// Finds what is configured of a symbol by its canonical name; false if nothing is. Called in the
+/// stage's thread. Must not block.
+using SymbolLookup = std::function<bool(const Text<16>& name, SymbolSpec& found)>;
 
 /// What all sessions share. Outlives them.
 struct SessionContext {
@@ -80,6 +96,7 @@ struct SessionContext {
     const SessionTimes& times;
     std::uint64_t epoch;
     std::uint64_t magic_tag;
+    const SymbolLookup& find_symbol;
 };
 
 /// Threads: the broker stage. Memory: none after attach().
@@ -109,6 +126,13 @@ public:
         "ALERT a terminal's key is not the one configured (account list: AUTH_REJECTED): nothing "
         "is traded there. Give both the same key";
     static_assert(std::char_traits<char>::length(kWrongKeyAlert) < sizeof ErrorEntry::text);
+    /// Accounts that are named in an alert when they cannot be reached. One entry of the error log
+    /// tells of all others: a thousand links that break together must not fill it.
+    static constexpr std::uint64_t kAwayNamedMax = 8;
+    /// The same for accounts with a position without its stops.
+    static constexpr std::uint64_t kStopsNamedMax = 8;
+    /// The same for symbols of which a broker says something else than the configuration.
+    static constexpr std::uint64_t kDifferingNamedMax = 8;
     /// What a terminal is told whose account was given another login, or was removed.
     static constexpr const char* kOtherLoginText =
         "the engine knows this account by another login, or not any more";
@@ -165,6 +189,9 @@ public:
     [[nodiscard]] bool keep_alive(Nanos now) noexcept;
     /// Sends the acknowledgement of events that have become durable. @return frames sent.
     int acknowledge_events() noexcept;
+    /// Several times a second: tells the operator when nobody can trade on the account for long,
+    /// because it has no terminal, or that has no connection to its trade server.
+    void watch(Nanos now) noexcept;
     /// We could not read for a while: silence until now was ours.
     void forgive_silence(Nanos now) noexcept;
 
@@ -227,7 +254,11 @@ private:
     [[nodiscard]] Status on_busy(const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_tick(const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_sync_done(Nanos now) noexcept;
+    [[nodiscard]] Status on_symbol(const wire::Frame& frame) noexcept;
+    void compare(SymbolId id, const bridge::Symbol& told, const SymbolSpec& configured) noexcept;
     void measure_answer(const Report& report) noexcept;
+    void tell_away() noexcept;
+    void heed_stops(bool missing) noexcept;
 
     SessionContext* context_;
     AccountId account_;
@@ -248,7 +279,8 @@ private:
     unsigned rejections_told_ = 0;  // a bit for each Rejection, while link_ is AuthRejected
     GateLevel gate_level_ = GateLevel::Disk;
     SymbolNames symbols_;
-    std::uint64_t login_ = 0;  // of the terminal in session
+    std::bitset<kNamesPerKind> differing_;  // symbols of which the broker says something else
+    std::uint64_t login_ = 0;               // of the terminal in session
     std::uint64_t generation_ = 0;
     std::uint64_t journal_id_ = 0;
     std::uint64_t journal_tail_ = 0;
@@ -256,6 +288,13 @@ private:
     Nanos heard_;
     Nanos busy_until_;
     Nanos beat_at_;
+    bool server_away_ = false;    // the terminal has no connection to its trade server
+    bool stops_missing_ = false;  // of a position of ours, as it said last
+    Nanos away_since_;            // 0 = it can be reached
+    Nanos reached_since_;         // while away_since_ is not 0: it can, from here on; 0 = it cannot
+    bool away_noted_ = false;
+    bool away_alerted_ = false;
+    bool away_named_ = false;    // one of kAwayNamedMax
     bool down_due_ = false;      // SessionDown waits for room in `reports`
     bool kill_due_ = false;      // Kill frames wait for room in the write buffer
     std::size_t kill_next_ = 0;  // the first of them

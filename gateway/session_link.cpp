@@ -66,7 +66,7 @@ Report to_report(const bridge::Event& e, std::uint64_t seq) noexcept {
     r.retcode = e.retcode;
     r.ord_status = e.ord_status;
     r.side = static_cast<Side>(e.side);
-    r.permissions = e.permissions;
+    r.permissions = e.permissions & bridge::kInfoMayTrade;
     r.order_ticket = e.order_ticket;
     r.deal_ticket = e.deal_ticket;
     r.position_id = e.position_id;
@@ -128,6 +128,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     journal_tail_ = hello.command_seq;
     name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
     heard_ = now;
+    server_away_ = false;  // until it says so
     busy_until_ = Nanos{};
     beat_at_ = now + context_->times.heartbeat_ns;
     set_link(LinkState::Authenticated);
@@ -259,6 +260,7 @@ Status Session::on_frame(const wire::Frame& frame, Nanos now) noexcept {
         case bridge::FrameType::Busy: return on_busy(frame, now);
         case bridge::FrameType::Tick: return on_tick(frame, now);
         case bridge::FrameType::SyncDone: return on_sync_done(now);
+        case bridge::FrameType::Symbol: return on_symbol(frame);
         case bridge::FrameType::Hello:
         case bridge::FrameType::Challenge:
         case bridge::FrameType::Welcome:
@@ -319,6 +321,10 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
     std::memcpy(name.bytes, event.value().symbol, sizeof name.bytes);
     if (name != Text<16>{}) {
         r.symbol = symbols_.find(context_->segment.names(), name);
+    }
+    if (r.type == ReportType::AccountInfo) {
+        server_away_ = (event.value().permissions & bridge::kInfoServerAway) != 0;
+        heed_stops((event.value().permissions & bridge::kInfoStopsMissing) != 0);
     }
     last_event_report_ = context_->reports.publish(r);
     last_event_ = frame.header.seq;

@@ -71,6 +71,8 @@ void Session::on_command(const Incoming &incoming)
         raise_floor(command);
     else if (g_journal.intact != INTACT_YES && magic_intent(command.magic) > g_journal.floor_intent)
         g_journal.remember_intact(g_journal.intact, magic_intent(command.magic));
+    if (command.type == COMMAND_MODIFY || command.type == COMMAND_CLOSE)
+        g_stops.forget(command.position_ticket);
     Intent intent;
     intent.seq = incoming.seq;
     intent.received_ms = incoming.received_ms;

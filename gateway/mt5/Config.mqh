@@ -11,6 +11,9 @@ struct Config
 {
     string host;
     int port;
+    string backup_host;   // second address of the broker stage; "" = there is none
+    int backup_port;
+    int refused_ms;       // after a refused key; doubles with each
     uchar key[];
     ulong login;
     string server;        // the broker's name of it; logins are unique only there

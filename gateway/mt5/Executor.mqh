@@ -27,10 +27,18 @@ struct Flight
     ulong looked_ms;
 };
 
+/// A market order that was answered with its execution.
+struct Filled
+{
+    Command order;
+    ulong position;
+};
+
 class Executor
 {
 private:
     Flight flights_[];
+    Filled filled_[];  // not taken yet
 
     void fly(const Flight &flight)
     {
@@ -52,7 +60,21 @@ private:
     bool look(const int flight);
 
 public:
-    void reset() { ArrayResize(flights_, 0); }
+    void reset()
+    {
+        ArrayResize(flights_, 0);
+        ArrayResize(filled_, 0);
+    }
+    /// @return false if there is none.
+    bool take_filled(Filled &filled)
+    {
+        int n = ArraySize(filled_);
+        if (n == 0)
+            return false;
+        filled = filled_[n - 1];
+        ArrayResize(filled_, n - 1, 16);
+        return true;
+    }
     int in_flight() { return ArraySize(flights_); }
     bool is_flying(const ulong magic)
     {
@@ -320,6 +342,13 @@ bool Executor::look(const int i)
     if (f.stage == FOUND_SETTLED)
     {
         answer_found(intent.command, f);
+        if (intent.command.type == COMMAND_OPEN && f.position != 0)
+        {
+            int n = ArraySize(filled_);
+            ArrayResize(filled_, n + 1, 16);
+            filled_[n].order = intent.command;
+            filled_[n].position = f.position;
+        }
         return true;
     }
     return false;

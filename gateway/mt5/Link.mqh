@@ -9,6 +9,8 @@
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 1000
 #define AWAY_MS 60000
+#define SWITCH_AFTER 5    // attempts in a row without a WELCOME, then the other address
+#define REFUSALS_MAX 5    // of our key, in a row; then no more attempts
 #define OUT_BYTES_MAX 65536
 
 #define FRAME_NONE 0
@@ -27,6 +29,18 @@ private:
     ulong retry_at_ms_;
     uint retry_ms_;
     ulong drained_ms_;  // when a read last found nothing
+    int attempts_;      // since the last WELCOME
+    bool at_backup_;
+    int refusals_;      // since the last WELCOME
+    bool stopped_;
+
+    void choose_address()
+    {
+        if (g_config.backup_host == "" || attempts_ == 0 || attempts_ % SWITCH_AFTER != 0)
+            return;
+        at_backup_ = !at_backup_;
+        PrintFormat("millrace: %d attempts in vain; going on at %s:%d", attempts_, host(), port());
+    }
 
 public:
     int frame_type;
@@ -53,20 +67,53 @@ public:
         drained_ms_ = 0;
         arrived_after_ms = 0;
         rx_ack_due = false;
+        begin_anew();
     }
+
+    /// Forgets which address worked and that the key was refused.
+    void begin_anew()
+    {
+        attempts_ = 0;
+        at_backup_ = false;
+        refusals_ = 0;
+        stopped_ = false;
+    }
+
+    string host() { return at_backup_ ? g_config.backup_host : g_config.host; }
+    int port() { return at_backup_ ? g_config.backup_port : g_config.port; }
 
     bool is_open() { return socket_ != INVALID_HANDLE; }
     int waiting_bytes() { return out_end_; }
-    void retry_at_once() { retry_ms_ = 0; }
+    /// The other side is the one that is wanted: what worked is tried first next time.
+    void welcomed()
+    {
+        retry_ms_ = 0;
+        attempts_ = 0;
+        refusals_ = 0;
+    }
     void retry_late() { retry_ms_ = RETRY_MAX_MS; }
     /// After close(): not for a minute.
     void stay_away() { retry_at_ms_ = now_ms() + AWAY_MS; }
 
-    /// Connects if it is time to. At once, then after 50 ms, doubling to a second, for ever.
-    bool connect(const string host, const int port)
+    /// After close(): our key was refused. That is no fault of the network: a minute, doubling, and
+    /// after the fifth no more, until somebody has seen to it.
+    void refused()
     {
-        if (now_ms() < retry_at_ms_)
+        refusals_++;
+        retry_at_ms_ = now_ms() + ((ulong)g_config.refused_ms << (refusals_ - 1));
+        stopped_ = refusals_ >= REFUSALS_MAX;
+        if (stopped_)
+            Alert("millrace: the key was refused five times: no more attempts. Correct InpKey");
+    }
+
+    /// Connects if it is time to. At once, then after 50 ms, doubling to a second, for ever; five
+    /// times at one address, then at the other.
+    bool connect()
+    {
+        if (stopped_ || now_ms() < retry_at_ms_)
             return false;
+        choose_address();
+        attempts_++;
         retry_ms_ = (retry_ms_ == 0) ? RETRY_FIRST_MS : (uint)MathMin(RETRY_MAX_MS, retry_ms_ * 2);
         socket_ = SocketCreate(SOCKET_DEFAULT);
         if (socket_ == INVALID_HANDLE)
@@ -74,11 +121,11 @@ public:
             retry_at_ms_ = now_ms() + retry_ms_;
             return false;
         }
-        if (!SocketConnect(socket_, host, port, CONNECT_TIMEOUT_MS))
+        if (!SocketConnect(socket_, host(), port(), CONNECT_TIMEOUT_MS))
         {
             if (GetLastError() == 4014)
                 PrintFormat("millrace: %s is not an allowed address: add it under Tools, Options, "
-                            "Expert Advisors", host);
+                            "Expert Advisors", host());
             close();
             return false;
         }

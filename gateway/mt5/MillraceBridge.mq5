@@ -11,6 +11,8 @@
 
 input string InpHost = "127.0.0.1";                // broker stage: address (must be allowed)
 input int InpPort = 7100;                          // broker stage: port
+input string InpBackupHost = "";                   // its second address; empty = there is none
+input int InpBackupPort = 7100;                    // and the port there
 input string InpKey = "";                          // key of this account, hexadecimal
 input ulong InpLogin = 0;                          // account this chart may trade
 input string InpServer = "";                       // and its trade server; empty = as logged in
@@ -22,6 +24,7 @@ input int InpAnswerMs = 30000;                     // no answer by then = not kn
 input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
 input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
 input string InpTickSymbols = "";                  // quotes to send, comma separated
+input int InpRefusedMs = 60000;                    // after a refused key; doubles, five times
 input int InpTimerMs = 10;                         // how often the connection is looked at
 
 #define READ_LOOP_US 5000
@@ -73,6 +76,7 @@ void read_tick_names()
         g_tick_asks[i] = 0;
         if (!watch_symbol(g_tick_names[i]))
             PrintFormat("millrace: the broker has no symbol %s", g_tick_names[i]);
+        g_specs.watch(g_tick_names[i]);
     }
 }
 
@@ -81,6 +85,9 @@ string configure()
 {
     g_config.host = InpHost;
     g_config.port = InpPort;
+    g_config.backup_host = InpBackupHost;
+    g_config.backup_port = InpBackupPort;
+    g_config.refused_ms = InpRefusedMs;
     g_config.login = (ulong)AccountInfoInteger(ACCOUNT_LOGIN);
     g_config.server = AccountInfoString(ACCOUNT_SERVER);
     g_config.async = InpAsync;
@@ -105,8 +112,13 @@ string configure()
                             IntegerToString((long)g_config.login), IntegerToString((long)InpLogin));
     if (InpPort < 1 || InpPort > 65535)
         return "InpPort must be 1 to 65535";
-    if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1)
-        return "InpTimerMs and InpAnswerMs must be above 0, InpReadyMs and InpSettleMs not below";
+    if (InpBackupHost != "" && (InpBackupPort < 1 || InpBackupPort > 65535))
+        return "InpBackupPort must be 1 to 65535";
+    if (InpBackupHost == InpHost && InpBackupPort == InpPort)
+        return "InpBackupHost and InpBackupPort are the first address again: give another, or none";
+    if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1 || InpRefusedMs < 1)
+        return "InpTimerMs, InpAnswerMs and InpRefusedMs must be above 0, InpReadyMs and InpSettleMs "
+               "not below";
     return "";
 }
 
@@ -124,8 +136,10 @@ int OnInit()
     }
     g_account.reset();  // globals keep their values over a change of the chart
     g_executor.reset();
+    g_stops.reset();
     g_scanner.reset();
     g_kill_switch.reset();
+    g_specs.reset();
     g_session.reset();
     g_session.take_over();
     read_tick_names();

@@ -11,13 +11,18 @@ void Session::offer_info()
         return;
     double equity = AccountInfoDouble(ACCOUNT_EQUITY);
     double balance = AccountInfoDouble(ACCOUNT_BALANCE);
-    bool allowed = g_account.may_trade();
-    if (!first && equity == info_equity_ && balance == info_balance_ && allowed == info_allowed_)
+    int permissions = g_account.may_trade() ? INFO_MAY_TRADE : 0;
+    if (!g_account.connected())
+        permissions |= INFO_SERVER_AWAY;
+    if (g_stops.missing())
+        permissions |= INFO_STOPS_MISSING;
+    if (!first && equity == info_equity_ && balance == info_balance_ &&
+        permissions == info_permissions_)
         return;
     Event e;
     clear_event(e);
     e.type = EVENT_ACCOUNT_INFO;
-    e.permissions = allowed ? 1 : 0;
+    e.permissions = permissions;
     e.equity = to_scaled(equity);
     e.balance = to_scaled(balance);
     e.broker_time_ns = wall_ns();
@@ -26,7 +31,7 @@ void Session::offer_info()
     info_ms_ = now_ms();
     info_equity_ = equity;
     info_balance_ = balance;
-    info_allowed_ = allowed;
+    info_permissions_ = permissions;
 }
 
 void Session::send_events()
@@ -74,7 +79,7 @@ void Session::update()
 {
     g_account.update();
     settle_after_restart();
-    if (!g_link.is_open() && g_link.connect(g_config.host, g_config.port))
+    if (!g_link.is_open() && g_link.connect())
         state_ = STATE_CHALLENGED;
     if (g_link.is_open() && take_frames())
         run_batch();
@@ -82,12 +87,14 @@ void Session::update()
     retry_resent();
     retry_waiting();
     g_executor.follow(g_scanner.hinted());
+    g_stops.update();
     g_scanner.update();
     if (state_ == STATE_UP)
     {
         last_up_ms_ = now_ms();
         offer_info();
         send_events();
+        g_specs.update(sessions_);
     }
     g_kill_switch.on_dead_man(g_config.dead_man_s > 0 &&
                               now_ms() - last_up_ms_ >= (ulong)g_config.dead_man_s * 1000);

@@ -2,7 +2,7 @@
 // or taken away, SL, TP, stop-out, closes by hand, trades of others. The lists are the truth; an
 // event of the terminal only says "look now". Each deal and each pending's end is told once.
 
-#include "Executor.mqh"
+#include "Stops.mqh"
 
 #define SCAN_EVERY_MS 1000
 #define SCAN_HINTED_MS 20

@@ -1,7 +1,7 @@
 // A session with the broker stage (gateway/BRIDGE.md): its state, the handshake, frames in.
 // Commands.mqh acts on commands, Queries.mqh answers look-ups, Outgoing.mqh sends.
 
-#include "KillSwitch.mqh"
+#include "Specs.mqh"
 
 #define HEARTBEAT_MS 1000
 #define SILENCE_MS 3000
@@ -41,7 +41,7 @@ private:
     ulong info_ms_;
     double info_equity_;
     double info_balance_;
-    bool info_allowed_;
+    int info_permissions_;
     bool settled_;
     ulong last_up_ms_;
     ulong sessions_;  // of this run
@@ -95,7 +95,8 @@ void Session::reset()
     info_ms_ = 0;
     info_equity_ = 0;
     info_balance_ = 0;
-    info_allowed_ = false;
+    info_permissions_ = 0;
+    g_link.begin_anew();
     settled_ = false;
     last_up_ms_ = now_ms();
     sessions_ = 0;
@@ -235,7 +236,7 @@ bool Session::on_welcome()
     g_journal.acknowledged(event_seq);
     state_ = STATE_UP;
     sessions_++;
-    g_link.retry_at_once();
+    g_link.welcomed();
     sent_event_ = event_seq;
     sync_done_due_ = true;
     info_ms_ = 0;
@@ -251,6 +252,8 @@ void Session::on_denied()
     // Two terminals with one journal would take the session from each other all day.
     if (StringFind(reason, "replaced") == 0)
         g_link.stay_away();
+    if (StringFind(reason, "wrong MAC") == 0)
+        g_link.refused();
 }
 
 // -- frames --------------------------------------------------------------------------------------
@@ -285,6 +288,7 @@ bool Session::on_frame()
             batch_[n].seq = g_link.frame_seq;
             batch_[n].received_ms = MathMax(1, g_link.arrived_after_ms);
             get_command(g_link.body, 0, batch_[n].command);
+            g_specs.watch(batch_[n].command.symbol);
             return true;
         }
         case FRAME_KILL:  // acts now, before the commands that came with it

@@ -19,9 +19,11 @@
 #define FRAME_TICK 11
 #define FRAME_KILL 12
 #define FRAME_SYNC_DONE 13
+#define FRAME_SYMBOL 14
 
 #define CHALLENGE_BYTES 40
 #define HELLO_BYTES 128
+#define SYMBOL_BYTES 80
 #define HELLO_SIGNED_BYTES 96
 #define HELLO_NONCE_AT 64
 #define NONCE_BYTES 32
@@ -84,6 +86,10 @@ enum ExecKind
 
 #define HELLO_MAY_TRADE 1
 #define HELLO_SUSPECT 2
+// AccountInfo
+#define INFO_MAY_TRADE 1
+#define INFO_SERVER_AWAY 2  // no connection to the trade server, or another account is logged in
+#define INFO_STOPS_MISSING 4  // a position of ours without the stops that its order asked for
 #define COMMAND_RESENT 1
 
 #define KILL_STOP 1

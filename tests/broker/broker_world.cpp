@@ -217,6 +217,7 @@ void World::start_stage() {
     o.find_account = lookup(options.accounts, options.gate, options.suffix);
     o.epoch = options.epoch;
     o.magic_tag = options.stage_tag;
+    o.find_symbol = options.find_symbol;
     std::string message;
     auto made = BrokerStage::create(segment, std::move(o), message);
     if (!made) {

@@ -109,6 +109,7 @@ struct WorldOptions {
     std::uint64_t epoch = 5;
     std::uint64_t stage_tag = kTag;  // that terminals are told
     bool starts = true;              // a stage of its own; false: the test brings one
+    SymbolLookup find_symbol = {};
 };
 
 class World {

@@ -171,12 +171,35 @@ long SymbolInfoInteger(const string& symbol, int property) {
         case SYMBOL_DIGITS: return info != nullptr ? info->digits : 0;
         case SYMBOL_FILLING_MODE: return host().knobs.fill_flags;
         case SYMBOL_TRADE_EXEMODE: return host().knobs.execution;
+        case SYMBOL_TRADE_MODE: return host().knobs.trade_mode;
+        case SYMBOL_TRADE_STOPS_LEVEL:
+        case SYMBOL_TRADE_FREEZE_LEVEL: return 0;
     }
     mql_halt("SymbolInfoInteger: a property that the host does not know");
 }
-double SymbolInfoDouble(const string& symbol, int) {
+double SymbolInfoDouble(const string& symbol, int property) {
     const auto* info = host().symbol(symbol.str());
-    return info != nullptr ? std::pow(10.0, -static_cast<double>(info->digits)) : 0.0;
+    if (info == nullptr) {
+        return 0.0;
+    }
+    switch (property) {
+        case SYMBOL_POINT: return std::pow(10.0, -static_cast<double>(info->digits));
+        case SYMBOL_TRADE_CONTRACT_SIZE:
+            return host().knobs.contract_size != 0 ? static_cast<double>(host().knobs.contract_size)
+                                                   : unscaled(info->contract_size);
+        case SYMBOL_TRADE_TICK_SIZE: return unscaled(info->tick_size.value);
+        case SYMBOL_VOLUME_MIN: return unscaled(info->volume_min.value);
+        case SYMBOL_VOLUME_MAX: return unscaled(info->volume_max.value);
+        case SYMBOL_VOLUME_STEP: return unscaled(info->volume_step.value);
+    }
+    mql_halt("SymbolInfoDouble: a property that the host does not know");
+}
+string SymbolInfoString(const string& symbol, int property) {
+    if (property != SYMBOL_CURRENCY_PROFIT) {
+        mql_halt("SymbolInfoString: a property that the host does not know");
+    }
+    const auto* info = host().symbol(symbol.str());
+    return info != nullptr ? string{info->quote.c_str()} : string{};
 }
 bool SymbolInfoTick(const string& symbol, MqlTick& tick) {
     host().call("SymbolInfoTick");

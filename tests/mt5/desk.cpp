@@ -251,13 +251,6 @@ bool Desk::send(bridge::FrameType type, std::uint64_t seq, std::span<const std::
     return true;
 }
 
-void Desk::deny(const std::string& reason) {
-    bridge::Denied denied{};
-    reason.copy(denied.reason, sizeof denied.reason - 1);
-    send(bridge::FrameType::Denied, 0, denied);
-    close();
-}
-
 void Desk::accept() {
     const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) {
@@ -282,6 +275,10 @@ void Desk::sign(bridge::Welcome& welcome) const {
 
 void Desk::on_hello(const bridge::Hello& said) {
     hello = said;
+    if (!refuses.empty()) {
+        ++refusals;
+        return deny(refuses);
+    }
     ++sessions;
     if (journal_ids.empty() || journal_ids.back() != hello.journal_id) {
         journal_ids.push_back(hello.journal_id);
@@ -351,6 +348,9 @@ void Desk::on_frame(const wire::Frame& frame) {
             return;
         case bridge::FrameType::Tick: ++ticks; return;
         case bridge::FrameType::SyncDone: synced = true; return;
+        case bridge::FrameType::Symbol:
+            symbols.push_back(frame.as<bridge::Symbol>().value());
+            return;
         default: return;
     }
 }

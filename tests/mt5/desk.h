@@ -104,7 +104,14 @@ public:
     void kill(std::uint64_t id, std::uint8_t actions, const std::string& symbol = "");
     void close();
     /// Sends the terminal away.
-    void deny(const std::string& reason);
+    void deny(const std::string& reason) {
+        bridge::Denied denied{};
+        reason.copy(denied.reason, sizeof denied.reason - 1);
+        send(bridge::FrameType::Denied, 0, denied);
+        close();
+    }
+    /// What every HELLO is denied with; empty = it is welcome.
+    std::string refuses;
     /// False: takes no new connection.
     bool listens = true;
     /// True: the journal may come back from an older copy of itself.
@@ -127,7 +134,9 @@ public:
     std::vector<bridge::Event> execs;
     std::vector<std::uint64_t> journal_ids;
     bridge::Event info{};  // last AccountInfo
+    std::vector<bridge::Symbol> symbols;
     std::uint64_t sessions = 0;
+    std::uint64_t refusals = 0;  // HELLOs denied
     std::uint64_t busy_frames = 0;
     std::uint64_t ticks = 0;
     std::uint64_t rx_acked = 0;                // such commands are never sent again

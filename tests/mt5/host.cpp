@@ -90,6 +90,9 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"break_in_send", &break_in_send},
                                                    {"check_lies", &check_lies},
                                                    {"refused_in_history", &refused_in_history},
+                                                   {"drop_stops", &drop_stops},
+                                                   {"trade_mode", &trade_mode},
+                                                   {"contract_size", &contract_size},
                                                    {"booted_at_ms", &booted_at_ms}};
     const auto it = all.find(name);
     return it == all.end() ? nullptr : it->second;
@@ -311,8 +314,9 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
     ask.comment = market::to_text<16>(request.comment.str());
     ask.side = request.type % 2 == 0 ? Side::Buy : Side::Sell;
     ask.volume = Lots{scaled(request.volume)};
-    ask.stop_loss = Price{scaled(request.sl)};
-    ask.take_profit = Price{scaled(request.tp)};
+    const bool drops = knobs.drop_stops != 0 && request.action == TRADE_ACTION_DEAL;
+    ask.stop_loss = Price{scaled(drops ? 0 : request.sl)};
+    ask.take_profit = Price{scaled(drops ? 0 : request.tp)};
     ask.position_ticket = request.position;
     ask.order_ticket = request.order;
     switch (request.action) {
@@ -338,7 +342,9 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
     }
     const auto injected = faults_.strike(sim::FaultKind::Retcode, options_.login, ask.type);
     sim::TradeResult done;
-    if (injected && !injected->executed) {
+    if (knobs.drop_stops == 2 && ask.type == CommandType::Modify) {
+        done = server_->refuse(options_.login, ask, 10016);
+    } else if (injected && !injected->executed) {
         done = server_->refuse(options_.login, ask, injected->code);
     } else {
         const auto partial = faults_.strike(sim::FaultKind::PartialFill, options_.login, ask.type);

@@ -52,6 +52,9 @@ struct Knobs {
     std::int64_t break_in_send = 0;     // the connection is new after the next OrderSend: 10012
     std::int64_t check_lies = 0;        // OrderCheck lets every filling mode pass
     std::int64_t refused_in_history = 0;  // a request refused with 10030 leaves an order there
+    std::int64_t drop_stops = 0;          // orders are filled without them; 2: nor can they be set
+    std::int64_t trade_mode = 4;          // SYMBOL_TRADE_MODE; 4 = full
+    std::int64_t contract_size = 0;       // SYMBOL_TRADE_CONTRACT_SIZE; 0 = as configured
     std::int64_t booted_at_ms = 0;        // when the computer was started (wall); 0 = as it was
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
@@ -139,6 +142,7 @@ public:
     uint next_request = 1;
     std::uint64_t selections = 0;  // of history, by the program
     std::uint64_t sends = 0;       // requests, by the program
+    std::uint64_t timers = 0;      // timer events that it has had
 
     [[nodiscard]] sim::TradeServer& server() { return *server_; }
     [[nodiscard]] sim::Faults& faults() { return faults_; }

@@ -120,6 +120,15 @@ json trade(const json& command, const std::string& cmd) {
     return closed.value > 0 ? done() : failed("nothing closed");
 }
 
+/// Open positions that have one.
+std::size_t stop_losses() {
+    std::size_t count = 0;
+    for (const auto& [id, position] : host().account().positions) {
+        count += position.stop_loss.value != 0 ? 1U : 0U;
+    }
+    return count;
+}
+
 json act(const json& command) {
     const std::string cmd = command.value("cmd", "");
     if (cmd == "tick") {
@@ -157,8 +166,10 @@ json act(const json& command) {
         return {{"ok", true},
                 {"calls", host().calls()},
                 {"sends", host().sends},
+                {"timers", host().timers},
                 {"stopped", host().stopped},
                 {"positions", host().account().positions.size()},
+                {"stop_losses", stop_losses()},
                 {"orders", host().account().orders.size()},
                 {"book_records", host().server().last_number()}};
     } else if (cmd == "manual_trade" || cmd == "manual_close") {
@@ -262,6 +273,7 @@ int run(const Arguments& args) {
             ea_transaction(transaction.transaction, transaction.request, transaction.result);
         }
         if (terminal.timer_ms > 0 && !terminal.stopped) {
+            ++terminal.timers;
             ea_timer();
         }
     }

@@ -222,6 +222,7 @@ string AccountInfoString(int property);
 bool SymbolSelect(const string& symbol, bool select);
 long SymbolInfoInteger(const string& symbol, int property);
 double SymbolInfoDouble(const string& symbol, int property);
+string SymbolInfoString(const string& symbol, int property);
 bool SymbolInfoTick(const string& symbol, MqlTick& tick);
 
 // -- trade

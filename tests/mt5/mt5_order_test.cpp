@@ -160,6 +160,47 @@ TEST_F(Orders, AStopIsSetOnceAndSettingItAgainNeedsNoChange) {
     EXPECT_EQ(answer_to(modify_of(4, opened.position_id, 1.2)).retcode, 10016U);
 }
 
+/// Open with a stop loss; the position must be a hedging one.
+bridge::Command guarded(std::uint64_t intent) {
+    bridge::Command command = open(intent);
+    command.stop_loss = 105 * kScale / 100;
+    return command;
+}
+
+TEST_F(Orders, StopsThatAServerDropsAtTheFillAreSetOnce) {
+    begin({.knobs = {"drop_stops=1"}});
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+    let_it_run();
+    EXPECT_EQ(number("sends"), 2U);
+    EXPECT_EQ(desk.info.permissions, bridge::kInfoMayTrade);
+}
+
+TEST_F(Orders, StopsThatAreThereAreLeftAsTheyAreAndTakenAwayOnRequest) {
+    begin();
+    const bridge::Event opened = answer_to(guarded(1));
+    EXPECT_EQ(number("stop_losses"), 1U);
+    EXPECT_EQ(answer_to(modify_of(2, opened.position_id, 0.0)).retcode, kDone);
+    let_it_run();
+    EXPECT_EQ(number("stop_losses"), 0U) << "whoever takes them away means it";
+    EXPECT_EQ(number("sends"), 2U);
+}
+
+TEST_F(Orders, StopsThatAServerRefusesThreeTimesAreToldUntilTheEngineTakesOver) {
+    begin({.knobs = {"drop_stops=2"}});
+    const bridge::Event opened = answer_to(guarded(1));
+    ASSERT_TRUE(desk.until([&] {
+        return desk.info.permissions == (bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
+    }));
+    EXPECT_EQ(number("sends"), 4U);
+    let_it_run();
+    EXPECT_EQ(number("sends"), 4U) << "three times, not for ever";
+    host->knob("drop_stops", 0);
+    EXPECT_EQ(answer_to(modify_of(2, opened.position_id, 1.06)).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));
+    EXPECT_EQ(number("stop_losses"), 1U);
+}
+
 TEST_F(Orders, AHedgingCloseClosesItsPositionAndASecondOneFindsItClosed) {
     begin();
     const bridge::Event opened = answer_to(open(1));

@@ -26,6 +26,7 @@ std::string hex_key() {
 class WithTheRealStage : public testing::Test {
 protected:
     void SetUp() override {
+        world.define_symbol(1, "EURUSD");
         host.start();
         ASSERT_TRUE(world.until([&] { return world.is_up(kAccount) && is_allowed(); }));
     }
@@ -48,7 +49,14 @@ protected:
         return found;
     }
 
-    millrace::test::World world;
+    /// Of a micro account, which the terminal's is not.
+    static bool configured(const Text<16>& name, SymbolSpec& found) {
+        found.name = name;
+        found.contract_size = 1000 * kScale;
+        return true;
+    }
+
+    millrace::test::World world{{.find_symbol = configured}};
     TempDir dir;
     HostProcess host{dir,
                      world.stage->port(),
@@ -78,6 +86,13 @@ TEST_F(WithTheRealStage, ADeathOfTheTerminalBetweenOrdersLosesNothingAndDoublesN
         EXPECT_LE(booked(dir, magic.intent()).executions, 1U);
         EXPECT_EQ(booked(dir, magic.intent()).executions, outcome->retcode == 10009U ? 1U : 0U);
     }
+}
+
+TEST_F(WithTheRealStage, WhatTheBrokerSaysOfASymbolIsHeldAgainstTheConfiguration) {
+    ASSERT_TRUE(world.until([&] { return world.stage->stats().symbols > 0; }));
+    EXPECT_EQ(world.errors("ALERT EURUSD, account 1: the broker's contract size is 100000, "
+                           "configured 1000"),
+              1U);
 }
 
 TEST_F(WithTheRealStage, AKillFlattensTheAccount) {

@@ -35,6 +35,11 @@ protected:
             ms);
         return found;
     }
+    /// The program goes round and round, without anything having to happen.
+    void let_it_run() {
+        const std::uint64_t before = number("timers");
+        ASSERT_TRUE(desk.until([&] { return number("timers") > before + 100; }));
+    }
     std::uint64_t number(const char* what) { return host->stat(what); }
 
     TempDir dir;

@@ -3,9 +3,8 @@
 #include <xxhash.h>
 
 namespace millrace {
-namespace {
 
-SymbolSpec spec_of(const SymbolConfig& s, SymbolId id) {
+SymbolSpec symbol_spec(const SymbolConfig& s, SymbolId id) {
     SymbolSpec spec;
     spec.id = id;
     spec.digits = s.digits;
@@ -18,6 +17,8 @@ SymbolSpec spec_of(const SymbolConfig& s, SymbolId id) {
     spec.collar = Ratio{s.collar};
     return spec;
 }
+
+namespace {
 
 AccountSpec spec_of(const AccountConfig& a, AccountId id) {
     AccountSpec spec;
@@ -53,7 +54,7 @@ public:
         add(AdminOp::RiskLimits, config_.risk);
         for (const SymbolConfig& s : config_.symbols) {
             add(AdminOp::DefineSymbol,
-                spec_of(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
+                symbol_spec(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
         }
         for (const SourceConfig& s : config_.sources) {
             const SourceId source{id(NameKind::Source, s.name, kNamesPerKind)};

@@ -21,6 +21,9 @@ struct ConfigRecords {
 [[nodiscard]] ConfigRecords make_config_records(const Config& config, IdBook& ids,
                                                 std::vector<Mistake>& mistakes);
 
+/// What the engine is told of a symbol.
+[[nodiscard]] SymbolSpec symbol_spec(const SymbolConfig& symbol, SymbolId id);
+
 /// What one record says, for the log: "DefineAccount a1 (login 1001)".
 [[nodiscard]] std::string describe(const AdminRecord& record);
 

@@ -18,6 +18,7 @@
 #include "shm/doorbell.h"
 #include "tools/millrace/account_table.h"
 #include "tools/millrace/clickhouse_wiring.h"
+#include "tools/millrace/config_records.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/redis_wiring.h"
 #include "tools/millrace/second_config.h"
@@ -173,6 +174,15 @@ Result<std::unique_ptr<Stage>> build_broker(const StageContext& c, std::string& 
     auto table = std::make_shared<AccountTable>(c.config, c.ids);
     options.find_account = [table](std::uint64_t login, TerminalAccount& found) {
         return table->find(login, found);
+    };
+    options.find_symbol = [symbols = c.config.symbols](const Text<16>& name, SymbolSpec& found) {
+        for (const SymbolConfig& s : symbols) {
+            if (make_text<16>(s.name) == name) {
+                found = symbol_spec(s, SymbolId{kNoId});
+                return true;
+            }
+        }
+        return false;
     };
     auto built = BrokerStage::create(c.segment, std::move(options), message);
     if (!built) {

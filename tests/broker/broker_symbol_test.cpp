@@ -1,0 +1,137 @@
+// Goal: a configuration that describes a symbol in another way than the broker does is noticed
+// before somebody finds out by the size of a trade; one that agrees, or asks for less, is left in
+// peace. Method: terminals that tell what the test says.
+#include "broker_world.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace millrace::test {
+namespace {
+
+bool configured(const Text<16>& name, SymbolSpec& found) {
+    found.name = name;
+    found.digits = 5;
+    found.tick_size = Price{1000};
+    found.volume_min = Lots{kScale / 100};
+    found.volume_max = Lots{50 * kScale};
+    found.volume_step = Lots{kScale / 100};
+    found.contract_size = 100'000 * kScale;
+    return name == make_text<16>("EURUSD") || name == make_text<16>("GBPUSD");
+}
+
+/// As configured, of an account whose names end in "m".
+bridge::Symbol agreeing(const char* name = "EURUSDm") {
+    bridge::Symbol s{};
+    std::memcpy(s.symbol, name, std::strlen(name));
+    s.contract_size = 100'000 * kScale;
+    s.volume_min = kScale / 100;
+    s.volume_max = 50 * kScale;
+    s.volume_step = kScale / 100;
+    s.tick_size = 1000;
+    s.digits = 5;
+    s.trade_mode = 4;
+    return s;
+}
+
+class BrokerSymbol : public testing::Test {
+protected:
+    void SetUp() override {
+        world.define_symbol(3, "EURUSD");
+        world.define_symbol(4, "GBPUSD");
+        world.define_symbol(5, "XAUUSD");
+        terminal = &world.connect(kFirstLogin);
+    }
+    void tell(const bridge::Symbol& symbol) {
+        const std::uint64_t before = world.stage->stats().symbols;
+        terminal->send(bridge::FrameType::Symbol, 0, symbol);
+        ASSERT_TRUE(world.until([&] { return world.stage->stats().symbols == before + 1; }));
+    }
+
+    World world{{.suffix = "m", .find_symbol = configured}};
+    Terminal* terminal = nullptr;
+};
+
+TEST_F(BrokerSymbol, NamesWhatTheBrokerSaysOtherwiseAndBothNumbers) {
+    bridge::Symbol micro = agreeing();
+    micro.contract_size = 1000 * kScale;
+    tell(micro);
+    EXPECT_EQ(
+        world.errors("ALERT EURUSD, account 0: the broker's contract size is 1000, configured "
+                     "100000: sizes or prices are wrong until both agree"),
+        1U);
+    bridge::Symbol other = agreeing("GBPUSDm");
+    other.digits = 3;
+    tell(other);
+    EXPECT_EQ(world.errors("ALERT GBPUSD, account 0: the broker's digits is 3, configured 5"), 1U);
+    EXPECT_TRUE(terminal->connected());
+}
+
+TEST_F(BrokerSymbol, SaysEachDifferenceThatMattersAndNoOther) {
+    const auto with = [](auto change) {
+        bridge::Symbol s = agreeing();
+        change(s);
+        return s;
+    };
+    struct Case {
+        bridge::Symbol told;
+        const char* said;  // empty = nothing
+    };
+    const Case cases[] = {
+        {agreeing(), ""},
+        {with([](auto& s) { s.volume_max = 500 * kScale; }), ""},
+        {with([](auto& s) { s.volume_min = kScale / 1000; }), ""},
+        {with([](auto& s) { s.volume_step = kScale / 1000; }), ""},
+        {with([](auto& s) { s.tick_size = 500; }), "tick size is 5e-06, configured 1e-05"},
+        {with([](auto& s) { s.volume_min = kScale / 10; }),
+         "smallest volume is 0.1, configured 0.01"},
+        {with([](auto& s) { s.volume_step = kScale / 10; }), "volume step is 0.1, configured 0.01"},
+        {with([](auto& s) { s.volume_step = 0; }), "volume step is 0, configured 0.01"},
+        {with([](auto& s) { s.volume_max = 5 * kScale; }), "largest volume is 5, configured 50"},
+    };
+    for (const Case& c : cases) {
+        const std::uint64_t before = world.errors("ALERT");
+        tell(agreeing());  // or the next one would be no news
+        tell(c.told);
+        EXPECT_EQ(world.errors("ALERT") - before, *c.said == 0 ? 0U : 1U) << c.said;
+        EXPECT_TRUE(*c.said == 0 || world.error_logged(c.said)) << c.said;
+    }
+}
+
+TEST_F(BrokerSymbol, SaysItOnceUntilTheyHaveAgreedInBetween) {
+    bridge::Symbol micro = agreeing();
+    micro.contract_size = 1000 * kScale;
+    for (int i = 0; i < 3; ++i) {
+        tell(micro);
+    }
+    EXPECT_EQ(world.errors("contract size"), 1U);
+    tell(agreeing());
+    tell(micro);
+    EXPECT_EQ(world.errors("contract size"), 2U);
+}
+
+TEST_F(BrokerSymbol, NotesASymbolThatMayNotBeTradedFreely) {
+    bridge::Symbol closing = agreeing();
+    closing.trade_mode = 3;
+    tell(closing);
+    EXPECT_EQ(world.errors("account 0: the broker lets EURUSD be traded to close only"), 1U);
+    EXPECT_EQ(world.errors("ALERT"), 0U);
+}
+
+TEST_F(BrokerSymbol, LeavesAloneWhatIsNotConfigured) {
+    for (const char* name : {"XAUUSDm", "NOSUCH", ""}) {
+        bridge::Symbol s = agreeing(name);
+        s.contract_size = 1;
+        tell(s);
+    }
+    EXPECT_EQ(world.errors("ALERT"), 0U);
+}
+
+TEST_F(BrokerSymbol, EndsTheSessionOverAFrameOfAnotherSize) {
+    terminal->send(bridge::FrameType::Symbol, 0, bridge::Heartbeat{});
+    EXPECT_TRUE(world.until([&] { return !terminal->connected(); }));
+}
+
+}  // namespace
+}  // namespace millrace::test

@@ -1,0 +1,142 @@
+// Goal: a person is told of an account that nobody can trade on, after 15 and 30 s, by name as long
+// as there are few; and told nothing of one that can be reached, or is none. Method: a broker stage
+// whose clock the test sets; terminals that stay away, or have lost their trade server.
+#include "broker_world.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace::test {
+namespace {
+
+constexpr const char* kNote = "an account cannot be reached for 15 s";
+constexpr const char* kBack = "an account that could not be reached can be again";
+
+class BrokerWatch : public testing::Test {
+protected:
+    void begin(std::uint32_t accounts) {
+        world.emplace(WorldOptions{.accounts = accounts});
+        world->freeze();
+        world->steps(20);  // as many rounds as it takes to come by every account
+    }
+    /// Time passes, second by second, while terminals that are there send heartbeats.
+    void pass(int s) {
+        for (int i = 0; i < s; ++i) {
+            for (const auto& terminal : world->terminals) {
+                if (terminal->connected()) {
+                    terminal->send(bridge::FrameType::Heartbeat, 0, bridge::Heartbeat{});
+                }
+            }
+            world->skew = world->skew + seconds(1);
+            for (int round = 0; round < 20; ++round) {
+                world->skew = world->skew + millis(5);
+                world->step();
+            }
+        }
+    }
+    static std::string alert(std::uint32_t account) {
+        return "ALERT unreachable for 30 s: account " + std::to_string(account) + " (login " +
+               std::to_string(kFirstLogin + account) + ")";
+    }
+
+    std::optional<World> world;
+};
+
+TEST_F(BrokerWatch, TellsOfAnAccountWithoutATerminalAfterFifteenSecondsAndAlertsAfterThirty) {
+    begin(2);
+    world->connect(kFirstLogin + 1);
+    pass(12);
+    EXPECT_EQ(world->errors(kNote), 0U);
+    pass(4);
+    EXPECT_EQ(world->errors(kNote), 1U) << "of the one that is away";
+    EXPECT_EQ(world->errors("ALERT"), 0U);
+    pass(16);
+    EXPECT_EQ(world->errors(alert(0) + ": it has no terminal"), 1U);
+    EXPECT_EQ(world->errors("ALERT"), 1U);
+    pass(60);
+    EXPECT_EQ(world->errors("ALERT"), 1U) << "once";
+    world->connect(kFirstLogin);
+    pass(3);
+    EXPECT_EQ(world->errors(kBack), 0U) << "not before it has been there for 5 s";
+    pass(4);
+    EXPECT_EQ(world->errors(kBack), 1U);
+    world->terminals[1]->disconnect();
+    pass(40);
+    EXPECT_EQ(world->errors(alert(0)), 2U) << "another time";
+}
+
+TEST_F(BrokerWatch, CountsOnWhereALinkComesAndGoes) {
+    begin(1);
+    for (int i = 0; i < 10; ++i) {
+        pass(2);
+        world->connect(kFirstLogin);
+        pass(2);
+        world->terminals.back()->disconnect();
+    }
+    EXPECT_EQ(world->errors(alert(0)), 1U);
+    EXPECT_EQ(world->errors(kBack), 0U);
+}
+
+TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
+    begin(1);
+    Terminal& t = world->connect(kFirstLogin);
+    bridge::Event info{};
+    info.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
+    info.permissions = bridge::kInfoServerAway;
+    t.send_event(info);
+    pass(32);
+    EXPECT_EQ(world->errors(kNote), 1U);
+    EXPECT_EQ(world->errors(alert(0) + ": its terminal has lost its trade server"), 1U);
+    ASSERT_EQ(world->count(ReportType::AccountInfo), 1U);
+    EXPECT_EQ(world->reports.back().permissions, 0U) << "that bit is not the engine's";
+    info.permissions = bridge::kInfoMayTrade;
+    t.send_event(info);
+    pass(7);
+    EXPECT_EQ(world->errors(kBack), 1U);
+    EXPECT_EQ(world->reports.back().permissions, bridge::kInfoMayTrade);
+}
+
+TEST_F(BrokerWatch, AlertsOnceOfAPositionWithoutItsStopsUntilThatIsMended) {
+    begin(1);
+    Terminal& t = world->connect(kFirstLogin);
+    const auto tell = [&](std::uint8_t permissions) {
+        bridge::Event info{};
+        info.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
+        info.permissions = permissions;
+        t.send_event(info);
+        const std::size_t events = t.events.size();
+        EXPECT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == events; }));
+    };
+    constexpr const char* kSaid = "ALERT a position of account 0 has not got the stops";
+    tell(bridge::kInfoMayTrade);
+    EXPECT_EQ(world->errors(kSaid), 0U);
+    tell(bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
+    tell(bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
+    EXPECT_EQ(world->errors(kSaid), 1U);
+    tell(bridge::kInfoMayTrade);
+    tell(bridge::kInfoStopsMissing);
+    EXPECT_EQ(world->errors(kSaid), 2U);
+}
+
+TEST_F(BrokerWatch, SaysNothingOfAnAccountThatIsNotDefined) {
+    begin(1);
+    world->entry(0).login.store(0, std::memory_order_release);
+    pass(60);
+    EXPECT_EQ(world->errors("reach"), 0U);
+}
+
+// The error log has 64 entries for everything.
+TEST_F(BrokerWatch, NamesAFewOfManyAndCountsTheOthers) {
+    begin(40);
+    pass(35);
+    std::uint64_t named = 0;
+    for (std::uint32_t account = 0; account < 40; ++account) {
+        named += world->errors(alert(account));
+    }
+    EXPECT_EQ(named, Session::kAwayNamedMax);
+    EXPECT_EQ(world->errors("ALERT further accounts cannot be reached"),
+              40U - Session::kAwayNamedMax);
+    EXPECT_EQ(world->errors(kNote), 40U);
+}
+
+}  // namespace
+}  // namespace millrace::test
