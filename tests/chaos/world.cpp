@@ -115,6 +115,7 @@ std::string World::connect() {
     demo::SourceOptions so;
     so.clock = segment().clock();
     so.keep_stamps = options_.keep_stamps;
+    so.ttl_ms = options_.ttl_ms;
     so.client.port = pipeline_->plan().signals_port;
     so.client.source = pipeline_->plan().source;
     std::string message;

@@ -36,6 +36,7 @@ struct WorldOptions {
     std::vector<Edit> edits;   // of millrace.json
     std::string journal_dir;   // "" = in the workspace
     bool keep_stamps = false;  // what the source sends again has its first stamp
+    std::uint32_t ttl_ms = 0;  // of signals; 0 = the default
 };
 
 /// What became of everything, in one picture.

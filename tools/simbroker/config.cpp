@@ -163,8 +163,8 @@ CommandType command_of(const std::string& name) {
 
 Fault fault_of(const json& object) {
     allow_keys(object,
-               {"cmd", "kind", "login", "command", "count", "probability", "code", "executed",
-                "share", "fixed_ms", "jitter_ms", "answer_ms"},
+               {"cmd", "kind", "name", "login", "command", "count", "probability", "code",
+                "executed", "share", "fixed_ms", "jitter_ms", "answer_ms"},
                "fault");
     Fault fault;
     const auto kind = fault_kind(text_at(object, "kind", "", 32));
@@ -175,6 +175,7 @@ Fault fault_of(const json& object) {
              "crash_before_books, crash_after_books or crash_after_answer");
     }
     fault.kind = *kind;
+    fault.name = text_at(object, "name", "", 32);
     fault.login = integer_at(object, "login", 0, UINT64_MAX);
     if (object.contains("command")) {
         fault.command = command_of(text_at(object, "command", "", 16));

@@ -41,8 +41,9 @@ using Parsed = std::variant<T, ConfigError>;
 ///      "faults": [{"kind": "retcode", "code": 10019, "count": 2}]}
 [[nodiscard]] Parsed<SimConfig> load_config(const std::string& path);
 
-/// One fault: kind, login (0 = all), command (open, close, modify, cancel, query; none = all),
-/// count or probability (default: count 1), code, executed, share, fixed_ms, jitter_ms, answer_ms.
+/// One fault: kind, name (what `stats` counts it as; default: the kind), login (0 = all), command
+/// (open, close, modify, cancel, query; none = all), count or probability (default: count 1), code,
+/// executed, share, fixed_ms, jitter_ms, answer_ms.
 [[nodiscard]] Parsed<Fault> parse_fault(const nlohmann::json& object);
 
 }  // namespace millrace::sim

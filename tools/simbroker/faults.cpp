@@ -55,13 +55,18 @@ std::optional<Fault> Faults::strike(FaultKind kind, std::uint64_t login,
             if (--it->count == 0) {
                 faults_.erase(it);
             }
-            return struck;
+            return count(struck);
         }
         if (random_.chance_ppm(it->probability_ppm)) {
-            return *it;
+            return count(*it);
         }
     }
     return std::nullopt;
+}
+
+Fault Faults::count(const Fault& fault) {
+    ++struck_[fault.name.empty() ? std::string{to_string(fault.kind)} : fault.name];
+    return fault;
 }
 
 }  // namespace millrace::sim

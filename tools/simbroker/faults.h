@@ -4,6 +4,7 @@
 #include "core/order_command.h"
 #include "tools/market/generator.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ enum class FaultKind : std::uint8_t {
 
 struct Fault {
     FaultKind kind{};
+    std::string name;                    // what it is counted as; "" = its kind
     std::uint64_t login = 0;             // 0 = every account
     std::optional<CommandType> command;  // none = every command
     std::uint64_t count = 0;             // how often it still strikes; 0 = by probability
@@ -55,10 +57,17 @@ public:
     /// The first fault of `kind` that strikes now; uses up one of its count.
     [[nodiscard]] std::optional<Fault> strike(FaultKind kind, std::uint64_t login,
                                               std::optional<CommandType> command = {});
+    /// How often each has struck since the start, by name.
+    [[nodiscard]] const std::map<std::string, std::uint64_t>& struck() const noexcept {
+        return struck_;
+    }
     [[nodiscard]] market::Random& random() noexcept { return random_; }
 
 private:
+    Fault count(const Fault& fault);
+
     std::vector<Fault> faults_;
+    std::map<std::string, std::uint64_t> struck_;
     market::Random random_;
 };
 

@@ -165,12 +165,16 @@ json Simulator::for_terminals(const json& command, const std::function<void(Term
     if (login != 0 && !terminals_.contains(login)) {
         return failed("no account " + std::to_string(login));
     }
+    std::uint64_t up = 0;
     for (const auto& [candidate, terminal] : terminals_) {
         if (login == 0 || login == candidate) {
+            up += terminal->is_up() ? 1U : 0U;
             act(*terminal);
         }
     }
-    return done();
+    json answer = done();
+    answer["up"] = up;
+    return answer;
 }
 
 json Simulator::control(const json& command) {
@@ -222,7 +226,9 @@ json Simulator::do_clear(const json&) {
 
 json Simulator::do_busy(const json& command) {
     const auto ms = command.value("ms", std::uint32_t{1'000});
-    return for_terminals(command, [ms](Terminal& terminal) { terminal.busy(ms); });
+    const bool announced = command.value("announced", true);
+    return for_terminals(command,
+                         [ms, announced](Terminal& terminal) { terminal.busy(ms, announced); });
 }
 
 json Simulator::do_disconnect(const json& command) {
@@ -338,6 +344,7 @@ json Simulator::do_stats(const json&) {
     answer["ticks_filled"] = ticks.answered;
     answer["feed_ended"] = feed_->ended();
     answer["faults"] = faults_.size();
+    answer["struck"] = faults_.struck();
     return answer;
 }
 

@@ -39,7 +39,8 @@ public:
 
     /// Executes one control object and answers it: {"ok": true, ...} or {"ok": false, "error": ..}.
     /// Commands (`cmd`): fault, clear_faults, busy, disconnect, lose_journal, permission, market,
-    /// tick, tick_link, manual_trade, manual_close, stats, positions, stop.
+    /// tick, tick_link, manual_trade, manual_close, stats, positions, stop. Those that act on
+    /// terminals (`login`, or all) answer with how many of them had a session: "up".
     [[nodiscard]] nlohmann::json control(const nlohmann::json& command);
 
     /// Orderly end: sends what can be sent, closes all sessions.
@@ -66,7 +67,8 @@ private:
     void add_terminal(const AccountEntry& entry);
     void send_quote(const market::Tick& tick);
     void revalue_soon();
-    /// Calls `act` for the account named by "login", or for all without it.
+    /// Calls `act` for the account named by "login", or for all without it. @return "up": how many
+    /// of them had a session before.
     nlohmann::json for_terminals(const nlohmann::json& command,
                                  const std::function<void(Terminal&)>& act);
 

@@ -60,8 +60,9 @@ public:
     /// Sends a quote, canonical name; dropped if the peer does not keep up.
     void send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos time);
 
-    /// Announces BUSY, then is deaf and dumb: reads nothing, sends nothing, not even heartbeats.
-    void busy(std::uint32_t ms);
+    /// Announces BUSY (or not: then it is just gone), then is deaf and dumb: reads nothing, sends
+    /// nothing, not even heartbeats.
+    void busy(std::uint32_t ms, bool announced = true);
     /// Closes the connection as a network failure would; comes back by itself.
     void drop_connection(const char* why);
     /// Throws the journal away and begins a new one with a new id.

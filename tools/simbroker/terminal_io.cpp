@@ -161,11 +161,13 @@ void Terminal::send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos tim
     flush();
 }
 
-void Terminal::busy(std::uint32_t ms) {
+void Terminal::busy(std::uint32_t ms, bool announced) {
     if (!is_up()) {
         return;
     }
-    send(bridge::FrameType::Busy, 0, bridge::Busy{ms, 0});
+    if (announced) {
+        send(bridge::FrameType::Busy, 0, bridge::Busy{ms, 0});
+    }
     flush();
     if (fd_ < 0) {
         return;
