@@ -36,9 +36,14 @@ struct ClickHouseColumn {
 
 /// Appends `effect` in RowBinary.
 void clickhouse_put(std::vector<std::byte>& out, ClickHouseHistory history, const Effect& effect);
+/// What stands beside the cursor, for `millrace recover`. Zeros in rows of older builds.
+struct ClickHouseFacts {
+    std::uint32_t instance = 0;  // of the journal directory that is followed; 0 = not known
+    bool whole = false;          // the history holds everything since its log began
+};
 /// Appends the row that says: everything up to `cursor` is stored.
 void clickhouse_put_mark(std::vector<std::byte>& out, ClickHouseHistory history,
-                         const EffectCursor& cursor, Nanos time);
+                         const EffectCursor& cursor, Nanos time, const ClickHouseFacts& facts = {});
 
 /// SipHash-2-4 (key 0) of the row's columns as text: what clickhouse_hash_sql() gives there.
 [[nodiscard]] std::uint64_t clickhouse_hash(const Effect& effect) noexcept;

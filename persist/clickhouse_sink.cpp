@@ -116,6 +116,9 @@ bool ClickHouseSink::seek() noexcept {
         case Errc::TornTail: return wait_for_log();
         case Errc::BadChain: return begin_history("its cursor is from another log");
         case Errc::NotFound:
+            if (source_->begins_whole()) {
+                return begin_history("its log is lost, and this one was made of another store");
+            }
             report("the effects log begins after record " +
                    std::to_string(store_.cursor().seq.value) +
                    ", up to which ClickHouse had come: what lies between is taken from SQLite");
@@ -123,7 +126,9 @@ bool ClickHouseSink::seek() noexcept {
                 return fail(start.code(), "effects log: " + source_->message());
             }
             verify_now();
-            break;
+            follow();
+            whole_ = false;
+            return true;
         default: return fail(found.code(), "effects log: " + source_->message());
     }
     if (store_.cursor() == EffectCursor{}) {
@@ -161,6 +166,8 @@ bool ClickHouseSink::begin_history(const char* why) noexcept {
 
 void ClickHouseSink::follow() noexcept {
     following_ = true;
+    fresh_ = store_.cursor() == EffectCursor{};
+    whole_ = !fresh_ && store_.facts().whole;
     behind_since_ = retry_at_ = {};
     batch_.clear();
     pending_ = store_.cursor();
@@ -200,6 +207,9 @@ bool ClickHouseSink::due() const noexcept {
 }
 
 bool ClickHouseSink::flush() noexcept {
+    whole_ = fresh_ ? source_->begins_whole() : whole_;
+    fresh_ = false;
+    store_.set_whole(whole_);
     if (auto stored = store_.store(batch_, pending_); !stored) {
         return fail(stored.code(), store_.message());
     }

@@ -90,6 +90,8 @@ private:
     EffectCursor pending_;    // after the last effect of batch_
     ClickHousePlace server_;  // what the server holds, as far as it is known
     bool following_ = false;  // source_ stands at pending_
+    bool fresh_ = false;      // the history has no batch yet
+    bool whole_ = false;      // it holds everything since its log began
     Nanos batch_since_{};
     bool quiet_ = false;    // everything that the log holds is stored
     bool resting_ = false;  // the last step found nothing to do

@@ -13,6 +13,9 @@ namespace {
 /// Tokens came with 22.2; windows for tables without replicas a year before.
 constexpr int kTokensFromMajor = 22;
 constexpr int kTokensFromMinor = 2;
+// The server's numbers of failures.
+constexpr int kNoSuchColumn = 16;
+constexpr int kUnknownIdentifier = 47;
 
 std::string quoted(const std::string& text) {
     return "'" + text + "'";  // names from the configuration: letters, digits and _
@@ -176,23 +179,37 @@ Status ClickHouseStore::make_views() noexcept {
     return ok_status();
 }
 
+/// A table that an older build made, and that may not be changed, lacks the last two columns.
+Result<std::vector<std::string>> ClickHouseStore::newest_mark() noexcept {
+    const auto select = [this](const std::string& facts) {
+        return lines("SELECT history, epoch, seq, k, chain, " + facts + " FROM " + table() +
+                     " WHERE kind = " + std::to_string(kClickHouseMark) +
+                     " ORDER BY history DESC, seq DESC, k DESC LIMIT 1 FORMAT TabSeparated");
+    };
+    auto answer = select("instance, whole");
+    const bool lacking =
+        !answer && (http_.exception() == kNoSuchColumn || http_.exception() == kUnknownIdentifier);
+    return lacking ? select("0, 0") : std::move(answer);
+}
+
 Status ClickHouseStore::read_place() noexcept {
-    const auto answer =
-        lines("SELECT history, epoch, seq, k, chain FROM " + table() +
-              " WHERE kind = " + std::to_string(kClickHouseMark) +
-              " ORDER BY history DESC, seq DESC, k DESC LIMIT 1 FORMAT TabSeparated");
+    const auto answer = newest_mark();
     if (!answer) {
         return answer.error();
     }
     place_ = {};
+    facts_ = {};
     if (answer.value().empty()) {
         return ok_status();
     }
     std::istringstream in{answer.value()[0]};
     EffectCursor& c = place_.cursor;
-    if (!(in >> place_.history >> c.epoch >> c.seq.value >> c.k >> c.chain)) {
+    int whole = 0;
+    if (!(in >> place_.history >> c.epoch >> c.seq.value >> c.k >> c.chain >> facts_.instance >>
+          whole)) {
         return {Errc::BadMagic, "the row of the cursor cannot be read"};
     }
+    facts_.whole = whole != 0;
     return ok_status();
 }
 
@@ -207,7 +224,8 @@ Status ClickHouseStore::store(std::span<const Effect> effects,
     for (const Effect& effect : effects) {
         clickhouse_put(rows_, place_.history, effect);
     }
-    clickhouse_put_mark(rows_, place_.history, cursor, effects.back().time);
+    facts_.instance = options_.instance != 0 ? options_.instance : facts_.instance;
+    clickhouse_put_mark(rows_, place_.history, cursor, effects.back().time, facts_);
     const auto done = insert(token_of(place_, cursor));
     if (!done) {
         open_ = false;  // whether it was stored is for the cursor to say

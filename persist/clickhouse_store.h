@@ -18,7 +18,8 @@ namespace millrace {
 struct ClickHouseStoreOptions {
     ClickHouseServer server;
     std::string database = "millrace";  // letters, digits and _
-    bool make = true;  // make what is missing of database, table, columns and views
+    bool make = true;            // make what is missing of database, table, columns and views
+    std::uint32_t instance = 0;  // of the journal directory that is followed; 0 = not known
 };
 /// How far what the server holds has come.
 struct ClickHousePlace {
@@ -52,6 +53,10 @@ public:
     [[nodiscard]] Result<std::string> query(const std::string& sql) noexcept;
 
     [[nodiscard]] const ClickHousePlace& place() const noexcept { return place_; }
+    /// As read beside the cursor.
+    [[nodiscard]] const ClickHouseFacts& facts() const noexcept { return facts_; }
+    /// Whether the history that is written holds everything since its log began.
+    void set_whole(bool whole) noexcept { facts_.whole = whole; }
     [[nodiscard]] const EffectCursor& cursor() const noexcept { return place_.cursor; }
     [[nodiscard]] const std::string& version() const noexcept { return version_; }
     /// Whether the server drops an INSERT whose token it has seen.
@@ -67,6 +72,7 @@ private:
     [[nodiscard]] Status add_columns() noexcept;
     [[nodiscard]] Status make_views() noexcept;
     [[nodiscard]] Status read_place() noexcept;
+    [[nodiscard]] Result<std::vector<std::string>> newest_mark() noexcept;
     [[nodiscard]] Result<std::vector<std::string>> lines(const std::string& sql) noexcept;
     [[nodiscard]] Status insert(const std::string& token) noexcept;
     Status failed(const char* doing, const Status& status) noexcept;
@@ -75,6 +81,7 @@ private:
     ClickHouseHttp http_;
     std::vector<std::byte> rows_;
     ClickHousePlace place_;
+    ClickHouseFacts facts_;
     std::string version_;
     bool tokens_ = false;
     bool open_ = false;

@@ -35,6 +35,10 @@ public:
     [[nodiscard]] virtual Result<std::optional<EffectCursor>> next(
         std::vector<Effect>& out) noexcept = 0;
 
+    /// Whether what the zero cursor begins with is all there ever was, or all that still stands; so
+    /// a store that was filled from there lacks nothing. Asked once something was read.
+    [[nodiscard]] virtual bool begins_whole() const { return false; }
+
     /// More about the last failure than its code and text can say; may be empty.
     [[nodiscard]] virtual std::string message() const { return {}; }
 };

@@ -94,9 +94,12 @@ Result<EffectsHeader> read_header(int fd, std::uint64_t number) noexcept {
 
 }  // namespace effects
 
-std::optional<LogCursor> effects_begin(const std::string& directory) {
+namespace {
+
+/// Of the file behind which all that is left follows itself.
+std::optional<EffectsHeader> begin_header(const std::string& directory) {
     const auto numbers = effects::list(directory);
-    std::optional<LogCursor> begin;
+    std::optional<EffectsHeader> begin;
     for (std::size_t i = 0; numbers && i < numbers.value().size(); ++i) {
         const std::uint64_t number = numbers.value()[i];
         const int fd = ::open(effects::path_of(directory, number).c_str(), O_RDONLY | O_CLOEXEC);
@@ -105,12 +108,25 @@ std::optional<LogCursor> effects_begin(const std::string& directory) {
             ::close(fd);
         }
         if (header && (!begin || header.value().begins_anew != 0)) {
-            begin = header.value().mark;
+            begin = header.value();
         } else if (!header && !begin) {
             return begin;
         }
     }
     return begin;
+}
+
+}  // namespace
+
+std::optional<LogCursor> effects_begin(const std::string& directory) {
+    const auto header = begin_header(directory);
+    return header ? std::optional{header->mark} : std::nullopt;
+}
+
+bool effects_begin_whole(const std::string& directory) {
+    const auto header = begin_header(directory);
+    return header &&
+           (header->begins_anew == 2 || (header->begins_anew == 0 && header->mark.seq.value == 0));
 }
 
 Status remove_effects(const std::string& directory) {

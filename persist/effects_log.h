@@ -37,7 +37,8 @@ struct EffectsHeader {
     std::uint64_t effects_before = 0;  // in all files before it
     std::uint64_t previous_chain = kChainSeed;
     LogCursor mark;                 // the last mark before it
-    std::uint64_t begins_anew = 0;  // 1: effects between the file before and `mark` are lost
+    std::uint64_t begins_anew = 0;  // 1: effects between the file before and `mark` are lost;
+                                    // 2: none are, as it begins with all that was taken over
     std::uint64_t reserved = 0;
     std::uint64_t header_hash = 0;  // XXH3_64
 };
@@ -69,7 +70,9 @@ public:
     /// Goes on behind `mark` in a file of its own, although effects up to there are lost: nothing
     /// can make them any more. A reader that has not come to `mark` is told so; the files before
     /// stay. Does nothing if the log has come to `mark`.
-    [[nodiscard]] Status begin_anew(const LogCursor& mark) noexcept;
+    /// @param whole what follows begins with everything that still stands (`millrace recover`), so
+    /// a store that is filled from here lacks nothing.
+    [[nodiscard]] Status begin_anew(const LogCursor& mark, bool whole = false) noexcept;
 
     /// Appends, unless the log has (seq, k) already: a replay may offer everything again.
     /// Buffered: readers see it after flush().
@@ -98,7 +101,7 @@ public:
 private:
     EffectsWriter(const std::string& directory, const Options& options);
     [[nodiscard]] Status find_end(std::string& message);
-    [[nodiscard]] Status open_file(std::uint64_t first_seq, bool begins_anew = false) noexcept;
+    [[nodiscard]] Status open_file(std::uint64_t first_seq, std::uint64_t begins_anew = 0) noexcept;
     [[nodiscard]] Status put(FrameKind kind, std::span<const std::byte> payload) noexcept;
     [[nodiscard]] Status fail(const char* what) noexcept;
 
@@ -176,6 +179,11 @@ private:
 /// file which began it anew last, else of the oldest one. Nothing if there is no file, or if one
 /// cannot be read.
 [[nodiscard]] std::optional<LogCursor> effects_begin(const std::string& directory);
+
+/// Whether the log in `directory` still begins where it was begun, or with everything that was
+/// taken over from a lost one: a store that is filled from effects_begin() on then lacks nothing.
+/// False once retention has taken its first file, or part of it was lost.
+[[nodiscard]] bool effects_begin_whole(const std::string& directory);
 
 /// Removes all effects files: they belong to another journal, everything is rebuilt.
 [[nodiscard]] Status remove_effects(const std::string& directory);

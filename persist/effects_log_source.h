@@ -19,6 +19,7 @@ public:
     [[nodiscard]] Status seek(const EffectCursor& cursor) noexcept override;
     [[nodiscard]] Result<std::optional<EffectCursor>> next(
         std::vector<Effect>& out) noexcept override;
+    [[nodiscard]] bool begins_whole() const override { return effects_begin_whole(directory_); }
     [[nodiscard]] std::string message() const override { return message_; }
 
 private:

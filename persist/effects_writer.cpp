@@ -145,7 +145,7 @@ Status EffectsWriter::find_end(std::string& message) {
     return ok_status();
 }
 
-Status EffectsWriter::begin_anew(const LogCursor& mark) noexcept {
+Status EffectsWriter::begin_anew(const LogCursor& mark, bool whole) noexcept {
     if (mark.seq <= mark_.seq) {
         return ok_status();
     }
@@ -154,13 +154,13 @@ Status EffectsWriter::begin_anew(const LogCursor& mark) noexcept {
     }
     mark_ = mark;
     last_ = {mark.seq.value, ~std::uint32_t{0}};
-    if (auto opened = open_file(mark.seq.value + 1, true); !opened) {
+    if (auto opened = open_file(mark.seq.value + 1, whole ? 2 : 1); !opened) {
         return opened;
     }
     return sync();  // there at once: whoever follows the log must not wait for what is lost
 }
 
-Status EffectsWriter::open_file(std::uint64_t first_seq, bool begins_anew) noexcept {
+Status EffectsWriter::open_file(std::uint64_t first_seq, std::uint64_t begins_anew) noexcept {
     ASSERT(buffered_ == 0);
     if (fd_ >= 0) {
         // The last file is flushed before there is a next one: only the newest can have a tail.
@@ -181,7 +181,7 @@ Status EffectsWriter::open_file(std::uint64_t first_seq, bool begins_anew) noexc
     header.effects_before = written_;
     header.previous_chain = chain_;
     header.mark = mark_;
-    header.begins_anew = begins_anew ? 1 : 0;
+    header.begins_anew = begins_anew;
     header.header_hash = effects::hash_of(header);
     std::memcpy(buffer_.data(), &header, sizeof(header));
     buffered_ = sizeof(header);

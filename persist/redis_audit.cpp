@@ -113,13 +113,10 @@ Result<bool> RedisAudit::follow(RedisStore& store) noexcept {
 }
 
 Status RedisAudit::scan(RedisLink& link, Nanos wall) noexcept {
-    rows_.clear();
-    const auto all = scan_.step(link, rows_);
+    const auto all =
+        scan_.step(link, [&](const RedisScan::Row& row, const RedisView&) { compare(row, wall); });
     if (!all) {
         return all.error();
-    }
-    for (const RedisScan::Row& row : rows_) {
-        compare(row, wall);
     }
     if (!all.value()) {
         return ok_status();

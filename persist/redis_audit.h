@@ -31,7 +31,7 @@ public:
     /// More damage than this is a rebuild's business.
     static constexpr std::size_t kMendMax = 10'000;
 
-    explicit RedisAudit(Nanos keep_ended) : fold_{keep_ended} {}
+    explicit RedisAudit(const RedisKeep& keep) : fold_{keep} {}
 
     /// Begins from the log. @param source another reader of it, of the audit's own.
     void begin(std::unique_ptr<EffectSource> source);
@@ -67,7 +67,6 @@ private:
     EffectCursor at_;
     std::vector<Effect> record_;
     RedisScan scan_;
-    std::vector<RedisScan::Row> rows_;
     std::uint64_t scan_from_ = 0;  // rows written later need not have been seen
     /// Key hashes of rows to mend, and their last effect as far as the log was read.
     std::unordered_map<std::uint64_t, Effect> bad_;

@@ -15,7 +15,7 @@ void RedisFold::apply(const Effect& effect) {
     mark.sum = row_.sum;
     mark.seq = effect.seq.value;
     mark.k = effect.k;
-    mark.forget = row_.ended ? row_.time + keep_ended_ : Nanos{0};
+    mark.forget = redis_until(row_, keep_);
 }
 
 RedisFold::Mark* RedisFold::find(std::uint64_t key) noexcept {
@@ -28,7 +28,7 @@ void RedisScan::begin(std::string prefix) {
     cursor_ = "0";
 }
 
-Result<bool> RedisScan::step(RedisLink& link, std::vector<Row>& out) noexcept {
+Result<bool> RedisScan::step(RedisLink& link, const OnRow& on_row) noexcept {
     const auto page = link.call({"SCAN", cursor_, "MATCH", prefix_ + "*", "COUNT", "300"});
     if (!page) {
         return page.error();
@@ -40,14 +40,14 @@ Result<bool> RedisScan::step(RedisLink& link, std::vector<Row>& out) noexcept {
             keys_.push_back(std::move(key));
         }
     }
-    if (auto done = read(link, out); !done) {
+    if (auto done = read(link, on_row); !done) {
         return done.error();
     }
     cursor_ = page.value()[0].text();
     return cursor_ == "0";
 }
 
-Status RedisScan::read(RedisLink& link, std::vector<Row>& out) noexcept {
+Status RedisScan::read(RedisLink& link, const OnRow& on_row) noexcept {
     commands_.clear();
     for (const std::string& key : keys_) {
         commands_.begin(2);
@@ -65,7 +65,7 @@ Status RedisScan::read(RedisLink& link, std::vector<Row>& out) noexcept {
             }
         }
         const bool whole = sum.value() == redis_parse_sum(fields.field("sum").text());
-        out.push_back({keys_[i], sum.value(), whole});
+        on_row({keys_[i], sum.value(), whole}, fields);
     });
     // Something that is no hash under a hash's name: a row that is not whole, not a failure.
     return done.code() == Errc::BadLayout ? ok_status() : done;

@@ -6,6 +6,7 @@
 #include "persist/redis_rows.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,7 +24,7 @@ public:
         Nanos forget;       // when Redis may have dropped it; 0 = never
     };
 
-    explicit RedisFold(Nanos keep_ended) noexcept : keep_ended_{keep_ended} {}
+    explicit RedisFold(const RedisKeep& keep) noexcept : keep_{keep} {}
     /// Takes an effect; one that is not newer than what it holds changes nothing.
     void apply(const Effect& effect);
     void clear() noexcept { marks_.clear(); }
@@ -33,7 +34,7 @@ public:
     [[nodiscard]] std::unordered_map<std::uint64_t, Mark>& marks() noexcept { return marks_; }
 
 private:
-    Nanos keep_ended_;
+    RedisKeep keep_;
     std::unordered_map<std::uint64_t, Mark> marks_;
     RedisRow row_;
 };
@@ -47,12 +48,13 @@ public:
     };
     /// @param prefix of the generation's keys.
     void begin(std::string prefix);
-    /// Looks at the next few hundred keys.
+    using OnRow = std::function<void(const Row&, const RedisView& fields)>;
+    /// Looks at the next few hundred keys; each row goes to `on_row`.
     /// @return true when all have been seen. A key may be seen twice.
-    [[nodiscard]] Result<bool> step(RedisLink& link, std::vector<Row>& out) noexcept;
+    [[nodiscard]] Result<bool> step(RedisLink& link, const OnRow& on_row) noexcept;
 
 private:
-    [[nodiscard]] Status read(RedisLink& link, std::vector<Row>& out) noexcept;
+    [[nodiscard]] Status read(RedisLink& link, const OnRow& on_row) noexcept;
 
     std::string prefix_;
     std::string cursor_ = "0";

@@ -6,34 +6,30 @@
 #include <cstring>
 
 #include "core/assert.h"
-#include "core/order_command.h"
+#include "persist/redis_words.h"
 
 namespace millrace {
 namespace {
 
-std::string_view word(CommandType t) noexcept {
-    switch (t) {
-        case CommandType::Open: return "OPEN";
-        case CommandType::Close: return "CLOSE";
-        case CommandType::Modify: return "MODIFY";
-        case CommandType::Cancel: return "CANCEL";
-        case CommandType::Query: return "QUERY";
+constexpr std::size_t kUuidBytes = 36;
+
+/// @return bytes written, always kUuidBytes.
+std::size_t put_uuid(char* at, const SignalId& id) noexcept {
+    static constexpr char kHex[] = "0123456789abcdef";
+    const char* const begin = at;
+    for (unsigned i = 0; i < 32; ++i) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) {
+            *at++ = '-';
+        }
+        const std::uint64_t half = i < 16 ? id.hi : id.lo;
+        *at++ = kHex[(half >> (60 - 4 * (i % 16))) & 15U];
     }
-    return "?";
+    return static_cast<std::size_t>(at - begin);
 }
-std::string_view word(Side s) noexcept {
-    return s == Side::Buy ? "BUY" : "SELL";
-}
-std::string_view word(PriceKind k) noexcept {
-    switch (k) {
-        case PriceKind::Market: return "MARKET";
-        case PriceKind::Limit: return "LIMIT";
-        case PriceKind::Stop: return "STOP";
-    }
-    return "?";
-}
-std::string_view word(Reason r) noexcept {
-    return to_string(r);
+
+template <std::size_t N>
+std::string_view view(const Text<N>& text) noexcept {
+    return {text.bytes, ::strnlen(text.bytes, N)};
 }
 
 /// Writes a key's parts with colons between them.
@@ -42,6 +38,16 @@ public:
     explicit KeyWriter(RedisRow& row, std::string_view kind) noexcept : row_{row} {
         std::memcpy(row_.key_bytes.data(), kind.data(), kind.size());
         row_.key_size = kind.size();
+    }
+    KeyWriter& operator<<(std::string_view text) noexcept {
+        row_.key_bytes[row_.key_size++] = ':';
+        std::memcpy(row_.key_bytes.data() + row_.key_size, text.data(), text.size());
+        row_.key_size += text.size();
+        return *this;
+    }
+    KeyWriter& operator<<(const SignalId& id) noexcept {
+        char text[kUuidBytes];
+        return *this << std::string_view{text, put_uuid(text, id)};
     }
     KeyWriter& operator<<(std::uint64_t id) noexcept {
         char* const begin = row_.key_bytes.data();
@@ -58,20 +64,25 @@ private:
 
 void put(RedisRow& row, const OrderRow& r) noexcept {
     KeyWriter{row, "RTS"} << r.account.value << r.magic.intent();
-    row.ended = is_final(r.status);
+    // A position that it opened may stay open for months, and nobody would know whose it is.
+    const bool traded =
+        r.type == static_cast<std::uint8_t>(CommandType::Open) && r.cum_volume.value > 0;
+    row.stay = !is_final(r.status) ? RedisStay::Always
+               : traded            ? RedisStay::Traded
+                                   : RedisStay::Ended;
     RedisFields& f = row.fields;
     f.text("state", to_string(r.status));
     f.number("symbol", r.symbol.value);
-    f.text("type", word(static_cast<CommandType>(r.type)));
-    f.text("side", word(r.side));
-    f.text("kind", word(r.price_kind));
+    f.text("type", redis_word(static_cast<CommandType>(r.type)));
+    f.text("side", redis_word(r.side));
+    f.text("kind", redis_word(r.price_kind));
     f.decimal("volume", r.volume.value);
     f.decimal("filled", r.cum_volume.value);
     f.decimal("price", r.price.value);
     f.decimal("avg_price", r.avg_price.value);
     f.decimal("stop_loss", r.stop_loss.value);
     f.decimal("take_profit", r.take_profit.value);
-    f.text("reason", word(static_cast<Reason>(r.reason)));
+    f.text("reason", redis_word(static_cast<Reason>(r.reason)));
     f.number("retcode", r.retcode);
     f.number("attempts", r.attempts);
     f.number("magic", r.magic.value);
@@ -84,11 +95,12 @@ void put(RedisRow& row, const OrderRow& r) noexcept {
 
 void put(RedisRow& row, const PositionRow& r) noexcept {
     KeyWriter{row, "RTP"} << r.account.value << r.position_id << r.magic.intent();
-    row.ended = r.volume.value == 0;
+    const bool closed = r.volume.value == 0;
+    row.stay = closed ? RedisStay::Ended : RedisStay::Always;
     RedisFields& f = row.fields;
-    f.text("state", row.ended ? "CLOSED" : "OPEN");
+    f.text("state", closed ? "CLOSED" : "OPEN");
     f.number("symbol", r.symbol.value);
-    f.text("side", word(r.side));
+    f.text("side", redis_word(r.side));
     f.decimal("volume", r.volume.value);
     f.decimal("open_price", r.open_price.value);
     f.decimal("stop_loss", r.stop_loss.value);
@@ -109,6 +121,52 @@ void put(RedisRow& row, const AccountRow& r) noexcept {
     f.number("open_positions", r.open_positions);
 }
 
+void put(RedisRow& row, const SignalRow& r) noexcept {
+    KeyWriter{row, "SIG"} << r.id;
+    row.stay = RedisStay::Signal;
+    row.since = r.accepted_time;
+    RedisFields& f = row.fields;
+    f.text("state", r.done != 0 ? "DONE" : "ACCEPTED");
+    f.number("source", r.source.value);
+    f.number("group", r.group.value);
+    f.number("symbol", r.symbol.value);
+    f.text("action", redis_word(r.action));
+    f.text("side", redis_word(r.side));
+    f.text("kind", redis_word(r.price_kind));
+    f.uuid("target", r.target);
+    f.decimal("volume", r.volume.value);
+    f.decimal("price", r.price.value);
+    f.decimal("stop_loss", r.stop_loss.value);
+    f.decimal("take_profit", r.take_profit.value);
+    f.number("orders", r.accounts);
+    f.number("filled", r.filled);
+    f.number("rejected", r.rejected);
+    f.number("send_ns", static_cast<std::uint64_t>(r.send_time.value));
+    f.number("accepted_ns", static_cast<std::uint64_t>(r.accepted_time.value));
+}
+
+void put(RedisRow& row, const ExecutionRow& r) noexcept {
+    KeyWriter{row, "RTX"} << r.account.value << r.magic.intent() << r.deal_ticket;
+    row.stay = RedisStay::Traded;
+    RedisFields& f = row.fields;
+    f.text("state", r.entry == 0 ? "IN" : "OUT");
+    f.number("symbol", r.symbol.value);
+    f.text("side", redis_word(r.side));
+    f.number("exec", r.exec_kind);
+    f.decimal("volume", r.volume.value);
+    f.decimal("price", r.price.value);
+    f.number("magic", r.magic.value);
+    f.number("order", r.order_ticket);
+    f.number("position", r.position_id);
+    f.number("broker_ns", static_cast<std::uint64_t>(r.broker_time.value));
+}
+
+void put(RedisRow& row, const DefinitionRow& r) noexcept {
+    KeyWriter{row, "DEF"} << std::string_view{&r.kind, 1} << r.id;
+    row.fields.number("state", r.state);
+    row.fields.text("name", view(r.name));
+}
+
 void result(RedisFields& f, const SignalRow& r) noexcept {
     const auto reason = static_cast<Reason>(r.reason);
     const bool refused = reason != Reason::None && r.accounts == 0;
@@ -118,7 +176,7 @@ void result(RedisFields& f, const SignalRow& r) noexcept {
                     : refused                 ? "REFUSED"
                     : r.done != 0             ? "DONE"
                                               : "ACCEPTED");
-    f.text("reason", word(reason));
+    f.text("reason", redis_word(reason));
     f.number("source", r.source.value);
     f.number("orders", r.accounts);
     f.number("filled", r.filled);
@@ -129,7 +187,7 @@ void result(RedisFields& f, const OrderRow& r) noexcept {
     f.text("event", "order");
     f.uuid("signal", r.signal);
     f.text("state", to_string(r.status));
-    f.text("reason", word(static_cast<Reason>(r.reason)));
+    f.text("reason", redis_word(static_cast<Reason>(r.reason)));
     f.number("account", r.account.value);
     f.number("intent", r.magic.intent());
     f.number("magic", r.magic.value);
@@ -197,17 +255,8 @@ void RedisFields::decimal(std::string_view name, std::int64_t value) noexcept {
 }
 
 void RedisFields::uuid(std::string_view name, const SignalId& id) noexcept {
-    static constexpr char kHex[] = "0123456789abcdef";
-    char* const begin = room(36);
-    char* at = begin;
-    for (unsigned i = 0; i < 32; ++i) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) {
-            *at++ = '-';
-        }
-        const std::uint64_t half = i < 16 ? id.hi : id.lo;
-        *at++ = kHex[(half >> (60 - 4 * (i % 16))) & 15U];
-    }
-    close(name, begin, at);
+    char* const at = room(kUuidBytes);
+    close(name, at, at + put_uuid(at, id));
 }
 
 void RedisFields::version(std::string_view name, Sequence seq, std::uint32_t k) noexcept {
@@ -245,17 +294,37 @@ std::uint64_t redis_parse_sum(std::string_view hex) noexcept {
     return sum;
 }
 
+Nanos redis_until(const RedisRow& row, const RedisKeep& keep) noexcept {
+    switch (row.stay) {
+        case RedisStay::Always: return {};
+        case RedisStay::Ended:
+        case RedisStay::Traded: return row.since + keep.ended;
+        case RedisStay::Signal: return row.since + keep.signals;
+    }
+    return {};
+}
+
 // ---- effects -----------------------------------------------------------------------------------
 
 bool redis_row(const Effect& effect, RedisRow& row) noexcept {
     row.fields.clear();
-    row.ended = false;
-    row.time = effect.time;
+    row.stay = RedisStay::Always;
+    row.since = effect.time;
     row.fields.number("schema", kRedisSchema);
     switch (effect.kind) {
         case EffectKind::Order: put(row, effect.as<OrderRow>()); break;
         case EffectKind::Position: put(row, effect.as<PositionRow>()); break;
         case EffectKind::Account: put(row, effect.as<AccountRow>()); break;
+        case EffectKind::Execution: put(row, effect.as<ExecutionRow>()); break;
+        case EffectKind::Definition: put(row, effect.as<DefinitionRow>()); break;
+        case EffectKind::Signal: {
+            const auto signal = effect.as<SignalRow>();
+            if (static_cast<Reason>(signal.reason) != Reason::None) {
+                return false;  // refused: never in the ledger, or there as another one's repeat
+            }
+            put(row, signal);
+            break;
+        }
         default: return false;
     }
     row.fields.version("version", effect.seq, effect.k);

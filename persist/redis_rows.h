@@ -13,7 +13,7 @@
 namespace millrace {
 
 /// Layout of keys and fields; documented in persist/REDIS.md. Stands in every hash and the cursor.
-inline constexpr std::uint32_t kRedisSchema = 1;
+inline constexpr std::uint32_t kRedisSchema = 2;
 
 /// The fields of one row: names are literals, values lie in one buffer.
 class RedisFields {
@@ -51,21 +51,37 @@ private:
     std::size_t used_ = 0;
 };
 
+/// How long a hash stands.
+enum class RedisStay : std::uint8_t {
+    Always,
+    Ended,   // for RedisKeep::ended from `since` on
+    Traded,  // the same, but for as long as the position that it belongs to is open (RedisHold)
+    Signal,  // for RedisKeep::signals, and as long as a position of it is open
+};
+struct RedisKeep {
+    Nanos ended = seconds(24 * 3600);
+    Nanos signals = seconds(7 * 24 * 3600);  // as long as the engine's ledger knows them
+};
+
 /// A hash as it is to stand in Redis.
 struct RedisRow {
     std::array<char, 64> key_bytes{};
     std::size_t key_size = 0;
     RedisFields fields;     // the last one is `sum`
     std::uint64_t sum = 0;  // redis_sum() of all others
-    bool ended = false;     // final: to be forgotten after a while
-    Nanos time;             // of the effect
+    RedisStay stay = RedisStay::Always;
+    Nanos since;  // time of the effect; of a signal, when it was accepted
 
     [[nodiscard]] std::string_view key() const noexcept { return {key_bytes.data(), key_size}; }
 };
 
 /// The hash that `effect` writes: RTS:{account}:{intent}, RTP:{account}:{position}:{intent},
-/// RIS:{account}. @return false if it writes none.
+/// RTX:{account}:{intent}:{deal}, RIS:{account}, SIG:{signal}, DEF:{kind}:{id}.
+/// @return false if it writes none. Its inverse is redis_effect() (redis_parse.h).
 [[nodiscard]] bool redis_row(const Effect& effect, RedisRow& row) noexcept;
+
+/// When it may be forgotten at the earliest; 0 = never.
+[[nodiscard]] Nanos redis_until(const RedisRow& row, const RedisKeep& keep) noexcept;
 
 /// The entry that `effect` adds to the result stream. @return false if it adds none.
 [[nodiscard]] bool redis_result(const Effect& effect, RedisFields& fields) noexcept;

@@ -29,7 +29,8 @@ RedisSink::RedisSink(const Segment& segment, MakeSource make_source, RedisSinkOp
       primary_{options_.place},
       store_{options_.store},
       upkeep_{options_.upkeep},
-      audit_{options_.store.keep_ended} {
+      hold_{options_.hold_every},
+      audit_{options_.store.keep} {
     ASSERT(source_ != nullptr);
     ASSERT(options_.batch_rows > 0);
     batch_.reserve(options_.batch_rows);
@@ -107,6 +108,9 @@ bool RedisSink::open() noexcept {
     if (!opened) {
         (void)fail(Errc::BadChecksum, store_.message());
         return rebuild("its cursor was damaged", false);
+    }
+    if (store_.cursor() != EffectCursor{} && store_.facts().schema < kRedisSchema) {
+        return rebuild("it was written by an older build", false);
     }
     return open_generation();
 }
@@ -231,6 +235,9 @@ bool RedisSink::due() const noexcept {
 }
 
 bool RedisSink::flush() noexcept {
+    if (stored() == EffectCursor{}) {
+        store_.set_whole(source_->begins_whole());
+    }
     if (auto stored = store_.store(batch_, pending_); !stored) {
         if (stored.code() == Errc::NoSpace) {
             (void)upkeep();  // may free what fills the server; the batch comes again
@@ -266,6 +273,12 @@ bool RedisSink::keep_up() noexcept {
     upkeep_at_ = now_ + options_.upkeep_every;
     if (auto done = upkeep(); !done) {
         return fail(done.code(), "upkeep: " + link_.message());
+    }
+    if (phase_ != Phase::Follow) {
+        return true;
+    }
+    if (auto held = hold_.step(link_, store_, Nanos{wall_ns()}); !held) {
+        return fail(held.code(), "keeping what open positions need: " + link_.message());
     }
     return true;
 }

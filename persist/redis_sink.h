@@ -8,6 +8,7 @@
 #pragma once
 
 #include "persist/redis_audit.h"
+#include "persist/redis_hold.h"
 #include "persist/redis_primary.h"
 #include "persist/redis_store.h"
 #include "persist/redis_upkeep.h"
@@ -25,6 +26,7 @@ struct RedisSinkOptions {
     RedisPlace place;
     RedisStoreOptions store;
     RedisUpkeepOptions upkeep;
+    Nanos hold_every = seconds(3600);  // far below store.keep.ended
     Nanos batch_time = millis(20);
     std::uint32_t batch_rows = 1000;  // effects that make a batch full
     Nanos retry_min = millis(200);
@@ -94,6 +96,7 @@ private:
     RedisLink link_;
     RedisStore store_;
     RedisUpkeep upkeep_;
+    RedisHold hold_;
     RedisAudit audit_;
     RedisAudit::Findings findings_;
     std::uint64_t audits_ = 0;

@@ -2,10 +2,12 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
 #include "core/assert.h"
+#include "shm/clock.h"
 
 namespace millrace {
 namespace {
@@ -24,6 +26,18 @@ RedisRowId row_id(const Effect& e) noexcept {
             return {2, r.account.value, r.position_id, r.magic.intent()};
         }
         case EffectKind::Account: return {3, e.as<AccountRow>().account.value, 0, 0};
+        case EffectKind::Execution: {
+            const auto r = e.as<ExecutionRow>();
+            return {4, r.account.value, r.magic.intent(), r.deal_ticket};
+        }
+        case EffectKind::Definition: {
+            const auto r = e.as<DefinitionRow>();
+            return {5, static_cast<unsigned char>(r.kind), r.id, 0};
+        }
+        case EffectKind::Signal: {
+            const auto r = e.as<SignalRow>();
+            return {r.reason == 0 ? 6U : 0U, r.id.hi, r.id.lo, 0};
+        }
         default: return {};
     }
 }
@@ -36,13 +50,19 @@ std::string_view name_of(const DefinitionRow& r) noexcept {
     return {r.name.bytes, n};
 }
 
-void cursor_fields(RedisFields& f, const EffectCursor& c, std::string_view key) noexcept {
+void cursor_fields(RedisFields& f, const EffectCursor& c, const RedisFacts& facts,
+                   std::string_view key) noexcept {
     f.clear();
     f.number("schema", kRedisSchema);
     f.number("epoch", c.epoch);
     f.number("seq", c.seq.value);
     f.number("k", c.k);
     f.number("chain", c.chain);
+    f.number("instance", facts.instance);
+    f.number("intent", facts.intent);
+    f.number("time_ns", static_cast<std::uint64_t>(facts.latest.value));
+    f.number("killed", facts.killed ? 1 : 0);
+    f.number("whole", facts.whole ? 1 : 0);
     RedisSum sum{key};
     for (std::size_t i = 0; i < f.size(); ++i) {
         sum.add(f.name(i), f.value(i));
@@ -136,6 +156,7 @@ Status RedisStore::read_armed(std::size_t index, const RedisView& reply) noexcep
 
 Status RedisStore::check_cursor(const RedisView& fields) noexcept {
     cursor_ = {};
+    facts_ = {};
     if (fields.is_error()) {
         message_ = prefix_ + "CURSOR: " + std::string{fields.text()};
         return {Errc::BadChecksum, "redis cursor"};
@@ -162,6 +183,12 @@ Status RedisStore::check_cursor(const RedisView& fields) noexcept {
                    " was written by a newer build; this one knows " + std::to_string(kRedisSchema);
         return {Errc::BadVersion, "redis schema"};
     }
+    facts_.schema = number_in(fields.field("schema"));
+    facts_.instance = static_cast<std::uint32_t>(number_in(fields.field("instance")));
+    facts_.intent = number_in(fields.field("intent"));
+    facts_.latest = Nanos{static_cast<std::int64_t>(number_in(fields.field("time_ns")))};
+    facts_.killed = number_in(fields.field("killed")) != 0;
+    facts_.whole = number_in(fields.field("whole")) != 0;
     cursor_.epoch = number_in(fields.field("epoch"));
     cursor_.seq = Sequence{number_in(fields.field("seq"))};
     cursor_.k = static_cast<std::uint32_t>(number_in(fields.field("k")));
@@ -207,6 +234,9 @@ Status RedisStore::begin_rebuild(bool other_history) noexcept {
     if (other_history) {
         set_results_aside(number);
     }
+    // Ids only grow and a kill is not forgotten, though the log may not reach back to them.
+    floor_.intent = other_history ? 0 : std::max(floor_.intent, facts_.intent);
+    floor_.killed = !other_history && (floor_.killed || facts_.killed);
     generation_ = static_cast<std::uint64_t>(next.value().integer());
     prefix_ = keys();
     const Status armed = arm();
@@ -262,11 +292,26 @@ Status RedisStore::finish_rebuild(Nanos wall) noexcept {
 Status RedisStore::store(std::span<const Effect> effects, const EffectCursor& cursor) noexcept {
     ASSERT(link_ != nullptr);
     ASSERT(cursor_ == EffectCursor{} || cursor.seq >= cursor_.seq);
+    note_facts(effects);
     commands_.clear();
     commands_.add({"MULTI"});
     put_rows(effects, true);
     put_cursor(cursor);
     return commit(cursor);
+}
+
+void RedisStore::note_facts(std::span<const Effect> effects) noexcept {
+    facts_.instance = options_.instance != 0 ? options_.instance : facts_.instance;
+    facts_.intent = std::max(facts_.intent, floor_.intent);
+    facts_.killed = facts_.killed || floor_.killed;
+    for (const Effect& e : effects) {
+        facts_.latest = std::max(facts_.latest, e.time);
+        if (e.kind == EffectKind::Order) {
+            facts_.intent = std::max(facts_.intent, e.as<OrderRow>().magic.intent());
+        } else if (e.kind == EffectKind::Alert) {
+            facts_.killed = facts_.killed || e.as<AlertRow>().code == AlertCode::Killed;
+        }
+    }
 }
 
 Status RedisStore::mend(std::span<const Effect> effects) noexcept {
@@ -285,10 +330,11 @@ void RedisStore::put_rows(std::span<const Effect> effects, bool results) noexcep
         const RedisRowId id = row_id(effects[i]);
         replaced_[i] = id.kind == 0 || !seen_.insert(id).second;
     }
+    const Nanos wall{wall_ns()};
     for (std::size_t i = 0; i < effects.size(); ++i) {
         const Effect& e = effects[i];
         if (!replaced_[i]) {
-            put_row(e);
+            put_row(e, wall);
         }
         if (e.kind == EffectKind::Definition) {
             const auto r = e.as<DefinitionRow>();
@@ -304,7 +350,7 @@ void RedisStore::put_rows(std::span<const Effect> effects, bool results) noexcep
     }
 }
 
-void RedisStore::put_row(const Effect& effect) noexcept {
+void RedisStore::put_row(const Effect& effect, Nanos wall) noexcept {
     if (!redis_row(effect, row_)) {
         return;
     }
@@ -312,12 +358,18 @@ void RedisStore::put_row(const Effect& effect) noexcept {
     // Deleted first: what anybody else put into it goes, so does the end of an earlier state, and
     // writing 24 fields anew takes a third of the time of replacing them (measured, redis 7.0).
     put_hash(commands_, prefix_, row_.key(), row_.fields);
-    if (row_.ended) {
-        commands_.begin(3);
-        commands_.arg("PEXPIREAT");
-        commands_.arg(prefix_, row_.key());
-        commands_.arg((row_.time + options_.keep_ended).value / 1'000'000);
+    Nanos until = redis_until(row_, options_.keep);
+    if (until.value == 0) {
+        return;
     }
+    if (row_.stay != RedisStay::Ended) {
+        // Its position may still be open: RedisHold must have the time to see that.
+        until = std::max(until, wall + options_.keep.ended);
+    }
+    commands_.begin(3);
+    commands_.arg("PEXPIREAT");
+    commands_.arg(prefix_, row_.key());
+    commands_.arg(until.value / 1'000'000);
 }
 
 void RedisStore::put_entry(const Effect& effect) noexcept {
@@ -337,7 +389,7 @@ void RedisStore::put_entry(const Effect& effect) noexcept {
 }
 
 void RedisStore::put_cursor(const EffectCursor& cursor) noexcept {
-    cursor_fields(entry_, cursor, "CURSOR");
+    cursor_fields(entry_, cursor, facts_, "CURSOR");
     put_hash(commands_, prefix_, "CURSOR", entry_);
 }
 

@@ -18,9 +18,20 @@
 namespace millrace {
 
 struct RedisStoreOptions {
-    std::string prefix = "millrace:";       // of every key; [A-Za-z0-9:_.-] only
-    Nanos keep_ended = seconds(24 * 3600);  // final orders and closed positions stay so long
-    Nanos keep_old = seconds(24 * 3600);    // and so does a generation that was replaced
+    std::string prefix = "millrace:";     // of every key; [A-Za-z0-9:_.-] only
+    RedisKeep keep{};                     // what has ended stays so long
+    Nanos keep_old = seconds(24 * 3600);  // and so does a generation that was replaced
+    std::uint32_t instance = 0;           // of the journal directory followed; 0 = not known
+};
+
+/// What stands beside the cursor, for `millrace recover`: of everything up to it.
+struct RedisFacts {
+    std::uint64_t schema = 0;    // of the build that wrote it
+    std::uint32_t instance = 0;  // of the journal directory; 0 = not known
+    std::uint64_t intent = 0;    // highest order id
+    Nanos latest;                // highest time
+    bool killed = false;         // the kill switch was used
+    bool whole = false;          // filled from the log's beginning: nothing is missing
 };
 
 /// Numbers of generations; 0 = there is none.
@@ -68,10 +79,14 @@ public:
     /// have been written: open() and believe the cursor.
     [[nodiscard]] Status store(std::span<const Effect> effects,
                                const EffectCursor& cursor) noexcept;
+    /// What is written from now on was filled from the log's very beginning, or was not.
+    void set_whole(bool whole) noexcept { facts_.whole = whole; }
     /// Writes rows again as they are to stand at the present cursor.
     [[nodiscard]] Status mend(std::span<const Effect> effects) noexcept;
 
     [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }
+    /// As read beside the cursor.
+    [[nodiscard]] const RedisFacts& facts() const noexcept { return facts_; }
     [[nodiscard]] const RedisGenerations& generations() const noexcept { return generations_; }
     /// The generation that store() writes to.
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
@@ -96,7 +111,8 @@ private:
     [[nodiscard]] Status check_cursor(const RedisView& fields) noexcept;
     void set_results_aside(const std::string& number) noexcept;
     void put_rows(std::span<const Effect> effects, bool results) noexcept;
-    void put_row(const Effect& effect) noexcept;
+    void put_row(const Effect& effect, Nanos wall) noexcept;
+    void note_facts(std::span<const Effect> effects) noexcept;
     void put_entry(const Effect& effect) noexcept;
     void put_cursor(const EffectCursor& cursor) noexcept;
     [[nodiscard]] Status commit(EffectCursor expected) noexcept;
@@ -110,6 +126,8 @@ private:
     RedisGenerations generations_;
     std::uint64_t generation_ = 0;
     EffectCursor cursor_;
+    RedisFacts facts_;
+    RedisFacts floor_;  // intent and killed of the generation that one is filled in place of
     RespCommands commands_;
     std::string prefix_;  // keys(), kept
     std::string results_key_;

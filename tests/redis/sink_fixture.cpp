@@ -128,6 +128,20 @@ std::string RedisSinkFixture::error_log() const {
     return test::error_log(*segment_);
 }
 
+void RedisSinkFixture::forge_cursor(
+    const RedisProcess& at, const std::vector<std::pair<std::string, std::string>>& fields) {
+    const std::string key = std::string{kPrefix} + "g1:CURSOR";
+    (void)at.ask({"DEL", key});
+    RedisSum sum{"CURSOR"};
+    for (const auto& [name, value] : fields) {
+        sum.add(name, value);
+        (void)at.ask({"HSET", key, name, value});
+    }
+    RedisFields hex;
+    hex.checksum("sum", sum.value());
+    (void)at.ask({"HSET", key, "sum", hex.value(0)});
+}
+
 std::string RedisSinkFixture::dump(const RedisProcess& at) {
     RedisLink link = at.link();
     const auto pointer = link.call({"GET", std::string{kPrefix} + "GENERATION"});

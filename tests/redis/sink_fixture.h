@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace millrace::redis_test {
 
@@ -24,6 +26,7 @@ public:
         return log_.seek(cursor);
     }
     Result<std::optional<EffectCursor>> next(std::vector<Effect>& out) noexcept override;
+    [[nodiscard]] bool begins_whole() const override { return log_.begins_whole(); }
 
 private:
     std::shared_ptr<std::uint64_t> last_;
@@ -59,6 +62,9 @@ protected:
         return error_log().find(text) != std::string::npos;
     }
 
+    /// Puts a cursor with just these fields, and the checksum that fits them, into generation 1.
+    static void forge_cursor(const RedisProcess& at,
+                             const std::vector<std::pair<std::string, std::string>>& fields);
     /// Every hash of the generation in use with its fields, the cursor, the names and the results.
     static std::string dump(const RedisProcess& at);
     /// The same after an undisturbed run over the history, on a server of its own.

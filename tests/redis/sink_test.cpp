@@ -19,7 +19,7 @@ TEST_F(RedisSinkTest, WritesEachHashAsDocumented) {
     auto s = sink(options(*redis));
     ASSERT_TRUE(run_to(*s, 40));
     const std::string row = redis->ask({"HGETALL", "millrace:test:g1:RTS:1:3"});
-    EXPECT_NE(row.find("schema 1 state FILLED symbol 3 type OPEN side BUY kind MARKET volume 0.1 "
+    EXPECT_NE(row.find("schema 2 state FILLED symbol 3 type OPEN side BUY kind MARKET volume 0.1 "
                        "filled 0 price 0 avg_price 1234.56 stop_loss 0 take_profit 0 reason NONE "
                        "retcode 0 attempts 1 magic 5571515689010724888 signal "
                        "01234567-89ab-cdef-0000-000000000001"),
@@ -200,15 +200,8 @@ TEST_F(RedisSinkTest, RefusesTheKeysOfANewerBuild) {
     const auto redis = server("one");
     *last_ = 100;
     ASSERT_TRUE(run_to(*sink(options(*redis)), 100));
-    RedisSum sum{"CURSOR"};
-    for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-             {"schema", "99"}, {"epoch", "1"}, {"seq", "99"}, {"k", "1"}, {"chain", "5"}}) {
-        sum.add(name, value);
-        (void)redis->ask({"HSET", "millrace:test:g1:CURSOR", name, value});
-    }
-    RedisFields hex;
-    hex.checksum("sum", sum.value());
-    (void)redis->ask({"HSET", "millrace:test:g1:CURSOR", "sum", hex.value(0)});
+    forge_cursor(*redis,
+                 {{"schema", "99"}, {"epoch", "1"}, {"seq", "99"}, {"k", "1"}, {"chain", "5"}});
     const std::string before = dump(*redis);
     auto s = sink(options(*redis));
     EXPECT_TRUE(run_until(*s, [&] { return errors_mention("a newer build"); }, 10)) << error_log();

@@ -27,6 +27,7 @@ public:
     MemoryLog(std::uint64_t last, std::uint64_t salt = 0) noexcept : last_{last}, salt_{salt} {}
     Status seek(const EffectCursor& cursor) noexcept override;
     Result<std::optional<EffectCursor>> next(std::vector<Effect>& out) noexcept override;
+    [[nodiscard]] bool begins_whole() const override { return first_ == 1; }
     void set_first(std::uint64_t first) noexcept { first_ = first; }
     void set_last(std::uint64_t last) noexcept { last_ = last; }
     void fail_next() noexcept { fail_ = true; }

@@ -147,9 +147,11 @@ ClickHouseStoreOptions clickhouse_store(const Config& config) {
     return o;
 }
 
-std::unique_ptr<Stage> build_clickhouse_sink(const Segment& segment, const Config& config) {
+std::unique_ptr<Stage> build_clickhouse_sink(const Segment& segment, const Config& config,
+                                             std::uint32_t instance) {
     ClickHouseSinkOptions options;
     options.store = clickhouse_store(config);
+    options.store.instance = instance;
     options.sqlite_path = config.sqlite.enabled ? config.sqlite.path : "";
     options.batch_time = millis(config.clickhouse.batch_ms);
     options.batch_rows = config.clickhouse.batch_rows;

@@ -12,8 +12,10 @@ namespace millrace {
 
 [[nodiscard]] ClickHouseStoreOptions clickhouse_store(const Config& config);
 
+/// @param instance of the journal directory whose log it follows; 0 = not known.
 [[nodiscard]] std::unique_ptr<Stage> build_clickhouse_sink(const Segment& segment,
-                                                           const Config& config);
+                                                           const Config& config,
+                                                           std::uint32_t instance);
 
 /// `millrace doctor clickhouse`: prints what was found, with the mend of what is wrong. Changes
 /// nothing there.

@@ -93,7 +93,7 @@ Result<EffectsWriter> RecoverFiles::effects(const LogCursor& before, std::string
     if (!writer) {
         return writer.error();
     }
-    if (auto begun = writer.value().begin_anew(before); !begun) {
+    if (auto begun = writer.value().begin_anew(before, true); !begun) {
         return begun.error();
     }
     return writer;

@@ -82,10 +82,19 @@ std::unique_ptr<SignalStream> make_signal_stream(RedisStreamOptions options) {
     return std::make_unique<StreamOverRedis>(std::move(options));
 }
 
-std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config) {
+RedisStoreOptions redis_store(const Config& config) {
+    RedisStoreOptions options;
+    options.prefix = redis_prefix(config);
+    options.keep.signals = Nanos{config.risk.ledger_window_ns};
+    return options;
+}
+
+std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config,
+                                        std::uint32_t instance) {
     RedisSinkOptions options;
     options.place = redis_place(config.redis);
-    options.store.prefix = redis_prefix(config);
+    options.store = redis_store(config);
+    options.store.instance = instance;
     options.upkeep.results_keep = seconds(config.redis.results_keep_s);
     options.batch_time = millis(config.redis.batch_ms);
     options.batch_rows = config.redis.batch_rows;

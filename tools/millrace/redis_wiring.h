@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/redis_source.h"
+#include "persist/redis_store.h"
 #include "persist/redis_stream.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
@@ -20,7 +21,12 @@ namespace millrace {
 /// RTSS as the gateway reads it.
 [[nodiscard]] std::unique_ptr<SignalStream> make_signal_stream(RedisStreamOptions options);
 
-[[nodiscard]] std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config);
+/// How the sink writes, and `millrace recover` reads.
+[[nodiscard]] RedisStoreOptions redis_store(const Config& config);
+
+/// @param instance of the journal directory whose log it follows; 0 = not known.
+[[nodiscard]] std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config,
+                                                      std::uint32_t instance);
 /// The source of kind "redis". @return as RedisSource::create.
 [[nodiscard]] Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment,
                                                                 const Config& config,

@@ -244,10 +244,12 @@ Result<std::unique_ptr<Stage>> build_plain(const std::string& name, const StageC
         return build_journal(c, message);
     }
     if (name == "redis") {
-        return Result<std::unique_ptr<Stage>>{build_redis_sink(c.segment, c.config)};
+        return Result<std::unique_ptr<Stage>>{
+            build_redis_sink(c.segment, c.config, instance_of(c))};
     }
     if (name == "clickhouse") {
-        return Result<std::unique_ptr<Stage>>{build_clickhouse_sink(c.segment, c.config)};
+        return Result<std::unique_ptr<Stage>>{
+            build_clickhouse_sink(c.segment, c.config, instance_of(c))};
     }
     if (name == "rtss") {
         return build_redis_source(c.segment, c.config, c.ids, message);
