@@ -1,13 +1,11 @@
 // The engine's state out of the SQLite store: one reading transaction, nothing is changed.
 #include "persist/stored_state.h"
 
-#include <algorithm>
-#include <unordered_map>
-
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_rows.h"
 #include "persist/sqlite_schema.h"
+#include "persist/stored_fold.h"
 
 namespace millrace {
 namespace {
@@ -128,12 +126,12 @@ private:
                            [this](const auto& s) {
                                RestoredOrder order;
                                order.row = sqlite_get(s, EffectKind::Order).template as<OrderRow>();
-                               by_intent_.emplace(order.row.magic.intent(), state_.orders.size());
                                state_.orders.push_back(order);
                            });
         return done ? each(close_shares(),
                            [this](const auto& s) {
-                               if (RestoredOrder* o = find(s.column(0)); o != nullptr) {
+                               const auto intent = static_cast<std::uint64_t>(s.column(0));
+                               if (RestoredOrder* o = find_order(state_, intent); o != nullptr) {
                                    o->close_shares = Lots{s.column(1)};
                                }
                            })
@@ -141,18 +139,16 @@ private:
     }
 
     Status read_positions() {
-        return each(sqlite_select(EffectKind::Position, false) + " WHERE volume > 0",
-                    [this](const auto& s) {
-                        const auto row =
-                            sqlite_get(s, EffectKind::Position).template as<PositionRow>();
-                        const auto intent = static_cast<std::int64_t>(row.magic.intent());
-                        if (RestoredOrder* o = find(intent); o != nullptr) {
-                            o->open_volume = row.volume;
-                            o->row.position_id = row.position_id;
-                            o->row.stop_loss = row.stop_loss;
-                            o->row.take_profit = row.take_profit;
-                        }
-                    });
+        return each(
+            sqlite_select(EffectKind::Position, false) + " WHERE volume > 0",
+            [this](const auto& s) {
+                const auto row = sqlite_get(s, EffectKind::Position).template as<PositionRow>();
+                if (RestoredOrder* o = find_order(state_, row.magic.intent()); o != nullptr) {
+                    put_position(row, *o);
+                } else {
+                    note_lost_order(state_, row);
+                }
+            });
     }
 
     /// What was counted already must not count again when its terminal tells it again.
@@ -191,36 +187,14 @@ private:
                                state_.signals.push_back(
                                    sqlite_get(s, EffectKind::Signal).template as<SignalRow>());
                            });
-        drop_oldest();
+        keep_newest_signals(state_, limits_);
+        note_lost_signals(state_);
         return done;
-    }
-
-    /// Keeps the newest, and those that orders are of: what is left out is stale by its stamp.
-    void drop_oldest() {
-        std::vector<SignalRow>& all = state_.signals;
-        std::size_t too_many = all.size() - std::min(all.size(), limits_.signals_max);
-        std::vector<SignalId> needed;
-        for (const RestoredOrder& order : state_.orders) {
-            needed.push_back(order.row.signal);
-        }
-        std::sort(needed.begin(), needed.end());
-        std::erase_if(all, [&](const SignalRow& row) {
-            const bool drop =
-                too_many > 0 && !std::binary_search(needed.begin(), needed.end(), row.id);
-            too_many -= drop ? 1U : 0U;
-            return drop;
-        });
-    }
-
-    RestoredOrder* find(std::int64_t intent) {
-        const auto at = by_intent_.find(static_cast<std::uint64_t>(intent));
-        return at == by_intent_.end() ? nullptr : &state_.orders[at->second];
     }
 
     SqliteDb& db_;
     const StoredLimits& limits_;
     StoredState& state_;
-    std::unordered_map<std::uint64_t, std::size_t> by_intent_;
 };
 
 /// Refuses what is damaged, not ours, or of a newer build.

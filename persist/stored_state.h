@@ -1,5 +1,8 @@
 // What a store knows of an engine's state: all that is left when segment and journal directory are
 // lost. One reader for each store; tools/millrace/recover_build.h makes a journal of it.
+//
+// A reader refuses a store that is damaged; one that is whole and does not hold everything (it was
+// filled from a log that retention had cut, a row has expired) is read, and `gaps` says what lacks.
 #pragma once
 
 #include "core/restored.h"
@@ -11,6 +14,10 @@
 #include <vector>
 
 namespace millrace {
+
+struct ClickHouseStoreOptions;  // persist/clickhouse_store.h
+struct RedisPlace;              // persist/redis_primary.h
+struct RedisStoreOptions;       // persist/redis_store.h
 
 struct StoredState {
     std::string where;           // it was read, for people
@@ -24,6 +31,8 @@ struct StoredState {
     std::vector<AccountRow> accounts;
     std::vector<SignalRow> signals;     // accepted ones, oldest first
     std::vector<RestoredOrder> orders;  // by intent
+    /// What it should hold and does not, each by name: it is half a state. Empty = none is known.
+    std::vector<std::string> gaps;
 };
 
 struct StoredLimits {
@@ -37,5 +46,20 @@ struct StoredLimits {
 [[nodiscard]] Result<StoredState> read_sqlite_state(const std::string& path,
                                                     const StoredLimits& limits,
                                                     std::string& message);
+
+/// Reads the generation in use of the Redis at `place`, each hash by its checksum; writes nothing.
+/// @return NotFound: no server, or nothing of ours there; BadChecksum: damaged; BadVersion: of an
+/// older or newer build; Busy: somebody writes; else as RedisLink. `message` as above.
+[[nodiscard]] Result<StoredState> read_redis_state(const RedisPlace& place,
+                                                   const RedisStoreOptions& options,
+                                                   const StoredLimits& limits,
+                                                   std::string& message);
+
+/// Reads the newest history of the ClickHouse database that `options` name; makes and writes
+/// nothing. Takes as many requests as there are kinds and thousands of ids.
+/// @return NotFound: no such table, or it is empty; else as ClickHouseHttp. `message` as above.
+[[nodiscard]] Result<StoredState> read_clickhouse_state(ClickHouseStoreOptions options,
+                                                        const StoredLimits& limits,
+                                                        std::string& message);
 
 }  // namespace millrace

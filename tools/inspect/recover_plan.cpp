@@ -401,10 +401,8 @@ RecoverPlan plan_recovery(const FoundSegment& found, const std::string& journal_
     }
     const bool taken = plan.rungs[0].taken || plan.rungs[1].taken;
     for (const std::string later : {"redis", "sqlite", "clickhouse"}) {
-        const char* const by_hand =
-            later == "sqlite" ? "not by itself: `millrace recover --from sqlite --dry-run` says "
-                                "what a journal made of the store would give"
-                              : "this build does not start from it";
+        const std::string by_hand = "not by itself: `millrace recover --from " + later +
+                                    " --dry-run` says what a journal made of it would give";
         plan.rungs.push_back({later, false, taken ? "not needed" : by_hand});
     }
     return plan;

@@ -8,6 +8,7 @@
 #include "tools/millrace/credential_commands.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
+#include "tools/millrace/recover_ladder.h"
 #include "tools/millrace/recover_store.h"
 #include "tools/millrace/redis_wiring.h"
 #include "tools/millrace/stages.h"
@@ -269,21 +270,35 @@ void add_recover(CLI::App& app, Command& command) {
     CLI::Option* skip =
         recover->add_option("--skip", *seq, "record that it dies of, as the alert names it");
     CLI::Option* from = recover->add_option(
-        "--from", request->from, "the store that a new journal directory is made of: sqlite");
-    from->check(CLI::IsMember({"sqlite"}))->excludes(skip);
-    recover->add_flag("--dry-run", request->dry_run, "say what would be made")->needs(from);
+        "--from", request->from,
+        "the store that a new journal directory is made of: redis, sqlite, clickhouse; best = the "
+        "one that has come furthest");
+    from->check(CLI::IsMember({"redis", "sqlite", "clickhouse", "best"}))->excludes(skip);
+    recover
+        ->add_flag("--dry-run", request->dry_run,
+                   "say what would be made; without --from, what each rung of the ladder holds")
+        ->excludes(skip);
+    recover
+        ->add_flag("--accept-gaps", request->accept_gaps,
+                   "take a store that does not hold everything; what it lacks is in the brokers' "
+                   "books only")
+        ->needs(from);
     recover->callback([&command, target, seq, request, skip, from] {
         if (skip->count() != 0) {
             command.run = [=] { return recover_skip(*target, *seq); };
             return;
         }
-        if (from->count() == 0 || target->config.empty()) {
-            throw CLI::RequiredError{"--skip SEQ, or --from STORE with --config FILE,"};
+        const bool ladder = from->count() == 0;
+        if ((ladder && !request->dry_run) || target->config.empty()) {
+            throw CLI::RequiredError{
+                "--skip SEQ, or --from STORE or --dry-run with --config FILE,"};
         }
         command.run = [=] {
             Config config;
-            return load_config(target->config, config) ? recover_from_store(config, *request)
-                                                       : static_cast<int>(kExitBadConfig);
+            if (!load_config(target->config, config)) {
+                return static_cast<int>(kExitBadConfig);
+            }
+            return ladder ? show_ladder(config) : recover_from_store(config, *request);
         };
     });
 }

@@ -1,15 +1,14 @@
 #include "tools/millrace/recover_store.h"
 
-#include <ctime>
-
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
-#include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "tools/millrace/recover_build.h"
 #include "tools/millrace/recover_files.h"
+#include "tools/millrace/recover_rungs.h"
 #include "tools/millrace/second_check.h"
 #include "tools/millrace/second_config.h"
 #include "tools/millrace/stages.h"
@@ -18,24 +17,12 @@
 namespace millrace {
 namespace {
 
-/// One part in so many of the ledger stays free for new signals.
-constexpr std::uint32_t kLedgerFreeShare = 8;
-
 int complain(const std::string& what) {
     std::fprintf(stderr, "millrace: not recovered: %s\n", what.c_str());
     return kExitError;
 }
 
 using Number = unsigned long long;
-
-std::string time_text(std::int64_t seconds) {
-    const auto t = static_cast<std::time_t>(seconds);
-    std::tm parts{};
-    char text[32] = {};
-    (void)::gmtime_r(&t, &parts);
-    (void)std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 /// Why this rung may not be taken; empty if it may.
 std::string better_rung(const Config& config) {
@@ -54,36 +41,10 @@ std::string better_rung(const Config& config) {
                               "files away, all of them";
 }
 
-/// The store, or in its place the newest backup that comes back whole.
-Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
-                                std::string& message) {
-    auto state = read_sqlite_state(config.sqlite.path, limits, message);
-    if (state || (state.code() != Errc::NotFound && state.code() != Errc::BadChecksum)) {
-        return state;
-    }
-    const std::string scratch = config.sqlite.path + ".recover";
-    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
-    for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
-        std::string why;
-        Status done = sqlite_remove(scratch);
-        done = done ? restore_sqlite_backup(backup->path, scratch, {}, why) : done;
-        auto found =
-            done ? read_sqlite_state(scratch, limits, why) : Result<StoredState>{done.error()};
-        (void)sqlite_remove(scratch);
-        if (found) {
-            found.value().where = backup->path;
-            std::printf("%s; in its place\n", message.c_str());
-            return found;
-        }
-        message += "; " + (why.empty() ? backup->path + ": " + done.error().what : why);
-    }
-    return state;
-}
-
 void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run) {
     std::printf("%s has followed the log up to record %llu; its newest time is %s\n",
                 stored.where.c_str(), static_cast<Number>(stored.cursor.seq.value),
-                time_text(stored.latest.value / 1'000'000'000).c_str());
+                time_text(stored.latest).c_str());
     std::printf("%s a journal that begins at record %llu, order %llu, epoch %llu\n",
                 dry_run ? "would make" : "made", static_cast<Number>(made.seq + 1),
                 static_cast<Number>(made.next_intent), static_cast<Number>(made.epoch + 1));
@@ -100,7 +61,7 @@ void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run)
         "LOST: what the log took in after that record. Signals stamped before %s and not among "
         "those above are refused (StaleSignal), those without a stamp for as long as the ledger "
         "reaches back; orders of that time are in the brokers' books only: compare them\n",
-        time_text(made.from_s).c_str());
+        time_text(seconds(made.from_s)).c_str());
     for (const std::string& account : made.paused) {
         std::printf(
             "account %s is paused: netting, with open positions that may have changed since. "
@@ -119,28 +80,52 @@ void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run)
     }
 }
 
+/// Each by name, as far as anybody reads.
+std::string gaps_text(const StoredState& stored) {
+    constexpr std::size_t kShown = 10;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(stored.gaps.size(), kShown); ++i) {
+        text += "\n  it lacks " + stored.gaps[i];
+    }
+    const std::size_t more = stored.gaps.size() - std::min(stored.gaps.size(), kShown);
+    return more == 0 ? text : text + "\n  and " + std::to_string(more) + " more";
+}
+
 }  // namespace
 
 int recover_from_store(const Config& config, const RecoverRequest& request) {
     if (const std::string why = better_rung(config); !why.empty()) {
         return complain(why);
     }
-    StoredLimits limits;
-    limits.window_ns = config.risk.ledger_window_ns;
-    limits.signals_max = config.capacity.ledger - config.capacity.ledger / kLedgerFreeShare;
     std::string message;
-    const auto stored = read_sqlite(config, limits, message);
-    if (!stored) {
-        return complain(message);
+    const std::vector<StoreRung> rungs =
+        request.from == "best"
+            ? read_rungs(config, stored_limits(config))
+            : std::vector{read_rung(request.from, config, stored_limits(config))};
+    const StoreRung* const rung =
+        request.from == "best" ? best_rung(rungs, message) : &rungs.front();
+    if (rung == nullptr || !rung->state) {
+        return complain(rung == nullptr ? message : rung->name + ": " + rung->why);
     }
-    if (stored.value().cursor.seq.value == 0) {
-        return complain(stored.value().where + " is empty: begin anew with `millrace up`");
+    for (const StoreRung& other : rungs) {
+        if (&other != rung) {  // one that could not be read may have come further
+            std::printf("not taken: %s: %s\n", other.name.c_str(), to_string(other).c_str());
+        }
     }
-    const auto made = build_journal(config, stored.value(), request.dry_run, message);
+    const StoredState& stored = *rung->state;
+    if (!stored.gaps.empty() && !request.accept_gaps) {
+        return complain(rung->name + " does not hold a whole state:" + gaps_text(stored) +
+                        "\nTake another store, or add --accept-gaps: what it lacks then stands "
+                        "in the brokers' books only, and nobody here manages it");
+    }
+    const auto made = build_journal(config, stored, request.dry_run, message);
     if (!made) {
         return complain(message);
     }
-    tell(stored.value(), made.value(), request.dry_run);
+    if (!rung->why.empty()) {
+        std::printf("%s\n", rung->why.c_str());
+    }
+    tell(stored, made.value(), request.dry_run);
     if (!request.dry_run) {
         std::printf("`millrace up` starts from it, and asks every broker before it trades\n");
     }
@@ -161,7 +146,8 @@ std::string journal_may_be_lost(const Config& config) {
     }
     return config.journal.dir + " has no journal, and " + config.sqlite.path +
            " has followed one up to record " + std::to_string(seq.value()) +
-           ". If it was lost: stop, and make one of the store by `millrace recover --from sqlite`";
+           ". If it was lost: stop, and make one of a store; `millrace recover --dry-run` says "
+           "of which";
 }
 
 }  // namespace millrace

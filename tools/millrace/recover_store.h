@@ -15,13 +15,15 @@
 namespace millrace {
 
 struct RecoverRequest {
-    std::string from;
+    std::string from;  // redis, sqlite, clickhouse; best = the one that has come furthest
     bool dry_run = false;
+    bool accept_gaps = false;  // take a store that is known not to hold everything
 };
 
-/// Reads the store, or where it is damaged or gone its newest whole backup, makes a new journal
-/// directory of it (recover_build.h), and says what that gives and what not. Refuses while a stage
-/// lives, while there is a segment, and where there is a journal: those are better rungs.
+/// Reads the store (recover_rungs.h), makes a new journal directory of it (recover_build.h), and
+/// says what that gives and what not. Refuses while a stage lives, while there is a segment, and
+/// where there is a journal: those are better rungs. Refuses a store that lacks something that it
+/// should hold, by name.
 /// @return an ExitCode.
 [[nodiscard]] int recover_from_store(const Config& config, const RecoverRequest& request);
 

@@ -1,0 +1,134 @@
+// Goal: as ladder_test.cpp, of the stores that are servers: what Redis or ClickHouse had come to is
+// lost by nobody and done twice by nobody, with every rung above it gone.
+// Method: ladder.h, over real servers that go down with the host and come back with what is on
+// their disks.
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "persist/redis_parse.h"
+#include "persist/sqlite_files.h"
+#include "tests/chaos/ladder.h"
+#include "tests/clickhouse/server.h"
+#include "tests/ops/quiet_port.h"
+#include "tests/redis/server.h"
+
+namespace millrace::chaos {
+namespace {
+
+/// Keys of accepted signals end with SIG:<uuid>.
+std::set<SignalId> signals_in(RedisLink link) {
+    std::set<SignalId> known;
+    std::string cursor = "0";
+    do {
+        const auto page = link.call({"SCAN", cursor, "MATCH", "millrace:test:g*:SIG:*"});
+        EXPECT_TRUE(page.ok()) << link.message();
+        for (std::size_t i = 0; i < page.value()[1].size(); ++i) {
+            const std::string_view key = page.value()[1][i].text();
+            SignalId id;
+            EXPECT_TRUE(parse_uuid(key.substr(key.rfind(':') + 1), id)) << key;
+            known.insert(id);
+        }
+        cursor = page.value()[0].text();
+    } while (cursor != "0");
+    return known;
+}
+
+class ChaosLadderRedis : public Ladder {
+protected:
+    void SetUp() override {
+        redis_ = std::make_unique<redis_test::RedisProcess>(redis_test::RedisProcess::Options{
+            dir_.path(), port_.number(), false,
+            "appendonly yes\nmaxmemory-policy noeviction\nmaxmemory 500mb\nsave \"\"\n"});
+        redis_->start();
+        begin({{"\"accounts_max\"", R"("redis": {"servers": ["127.0.0.1:)" +
+                                        std::to_string(port_.number()) +
+                                        R"("], "prefix": "millrace:test:"}, "accounts_max")"}});
+    }
+
+    redis_test::TempDir dir_;
+    test::QuietPort port_;
+    std::unique_ptr<redis_test::RedisProcess> redis_;
+};
+
+TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots) {
+    trade(60);
+    await_stored(world().segment().core().redis_seq);
+    trade(30);
+    redis_->kill();
+    lose_log();
+    redis_->start();
+    ASSERT_TRUE(redis_test::eventually([this] {
+        RedisLink probe;
+        return probe.connect(redis_->at(), {}, {}).ok() && probe.call({"PING"}).ok();
+    })) << "it is still loading: "
+        << redis_->log();
+    const std::set<SignalId> known = signals_in(redis_->link());
+    EXPECT_EQ(recover({"--dry-run"}), 1) << "a start would begin with nothing: " << said();
+    for (const char* rung : {"segment ", "journal ", "redis ", "sqlite "}) {
+        EXPECT_NE(said().find(rung), std::string::npos) << said();
+    }
+    EXPECT_NE(said().find("read and checked whole"), std::string::npos) << said();
+    EXPECT_NE(said().find("millrace recover --from "), std::string::npos) << said();
+    ASSERT_EQ(recover({"--from", "redis", "--dry-run"}), 0) << said();
+    ASSERT_EQ(recover({"--from", "redis"}), 0) << said();
+    EXPECT_NE(said().find("IN_DOUBT, looked up"), std::string::npos) << said();
+    go_on("redis", "1 s and 0 s", known);
+    judge(known);
+}
+
+/// A query of the test's own.
+std::set<SignalId> signals_in(const clickhouse_test::ClickHouseProcess& server) {
+    std::set<SignalId> known;
+    std::istringstream lines{server.ask(
+        "SELECT DISTINCT toString(signal) FROM desk.effects WHERE kind = 2 AND reason = 0")};
+    for (std::string line; std::getline(lines, line);) {
+        SignalId id;
+        EXPECT_TRUE(parse_uuid(line, id)) << line;
+        known.insert(id);
+    }
+    return known;
+}
+
+class ChaosLadderClickHouse : public Ladder {
+protected:
+    void SetUp() override {
+        ::unsetenv("MILLRACE_CLICKHOUSE_URL");  // a server of our own: this one is killed
+        server_ = std::make_unique<clickhouse_test::ClickHouseProcess>(dir_.path() + "/server");
+        server_->start();
+        const std::string password = dir_.path() + "/password";
+        std::ofstream{password} << server_->at().password << "\n";
+        ASSERT_EQ(::chmod(password.c_str(), 0600), 0);
+        begin({{"\"accounts_max\"", R"("clickhouse": {"url": ")" + server_->at().url +
+                                        R"(", "user": ")" + server_->at().user +
+                                        R"(", "password_file": ")" + password +
+                                        R"(", "database": "desk"}, "accounts_max")"}});
+    }
+
+    redis_test::TempDir dir_;
+    std::unique_ptr<clickhouse_test::ClickHouseProcess> server_;
+};
+
+TEST_F(ChaosLadderClickHouse, RepeatsNothingAfterTheLossOfEverythingElse) {
+    trade(60);
+    await_stored(world().segment().core().clickhouse_seq);
+    trade(30);
+    server_->kill();
+    lose_log();
+    ASSERT_TRUE(sqlite_remove(sqlite()).ok());
+    std::filesystem::remove_all(sqlite() + ".backups");
+    server_->start();
+    const std::set<SignalId> known = signals_in(*server_);
+    EXPECT_EQ(recover({"--dry-run"}), 1) << "a start would begin with nothing: " << said();
+    EXPECT_NE(said().find("=> clickhouse"), std::string::npos) << said();
+    ASSERT_EQ(recover({"--from", "best"}), 0) << said();
+    EXPECT_NE(said().find("IN_DOUBT, looked up"), std::string::npos) << said();
+    go_on("clickhouse", "nothing", known);
+    judge(known);
+}
+
+}  // namespace
+}  // namespace millrace::chaos

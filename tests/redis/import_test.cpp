@@ -1,0 +1,240 @@
+// Goal: what Redis says of the engine's state is what SQLite says of it, row by row; what it does
+// not hold any more is named; what an open position needs stays. Method: one history in both
+// stores, read by both readers; then damage of each kind.
+#include <algorithm>
+
+#include "persist/redis_hold.h"
+#include "persist/sqlite_store.h"
+#include "persist/stored_state.h"
+#include "shm/clock.h"
+#include "tests/redis/sink_fixture.h"
+#include "tests/seed.h"
+#include "tests/sqlite/random_history.h"
+
+namespace millrace::redis_test {
+namespace {
+
+using sqlite_test::end_of;
+using sqlite_test::random_history;
+
+constexpr StoredLimits kAll{seconds(7 * 24 * 3600).value, 10'000};
+constexpr const char* kKeys = "millrace:test:g1:";
+
+class RedisImport : public RedisSinkFixture {
+protected:
+    void SetUp() override {
+        RedisSinkFixture::SetUp();
+        redis_ = server("one");
+        link_ = redis_->link();
+        options_.prefix = "millrace:test:";
+        options_.instance = 77;
+    }
+    /// A generation with all of it, as from the log's beginning.
+    void fill(const std::vector<Effect>& history) {
+        RedisStore store{options_};
+        ASSERT_TRUE(store.open(link_).ok()) << store.message();
+        ASSERT_TRUE(store.begin_rebuild(false).ok()) << store.message();
+        store.set_whole(true);
+        ASSERT_TRUE(store.store(history, end_of(history)).ok()) << store.message();
+        ASSERT_TRUE(store.finish_rebuild(Nanos{wall_ns()}).ok()) << store.message();
+    }
+    Result<StoredState> read() {
+        RedisPlace place;
+        place.servers = {redis_->at()};
+        said_.clear();
+        return read_redis_state(place, options_, kAll, said_);
+    }
+    Errc refused() {
+        const auto state = read();
+        return state ? Errc::Ok : state.code();
+    }
+    StoredState from_sqlite(const std::vector<Effect>& history) {
+        const std::string path = dir_.path() + "/oracle.db";
+        SqliteStore store;
+        SqliteStoreOptions o;
+        o.path = path;
+        o.instance = 77;
+        EXPECT_TRUE(store.open(o).ok()) << store.message();
+        EXPECT_TRUE(store.store(history, end_of(history), Nanos{}).ok()) << store.message();
+        store.close();
+        auto state = read_sqlite_state(path, kAll, said_);
+        EXPECT_TRUE(state.ok()) << said_;
+        return std::move(state).value();
+    }
+    std::string key(const std::string& pattern) {
+        const auto found = link_.call({"KEYS", kKeys + pattern});
+        EXPECT_TRUE(found.ok() && found.value().size() > 0) << pattern;
+        return std::string{found.value()[0].text()};
+    }
+    /// The order that opened a position which is open.
+    std::string key_of_opener() {
+        const auto state = read();
+        EXPECT_TRUE(state.ok()) << said_;
+        for (const RestoredOrder& o : state.value().orders) {
+            if (o.open_volume.value > 0 && is_final(o.row.status)) {
+                return kKeys + ("RTS:" + std::to_string(o.row.account.value)) + ":" +
+                       std::to_string(o.row.magic.intent());
+            }
+        }
+        ADD_FAILURE() << "no position is open";
+        return "";
+    }
+
+    std::unique_ptr<RedisProcess> redis_;
+    RedisLink link_;
+    RedisStoreOptions options_;
+    std::string said_;
+};
+
+TEST_F(RedisImport, GivesTheStateThatSqliteGives) {
+    const std::uint64_t seed = test::first_seed();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    auto history = random_history(seed, Nanos{wall_ns()});
+    SignalRow refused;
+    refused.id = {1, 2};
+    refused.reason = static_cast<std::uint16_t>(Reason::StaleSignal);
+    AlertRow kill;
+    kill.code = AlertCode::Killed;
+    for (Effect more :
+         {Effect::make(EffectKind::Signal, refused), Effect::make(EffectKind::Alert, kill)}) {
+        more.seq = Sequence{history.back().seq.value + 1};
+        more.k = 1;
+        more.time = history.back().time;
+        history.push_back(more);
+    }
+    fill(history);
+    const auto state = read();
+    ASSERT_TRUE(state.ok()) << said_;
+    EXPECT_TRUE(sqlite_test::same_state(state.value(), from_sqlite(history)));
+    EXPECT_TRUE(state.value().kill_used);
+    EXPECT_TRUE(state.value().gaps.empty()) << state.value().gaps.front();
+    EXPECT_GT(state.value().orders.size(), 20U);
+}
+
+TEST_F(RedisImport, IsRefusedOfWhatIsDamagedOlderOrNotThere) {
+    EXPECT_EQ(refused(), Errc::NotFound) << said_;
+    fill(random_history(1, Nanos{wall_ns()}));
+    ASSERT_EQ(refused(), Errc::Ok) << said_;
+
+    const std::string position = key("RTP:*");
+    const std::string volume = redis_->ask({"HGET", position, "volume"});
+    (void)redis_->ask({"HSET", position, "volume", "99"});
+    EXPECT_EQ(refused(), Errc::BadChecksum);
+    EXPECT_NE(said_.find("RTP:"), std::string::npos) << said_;
+    (void)redis_->ask({"HSET", position, "volume", volume});
+    ASSERT_EQ(refused(), Errc::Ok) << said_;
+
+    (void)redis_->ask({"HSET", std::string{kKeys} + "CURSOR", "seq", "5"});
+    EXPECT_EQ(refused(), Errc::BadChecksum) << said_;
+    redis_->kill();
+    EXPECT_EQ(refused(), Errc::IoError) << said_;
+}
+
+TEST_F(RedisImport, NamesWhatItDoesNotHoldAnyMore) {
+    fill(random_history(2, Nanos{wall_ns()}));
+    const std::string order = key_of_opener();
+    const std::string signal = redis_->ask({"HGET", order, "signal"});
+    (void)redis_->ask({"DEL", kKeys + ("SIG:" + signal)});
+    auto state = read();
+    ASSERT_TRUE(state.ok()) << said_;
+    ASSERT_FALSE(state.value().gaps.empty());
+    EXPECT_NE(state.value().gaps[0].find("the signal of order"), std::string::npos);
+    (void)redis_->ask({"DEL", order});
+    state = read();
+    ASSERT_TRUE(state.ok()) << said_;
+    ASSERT_FALSE(state.value().gaps.empty());
+    EXPECT_NE(state.value().gaps[0].find("the order of position"), std::string::npos);
+}
+
+TEST_F(RedisImport, IsNotWholeOfAGenerationFilledFromALogThatRetentionHadCut) {
+    *last_ = 300;
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 300));
+    ASSERT_TRUE(read().ok()) << said_;
+    EXPECT_TRUE(read().value().gaps.empty()) << read().value().gaps[0];
+    EXPECT_EQ(read().value().cursor, sqlite_test::cursor_at(300));
+    first_ = 150;
+    salt_ = 9;  // another log, whose beginning is gone
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 300));
+    const auto state = read();
+    ASSERT_TRUE(state.ok()) << said_;
+    ASSERT_FALSE(state.value().gaps.empty());
+    EXPECT_NE(state.value().gaps[0].find("retention"), std::string::npos);
+}
+
+TEST_F(RedisImport, IsPossibleAfterASchemaOfBeforeWasFilledAnew) {
+    *last_ = 300;
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 300));
+    // As the build before has left it: no facts beside the cursor.
+    const EffectCursor at = sqlite_test::cursor_at(300);
+    forge_cursor(*redis_, {{"schema", "1"},
+                           {"epoch", std::to_string(at.epoch)},
+                           {"seq", std::to_string(at.seq.value)},
+                           {"k", std::to_string(at.k)},
+                           {"chain", std::to_string(at.chain)}});
+    EXPECT_EQ(refused(), Errc::BadVersion) << said_;
+
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 300));
+    EXPECT_TRUE(errors_mention("older build")) << error_log();
+    EXPECT_EQ(redis_->ask({"GET", "millrace:test:GENERATION"}), "2");
+    ASSERT_TRUE(read().ok()) << said_;
+    EXPECT_TRUE(read().value().gaps.empty());
+}
+
+TEST_F(RedisImport, KeepsWhatOpenPositionsNeedAndNothingElse) {
+    fill(random_history(3, Nanos{wall_ns()}));
+    const auto found = read();
+    ASSERT_TRUE(found.ok()) << said_;
+    const StoredState& before = found.value();
+    const std::string opener = key_of_opener();
+    const std::string signal = kKeys + ("SIG:" + redis_->ask({"HGET", opener, "signal"}));
+    std::vector<std::string> ending;
+    std::vector<std::string> standing;
+    const auto keys = link_.call({"KEYS", std::string{kKeys} + "*"});
+    ASSERT_TRUE(keys.ok());
+    for (std::size_t i = 0; i < keys.value().size(); ++i) {
+        const std::string name{keys.value()[i].text()};
+        const bool ends = link_.call({"PTTL", name}).value().integer() >= 0;
+        (ends ? ending : standing).push_back(name);
+    }
+    for (const std::string& name : ending) {
+        (void)redis_->ask({"PEXPIRE", name, "3600000"});  // an hour is left of a day
+    }
+    RedisStore store{options_};
+    ASSERT_TRUE(store.open(link_).ok()) << store.message();
+    RedisHold hold{seconds(3600)};
+    for (int slice = 0; slice < 20; ++slice) {
+        ASSERT_TRUE(hold.step(link_, store, Nanos{wall_ns()}).ok()) << link_.message();
+    }
+    std::size_t held = 0;
+    for (const std::string& name : ending) {
+        held += link_.call({"PTTL", name}).value().integer() > 80'000'000 ? 1U : 0U;
+    }
+    for (const std::string& name : standing) {
+        EXPECT_EQ(redis_->ask({"PTTL", name}), "-1") << name << " must not get an end";
+    }
+    EXPECT_GT(std::stoll(redis_->ask({"PTTL", opener})), 80'000'000);
+    EXPECT_GT(std::stoll(redis_->ask({"PTTL", signal})), 80'000'000);
+    EXPECT_LT(held, ending.size()) << "closed positions end";
+    // All else goes; the state that matters is the same.
+    for (const std::string& name : ending) {
+        if (link_.call({"PTTL", name}).value().integer() < 80'000'000) {
+            (void)redis_->ask({"DEL", name});
+        }
+    }
+    const auto after = read();
+    ASSERT_TRUE(after.ok()) << said_;
+    EXPECT_TRUE(after.value().gaps.empty()) << after.value().gaps[0];
+    for (const RestoredOrder& o : before.orders) {
+        const bool open = o.open_volume.value > 0;
+        const auto same = [&](const RestoredOrder& x) {
+            return x.row.magic.intent() == o.row.magic.intent() && x.open_volume == o.open_volume &&
+                   x.deals[0] == o.deals[0];
+        };
+        EXPECT_TRUE(!open ||
+                    std::any_of(after.value().orders.begin(), after.value().orders.end(), same))
+            << o.row.magic.intent();
+    }
+}
+
+}  // namespace
+}  // namespace millrace::redis_test

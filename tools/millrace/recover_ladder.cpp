@@ -1,0 +1,107 @@
+#include "tools/millrace/recover_ladder.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "tools/inspect/recover_plan.h"
+#include "tools/millrace/recover_rungs.h"
+#include "tools/millrace/second_check.h"
+#include "tools/millrace/second_config.h"
+#include "tools/millrace/stages.h"
+
+namespace millrace {
+namespace {
+
+void print_rung(bool taken, const std::string& name, const std::string& verdict) {
+    std::printf("%s %-11s %s\n", taken ? "=>" : "  ", name.c_str(), verdict.c_str());
+}
+
+/// Segment and journal, as the start itself judges them.
+/// @return true if it goes on from one of them, or would be refused over one.
+bool print_log(const inspect::RecoverPlan& plan) {
+    bool taken = false;
+    for (const inspect::Rung& rung : plan.rungs) {
+        if (rung.name == "segment" || rung.name == "journal") {
+            print_rung(rung.taken, rung.name, rung.verdict);
+            taken = taken || rung.taken;
+        }
+    }
+    return taken || !plan.refusal.empty();
+}
+
+void print_steps(const inspect::RecoverPlan& plan) {
+    std::printf("`millrace up`:\n");
+    std::size_t n = 0;
+    for (const std::string& step : plan.steps) {
+        std::printf("%3zu. %s\n", ++n, step.c_str());
+    }
+}
+
+/// Without its directory the log is lost, whatever a segment says.
+inspect::RecoverPlan plan_of(const Config& config) {
+    const inspect::FoundSegment found =
+        inspect::find_segment(config.segment_path(), config.journal.dir);
+    std::error_code none;
+    if (std::filesystem::is_directory(config.journal.dir, none)) {
+        return inspect::plan_recovery(found, config.journal.dir);
+    }
+    inspect::RecoverPlan plan;
+    const bool there = found.code == Errc::Ok;
+    plan.rungs.push_back({"segment", false, there ? "is there, without its journal" : found.why});
+    plan.rungs.push_back({"journal", false, config.journal.dir + " is not there"});
+    plan.refusal = second_holds_lost_log(configured_second(config).path);
+    return plan;
+}
+
+/// Nothing of the log is left.
+int print_advice(const std::vector<StoreRung>& rungs, const StoreRung* best,
+                 const std::string& why) {
+    if (std::none_of(rungs.begin(), rungs.end(),
+                     [](const auto& r) { return r.state.has_value(); })) {
+        std::printf("`millrace up` would begin with nothing, and no store says that there was\n");
+        return kExitOk;
+    }
+    if (best == nullptr) {
+        std::printf(
+            "`millrace up` would begin with nothing, and the terminals would refuse it; "
+            "%s\n",
+            why.c_str());
+        return kExitError;
+    }
+    std::printf(
+        "`millrace up` would begin with nothing, and the terminals would refuse it. First:\n"
+        "  1. `millrace recover --from %s`, of those that are whole the one that has come "
+        "furthest: a journal that is the lost one's heir, ids beyond whatever it can have used\n"
+        "  2. `millrace up`: every order without a final report is IN_DOUBT and looked up at its "
+        "broker, none is sent again\n",
+        best->name.c_str());
+    return kExitError;
+}
+
+}  // namespace
+
+int show_ladder(const Config& config) {
+    const inspect::RecoverPlan plan = plan_of(config);
+    const bool from_log = print_log(plan);
+    const std::vector<StoreRung> rungs = read_rungs(config, stored_limits(config));
+    std::string why;
+    const StoreRung* const best = from_log ? nullptr : best_rung(rungs, why);
+    for (const StoreRung& rung : rungs) {
+        print_rung(&rung == best, rung.name, to_string(rung));
+    }
+    for (const std::string& role : plan.alive) {
+        std::printf("alive: %s\n", role.c_str());
+    }
+    if (!plan.refusal.empty()) {
+        std::printf("THE START WOULD BE REFUSED: %s\n", plan.refusal.c_str());
+        return kExitError;
+    }
+    if (from_log) {
+        print_steps(plan);
+        return kExitOk;
+    }
+    return print_advice(rungs, best, why);
+}
+
+}  // namespace millrace

@@ -1,0 +1,169 @@
+#include "tools/millrace/recover_rungs.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "persist/redis_primary.h"
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_files.h"
+#include "shm/clock.h"
+#include "tools/millrace/clickhouse_wiring.h"
+#include "tools/millrace/redis_wiring.h"
+
+namespace millrace {
+namespace {
+
+/// One part in so many of the ledger stays free for new signals.
+constexpr std::uint32_t kLedgerFreeShare = 8;
+/// A query goes over years of rows, and nobody waits for it but an operator.
+constexpr Nanos kClickHouseAnswer = seconds(120);
+
+std::size_t open_positions(const StoredState& state) {
+    return static_cast<std::size_t>(
+        std::count_if(state.orders.begin(), state.orders.end(),
+                      [](const RestoredOrder& o) { return o.open_volume.value > 0; }));
+}
+
+/// The store, or in its place the newest backup that comes back whole.
+Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
+                                std::string& message) {
+    auto state = read_sqlite_state(config.sqlite.path, limits, message);
+    if (state || (state.code() != Errc::NotFound && state.code() != Errc::BadChecksum)) {
+        return state;
+    }
+    const std::string scratch = config.sqlite.path + ".recover";
+    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
+    for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
+        std::string why;
+        Status done = sqlite_remove(scratch);
+        done = done ? restore_sqlite_backup(backup->path, scratch, {}, why) : done;
+        auto found =
+            done ? read_sqlite_state(scratch, limits, why) : Result<StoredState>{done.error()};
+        (void)sqlite_remove(scratch);
+        if (found) {
+            found.value().where = backup->path;
+            message += "; in its place " + backup->path;
+            return found;
+        }
+        message += "; " + (why.empty() ? backup->path + ": " + done.error().what : why);
+    }
+    return state;
+}
+
+Result<StoredState> read_store(const std::string& name, const Config& config,
+                               const StoredLimits& limits, std::string& message) {
+    if (name == "redis") {
+        return read_redis_state(redis_place(config.redis), redis_store(config), limits, message);
+    }
+    if (name == "clickhouse") {
+        ClickHouseStoreOptions options = clickhouse_store(config);
+        options.server.answer = std::max(options.server.answer, kClickHouseAnswer);
+        return read_clickhouse_state(std::move(options), limits, message);
+    }
+    return read_sqlite(config, limits, message);
+}
+
+bool is_configured(const std::string& name, const Config& config) {
+    return name == "redis"    ? config.redis.enabled
+           : name == "sqlite" ? config.sqlite.enabled
+                              : config.clickhouse.enabled;
+}
+
+bool further(const EffectCursor& a, const EffectCursor& b) {
+    return std::pair{a.epoch, a.seq} > std::pair{b.epoch, b.seq};
+}
+
+/// Two stores of which one cannot be the other's past.
+bool differ(const StoredState& a, const StoredState& b) {
+    const bool other = a.instance != 0 && b.instance != 0 && a.instance != b.instance;
+    return other || (a.cursor.seq == b.cursor.seq && a.cursor.chain != b.cursor.chain);
+}
+
+}  // namespace
+
+std::string time_text(Nanos at) {
+    const auto t = static_cast<std::time_t>(at.value / 1'000'000'000);
+    std::tm parts{};
+    char text[32] = {};
+    (void)::gmtime_r(&t, &parts);
+    (void)std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+StoredLimits stored_limits(const Config& config) {
+    StoredLimits limits;
+    limits.window_ns = config.risk.ledger_window_ns;
+    limits.signals_max = config.capacity.ledger - config.capacity.ledger / kLedgerFreeShare;
+    return limits;
+}
+
+StoreRung read_rung(const std::string& name, const Config& config, const StoredLimits& limits) {
+    StoreRung rung;
+    rung.name = name;
+    if (!is_configured(name, config)) {
+        rung.why = "is not configured";
+        return rung;
+    }
+    const std::int64_t began = monotonic_ns();
+    auto state = read_store(name, config, limits, rung.why);
+    rung.read_ns = monotonic_ns() - began;
+    if (state && state.value().cursor.seq.value == 0) {
+        rung.why = state.value().where + " is empty: it has followed no journal";
+    } else if (state) {
+        rung.state = std::move(state).value();
+    }
+    return rung;
+}
+
+std::vector<StoreRung> read_rungs(const Config& config, const StoredLimits& limits) {
+    std::vector<StoreRung> rungs;
+    for (const char* name : {"redis", "sqlite", "clickhouse"}) {
+        rungs.push_back(read_rung(name, config, limits));
+    }
+    return rungs;
+}
+
+const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why) {
+    const StoreRung* best = nullptr;
+    for (const StoreRung& rung : rungs) {
+        if (!rung.state || !rung.state->gaps.empty()) {
+            continue;
+        }
+        if (best != nullptr && differ(*best->state, *rung.state)) {
+            why = best->name + " and " + rung.name +
+                  " follow different journals: say which is meant, `millrace recover --from " +
+                  best->name + "` or `--from " + rung.name + "`";
+            return nullptr;
+        }
+        if (best == nullptr || further(rung.state->cursor, best->state->cursor)) {
+            best = &rung;
+        }
+    }
+    if (best == nullptr) {
+        why = "no store holds a whole state:";
+        for (const StoreRung& rung : rungs) {
+            why += "\n  " + rung.name + ": " + to_string(rung);
+        }
+    }
+    return best;
+}
+
+std::string to_string(const StoreRung& rung) {
+    if (!rung.state) {
+        return rung.why;
+    }
+    const StoredState& s = *rung.state;
+    std::string text = s.where + ": up to record " + std::to_string(s.cursor.seq.value) +
+                       " of epoch " + std::to_string(s.cursor.epoch) + ", newest time " +
+                       time_text(s.latest) + "; " + std::to_string(s.signals.size()) + " of " +
+                       std::to_string(s.signals_known) + " signals, " +
+                       std::to_string(s.orders.size()) + " orders that matter, " +
+                       std::to_string(open_positions(s)) + " open positions";
+    if (s.gaps.empty()) {
+        return text + "; read and checked whole";
+    }
+    return text + "; NOT WHOLE, it lacks " + s.gaps.front() +
+           (s.gaps.size() > 1 ? " and " + std::to_string(s.gaps.size() - 1) + " more" : "");
+}
+
+}  // namespace millrace

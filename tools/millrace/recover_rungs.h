@@ -1,0 +1,42 @@
+// The lower rungs of the recovery ladder: what each store that the configuration names still holds
+// of the engine's state, and which of them a journal is best made of.
+#pragma once
+
+#include "persist/stored_state.h"
+#include "tools/millrace/config.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace millrace {
+
+struct StoreRung {
+    std::string name;                  // redis, sqlite, clickhouse
+    std::optional<StoredState> state;  // what it holds, whole; gaps are named in it
+    std::string why;                   // it has none; or what was read in its place
+    std::int64_t read_ns = 0;          // time that reading took
+};
+
+/// What is read of a store for `config`: as much as the engine's ledger has room for.
+[[nodiscard]] StoredLimits stored_limits(const Config& config);
+
+/// Reads one store, every row of it that counts; writes nothing there. SQLite: the store, or in
+/// its place the newest backup that comes back whole.
+[[nodiscard]] StoreRung read_rung(const std::string& name, const Config& config,
+                                  const StoredLimits& limits);
+/// All that the configuration names, in the ladder's order.
+[[nodiscard]] std::vector<StoreRung> read_rungs(const Config& config, const StoredLimits& limits);
+
+/// The whole one that has come furthest; of several the one that is higher on the ladder.
+/// @return nullptr if none will do, or if it cannot be told: they follow different logs. `why`
+/// says it for people.
+[[nodiscard]] const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why);
+
+/// What it holds, or why not, in a line.
+[[nodiscard]] std::string to_string(const StoreRung& rung);
+
+/// ISO 8601, UTC, to the second.
+[[nodiscard]] std::string time_text(Nanos at);
+
+}  // namespace millrace
