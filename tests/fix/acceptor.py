@@ -19,8 +19,9 @@ prints `ready PORT`. DIR/book has one JSON object a line: `order` as asked, `exe
     {"cmd": "ask", "from": A, "to": B}        sends a ResendRequest
     {"cmd": "resend", "do": "answer"|"ignore"}  what becomes of the other side's
     {"cmd": "status", "do": "answer"|"silent"|"unknown"|"mass"}  which status requests are answered
-    {"cmd": "logon", "do": "take"|"refuse"|"silent"|"late"}  how logons are; late: taken, and what
-                                              is missing is asked for at the next message
+    {"cmd": "logon", "do": "take"|"refuse"|"silent"|"hangup"|"late"}  how logons are; late: taken, and what
+                                              is missing is asked for at the next message;
+                                              "text": what it says to one that it refuses
     {"cmd": "change", "do": "take"|"silent"|"ignore"}  how cancels and replaces are: done and told,
                                               done and not told, received and forgotten
     {"cmd": "quote", "symbol": S, "bid": B, "ask": A}
@@ -81,7 +82,7 @@ class Venue:
             self.numbers["out"] = max(self.numbers["out"], row["n"] + 1)
         self.modes, self.default = [], "fill"
         self.status_mode, self.logon_mode, self.change_mode = "answer", "take", "take"
-        self.resend_mode = "answer"
+        self.resend_mode, self.refusal = "answer", "not today"
         self.quotes, self.wanted = {}, {}
         self.stats = {"orders": 0, "repeats": 0, "logons": 0, "connects": 0, "gapfills": 0,
                       "asked": 0, "status": 0, "possdup": 0}
@@ -184,8 +185,10 @@ class Venue:
         reset = m.get(141) == "Y"
         if self.logon_mode == "silent":
             return None
+        if self.logon_mode == "hangup":
+            return self.drop()
         if self.logon_mode == "refuse":
-            self.send("5", [(58, "not today")])
+            self.send("5", [(58, self.refusal)])
             return self.drop()
         if reset:
             self.numbers = {"in": 1, "out": 1}
@@ -384,7 +387,7 @@ class Venue:
         elif cmd == "change":
             self.change_mode = c["do"]
         elif cmd == "logon":
-            self.logon_mode = c["do"]
+            self.logon_mode, self.refusal = c["do"], c.get("text", self.refusal)
         elif cmd == "quote":
             self.quotes[c["symbol"]] = (c["bid"], c["ask"])
             self.quote(c["symbol"])

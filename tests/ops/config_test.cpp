@@ -82,9 +82,13 @@ TEST(Config, ReportsEveryMistakeAtOnce) {
 TEST(Config, NamesWhatIsWrongWithAFixAccount) {
     const TempDir dir;
     const Read r = read(dir, with_account(R"(, "kind": "fix", "fix": {"server": "venue",
+ "backup_server": "second", "refusals_max": -1,
  "sender_comp_id": "A", "profile": "mt9", "tls_ca_file": "none.pem"})"));
     for (const char* wrong :
-         {"accounts[0].fix.server: is \"venue\"; HOST:PORT", "\"target_comp_id\" is missing",
+         {"accounts[0].fix.server: is \"venue\"; HOST:PORT",
+          "accounts[0].fix.backup_server: is \"second\"; HOST:PORT",
+          "accounts[0].fix.refusals_max: is -1; a whole number from 0 to 1000",
+          "\"target_comp_id\" is missing",
           "accounts[0].fix.profile: is \"mt9\"; one of generic, ctrader, lmax, fxcm is allowed",
           "accounts[0].fix.tls_ca_file: there is no file"}) {
         EXPECT_NE(r.mistakes.find(wrong), std::string::npos) << wrong << "\n" << r.mistakes;
@@ -94,6 +98,11 @@ TEST(Config, NamesWhatIsWrongWithAFixAccount) {
     const std::string later = read(dir, with_account(fix)).mistakes;
     EXPECT_NE(later.find("needs \"margin_mode\": \"netting\""), std::string::npos) << later;
     EXPECT_NE(later.find("EURUSD"), std::string::npos) << later;
+    const std::string twice =
+        read(dir, with_account(R"(, "kind": "fix", "fix": {"server": "v:1", "backup_server": "v:1",
+ "sender_comp_id": "A", "target_comp_id": "B"})"))
+            .mistakes;
+    EXPECT_NE(twice.find("fix.backup_server: is \"server\" itself"), std::string::npos) << twice;
     const std::string alone = read(dir, with_account(", \"kind\": \"fix\"")).mistakes;
     EXPECT_NE(alone.find("needs an object \"fix\""), std::string::npos) << alone;
 }

@@ -318,7 +318,7 @@ void Executor::offer_account_info() {
     }
     bridge::Event event{};
     event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
-    event.permissions = venue_up_ ? 1 : 0;
+    event.permissions = venue_up_ ? bridge::kInfoMayTrade : bridge::kInfoServerAway;
     event.broker_time_ns = sim::EventLoop::wall_now().value;
     add_event(event, 0);
     told_seq_ = journal_.event_seq();

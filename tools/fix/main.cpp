@@ -57,6 +57,8 @@ fix::SessionSettings session_of(const FixConfig& f, const fix::Profile& profile)
     fix::SessionSettings s;
     s.host = f.host;
     s.port = f.port;
+    s.backup_host = f.backup_host;
+    s.backup_port = f.backup_port;
     s.sender_comp_id = f.sender_comp_id;
     s.target_comp_id = f.target_comp_id;
     s.sender_sub_id = f.sender_sub_id;
@@ -64,8 +66,9 @@ fix::SessionSettings session_of(const FixConfig& f, const fix::Profile& profile)
     s.username = f.username;
     s.password = f.password;
     s.heartbeat_s = f.heartbeat_s;
-    s.reconnect_s = f.reconnect_s;
-    s.pause_s = f.pause_s;
+    s.reconnect_ms = f.reconnect_s * 1000;
+    s.pause_ms = f.pause_s * 1000;
+    s.refusals_max = f.refusals_max;
     s.reset_on_logon = profile.reset_on_logon;
     s.tls = !f.tls_ca_file.empty();
     s.tls_ca_file = f.tls_ca_file;

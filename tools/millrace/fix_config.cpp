@@ -30,18 +30,27 @@ void check_profile(ObjectReader& o, const FixConfig& f) {
     o.complain("profile", "is \"" + f.profile + "\"; one of " + names + " is allowed");
 }
 
+/// HOST:PORT of an access point; empty if the key is absent.
+void read_access_point(ObjectReader& o, const char* key, std::string& host, std::uint16_t& port) {
+    std::string server;
+    o.text(key, server, {3, 260});
+    if (!server.empty() && !parse_host_port(server, host, port)) {
+        o.complain(key,
+                   "is \"" + server + "\"; HOST:PORT such as \"fix.venue.com:5201\" is allowed");
+    }
+}
+
 /// @param there the account has it; an absent object is read too, and misses nothing.
 void read_object(ObjectReader& o, const std::string& folder, bool there, FixConfig& f) {
-    std::string server;
     for (const char* key : {"server", "sender_comp_id", "target_comp_id"}) {
         if (there) {
             o.require(key);
         }
     }
-    o.text("server", server, {3, 260});
-    if (!server.empty() && !parse_host_port(server, f.host, f.port)) {
-        o.complain("server",
-                   "is \"" + server + "\"; HOST:PORT such as \"fix.venue.com:5201\" is allowed");
+    read_access_point(o, "server", f.host, f.port);
+    read_access_point(o, "backup_server", f.backup_host, f.backup_port);
+    if (!f.backup_host.empty() && f.backup_host == f.host && f.backup_port == f.port) {
+        o.complain("backup_server", "is \"server\" itself; give another one, or none");
     }
     o.text("sender_comp_id", f.sender_comp_id, {1, 64});
     o.text("target_comp_id", f.target_comp_id, {1, 64});
@@ -55,6 +64,7 @@ void read_object(ObjectReader& o, const std::string& folder, bool there, FixConf
     o.integer("heartbeat_s", f.heartbeat_s, {1, 300});
     o.integer("reconnect_s", f.reconnect_s, {1, 3600});
     o.integer("pause_s", f.pause_s, {1, 86'400});
+    o.integer("refusals_max", f.refusals_max, {0, 1000});
     o.integer("absent_after_ms", f.absent_after_ms, {100, 86'400'000});
     o.boolean("quotes", f.quotes);
     o.text("tls_ca_file", f.tls_ca_file, {1, 4096});

@@ -23,6 +23,8 @@ struct FixConfig {
     std::string account_name;  // of the account in Config
     std::string host;
     std::uint16_t port = 0;
+    std::string backup_host;  // second access point; empty = there is none
+    std::uint16_t backup_port = 0;
     std::string sender_comp_id;
     std::string target_comp_id;
     std::string sender_sub_id;
@@ -34,6 +36,7 @@ struct FixConfig {
     std::uint32_t heartbeat_s = 30;
     std::uint32_t reconnect_s = 3;
     std::uint32_t pause_s = 60;
+    std::uint32_t refusals_max = 5;
     std::uint32_t absent_after_ms = 60'000;
     bool quotes = false;
     std::string tls_ca_file;  // empty = no TLS

@@ -1,4 +1,4 @@
-// The only file that sees QuickFIX's headers.
+// What the venue says, and what is sent. Only this folder's quickfix_*.cpp see QuickFIX's headers.
 #include "gateway/fix/session/quickfix_session.h"
 
 #include <sys/eventfd.h>
@@ -14,9 +14,6 @@ namespace fix {
 namespace {
 
 constexpr std::size_t kNewsMax = 65536;
-constexpr int kFailuresMax = 3;
-constexpr auto kGapMax = std::chrono::seconds(10);
-constexpr auto kLogoutWait = std::chrono::seconds(2);
 
 /// Better dead than lying: the owner is restarted, and what was not dealt with comes again.
 [[noreturn]] void die(const char* what) {
@@ -30,6 +27,23 @@ std::uint32_t number_in(const std::string& raw, const char* field) {
     return at == std::string::npos ? 0
                                    : static_cast<std::uint32_t>(std::strtoul(
                                          raw.c_str() + at + std::strlen(field), nullptr, 10));
+}
+
+/// True if the reason of a refusal is who we say we are. FIX 4.4 has no field for it, so it goes by
+/// the venue's own words; a venue that says none of these is taken for one that is closed.
+bool speaks_of_credentials(const std::string& text) {
+    std::string lower;
+    for (const char c : text) {
+        lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    for (const char* word :
+         {"passw", "credential", "authen", "authoris", "authoriz", "username", "user name",
+          "unknown user", "invalid user", "locked", "disabled", "permission", "compid"}) {
+        if (lower.find(word) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
 }
 
 }  // namespace
@@ -47,6 +61,9 @@ void Wire::onOutgoing(const std::string& raw) {
 }
 void Wire::onEvent(const std::string& text) {
     owner_.messages().write('*', text);
+    if (text.compare(0, 14, "Connecting to ") == 0) {
+        owner_.note_dial();
+    }
     if (text.find("Rejected: Tag appears more than once") != std::string::npos) {
         owner_.hand_out_refused();
     }
@@ -163,45 +180,38 @@ void QuickfixSession::on_raw(const std::string& raw) {
 }
 
 void QuickfixSession::onLogon(const FIX::SessionID&) {
-    was_logged_on_ = true;
-    failures_ = 0;
+    {
+        const std::lock_guard<std::mutex> hold{mutex_};
+        attempt_.logged_on = on_ = true;
+    }
     tell(SessionNews::Kind::LoggedOn, 0, "");
 }
 
 /// Also after a logon that failed. The session's numbers may be set here: it is over.
 void QuickfixSession::onLogout(const FIX::SessionID&) {
-    failures_ = was_logged_on_ ? 0 : failures_ + (logon_sent_ ? 1 : 0);
-    was_logged_on_ = logon_sent_ = false;
     tell_held_back();
+    bool mended = false;
     if (venue_went_back_ != 0) {
         tell(SessionNews::Kind::Trouble, 0,
              "the venue's sequence numbers went back to " + std::to_string(venue_went_back_) +
                  "; taken over, the next logon goes on from there");
         set_target(venue_went_back_);
         venue_went_back_ = 0;
-        failures_ = 0;
+        mended = true;
     }
     if (venue_expects_ > sender()) {
         tell(SessionNews::Kind::Trouble, 0,
              "the venue expects our sequence number " + std::to_string(venue_expects_) +
                  ", we were at " + std::to_string(sender()) + "; taken over");
         set_sender(venue_expects_);
-        failures_ = 0;
+        mended = true;
     }
     venue_expects_ = 0;
     {
         const std::lock_guard<std::mutex> hold{mutex_};
         highest_seen_ = 0;
-        if (failures_ >= kFailuresMax) {
-            paused_ = true;
-            paused_until_ = Clock::now() + std::chrono::seconds(settings_.pause_s);
-        }
-    }
-    if (failures_ >= kFailuresMax) {
-        tell(SessionNews::Kind::Trouble, 0,
-             std::to_string(failures_) + " logons in a row failed; the next one in " +
-                 std::to_string(settings_.pause_s) + " s. See the message log for the reason");
-        session_->logout();
+        attempt_.mended = attempt_.mended || mended;
+        on_ = false;
     }
     tell(SessionNews::Kind::LoggedOut, 0, "");
 }
@@ -261,21 +271,25 @@ void QuickfixSession::hand_out_refused() {
     }
 }
 
-void QuickfixSession::heed_logout(const FIX::Message& message) {
-    if (logged_on() || !message.isSetField(58)) {
+/// The venue's answer to a logon that is none.
+void QuickfixSession::heed_refusal(const FIX::Message& message) {
+    if (logged_on()) {
         return;
     }
-    const std::string text = message.getField(58);
+    const std::string text = message.isSetField(58) ? message.getField(58) : "";
     tell(SessionNews::Kind::Trouble, 0, "the venue refuses the logon: " + text);
     venue_expects_ = number_in(text, "expecting ");
+    const std::lock_guard<std::mutex> hold{mutex_};
+    attempt_.refused = true;
+    attempt_.credentials = speaks_of_credentials(text);
 }
 
 void QuickfixSession::fromAdmin(const FIX::Message& message, const FIX::SessionID&) throw(
     FIX::FieldNotFound, FIX::IncorrectDataFormat, FIX::IncorrectTagValue, FIX::RejectLogon) {
     note_passed(message);
     const std::string type = message.getHeader().getField(35);
-    if (type == "5") {
-        heed_logout(message);
+    if (type == "5" || type == "3") {
+        heed_refusal(message);
     }
     if (type == "3" || type == "5") {
         hand_out(message);
@@ -295,47 +309,6 @@ void QuickfixSession::fromApp(const FIX::Message& message,
 void QuickfixSession::note_passed(const FIX::Message& message) {
     passed_number_ = static_cast<std::uint32_t>(std::stoul(message.getHeader().getField(34)));
 }
-
-namespace {
-
-/// Groups in messages to us. Without them QuickFIX takes the second entry of a group for a repeated
-/// field and refuses the message. It has no version, so that nothing else is checked: what a
-/// message means is checked by its reader.
-FIX::DataDictionaryProvider known_groups() {
-    struct GroupOf {
-        const char* types;  // MsgTypes, one character each
-        int count;
-        std::vector<int> fields;  // the first one begins an entry
-    };
-    const GroupOf groups[] = {
-        {"W", 268, {269, 270, 15,  271, 272, 273, 274, 275, 336, 625, 276, 277, 282, 283, 284, 286,
-                    59,  432, 126, 110, 18,  287, 37,  299, 288, 289, 346, 290, 546, 811, 58}},
-        {"X", 268, {279, 285, 269, 278, 280, 55,  65,  48,  22,  270, 15,  271, 272, 273,
-                    274, 275, 336, 625, 276, 277, 282, 283, 284, 286, 59,  432, 126, 110,
-                    18,  287, 37,  299, 288, 289, 346, 290, 546, 811, 451, 58}},
-        {"89j", 453, {448, 447, 452, 802}},
-        {"8", 382, {375, 337, 437, 438, 655}},
-        {"8", 136, {137, 138, 139, 891}},
-        {"8", 454, {455, 456}},
-        {"8", 518, {519, 520, 521}},
-        {"8", 232, {233, 234}},
-    };
-    auto all = ptr::shared_ptr<FIX::DataDictionary>(new FIX::DataDictionary());
-    for (const GroupOf& group : groups) {
-        FIX::DataDictionary entry;
-        for (const int field : group.fields) {
-            entry.addField(field);
-        }
-        for (const char* type = group.types; *type != '\0'; ++type) {
-            all->addGroup(std::string(1, *type), group.count, group.fields.front(), entry);
-        }
-    }
-    FIX::DataDictionaryProvider provider;
-    provider.addTransportDataDictionary(FIX::BeginString("FIX.4.4"), all);
-    return provider;
-}
-
-}  // namespace
 
 /// Puts "tag=value" fields into `message`; the groups that follow 146 and 267 stay groups, because
 /// QuickFIX orders single fields by their tags.
@@ -369,6 +342,9 @@ SendResult QuickfixSession::send(const std::string& type, const std::string& fie
     fill(message, fields);
     sent_number_ = 0;
     refused_ = false;
+    if (session_ == nullptr) {
+        return SendResult::NotSent;  // its last one may be in the middle of its end
+    }
     bool sent = false;
     try {
         sent = FIX::Session::sendToTarget(message, id_);
@@ -380,115 +356,6 @@ SendResult QuickfixSession::send(const std::string& type, const std::string& fie
         return SendResult::NotSent;
     }
     return sent ? SendResult::Sent : SendResult::Unknown;
-}
-
-void QuickfixSession::tick() {
-    bool resume = false;
-    bool stuck = false;
-    {
-        const std::lock_guard<std::mutex> hold{mutex_};
-        const auto now = Clock::now();
-        resume = paused_ && now >= paused_until_;
-        paused_ = paused_ && !resume;
-        stuck = !paused_ && highest_seen_ >= target_ && now - moved_ > kGapMax;
-        moved_ = stuck ? now : moved_;
-    }
-    if (stuck && session_->isEnabled()) {
-        // A resend request that QuickFIX thinks it has sent, or that the venue does not answer.
-        tell(SessionNews::Kind::Trouble, 0,
-             "the venue does not fill a gap in its numbers; logging on anew");
-        session_->logout("gap not filled");
-        const std::lock_guard<std::mutex> hold{mutex_};
-        paused_ = true;
-        paused_until_ = Clock::now() + std::chrono::seconds(settings_.reconnect_s);
-    } else if (resume) {
-        session_->logon();
-    }
-}
-
-void QuickfixSession::stop() {
-    if (initiator_ == nullptr) {
-        return;
-    }
-    session_->logout();
-    const auto deadline = Clock::now() + kLogoutWait;
-    while (session_->isLoggedOn() && Clock::now() < deadline) {
-        ::usleep(5000);
-    }
-    end();
-}
-
-/// Without a word to the venue, as a death would end it.
-void QuickfixSession::end() {
-    if (initiator_ != nullptr) {
-        initiator_->stop(true);
-        session_ = nullptr;
-        initiator_.reset();
-    }
-}
-
-std::string QuickfixSession::settings_text() const {
-    std::ostringstream out;
-    out << "[DEFAULT]\nConnectionType=initiator\nUseDataDictionary=N\n"
-        << "StartTime=00:00:00\nEndTime=00:00:00\n"  // we log on whenever we can
-        // Not N, though the store keeps no bodies: QuickFIX 1.15 then does not count the
-        // ResendRequest itself as received, and may never ask for the gap that this leaves.
-        << "PersistMessages=Y\nCheckLatency=N\nValidateUserDefinedFields=N\n"
-        << "ValidateFieldsHaveValues=N\nValidateFieldsOutOfOrder=N\nSocketNodelay=Y\n"
-        << "TimestampPrecision=3\nReconnectInterval=" << settings_.reconnect_s << '\n'
-        << "HeartBtInt=" << settings_.heartbeat_s << '\n'
-        << "LogonTimeout=" << settings_.logon_timeout_s << '\n'
-        << "ResetOnLogon=" << (settings_.reset_on_logon ? "Y\n" : "N\n");
-    if (settings_.tls) {
-        // Level 2: a certificate is wanted and its chain must lead to the CA file.
-        out << "SSLProtocol=+TLSv1_2 +TLSv1_3\nCertificateVerifyLevel=2\n"
-            << "CertificationAuthoritiesFile=" << settings_.tls_ca_file << '\n';
-    }
-    out << "[SESSION]\nBeginString=FIX.4.4\nSenderCompID=" << settings_.sender_comp_id << '\n'
-        << "TargetCompID=" << settings_.target_comp_id << '\n'
-        << "SocketConnectHost=" << settings_.host << '\n'
-        << "SocketConnectPort=" << settings_.port << '\n';
-    return out.str();
-}
-
-std::string QuickfixSession::begin() {
-    for (const std::string& trouble :
-         {file_.open(settings_.sequence_path), messages_.open(settings_.message_log)}) {
-        if (!trouble.empty()) {
-            return trouble;
-        }
-    }
-    target_ = file_.target();
-    if (settings_.tls) {
-        const std::string& name = settings_.tls_name;
-        const std::string trouble = tls_name_.expect(name.empty() ? settings_.host : name);
-        if (!trouble.empty()) {
-            return trouble;
-        }
-    }
-    try {
-        std::istringstream text{settings_text()};
-        const FIX::SessionSettings settings{text};
-        if (settings_.tls) {
-            initiator_.reset(new FIX::SSLSocketInitiator(*this, *this, settings, log_maker_));
-        } else {
-            initiator_.reset(new FIX::SocketInitiator(*this, *this, settings, log_maker_));
-        }
-        session_ = FIX::Session::lookupSession(id_);
-        session_->setDataDictionaryProvider(known_groups());
-        initiator_->start();
-    } catch (const std::exception& e) {
-        initiator_.reset();
-        return std::string{"FIX session: "} + e.what();
-    }
-    return "";
-}
-
-std::unique_ptr<VenueSession> VenueSession::start(const SessionSettings& settings,
-                                                  std::string& error) {
-    std::unique_ptr<QuickfixSession> session{new QuickfixSession{settings}};
-    error = session->begin();
-    return error.empty() ? std::move(session) : nullptr;
 }
 
 }  // namespace fix

@@ -1,5 +1,5 @@
-// QuickfixSession: VenueSession by QuickFIX 1.15. For quickfix_session.cpp only, which compiles
-// this as C++14.
+// QuickfixSession: VenueSession by QuickFIX 1.15. For quickfix_*.cpp only, which compile
+// it as C++14.
 //
 // Locks: QuickFIX calls back under its session's mutex. What is done there takes only `mutex_`, and
 // nothing that holds `mutex_` calls QuickFIX.
@@ -9,6 +9,7 @@
 #include "gateway/fix/session/sequence_file.h"
 #include "gateway/fix/session/tls_name.h"
 #include "gateway/fix/session/venue_session.h"
+#include "gateway/link_schedule.h"
 
 #define HAVE_SSL 1
 #include <quickfix/Application.h>
@@ -19,8 +20,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -78,14 +81,22 @@ private:
     QuickfixSession& owner_;
 };
 
+/// QuickFIX's initiator. It dials once; who wants to dial again makes another one.
+class Dial {
+public:
+    virtual ~Dial() = default;
+    virtual void start() = 0;
+    /// Ends its thread, which may take a second. Nobody is told anything.
+    virtual void stop() = 0;
+    /// True if it has no connection and makes none.
+    virtual bool is_idle(const FIX::SessionID& id) = 0;
+};
+
 class QuickfixSession final : public VenueSession,
                               public FIX::Application,
                               public FIX::MessageStoreFactory {
 public:
-    explicit QuickfixSession(const SessionSettings& settings)
-        : settings_(settings),
-          id_("FIX.4.4", settings.sender_comp_id, settings.target_comp_id),
-          news_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+    explicit QuickfixSession(const SessionSettings& settings);
     ~QuickfixSession() override {
         end();
         ::close(news_fd_);
@@ -98,7 +109,10 @@ public:
     int news_fd() const noexcept override { return news_fd_; }
     std::vector<SessionNews> take() override;
     void processed(std::uint32_t number) override;
-    bool logged_on() const override { return session_ != nullptr && session_->isLoggedOn(); }
+    bool logged_on() const override {
+        FIX::Session* const session = session_;
+        return session != nullptr && session->isLoggedOn();
+    }
     SendResult send(const std::string& type, const std::string& fields,
                     std::uint32_t& number) override;
     void tick() override;
@@ -130,7 +144,8 @@ public:
     void on_raw(const std::string& raw);
     void hand_out_refused();
     void tell_held_back();
-    void note_logon_sent() { logon_sent_ = true; }
+    void note_dial();
+    void note_logon_sent();
     MessageLog& messages() { return messages_; }
 
 private:
@@ -141,11 +156,29 @@ private:
         void destroy(FIX::Log* log) override { delete log; }
         QuickfixSession& owner_;
     };
+    /// What has come of the connection that was dialled last, as QuickFIX's thread saw it.
+    struct Attempt {
+        bool begun = false;
+        bool logon_sent = false;
+        bool logged_on = false;
+        bool refused = false;      // the venue answered the logon, but not with one
+        bool credentials = false;  // and said that they are the reason
+        bool mended = false;       // numbers were taken over: the next logon will do
+    };
+    const std::string& host() const;
+    std::uint16_t port() const;
     std::string settings_text() const;
+    std::string expect_name();
+    std::string dial();
+    void hang_up();
+    void watch_attempt(LinkSchedule::Time now);
+    void conclude(const Attempt& seen, LinkSchedule::Time now);
+    void tell_milestone(LinkMilestone what);
+    Attempt attempt() const;
     void tell(SessionNews::Kind kind, std::uint32_t number, const std::string& text);
     void hand_out(const FIX::Message& message);
     void note_passed(const FIX::Message& message);
-    void heed_logout(const FIX::Message& message);
+    void heed_refusal(const FIX::Message& message);
     void end();
 
     const SessionSettings settings_;
@@ -153,20 +186,27 @@ private:
     const int news_fd_;
     MessageLog messages_;
     LogMaker log_maker_{*this};
-    TlsName tls_name_;  // outlives the connections
-    std::unique_ptr<FIX::Initiator> initiator_;
-    FIX::Session* session_ = nullptr;  // the initiator's
+    std::unique_ptr<TlsName> tls_name_;   // of the host dialled; outlives the connections
+    std::atomic<FIX::Session*> session_;  // the dial's; null while there is none
+
+    // The owner's thread alone.
+    LinkSchedule schedule_;
+    std::unique_ptr<Dial> dial_;
+    std::future<void> ending_;  // of the dial before
+    LinkSchedule::Time dialled_at_{0};
+    LinkSchedule::Time busy_at_{0};  // when it was last seen not idle
+    std::string tls_host_;           // that tls_name_ was made for
+    bool up_ = false;                // as schedule_ has been told
+    int unanswered_ = 0;             // logons in a row
 
     // QuickFIX's thread alone.
+    std::uint16_t dialled_port_ = 0;     // set before it begins
     std::string raw_;                    // of the message being read
     std::uint32_t raw_number_ = 0;       // its MsgSeqNum
     std::uint32_t passed_number_ = 0;    // of the last one that QuickFIX did not refuse
     std::uint32_t held_back_ = 0;        // Processed that is to be told later; 0 = none
     std::uint32_t venue_went_back_ = 0;  // number of a Logon below the one expected
     std::uint32_t venue_expects_ = 0;    // number that the venue said it expects
-    bool logon_sent_ = false;  // QuickFIX also "initiates" logons while nobody is connected
-    bool was_logged_on_ = false;
-    int failures_ = 0;  // logons that failed in a row
 
     // The owner's thread, inside send().
     std::uint32_t sent_number_ = 0;
@@ -177,8 +217,8 @@ private:
     std::uint32_t target_ = 1;  // what QuickFIX expects; file_ has what was dealt with
     std::uint32_t highest_seen_ = 0;
     Clock::time_point moved_ = Clock::now();  // when target_ changed, or a gap above it began
-    Clock::time_point paused_until_{};
-    bool paused_ = false;
+    Attempt attempt_;
+    bool on_ = false;  // as the last LoggedOn or LoggedOut said
     std::vector<SessionNews> news_;
 };
 

@@ -8,8 +8,9 @@
 //  2. A message of the venue counts as received when the owner says so (processed()), not when it
 //     was read: after a death the venue sends it again.
 //  3. Sequence trouble ends by itself. A venue whose numbers went back is believed; one that misses
-//     numbers of ours and says which it expects gets them; three logons in a row that fail are
-//     followed by a pause, not by a fourth.
+//     numbers of ours and says which it expects gets them.
+//  4. It dials by gateway/link_schedule.h: at two access points, slower and slower, and not at all
+//     once the venue has refused the credentials too often.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,8 @@ namespace fix {
 struct SessionSettings {
     std::string host;
     std::uint16_t port = 0;
+    std::string backup_host;  // the second access point of the same session; empty = there is none
+    std::uint16_t backup_port = 0;
     std::string sender_comp_id;
     std::string target_comp_id;
     std::string sender_sub_id;  // 50 and 57 on every message; empty = not sent
@@ -30,14 +33,17 @@ struct SessionSettings {
     std::string username;  // 553 and 554 in Logon; empty = not sent
     std::string password;
     std::uint32_t heartbeat_s = 30;
-    std::uint32_t reconnect_s = 3;
+    std::uint32_t reconnect_ms = 3000;  // between attempts; after ten failures 10 to 100 times that
     std::uint32_t logon_timeout_s = 10;
-    std::uint32_t pause_s = 60;   // after three logons in a row that failed
-    bool reset_on_logon = false;  // both sides number from 1 at each logon
+    // After a logon that was refused, or three in a row that were not answered; grows.
+    std::uint32_t pause_ms = 60'000;
+    std::uint32_t refusals_max = 5;  // of the credentials, in a row; then it stops. 0 = never
+    bool reset_on_logon = false;     // both sides number from 1 at each logon
     bool tls = false;
-    std::string tls_ca_file;    // PEM; the venue's certificate must be signed by one of these
-    std::string tls_name;       // in that certificate; empty = host. One for all sessions of a
-                                // process at a time (tls_name.h)
+    std::string tls_ca_file;  // PEM; the venue's certificate must be signed by one of these
+    // In that certificate; empty = the host dialled. One for all sessions of a process at a time
+    // (tls_name.h).
+    std::string tls_name;
     std::string sequence_path;  // SequenceFile
     std::string message_log;    // every message is appended, passwords masked; empty = none
 };
@@ -70,7 +76,7 @@ enum class SendResult : std::uint8_t {
 /// that cannot be written, or 65,536 pieces of news that nobody takes.
 class VenueSession {
 public:
-    /// Opens the sequence file and starts connecting, for ever.
+    /// Opens the sequence file and begins the first attempt to connect; tick() makes the others.
     /// @return nullptr and what is wrong with the settings.
     static std::unique_ptr<VenueSession> start(const SessionSettings& settings, std::string& error);
     virtual ~VenueSession() = default;
@@ -88,7 +94,8 @@ public:
     /// @param number MsgSeqNum it left under, unless NotSent.
     virtual SendResult send(const std::string& msg_type, const std::string& fields,
                             std::uint32_t& number) = 0;
-    /// Once a second or so: ends a gap that the venue does not fill, and a pause that is over.
+    /// Ten times a second or so: dials when it is time to, and ends a gap that the venue does not
+    /// fill.
     virtual void tick() = 0;
     /// Logs out, waiting 2 s for the venue at most, and ends. (Destruction ends it without a word.)
     virtual void stop() = 0;
