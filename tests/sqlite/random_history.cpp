@@ -24,7 +24,8 @@ public:
         names();
         for (std::uint64_t n = 0; n < kSignals; ++n) {
             const bool acts = n > 0 && any(3) == 0;
-            const std::uint64_t target = acts ? any(n) : 0;
+            // Few targets: several closes share one.
+            const std::uint64_t target = acts ? any(std::min<std::uint64_t>(n, 6)) : 0;
             const auto action = acts && actions_[target] == 1 ? 2 + any(3) : 1;
             actions_.push_back(action);
             signal(n, static_cast<SignalAction>(action), target);
