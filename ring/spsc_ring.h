@@ -33,9 +33,8 @@ namespace millrace {
 /// Production atomics. A model checker passes its own type with the same members.
 struct StdPolicy {
     using AtomicU64 = std::atomic<std::uint64_t>;
-    /// Slots ahead of the claimed one whose lines a producer asks for (0 = none): between cores
-    /// that share a cache twice the throughput at 128 bytes, elsewhere neither gain nor loss
-    /// (ring/adr/0001).
+    /// Slots ahead of the claimed one whose lines a producer asks for (0 = none). Between cores
+    /// that share a cache records of 128 bytes have two speeds without it (ring/adr/0001).
     static constexpr std::uint64_t kAskAhead = 8;
     /// For inspectors that copy a slot and look afterwards; the ring's own ends have no fence.
     static void fence(std::memory_order order) noexcept { std::atomic_thread_fence(order); }

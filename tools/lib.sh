@@ -46,8 +46,9 @@ build() {
 
 # Labels whose tests may run again: what they judge is no execution at a broker. Of those, none whose
 # name speaks of loss, doubles or kills: moments and seeds are chance, and the outcome is not.
-may_run_again='tidy|bench|ops|inspect|explain|query|market|clickhouse|postgres|redis'
-never_again='Lose|Loss|Lost|Doubl|AtMostOnce|Once|Kill|Crash'
+may_run_again='tidy|bench|inspect|explain|market|clickhouse|postgres|redis'
+never_again='Lose|Loss|Lost|Doubl|Once|Again|Kill|Crash|Rtss'
+a_fault_whenever='ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer'
 
 # The names in what `ctest -N` prints.
 names_of_tests() { sed -n 's/^ *Test *#[0-9]*: //p'; }
@@ -79,6 +80,10 @@ run_tests() {
     if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then say_covered "$counting"; return 0; fi
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
     if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
+    if grep -qsE "$a_fault_whenever" Testing/Temporary/LastTest.log; then
+        say "A sanitizer found something; nothing is run again."
+        return 8
+    fi
     # Never what judges safety: a run that lost or doubled something is not made good by another.
     # All names first: under pipefail a pipe into grep -q fails when it finds one early, because
     # whoever still writes into it is killed.

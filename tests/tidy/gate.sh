@@ -62,6 +62,9 @@ expect 'one of each failed, safety first' 8 0 retry Safety.IsKept "$(window 3)"
 expect 'one that may by its label, not by its name' 8 0 retry Window.LosesNothingOverKills
 expect 'four failed' 8 0 retry "$(window 1)" "$(window 2)" "$(window 3)" "$(window 4)"
 expect 'its name is the beginning of one that may' 8 0 retry Window.0001
+echo 'x.cpp:1:2: runtime error: shift' >"$tree/Testing/Temporary/LastTest.log"
+expect 'a sanitizer found something' 8 0 retry "$(window 1)"
+rm "$tree/Testing/Temporary/LastTest.log"
 touch "$tree/again-fails"
 expect 'it failed again' 8 1 retry "$(window 1)"
 rm "$tree/again-fails"
