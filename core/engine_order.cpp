@@ -267,7 +267,7 @@ void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
         ask_next_attempt(i);
         return;
     }
-    unclaim(o);
+    // Before unclaim(): end() wakes what waited for this one, if it had claimed something.
     if (o.attempt + 1U >= kAttemptsMax) {
         end(i, OrdStatus::Rejected, Reason::RetriesExhausted);
         return;
@@ -276,6 +276,7 @@ void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
         end(i, OrdStatus::Expired, Reason::Expired);
         return;
     }
+    unclaim(o);
     set_status(i, OrdStatus::Held);
     o.retrying = true;
     timers_.set(i, when);

@@ -7,6 +7,7 @@ namespace millrace {
 namespace {
 
 constexpr std::uint32_t kTtlMsMax = 86'400'000;
+constexpr std::uint32_t kModifiesPerOrder = kChangesPerOrder / 2;
 constexpr std::uint32_t kAgedPerSignal = 4;  // bounds the work of one record
 
 Nanos ttl_of(const Signal& s) noexcept {
@@ -128,8 +129,11 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
     if (group.members == 0) {
         return Reason::EmptyGroup;
     }
-    // A full table must not keep positions open: the last places are for what closes them.
-    const std::uint32_t wanted = group.members + places_kept(orders_.capacity());
+    // A full table must not keep positions open: the last places are for what closes them. (A group
+    // that needs some of these itself, in a table that cannot be made larger, trades on without.)
+    const std::uint32_t kept = places_kept(orders_.capacity());
+    const std::uint32_t wanted =
+        group.members + kept <= orders_.capacity() ? group.members + kept : group.members;
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
@@ -158,8 +162,10 @@ Reason Engine::validate_change(const Signal& s) const noexcept {
     }
     const bool two = s.action == SignalAction::Close &&  // of a pending: a close and a cancel
                      ledger_[target].signal.price_kind != PriceKind::Market;
-    const std::uint64_t wanted =
-        std::uint64_t{two ? kChildrenPerTarget : 1} * ledger_[target].in_table;
+    std::uint64_t wanted = std::uint64_t{two ? kChildrenPerTarget : 1} * ledger_[target].in_table;
+    if (s.action == SignalAction::Modify) {
+        wanted += places_kept(orders_.capacity()) / 2;  // of the last places, half are for closes
+    }
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
@@ -404,9 +410,10 @@ void Engine::request_modify(std::uint32_t entry, std::uint32_t parent) noexcept 
 }
 
 /// One source that closes the same position again and again must not take the places that closes of
-/// other positions need.
+/// other positions need, and nobody's trailing stop those of a close.
 void Engine::start_child(std::uint32_t i) noexcept {
-    if (orders_[orders_[i].parent].children > kChangesPerOrder) {
+    const bool modifies = orders_[i].type == CommandType::Modify;
+    if (orders_[orders_[i].parent].children > (modifies ? kModifiesPerOrder : kChangesPerOrder)) {
         end(i, OrdStatus::Rejected, Reason::TooManyChanges);
     } else {
         start(i);

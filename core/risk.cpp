@@ -130,7 +130,7 @@ void Engine::quicken(Account& a, Nanos now) noexcept {
 }
 
 /// The broker asks for less (10024): the rate is halved, once for all that was sent in one second;
-/// three in a row and the account sends no entries for a while; after three such pauses without
+/// three entries in a row and the account sends none for a while; after three such pauses without
 /// anything done between them it is an operator's.
 void Engine::slow_down(std::uint32_t i) noexcept {
     const Order& o = orders_[i];
@@ -144,7 +144,10 @@ void Engine::slow_down(std::uint32_t i) noexcept {
     r.knee_milli = r.rate_milli != 0 ? r.rate_milli : full;
     r.rate_milli = std::max(r.knee_milli / 2, full / kRateCutMost);
     a.rate_changed = r.cut = g_.time;
-    if (++r.refused_in_row < kRefusedInRow) {
+    // Closes are never kept back, so what they are told makes no pause, and neither does what was
+    // sent before one began: the way out stays open.
+    if (o.type != CommandType::Open || g_.time < r.paused_until ||
+        ++r.refused_in_row < kRefusedInRow) {
         return;
     }
     r.refused_in_row = 0;

@@ -42,6 +42,24 @@ public:
         slot = {id, source};
         ++count_;
     }
+    /// Its ack has gone out: a repeat is the ledger's again. No effect if it is not there.
+    void erase(const SignalId& id, SourceId source) noexcept {
+        const std::size_t mask = slots_.size() - 1;
+        std::size_t hole = slot_of(id, source);
+        if (slots_[hole].id.is_none()) {
+            return;
+        }
+        --count_;
+        // Those behind it that a look would no longer reach over the hole move up into it.
+        for (std::size_t at = (hole + 1) & mask; !slots_[at].id.is_none(); at = (at + 1) & mask) {
+            const std::size_t home = home_of(slots_[at].id, slots_[at].source);
+            if (((at - home) & mask) >= ((at - hole) & mask)) {
+                slots_[hole] = slots_[at];
+                hole = at;
+            }
+        }
+        slots_[hole] = Slot{};
+    }
     void clear() noexcept {
         std::fill(slots_.begin(), slots_.end(), Slot{});
         count_ = 0;
@@ -53,12 +71,16 @@ private:
         SourceId source{kNoId};
     };
 
+    /// Where a look for it begins.
+    [[nodiscard]] std::size_t home_of(const SignalId& id, SourceId source) const noexcept {
+        // The product's upper half: the lower one knows of the ids' low bits alone.
+        return (((id.hi ^ id.lo) * 0x9E37'79B9'7F4A'7C15ULL >> 32U) + source.value) &
+               (slots_.size() - 1);
+    }
     /// Its slot, or the free one that it would take: at least half are free.
     [[nodiscard]] std::size_t slot_of(const SignalId& id, SourceId source) const noexcept {
         const std::size_t mask = slots_.size() - 1;
-        // The product's upper half: the lower one knows of the ids' low bits alone.
-        std::size_t at =
-            (((id.hi ^ id.lo) * 0x9E37'79B9'7F4A'7C15ULL >> 32U) + source.value) & mask;
+        std::size_t at = home_of(id, source);
         while (!slots_[at].id.is_none() && !(slots_[at].id == id && slots_[at].source == source)) {
             at = (at + 1) & mask;
         }

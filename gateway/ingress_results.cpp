@@ -72,6 +72,9 @@ int IngressStage::release_acks() noexcept {
 }
 
 void IngressStage::forward(const SignalResult& result) noexcept {
+    if (is_ack(result.kind) && !handed_on_.empty()) {
+        handed_on_.erase(result.signal, result.source);
+    }
     std::byte frame[wire::kFrameBytes<SignalResult>];
     const std::size_t n =
         wire::encode_bytes(frame, static_cast<std::uint8_t>(FrameType::Result),

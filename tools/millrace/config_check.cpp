@@ -127,11 +127,10 @@ void check_capacity(Checker& check) {
     }
     const std::uint32_t orders = check.config.capacity.orders;
     for (const GroupConfig& g : check.config.groups) {
-        if (g.members.size() > orders - places_kept(orders)) {
-            check.add("capacity.orders",
-                      "is " + std::to_string(orders) + ", of which closes keep " +
-                          std::to_string(places_kept(orders)) + "; an entry for group \"" + g.name +
-                          "\" takes " + std::to_string(g.members.size()) + "; raise it");
+        if (g.members.size() > orders) {
+            check.add("capacity.orders", "is " + std::to_string(orders) +
+                                             "; an entry for group \"" + g.name + "\" takes " +
+                                             std::to_string(g.members.size()) + "; raise it");
         }
     }
 }
