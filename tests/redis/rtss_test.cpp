@@ -59,21 +59,25 @@ protected:
         EXPECT_TRUE(made.ok()) << message;
         return std::move(made).value();
     }
-    /// Again while the server refuses: one that was just started answers LOADING for a while.
     void add(int n) {
+        const std::string id = kId + std::to_string(n);
+        add({"XADD", "RTSS", "*", "id", id, "group", "gold", "symbol", "XAUUSD", "action", "open",
+             "side", "buy", "volume", "0.1"});
+    }
+    void close(int n, int target) {
+        const std::string id = kId + std::to_string(n);
+        const std::string opening = kId + std::to_string(target);
+        add({"XADD", "RTSS", "*", "id", id, "target", opening, "group", "gold", "symbol", "XAUUSD",
+             "action", "close"});
+    }
+    /// Again while the server refuses: one that was just started answers LOADING for a while.
+    void add(std::initializer_list<std::string_view> words) {
         EXPECT_TRUE(eventually(
             [&] {
-                const std::string id = redis_->ask(
-                    {"XADD", "RTSS", "*", "id", kId + std::to_string(n), "group", "gold", "symbol",
-                     "XAUUSD", "action", "open", "side", "buy", "volume", "0.1"});
+                const std::string id = redis_->ask(words);
                 return !id.empty() && id[0] >= '1' && id[0] <= '9';
             },
             60));
-    }
-    void close(int n, int target) {
-        (void)redis_->ask({"XADD", "RTSS", "*", "id", kId + std::to_string(n), "target",
-                           kId + std::to_string(target), "group", "gold", "symbol", "XAUUSD",
-                           "action", "close"});
     }
     void journal(JournalState state) {
         segment_->core().journal_state = static_cast<std::uint32_t>(state);
