@@ -139,10 +139,14 @@ void write_core(Writer& w, const PipelineView& v) {
           c.journal_state == static_cast<std::uint32_t>(JournalState::Running) ? 1 : 0);
     counter("journal_bytes_total", "Bytes written to journal files.", c.journal_bytes);
     counter("journal_commits_total", "Group commits.", c.journal_commits);
+    gauge("replica_follows",
+          "1 while the replica is known to follow the log; 0 while it starts: how far it is behind "
+          "is not known then, and the samples that say so are absent.",
+          c.replica_known() ? 1 : 0);
     if (c.replica_known()) {
-        gauge("replica_applied_sequence",
-              "Last record that the replica applied; absent while it starts.",
+        gauge("replica_applied_sequence", "Last record that the replica applied.",
               number(c.replica_applied));
+        gauge("replica_lag_records", "Records that the replica lacks.", number(c.replica_lag()));
     }
     gauge("replica_hash_mismatch_sequence", "First record whose state hash differed; 0 = none.",
           number(c.replica_hash_mismatch));

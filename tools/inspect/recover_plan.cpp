@@ -153,8 +153,11 @@ void find_in_doubt(const Segment& segment, RecoverPlan& plan) {
         const auto records = found ? found.value() : std::vector<DecodedRecord>{};
         plan.in_doubt_orders += claimed - done - std::min(claimed - done, records.size());
         for (const DecodedRecord& r : records) {
-            if (r.fields.value("slot_state", std::string{}) != "CLAIMED") {
-                continue;  // a login was cut short: answered here, or proven not received
+            // A login was cut short: answered here, or proven not received. Not what a damaged
+            // slot says: it is not known, so it is in doubt.
+            const std::string state = r.fields.value("slot_state", std::string{});
+            if (state == "SETTLED" || state == "ANSWERED" || state == "QUEUED") {
+                continue;
             }
             ++plan.in_doubt_orders;
             plan.in_doubt.push_back({i, r.number, r.fields.value("magic", std::uint64_t{0}),
