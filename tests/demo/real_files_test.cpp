@@ -24,20 +24,21 @@ constexpr std::size_t kBeside = 3;
 /// Events of a trade file between two moments, and the ticks that they are played over.
 struct Replay {
     const char* name;
-    const char* ticks;
+    std::vector<std::string> ticks;
     const char* trades;
     const char* from_ms;
     const char* to_ms;
     int pressed;  // what was a second becomes one of this many parts of a second
     bool shifted;
-    /// As data/README.md counts them in the ticks.
+    /// As data/README.md counts them in the first file of ticks.
     std::vector<std::pair<const char*, std::uint64_t>> defects;
     std::uint64_t without_ticks = 0;  // trades in symbols of which there are no ticks
+    const char* said = "";            // a note of the report has this in it
 };
 
 const std::vector<Replay> kReplays = {
     {"baskets of stop orders in gold",
-     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+     {"xauusd_oanda_2014-05-02_2014-05-05.csv.gz"},
      "mt5_tester_T02_xauusd_2026.csv.gz",
      "1767972757000",
      "1767972777000",
@@ -45,7 +46,7 @@ const std::vector<Replay> kReplays = {
      true,
      {{"gaps of more than 60 s", 27}}},
     {"an account's own days",
-     "eurusd_dukascopy_2026-03-18_2026-03-20.csv.gz",
+     {"eurusd_dukascopy_2026-03-18_2026-03-20.csv.gz"},
      "mt4_account_A01_2026-03_2026-05.csv",
      "1773792000000",
      "1774051199000",
@@ -53,16 +54,18 @@ const std::vector<Replay> kReplays = {
      false,
      {{"gaps of more than 60 s", 12}},
      26},
-    {"a day of that account's pendings, over another year's gold",
-     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+    {"a day of that account's pendings in gold, over a wild day of the euro",
+     {"eurusd_dukascopy_2026-03-23.csv.gz"},
      "mt4_account_A01_2026-03_2026-05.csv",
      "1778032801000",
      "1778110202000",
      8000,
      true,
-     {}},
+     {{"gaps of more than 60 s", 6}},
+     0,
+     "XAUUSD traded as EURUSD"},
     {"an account's busiest day, eleven symbols over one",
-     "nzdusd_fxcm_2014-05-01_2014-05-06.csv.gz",
+     {"nzdusd_fxcm_2014-05-01_2014-05-06.csv.gz"},
      "mt4_account_A02_2015q4.csv",
      "1447394400000",
      "1447459199000",
@@ -70,23 +73,25 @@ const std::vector<Replay> kReplays = {
      true,
      {{"crossed quotes (bid above ask)", 7925}}},
     {"an account's orders, deals and pendings of five days",
-     "eurusd_dukascopy_2025-10-10.csv.gz",
+     {"eurusd_dukascopy_2025-10-10.csv.gz"},
      "mt5_account_A03_2016-08.csv",
      "1470371765000",
      "1470724924000",
      40'000,
      true,
      {{"gaps of more than 60 s", 1}}},
-    {"an hour of hedge baskets in gold",
-     "xauusd_oanda_2014-05-02_2014-05-05.csv.gz",
+    {"an hour of hedge baskets in gold, over a fall of oil",
+     {"xtiusd_dukascopy_2026-03-09.csv.gz"},
      "mt5_tester_T01_xauusd_2024-01_2024-02.csv.gz",
      "1704380400000",
      "1704383999000",
      400,
      true,
-     {}},
+     {{"gaps of more than 60 s", 2}},
+     0,
+     "XAUUSD traded as XTIUSD"},
     {"three accounts at two brokers",
-     "eurusd_dukascopy_2019-02-04.csv.gz",
+     {"eurusd_dukascopy_2019-02-04.csv.gz"},
      "multi_account_2013_M01_M02_M03.csv.gz",
      "1361816000000",
      "1361850000000",
@@ -94,7 +99,7 @@ const std::vector<Replay> kReplays = {
      true,
      {{"gaps of more than 60 s", 3}}},
     {"pendings over crossed quotes",
-     "eurusd_fxcm_2014-05-01_2014-05-09.csv.gz",
+     {"eurusd_fxcm_2014-05-01_2014-05-09.csv.gz"},
      "mt4_tester_T05_eurusd_pendings.csv",
      "1453383120000",
      "1453383180000",
@@ -102,17 +107,32 @@ const std::vector<Replay> kReplays = {
      true,
      {{"crossed quotes (bid above ask)", 69'354}, {"locked quotes (bid equals ask)", 82'118}}},
     {"partial closes over repeats",
-     "eurusd_oanda_2014-05-01_2014-05-09.csv.gz",
+     {"eurusd_oanda_2014-05-01_2014-05-09.csv.gz"},
      "mt4_tester_T04_eurusd_partial_closes.csv",
      "1464883200000",
      "1464883500000",
      20,
      true,
      {{"exact repeats of the row before", 1}, {"time stamp of the row before", 2848}}},
+    {"an account's five days of francs and euros, over six minutes of two coins",
+     {"btcusdt_binance_usdm_2024-08-08.csv.gz", "ethusdt_binance_spot_2024-08-08.csv.gz"},
+     "mt5_account_A03_2016-08.csv",
+     "1470371765000",
+     "1470724924000",
+     40'000,
+     true,
+     {{"time stamp of the row before", 31'843}},
+     0,
+     "traded as ETHUSDT"},
 };
 
-std::string ticks_path(const Replay& r) {
-    return kData + "/ticks/" + r.ticks;
+/// Its files of ticks, `before` each, with `between` them.
+std::string ticks_of(const Replay& r, const std::string& before, const char* between) {
+    std::string all;
+    for (const std::string& file : r.ticks) {
+        all += (all.empty() ? "" : between) + before + file;
+    }
+    return all;
 }
 std::string trades_path(const Replay& r) {
     return kData + "/trades/" + r.trades;
@@ -121,7 +141,11 @@ std::string trades_path(const Replay& r) {
 /// The first recorded file that is not there; empty if all are.
 std::string missing() {
     for (const Replay& r : kReplays) {
-        for (const std::string& file : {ticks_path(r), trades_path(r)}) {
+        std::vector<std::string> files{trades_path(r)};
+        for (const std::string& ticks : r.ticks) {
+            files.push_back(kData + "/ticks/" + ticks);
+        }
+        for (const std::string& file : files) {
             if (!std::filesystem::exists(file)) {
                 return file;
             }
@@ -154,32 +178,36 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
         GTEST_SKIP() << "SKIPPED: " << file << " is not there; the stand-in is played";
     }
     const DemoFolder folder;
-    std::vector<std::unique_ptr<DemoProcess>> runs(kReplays.size());
+    std::vector<std::unique_ptr<DemoProcess>> runs;
     for (std::size_t i = 0; i < kReplays.size(); ++i) {
         // Side by side: mostly they wait; more of them would wait for one another's disk.
-        for (std::size_t k = i; i % kBeside == 0 && k < std::min(i + kBeside, runs.size()); ++k) {
+        for (std::size_t k = runs.size(); k < std::min(i + kBeside, kReplays.size()); ++k) {
             const Replay& next = kReplays[k];
-            runs[k] = std::make_unique<DemoProcess>(
-                folder, "run" + std::to_string(k),
-                options_of(ticks_path(next), cut(folder, next, k), next.shifted));
+            runs.push_back(
+                std::make_unique<DemoProcess>(folder, "run" + std::to_string(k),
+                                              options_of(ticks_of(next, kData + "/ticks/", " "),
+                                                         cut(folder, next, k), next.shifted)));
         }
         const Replay& r = kReplays[i];
         SCOPED_TRACE(r.name);
         const nlohmann::json report = runs[i]->finish_clean();
         ASSERT_TRUE(report.contains("signals"));
-        EXPECT_EQ(report.at("input").at("ticks"), r.ticks);
+        EXPECT_EQ(report.at("input").at("ticks"), ticks_of(r, "", ", "));
+        EXPECT_NE(report.at("input").at("notes").dump().find(r.said), std::string::npos)
+            << report.at("input").at("notes").dump(1);
         EXPECT_GT(report.at("signals").at("sent"), 0);
         EXPECT_GT(report.at("orders").at("filled"), 0);
         EXPECT_EQ(report.at("input").at("skipped").value("trades in symbols without ticks", 0U),
                   r.without_ticks);
         const nlohmann::json& defects = report.at("input").at("defects");
         for (const auto& [what, count] : r.defects) {
-            const std::string key = std::string{r.ticks} + ": " + what;
+            const std::string key = r.ticks.front() + ": " + what;
             ASSERT_TRUE(defects.contains(key)) << key << "\n" << defects.dump(1);
             EXPECT_EQ(defects.at(key), count) << key;
         }
-        std::printf("recorded files (%s): %s, %s: %s signals, %s orders filled\n", r.name, r.ticks,
-                    r.trades, report.at("signals").at("sent").dump().c_str(),
+        std::printf("recorded files (%s): %s, %s: %s signals, %s orders filled\n", r.name,
+                    ticks_of(r, "", ", ").c_str(), r.trades,
+                    report.at("signals").at("sent").dump().c_str(),
                     report.at("orders").at("filled").dump().c_str());
     }
 }
