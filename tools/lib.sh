@@ -46,8 +46,8 @@ build() {
 
 # Labels whose tests may run again: what they judge is no execution at a broker. Of those, none whose
 # name speaks of loss, doubles or kills: moments and seeds are chance, and the outcome is not.
-may_run_again='tidy|bench|inspect|explain|market|clickhouse|postgres|redis'
-never_again='Lose|Loss|Lost|Doubl|Once|Again|Kill|Crash|Rtss'
+may_run_again='tidy|bench|ops|inspect|explain|market|sqlite|clickhouse|postgres|redis'
+never_again='Lose|Loss|Lost|Doubl|Once|Again|Kill|Crash|Rtss|Fence|Restart|Stop|Owner|Upgrade'
 a_fault_whenever='ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer'
 
 # The names in what `ctest -N` prints.
