@@ -118,7 +118,7 @@ TEST(TickRecorder, FillsAJumpInTheNumbersExactly) {
         source.make(1000 + i / 3);  // three a millisecond
     }
     // From the second of a millisecond to the first of another.
-    for (const std::size_t i : {0, 1, 6, 7, 8}) {
+    for (const std::size_t i : {0U, 1U, 6U, 7U, 8U}) {
         source.tell(*r, i);
     }
     EXPECT_EQ(r->open_gaps(), 1U);
