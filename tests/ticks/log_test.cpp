@@ -80,7 +80,7 @@ void expect_same(const std::vector<FoundTick>& got, const std::vector<FoundTick>
 
 TEST(TickLog, GivesBackEveryTickWhateverItsNumbers) {
     std::mt19937_64 rng{test::first_seed()};
-    for (const std::size_t per_block : {1, 7, 500, 20'000}) {
+    for (const std::size_t per_block : {1U, 7U, 500U, 20'000U}) {
         const TempDir dir;
         const auto ticks = drawn_ticks(rng, per_block == 1 ? 300 : 20'000);
         write_file(dir, ticks, per_block);
