@@ -13,8 +13,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
+#include "shm/boot_id.h"
 #include "shm/segment_plan.h"
 #include "shm/source_ring.h"
 
@@ -22,13 +22,6 @@ namespace millrace {
 namespace bip = boost::interprocess;
 
 namespace {
-
-std::string read_boot_id() {
-    std::ifstream in{"/proc/sys/kernel/random/boot_id"};
-    std::string id;
-    std::getline(in, id);
-    return id;
-}
 
 Error fail(std::string& message, std::string text, Errc code, int sys_errno = 0) {
     message = std::move(text);

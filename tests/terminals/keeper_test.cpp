@@ -8,10 +8,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -30,6 +33,20 @@ protected:
     }
     bool logged(const std::string& what) const {
         return eventually([&] { return text("log").find(what) != std::string::npos; });
+    }
+    /// A process that has nothing to do with us.
+    static ProcessId stranger() {
+        const int pid = ::fork();
+        if (pid == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::pause();
+            ::_exit(0);
+        }
+        return {pid, process_start_time(pid)};
+    }
+    static void end_stranger(ProcessId id) {
+        ::kill(id.pid, SIGKILL);
+        ::waitpid(id.pid, nullptr, 0);
     }
     static bool ends(const ProcessWatch& watch) {
         return watch.empty() || watch.wait_dead(seconds(60));
@@ -210,6 +227,28 @@ TEST_F(TerminalKeeper, EndsThemInOrderWhenItIsStopped) {
     EXPECT_FALSE(deaf.alive());
     EXPECT_TRUE(kept.alive());
     EXPECT_EQ(starts().size(), 3U);
+}
+
+TEST_F(TerminalKeeper, TakesNoStrangerForItsTerminalAfterAReboot) {
+    configure({{}, {}});
+    session(0, true);
+    session(1, true);
+    std::vector<ProcessId> strangers;
+    for (const char* name : {"a0", "a1"}) {
+        strangers.push_back(stranger());
+        std::filesystem::create_directories(folder(name));
+        std::ofstream{folder(name) + "/pid"} << strangers.back().pid << ' '
+                                             << strangers.back().start_time
+                                             << (strangers.size() == 1 ? " another-boot\n" : "\n");
+    }
+    start_keeper();
+    wait_process("a0", strangers[0]);
+    ASSERT_TRUE(wait_state("a0", "READY"));
+    ASSERT_TRUE(wait_state("a1", "READY"));
+    EXPECT_EQ(starts(), Names{"a0"}) << "an older build left no boot id: that one is believed";
+    EXPECT_TRUE(strangers[0].alive());
+    end_stranger(strangers[0]);
+    end_stranger(strangers[1]);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "core/order_status.h"
 #include "shm/role.h"
+#include "tools/millrace/pid_file.h"
 #include "tools/millrace/startup.h"
 #include "tools/terminals/terminal_process.h"
 

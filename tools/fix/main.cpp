@@ -1,10 +1,10 @@
 // millrace-fix: the executor of one account of kind "fix". `millrace up` starts it.
 #include "gateway/fix/profile.h"
-#include "shm/role.h"
 #include "tools/fix/executor.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/executors.h"
 #include "tools/millrace/fix_config.h"
+#include "tools/millrace/pid_file.h"
 #include "tools/millrace/stages.h"
 
 #include <CLI/CLI.hpp>
@@ -18,17 +18,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 namespace {
 
 using namespace millrace;
-
-/// So that the next `millrace up` finds the process that runs.
-void leave_pid(const std::string& folder) {
-    std::ofstream{folder + "/pid.next"} << ::getpid() << ' ' << process_start_time(::getpid());
-    std::rename((folder + "/pid.next").c_str(), (folder + "/pid").c_str());
-}
 
 void add_instruments(const Config& config, const AccountConfig& account, const FixConfig& f,
                      fix::ExecutorOptions& options) {
@@ -151,7 +144,10 @@ int run(const Arguments& arguments) {
         std::fprintf(stderr, "fix: account %s: %s\n", name.c_str(), wrong.c_str());
         return held ? kExitRoleHeld : kExitError;
     }
-    leave_pid(executor_folder(config, name));
+    // So that the next `millrace up` finds the process that runs.
+    if (!write_pid_file(executor_folder(config, name))) {
+        std::fprintf(stderr, "fix: account %s: cannot write its pid file\n", name.c_str());
+    }
     std::printf("fix: account %s: ready\n", name.c_str());
     std::fflush(stdout);
     loop.run();

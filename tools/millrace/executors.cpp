@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/pid_file.h"
 #include "tools/millrace/terminal_config.h"
 
 namespace millrace {
@@ -73,9 +73,8 @@ void Executors::add(const std::string& name, const std::string& folder, const st
 }
 
 bool Executors::adopt(Executor& e) {
-    std::ifstream file{e.folder + "/pid"};
-    ProcessId id;
-    if (!(file >> id.pid >> id.start_time)) {
+    const ProcessId id = read_pid_file(e.folder);
+    if (id.pid <= 0) {
         return false;
     }
     auto watch = ProcessWatch::open(id);

@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-/// Folder of one executor's files; it writes `pid` there, "PID START_TIME".
+/// Folder of one executor's files; it leaves its pid file there (pid_file.h).
 [[nodiscard]] inline std::string executor_folder(const Config& config, const std::string& account) {
     return config.journal.dir + "/fix/" + account;
 }

@@ -37,7 +37,7 @@ void check_terminals_keys(ObjectReader& document);
 /// The terminals of a configuration that was read without a mistake.
 [[nodiscard]] TerminalsConfig terminals_of(const Config& config);
 
-/// Folder of millrace-terminals: its `pid` ("PID START_TIME") and its control line.
+/// Folder of millrace-terminals: its `pid` (pid_file.h) and its control line.
 [[nodiscard]] inline std::string terminals_folder(const std::string& journal_dir) {
     return journal_dir + "/terminals";
 }

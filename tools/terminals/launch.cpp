@@ -10,10 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "core/assert.h"
-#include "shm/role.h"
+#include "tools/millrace/pid_file.h"
 #include "tools/terminals/terminal_process.h"
 
 namespace millrace::terminals {
@@ -22,14 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kNotFound = 127;  // as shells say it
-
-bool write_pid(const std::string& folder) {
-    const std::string path = folder + "/" + kPidFile;
-    std::ofstream file{path + ".next"};
-    file << ::getpid() << ' ' << process_start_time(::getpid()) << '\n';
-    file.close();
-    return !file.fail() && std::rename((path + ".next").c_str(), path.c_str()) == 0;
-}
 
 int open_output(const std::string& folder) {
     const std::string path = folder + "/" + kOutputFile;
@@ -65,7 +56,7 @@ int launch(const TerminalConfig& terminal, const std::string& folder, int lock_f
     ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     const int told_to = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     const std::string& account = terminal.account_name;
-    if (!write_pid(folder)) {
+    if (!write_pid_file(folder)) {
         return failed(told_to, account, folder + "/" + kPidFile);
     }
     if (::chdir(terminal.cwd.c_str()) != 0) {

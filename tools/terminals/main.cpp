@@ -4,6 +4,7 @@
 #include "shm/role.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/pid_file.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/terminal_config.h"
 #include "tools/simbroker/control.h"
@@ -21,7 +22,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 namespace {
 
@@ -37,12 +37,6 @@ struct Arguments {
     std::string account;
     int lock_fd = -1;
 };
-
-/// So that the next `millrace up` finds the process that runs.
-void leave_pid(const std::string& folder) {
-    std::ofstream{folder + "/pid.next"} << ::getpid() << ' ' << process_start_time(::getpid());
-    std::rename((folder + "/pid.next").c_str(), (folder + "/pid").c_str());
-}
 
 void block_signals() {
     sigset_t signals;
@@ -84,7 +78,10 @@ int serve(const Config& config, const Arguments& arguments) {
         log_error("terminals: cannot enter " + folder);
         return kExitError;
     }
-    leave_pid(folder);
+    // So that the next `millrace up` finds the process that runs.
+    if (!write_pid_file(folder)) {
+        log_warn("terminals: cannot write " + folder + "/pid: unfound by the next `millrace up`");
+    }
     terminals::Keeper keeper{config, terminals_of(config), std::move(launcher)};
     keeper.begin(Nanos{monotonic_ns()});
     sim::EventLoop loop;

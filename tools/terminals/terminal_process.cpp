@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "shm/role.h"
+#include "tools/millrace/pid_file.h"
 
 namespace millrace::terminals {
 namespace {
@@ -55,13 +56,6 @@ bool has_mark(int pid, const std::string& folder) {
     return false;
 }
 
-/// @return pid 0 if there is no file, or nothing in it.
-ProcessId read_pid_file(const std::string& path) {
-    ProcessId id;
-    std::ifstream file{path};
-    return file >> id.pid >> id.start_time ? id : ProcessId{};
-}
-
 /// Closes itself.
 struct Descriptor {
     int fd = -1;
@@ -98,7 +92,7 @@ int kill_session(int session, const std::string& folder) {
 }
 
 bool TerminalProcess::adopt() {
-    const ProcessId id = read_pid_file(folder_ + "/" + kPidFile);
+    const ProcessId id = read_pid_file(folder_);
     if (id.pid <= 0) {
         return false;
     }
@@ -129,7 +123,7 @@ Launched TerminalProcess::start(std::vector<std::string> launcher, std::string& 
     if (adopt()) {
         return Launched::Adopted;
     }
-    const int earlier = read_pid_file(folder_ + "/" + kPidFile).pid;
+    const int earlier = read_pid_file(folder_).pid;
     if (earlier > 0 && kill_session(earlier, folder_) > 0) {
         return Launched::NotYet;
     }

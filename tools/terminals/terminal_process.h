@@ -14,11 +14,9 @@
 
 namespace millrace::terminals {
 
-/// In a terminal's environment: its folder.
+/// In a terminal's environment: its folder, where the command's process has left its pid file
+/// (tools/millrace/pid_file.h) before it became the command.
 inline constexpr const char* kMark = "MILLRACE_TERMINAL";
-/// In that folder: "PID START_TIME" of the command's process, written by itself before it becomes
-/// the command.
-inline constexpr const char* kPidFile = "pid";
 
 enum class Launched : std::uint8_t {
     Started,
