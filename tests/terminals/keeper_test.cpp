@@ -3,6 +3,8 @@
 // their sessions in a segment that the test writes.
 #include "tests/terminals/keeper_world.h"
 
+#include "persist/journal_writer.h"
+#include "persist/pwrite_disk.h"
 #include "shm/role.h"
 
 #include <fcntl.h>
@@ -249,6 +251,32 @@ TEST_F(TerminalKeeper, TakesNoStrangerForItsTerminalAfterAReboot) {
     EXPECT_TRUE(strangers[0].alive());
     end_stranger(strangers[0]);
     end_stranger(strangers[1]);
+}
+
+TEST_F(TerminalKeeper, StartsTerminalsOverALogAtWhichAnEngineHalts) {
+    configure({{}, {}});
+    session(0, true);
+    session(1, true);
+    auto disk = open_pwrite_disk(dir / "j", false);
+    ASSERT_TRUE(disk.ok());
+    JournalWriter writer{*disk.value()};
+    ASSERT_TRUE(writer.open({1, 1, kChainSeed, 1U << 20, 1U << 20}).ok());
+    for (std::uint64_t seq = 1; seq <= 2; ++seq) {
+        JournalRecord record;
+        record.seq = Sequence{seq};
+        record.time = Nanos{seconds(2).value / static_cast<std::int64_t>(seq)};  // goes back
+        record.type = InputType::Continue;
+        ASSERT_TRUE(writer.append(record, seq));
+    }
+    writer.submit();
+    while (writer.acked().seq < 2) {
+        ASSERT_FALSE(writer.poisoned()) << writer.error().what;
+        writer.pump(seconds(3));
+    }
+    start_keeper();
+    EXPECT_TRUE(logged("who has positions is not known: who reads the log for it: killed by"));
+    EXPECT_TRUE(wait_state("a0", "READY"));
+    EXPECT_TRUE(wait_state("a1", "READY"));
 }
 
 }  // namespace
