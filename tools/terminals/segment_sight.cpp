@@ -54,8 +54,11 @@ const SessionEntry* SegmentSight::entry_of(AccountId account, std::uint64_t logi
 
 void SegmentSight::see(AccountId account, std::uint64_t login, Sight& sight) const {
     const SessionEntry* entry = entry_of(account, login);
+    // Acquire, and first: a link that was written after the broker stage's end is not held against
+    // the terminal.
+    const std::uint32_t link = entry == nullptr ? 0 : entry->link.load(std::memory_order_acquire);
     sight.seen = entry != nullptr && broker_works();
-    sight.session = sight.seen && get(entry->link) == static_cast<std::uint32_t>(LinkState::Up);
+    sight.session = sight.seen && link == static_cast<std::uint32_t>(LinkState::Up);
 }
 
 bool SegmentSight::has_live_orders(AccountId account, std::uint64_t login) const {
