@@ -231,6 +231,23 @@ TEST_F(TerminalKeeper, EndsThemInOrderWhenItIsStopped) {
     EXPECT_EQ(starts().size(), 3U);
 }
 
+TEST_F(TerminalKeeper, GivesNobodyUpWhoseFolderTakesNoFileAndStartsItWhenItDoes) {
+    configure({{}});
+    session(0, true);
+    const std::string in_the_way = folder("a0") + "/pid.next";  // as a full disk is
+    std::filesystem::create_directories(in_the_way);
+    start_keeper();
+    ASSERT_TRUE(eventually([&] { return !error_of("terminal a0").empty(); }));
+    EXPECT_NE(error_of("terminal a0").find("cannot start: " + folder("a0") + "/pid: "),
+              std::string::npos)
+        << error_of("terminal a0");
+    EXPECT_EQ(listed("a0").value("restarts", -1), 0);
+    EXPECT_TRUE(starts().empty());
+    std::filesystem::remove(in_the_way);
+    EXPECT_TRUE(wait_state("a0", "READY"));
+    EXPECT_EQ(starts(), Names{"a0"});
+}
+
 TEST_F(TerminalKeeper, TakesNoStrangerForItsTerminalAfterAReboot) {
     configure({{}, {}});
     session(0, true);

@@ -207,13 +207,38 @@ TEST_F(TerminalPolicy, TriesOnceInEachCooldownIfToldTo) {
     EXPECT_EQ(policy.restarts(), 1U) << "a minute of health does not end it";
 }
 
-TEST_F(TerminalPolicy, CountsACommandThatCannotBeRunAsADeath) {
-    for (int i = 0; i < 4; ++i) {
-        ASSERT_TRUE(policy.wants_start(now));
-        policy.not_started(now);
-        now = now + limits.pause;
+TEST_F(TerminalPolicy, GivesNobodyUpForStartsThatDoNotComeAbout) {
+    constexpr Sight kNeverBegan{false, true, false, true};
+    Nanos last_pause;
+    for (std::uint32_t i = 1; i <= 20; ++i) {
+        if (i % 2 == 0) {
+            policy.not_started(now);  // nothing could be started
+        } else {
+            run();
+            look(kNeverBegan, millis(100));  // it ended before it was the command
+        }
+        ASSERT_EQ(policy.state(), State::Queued);
+        EXPECT_EQ(policy.setbacks(), i);
+        const Nanos begin = now;
+        while (!policy.wants_start(now)) {
+            now = now + millis(100);
+        }
+        EXPECT_GE(now - begin, last_pause - millis(100)) << i;
+        last_pause = now - begin;
     }
-    EXPECT_EQ(policy.state(), State::Failed);
+    EXPECT_EQ(last_pause, limits.setback_max);
+    EXPECT_EQ(policy.restarts(), 0U);
+    run();
+    look(kGone, millis(100));
+    EXPECT_EQ(policy.restarts(), 1U) << "a death is one";
+    EXPECT_EQ(policy.setbacks(), 0U);
+}
+
+TEST_F(TerminalPolicy, EndsOneThatAnOperatorStopsBeforeItCouldBegin) {
+    run();
+    policy.stop(now);
+    look({false, true, false, true}, millis(100));
+    EXPECT_EQ(policy.state(), State::Stopped);
 }
 
 TEST(TerminalStarts, TakeAccountsInNeedFirstThenWhatDiedThenTheOthersAsTheyStand) {

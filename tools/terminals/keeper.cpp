@@ -19,6 +19,8 @@ using nlohmann::json;
 
 /// In a terminal's folder while an operator wants it stopped: holds over our own end.
 constexpr const char* kStoppedFile = "stopped";
+/// So many starts in a row that did not come about are told by an alert.
+constexpr std::uint32_t kSetbacksToTell = 5;
 
 Limits limits_of(const TerminalConfig& t) {
     Limits limits;
@@ -44,6 +46,8 @@ struct Keeper::Terminal {
     Policy policy;
     bool needed = false;  // its account has orders in doubt, or positions
     bool session = false;
+    std::string setback;  // what kept it from its last start
+    bool setback_told = false;
     State told = State::Queued;  // the state that the log has
     Nanos since;                 // when it got into its state
 };
@@ -112,6 +116,7 @@ void Keeper::turn(Nanos now) {
 void Keeper::look_at(Terminal& t, Nanos now) {
     Sight sight;
     sight.runs = t.process.runs();
+    sight.never_began = t.process.never_began();
     sight_.see(t.account, t.config.login, sight);
     t.session = sight.session;
     const State before = t.policy.state();
@@ -126,6 +131,9 @@ void Keeper::look_at(Terminal& t, Nanos now) {
         t.process.kill();
     }
     const State state = t.policy.state();
+    if (state != before && sight.never_began) {
+        t.setback = t.process.last_end();
+    }
     if (state != t.told) {
         t.told = state;
         t.since = now;
@@ -134,6 +142,19 @@ void Keeper::look_at(Terminal& t, Nanos now) {
     }
     if (t.policy.take_alert()) {
         give_up(t);
+    }
+    tell_setbacks(t);
+}
+
+/// What keeps it from its start is none of its doing, and nobody is given up for it.
+void Keeper::tell_setbacks(Terminal& t) const {
+    if (t.policy.setbacks() == 0) {
+        t.setback_told = false;
+    } else if (t.policy.setbacks() >= kSetbacksToTell && !t.setback_told) {
+        t.setback_told = true;
+        const std::string what = t.setback + "; it is tried for ever, 30 s apart at the most";
+        log_error("ALERT terminal " + t.config.account_name + " " + what);
+        sight_.report_error("terminal " + t.config.account_name, what);
     }
 }
 
@@ -176,7 +197,8 @@ void Keeper::start(Terminal& t, Nanos now) {
         return;
     }
     if (launched == Launched::Failed) {
-        log_error("terminal " + t.config.account_name + ": cannot start: " + message);
+        t.setback = "cannot start: " + message;
+        say(t, t.setback);
         t.policy.not_started(now);
         return;
     }

@@ -51,6 +51,7 @@ private:
     void start_due(Nanos now);
     void start(Terminal& t, Nanos now);
     void give_up(const Terminal& t) const;
+    void tell_setbacks(Terminal& t) const;
     void say(const Terminal& t, const std::string& what) const;
     [[nodiscard]] std::string list(Nanos now) const;
     [[nodiscard]] std::string do_for(const std::string& verb, const std::vector<std::string>& names,

@@ -20,8 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kNotFound = 127;  // as shells say it
-
 int open_output(const std::string& folder) {
     const std::string path = folder + "/" + kOutputFile;
     std::error_code none;
@@ -40,32 +38,32 @@ void set_environment(const TerminalConfig& terminal, const std::string& folder) 
     ::setenv(kMark, folder.c_str(), 1);
 }
 
-int failed(int told_to, const std::string& account, const std::string& what) {
-    ::dprintf(told_to, "terminals: %s: cannot start: %s: %s\n", account.c_str(), what.c_str(),
-              std::strerror(errno));
-    return kNotFound;
+int failed(const LaunchFds& fds, int status, const std::string& what) {
+    ::dprintf(fds.tell, "%s: %s", what.c_str(), std::strerror(errno));
+    return status;
 }
 
 }  // namespace
 
-int launch(const TerminalConfig& terminal, const std::string& folder, int lock_fd) {
+int launch(const TerminalConfig& terminal, const std::string& folder, LaunchFds fds) {
     // The lock too: it is given back the moment that this is the command. What a log of ours left
     // open is none of a terminal's business.
-    ASSERT(lock_fd >= 3);
-    ::fcntl(lock_fd, F_SETFD, FD_CLOEXEC);  // also where the kernel does not know the next
+    ASSERT(fds.lock >= 3);
+    ASSERT(fds.tell >= 3);
+    for (const int fd : {fds.lock, fds.tell}) {
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC);  // also where the kernel does not know the next
+    }
     ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    const int told_to = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    const std::string& account = terminal.account_name;
     if (!write_pid_file(folder)) {
-        return failed(told_to, account, folder + "/" + kPidFile);
+        return failed(fds, kNotBegun, folder + "/" + kPidFile);
     }
     if (::chdir(terminal.cwd.c_str()) != 0) {
-        return failed(told_to, account, terminal.cwd);
+        return failed(fds, kNotBegun, terminal.cwd);
     }
     const int output = open_output(folder);
     const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (output < 0 || input < 0) {
-        return failed(told_to, account, folder + "/" + kOutputFile);
+        return failed(fds, kNotBegun, folder + "/" + kOutputFile);
     }
     ::dup2(input, STDIN_FILENO);
     ::dup2(output, STDOUT_FILENO);
@@ -81,7 +79,7 @@ int launch(const TerminalConfig& terminal, const std::string& folder, int lock_f
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::execvp(arguments[0], arguments.data());
-    return failed(told_to, account, terminal.command[0]);
+    return failed(fds, kCannotRun, terminal.command[0]);
 }
 
 }  // namespace millrace::terminals

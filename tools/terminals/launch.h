@@ -13,8 +13,18 @@ namespace millrace::terminals {
 inline constexpr const char* kOutputFile = "output";
 inline constexpr std::uintmax_t kOutputBytesMax = 1U << 20;
 
-/// Never returns but with what went wrong, which standard error is told as well.
-/// @param lock_fd of TerminalProcess::start(); it closes when this becomes the command.
-[[nodiscard]] int launch(const TerminalConfig& terminal, const std::string& folder, int lock_fd);
+/// Exit statuses of launch(): the command cannot be run, as shells say it; and it was not come to,
+/// for reasons that are not the command's: no room for its pid file, its folder is not there.
+inline constexpr int kCannotRun = 127;
+inline constexpr int kNotBegun = 125;
+
+/// What TerminalProcess::start() keeps open for it; all of it closes when this becomes the command.
+struct LaunchFds {
+    int lock = -1;
+    int tell = -1;  // a pipe for what went wrong
+};
+
+/// Never returns but with one of the two statuses, when `tell` has the reason.
+[[nodiscard]] int launch(const TerminalConfig& terminal, const std::string& folder, LaunchFds fds);
 
 }  // namespace millrace::terminals

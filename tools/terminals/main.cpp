@@ -35,7 +35,7 @@ struct Arguments {
     std::string config;
     std::string checked;
     std::string account;
-    int lock_fd = -1;
+    terminals::LaunchFds fds;
 };
 
 void block_signals() {
@@ -59,7 +59,7 @@ int launch_one(const Config& config, const Arguments& arguments) {
     for (const TerminalConfig& t : terminals_of(config).terminals) {
         if (t.account_name == arguments.account) {
             return terminals::launch(t, terminal_folder(config.journal.dir, t.account_name),
-                                     arguments.lock_fd);
+                                     arguments.fds);
         }
     }
     std::fprintf(stderr, "terminals: no terminal of account \"%s\"\n", arguments.account.c_str());
@@ -145,7 +145,8 @@ int main(int argc, char** argv) {
     app.add_option("-c,--config", a.config, "the pipeline's configuration")->required();
     app.add_option("--checked", a.checked, "a copy of the configuration as it was when checked");
     app.add_option("-a,--account", a.account, "become the terminal of this account");
-    app.add_option("--lock-fd", a.lock_fd, "held until then")->needs("--account");
+    app.add_option("--lock-fd", a.fds.lock, "held until then")->needs("--account");
+    app.add_option("--tell-fd", a.fds.tell, "told why not")->needs("--lock-fd");
     CLI11_PARSE(app, argc, argv);
     std::vector<Mistake> mistakes;
     const Config config = read_config(a.config, mistakes, nullptr, a.checked);
@@ -155,5 +156,5 @@ int main(int argc, char** argv) {
     if (!mistakes.empty()) {
         return kExitBadConfig;
     }
-    return a.lock_fd >= 0 ? launch_one(config, a) : run(config, a);
+    return a.fds.tell >= 0 ? launch_one(config, a) : run(config, a);
 }

@@ -35,7 +35,7 @@ void Policy::queue(Nanos due, bool again) noexcept {
 }
 
 void Policy::start(Nanos now) noexcept {
-    restarts_ = 0;
+    restarts_ = setbacks_ = 0;
     alert_ = false;
     if (state_ == State::Ending) {
         why_ = Why::Restart;
@@ -93,10 +93,20 @@ void Policy::on_death(Nanos now) noexcept {
         alert_ = true;
         return;
     }
+    setbacks_ = 0;
     // The first at once. The others not quite: a command that cannot be run at all fails at once
     // too, and its three restarts would be over in no time.
     queue(restarts_ == 0 ? now : now + limits_.pause, true);
     ++restarts_;
+}
+
+void Policy::not_started(Nanos now) noexcept {
+    Nanos pause = limits_.pause;
+    for (std::uint32_t i = 0; i < setbacks_ && pause < limits_.setback_max; ++i) {
+        pause = pause + pause;
+    }
+    queue(now + std::min(pause, limits_.setback_max), again_);
+    ++setbacks_;
 }
 
 void Policy::on_end(Nanos now) noexcept {
@@ -115,6 +125,7 @@ Act Policy::watch(Nanos now, Nanos passed, Sight sight) noexcept {
     }
     if (sight.session) {
         state_ = State::Ready;
+        setbacks_ = 0;
         silent_ = Nanos{0};
         healthy_ = healthy_ + passed;
         if (healthy_ >= limits_.healthy_after) {
@@ -145,7 +156,7 @@ Act Policy::turn(Nanos now, Sight sight) noexcept {
         return Act::None;
     }
     if (!sight.runs) {
-        on_end(now);
+        running() && sight.never_began ? not_started(now) : on_end(now);
         return Act::None;
     }
     if (running()) {

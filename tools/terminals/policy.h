@@ -33,14 +33,16 @@ struct Limits {
     Nanos pause = millis(200);          // before the second restart in a row and the third
     Nanos end_patience = seconds(10);   // between asking it to end and killing it
     Nanos retry{0};                     // Failed for so long: one more start; 0 = never
+    Nanos setback_max = seconds(30);    // the longest pause after a start that did not come about
     std::uint32_t restarts_max = 3;     // in a row
 };
 
 /// What is seen of a terminal.
 struct Sight {
-    bool runs = false;     // its process, or anything that it left behind
-    bool seen = false;     // the broker stage works, so that `session` says something
-    bool session = false;  // up, and in step with the terminal's journal
+    bool runs = false;         // its process, or anything that it left behind
+    bool seen = false;         // the broker stage works, so that `session` says something
+    bool session = false;      // up, and in step with the terminal's journal
+    bool never_began = false;  // `runs` is over, and the command was not come to: a full disk, say
 };
 
 enum class Act : std::uint8_t { None, AskToEnd, Kill };
@@ -64,14 +66,17 @@ public:
     [[nodiscard]] bool wants_start(Nanos now) const noexcept;
     /// Its process runs: just started, or found running.
     void started(Nanos now) noexcept;
-    /// Nothing could be started; counts as a death.
-    void not_started(Nanos now) noexcept { on_death(now); }
+    /// Nothing could be started, by no fault of the terminal's: tried again after a pause that
+    /// grows to `setback_max`, for ever; no restart is counted.
+    void not_started(Nanos now) noexcept;
 
     [[nodiscard]] State state() const noexcept { return state_; }
     /// Restarts without 60 s of health since.
     [[nodiscard]] std::uint32_t restarts() const noexcept { return restarts_; }
     /// It ran before and is to be started again, not for the first time.
     [[nodiscard]] bool again() const noexcept { return again_; }
+    /// Starts in a row that did not come about.
+    [[nodiscard]] std::uint32_t setbacks() const noexcept { return setbacks_; }
     /// Once after it has Failed: the alert is due.
     [[nodiscard]] bool take_alert() noexcept;
 
@@ -92,6 +97,7 @@ private:
     bool again_ = false;
     bool alert_ = false;
     std::uint32_t restarts_ = 0;
+    std::uint32_t setbacks_ = 0;
     Nanos last_;     // look
     Nanos due_;      // Queued: not before
     Nanos kill_at_;  // Ending

@@ -17,6 +17,7 @@
 
 #include "shm/role.h"
 #include "tools/millrace/pid_file.h"
+#include "tools/terminals/launch.h"
 
 namespace millrace::terminals {
 namespace {
@@ -56,20 +57,21 @@ bool has_mark(int pid, const std::string& folder) {
     return false;
 }
 
-/// Closes itself.
-struct Descriptor {
-    int fd = -1;
-    explicit Descriptor(int opened) : fd{opened} {}
-    ~Descriptor() {
-        if (fd >= 0) {
-            ::close(fd);
-        }
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-};
+/// What is there to be read now.
+std::string read_now(int fd) {
+    char text[512];
+    const ssize_t n = fd < 0 ? 0 : ::read(fd, text, sizeof text);
+    return {text, n > 0 ? static_cast<std::size_t>(n) : 0};
+}
 
 }  // namespace
+
+void Descriptor::reset(int other) noexcept {
+    if (fd >= 0) {
+        ::close(fd);
+    }
+    fd = other;
+}
 
 int kill_session(int session, const std::string& folder) {
     int found = 0;
@@ -103,6 +105,7 @@ bool TerminalProcess::adopt() {
     watch_ = std::move(watch).value();
     session_ = id.pid;
     ours_ = false;
+    never_began_ = false;
     return true;
 }
 
@@ -127,10 +130,22 @@ Launched TerminalProcess::start(std::vector<std::string> launcher, std::string& 
     if (earlier > 0 && kill_session(earlier, folder_) > 0) {
         return Launched::NotYet;
     }
-    ::fcntl(lock.fd, F_SETFD, 0);
-    launcher.insert(launcher.end(), {"--lock-fd", std::to_string(lock.fd)});
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        message = std::string{"pipe: "} + std::strerror(errno);
+        return Launched::Failed;
+    }
+    told_.reset(ends[0]);
+    const Descriptor tell{ends[1]};
+    for (const int fd : {lock.fd, tell.fd}) {
+        ::fcntl(fd, F_SETFD, 0);
+    }
+    launcher.insert(launcher.end(),
+                    {"--lock-fd", std::to_string(lock.fd), "--tell-fd", std::to_string(tell.fd)});
     const auto id = spawn(launcher, message);
-    ::fcntl(lock.fd, F_SETFD, FD_CLOEXEC);
+    for (const int fd : {lock.fd, tell.fd}) {
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
     if (!id) {
         return Launched::Failed;
     }
@@ -144,6 +159,7 @@ Launched TerminalProcess::start(std::vector<std::string> launcher, std::string& 
     watch_ = std::move(watch).value();
     session_ = id.value().pid;
     ours_ = true;
+    never_began_ = false;
     return Launched::Started;
 }
 
@@ -151,6 +167,13 @@ void TerminalProcess::reap() {
     int status = 0;
     const bool known = ours_ && ::waitpid(pid(), &status, 0) == pid();
     last_end_ = known ? describe_wait_status(status) : "ended";
+    // Whatever is in the pipe was said before it was the command.
+    const std::string told = known ? read_now(told_.fd) : std::string{};
+    never_began_ = !told.empty() && WIFEXITED(status) && WEXITSTATUS(status) == kNotBegun;
+    if (!told.empty()) {
+        last_end_ = "cannot start: " + told;
+    }
+    told_.reset();
     watch_.reset();
 }
 

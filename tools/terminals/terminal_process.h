@@ -10,6 +10,7 @@
 #include "tools/millrace/process.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace millrace::terminals {
@@ -25,6 +26,22 @@ enum class Launched : std::uint8_t {
     Failed,
 };
 
+/// Closes itself.
+struct Descriptor {
+    int fd = -1;
+    Descriptor() = default;
+    explicit Descriptor(int opened) noexcept : fd{opened} {}
+    ~Descriptor() { reset(); }
+    Descriptor(Descriptor&& o) noexcept : fd{std::exchange(o.fd, -1)} {}
+    Descriptor& operator=(Descriptor&& o) noexcept {
+        if (this != &o) {
+            reset(std::exchange(o.fd, -1));
+        }
+        return *this;
+    }
+    void reset(int other = -1) noexcept;
+};
+
 /// Threads: one.
 class TerminalProcess {
 public:
@@ -34,7 +51,8 @@ public:
     /// Takes over the one that runs, if any.
     [[nodiscard]] bool adopt();
     /// Takes over the one that runs, or starts one.
-    /// @param launcher program and arguments that call launch() (launch.h); "--lock-fd N" is added.
+    /// @param launcher program and arguments that call launch() (launch.h); the options for its
+    /// LaunchFds are added.
     /// @param message why it Failed. Never waits: the command is run by a process of its own.
     [[nodiscard]] Launched start(std::vector<std::string> launcher, std::string& message);
 
@@ -48,6 +66,8 @@ public:
     [[nodiscard]] int pid() const noexcept { return watch_.id().pid; }
     /// How the last one ended, as far as is known.
     [[nodiscard]] const std::string& last_end() const noexcept { return last_end_; }
+    /// It ended before it was the command, by no fault of the command's; last_end() says why.
+    [[nodiscard]] bool never_began() const noexcept { return never_began_; }
 
 private:
     void reap();
@@ -56,7 +76,9 @@ private:
     ProcessWatch watch_;  // the command's own process
     bool ours_ = false;   // our child: it leaves a wait status
     int session_ = 0;     // that may have members still
+    Descriptor told_;     // our end of the launcher's pipe
     std::string last_end_;
+    bool never_began_ = false;
 };
 
 /// Kills every process of session `session` that has the mark of `folder`. A pid that changed hands
