@@ -231,6 +231,19 @@ TEST_F(TerminalKeeper, EndsThemInOrderWhenItIsStopped) {
     EXPECT_EQ(starts().size(), 3U);
 }
 
+TEST_F(TerminalKeeper, RemembersWhoWasGivenUpOverItsOwnDeathButNotOverADown) {
+    configure({{"exit 3"}});
+    start_keeper();
+    ASSERT_TRUE(wait_state("a0", "FAILED"));
+    kill_keeper();
+    start_keeper();
+    ASSERT_TRUE(wait_state("a0", "FAILED"));
+    EXPECT_EQ(starts().size(), 4U) << "it began to try anew";
+    EXPECT_EQ(stop_keeper(), 0);
+    start_keeper();
+    EXPECT_TRUE(eventually([&] { return starts().size() == 8; }));
+}
+
 TEST_F(TerminalKeeper, GivesNobodyUpWhoseFolderTakesNoFileAndStartsItWhenItDoes) {
     configure({{}});
     session(0, true);

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "shm/boot_id.h"
 #include "tools/millrace/id_book.h"
 #include "tools/millrace/log.h"
 #include "tools/terminals/need.h"
@@ -19,6 +20,9 @@ using nlohmann::json;
 
 /// In a terminal's folder while an operator wants it stopped: holds over our own end.
 constexpr const char* kStoppedFile = "stopped";
+/// In it while it is given up: the boot's id. Holds over our own death, not over a `down` or a
+/// boot: an `up` tries anew.
+constexpr const char* kFailedFile = "failed";
 /// So many starts in a row that did not come about are told by an alert.
 constexpr std::uint32_t kSetbacksToTell = 5;
 
@@ -28,6 +32,16 @@ Limits limits_of(const TerminalConfig& t) {
     limits.end_patience = seconds(t.stop_s);
     limits.retry = seconds(t.retry_s);
     return limits;
+}
+
+void forget_failure(const std::string& folder) {
+    ::unlink((folder + "/" + kFailedFile).c_str());
+}
+
+bool was_given_up(const std::string& folder) {
+    std::string boot;
+    std::ifstream file{folder + "/" + kFailedFile};
+    return file >> boot && boot == read_boot_id();
 }
 
 }  // namespace
@@ -86,6 +100,8 @@ void Keeper::begin(Nanos now) {
         if (t->process.adopt()) {
             t->policy.started(now);
             say(*t, "adopted pid " + std::to_string(t->process.pid()));
+        } else if (was_given_up(t->folder)) {
+            t->policy.was_given_up(now);
         }
         if (std::error_code none; fs::exists(t->folder + "/" + kStoppedFile, none)) {
             t->policy.stop(now);
@@ -137,6 +153,9 @@ void Keeper::look_at(Terminal& t, Nanos now) {
     if (state != t.told) {
         t.told = state;
         t.since = now;
+        if (state == State::Ready) {
+            forget_failure(t.folder);
+        }
         const std::string end = sight.runs ? "" : ", " + t.process.last_end();
         say(t, std::string{to_string(state)} + (end.size() > 2 ? end : ""));
     }
@@ -165,6 +184,7 @@ void Keeper::give_up(const Terminal& t) const {
         "output, then `millrace terminal start " + name + "`";
     log_error("ALERT terminal " + name + " " + what);
     sight_.report_error("terminal " + name, what);
+    std::ofstream{t.folder + "/" + kFailedFile} << read_boot_id() << '\n';  // if there is room
 }
 
 void Keeper::start_due(Nanos now) {
@@ -212,6 +232,7 @@ void Keeper::start(Terminal& t, Nanos now) {
 void Keeper::end(Nanos now) {
     ending_ = true;
     for (auto& t : terminals_) {
+        forget_failure(t->folder);
         if (!t->config.keep) {
             t->policy.stop(now);
         }
@@ -261,6 +282,7 @@ std::string Keeper::do_for(const std::string& verb, const std::vector<std::strin
         if (verb != "stop") {
             ::unlink(stopped.c_str());
         }
+        forget_failure(t->folder);
         log_info("AUDIT terminal " + t->config.account_name + ": " + verb + " by uid " +
                  std::to_string(from.uid) + ", pid " + std::to_string(from.pid));
         verb == "stop"    ? t->policy.stop(now)

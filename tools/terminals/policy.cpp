@@ -109,6 +109,12 @@ void Policy::not_started(Nanos now) noexcept {
     ++setbacks_;
 }
 
+void Policy::was_given_up(Nanos now) noexcept {
+    state_ = State::Failed;
+    failed_ = now;
+    restarts_ = limits_.restarts_max;
+}
+
 void Policy::on_end(Nanos now) noexcept {
     if (state_ != State::Ending || why_ == Why::Silence) {
         on_death(now);

@@ -69,6 +69,8 @@ public:
     /// Nothing could be started, by no fault of the terminal's: tried again after a pause that
     /// grows to `setback_max`, for ever; no restart is counted.
     void not_started(Nanos now) noexcept;
+    /// An earlier life of ours gave it up: Failed, without another alert.
+    void was_given_up(Nanos now) noexcept;
 
     [[nodiscard]] State state() const noexcept { return state_; }
     /// Restarts without 60 s of health since.
