@@ -7,15 +7,19 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
 
 #include "gateway/signal_client.h"
+#include "shm/role.h"
 #include "tests/mt5/desk.h"
 #include "tests/ops/quiet_port.h"
 #include "tests/terminals/keeper_world.h"
@@ -220,6 +224,36 @@ TEST_F(TerminalPipeline, LosesAndDoublesNothingWhateverOfItsTerminalsIsKilled) {
     const ProcessId last = wait_process("accounts/a1/pid");
     EXPECT_EQ(stop(), 0);
     EXPECT_FALSE(last.alive()) << "`down` leaves the terminal";
+}
+
+TEST_F(TerminalPipeline, DownEndsTerminalsAndExecutorsWhoseSupervisorHasDied) {
+    ASSERT_NO_FATAL_FAILURE(start());
+    const ProcessId keeper = wait_process("pid");
+    const ProcessId terminal = wait_process("accounts/a1/pid");
+    // A stand-in for a FIX executor, which is found and ended in the same way.
+    const int executor = ::fork();
+    if (executor == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::pause();
+        ::_exit(0);
+    }
+    std::filesystem::create_directories(dir.path("j/fix/venue"));
+    std::ofstream{dir.path("j/fix/venue/pid")} << executor << ' ' << process_start_time(executor);
+    ASSERT_NO_FATAL_FAILURE(trade());
+    kill_supervisor();
+    const std::string down = std::string{MILLRACE_EXECUTABLE} + " down -c " + dir.path("c.json") +
+                             " >" + dir.path("down") + " 2>&1";
+    EXPECT_EQ(std::system(down.c_str()), 0) << text("down");
+    runs = false;
+    EXPECT_FALSE(keeper.alive()) << text("down");
+    EXPECT_FALSE(terminal.alive()) << text("down");
+    int status = 0;
+    if (::waitpid(executor, &status, WNOHANG) == 0) {
+        ADD_FAILURE() << text("down");
+        ::kill(executor, SIGKILL);
+        ::waitpid(executor, &status, 0);
+    }
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
 }  // namespace

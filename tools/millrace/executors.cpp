@@ -83,13 +83,13 @@ bool Executors::adopt(Executor& e) {
     }
     e.watch = std::move(watch).value();
     e.ours = false;
-    log_info(e.name + ": adopted pid " + std::to_string(id.pid));
     return true;
 }
 
 void Executors::start(Executor& e) {
     e.started_ns = monotonic_ns();
     if (adopt(e)) {
+        log_info(e.name + ": adopted pid " + std::to_string(e.watch.id().pid));
         return;
     }
     std::string message;
@@ -140,12 +140,45 @@ void Executors::turn() {
 }
 
 void Executors::stop() {
-    for (Executor& e : executors_) {
+    end(executors_);
+}
+
+std::vector<Executors::Left> Executors::end_left(const std::string& journal_dir) {
+    std::vector<Executor> left;
+    const auto look = [&left](const std::string& name, const std::string& folder, Nanos patience) {
+        Executor e{.name = name,
+                   .folder = folder,
+                   .command = {},
+                   .alert = {},
+                   .stop_patience = patience,
+                   .watch = {}};
+        if (adopt(e)) {
+            left.push_back(std::move(e));
+        }
+    };
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator{journal_dir + "/fix", none}) {
+        look("fix " + entry.path().filename().string(), entry.path().string(), kStopPatience);
+    }
+    look("terminals", terminals_folder(journal_dir), seconds(kTerminalStopSMax) + kStopPatience);
+    std::vector<Left> told;
+    for (const Executor& e : left) {
+        told.push_back({e.name + " (pid " + std::to_string(e.watch.id().pid) + ")", false});
+    }
+    end(left);
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        told[i].ended = left[i].watch.empty();
+    }
+    return told;
+}
+
+void Executors::end(std::vector<Executor>& executors) {
+    for (Executor& e : executors) {
         e.watch.send(SIGTERM);
     }
-    const auto wait_all = [this](bool asked) {
+    const auto wait_all = [&executors](bool asked) {
         const std::int64_t begin = monotonic_ns();
-        for (Executor& e : executors_) {
+        for (Executor& e : executors) {
             const std::int64_t until = begin + (asked ? e.stop_patience : kStopPatience).value;
             const Nanos left{std::max<std::int64_t>(0, until - monotonic_ns())};
             if (!e.watch.empty() && e.watch.wait_dead(left)) {
@@ -157,7 +190,7 @@ void Executors::stop() {
         }
     };
     wait_all(true);
-    for (const Executor& e : executors_) {
+    for (const Executor& e : executors) {
         if (!e.watch.empty()) {
             log_warn(e.name + " does not end; killed");
             e.watch.send(SIGKILL);

@@ -31,6 +31,13 @@ public:
     /// long as terminals may take to end, then kills and waits 5 s again. After the broker stage:
     /// what it sent has then been answered, or stays in doubt until the next start.
     void stop();
+    struct Left {
+        std::string who;  // for people
+        bool ended;
+    };
+    /// The same for those of this journal whose `millrace up` has died: whoever a pid file names.
+    /// Terminals get as long as a configuration may give them. @return who there was.
+    [[nodiscard]] static std::vector<Left> end_left(const std::string& journal_dir);
 
     static constexpr std::uint32_t kAlertAfter = 3;
 
@@ -41,7 +48,7 @@ private:
         std::vector<std::string> command;
         std::string alert;    // what it means that it does not stay up
         Nanos stop_patience;  // between asking it to end and killing it
-        RestartPolicy policy;
+        RestartPolicy policy{RestartConfig{}};
         ProcessWatch watch;
         bool ours = false;  // our child: it leaves a wait status
         std::int64_t started_ns = 0;
@@ -52,6 +59,7 @@ private:
     void start(Executor& e);
     void on_end(Executor& e);
     [[nodiscard]] static bool adopt(Executor& e);
+    static void end(std::vector<Executor>& executors);
 
     const Segment& segment_;
     const Config& config_;

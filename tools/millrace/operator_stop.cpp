@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tools/millrace/backlog.h"
+#include "tools/millrace/executors.h"
 #include "tools/millrace/id_book.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
@@ -148,6 +149,23 @@ private:
     std::vector<std::string> dead_;
 };
 
+enum class LeftBehind : std::uint8_t { None, Ended, Remain };
+
+/// After the stages, as `millrace up` does it: FIX executors log out, terminals end.
+LeftBehind end_executors(const std::string& journal_dir) {
+    auto outcome = LeftBehind::None;
+    for (const Executors::Left& left : Executors::end_left(journal_dir)) {
+        if (left.ended) {
+            std::printf("%s ended\n", left.who.c_str());
+        } else {
+            log_error("not clean: " + left.who + " does not die; is its disk stuck?");
+        }
+        const bool remain = !left.ended || outcome == LeftBehind::Remain;
+        outcome = remain ? LeftBehind::Remain : LeftBehind::Ended;
+    }
+    return outcome;
+}
+
 int stop_stages(Segment& segment, const std::string& path) {
     const Adopted adopted{segment};
     std::printf("no supervisor; stopping %zu stages\n", adopted.workers().size());
@@ -155,7 +173,9 @@ int stop_stages(Segment& segment, const std::string& path) {
     for (const std::string& what : adopted.dead()) {
         log_error("not clean: " + what);
     }
-    if (!stop_in_order(segment, adopted.workers()).empty() || !adopted.dead().empty()) {
+    const bool stages = stop_in_order(segment, adopted.workers()).empty();
+    const bool executors = end_executors(segment.header().journal_dir) != LeftBehind::Remain;
+    if (!stages || !executors || !adopted.dead().empty()) {
         return not_clean(path + " is kept, the next `millrace up` goes on from it");
     }
     ::unlink(path.c_str());
@@ -181,6 +201,7 @@ int end_orphans(const std::string& journal_dir) {
             return complain(std::string{role} + " does not die; is its disk stuck?");
         }
     }
+    (void)end_executors(journal_dir);
     return not_clean("the segment is gone; `millrace up` recovers from the journal");
 }
 
@@ -224,7 +245,8 @@ int stop_pipeline(const Target& target) {
     if (segment) {
         return stop_stages(segment.value(), locate_segment(target, message).value());
     }
-    if (living_roles(journal_dir).empty()) {
+    const bool none = living_roles(journal_dir).empty();
+    if (none && end_executors(journal_dir) == LeftBehind::None) {
         return complain("nothing runs: " + message);
     }
     return end_orphans(journal_dir);

@@ -42,7 +42,7 @@ void read_object(ObjectReader& o, const std::string& folder, bool there, Termina
         o.complain(has_zero(t.command) ? "command" : "env", "has a zero byte in it");
     }
     o.integer("ready_s", t.ready_s, {1, 3600});
-    o.integer("stop_s", t.stop_s, {0, 60});
+    o.integer("stop_s", t.stop_s, {0, kTerminalStopSMax});
     o.integer("retry_s", t.retry_s, {0, 86'400});
     o.choice("at_down", t.keep, {{"stop", false}, {"keep", true}});
 }

@@ -11,6 +11,9 @@
 
 namespace millrace {
 
+/// The longest that "stop_s" may be.
+inline constexpr std::uint32_t kTerminalStopSMax = 60;
+
 /// The terminal of one account of kind "terminal".
 struct TerminalConfig {
     std::string account_name;  // of the account in Config
