@@ -34,9 +34,14 @@ expect core/b.cpp 'long f() { return clock_gettime(0, 0); }\n' 'no clock'
 expect core/b.cpp 'auto f() { return std::chrono::steady_clock::now(); }\n' 'no clock'
 expect core/b.cpp 'long f() { return time(nullptr); }\n' 'no clock'
 expect core/b.cpp 'int f() { return rand(); }\n' 'no randomness'
-expect core/b.cpp '#include <thread>\n' 'no threads'
-expect core/b.cpp '#include <iostream>\n' 'no threads, clocks or I/O'
+for header in '<thread>' '<iostream>' '<fcntl.h>' '<sys/socket.h>' '"fcntl.h"' '<cstdlib>' \
+    '<isa-l/crc.h>'; do
+    expect core/b.cpp "#include $header\n" 'core includes core/ and these alone'
+done
+expect core/b.cpp '#  include THAT\n' 'not THAT'
+expect core/assert.cpp '#include <fcntl.h>\n' 'these alone.*cstdlib; not fcntl.h'
 expect core/b.cpp 'void f() { printf(""); }\n' 'no I/O'
+expect core/b.cpp 'char* f() { return std::getenv(""); }\n' 'no I/O'
 expect core/b.cpp 'std::unordered_map<int, int> m;\n' 'hash order'
 expect core/b.cpp 'double f();\n' 'no floating point'
 expect core/b.cpp 'int* f() { return new int; }\n' 'does not allocate'
