@@ -197,6 +197,34 @@ TEST_P(IngressAckWithoutJournal, HandsARepeatOfACloseOnOnlyWhenTheJournalWritesA
     EXPECT_EQ(alpha.last.as<SignalResult>().value().kind, ResultKind::Duplicate);
 }
 
+TEST_P(IngressAckWithoutJournal, GivesARepeatToTheLedgerOnceTheFirstOneHasItsAck) {
+    RawSource alpha{bench};
+    alpha.log_in("alpha", key_of('a'));
+    ASSERT_EQ(alpha.next_type(), static_cast<int>(FrameType::Welcome));
+    auto send_close = [&, frame = std::uint64_t{0}](std::uint64_t n) mutable {
+        signal_wire::Submit close = submit_body(n);
+        close.action = static_cast<std::uint8_t>(SignalAction::Close);
+        close.target_lo = 9999;
+        alpha.send_frame(FrameType::Submit, ++frame, close);
+    };
+    send_close(1);
+    send_close(2);
+    ASSERT_TRUE(bench.until([&] { return bench.engine.seq() == 2; }));
+    // What had reached the disk is told; the second close waits, so the first is not yet forgotten
+    // with all the others.
+    bench.segment.core().durable.store(1);
+    EXPECT_EQ(alpha.next_type(), static_cast<int>(FrameType::Result));
+    EXPECT_EQ(alpha.last.as<SignalResult>().value().kind, ResultKind::Accepted);
+    send_close(1);
+    EXPECT_EQ(alpha.next_type(), static_cast<int>(FrameType::Result))
+        << "a repeat of what is answered got no answer";
+    EXPECT_EQ(alpha.last.as<SignalResult>().value().kind, ResultKind::Duplicate);
+    EXPECT_EQ(bench.engine.seq(), 3U);
+    send_close(2);
+    ASSERT_TRUE(bench.until([&] { return bench.stage->stats().repeats_held == 1; }));
+    EXPECT_EQ(bench.engine.seq(), 3U) << "the one without an answer is still on its way";
+}
+
 TEST_P(IngressAckWithoutJournal, RefusesMoreClosesThanItCanKeepAndForgetsThemWhenTheyAreDone) {
     IngressOptions options = default_options(AckLevel::Disk);
     options.parked_acks_max = 4;
