@@ -6,7 +6,7 @@
 // The same with re-used files, where a dropped sector shows what an older life of the file left:
 // the worst case, an older group commit of any of the files before, at its very place.
 // MILLRACE_LONG=1 asks for a million images.
-#include "journal_fakes.h"
+#include "disk_moments.h"
 
 #include <array>
 #include <cstdlib>
@@ -69,27 +69,17 @@ Recording record_run(std::uint32_t seed, bool reuse) {
             return from_older_file(rig.log, choice, content);
         };
     }
-    std::uint64_t told = 0;
+    DiskTape tape;
     const auto note = [&] {
         // What is told now was told at the latest behind the events recorded so far.
-        const auto& events = rig.disk->events;
-        const std::size_t before = run.events.size();
-        run.events.resize(before + (events.size() - told));
-        std::copy(events.begin() + static_cast<std::ptrdiff_t>(told), events.end(),
-                  run.events.begin() + static_cast<std::ptrdiff_t>(before));
-        for (std::size_t i = before; i < run.events.size(); ++i) {
-            if (run.events[i].kind == DiskEvent::Kind::Complete) {
-                run.events[i].submit += before - told;  // indices of this stage's events
-            }
-        }
-        told = events.size();
-        run.durable.resize(run.events.size(), run.durable.empty() ? 0 : run.durable.back());
+        tape.record(*rig.disk);
+        run.durable.resize(tape.events.size(), run.durable.empty() ? 0 : run.durable.back());
         if (!run.durable.empty()) {
             run.durable.back() = rig.durable();
         }
     };
     for (int epoch = 0; epoch < 3; ++epoch) {
-        told = 0;
+        tape.next_disk();
         DiskFaults faults;
         faults.reverse = epoch == 1;
         EXPECT_TRUE(rig.start(epoch > 0, faults)) << rig.message;
@@ -109,26 +99,8 @@ Recording record_run(std::uint32_t seed, bool reuse) {
         }
     }
     run.published = rig.next_seq - 1;
+    run.events = std::move(tape.events);
     return run;
-}
-
-// The disk up to some event: what is certain, and the writes that are not.
-struct Moment {
-    MemoryLog certain;
-    std::vector<std::size_t> outstanding;  // indices of Submit events
-};
-
-void advance(Moment& moment, const Recording& run, std::size_t i) {
-    const DiskEvent& e = run.events[i];
-    if (e.kind == DiskEvent::Kind::Prepare) {
-        moment.certain.files[e.file] = e.bytes;
-    } else if (e.kind == DiskEvent::Kind::Submit) {
-        moment.outstanding.push_back(i);
-    } else {
-        const DiskEvent& w = run.events[e.submit];
-        std::memcpy(moment.certain.files[w.file].data() + w.offset, w.bytes.data(), w.bytes.size());
-        std::erase(moment.outstanding, e.submit);
-    }
 }
 
 struct Sector {
@@ -137,7 +109,7 @@ struct Sector {
     std::array<std::byte, kSectorBytes> before{};
 };
 
-std::vector<Sector> uncertain_sectors(const Moment& moment, const Recording& run) {
+std::vector<Sector> uncertain_sectors(const DiskMoment& moment, const Recording& run) {
     std::vector<Sector> sectors;
     for (const std::size_t i : moment.outstanding) {
         for (std::size_t at = 0; at < run.events[i].bytes.size(); at += kSectorBytes) {
@@ -193,7 +165,7 @@ void apply(MemoryLog& image, const Sector& s, Fate fate, std::mt19937& random) {
 }
 
 // All images of one moment. The image is changed in place: only uncertain sectors differ.
-std::uint64_t try_all(Moment& moment, const Recording& run, std::uint64_t durable,
+std::uint64_t try_all(DiskMoment& moment, const Recording& run, std::uint64_t durable,
                       std::mt19937& random, int samples_each) {
     const auto sectors = uncertain_sectors(moment, run);
     std::uint64_t images = 0;
@@ -239,11 +211,11 @@ std::uint64_t try_all(Moment& moment, const Recording& run, std::uint64_t durabl
 // Every image of every moment of one run. @return how many.
 std::uint64_t try_run(std::uint32_t seed, bool reuse, int samples) {
     const Recording run = record_run(seed, reuse);
-    Moment moment;
+    DiskMoment moment;
     std::mt19937 random{seed};
     std::uint64_t images = 0;
     for (std::size_t i = 0; i < run.events.size() && !::testing::Test::HasFailure(); ++i) {
-        advance(moment, run, i);
+        moment.advance(run.events, i);
         // A moment is every event's: what was acknowledged before it must survive.
         const std::uint64_t durable = i == 0 ? 0 : run.durable[i - 1];
         images += try_all(moment, run, std::max(durable, run.durable[i]), random, samples);

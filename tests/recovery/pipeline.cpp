@@ -1,6 +1,7 @@
 #include "tests/recovery/pipeline.h"
 
 #include "core/crash_point.h"
+#include "gateway/egress_gate.h"
 #include "persist/journal_stage.h"
 #include "shm/doorbell.h"
 
@@ -78,11 +79,11 @@ void publish(RingProducer<Slot>& ring, const Record& record) {
 
 }  // namespace
 
-Pipeline::Pipeline() {
+Pipeline::Pipeline(const std::filesystem::path& under) {
     static int number = 0;
     const std::string name =
         "millrace-recovery-" + std::to_string(::getpid()) + "-" + std::to_string(number++);
-    dir_ = std::filesystem::temp_directory_path() / name;
+    dir_ = under / name;
     std::filesystem::create_directories(dir_);
     segment_path_ = (dir_ / "segment").string();
     doorbell_setup();
@@ -104,6 +105,10 @@ void Pipeline::create_segment(std::uint32_t journal_slots, std::uint32_t results
     plan.sessions = kAccounts;
     plan.session_slots = 2;
     plan.journal_slots = journal_slots;
+    if (ring_slots != 0) {
+        plan.orders_slots = plan.reports_slots = plan.signals_slots = ring_slots;
+        plan.results_slots = plan.admin_slots = ring_slots;
+    }
     plan.results_slots = results_slots != 0 ? results_slots : plan.results_slots;
     plan.strategies = strategies;
     plan.memory.lock = MemoryWish::Off;
@@ -203,37 +208,52 @@ void Pipeline::connect_accounts(std::uint64_t generation) {
     }
 }
 
-void Pipeline::send_signal(std::uint64_t lo, GroupId group) {
+Signal Pipeline::next_signal() {
     Signal s;
-    s.id = {42, lo};
+    const std::uint64_t number = ++signals_sent;
+    s.id = {number, number};  // an order's comment is made of the upper half
     s.source = SourceId{0};
-    s.group = group;
+    s.group = kGroup;
     s.symbol = SymbolId{0};
     s.action = SignalAction::Open;
     s.volume = Lots{kScale / 10};
-    s.edge_time = segment_.clock().now();
+    s.ttl_ms = ttl_ms;
     if (resting) {
         s.price_kind = PriceKind::Limit;
         s.price = Price{kPx / 2};
     }
+    return s;
+}
+
+void Pipeline::publish_signal(Signal s) {
+    s.edge_time = segment_.clock().now();
     publish(signals_, s);
+}
+
+void Pipeline::send(const Signal& signal) {
+    ASSERT_EQ(signal.id.lo, signals_sent);
+    sent_.resize(signals_sent);
+    sent_.back() = signal;
+    publish_signal(signal);
 }
 
 void Pipeline::send_signals(int count) {
     for (int i = 0; i < count; ++i) {
-        send_signal(++signals_sent, kGroup);
+        send(next_signal());
     }
 }
 
 void Pipeline::resend_signals() {
-    for (std::uint64_t lo = 1; lo <= signals_sent; ++lo) {
-        send_signal(lo, kGroup);
+    for (const Signal& s : sent_) {
+        publish_signal(s);
     }
 }
 
 void Pipeline::send_refused_signals(int count) {
     for (int i = 0; i < count; ++i) {
-        send_signal(++signals_sent, kNoSuchGroup);
+        Signal s = next_signal();
+        s.group = kNoSuchGroup;
+        send(s);
     }
 }
 
@@ -258,6 +278,7 @@ void Pipeline::report(const Report& r) {
 
 void Pipeline::on_order(const OrderCommand& c) {
     order_keys.emplace_back(c.seq.value, c.k);
+    commands.push_back(c);
     Report r;
     r.account = c.account;
     r.event_seq = ++event_seq_[c.account.value];
@@ -268,7 +289,8 @@ void Pipeline::on_order(const OrderCommand& c) {
         r.ord_status = static_cast<std::uint8_t>(OrdStatus::Filled);
     } else {
         r.type = ReportType::Outcome;
-        ++executed[c.magic.value];
+        int& times = executed[c.magic.value];
+        times += remembers && times > 0 ? 0 : 1;
         intents.insert(c.magic.intent());
     }
     r.retcode = 10009;
@@ -290,7 +312,17 @@ void Pipeline::on_order(const OrderCommand& c) {
 }
 
 void Pipeline::play_broker() {
-    orders_.poll(64, [this](const OrderSlot& slot) { on_order(slot.value); });
+    const EgressGate gate{segment_.core()};
+    for (int n = 0; n < 64; ++n) {
+        const OrderSlot* slot = orders_.peek();
+        if (slot == nullptr ||
+            (gated && gate.check(slot->value, GateLevel::Disk) != GateVerdict::Open)) {
+            break;
+        }
+        on_order(slot->value);
+        orders_.advance();
+        orders_.release();
+    }
     results_.poll(reading ? 64 : 0, [this](const ResultSlot& slot) {
         last_result_seq = std::max(last_result_seq, slot.value.seq.value);
         working += slot.value.kind == ResultKind::OrderWorking ? 1U : 0U;
@@ -305,6 +337,12 @@ void Pipeline::play_broker() {
         }
         duplicates += slot.value.kind == ResultKind::Duplicate ? 1U : 0U;
     });
+}
+
+std::vector<OrderCommand> Pipeline::lose_orders() {
+    std::vector<OrderCommand> lost;
+    orders_.poll(UINT32_MAX, [&](const OrderSlot& slot) { lost.push_back(slot.value); });
+    return lost;
 }
 
 bool Pipeline::play_until(const std::function<bool()>& done) {

@@ -20,7 +20,8 @@ inline constexpr std::uint32_t kAccounts = 4;
 
 class Pipeline {
 public:
-    Pipeline();
+    /// @param under directory in which it makes its own; removed at the end.
+    explicit Pipeline(const std::filesystem::path& under = std::filesystem::temp_directory_path());
     ~Pipeline();
 
     /// Makes a new segment (removing an old one) and attaches the test's ring ends.
@@ -42,7 +43,11 @@ public:
     void send_config();
     void connect_accounts(std::uint64_t generation);
     void send_signals(int count);
-    /// Sends again every signal that was ever sent.
+    /// An entry with a number of its own, to be changed and sent.
+    [[nodiscard]] Signal next_signal();
+    /// Sends `signal`, made by next_signal().
+    void send(const Signal& signal);
+    /// Sends again every signal that was ever sent, as it was.
     void resend_signals();
     /// Signals that the engine refuses (no such group): results and effects, but no orders, so that
     /// any number of them leaves its tables as they are.
@@ -50,6 +55,9 @@ public:
     void send_admin(const AdminRecord& record);
     /// Tells of at most `most` orders that rest that they were cancelled at the broker.
     void cancel_resting(std::size_t most);
+
+    /// What was put out and not taken by the broker, which forgets it: its host is lost.
+    [[nodiscard]] std::vector<OrderCommand> lose_orders();
 
     Segment& segment() { return segment_; }
     [[nodiscard]] std::string journal_dir() const { return dir_.string(); }
@@ -63,11 +71,16 @@ public:
     std::map<std::uint64_t, std::uint64_t>
         accepted_at;  // signal lo -> record that accepted it last
     std::vector<std::pair<std::uint64_t, std::uint32_t>> order_keys;  // (seq, k) in ring order
+    std::vector<OrderCommand> commands;                               // taken, in ring order
     std::uint64_t duplicates = 0;                                     // Duplicate results
     std::uint64_t refused = 0;                                        // Refused results
     std::uint64_t signals_sent = 0;
     bool answering = true;                 // false: orders are executed, answers kept back
     bool resting = false;                  // true: signals are limit orders, answered "placed"
+    bool gated = false;                    // true: orders leave when their record is on disk
+    bool remembers = false;                // true: a repeated magic is answered, not executed
+    std::uint32_t ttl_ms = 0;              // of signals; 0 = the default
+    std::uint32_t ring_slots = 0;          // of the next segment's other rings; 0 = as usual
     Nanos snapshot_every = millis(20);     // of the cores forked from now on
     std::vector<StrategyPlan> strategies;  // of the next segment
     bool reading = true;                   // false: results stay in their ring
@@ -75,7 +88,7 @@ public:
     std::uint64_t order_ends = 0;          // OrderDone results read
 
 private:
-    void send_signal(std::uint64_t lo, GroupId group);
+    void publish_signal(Signal signal);
     void on_order(const OrderCommand& c);
     void report(const Report& r);
 
@@ -87,6 +100,7 @@ private:
     RingProducer<ReportSlot> reports_;
     RingProducer<AdminSlot> admin_;
     RingProducer<SignalSlot> signals_;
+    std::vector<Signal> sent_;  // by number
     std::uint64_t next_deal_ = 1;
     std::map<std::uint32_t, std::uint64_t> event_seq_;
     std::vector<Report> kept_back_;

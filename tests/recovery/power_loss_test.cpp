@@ -12,6 +12,7 @@
 
 #include "persist/journal_format.h"
 #include "tests/recovery/pipeline.h"
+#include "tests/recovery/whole_file.h"
 #include "tests/seed.h"
 
 namespace millrace::test {
@@ -22,11 +23,6 @@ using Random = std::mt19937_64;
 
 int below(Random& random, int bound) {
     return static_cast<int>(random() % static_cast<std::uint64_t>(bound));
-}
-
-std::string read_whole(const fs::path& path) {
-    std::ifstream in{path, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
 }
 
 /// The last journal file that something is written in: the next one may be prepared already.
