@@ -18,7 +18,8 @@ std::uint64_t seq_of(std::string_view id) noexcept {
 /// The first record that `group` may still ask for.
 Result<std::uint64_t> needed_by(RedisLink& link, const std::string& key, const RedisView& group) {
     if (group.field("pending").integer() == 0) {
-        return seq_of(group.field("last-delivered-id").text()) + 1;
+        // Its whole record stays: other results of it may be unread still.
+        return seq_of(group.field("last-delivered-id").text());
     }
     const auto pending = link.call({"XPENDING", key, group.field("name").text()});
     if (!pending) {

@@ -1,0 +1,151 @@
+// Goal: a result stays in RTRS until the local store has it, every group has read it and its time
+// is over; then it goes. Method: a stream of known entries on a real server, trimmed once; and the
+// sink, told by its segment how far the store is.
+#include "persist/redis_upkeep.h"
+#include "tests/redis/sink_fixture.h"
+
+namespace millrace::redis_test {
+namespace {
+
+constexpr const char* kResults = "millrace:test:RTRS";
+constexpr Nanos kNow = seconds(1'000'000);
+constexpr Nanos kHour = seconds(3600);
+
+/// The records that results are left of, each once.
+std::vector<std::uint64_t> left(const RedisProcess& redis) {
+    RedisLink link = redis.link();
+    const auto got = link.call({"XRANGE", kResults, "-", "+"});
+    EXPECT_TRUE(got.ok()) << link.message();
+    std::vector<std::uint64_t> found;
+    for (std::size_t i = 0; got.ok() && i < got.value().size(); ++i) {
+        const std::uint64_t seq = std::stoull(std::string{got.value()[i][0].text()});
+        if (found.empty() || found.back() != seq) {
+            found.push_back(seq);
+        }
+    }
+    return found;
+}
+
+class RedisResults : public RedisSinkFixture {
+protected:
+    /// Two results of each of the records 1 to `last`.
+    void SetUp() override {
+        RedisSinkFixture::SetUp();
+        redis_ = server("one");
+        link_ = redis_->link();
+        RespCommands all;
+        for (int seq = 1; seq <= kLast; ++seq) {
+            all.add({"XADD", kResults, std::to_string(seq) + "-1", "event", "order"});
+            all.add({"XADD", kResults, std::to_string(seq) + "-2", "event", "signal"});
+        }
+        ASSERT_TRUE(link_.run(all).ok()) << link_.message();
+    }
+    /// Trims once, all results being old enough.
+    /// @return the first record that is left of 1..kLast, all above being there; 0 = a gap.
+    std::uint64_t trimmed(std::uint64_t confirmed, std::uint64_t results_max = 1'000'000) {
+        RedisUpkeep upkeep{{.results_keep = Nanos{0}, .results_max = results_max}};
+        upkeep.mark(kNow - kHour, Sequence{kLast});
+        return trimmed_by(upkeep, confirmed);
+    }
+    std::uint64_t trimmed_by(RedisUpkeep& upkeep, std::uint64_t confirmed) {
+        EXPECT_TRUE(upkeep.run(link_, store_, kNow, Sequence{confirmed}).ok()) << link_.message();
+        const auto rest = left(*redis_);
+        const std::uint64_t first = rest.empty() ? kLast + 1 : rest.front();
+        return rest.size() == kLast + 1 - first ? first : 0;
+    }
+    /// A group that has read `entries` and acknowledged all but the last `pending` of them.
+    void group(const std::string& name, int entries, int pending) {
+        (void)redis_->ask({"XGROUP", "CREATE", kResults, name, "0"});
+        const auto read = link_.call({"XREADGROUP", "GROUP", name, "me", "COUNT",
+                                      std::to_string(entries), "STREAMS", kResults, ">"});
+        ASSERT_TRUE(read.ok()) << link_.message();
+        std::vector<std::string> ids;
+        for (int i = 0; i < entries - pending; ++i) {
+            ids.emplace_back(read.value()[0][1][static_cast<std::size_t>(i)][0].text());
+        }
+        for (const std::string& id : ids) {
+            EXPECT_EQ(redis_->ask({"XACK", kResults, name, id}), "1");
+        }
+    }
+
+    static constexpr int kLast = 30;
+    std::unique_ptr<RedisProcess> redis_;
+    RedisLink link_;
+    RedisStore store_{{.prefix = "millrace:test:"}};
+};
+
+TEST_F(RedisResults, GoOnceTheStoreHasThemAndNoneOfThemBefore) {
+    EXPECT_EQ(trimmed(0), 1U) << "the store has none";
+    EXPECT_EQ(trimmed(10), 11U);
+    EXPECT_EQ(trimmed(10), 11U);
+    EXPECT_EQ(trimmed(5), 11U) << "a store that began anew";
+    EXPECT_EQ(trimmed(30), 31U);
+    EXPECT_EQ(trimmed(30), 31U) << "an empty stream";
+}
+
+TEST_F(RedisResults, StayAsLongAsTheyAreYoung) {
+    RedisUpkeep upkeep{{.results_keep = kHour}};
+    upkeep.mark(kNow - seconds(7200), Sequence{8});
+    upkeep.mark(kNow - kHour, Sequence{12});
+    upkeep.mark(kNow - kHour + Nanos{1}, Sequence{20});
+    EXPECT_EQ(trimmed_by(upkeep, 30), 13U);
+}
+
+TEST_F(RedisResults, StayWhereNothingIsKnownOfTheirAge) {
+    RedisUpkeep fresh{{.results_keep = Nanos{0}}};  // as after a restart
+    EXPECT_EQ(trimmed_by(fresh, 30), 1U);
+}
+
+TEST_F(RedisResults, StayUntilEveryGroupHasReadAndAcknowledgedThem) {
+    group("fast", 40, 0);  // all of the records 1 to 20
+    group("slow", 20, 4);  // 9-1 to 10-2 are not acknowledged
+    EXPECT_EQ(trimmed(30), 9U);
+    for (const char* id : {"9-1", "9-2", "10-1"}) {
+        (void)redis_->ask({"XACK", kResults, "slow", id});
+    }
+    EXPECT_EQ(trimmed(30), 10U);
+    (void)redis_->ask({"XGROUP", "CREATE", kResults, "new", "0"});
+    EXPECT_EQ(trimmed(30), 10U) << "a group that has read nothing yet";
+    (void)redis_->ask({"XGROUP", "DESTROY", kResults, "new"});
+    (void)redis_->ask({"XGROUP", "DESTROY", kResults, "slow"});
+    EXPECT_EQ(trimmed(15), 16U) << "what the store lacks stays whoever has read it";
+}
+
+TEST_F(RedisResults, OfARecordThatAGroupHasReadInPartStay) {
+    group("halfway", 13, 0);  // 7-1, but not 7-2
+    EXPECT_EQ(trimmed(30), 7U) << "7-2 was never read";
+    EXPECT_EQ(redis_->ask({"XLEN", kResults}), std::to_string(2 * (kLast - 6)));
+}
+
+TEST_F(RedisResults, BeyondTheirMaximumAreHeldBackByTheStoreOnly) {
+    group("asleep", 4, 4);
+    EXPECT_EQ(trimmed(20), 1U);
+    EXPECT_EQ(trimmed(20, 2 * kLast), 1U) << "as many as may be";
+    EXPECT_EQ(trimmed(20, 10), 21U) << "and never beyond what the store has";
+    EXPECT_EQ(trimmed(20, 10), 21U);
+}
+
+TEST_F(RedisSinkFixture, KeepsResultsUntilItsSegmentSaysThatSqliteHasThem) {
+    const auto redis = server("one");
+    *last_ = 300;
+    auto o = options(*redis);
+    o.batch_rows = 100'000;  // one batch, one mark of its age
+    o.upkeep.results_keep = Nanos{0};
+    auto s = sink(o);
+    ASSERT_TRUE(run_to(*s, 300));
+    const auto all = left(*redis);
+    ASSERT_LT(all.front(), 100U);
+    ASSERT_GT(all.back(), 200U);
+    std::vector<std::uint64_t> above;
+    for (const std::uint64_t seq : all) {
+        if (seq > 100) {
+            above.push_back(seq);
+        }
+    }
+    segment_->core().sqlite_seq = 100;
+    EXPECT_TRUE(run_until(*s, [&] { return left(*redis).front() > 100; }));
+    EXPECT_EQ(left(*redis), above);
+}
+
+}  // namespace
+}  // namespace millrace::redis_test
