@@ -108,6 +108,24 @@ TEST_F(DemoRun, SaysNoWhenTheBooksShowAnOrderTwice) {
     EXPECT_NE(process.said().find("RESULT       NOT OK"), std::string::npos) << process.said();
 }
 
+/// A terminal is sent an order that it has. Its journal keeps it from a second execution, so that
+/// deals alone would show nothing.
+TEST_F(DemoRun, SaysNoWhenATerminalWasSentAnOrderTwice) {
+    DemoProcess process{
+        folder_, "run", "--no-chaos --accounts 2 --seconds 4",
+        std::string{"exec env "} + kBrokerFaultsVariable +
+            R"(='[{"kind": "duplicate_command", "command": "open", "count": 1}]' )"};
+    const nlohmann::json report = process.finish();
+    EXPECT_EQ(process.status(), "exit status 1") << process.said();
+    ASSERT_TRUE(report.is_object());
+    EXPECT_EQ(report.at("ok"), false);
+    EXPECT_EQ(report.at("doubled"), 1) << report.at("problems").dump(1);
+    EXPECT_EQ(report.at("problems").size(), 1U) << report.at("problems").dump(1);
+    EXPECT_NE(process.said().find("only the terminal's journal kept it from being executed"),
+              std::string::npos)
+        << process.said();
+}
+
 TEST_F(DemoRun, LosesAndDoublesNothingWhileTheProcessOfAllStagesIsKilled) {
     const auto report = run_clean("--threads --accounts 4 --seconds 8");
     ASSERT_FALSE(report.empty());

@@ -76,6 +76,17 @@ struct World {
         deal.volume = kScale;
         books.add(deal);
     }
+    /// The broker's terminal is sent again what it has.
+    void repeat(const SignalRequest& r, std::uint64_t intent, std::uint64_t tag = kTag) {
+        sim::BookRecord again;
+        again.kind = sim::BookKind::Repeated;
+        again.login = kLogin;
+        again.magic = Magic::make(tag, intent, 0).value;
+        again.position_ticket = 7;
+        again.command = CommandType::Open;
+        again.comment = market::to_text<16>(comment_of(r.id));
+        books.add(again);
+    }
     /// All of a signal's life, as it should be.
     SignalRequest trade(std::uint64_t intent) {
         const SignalRequest r = send();
@@ -173,6 +184,21 @@ TEST(Verdict, CallsIntentDoubledThatTwoAttemptsExecuted) {
     const SignalRequest r = w.trade(1);
     w.execute(r, 1, 1);
     EXPECT_EQ(w.verdict().count(Wrong::Doubled), 1U) << texts(w.verdict());
+}
+
+TEST(Verdict, CallsOrderDoubledThatOnlyTheTerminalsJournalKeptFromASecondExecution) {
+    World w;
+    const SignalRequest r = w.trade(1);
+    w.repeat(r, 1, 123);
+    EXPECT_TRUE(w.verdict().good()) << "another program's: " << texts(w.verdict());
+    w.repeat(r, 1);
+    const Verdict v = w.verdict();
+    ASSERT_EQ(v.problems.size(), 1U) << texts(v);
+    EXPECT_EQ(v.problems[0].wrong, Wrong::Doubled);
+    EXPECT_EQ(v.problems[0].signal, r.id);
+    EXPECT_EQ(v.problems[0].text,
+              "login 700001, intent 1: sent twice, again as number 7; only the terminal's journal "
+              "kept it from being executed");
 }
 
 TEST(Verdict, CallsSignalDoubledThatTwoIntentsOpenedOnOneAccount) {

@@ -267,7 +267,8 @@ void Host::show(const BookRecord& record) {
             return push(TRADE_TRANSACTION_ORDER_UPDATE, record.order, 0);
         case BookKind::PositionModified: return push(TRADE_TRANSACTION_POSITION, 0, 0);
         case BookKind::Account:
-        case BookKind::Refused: return;
+        case BookKind::Refused:
+        case BookKind::Repeated: return;
     }
 }
 

@@ -21,6 +21,13 @@ inline std::uint64_t executions(const TempDir& dir, std::uint64_t intent) {
     return count;
 }
 
+/// How many commands came to a terminal that had them already, by the broker's own books.
+inline std::uint64_t repeats(const TempDir& dir) {
+    const auto audit = audit_books(dir.path("books"), kTag);
+    EXPECT_TRUE(audit.ok());
+    return audit.value().repeated();
+}
+
 inline ReportType type_of(const bridge::Event& event) {
     return static_cast<ReportType>(event.type);
 }

@@ -150,6 +150,47 @@ TEST_F(Knobs, DropAnAcknowledgementWhichIsRepeatedWithTheCommand) {
     EXPECT_EQ(outcome(2).retcode, retcode::kDone);
     EXPECT_EQ(stage.acknowledged_command(), 2U);
     expect_executed({1, 2}, 2);
+    EXPECT_EQ(repeats(dir), 1U) << "sent twice, by hand";
+}
+
+/// Of the reference terminal alone: the Expert Advisor cannot write into a broker's books.
+TEST_F(Knobs, TellTheBooksOfEachRepeatWhateverItsNumberAndWhoeverDiesThen) {
+    {
+        SimProcess sim{dir, stage.port()};
+        sim.quote("1.10000", "1.10010");
+        stage.open({});
+        stage.send_command(1, open_command(1));
+        ASSERT_TRUE(stage.next_event());
+        stage.send_command(2, query_command(open_command(1).magic));  // a question is no order
+        ASSERT_TRUE(stage.next_event());
+        EXPECT_EQ(repeats(dir), 0U);
+        stage.send_command(1, open_command(1));
+        stage.send_command(3, open_command(1));
+        ASSERT_TRUE(stage.next_event());
+        sim.control({{"cmd", "fault"}, {"kind", "crash_on_receive"}});
+        stage.send_command(4, open_command(2));
+        sim.wait_death();
+    }
+    SimProcess sim{dir, stage.port()};
+    const auto audit = audit_books(dir.path("books"), kTag);
+    ASSERT_TRUE(audit.ok());
+    EXPECT_EQ(audit.value().repeated(), 2U) << audit_table(audit.value());
+    EXPECT_EQ(audit.value().intents.at(0).repeated, 2U);
+    EXPECT_EQ(audit.value().doubled(), 0U);
+    EXPECT_NE(audit_table(audit.value()).find("REPEATED  account"), std::string::npos);
+}
+
+TEST_F(Knobs, HandACommandOverTwiceWhichTheBooksShow) {
+    SimProcess sim{dir, stage.port()};
+    sim.quote("1.10000", "1.10010");
+    sim.control({{"cmd", "fault"}, {"kind", "duplicate_command"}});
+    stage.open({});
+    stage.send_command(1, open_command(1));
+    EXPECT_EQ(outcome(1).retcode, retcode::kDone);
+    stage.send_command(2, open_command(2));
+    EXPECT_EQ(outcome(2).retcode, retcode::kDone);
+    expect_executed({1, 2}, 2);
+    EXPECT_EQ(repeats(dir), 1U);
 }
 
 }  // namespace

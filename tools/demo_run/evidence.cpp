@@ -28,6 +28,10 @@ void Evidence::add(const sim::BookRecord& r) {
         ++refused_;
         return;
     }
+    if (r.kind == sim::BookKind::Repeated && Magic{r.magic}.tag() == tag_) {
+        repeats_.push_back({r.login, Magic{r.magic}.intent(), r.command, r.position_ticket,
+                            std::string{market::view_of(r.comment)}});
+    }
     if (r.kind != sim::BookKind::Deal) {
         return;
     }

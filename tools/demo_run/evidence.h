@@ -24,6 +24,15 @@ struct Execution {
 /// it there; this is written apart from it, so that neither proves itself).
 [[nodiscard]] std::string comment_of(const SignalId& id);
 
+/// A command that the broker's terminal had already: sent to it more than once, under one magic.
+struct Repeat {
+    std::uint64_t login = 0;
+    std::uint64_t intent = 0;
+    CommandType command{};
+    std::uint64_t seq = 0;  // the number under which it came again
+    std::string comment;    // base32 of the signal's id
+};
+
 class Evidence {
 public:
     using Key = std::pair<std::uint64_t, std::uint64_t>;  // login, intent
@@ -43,6 +52,9 @@ public:
     /// Logins on which any order with this comment was executed.
     [[nodiscard]] std::size_t executed_accounts(const std::string& comment) const;
     [[nodiscard]] const std::map<Key, Execution>& executions() const noexcept { return by_intent_; }
+    /// What was sent twice and not executed twice, because the terminal's own journal knew it. That
+    /// is the terminal's merit: one that has lost its journal executes such a thing again.
+    [[nodiscard]] const std::vector<Repeat>& repeats() const noexcept { return repeats_; }
     [[nodiscard]] std::uint64_t deals() const noexcept { return deals_; }
     [[nodiscard]] std::uint64_t own_deals() const noexcept { return own_deals_; }
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
@@ -59,6 +71,7 @@ private:
     std::map<Key, Execution> by_intent_;
     std::map<std::string, std::map<std::uint64_t, std::set<std::uint64_t>>> opened_;
     std::map<std::string, std::set<std::uint64_t>> executed_on_;
+    std::vector<Repeat> repeats_;
     std::uint64_t deals_ = 0;
     std::uint64_t own_deals_ = 0;
     std::uint64_t refused_ = 0;

@@ -40,6 +40,9 @@ public:
         for (const auto& [key, execution] : case_.books.executions()) {
             check_execution(key, execution);
         }
+        for (const Repeat& repeat : case_.books.repeats()) {
+            check_repeat(repeat);
+        }
         return std::move(verdict_);
     }
 
@@ -260,6 +263,14 @@ private:
                    case_.books.opened(execution.comment).at(key.first).size() > 1) {
             add(Wrong::Doubled, id, where + ": its signal opened more than once there");
         }
+    }
+
+    void check_repeat(const Repeat& repeat) {
+        const auto at = by_comment_.find(repeat.comment);
+        add(Wrong::Doubled, at == by_comment_.end() ? SignalId{} : at->second,
+            "login " + std::to_string(repeat.login) + ", intent " + std::to_string(repeat.intent) +
+                ": sent twice, again as number " + std::to_string(repeat.seq) +
+                "; only the terminal's journal kept it from being executed");
     }
 
     const Case& case_;

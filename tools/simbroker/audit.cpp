@@ -35,6 +35,12 @@ public:
                     ++intents_[key_of(record)].refused;
                 }
                 return;
+            case BookKind::Repeated:
+                if (is_ours(record.magic)) {
+                    ++account.repeated;
+                    ++intents_[key_of(record)].repeated;
+                }
+                return;
             case BookKind::OrderModified:
             case BookKind::PositionModified: return;
         }
@@ -219,8 +225,10 @@ nlohmann::json json_of(const BookedIntent& intent) {
     for (const BookedOrder& order : intent.orders) {
         orders.push_back(json_of(order));
     }
-    return {{"login", intent.login},     {"tag", intent.tag},           {"intent", intent.intent},
-            {"refused", intent.refused}, {"doubled", intent.doubled()}, {"orders", orders}};
+    return {
+        {"login", intent.login},     {"tag", intent.tag},           {"intent", intent.intent},
+        {"refused", intent.refused}, {"repeated", intent.repeated}, {"doubled", intent.doubled()},
+        {"orders", orders}};
 }
 
 }  // namespace
@@ -238,6 +246,14 @@ std::uint64_t Audit::doubled() const noexcept {
                       [](const BookedIntent& intent) { return intent.doubled(); }));
 }
 
+std::uint64_t Audit::repeated() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& [login, account] : accounts) {
+        sum += account.repeated;
+    }
+    return sum;
+}
+
 Result<Audit> audit_books(const std::string& path, std::uint64_t tag) {
     const auto bytes = read_file(path);
     if (!bytes) {
@@ -253,7 +269,8 @@ Result<Audit> audit_books(const std::string& path, std::uint64_t tag) {
 }
 
 std::string audit_json(const Audit& audit) {
-    nlohmann::json root{{"records", audit.records}, {"doubled", audit.doubled()}};
+    nlohmann::json root{
+        {"records", audit.records}, {"doubled", audit.doubled()}, {"repeated", audit.repeated()}};
     root["accounts"] = nlohmann::json::array();
     root["intents"] = nlohmann::json::array();
     root["positions"] = nlohmann::json::array();
@@ -268,6 +285,7 @@ std::string audit_json(const Audit& audit) {
                                     {"open_positions", a.open_positions},
                                     {"working_orders", a.working_orders},
                                     {"doubled", a.doubled},
+                                    {"repeated", a.repeated},
                                     {"balance", market::format_decimal(a.balance.value)}});
     }
     for (const BookedIntent& intent : audit.intents) {
@@ -287,18 +305,19 @@ std::string audit_json(const Audit& audit) {
 std::string audit_table(const Audit& audit) {
     std::string out =
         "     account   orders    deals  by server  refused  foreign  open  working  doubled"
-        "         balance\n";
+        "  repeated         balance\n";
     for (const auto& [login, a] : audit.accounts) {
         char line[192];
         std::snprintf(
-            line, sizeof line, "%12llu %8llu %8llu %10llu %8llu %8llu %5llu %8llu %8llu %15s\n",
+            line, sizeof line,
+            "%12llu %8llu %8llu %10llu %8llu %8llu %5llu %8llu %8llu %9llu %15s\n",
             static_cast<unsigned long long>(login), static_cast<unsigned long long>(a.orders),
             static_cast<unsigned long long>(a.deals),
             static_cast<unsigned long long>(a.server_deals),
             static_cast<unsigned long long>(a.refused), static_cast<unsigned long long>(a.foreign),
             static_cast<unsigned long long>(a.open_positions),
             static_cast<unsigned long long>(a.working_orders),
-            static_cast<unsigned long long>(a.doubled),
+            static_cast<unsigned long long>(a.doubled), static_cast<unsigned long long>(a.repeated),
             market::format_decimal(a.balance.value).c_str());
         out += line;
     }
@@ -307,6 +326,13 @@ std::string audit_table(const Audit& audit) {
             out += "DOUBLED  account " + std::to_string(intent.login) + " intent " +
                    std::to_string(intent.intent) + ": " + std::to_string(intent.orders.size()) +
                    " orders, first " + std::to_string(intent.orders.front().ticket) + "\n";
+        }
+    }
+    for (const BookedIntent& intent : audit.intents) {
+        if (intent.repeated > 0) {
+            out += "REPEATED  account " + std::to_string(intent.login) + " intent " +
+                   std::to_string(intent.intent) + ": sent again " +
+                   std::to_string(intent.repeated) + " times, not executed for it\n";
         }
     }
     for (const std::string& what : audit.inconsistent) {

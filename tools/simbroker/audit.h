@@ -35,6 +35,7 @@ struct BookedIntent {
     std::uint64_t intent = 0;
     std::vector<BookedOrder> orders;  // in the order they came
     std::uint32_t refused = 0;        // requests that changed nothing
+    std::uint32_t repeated = 0;       // sent again; the terminal's journal kept it from execution
     /// More than one order took effect: a repeat or two attempts were both executed.
     [[nodiscard]] bool doubled() const noexcept;
 };
@@ -58,6 +59,7 @@ struct BookedAccount {
     std::uint64_t open_positions = 0;
     std::uint64_t working_orders = 0;
     std::uint64_t doubled = 0;
+    std::uint64_t repeated = 0;
     Money balance;
 };
 
@@ -68,6 +70,8 @@ struct Audit {
     std::vector<BookedPosition> positions;  // still open
     std::vector<std::string> inconsistent;  // what does not add up, for a human
     [[nodiscard]] std::uint64_t doubled() const noexcept;
+    /// Commands that came to a terminal which had them already.
+    [[nodiscard]] std::uint64_t repeated() const noexcept;
 };
 
 /// Audits a books file.

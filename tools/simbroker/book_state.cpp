@@ -126,6 +126,7 @@ void BookState::apply(const BookRecord& record) {
                 note_done(account, record, OrdStatus::Rejected);
             }
             return;
+        case BookKind::Repeated: return;  // what it asks for has been done, or not, before
     }
 }
 

@@ -19,6 +19,7 @@ enum class BookKind : std::uint8_t {
     OrderCanceled = 5,     // pending removed, or the rest of a partly filled market order
     PositionModified = 6,  // SL, TP
     Refused = 7,           // a request that changed nothing; `retcode` says why
+    Repeated = 8,          // a command came to a terminal that has it in its journal: sent twice
 };
 enum class Entry : std::uint8_t { In = 0, Out = 1, InOut = 2 };
 
@@ -39,7 +40,7 @@ struct BookRecord {
     std::uint64_t order = 0;     // ticket
     std::uint64_t deal = 0;      // ticket
     std::uint64_t position = 0;  // identifier: never changes in the position's life
-    std::uint64_t position_ticket = 0;
+    std::uint64_t position_ticket = 0;  // Repeated: the number under which it came again
     std::int64_t volume = 0;     // Deal: executed; Order: asked for; 1e-8 lots
     std::int64_t price = 0;      // Deal: executed at; pendings: trigger price
     std::int64_t stop_loss = 0;  // Deal: of the position after it

@@ -9,8 +9,8 @@
 int main(int argc, char** argv) {
     CLI::App app{
         "Audits the simulated broker's books: executions by intent, doubles, positions, "
-        "consistency. Exit status 0: nothing doubled and all adds up; 1: not so; 2: the "
-        "file cannot be audited"};
+        "consistency. Exit status 0: nothing doubled, nothing sent twice and all adds up; 1: not "
+        "so; 2: the file cannot be audited"};
     std::string path;
     std::uint64_t tag = 0;
     bool json = false;
@@ -30,5 +30,6 @@ int main(int argc, char** argv) {
     const std::string text = json ? millrace::sim::audit_json(audit.value()) + "\n"
                                   : millrace::sim::audit_table(audit.value());
     std::fputs(text.c_str(), stdout);
-    return audit.value().doubled() == 0 && audit.value().inconsistent.empty() ? 0 : 1;
+    const bool once = audit.value().doubled() == 0 && audit.value().repeated() == 0;
+    return once && audit.value().inconsistent.empty() ? 0 : 1;
 }

@@ -171,8 +171,8 @@ Fault fault_of(const json& object) {
     if (!kind) {
         fail("fault.kind",
              "must be retcode, latency, partial_fill, disconnect_before, disconnect_after, "
-             "drop_rx_ack, drop_event, duplicate_event, no_intent_journal, crash_on_receive, "
-             "crash_before_books, crash_after_books or crash_after_answer");
+             "drop_rx_ack, drop_event, duplicate_event, duplicate_command, no_intent_journal, "
+             "crash_on_receive, crash_before_books, crash_after_books or crash_after_answer");
     }
     fault.kind = *kind;
     fault.name = text_at(object, "name", "", 32);

@@ -6,7 +6,7 @@
 namespace millrace::sim {
 namespace {
 
-constexpr std::array<std::pair<FaultKind, std::string_view>, 13> kNames{{
+constexpr std::array<std::pair<FaultKind, std::string_view>, 14> kNames{{
     {FaultKind::Retcode, "retcode"},
     {FaultKind::Latency, "latency"},
     {FaultKind::PartialFill, "partial_fill"},
@@ -15,6 +15,7 @@ constexpr std::array<std::pair<FaultKind, std::string_view>, 13> kNames{{
     {FaultKind::DropRxAck, "drop_rx_ack"},
     {FaultKind::DropEvent, "drop_event"},
     {FaultKind::DuplicateEvent, "duplicate_event"},
+    {FaultKind::DuplicateCommand, "duplicate_command"},
     {FaultKind::NoIntentJournal, "no_intent_journal"},
     {FaultKind::CrashOnReceive, "crash_on_receive"},
     {FaultKind::CrashBeforeBooks, "crash_before_books"},

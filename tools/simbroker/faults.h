@@ -21,6 +21,7 @@ enum class FaultKind : std::uint8_t {
     DropRxAck,         // RX_ACK is not sent
     DropEvent,         // Event is not sent in this session
     DuplicateEvent,    // Event is sent twice
+    DuplicateCommand,  // the command arrives twice, as if the other side had sent it so
     NoIntentJournal,   // repeats are executed: makes doubles on purpose
     CrashOnReceive,    // kill -9: after the command is journalled, before it is sent
     CrashBeforeBooks,  // kill -9: journalled as being sent, not executed

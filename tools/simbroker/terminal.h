@@ -36,7 +36,7 @@ struct TerminalOptions {
 
 struct TerminalCounters {
     std::uint64_t commands = 0;  // journalled
-    std::uint64_t repeats = 0;   // answered from the journal
+    std::uint64_t repeats = 0;   // of what is in the journal
     std::uint64_t stale = 0;     // of an older generation or epoch
     std::uint64_t sessions = 0;  // Welcome received
     std::uint64_t connects = 0;  // attempts
@@ -110,6 +110,7 @@ private:
     // terminal_commands.cpp: what a command or kill does.
     void run_batch();
     void on_command(const Incoming& incoming);
+    void note_repeat(const Incoming& incoming);
     void answer_query(const Incoming& incoming);
     void submit(std::uint64_t magic);
     void execute(const bridge::Command& command, Nanos answer_after);

@@ -65,10 +65,15 @@ void Terminal::run_batch() {
     std::vector<Incoming> batch;
     batch.swap(batch_);
     for (const Incoming& incoming : batch) {
-        if (state_ != State::Up) {
-            return;  // not journalled: the other side sends the rest again
+        const auto type = static_cast<CommandType>(incoming.command.type);
+        const bool twice =
+            faults_.strike(FaultKind::DuplicateCommand, options_.login, type).has_value();
+        for (int times = twice ? 2 : 1; times > 0; --times) {
+            if (state_ != State::Up) {
+                return;  // not journalled: the other side sends the rest again
+            }
+            on_command(incoming);
         }
-        on_command(incoming);
     }
 }
 
@@ -79,6 +84,7 @@ void Terminal::on_command(const Incoming& incoming) {
     if (faults_.strike(FaultKind::DisconnectBefore, options_.login, type)) {
         return drop_connection("fault: disconnect before the command was taken");
     }
+    note_repeat(incoming);
     if (incoming.seq <= session.command_seq) {
         rx_ack_due_ = true;  // a resend of what is journalled: its events speak for it
         return;
@@ -101,7 +107,6 @@ void Terminal::on_command(const Incoming& incoming) {
     const bool dedupe =
         options_.dedupe && !faults_.strike(FaultKind::NoIntentJournal, options_.login, type);
     if (const Intent* known = journal_.find(command.magic); dedupe && known != nullptr) {
-        ++counters_.repeats;
         if (known->state == IntentState::Answered) {
             add_event(bridge::Event{known->answer}, 0, 0);
         }
@@ -123,6 +128,19 @@ void Terminal::on_command(const Incoming& incoming) {
         return;
     }
     submit(command.magic);
+}
+
+/// A repeat is kept from the trade server, but not from the books: they are where doubles are
+/// looked for. There is none that our side may send: what it resends after a reconnect is what the
+/// journal does not name, and another attempt has another magic.
+void Terminal::note_repeat(const Incoming& incoming) {
+    const bridge::Command& command = incoming.command;
+    const bool look_up = command.type == static_cast<std::uint8_t>(CommandType::Query);
+    if (look_up || journal_.find(command.magic) == nullptr) {
+        return;
+    }
+    ++counters_.repeats;
+    server_.note_repeat(options_.login, request_of(command), incoming.seq);
 }
 
 /// The refusal of an older owner's frame, or of one with a tag that is not ours. A look-up carries

@@ -118,6 +118,13 @@ TradeResult TradeServer::refuse(std::uint64_t login, const TradeRequest& request
     return result;
 }
 
+void TradeServer::note_repeat(std::uint64_t login, const TradeRequest& request,
+                              std::uint64_t seq) {
+    BookRecord record = record_of(BookKind::Repeated, login, request);
+    record.position_ticket = seq;
+    commit({&record, 1});
+}
+
 TradeResult TradeServer::execute(std::uint64_t login, const TradeRequest& request,
                                  Ratio fill_share) {
     TradeResult result = run(login, request, fill_share);

@@ -118,6 +118,12 @@ public:
     /// Refuses without looking: an injected return code. Written to the books as Refused.
     TradeResult refuse(std::uint64_t login, const TradeRequest& request, std::uint32_t code);
 
+    /// Notes that the account's terminal was sent `request` again, which its intent journal keeps
+    /// from being executed: the books are where doubles are looked for, and a terminal that only
+    /// drops a repeat would hide that we sent it. Changes nothing else.
+    /// @param seq the number under which it came again.
+    void note_repeat(std::uint64_t login, const TradeRequest& request, std::uint64_t seq);
+
     /// A new quote: triggers pendings, stop losses and take profits. Unknown symbols and prices
     /// <= 0 are ignored (they are not quotes).
     void on_quote(const Text<16>& symbol, Price bid, Price ask);
