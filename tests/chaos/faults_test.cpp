@@ -12,8 +12,8 @@
 #include <string>
 
 #include "shm/clock.h"
-#include "tests/chaos/known_orders.h"
 #include "tests/chaos/storm.h"
+#include "tools/demo_run/known_orders.h"
 
 namespace millrace::chaos {
 namespace {
@@ -61,8 +61,8 @@ TEST(ChaosFaults, LeaveOneExecutionAnIntentNoneUnknownAndNoneInDoubt) {
     const double took = static_cast<double>(monotonic_ns() - begin) / 1e9;
     storm.calm();
     const Judgement judgement = world.finish();
-    const KnownOrders known = compare_known_orders(world.pipeline().books_path(),
-                                                   world.workspace().path("millrace.db"), logins);
+    const demo::KnownOrders known = demo::compare_known_orders(
+        world.pipeline().books_path(), world.workspace().path("millrace.db"), logins);
     std::printf(
         "%lu faults in %.1f s, seed %lu:\n%s"
         "signals %lu, accepted %lu, account orders held against the books %lu; intents executed "

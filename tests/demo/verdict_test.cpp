@@ -76,6 +76,38 @@ struct World {
         deal.volume = kScale;
         books.add(deal);
     }
+    /// The books of a Modify or Cancel.
+    void change(const SignalRequest& r, std::uint64_t intent, sim::BookKind kind,
+                Price stop_loss = {}) {
+        sim::BookRecord changed;
+        changed.kind = kind;
+        changed.login = kLogin;
+        changed.magic = Magic::make(kTag, intent, 0).value;
+        changed.command =
+            r.action == SignalAction::Cancel ? CommandType::Cancel : CommandType::Modify;
+        changed.stop_loss = stop_loss.value;
+        books.add(changed);
+    }
+    /// A pending order comes to work at the broker. @return its ticket.
+    std::uint64_t place(const SignalRequest& r, std::uint64_t intent, unsigned attempt = 0) {
+        sim::BookRecord order;
+        order.kind = sim::BookKind::Order;
+        order.login = kLogin;
+        order.magic = Magic::make(kTag, intent, attempt).value;
+        order.order = next_ticket++;
+        order.command = CommandType::Open;
+        order.price_kind = PriceKind::Limit;
+        order.comment = market::to_text<16>(comment_of(r.id));
+        books.add(order);
+        return order.order;
+    }
+    void take_back(std::uint64_t ticket) {
+        sim::BookRecord canceled;
+        canceled.kind = sim::BookKind::OrderCanceled;
+        canceled.login = kLogin;
+        canceled.order = ticket;
+        books.add(canceled);
+    }
     /// The broker's terminal is sent again what it has.
     void repeat(const SignalRequest& r, std::uint64_t intent, std::uint64_t tag = kTag) {
         sim::BookRecord again;
@@ -206,6 +238,64 @@ TEST(Verdict, CallsSignalDoubledThatTwoIntentsOpenedOnOneAccount) {
     const SignalRequest r = w.trade(1);
     w.execute(r, 2);
     EXPECT_GE(w.verdict().count(Wrong::Doubled), 1U) << texts(w.verdict());
+}
+
+TEST(Verdict, CallsChangeLostThatTheBooksDoNotHave) {
+    for (const SignalAction action : {SignalAction::Modify, SignalAction::Cancel}) {
+        World w;
+        const SignalRequest r = w.send(action);
+        w.accept(r);
+        w.tell(r, 1, OrdStatus::Filled, Lots{0});
+        w.done(r, 1);
+        EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+        const bool cancels = action == SignalAction::Cancel;
+        w.change(r, 2, cancels ? sim::BookKind::OrderCanceled : sim::BookKind::PositionModified);
+        EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << "another intent's";
+        w.change(r, 1, cancels ? sim::BookKind::OrderCanceled : sim::BookKind::PositionModified);
+        EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+        EXPECT_EQ(w.verdict().checked_orders, 1U);
+    }
+}
+
+TEST(Verdict, CallsChangeLostThatTheSourceWasToldIsNotMadeOrIsMadeOtherwise) {
+    World w;
+    const SignalRequest r = w.send(SignalAction::Modify);
+    w.accept(r);
+    w.change(r, 1, sim::BookKind::PositionModified);
+    w.tell(r, 1, OrdStatus::Rejected, Lots{0}, Reason::BrokerReject);
+    w.done(r, 0);
+    EXPECT_EQ(w.verdict(true).count(Wrong::Lost), 1U) << texts(w.verdict(true));
+    w.tell(r, 1, OrdStatus::Filled, Lots{0});
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+    w.change(r, 1, sim::BookKind::PositionModified, Price{110'000'000});
+    EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+    EXPECT_NE(texts(w.verdict()).find("told FILLED, the books have price 0, SL 1.1, TP 0"),
+              std::string::npos)
+        << texts(w.verdict());
+}
+
+TEST(Verdict, CallsPendingOrderLostThatWorksOnWhereItIsToldToBeOver) {
+    World w;
+    const SignalRequest r = w.send();
+    w.accept(r);
+    const std::uint64_t ticket = w.place(r, 1);
+    w.tell(r, 1, OrdStatus::Canceled, Lots{0}, Reason::CanceledByUser);
+    w.done(r, 0);
+    EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+    w.take_back(ticket);
+    EXPECT_EQ(w.verdict().count(Wrong::Lost), 0U) << texts(w.verdict());
+}
+
+TEST(Verdict, CallsPendingOrderDoubledThatWasPlacedTwiceAndNeverFilled) {
+    World w;
+    const SignalRequest r = w.send();
+    w.accept(r);
+    w.take_back(w.place(r, 1));
+    w.tell(r, 1, OrdStatus::Canceled, Lots{0}, Reason::CanceledByUser);
+    w.done(r, 0);
+    EXPECT_EQ(w.verdict().count(Wrong::Doubled), 0U) << texts(w.verdict());
+    w.take_back(w.place(r, 1, 1));
+    EXPECT_EQ(w.verdict().count(Wrong::Doubled), 1U) << texts(w.verdict());
 }
 
 TEST(Verdict, NamesExecutionOfSignalThatWasNeverSent) {

@@ -253,7 +253,10 @@ TEST_F(Server, ModifiesPositionsAndPendingsAndSaysNoChangesTheSecondTime) {
     change.position_ticket = opened.position;
     change.stop_loss = price(109'000);
     EXPECT_EQ(run(change).retcode, retcode::kDone);
+    EXPECT_EQ(last_.retcode, 0U);
     EXPECT_EQ(run(change).retcode, retcode::kNoChanges);
+    EXPECT_EQ(last_.kind, BookKind::PositionModified) << "done as asked is in the books";
+    EXPECT_EQ(last_.retcode, retcode::kNoChanges);
     change.stop_loss = price(110'500);
     EXPECT_EQ(run(change).retcode, retcode::kInvalidStops);
     const TradeResult placed = run(pending(Side::Buy, PriceKind::Limit, 109'900));
@@ -262,6 +265,9 @@ TEST_F(Server, ModifiesPositionsAndPendingsAndSaysNoChangesTheSecondTime) {
     change.order_ticket = placed.order;
     change.price = price(109'800);
     EXPECT_EQ(run(change).retcode, retcode::kDone);
+    EXPECT_EQ(run(change).retcode, retcode::kNoChanges);
+    EXPECT_EQ(last_.kind, BookKind::OrderModified);
+    EXPECT_EQ(last_.retcode, retcode::kNoChanges);
     quote(109'880, 109'890);
     EXPECT_EQ(positions(), 1U) << "the old price must not trigger any more";
     TradeRequest cancel = request(Side::Buy);

@@ -2,6 +2,7 @@
 
 #include "shm/clock.h"
 #include "tools/demo_run/input.h"
+#include "tools/demo_run/known_orders.h"
 #include "tools/demo_run/live.h"
 #include "tools/demo_run/store_check.h"
 #include "tools/millrace/key_file.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr Nanos kSettleMax = seconds(40);
 constexpr Nanos kDoubtMax = seconds(40);
+constexpr std::size_t kDifferencesShown = 8;
 constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
 
 volatile sig_atomic_t interrupted = 0;
@@ -70,6 +72,7 @@ private:
     void stop();
     void judge_run();
     void check_store();
+    void check_positions();
     void print() const;
     [[nodiscard]] Nanos run_time() const { return seconds(options_.seconds); }
     [[nodiscard]] std::vector<Kill> kills() const {
@@ -281,6 +284,21 @@ void Run::judge_run() {
     report_.book_executions = books.own_deals();
     report_.book_refused = books.refused();
     check_store();
+    check_positions();
+}
+
+/// What we believe to be open and done at the end, against what the broker has.
+void Run::check_positions() {
+    const KnownOrders known =
+        compare_known_orders(pipeline_->books_path(), workspace_.path("millrace.db"), logins_);
+    for (std::size_t i = 0; i < known.problems.size() && i < kDifferencesShown; ++i) {
+        report_.failures.push_back(known.problems[i]);
+    }
+    if (known.problems.size() > kDifferencesShown) {
+        report_.failures.push_back(
+            fmt::format("and {} more such differences", known.problems.size() - kDifferencesShown));
+    }
+    report_.book_positions = known.positions;
 }
 
 /// The store follows behind; after a clean stop it has everything. Its counts are no evidence, so

@@ -20,21 +20,34 @@ std::string comment_of(const SignalId& id) {
 }
 
 void Evidence::add(const sim::BookRecord& r) {
-    if (r.kind == sim::BookKind::Order) {
-        placed_[{r.login, r.order}] = {r.command, r.magic, std::string{market::view_of(r.comment)}};
-        return;
+    switch (r.kind) {
+        case sim::BookKind::Order: return add_order(r);
+        case sim::BookKind::Deal: return add_deal(r);
+        case sim::BookKind::OrderModified:
+        case sim::BookKind::OrderCanceled:
+        case sim::BookKind::PositionModified: return add_change(r);
+        case sim::BookKind::Refused: ++refused_; return;
+        case sim::BookKind::Repeated:
+            if (Magic{r.magic}.tag() == tag_) {
+                repeats_.push_back({r.login, Magic{r.magic}.intent(), r.command, r.position_ticket,
+                                    std::string{market::view_of(r.comment)}});
+            }
+            return;
+        case sim::BookKind::Account: return;
     }
-    if (r.kind == sim::BookKind::Refused) {
-        ++refused_;
-        return;
+}
+
+void Evidence::add_order(const sim::BookRecord& r) {
+    const std::string comment{market::view_of(r.comment)};
+    placed_[{r.login, r.order}] = {r.command, r.magic, comment};
+    const bool pending = r.command == CommandType::Open && r.price_kind != PriceKind::Market;
+    if (pending && Magic{r.magic}.tag() == tag_) {
+        working_[{r.login, Magic{r.magic}.intent()}].insert(r.order);
+        placed_by_signal_[{r.login, comment}].insert(r.order);
     }
-    if (r.kind == sim::BookKind::Repeated && Magic{r.magic}.tag() == tag_) {
-        repeats_.push_back({r.login, Magic{r.magic}.intent(), r.command, r.position_ticket,
-                            std::string{market::view_of(r.comment)}});
-    }
-    if (r.kind != sim::BookKind::Deal) {
-        return;
-    }
+}
+
+void Evidence::add_deal(const sim::BookRecord& r) {
     ++deals_;
     // Stops, stop-outs and the kill switch are the broker's own doing, not an execution of ours.
     const bool requested = r.reason == ExecKind::None || r.reason == ExecKind::PendingFilled;
@@ -44,7 +57,9 @@ void Evidence::add(const sim::BookRecord& r) {
     }
     ++own_deals_;
     const Placed& placed = at->second;
-    Execution& execution = by_intent_[{r.login, Magic{placed.magic}.intent()}];
+    const Key key{r.login, Magic{placed.magic}.intent()};
+    working_[key].erase(r.order);
+    Execution& execution = by_intent_[key];
     execution.command = placed.command;
     execution.comment = placed.comment;
     execution.orders.insert(r.order);
@@ -53,6 +68,32 @@ void Evidence::add(const sim::BookRecord& r) {
     if (placed.command == CommandType::Open) {
         opened_[placed.comment][r.login].insert(r.order);
     }
+}
+
+void Evidence::add_change(const sim::BookRecord& r) {
+    const bool canceled = r.kind == sim::BookKind::OrderCanceled;
+    const auto at = placed_.find({r.login, r.order});
+    if (canceled && at != placed_.end()) {  // by whomever
+        working_[{r.login, Magic{at->second.magic}.intent()}].erase(r.order);
+    }
+    // The rest of a partly filled market order is cancelled under that order's own command.
+    const bool asked = r.reason == ExecKind::None && Magic{r.magic}.tag() == tag_ &&
+                       r.command == (canceled ? CommandType::Cancel : CommandType::Modify);
+    if (asked) {
+        changed_[{r.login, Magic{r.magic}.intent()}] = {r.command,
+                                                        r.kind == sim::BookKind::PositionModified,
+                                                        r.price, r.stop_loss, r.take_profit};
+    }
+}
+
+const Change* Evidence::changed(std::uint64_t login, std::uint64_t intent) const {
+    const auto at = changed_.find({login, intent});
+    return at == changed_.end() ? nullptr : &at->second;
+}
+
+bool Evidence::works(std::uint64_t login, std::uint64_t intent) const {
+    const auto at = working_.find({login, intent});
+    return at != working_.end() && !at->second.empty();
 }
 
 const Execution* Evidence::find(std::uint64_t login, std::uint64_t intent) const {

@@ -33,9 +33,20 @@ struct Repeat {
     std::string comment;    // base32 of the signal's id
 };
 
+/// What a Modify or Cancel of ours did at the broker.
+struct Change {
+    CommandType command{};
+    bool of_position = false;  // Modify: its stops; else a pending order's price and stops
+    std::int64_t price = 0;    // pending: the trigger price after it
+    std::int64_t stop_loss = 0;
+    std::int64_t take_profit = 0;
+};
+
 class Evidence {
 public:
     using Key = std::pair<std::uint64_t, std::uint64_t>;  // login, intent
+    /// By login and comment: tickets.
+    using Tickets = std::map<std::pair<std::uint64_t, std::string>, std::set<std::uint64_t>>;
 
     /// @param magic_tag orders with another one are foreign and only counted.
     explicit Evidence(std::uint64_t magic_tag) : tag_{magic_tag} {}
@@ -45,6 +56,13 @@ public:
 
     /// What was executed for one intent, nullptr if nothing.
     [[nodiscard]] const Execution* find(std::uint64_t login, std::uint64_t intent) const;
+    /// What a Modify or Cancel changed, nullptr if nothing. One that asked for what was so already
+    /// counts as done.
+    [[nodiscard]] const Change* changed(std::uint64_t login, std::uint64_t intent) const;
+    /// True if a pending order of this intent still works: neither filled nor cancelled.
+    [[nodiscard]] bool works(std::uint64_t login, std::uint64_t intent) const;
+    /// Pending orders that were placed, filled or not.
+    [[nodiscard]] const Tickets& placed() const noexcept { return placed_by_signal_; }
     /// Logins on which an Open with this comment was executed, each with the tickets that did it.
     [[nodiscard]] const std::map<std::uint64_t, std::set<std::uint64_t>>& opened(
         const std::string& comment) const;
@@ -60,6 +78,9 @@ public:
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
 
 private:
+    void add_order(const sim::BookRecord& record);
+    void add_deal(const sim::BookRecord& record);
+    void add_change(const sim::BookRecord& record);
     struct Placed {
         CommandType command{};
         std::uint64_t magic = 0;
@@ -71,6 +92,9 @@ private:
     std::map<Key, Execution> by_intent_;
     std::map<std::string, std::map<std::uint64_t, std::set<std::uint64_t>>> opened_;
     std::map<std::string, std::set<std::uint64_t>> executed_on_;
+    std::map<Key, Change> changed_;
+    std::map<Key, std::set<std::uint64_t>> working_;  // tickets
+    Tickets placed_by_signal_;
     std::vector<Repeat> repeats_;
     std::uint64_t deals_ = 0;
     std::uint64_t own_deals_ = 0;

@@ -84,10 +84,11 @@ std::string verdict_text(const Report& r) {
     const Verdict& v = r.verdict;
     std::string text = fmt::format(
         "Verdict      lost {}  doubled {}  in doubt {}   (checked against the broker's own books)\n"
-        "             {} orders compared, {} deals in the books, {} of them executions of ours\n"
+        "             {} orders compared, {} deals in the books, {} of them executions of ours; "
+        "{} positions open there\n"
         "             {} valid signals untouched by a fault: not carried out {}, expired {}\n",
         v.count(Wrong::Lost), v.count(Wrong::Doubled), r.view.core.in_doubt, v.checked_orders,
-        r.book_deals, r.book_executions, v.untouched, v.count(Wrong::Unfilled),
+        r.book_deals, r.book_executions, r.book_positions, v.untouched, v.count(Wrong::Unfilled),
         v.count(Wrong::Expired));
     std::size_t shown = 0;
     for (const Problem& p : v.problems) {

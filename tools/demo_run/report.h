@@ -39,6 +39,7 @@ struct Report {
     std::uint64_t book_deals = 0;       // in the broker's books
     std::uint64_t book_executions = 0;  // of our orders
     std::uint64_t book_refused = 0;
+    std::uint64_t book_positions = 0;   // open at the end, held against ours one by one
     std::vector<std::string> warnings;  // e.g. a store that counts otherwise
     std::vector<std::string> failures;  // processes that did not start or stop as they should
     double run_seconds = 0;             // signals were sent for so long

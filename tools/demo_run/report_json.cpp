@@ -103,7 +103,8 @@ std::string render_report_json(const Report& r, const OrderSums& s) {
     json["books"] = {{"deals", r.book_deals},
                      {"executions", r.book_executions},
                      {"refused", r.book_refused},
-                     {"orders_compared", v.checked_orders}};
+                     {"orders_compared", v.checked_orders},
+                     {"positions_compared", r.book_positions}};
     json["problems"] = problems_json(v);
     json["latency"] = latency_json(r.view);
     json["kills"] = kills_json(r.kills);

@@ -40,6 +40,9 @@ public:
         for (const auto& [key, execution] : case_.books.executions()) {
             check_execution(key, execution);
         }
+        for (const auto& [key, tickets] : case_.books.placed()) {
+            check_placed(key.first, key.second, tickets.size());
+        }
         for (const Repeat& repeat : case_.books.repeats()) {
             check_repeat(repeat);
         }
@@ -104,6 +107,8 @@ private:
             if (share.done && moves_volume(life)) {
                 ++told;
                 check_share(id, account, share);
+            } else if (share.done) {
+                check_change(id, life, account, share);
             }
         }
         // Results may be missed while ingress is down; the end of the signal still gives the sum.
@@ -142,6 +147,46 @@ private:
                     market::format_decimal(share.cum_volume.value) + " lots, the books have " +
                     market::format_decimal(executed));
         }
+        if (case_.books.works(login->second, Magic{share.magic}.intent())) {
+            add(Wrong::Lost, id,
+                "login " + std::to_string(login->second) + ": told " +
+                    std::string{to_string(share.status)} + ", and at the broker it still works");
+        }
+    }
+
+    /// A Modify or Cancel: what was told of it is what the books show.
+    void check_change(const SignalId& id, const Life& life, std::uint32_t account,
+                      const Share& share) {
+        ++verdict_.checked_orders;
+        const bool told = share.status == OrdStatus::Filled;
+        const auto login = case_.logins.find(account);
+        const bool known = login != case_.logins.end() && share.magic != 0;
+        const Change* found =
+            known ? case_.books.changed(login->second, Magic{share.magic}.intent()) : nullptr;
+        const std::string who =
+            known ? "login " + std::to_string(login->second) : "account " + std::to_string(account);
+        if (told != (found != nullptr)) {
+            add(Wrong::Lost, id,
+                who + ": told " + std::string{to_string(share.status)} + " " +
+                    std::string{to_string(share.reason)} + ", the books have " +
+                    (found == nullptr ? "no such change" : "made the change"));
+        } else if (told && !is_as_asked(life.request, *found)) {
+            add(Wrong::Lost, id,
+                who + ": told FILLED, the books have price " +
+                    market::format_decimal(found->price) + ", SL " +
+                    market::format_decimal(found->stop_loss) + ", TP " +
+                    market::format_decimal(found->take_profit));
+        }
+    }
+
+    static bool is_as_asked(const SignalRequest& asked, const Change& found) noexcept {
+        if (asked.action == SignalAction::Cancel) {
+            return found.command == CommandType::Cancel;
+        }
+        const bool keeps_price = asked.price.value == 0 || found.of_position;
+        return found.command == CommandType::Modify && found.stop_loss == asked.stop_loss.value &&
+               found.take_profit == asked.take_profit.value &&
+               (keeps_price || found.price == asked.price.value);
     }
 
     void check_untouched(const SignalId& id, const Life& life) {
@@ -265,9 +310,23 @@ private:
         }
     }
 
+    [[nodiscard]] SignalId signal_of(const std::string& comment) const {
+        const auto at = by_comment_.find(comment);
+        return at == by_comment_.end() ? SignalId{} : at->second;
+    }
+
+    /// A pending order that is cancelled in time has no deal and may stand there twice all the
+    /// same.
+    void check_placed(std::uint64_t login, const std::string& comment, std::size_t orders) {
+        if (orders > 1) {
+            add(Wrong::Doubled, signal_of(comment),
+                "login " + std::to_string(login) + ": its pending order was placed " +
+                    std::to_string(orders) + " times");
+        }
+    }
+
     void check_repeat(const Repeat& repeat) {
-        const auto at = by_comment_.find(repeat.comment);
-        add(Wrong::Doubled, at == by_comment_.end() ? SignalId{} : at->second,
+        add(Wrong::Doubled, signal_of(repeat.comment),
             "login " + std::to_string(repeat.login) + ", intent " + std::to_string(repeat.intent) +
                 ": sent twice, again as number " + std::to_string(repeat.seq) +
                 "; only the terminal's journal kept it from being executed");

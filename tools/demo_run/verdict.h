@@ -3,10 +3,12 @@
 //
 //   lost       the source was told that an account's order is filled and the books have no such
 //              execution; or a signal was acknowledged and its end never told; or the books have an
-//              execution whose order was reported as not executed
+//              execution whose order was reported as not executed; the same of a Modify or Cancel
+//              and its change, prices included; or an order was told to be over and still works
 //   doubled    one intent executed by more than one order of the broker; or one opening signal
-//              opened more than once on one account; or a command sent twice under one magic, which
-//              a terminal's journal kept from being executed again
+//              opened, or its pending order placed, more than once on one account; or a command
+//              sent twice under one magic, which a terminal's journal kept from being executed
+//              again
 //   unfilled   a valid signal that no outage touched and that was not carried out, on each account
 //              of its group
 //   expired    an order or signal that ran out of time although its life overlapped no outage

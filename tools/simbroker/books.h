@@ -15,9 +15,9 @@ enum class BookKind : std::uint8_t {
     Account = 1,           // opened: balance; price_kind = MarginMode
     Order = 2,             // accepted: market order (its deals follow) or working pending
     Deal = 3,              // executed
-    OrderModified = 4,     // pending's price, SL, TP
+    OrderModified = 4,     // pending's price, SL, TP; `retcode` 10025: they were so before
     OrderCanceled = 5,     // pending removed, or the rest of a partly filled market order
-    PositionModified = 6,  // SL, TP
+    PositionModified = 6,  // SL, TP; `retcode` as there
     Refused = 7,           // a request that changed nothing; `retcode` says why
     Repeated = 8,          // a command came to a terminal that has it in its journal: sent twice
 };
@@ -36,20 +36,20 @@ struct BookRecord {
     std::uint64_t number = 0;  // 1, 2, 3 ... without gaps
     std::int64_t time_ns = 0;  // wall clock
     std::uint64_t login = 0;
-    std::uint64_t magic = 0;     // as in the request; server-made deals: the position's
-    std::uint64_t order = 0;     // ticket
-    std::uint64_t deal = 0;      // ticket
-    std::uint64_t position = 0;  // identifier: never changes in the position's life
+    std::uint64_t magic = 0;            // as in the request; server-made deals: the position's
+    std::uint64_t order = 0;            // ticket
+    std::uint64_t deal = 0;             // ticket
+    std::uint64_t position = 0;         // identifier: never changes in the position's life
     std::uint64_t position_ticket = 0;  // Repeated: the number under which it came again
-    std::int64_t volume = 0;     // Deal: executed; Order: asked for; 1e-8 lots
-    std::int64_t price = 0;      // Deal: executed at; pendings: trigger price
-    std::int64_t stop_loss = 0;  // Deal: of the position after it
+    std::int64_t volume = 0;            // Deal: executed; Order: asked for; 1e-8 lots
+    std::int64_t price = 0;             // Deal: executed at; pendings: trigger price
+    std::int64_t stop_loss = 0;         // Deal: of the position after it
     std::int64_t take_profit = 0;
     std::int64_t position_volume = 0;  // Deal: signed volume of the position after it
     std::int64_t open_price = 0;       // Deal: volume-weighted entry of the position after it
     std::int64_t profit = 0;           // Deal: realised, deposit currency
     std::int64_t balance = 0;          // of the account after it
-    std::uint32_t retcode = 0;         // Refused, OrderCanceled
+    std::uint32_t retcode = 0;         // Refused, OrderCanceled, OrderModified, PositionModified
     Side side{};                       // of the order or deal
     PriceKind price_kind{};
     Entry entry{};

@@ -118,8 +118,7 @@ TradeResult TradeServer::refuse(std::uint64_t login, const TradeRequest& request
     return result;
 }
 
-void TradeServer::note_repeat(std::uint64_t login, const TradeRequest& request,
-                              std::uint64_t seq) {
+void TradeServer::note_repeat(std::uint64_t login, const TradeRequest& request, std::uint64_t seq) {
     BookRecord record = record_of(BookKind::Repeated, login, request);
     record.position_ticket = seq;
     commit({&record, 1});
@@ -312,17 +311,16 @@ TradeResult TradeServer::modify_position(const Account& account, const TradeRequ
     result.side = position->side();
     result.position = position->id;
     result.status = OrdStatus::Filled;
-    if (position->stop_loss == request.stop_loss && position->take_profit == request.take_profit) {
-        result.retcode = retcode::kNoChanges;
-        return result;
-    }
+    const bool same =
+        position->stop_loss == request.stop_loss && position->take_profit == request.take_profit;
+    result.retcode = same ? retcode::kNoChanges : retcode::kDone;
     BookRecord record = record_of(BookKind::PositionModified, account.login, request);
+    record.retcode = same ? retcode::kNoChanges : 0;
     record.position = position->id;
     record.position_ticket = position->ticket;
     record.symbol = position->symbol;
     record.side = position->side();
     commit({&record, 1});
-    result.retcode = retcode::kDone;
     return result;
 }
 
@@ -352,15 +350,13 @@ TradeResult TradeServer::modify_order(const Account& account, const TradeRequest
     result.side = changed.side;
     result.status = OrdStatus::Filled;
     const WorkingOrder& now = it->second;
-    if (now.price == changed.price && now.stop_loss == changed.stop_loss &&
-        now.take_profit == changed.take_profit) {
-        result.retcode = retcode::kNoChanges;
-        return result;
-    }
+    const bool same = now.price == changed.price && now.stop_loss == changed.stop_loss &&
+                      now.take_profit == changed.take_profit;
+    result.retcode = same ? retcode::kNoChanges : retcode::kDone;
     BookRecord record = record_of(BookKind::OrderModified, account.login, changed);
     record.order = it->first;
+    record.retcode = same ? retcode::kNoChanges : 0;
     commit({&record, 1});
-    result.retcode = retcode::kDone;
     return result;
 }
 

@@ -1,4 +1,4 @@
-#include "tests/chaos/known_orders.h"
+#include "tools/demo_run/known_orders.h"
 
 #include "core/admin.h"
 #include "tools/demo_run/evidence.h"
@@ -10,7 +10,7 @@
 
 #include <memory>
 
-namespace millrace::chaos {
+namespace millrace::demo {
 namespace {
 
 using Volumes = std::map<std::pair<std::uint64_t, std::uint64_t>, std::int64_t>;  // login, number
@@ -66,7 +66,7 @@ void compare(const char* what, const Volumes& ours, const Volumes& theirs, Known
 KnownOrders compare_known_orders(const std::string& books, const std::string& store,
                                  const std::map<std::uint32_t, std::uint64_t>& logins) {
     KnownOrders known;
-    demo::Evidence evidence{RiskSpec{}.magic_tag};
+    Evidence evidence{RiskSpec{}.magic_tag};
     const auto bytes = sim::read_file(books);
     const auto audit = sim::audit_books(books, RiskSpec{}.magic_tag);
     if (!bytes || !audit ||
@@ -105,4 +105,4 @@ KnownOrders compare_known_orders(const std::string& books, const std::string& st
     return known;
 }
 
-}  // namespace millrace::chaos
+}  // namespace millrace::demo

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace millrace::chaos {
+namespace millrace::demo {
 
 /// What the two were compared by.
 struct KnownOrders {
@@ -21,4 +21,4 @@ struct KnownOrders {
     const std::string& books, const std::string& store,
     const std::map<std::uint32_t, std::uint64_t>& logins);
 
-}  // namespace millrace::chaos
+}  // namespace millrace::demo
