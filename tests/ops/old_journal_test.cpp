@@ -1,0 +1,113 @@
+// Goal: a journal directory that an older build made is gone on with: its positions, its ledger,
+// its operator's word, its store. Method: logic7.tar.gz is what a build of logic version 7, with
+// snapshot images of format 2, left behind a clean stop (`millrace down`): the build of the commit
+// before "core: keep places for closes". Its simulated broker had sold 0.10 lots three times on
+// account a1, which was then paused. Not made by any code of this tree.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "core/engine.h"
+#include "persist/snapshot_file.h"
+#include "tests/ops/pipeline_fixture.h"
+
+namespace millrace::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint32_t kMadeBy = 7;
+
+#define EXPECT_SAYS(finished, text) \
+    EXPECT_NE((finished).output.find(text), std::string::npos) << (finished).output
+
+class OldJournal : public testing::Test {
+protected:
+    void SetUp() override {
+        fs::create_directories(p.journal_dir());
+        const std::string unpack =
+            "tar -xzf '" MILLRACE_OLD_JOURNAL "' -C '" + p.journal_dir() + "'";
+        ASSERT_EQ(std::system(unpack.c_str()), 0) << unpack;
+    }
+    /// The state of the newest snapshot.
+    Engine state() {
+        std::vector<std::string> bad;
+        auto newest = load_snapshot(p.journal_dir(), Sequence{UINT64_MAX}, bad);
+        EXPECT_TRUE(newest.ok() && bad.empty()) << (bad.empty() ? "none" : bad.front());
+        const auto& image = newest.value().image;
+        EXPECT_EQ(newest.value().logic_version, kLogicVersion);
+        Engine engine{image_capacity(image.data(), image.size())};
+        EXPECT_TRUE(engine.load(image.data(), image.size()).ok());
+        return engine;
+    }
+    static void expect_what_was(const Engine& engine) {
+        constexpr AccountId kAccount{0};
+        EXPECT_EQ(engine.globals().open_positions, 3U);
+        EXPECT_EQ(engine.globals().in_doubt, 0U);
+        EXPECT_EQ(engine.account(kAccount).open_positions, 3U);
+        EXPECT_EQ(engine.account(kAccount).wanted, AccountState::Inactive);
+        EXPECT_EQ(engine.ledger().live(), 3U) << "a signal that is sent again would be new";
+        for (std::uint32_t i = 0; i < engine.orders().used(); ++i) {
+            const Order& o = engine.orders()[i];
+            EXPECT_TRUE(engine.orders().is_live(i));
+            EXPECT_EQ(o.side, Side::Sell);
+            EXPECT_EQ(o.open_volume, Lots{kScale / 10});
+            EXPECT_LT(o.intent, engine.globals().next_intent);
+        }
+        // What format 2 did not have, counted of what it had.
+        EXPECT_EQ(engine.account_risk(kAccount).positions, 3U);
+        EXPECT_EQ(engine.account_risk(kAccount).volume, Lots{3 * kScale / 10});
+        EXPECT_EQ(engine.group_risk(GroupId{0}).positions, 3U);
+        EXPECT_EQ(engine.account_risk(kAccount).halt, Halt::None);
+    }
+    Pipeline p;
+};
+
+TEST_F(OldJournal, OfLogicVersion7IsUpgradedAndGoneOnWith) {
+    const Finished refused = p.run({"up"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_SAYS(refused, "was made by logic version " + std::to_string(kMadeBy));
+    EXPECT_SAYS(refused, "millrace upgrade");
+    const Finished upgraded = p.run({"upgrade"});
+    ASSERT_EQ(upgraded.status, 0) << upgraded.output;
+    EXPECT_SAYS(upgraded, "logic version " + std::to_string(kMadeBy));
+    EXPECT_SAYS(upgraded, "a new epoch of logic version " + std::to_string(kLogicVersion));
+    const Engine first = state();
+    expect_what_was(first);
+
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    EXPECT_TRUE(eventually([&] {
+        return p.run({"account", "list"}).output.find("INACTIVE") != std::string::npos;
+    })) << p.run({"account", "list"}).output;
+    ::kill(p.supervisor(), SIGTERM);
+    ASSERT_EQ(p.wait_supervisor(), 0) << p.log();
+    const Engine second = state();
+    expect_what_was(second);
+    EXPECT_GT(second.globals().next_intent, first.globals().next_intent)
+        << "ids that the old build had reserved are jumped over";
+    EXPECT_SAYS(p.run({"upgrade"}), "nothing to do");
+}
+
+TEST_F(OldJournal, IsLeftAsItIsByADryRun) {
+    const auto files = [&] {
+        std::vector<std::string> names;
+        for (const auto& file : fs::directory_iterator{p.journal_dir()}) {
+            names.push_back(file.path().filename());
+        }
+        std::sort(names.begin(), names.end());
+        return names;
+    };
+    const auto before = files();
+    const Finished dry = p.run({"upgrade", "--dry-run"});
+    EXPECT_EQ(dry.status, 0) << dry.output;
+    EXPECT_SAYS(dry, "nothing was changed");
+    EXPECT_EQ(files(), before);
+    EXPECT_EQ(p.run({"up"}).status, 1);
+}
+
+}  // namespace
+}  // namespace millrace::test
