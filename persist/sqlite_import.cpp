@@ -83,6 +83,7 @@ private:
         std::uint64_t instance = 0;
         std::uint64_t latest = 0;
         std::uint64_t kills = 0;
+        std::uint64_t whole = 0;
         Status done = each("SELECT epoch, seq, k, chain FROM cursor", [this](const auto& s) {
             state_.cursor = {static_cast<std::uint64_t>(s.column(0)),
                              Sequence{static_cast<std::uint64_t>(s.column(1))},
@@ -92,6 +93,16 @@ private:
         done = done ? number("PRAGMA user_version", version) : done;
         if (done && static_cast<std::int64_t>(version) >= kInstanceVersion) {
             done = number("SELECT instance FROM cursor", instance);
+        }
+        const bool says = static_cast<std::int64_t>(version) >= kSqliteWholeVersion;
+        done = done ? number(says ? "SELECT whole FROM cursor"
+                                  : std::string{"SELECT "} + sqlite_old_whole(),
+                             whole)
+                    : done;
+        if (done && whole == 0) {
+            state_.gaps.push_back(
+                "what stood before it was filled: it was filled from an effects log of which "
+                "retention had taken the beginning");
         }
         done = done ? number("SELECT coalesce(max(intent), 0) FROM orders", state_.intent) : done;
         done = done ? number("SELECT count(*) FROM signals WHERE reason = 0", state_.signals_known)

@@ -186,6 +186,15 @@ CREATE TABLE failed_syncs (        -- what a store did not take at once; the row
 constexpr const char* kInstance =
     "ALTER TABLE cursor ADD COLUMN instance INTEGER NOT NULL DEFAULT 0;";
 
+// A store that was filled from a log of which retention had taken the beginning lacks positions
+// that have no row at all, so nothing in it shows that. Orders count from 1 and none is ever
+// deleted; a rebuild from a backup says so.
+constexpr const char* kOldWhole =
+    "(SELECT coalesce((SELECT min(intent) FROM orders), 1) <= 1 AND NOT EXISTS (SELECT 1 FROM"
+    " store_events WHERE event = 'rebuilt' AND instr(detail, 'restored from') = 0))";
+constexpr const char* kWhole =
+    "ALTER TABLE cursor ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; UPDATE cursor SET whole = ";
+
 /// Step n brings a file from user_version n to n + 1. Steps are never changed once released; a new
 /// layout is a new step, and a file of any age walks through all it has not seen.
 std::string migration(std::size_t step) {
@@ -194,10 +203,11 @@ std::string migration(std::size_t step) {
         case 1: return std::string{kGroupState} + expand(kGroupView);
         case 2: return kFailedSyncs;
         case 3: return kInstance;
+        case 4: return kWhole + std::string{kOldWhole} + ";";
         default: return {};
     }
 }
-constexpr std::int64_t kVersion = 4;
+constexpr std::int64_t kVersion = 5;
 
 struct Word {
     const char* domain;
@@ -321,6 +331,10 @@ Status check_ours(SqliteDb& db) noexcept {
 
 std::int64_t sqlite_schema_version() noexcept {
     return kVersion;
+}
+
+const char* sqlite_old_whole() noexcept {
+    return kOldWhole;
 }
 
 Status sqlite_migrate(SqliteDb& db) noexcept {

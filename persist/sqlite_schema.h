@@ -11,6 +11,13 @@ inline constexpr std::int64_t kSqliteApplicationId = 0x4D525351;
 /// PRAGMA user_version that this build writes.
 [[nodiscard]] std::int64_t sqlite_schema_version() noexcept;
 
+/// The version from which on the cursor row says whether the store is whole.
+inline constexpr std::int64_t kSqliteWholeVersion = 5;
+/// SQL of one number for a file older than that: 1 if what is in it shows that it was filled from
+/// the log's beginning (it has the first order, or has never held one, and was never rebuilt from
+/// the log alone).
+[[nodiscard]] const char* sqlite_old_whole() noexcept;
+
 /// Brings an open file to this build's version, one transaction a step, and refreshes the words
 /// that the views show. Running it on an up-to-date file changes no data.
 /// @return BadMagic: a database of somebody else; BadVersion: made by a newer build; or what

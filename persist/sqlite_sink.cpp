@@ -328,6 +328,9 @@ bool SqliteSink::due() const noexcept {
 }
 
 bool SqliteSink::flush() noexcept {
+    if (store_.cursor() == EffectCursor{}) {  // the first batch of a store; a backup's is not
+        store_.set_whole(source_->begins_whole());
+    }
     const Status stored = store_.store(batch_, pending_, Nanos{wall_ns()});
     if (stored) {
         // Relaxed: one writer, read by inspectors.

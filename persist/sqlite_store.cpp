@@ -93,6 +93,7 @@ void SqliteStore::close() noexcept {
     upserts_ = {};
     put_cursor_ = {};
     cursor_ = {};
+    whole_ = false;
     db_.close();
 }
 
@@ -108,8 +109,8 @@ Status SqliteStore::prepare() noexcept {
     }
     auto made = db_.prepare(
         "UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
-        "effects = effects + ?, updated_ns = ?, instance = ifnull(nullif(?, 0), instance) "
-        "WHERE id = 1");
+        "effects = effects + ?, updated_ns = ?, instance = ifnull(nullif(?, 0), instance), "
+        "whole = ? WHERE id = 1");
     if (!made) {
         return made.error();
     }
@@ -118,7 +119,7 @@ Status SqliteStore::prepare() noexcept {
 }
 
 Status SqliteStore::read_cursor() noexcept {
-    auto statement = db_.prepare("SELECT epoch, seq, k, chain FROM cursor WHERE id = 1");
+    auto statement = db_.prepare("SELECT epoch, seq, k, chain, whole FROM cursor WHERE id = 1");
     if (!statement) {
         return statement.error();
     }
@@ -134,6 +135,7 @@ Status SqliteStore::read_cursor() noexcept {
     cursor_.seq = Sequence{static_cast<std::uint64_t>(s.column(1))};
     cursor_.k = static_cast<std::uint32_t>(s.column(2));
     cursor_.chain = static_cast<std::uint64_t>(s.column(3));
+    whole_ = s.column(4) != 0;
     return ok_status();
 }
 
@@ -159,6 +161,7 @@ Status SqliteStore::write_cursor(const EffectCursor& cursor, std::size_t effects
         .bind(static_cast<std::int64_t>(effects))
         .bind(now.value)
         .bind(instance_)
+        .bind(whole_ ? 1 : 0)
         .run();
 }
 

@@ -48,6 +48,10 @@ public:
     [[nodiscard]] Status checkpoint() noexcept;
 
     [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }
+    /// Whether it holds everything since its log began: written with the cursor. For a store that
+    /// has none yet; of one that was filled from a log without its beginning it is never true.
+    void set_whole(bool whole) noexcept { whole_ = whole; }
+    [[nodiscard]] bool whole() const noexcept { return whole_; }
     /// The last failure in SQLite's words, with what was being done.
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
@@ -67,6 +71,7 @@ private:
     SqliteStatement put_cursor_;
     EffectCursor cursor_;
     std::uint32_t instance_ = 0;
+    bool whole_ = false;
     std::string path_;
     std::string message_;
 };

@@ -63,6 +63,7 @@ TEST_F(ClickHouseImport, GivesTheStateThatSqliteGives) {
     so.path = path;
     so.instance = 77;
     ASSERT_TRUE(sqlite.open(so).ok()) << sqlite.message();
+    sqlite.set_whole(true);
     ASSERT_TRUE(sqlite.store(history, sqlite_test::end_of(history), Nanos{}).ok());
     sqlite.close();
     const auto wanted = read_sqlite_state(path, kAll, said_);

@@ -74,6 +74,7 @@ protected:
         SqliteStoreOptions o;
         o.path = config_.sqlite.path;
         ASSERT_TRUE(store.open(o).ok()) << store.message();
+        store.set_whole(true);
         ASSERT_TRUE(store.store({&e, 1}, {1, Sequence{9}, 1, 5}, Nanos{}).ok());
     }
     /// What `recover` says, on both streams.

@@ -55,6 +55,7 @@ protected:
         o.path = path;
         o.instance = 77;
         EXPECT_TRUE(store.open(o).ok()) << store.message();
+        store.set_whole(true);
         EXPECT_TRUE(store.store(history, end_of(history), Nanos{}).ok()) << store.message();
         store.close();
         auto state = read_sqlite_state(path, kAll, said_);

@@ -318,6 +318,9 @@ TEST_F(SqliteBackups, MakeAStoreAgainThatIsGone) {
     ASSERT_TRUE(run_to(*restoring_sink(150, 260), 260)) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 260)));
     EXPECT_TRUE(errors_mention("it is gone")) << error_log();
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.number("SELECT whole FROM cursor").value(), 1) << "as its backup was";
 }
 
 TEST_F(SqliteBackups, AreRestoredAgainByWhoFollowsOneThatDiedBeforeItsStoreWasInPlace) {

@@ -19,6 +19,7 @@ protected:
         o.path = path_;
         o.instance = 77;
         ASSERT_TRUE(store.open(o).ok()) << store.message();
+        store.set_whole(true);
         for (std::uint64_t seq = 1; seq <= last; ++seq) {
             ASSERT_TRUE(store.store(effects_of(seq), cursor_at(seq), now_).ok());
         }
@@ -29,6 +30,22 @@ protected:
         if (!more.empty()) {
             ASSERT_TRUE(store.store(more, cursor_at(last + 1), now_).ok());
         }
+    }
+    /// A log whose first record is `first`, followed to its end.
+    void follow(std::uint64_t first, std::uint64_t last) {
+        MemoryLog* log = nullptr;
+        auto s = sink(last, 0, &log);
+        log->set_first(first);
+        ASSERT_TRUE(run_to(*s, last)) << error_log();
+    }
+    /// As a build has left it that did not say in the cursor's row what it lacks.
+    void to_schema_4(const std::string& and_this = "") {
+        SqliteDb db;
+        ASSERT_TRUE(db.open(path_, 100).ok());
+        ASSERT_TRUE(
+            db.exec("ALTER TABLE cursor DROP COLUMN whole; PRAGMA user_version = 4;" + and_this)
+                .ok())
+            << db.message();
     }
     StoredState read(const StoredLimits& limits = kAll) {
         std::string message;
@@ -54,6 +71,7 @@ TEST_F(StoredStateTest, IsLiveOrdersOpenPositionsAndTheirSignals) {
     EXPECT_FALSE(s.kill_used);
     EXPECT_EQ(s.definitions.size(), 3U);
     EXPECT_EQ(s.accounts.size(), 1U);
+    EXPECT_TRUE(s.gaps.empty());
     ASSERT_EQ(s.signals.size(), 3U);
     EXPECT_EQ(s.signals[2].id.lo, 2U) << "oldest first";
     ASSERT_EQ(s.orders.size(), 6U);
@@ -104,6 +122,46 @@ TEST_F(StoredStateTest, KeepsOfTooManySignalsTheNewestAndThoseThatOrdersNeed) {
     EXPECT_EQ(s.signals_known, 10U);
 }
 
+TEST_F(StoredStateTest, IsNotWholeOfAStoreThatWasSwitchedOnAfterRetentionHadCutTheLog) {
+    follow(150, 200);  // what was opened before has no row: nothing else in it tells
+    const StoredState s = read();
+    ASSERT_FALSE(s.gaps.empty());
+    EXPECT_NE(s.gaps[0].find("retention"), std::string::npos) << s.gaps[0];
+    follow(150, 260);
+    EXPECT_FALSE(read().gaps.empty()) << "whoever goes on in it";
+}
+
+TEST_F(StoredStateTest, IsNotWholeAfterARebuildFromWhatRetentionHadLeft) {
+    follow(1, 100);
+    EXPECT_TRUE(read().gaps.empty()) << read().gaps[0];
+    follow(1, 120);
+    EXPECT_TRUE(read().gaps.empty()) << read().gaps[0];
+    follow(150, 200);
+    EXPECT_TRUE(errors_mention("the effects log begins after its cursor")) << error_log();
+    ASSERT_FALSE(read().gaps.empty());
+    EXPECT_NE(read().gaps[0].find("retention"), std::string::npos);
+}
+
+TEST_F(StoredStateTest, OfAnOlderSchemaIsWholeIfItShowsItself) {
+    const auto gaps = [&] {
+        const std::size_t before = read().gaps.size();
+        follow(1, 300);  // which brings the schema up to date
+        EXPECT_EQ(read().gaps.size(), before) << "the reader and the step agree";
+        return before;
+    };
+    follow(1, 300);
+    to_schema_4();
+    EXPECT_EQ(gaps(), 0U);
+    to_schema_4("INSERT INTO store_events VALUES (1, 'rebuilt', 'damaged, restored from x')");
+    EXPECT_EQ(gaps(), 0U);
+    to_schema_4("INSERT INTO store_events VALUES (1, 'rebuilt', 'its cursor is of another log')");
+    EXPECT_EQ(gaps(), 1U);
+    to_schema_4(
+        "DELETE FROM store_events; DELETE FROM orders WHERE intent < 4;"
+        " DELETE FROM positions WHERE magic < (SELECT min(magic) FROM orders)");
+    EXPECT_EQ(gaps(), 1U) << "orders count from 1";
+}
+
 TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
     EXPECT_EQ(refused(), Errc::NotFound);
     fill(60);
@@ -111,7 +169,7 @@ TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
     ASSERT_TRUE(db.open(path_, 100).ok());
     ASSERT_TRUE(db.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99").ok());
     EXPECT_EQ(refused(), Errc::BadVersion);
-    ASSERT_TRUE(db.exec("PRAGMA user_version = 4; PRAGMA application_id = 1").ok());
+    ASSERT_TRUE(db.exec("PRAGMA user_version = 5; PRAGMA application_id = 1").ok());
     EXPECT_EQ(refused(), Errc::BadMagic);
     db.close();
     std::ofstream{path_} << std::string(40'000, 'x');

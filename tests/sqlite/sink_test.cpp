@@ -293,13 +293,15 @@ TEST_F(SqliteSinkTest, GoesOnInAFileOfTheSchemaBefore) {
     SqliteDb db;
     ASSERT_TRUE(db.open(path_, 100).ok());
     EXPECT_EQ(db.number("SELECT instance FROM cursor").value(), 77);
-    ASSERT_TRUE(db.exec("ALTER TABLE cursor DROP COLUMN instance; PRAGMA user_version = 3").ok());
+    ASSERT_TRUE(db.exec("ALTER TABLE cursor DROP COLUMN instance; ALTER TABLE cursor "
+                        "DROP COLUMN whole; PRAGMA user_version = 3")
+                    .ok());
     db.close();
     ASSERT_TRUE(run_to(*sink(30), 30)) << error_log();  // who does not know the instance
     EXPECT_EQ(errors(), 0U) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 30)));
     ASSERT_TRUE(db.open(path_, 100).ok());
-    EXPECT_EQ(db.number("PRAGMA user_version").value(), 4);
+    EXPECT_EQ(db.number("PRAGMA user_version").value(), 5);
     EXPECT_EQ(db.number("SELECT instance FROM cursor").value(), 0);
     db.close();
     SqliteSink s{*segment_, std::make_unique<MemoryLog>(40), o};
