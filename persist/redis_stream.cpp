@@ -68,12 +68,37 @@ Status RedisStream::open() noexcept {
 /// An entry that was done and is read again is a repeat, which the ledger drops; one that is
 /// skipped is lost. So when in doubt the group begins earlier.
 Status RedisStream::make_group() noexcept {
+    const auto another = ends_before_position();
+    if (!another) {
+        return failed(another.error());
+    }
+    const std::string from = another.value() ? "0" : position_;
     const auto made =
-        link_.call({"XGROUP", "CREATE", options_.stream, options_.group, position_, "MKSTREAM"});
-    if (made || link_.message().find("BUSYGROUP") != std::string::npos) {
+        link_.call({"XGROUP", "CREATE", options_.stream, options_.group, from, "MKSTREAM"});
+    if (!made) {
+        const bool there = link_.message().find("BUSYGROUP") != std::string::npos;
+        return there ? ok_status() : failed(made.error());
+    }
+    if (!another.value()) {
         return ok_status();
     }
-    return failed(made.error());
+    message_ = options_.stream + " ends before " + position_ +
+               ", up to which it was done: it began again or is an older copy, and is read from "
+               "its start";
+    position_ = "0";
+    link_.close();  // told as a failure, once: the group is there when it is opened again
+    return {Errc::BadCursor, "redis stream"};
+}
+
+/// After a FLUSHALL, or on a server that never had the newest entries: what producers with ids of
+/// their own, or with a slower clock, write there now would lie behind a group at position_.
+Result<bool> RedisStream::ends_before_position() noexcept {
+    const auto stream = link_.call({"XINFO", "STREAM", options_.stream});
+    if (!stream && !link_.is_open()) {
+        return stream.error();
+    }
+    // No such key: what will be there begins at 0.
+    return is_before(stream ? stream.value().field("last-generated-id").text() : "0-0", position_);
 }
 
 Status RedisStream::read_page(std::initializer_list<std::string_view> words,

@@ -2,7 +2,8 @@
 //
 // What was read and not acknowledged stays in the group's list and is read again after a restart,
 // or by another member after a while. The group is made anew where it is missing (a failover to a
-// server that never had it, a restored copy) behind the last entry that is known to be done.
+// server that never had it, a restored copy) behind the last entry that is known to be done; if the
+// stream ends before that entry, it is another one, and is read from its start.
 #pragma once
 
 #include "persist/redis_primary.h"
@@ -37,6 +38,8 @@ public:
 
     /// Connects to the primary and sees to the group. What this consumer had read and never
     /// acknowledged comes first from read().
+    /// @return also BadCursor, as read() and claim(), once: the stream began again, and will be
+    /// read from its start.
     [[nodiscard]] Status open() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return link_.is_open(); }
     void close() noexcept { link_.close(); }
@@ -59,6 +62,7 @@ public:
 
 private:
     [[nodiscard]] Status make_group() noexcept;
+    [[nodiscard]] Result<bool> ends_before_position() noexcept;
     [[nodiscard]] Status read_page(std::initializer_list<std::string_view> words,
                                    std::vector<RedisStreamEntry>& out, std::size_t& got) noexcept;
     Status failed(const Status& status) noexcept;

@@ -2,6 +2,7 @@
 // is never lost over restarts. Method: a real server, the real rings, and the test in the engine's
 // place.
 #include "tests/redis/server.h"
+#include "tests/shm/error_log.h"
 #include "tools/millrace/redis_wiring.h"
 
 namespace millrace::redis_test {
@@ -281,6 +282,37 @@ TEST_F(Rtss, MakesALostGroupAnewBehindWhatIsDone) {
     add(2);
     EXPECT_EQ(next_signal().id.lo, 2U);
     EXPECT_EQ(pending(), 1) << "what was done did not come again";
+}
+
+TEST_F(Rtss, ReadsAStreamThatBeganAgainFromItsStart) {
+    segment_->core().durable = 100;
+    for (const bool over_a_restart : {false, true}) {
+        add(1);
+        answer(next_signal().id, ResultKind::Accepted, 5);
+        EXPECT_TRUE(eventually(
+            [&] {
+                step();
+                return redis_->ask({"XLEN", "RTSS"}) == "0";
+            },
+            10));
+        if (over_a_restart) {
+            source_.reset();
+        }
+        (void)redis_->ask({"FLUSHALL"});
+        // Ids of its own, far below those that were done.
+        const std::string id = kId + std::string{"2"};
+        const std::string now = std::to_string(wall_ns() / 1'000'000);
+        add({"XADD", "RTSS", "5-1", "id", id, "group", "gold", "symbol", "XAUUSD", "action", "open",
+             "side", "buy", "volume", "0.1", "time_ms", now});
+        if (over_a_restart) {
+            source_ = source("one");
+        }
+        const Signal again = next_signal();
+        EXPECT_EQ(again.id.lo, 2U) << test::error_log(*segment_);
+        answer(again.id, ResultKind::Accepted, 6);
+        EXPECT_TRUE(pending_becomes(0));
+    }
+    EXPECT_NE(test::error_log(*segment_).find("is read from its start"), std::string::npos);
 }
 
 TEST_F(Rtss, GoesOnAfterRedisWasKilled) {
