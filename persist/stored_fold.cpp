@@ -145,6 +145,17 @@ void StoredFold::take_close_shares(StoredState& state) {
     }
 }
 
+std::optional<AccountState> standing_state(const AccountRow& row) noexcept {
+    // Bits 1 to 3 of `permissions` (Engine::account_row); 0 there: a build that did not tell.
+    const auto told = static_cast<AccountState>((row.permissions >> 1U) & 7U);
+    if (told != AccountState::Reconciling) {
+        return told;
+    }
+    // The state shown is Reconciling from the loss of the session on, whatever it was before.
+    const bool shown = row.state != AccountState::Reconciling;
+    return shown ? std::optional{row.state} : std::nullopt;
+}
+
 // ---- shared with the reader of SQLite ----------------------------------------------------------
 
 RestoredOrder* find_order(StoredState& state, std::uint64_t intent) noexcept {

@@ -10,6 +10,7 @@
 #include "persist/effect_source.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ struct StoredState {
     std::vector<std::string> gaps;
 };
 
+/// What an account is while its session is up: by an operator, a broker's refusal or a loss limit.
+/// @return nothing if the row does not say it: its writer's build did not, and the session was
+/// down.
+[[nodiscard]] std::optional<AccountState> standing_state(const AccountRow& row) noexcept;
+
 struct StoredLimits {
     std::int64_t window_ns = 0;   // accepted signals older than this are left out, unless needed
     std::size_t signals_max = 0;  // as are the oldest beyond this many
@@ -48,8 +54,9 @@ struct StoredLimits {
                                                     std::string& message);
 
 /// Reads the generation in use of the Redis at `place`, each hash by its checksum; writes nothing.
-/// @return NotFound: no server, or nothing of ours there; BadChecksum: damaged; BadVersion: of an
-/// older or newer build; Busy: somebody writes; else as RedisLink. `message` as above.
+/// @return NotFound: nothing of ours is there; IoError, Timeout: no primary is to be reached;
+/// BadChecksum: damaged; BadVersion: of an older or newer build; Busy: somebody writes; else as
+/// RedisLink. `message` as above.
 [[nodiscard]] Result<StoredState> read_redis_state(const RedisPlace& place,
                                                    const RedisStoreOptions& options,
                                                    const StoredLimits& limits,

@@ -70,7 +70,8 @@ demo::Child Ladder::resume_what_is_paused() {
     std::string names;
     for (const demo::AccountPlan& account : world_->pipeline().plan().accounts) {
         const bool paused =
-            said_.find("account " + account.name + " is paused") != std::string::npos;
+            said_.find("account " + account.name + " is paused") != std::string::npos ||
+            said_.find("account " + account.name + " stays reduce-only") != std::string::npos;
         names += paused ? " " + account.name : "";
     }
     EXPECT_FALSE(names.empty()) << "netting accounts with positions: " << said_;

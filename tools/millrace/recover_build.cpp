@@ -51,6 +51,12 @@ constexpr std::pair<char, NameKind> kKinds[] = {{'S', NameKind::Symbol},
                                                 {'A', NameKind::Account},
                                                 {'O', NameKind::Source}};
 
+bool limits_losses(const AdminRecord& record) {
+    const bool limits = record.op == AdminOp::DefineLimits;
+    const LimitSpec spec = limits ? record.as<LimitSpec>() : LimitSpec{};
+    return spec.daily() || spec.drawdown();
+}
+
 std::string text_of(const Text<16>& text) {
     return {text.bytes, ::strnlen(text.bytes, sizeof text.bytes)};
 }
@@ -97,6 +103,7 @@ public:
                                std::string& message) {
         for (const AdminRecord& record : records.records) {
             apply(record, port);
+            made_.watches_losses = made_.watches_losses || limits_losses(record);
         }
         if (std::string lacks = lacking(); !lacks.empty()) {
             return fail(message, std::move(lacks));
@@ -179,15 +186,19 @@ private:
             }
         }
         for (const AccountRow& row : stored_.accounts) {
-            const bool traded =
-                row.state == AccountState::Trading || row.state == AccountState::Reconciling;
-            if (!traded) {
-                set_account(row.account, row.state, port);
-            } else if (has_netting_position(row.account)) {
+            const auto known = standing_state(row);
+            const AccountState state = known.value_or(AccountState::ReduceOnly);
+            if (!known) {
+                made_.unsure.push_back(name_of('A', row.account.value));
+            }
+            const bool traded = !known || state == AccountState::Trading;
+            if (traded && has_netting_position(row.account)) {
                 // A close deals its side whatever is there: for a position that shrank since, it
                 // would open the other side. Somebody has to look first.
                 set_account(row.account, AccountState::Inactive, port);
                 made_.paused.push_back(name_of('A', row.account.value));
+            } else if (state != AccountState::Trading) {
+                set_account(row.account, state, port);
             }
         }
         if (stored_.kill_used) {

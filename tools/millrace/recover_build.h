@@ -30,6 +30,8 @@ struct RecoveredJournal {
     std::uint32_t open_positions = 0;
     std::uint32_t left_out = 0;       // orders that act on something the store does not know
     std::vector<std::string> paused;  // netting accounts whose positions somebody must compare
+    std::vector<std::string> unsure;  // accounts whose entries somebody may have stopped
+    bool watches_losses = false;      // some account has a loss limit, which measures anew
     bool killed = false;              // entries are killed: the store says that they once were
 };
 

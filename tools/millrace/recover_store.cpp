@@ -68,6 +68,18 @@ void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run)
             "Compare them with the broker's, then `millrace account resume %s`\n",
             account.c_str(), account.c_str());
     }
+    for (const std::string& account : made.unsure) {
+        std::printf(
+            "account %s stays reduce-only: its link was down when the store heard of it last, which "
+            "hides whether an operator or a loss limit had stopped its entries. If not, `millrace "
+            "account resume %s`\n",
+            account.c_str(), account.c_str());
+    }
+    if (made.watches_losses) {
+        std::printf(
+            "daily loss and drawdown are measured anew: the day begins, and the highest equity is, "
+            "what each terminal tells first. What was lost today already no longer counts\n");
+    }
     if (made.killed) {
         std::printf(
             "entries are KILLED: the store says that the kill switch was used, and not whether "
