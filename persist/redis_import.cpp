@@ -116,7 +116,9 @@ Result<StoredState> read_redis_state(const RedisPlace& place, const RedisStoreOp
     RedisLink link;
     if (auto connected = primary.connect(link); !connected) {
         message = primary.message();
-        return connected.error();
+        // Sentinels that name nobody, a replica only: a primary that is not to be reached.
+        return connected.code() == Errc::NotFound ? Error{Errc::IoError, 0, "redis primary"}
+                                                  : connected.error();
     }
     RedisStore store{options};
     return Reader{link, store, message}.read(limits);

@@ -60,6 +60,8 @@ TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots)
     trade(30);
     redis_->kill();
     lose_log();
+    EXPECT_EQ(recover({"--from", "best"}), 1) << "Redis may hold more: " << said();
+    EXPECT_NE(said().find("redis cannot be read now"), std::string::npos) << said();
     redis_->start();
     ASSERT_TRUE(redis_test::eventually([this] {
         RedisLink probe;

@@ -2,17 +2,56 @@
 // never one of two that follow different logs. Method: rungs by hand; a store with a hole in it.
 #include "tools/millrace/recover_rungs.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <utility>
 
 #include "persist/sqlite_store.h"
 #include "shm/clock.h"
+#include "shm/role.h"
 #include "tests/ops/temp_dir.h"
+#include "tools/millrace/recover_files.h"
 #include "tools/millrace/recover_ladder.h"
 #include "tools/millrace/recover_store.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
 namespace {
+
+namespace fs = std::filesystem;
+
+/// A process of its own, for what one process cannot do to itself: take a lock that it has.
+struct Child {
+    template <class Work>
+    explicit Child(Work work) : pid{::fork()} {
+        if (pid == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            work();
+            ::_exit(0);
+        }
+    }
+    ~Child() {
+        if (pid > 0) {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, nullptr, 0);
+        }
+    }
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+    int exit_status() {
+        int status = 0;
+        ::waitpid(std::exchange(pid, 0), &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+    pid_t pid;
+};
 
 StoreRung rung(const char* name, std::uint64_t seq, std::uint32_t instance = 7) {
     StoreRung r;
@@ -27,6 +66,15 @@ StoreRung none(const char* name) {
     StoreRung r;
     r.name = name;
     r.why = "is gone";
+    r.code = Errc::NotFound;
+    return r;
+}
+
+StoreRung silent(const char* name, Errc code) {
+    StoreRung r;
+    r.name = name;
+    r.why = "does not answer";
+    r.code = code;
     return r;
 }
 
@@ -53,6 +101,24 @@ TEST(RecoverRungs, AreLeftToAnOperatorIfTheyFollowDifferentLogsOrNoneIsWhole) {
     rungs = {none("redis"), none("sqlite")};
     EXPECT_EQ(best_rung(rungs, why), nullptr);
     EXPECT_NE(why.find("sqlite: is gone"), std::string::npos) << why;
+}
+
+TEST(RecoverRungs, WaitForOneThatCannotBeReadNowAndMayHaveComeFurther) {
+    for (const Errc code : {Errc::Busy, Errc::Timeout, Errc::IoError, Errc::BadAuth}) {
+        std::string why;
+        const std::vector rungs{silent("redis", code), rung("sqlite", 12), none("clickhouse")};
+        EXPECT_EQ(best_rung(rungs, why), nullptr) << to_string(code);
+        EXPECT_NE(why.find("redis cannot be read now"), std::string::npos) << why;
+        EXPECT_NE(why.find("recover --from sqlite"), std::string::npos) << why;
+    }
+    std::string why;
+    for (const Errc code : {Errc::NotFound, Errc::BadChecksum, Errc::BadVersion}) {
+        const std::vector rungs{silent("redis", code), rung("sqlite", 12)};
+        EXPECT_EQ(best_rung(rungs, why), &rungs[1]) << "there is nothing to wait for";
+    }
+    const std::vector rungs{silent("redis", Errc::Timeout), none("sqlite")};
+    EXPECT_EQ(best_rung(rungs, why), nullptr);
+    EXPECT_NE(why.find("redis cannot be read now"), std::string::npos) << why;
 }
 
 class RecoverGaps : public ::testing::Test {
@@ -99,6 +165,53 @@ TEST_F(RecoverGaps, AreRefusedByNameUnlessTheyAreAccepted) {
     EXPECT_NE(taken.find("would make a journal"), std::string::npos) << taken;
     const std::string other = recover({"redis", true, false}, kExitError);
     EXPECT_NE(other.find("redis: is not configured"), std::string::npos) << other;
+}
+
+TEST_F(RecoverGaps, AreTakenByNobodyWhileAnotherKeepsTheJournal) {
+    fs::create_directories(config_.journal.dir);
+    int ready[2];
+    ASSERT_EQ(::pipe(ready), 0);
+    const Child keeper{[&] {
+        std::string holder;
+        const auto lock = RoleLock::try_acquire(config_.journal.dir, "supervisor", holder);
+        (void)!::write(ready[1], lock.ok() ? "y" : "n", 1);
+        ::pause();
+    }};
+    char answer = 0;
+    ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+    ASSERT_EQ(answer, 'y');
+    for (const bool dry_run : {true, false}) {
+        const std::string said = recover({"sqlite", dry_run, true}, kExitRoleHeld);
+        EXPECT_NE(said.find("keeps it: pid " + std::to_string(keeper.pid)), std::string::npos)
+            << said;
+    }
+    EXPECT_EQ(journal_file_in(config_.journal.dir), "");
+    ::close(ready[0]);
+    ::close(ready[1]);
+}
+
+TEST_F(RecoverGaps, KeepStartsOutWhileTheStoresAreRead) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof at;
+    auto* const address = reinterpret_cast<sockaddr*>(&at);
+    ASSERT_EQ(::bind(listener, address, sizeof at), 0);
+    ASSERT_EQ(::listen(listener, 1), 0);
+    ASSERT_EQ(::getsockname(listener, address, &bytes), 0);
+    config_.redis.enabled = true;
+    config_.redis.servers = {"127.0.0.1:" + std::to_string(::ntohs(at.sin_port))};
+    // A Redis that answers nothing, and looks who keeps the journal when it is asked.
+    Child redis{[&] {
+        const int asked = ::accept(listener, nullptr, nullptr);
+        const int holder = RoleLock::holder_pid(config_.journal.dir, "supervisor");
+        ::_exit(asked >= 0 && holder == ::getppid() ? 0 : 1);
+    }};
+    const std::string said = recover({"best", false, true}, kExitError);
+    EXPECT_NE(said.find("redis cannot be read now"), std::string::npos) << said;
+    EXPECT_EQ(redis.exit_status(), 0) << "the command holds what `up` would need";
+    ::close(listener);
 }
 
 TEST_F(RecoverGaps, AreShownOnTheLadder) {

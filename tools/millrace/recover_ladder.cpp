@@ -58,7 +58,7 @@ inspect::RecoverPlan plan_of(const Config& config) {
 int print_advice(const std::vector<StoreRung>& rungs, const StoreRung* best,
                  const std::string& why) {
     if (std::none_of(rungs.begin(), rungs.end(),
-                     [](const auto& r) { return r.state.has_value(); })) {
+                     [](const auto& r) { return r.state || may_hold_more(r); })) {
         std::printf("`millrace up` would begin with nothing, and no store says that there was\n");
         return kExitOk;
     }

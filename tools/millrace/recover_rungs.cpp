@@ -101,13 +101,16 @@ StoreRung read_rung(const std::string& name, const Config& config, const StoredL
     StoreRung rung;
     rung.name = name;
     if (!is_configured(name, config)) {
+        rung.code = Errc::NotFound;
         rung.why = "is not configured";
         return rung;
     }
     const std::int64_t began = monotonic_ns();
     auto state = read_store(name, config, limits, rung.why);
     rung.read_ns = monotonic_ns() - began;
+    rung.code = state.code();
     if (state && state.value().cursor.seq.value == 0) {
+        rung.code = Errc::NotFound;
         rung.why = state.value().where + " is empty: it has followed no journal";
     } else if (state) {
         rung.state = std::move(state).value();
@@ -123,9 +126,45 @@ std::vector<StoreRung> read_rungs(const Config& config, const StoredLimits& limi
     return rungs;
 }
 
+bool may_hold_more(const StoreRung& rung) noexcept {
+    switch (rung.code) {
+        case Errc::IoError:
+        case Errc::Timeout:
+        case Errc::Busy:
+        case Errc::NotOwner:
+        case Errc::NoSpace:
+        case Errc::BadAuth:
+        case Errc::BadFrame: return !rung.state;
+        default: return false;  // it holds nothing, or nothing that this build could take
+    }
+}
+
+namespace {
+
+std::string no_whole_one(const std::vector<StoreRung>& rungs) {
+    std::string why = "no store holds a whole state:";
+    for (const StoreRung& rung : rungs) {
+        why += "\n  " + rung.name + ": " + to_string(rung);
+    }
+    return why;
+}
+
+std::string not_to_be_read(const StoreRung& silent, const StoreRung* best) {
+    const std::string instead =
+        best == nullptr ? "name another store"
+                        : "to do without it: `millrace recover --from " + best->name + "`";
+    return silent.name +
+           " cannot be read now, and may have come further than any other: " + silent.why +
+           ". Wait until it can; " + instead;
+}
+
+}  // namespace
+
 const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why) {
     const StoreRung* best = nullptr;
+    const StoreRung* silent = nullptr;
     for (const StoreRung& rung : rungs) {
+        silent = silent == nullptr && may_hold_more(rung) ? &rung : silent;
         if (!rung.state || !rung.state->gaps.empty()) {
             continue;
         }
@@ -139,12 +178,11 @@ const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why
             best = &rung;
         }
     }
-    if (best == nullptr) {
-        why = "no store holds a whole state:";
-        for (const StoreRung& rung : rungs) {
-            why += "\n  " + rung.name + ": " + to_string(rung);
-        }
+    if (silent != nullptr) {
+        why = not_to_be_read(*silent, best);
+        return nullptr;
     }
+    why = best == nullptr ? no_whole_one(rungs) : why;
     return best;
 }
 

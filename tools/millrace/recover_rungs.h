@@ -15,6 +15,7 @@ struct StoreRung {
     std::string name;                  // redis, sqlite, clickhouse
     std::optional<StoredState> state;  // what it holds, whole; gaps are named in it
     std::string why;                   // it has none; or what was read in its place
+    Errc code = Errc::Ok;              // of why it has none; NotFound also if it is not configured
     std::int64_t read_ns = 0;          // time that reading took
 };
 
@@ -28,9 +29,13 @@ struct StoreRung {
 /// All that the configuration names, in the ladder's order.
 [[nodiscard]] std::vector<StoreRung> read_rungs(const Config& config, const StoredLimits& limits);
 
+/// Whether it is there and could not be read: it is loading, locked, or does not answer. What it
+/// holds may be more than any other does.
+[[nodiscard]] bool may_hold_more(const StoreRung& rung) noexcept;
+
 /// The whole one that has come furthest; of several the one that is higher on the ladder.
-/// @return nullptr if none will do, or if it cannot be told: they follow different logs. `why`
-/// says it for people.
+/// @return nullptr if none will do, or if it cannot be told: they follow different logs, or one
+/// may_hold_more(). `why` says it for people.
 [[nodiscard]] const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why);
 
 /// What it holds, or why not, in a line.

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
+#include "shm/role.h"
 #include "tools/millrace/recover_build.h"
 #include "tools/millrace/recover_files.h"
 #include "tools/millrace/recover_rungs.h"
@@ -23,6 +26,31 @@ int complain(const std::string& what) {
 }
 
 using Number = unsigned long long;
+
+int complain_of_holder(const std::string& holder) {
+    complain("`millrace up`, or another command that changes this journal, keeps it: " + holder);
+    return kExitRoleHeld;
+}
+
+/// Takes the supervisor's role: to read the stores takes minutes, and a service manager may start
+/// `up` meanwhile, which would begin with nothing in the directory that this one is making.
+/// @return kExitOk, or why not, which was said.
+int keep_starts_out(const std::string& dir, RoleLock& lock) {
+    std::error_code error;
+    if (std::filesystem::create_directories(dir, error)) {
+        std::filesystem::permissions(dir, std::filesystem::perms::owner_all, error);
+    }
+    std::string holder;
+    auto taken = RoleLock::try_acquire(dir, "supervisor", holder);
+    if (!taken) {
+        return taken.code() == Errc::NotOwner
+                   ? complain_of_holder(holder)
+                   : complain("cannot lock " + dir +
+                              "/locks/supervisor.lock: " + std::strerror(taken.error().sys_errno));
+    }
+    lock = std::move(taken).value();
+    return kExitOk;
+}
 
 /// Why this rung may not be taken; empty if it may.
 std::string better_rung(const Config& config) {
@@ -70,9 +98,9 @@ void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run)
     }
     for (const std::string& account : made.unsure) {
         std::printf(
-            "account %s stays reduce-only: its link was down when the store heard of it last, which "
-            "hides whether an operator or a loss limit had stopped its entries. If not, `millrace "
-            "account resume %s`\n",
+            "account %s stays reduce-only: its link was down when the store heard of it last, "
+            "which hides whether an operator or a loss limit had stopped its entries. If not, "
+            "`millrace account resume %s`\n",
             account.c_str(), account.c_str());
     }
     if (made.watches_losses) {
@@ -106,6 +134,15 @@ std::string gaps_text(const StoredState& stored) {
 }  // namespace
 
 int recover_from_store(const Config& config, const RecoverRequest& request) {
+    RoleLock lock;
+    if (request.dry_run) {  // which leaves nothing behind, not even a lock's file
+        const int pid = RoleLock::holder_pid(config.journal.dir, "supervisor");
+        if (pid != 0) {
+            return complain_of_holder(process_text(pid));
+        }
+    } else if (const int refused = keep_starts_out(config.journal.dir, lock); refused != kExitOk) {
+        return refused;
+    }
     if (const std::string why = better_rung(config); !why.empty()) {
         return complain(why);
     }

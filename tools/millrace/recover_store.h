@@ -23,8 +23,8 @@ struct RecoverRequest {
 /// Reads the store (recover_rungs.h), makes a new journal directory of it (recover_build.h), and
 /// says what that gives and what not. Refuses while a stage lives, while there is a segment, and
 /// where there is a journal: those are better rungs. Refuses a store that lacks something that it
-/// should hold, by name.
-/// @return an ExitCode.
+/// should hold, by name. Keeps every start out while it works, as a supervisor does.
+/// @return an ExitCode; kExitRoleHeld: `up` or another such command keeps the journal.
 [[nodiscard]] int recover_from_store(const Config& config, const RecoverRequest& request);
 
 /// For `up`: that a store knows of more than a journal directory which has no journal; empty if it
