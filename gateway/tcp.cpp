@@ -217,6 +217,18 @@ std::span<std::byte> Connection::space() noexcept {
     return {buffer_.get() + end_, capacity_ - end_};
 }
 
+std::span<std::byte> Connection::space(std::size_t bytes) noexcept {
+    const std::span<std::byte> tail = space();
+    if (tail.size() >= bytes || free_bytes() < bytes) {
+        return tail;
+    }
+    // What is free is in front: only for a peer that is slow, so the move is no one's hot path.
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+    return {buffer_.get() + end_, capacity_ - end_};
+}
+
 void Connection::queued(std::size_t bytes) noexcept {
     ASSERT(bytes <= capacity_ - end_);
     end_ += bytes;
@@ -224,7 +236,7 @@ void Connection::queued(std::size_t bytes) noexcept {
 }
 
 Status Connection::send(std::span<const std::byte> bytes) noexcept {
-    const auto room = space();
+    const auto room = space(bytes.size());
     if (room.size() < bytes.size()) {
         return {Errc::NoSpace, "write buffer is full: the peer does not read"};
     }

@@ -89,8 +89,10 @@ public:
     [[nodiscard]] Result<std::size_t> receive(std::span<std::byte> into) noexcept;
 
     /// Contiguous room behind what waits; encode a frame there, then queued(). May be shorter than
-    /// a frame if the peer does not read: see free_bytes().
+    /// a frame, and than free_bytes().
     [[nodiscard]] std::span<std::byte> space() noexcept;
+    /// The same, at least `bytes` long wherever they are free: free_bytes() >= `bytes` is enough.
+    [[nodiscard]] std::span<std::byte> space(std::size_t bytes) noexcept;
     /// `bytes` of space() are to be written. They leave with the next flush().
     void queued(std::size_t bytes) noexcept;
     /// Copies `bytes` behind what waits. @return NoSpace (nothing queued) if they do not fit.

@@ -56,11 +56,22 @@ Status check(const TickTableHeader& h, std::size_t bytes) noexcept {
     return sizes ? ok_status() : Status{Errc::BadLayout, "is a tick table of impossible sizes"};
 }
 
+/// Whoever may write to it can tell any price, and by cutting it off kill who reads it.
+Status check_owner(const struct stat& info) noexcept {
+    const bool ours = info.st_uid == ::geteuid();
+    const bool closed = (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    if (!S_ISREG(info.st_mode) || !ours || !closed) {
+        return {Errc::NotOwner,
+                "the tick table is another user's, or others may write to it; remove it"};
+    }
+    return ok_status();
+}
+
 /// A whole new file under a name of its own, then in the place of the old one.
 Result<int> make_file(const std::string& path, std::uint32_t capacity) {
     const std::string next = path + ".next";
     ::unlink(next.c_str());
-    const int fd = ::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const int fd = ::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         return failed("cannot create the tick table");
     }
@@ -114,9 +125,13 @@ Result<TickTableMap> TickTableMap::create(const std::string& path, std::uint32_t
         return {Errc::BadInput, "a tick table has 1 to 65536 rows"};
     }
     const std::size_t bytes = bytes_for(capacity);
-    int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    int fd = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat info{};
-    if (fd >= 0 && ::fstat(fd, &info) == 0 && static_cast<std::size_t>(info.st_size) == bytes) {
+    // What it has of holes is filled now: a full /dev/shm would be a SIGBUS later.
+    const bool usable = fd >= 0 && ::fstat(fd, &info) == 0 && check_owner(info) &&
+                        static_cast<std::size_t>(info.st_size) == bytes &&
+                        ::posix_fallocate(fd, 0, static_cast<off_t>(bytes)) == 0;
+    if (usable) {
         auto at = map_file(fd, bytes, PROT_READ | PROT_WRITE);
         ::close(fd);
         if (!at) {
@@ -143,17 +158,20 @@ Result<TickTableMap> TickTableMap::create(const std::string& path, std::uint32_t
 }
 
 Result<TickTableMap> TickTableMap::attach(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         const bool none = errno == ENOENT;
         return none ? Error{Errc::NotFound, ENOENT,
-                            "there is no tick table: no \"ticks\" in the "
-                            "configuration, or millrace-ticks never ran"}
+                            "there is no tick table: nobody has written one yet"}
                     : failed("cannot open the tick table");
     }
     struct stat info{};
     const bool known = ::fstat(fd, &info) == 0;
     const auto bytes = static_cast<std::size_t>(info.st_size);
+    if (const Status owned = known ? check_owner(info) : ok_status(); !owned) {
+        ::close(fd);
+        return owned.error();
+    }
     if (!known || bytes < kHeaderBytes) {
         ::close(fd);
         return {Errc::BadLayout, "is shorter than a tick table's header"};
@@ -171,21 +189,23 @@ Result<TickTableMap> TickTableMap::attach(const std::string& path) {
 }
 
 TickTableWriter::TickTableWriter(TickTableMap map) noexcept : map_{std::move(map)} {
-    map_.header().writer_pid.store(static_cast<std::uint32_t>(::getpid()),
-                                   std::memory_order_relaxed);
+    TickTableHeader& h = map_.header();
+    h.writer_pid.store(static_cast<std::uint32_t>(::getpid()), std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < h.rows.load(std::memory_order_relaxed); ++i) {
+        rows_.emplace(map_.row(i).name, i);
+    }
 }
 
 std::optional<std::uint32_t> TickTableWriter::row_of(const Text<16>& symbol) noexcept {
+    if (const auto known = rows_.find(symbol); known != rows_.end()) {
+        return known->second;
+    }
     TickTableHeader& h = map_.header();
     const std::uint32_t rows = h.rows.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < rows; ++i) {
-        if (map_.row(i).name == symbol) {
-            return i;
-        }
-    }
     if (rows == h.capacity) {
         return std::nullopt;
     }
+    rows_.emplace(symbol, rows);
     TickRow& row = map_.row(rows);
     row.name = symbol;
     // Release: pairs with find()'s acquire: the name is whole.
@@ -216,6 +236,9 @@ std::uint32_t TickTableReader::rows() const noexcept {
 }
 
 std::optional<std::uint32_t> TickTableReader::find(std::string_view symbol) const noexcept {
+    if (symbol.size() > sizeof(Text<16>)) {
+        return std::nullopt;  // no row's; its first letters may be another one's
+    }
     const Text<16> wanted = text_of(symbol);
     for (std::uint32_t i = 0; i < rows(); ++i) {
         const TickRow& r = map_.row(i);

@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "shm/tick_cell.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,7 +41,7 @@ struct alignas(64) TickRow {
     std::atomic<std::uint64_t> feed;      // login of the account whose terminal tells it now
     std::atomic<std::uint64_t> updates;   // quotes stored
     std::atomic<std::int64_t> source_ns;  // the source's time of the last one; relaxed: for people
-    TickCell cell;                        // time: when it reached this host, UTC
+    TickCell cell;  // time: when it reached this host, UTC; of one told again, the source's
 };
 static_assert(sizeof(TickRow) == 128 && offsetof(TickRow, cell) == 64);
 
@@ -57,11 +58,15 @@ public:
         return *this;
     }
 
-    /// Maps the file, makes it if it is not there. Only millrace-ticks, which holds its role.
-    /// One of another size or version, or damaged, is replaced: readers attach again.
-    /// @return NoSpace (/dev/shm is full), IoError with errno, BadInput (capacity).
+    /// Maps the file, makes it if it is not there. Only the one writer: nothing here keeps a second
+    /// one away. One of another size or version, damaged, or that others may write to, is
+    /// replaced: readers attach again.
+    /// @return NoSpace (/dev/shm is full), IoError with errno (EPERM: another user's, and it
+    /// cannot be replaced), BadInput (capacity).
     static Result<TickTableMap> create(const std::string& path, std::uint32_t capacity);
-    /// Maps an existing one read-only. @return NotFound, BadMagic, BadVersion, BadLayout, IoError.
+    /// Maps an existing one read-only.
+    /// @return NotFound, BadMagic, BadVersion, BadLayout, IoError; NotOwner: another user made it,
+    /// or others may write to it: who does could tell any price.
     static Result<TickTableMap> attach(const std::string& path);
 
     [[nodiscard]] TickTableHeader& header() const noexcept {
@@ -82,7 +87,7 @@ class TickTableWriter {
 public:
     explicit TickTableWriter(TickTableMap map) noexcept;
 
-    /// The row of `symbol`, a new one if there is none. Startup of a feed: looks through all.
+    /// The row of `symbol`, a new one if there is none. Startup of a feed: may allocate.
     /// @return nothing if the table is full.
     [[nodiscard]] std::optional<std::uint32_t> row_of(const Text<16>& symbol) noexcept;
     /// Wait-free. No allocation, no syscall.
@@ -95,6 +100,7 @@ public:
 
 private:
     TickTableMap map_;
+    std::map<Text<16>, std::uint32_t> rows_;
 };
 
 /// The reading end. Threads: any; wait-free after open().

@@ -45,7 +45,7 @@ public:
     void on_tick(const FeedTick&) override {}
     void on_latest(std::uint32_t, const FeedTick&, Nanos) override {}
     void on_history(std::uint64_t, const FeedTick&) override {}
-    void on_history_end(std::uint64_t, bool, bool) override {}
+    void on_history_end(std::uint64_t, std::uint64_t, bool, bool) override {}
 };
 
 /// A thread that does `turn` without a pause while it is let.

@@ -17,7 +17,8 @@ extern "C" {
 typedef struct mr_ticks mr_ticks;
 
 /* Maps the table at `path` ("/dev/shm/mrticks-NAME") read-only. *ticks is set on MR_OK only.
- * MR_UNKNOWN: there is none (yet). MR_BAD_SEGMENT: not a table of this version. MR_SYSTEM. */
+ * MR_UNKNOWN: there is none (yet). MR_BAD_SEGMENT: not a table of this version, or another
+ * user's, or one that others may write to. MR_SYSTEM. */
 int mr_ticks_open(const char* path, mr_ticks** ticks);
 /* NULL is allowed. */
 void mr_ticks_close(mr_ticks* ticks);
@@ -25,8 +26,9 @@ void mr_ticks_close(mr_ticks* ticks);
 /* The row of `symbol` (canonical name); it never changes. MR_UNKNOWN: nobody has streamed it yet.
  */
 int mr_ticks_find(const mr_ticks* ticks, const char* symbol, uint32_t* row);
-/* The latest quote; time_ns is when it reached this host, UTC. MR_NO_PRICE: none yet, or being
- * written just now (three tries). */
+/* The latest quote; time_ns is when it reached this host, UTC; of one that was told again at a
+ * terminal's connection, the source's time. MR_NO_PRICE: none yet, or being written just now (three
+ * tries). */
 int mr_ticks_latest(const mr_ticks* ticks, uint32_t row, mr_quote* quote);
 /* When millrace-ticks last said that it lives, ns since 1970; each 5 ms while it does. 0 = never.
  */

@@ -29,6 +29,10 @@ TickFeed::TickFeed(TickFeedOptions options) : options_{std::move(options)}, sock
 }
 
 void TickFeed::push(std::string_view symbol, Nanos time, Price bid, Price ask) {
+    if (symbol.empty() || symbol.size() > sizeof(tick_wire::Symbol::name)) {
+        ++stats_.refused;  // cut off it could be another one's name
+        return;
+    }
     auto found = index_.find(symbol);
     if (found == index_.end()) {
         const auto index = static_cast<std::uint32_t>(series_.size());
@@ -58,7 +62,6 @@ void TickFeed::forget_oldest() {
     Series& s = series_[order_.front()];
     order_.pop_front();
     s.kept.pop_front();
-    s.forgot = true;
     for (Answer& a : answers_) {
         if (a.open && a.asked.index == s.index && a.at > 0) {
             --a.at;
@@ -147,6 +150,9 @@ void TickFeed::step(Nanos now) {
             static_cast<void>(
                 tick_wire::queue(socket_, FrameType::Heartbeat, tick_wire::Heartbeat{now.value}));
         }
+        if (now - heard_ > kServerDead) {
+            return lost("the server was silent for too long", now);
+        }
     } else if (link_ != Link::Down && now - sent_at_ > kConnectMax) {
         return lost("no answer to the connection", now);
     }
@@ -226,6 +232,7 @@ void TickFeed::read(Nanos now) {
             }
             continue;
         }
+        heard_ = now;
         reader_.filled(got.value());
         while (true) {
             const auto frame = reader_.next();
@@ -305,33 +312,46 @@ void TickFeed::send_answer() {
             a.at = static_cast<std::size_t>(first - s.kept.begin());
             a.open = true;
         }
-        tick_wire::TickEntry entries[tick_wire::kEntriesMax];
-        std::size_t n = 0;
-        while (n < tick_wire::kEntriesMax && a.at < s.kept.size() && a.sent < a.asked.limit &&
-               s.kept[a.at].time.value <= a.asked.to_ns) {
-            const Kept& t = s.kept[a.at++];
-            entries[n++] = {s.index, 0, 0, t.time.value, t.bid.value, t.ask.value};
-            ++a.sent;
+        if (!send_history(a, s)) {
+            end_history(a, s);
+            answers_.pop_front();
         }
-        stats_.answered += n;
-        if (n != 0 &&
-            !tick_wire::queue_entries(socket_, FrameType::History, {entries, n}, a.asked.request)) {
-            return;  // kReserve is larger than a frame: does not happen
-        }
-        if (n == tick_wire::kEntriesMax && a.sent < a.asked.limit) {
-            continue;
-        }
-        const bool more = a.sent == a.asked.limit && a.at < s.kept.size() &&
-                          s.kept[a.at].time.value <= a.asked.to_ns;
-        const bool from_start =
-            !s.forgot || (!s.kept.empty() && s.kept.front().time.value < a.asked.from_ns);
-        tick_wire::HistoryEnd end{};
-        end.request = a.asked.request;
-        end.flags = (more ? tick_wire::kHistoryMore : 0U) |
-                    (from_start ? tick_wire::kHistoryFromStart : 0U);
-        static_cast<void>(tick_wire::queue(socket_, FrameType::HistoryEnd, end));
-        answers_.pop_front();
     }
+}
+
+/// The next frame of an answer. @return false: that was all.
+bool TickFeed::send_history(Answer& a, const Series& s) {
+    tick_wire::TickEntry entries[tick_wire::kEntriesMax];
+    std::size_t n = 0;
+    while (n < tick_wire::kEntriesMax && a.at + n < s.kept.size() && a.sent + n < a.asked.limit &&
+           s.kept[a.at + n].time.value <= a.asked.to_ns) {
+        const Kept& t = s.kept[a.at + n];
+        entries[n++] = {s.index, 0, 0, t.time.value, t.bid.value, t.ask.value};
+    }
+    if (n == 0) {
+        return false;
+    }
+    const bool queued =
+        tick_wire::queue_entries(socket_, FrameType::History, {entries, n}, a.asked.request);
+    ASSERT(queued);  // 2 * kReserve were free: a hole in an answer would never be noticed
+    a.at += n;
+    a.sent += static_cast<std::uint32_t>(n);
+    stats_.answered += n;
+    return n == tick_wire::kEntriesMax;
+}
+
+void TickFeed::end_history(const Answer& a, const Series& s) {
+    const bool more =
+        a.sent == a.asked.limit && a.at < s.kept.size() && s.kept[a.at].time.value <= a.asked.to_ns;
+    // Of before its first one a terminal knows nothing, nor of others at that one's very time:
+    // another one, or its former life, may have told them.
+    const bool from_start = !s.kept.empty() && s.kept.front().time.value < a.asked.from_ns;
+    tick_wire::HistoryEnd end{};
+    end.request = a.asked.request;
+    end.flags =
+        (more ? tick_wire::kHistoryMore : 0U) | (from_start ? tick_wire::kHistoryFromStart : 0U);
+    const bool queued = tick_wire::queue(socket_, FrameType::HistoryEnd, end);
+    ASSERT(queued);
 }
 
 }  // namespace millrace

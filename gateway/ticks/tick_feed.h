@@ -29,6 +29,7 @@ struct TickFeedStats {
     std::uint64_t answered = 0;     // ticks of back-fill
     std::uint64_t requests = 0;
     std::uint64_t sessions = 0;
+    std::uint64_t refused = 0;  // ticks of a symbol whose name is empty or too long
 };
 
 /// Threads: one.
@@ -36,8 +37,9 @@ class TickFeed {
 public:
     explicit TickFeed(TickFeedOptions options);
 
-    /// The next tick of a symbol (the account's own name, at most 16 bytes). Times of a symbol must
-    /// not go back. Goes out with the next step(), or at once when a frame is full.
+    /// The next tick of a symbol (the account's own name, 1..16 bytes; others are counted and not
+    /// sent). Times of a symbol must not go back. Goes out with the next step(), or at once when a
+    /// frame is full.
     void push(std::string_view symbol, Nanos time, Price bid, Price ask);
     /// Connects, reads, answers, sends what waits. Never blocks. @param now any steady clock
     void step(Nanos now);
@@ -52,6 +54,8 @@ public:
     [[nodiscard]] const TickFeedStats& stats() const noexcept { return stats_; }
 
     static constexpr Nanos kHeartbeat = millis(25);
+    /// Nothing heard of the server for so long: the connection is begun anew.
+    static constexpr Nanos kServerDead = seconds(3);
 
 private:
     enum class Link : std::uint8_t { Down, Connecting, Greeting, Up };
@@ -69,7 +73,6 @@ private:
         Nanos time;
         std::uint64_t count = 0;
         std::deque<Kept> kept;
-        bool forgot = false;  // some that were kept once are no longer
         bool named = false;   // on this connection
         bool behind = false;  // the latest has not been sent
     };
@@ -90,6 +93,8 @@ private:
     void send_batch();
     void send_behind();
     void send_answer();
+    [[nodiscard]] bool send_history(Answer& answer, const Series& series);
+    void end_history(const Answer& answer, const Series& series);
     void forget_oldest();
     void flush(Nanos now);
 
@@ -103,6 +108,7 @@ private:
     std::string last_error_;
     Nanos connect_at_;
     Nanos sent_at_;
+    Nanos heard_;
     std::vector<Series> series_;
     std::map<std::string, std::uint32_t, std::less<>> index_;
     std::deque<std::uint32_t> order_;  // of kept ticks, by symbol: the oldest is forgotten first

@@ -17,10 +17,11 @@ using tick_wire::FrameType;
 using tick_wire::TickEntry;
 
 constexpr std::size_t kWriteBytes = 512 * 1024;
+/// Live packets leave this much room for answers.
 constexpr std::size_t kReserve = 8 * 1024;
 constexpr Nanos kTcpBeat = millis(250);
-constexpr Nanos kLoginMax = seconds(5);
 constexpr Nanos kSilence = seconds(5);
+constexpr std::uint32_t kNone = UINT32_MAX;
 
 Result<net::Fd> open_udp(const net::ListenOptions& listen, std::uint16_t port) {
     net::Fd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
@@ -36,23 +37,45 @@ Result<net::Fd> open_udp(const net::ListenOptions& listen, std::uint16_t port) {
 
 }  // namespace
 
-struct TickPublisher::Peer {
-    enum class State : std::uint8_t { Free, Greeted, Up };
-    net::Connection socket{kWriteBytes};
-    wire::FrameReader reader{tick_wire::kVersion};
-    State state = State::Free;
-    wire::Nonce nonce{};
-    std::uint64_t tag = 0;
+struct TickPublisher::Peer : TickPeer {
+    struct Range {
+        std::uint64_t from = 0;
+        std::uint64_t to = 0;
+    };
+    Peer() : TickPeer{kWriteBytes} { ranges.reserve(kRangesMax); }
+    /// Numbers that were asked for again. What waits already is not begun anew.
+    void add_range(Range r) noexcept;
+
     sockaddr_in udp{};
+    wire::Mac session{};
     bool by_udp = false;
-    bool closing = false;
-    bool watches_write = false;
-    std::uint64_t again = 0;  // packets again..again_to wait to be sent again
-    std::uint64_t again_to = 0;
-    Nanos heard;
-    Nanos beat;      // last empty packet by UDP
-    Nanos tcp_beat;  // and by TCP
+    std::uint32_t name_at = 0;          // rows below it were named
+    std::uint32_t snapshot_at = kNone;  // rows from it on are still to be shown; kNone = all were
+    std::vector<Range> ranges;          // apart from each other, oldest first
+    std::uint64_t stream = 0;           // by TCP all from it on, in order; 0 = in step
+    Nanos beat;                         // last empty packet by UDP
+    Nanos tcp_beat;                     // and by TCP
 };
+
+void TickPublisher::Peer::add_range(Range r) noexcept {
+    auto at = std::find_if(ranges.begin(), ranges.end(),
+                           [&](const Range& x) { return x.to + 1 >= r.from; });
+    if (at == ranges.end() || r.to + 1 < at->from) {
+        if (ranges.size() < kRangesMax) {
+            ranges.insert(at, r);
+        }
+        return;
+    }
+    at->from = std::min(at->from, r.from);
+    at->to = std::max(at->to, r.to);
+    const auto next = at + 1;
+    auto end = next;
+    while (end != ranges.end() && end->from <= at->to + 1) {
+        at->to = std::max(at->to, end->to);
+        ++end;
+    }
+    ranges.erase(next, end);
+}
 
 TickPublisher::TickPublisher(TickPublisherOptions options, net::Listener listener,
                              net::Poller poller, net::Fd udp)
@@ -72,6 +95,10 @@ TickPublisher::~TickPublisher() = default;
 
 Result<std::unique_ptr<TickPublisher>> TickPublisher::open(TickPublisherOptions options,
                                                            std::string& message) {
+    if (options.packets_kept == 0 || options.packets_kept > kPacketsKeptMax) {
+        message = "packets_kept is 1 to 1048576";
+        return {Errc::BadInput, "packets_kept is 1 to 1048576"};
+    }
     auto listener = net::Listener::open(options.listen, message);
     if (!listener) {
         return listener.error();
@@ -103,8 +130,9 @@ void TickPublisher::publish(std::uint32_t row, const Text<16>& symbol, const Tic
         s.name = symbol;
         s.known = true;
         for (const auto& peer : peers_) {
-            if (peer->state == Peer::State::Up) {
-                send_name(*peer, row);
+            if (peer->is_up()) {
+                peer->name_at = std::min(peer->name_at, row);
+                static_cast<void>(send_names(*peer));
             }
         }
     }
@@ -117,6 +145,10 @@ void TickPublisher::publish(std::uint32_t row, const Text<16>& symbol, const Tic
 const TickPublisher::Kept* TickPublisher::kept(std::uint64_t number) const noexcept {
     const bool is_there = number != 0 && number <= packets_ && packets_ - number < ring_.size();
     return is_there ? &ring_[number % ring_.size()] : nullptr;
+}
+
+std::uint64_t TickPublisher::oldest() const noexcept {
+    return packets_ < ring_.size() ? 1 : packets_ - ring_.size() + 1;
 }
 
 /// Numbers what waits and sends it to everybody.
@@ -132,56 +164,73 @@ void TickPublisher::send_packet() noexcept {
     batch_.clear();
     ++stats_.packets;
     for (const auto& peer : peers_) {
-        if (peer->state == Peer::State::Up) {
-            send_frame(*peer, std::span{k.frame}.first(k.bytes), peer->by_udp);
+        if (peer->is_up() && peer->by_udp) {
+            send_datagram(*peer, std::span{k.frame}.first(k.bytes));
+        } else if (peer->is_up()) {
+            send_in_order(*peer, std::span{k.frame}.first(k.bytes));
         }
     }
     sent_ = now_;
 }
 
-void TickPublisher::send_frame(Peer& peer, std::span<const std::byte> frame, bool by_udp) noexcept {
-    if (by_udp) {
-        const ssize_t n = ::sendto(udp_.get(), frame.data(), frame.size(), MSG_NOSIGNAL,
-                                   reinterpret_cast<const sockaddr*>(&peer.udp), sizeof peer.udp);
-        (n < 0 ? stats_.datagrams_failed : stats_.datagrams) += 1;
-        return;
-    }
-    if (peer.again != 0) {
+void TickPublisher::send_datagram(Peer& peer, std::span<const std::byte> frame) noexcept {
+    tick_wire::Datagram sealed;
+    const std::size_t bytes = tick_wire::seal(peer.session, frame, sealed);
+    const ssize_t n = ::sendto(udp_.get(), sealed.data(), bytes, MSG_NOSIGNAL,
+                               reinterpret_cast<const sockaddr*>(&peer.udp), sizeof peer.udp);
+    (n < 0 ? stats_.datagrams_failed : stats_.datagrams) += 1;
+}
+
+/// The newest packet by TCP, unless older ones are still to go.
+void TickPublisher::send_in_order(Peer& peer, std::span<const std::byte> frame) noexcept {
+    if (peer.stream != 0) {
         return;  // catch_up() comes to it
     }
-    // One that does not read misses numbers, and asks for them when it does.
     if (peer.socket.free_bytes() < kReserve || !peer.socket.send(frame)) {
         ++stats_.passed_over;
+        peer.stream = packets_;
     }
 }
 
-void TickPublisher::send_name(Peer& peer, std::uint32_t row) noexcept {
-    tick_wire::Name name{};
-    name.index = row;
-    std::memcpy(name.name, symbols_[row].name.bytes, sizeof name.name);
-    if (!tick_wire::queue(peer.socket, FrameType::Name, name)) {
-        peer.closing = true;  // it has not read for half a megabyte: it logs in anew
+/// @return true: all rows are named.
+bool TickPublisher::send_names(Peer& peer) noexcept {
+    for (; peer.name_at < symbols_.size(); ++peer.name_at) {
+        if (!symbols_[peer.name_at].known) {
+            continue;
+        }
+        tick_wire::Name name{};
+        name.index = peer.name_at;
+        std::memcpy(name.name, symbols_[peer.name_at].name.bytes, sizeof name.name);
+        if (peer.socket.free_bytes() < kReserve ||
+            !tick_wire::queue(peer.socket, FrameType::Name, name)) {
+            return false;
+        }
     }
+    return true;
 }
 
-void TickPublisher::send_snapshot(Peer& peer) noexcept {
-    TickEntry entries[tick_wire::kEntriesMax];
-    std::size_t n = 0;
-    bool fits = true;
-    for (const Symbol& s : symbols_) {
-        if (s.known) {
-            entries[n++] = s.latest;
+/// As much of the latest of all symbols as there is room for. Each frame's number says how new it
+/// is, so packets may go between them. @return true: it is whole.
+bool TickPublisher::send_snapshot(Peer& peer) noexcept {
+    while (peer.snapshot_at != kNone) {
+        if (peer.socket.free_bytes() < kReserve) {
+            return false;
         }
-        if (n == tick_wire::kEntriesMax) {
-            fits = fits &&
-                   tick_wire::queue_entries(peer.socket, FrameType::Snapshot, entries, packets_);
-            n = 0;
+        TickEntry entries[tick_wire::kEntriesMax];
+        std::size_t n = 0;
+        std::uint32_t row = peer.snapshot_at;
+        for (; row < symbols_.size() && n < tick_wire::kEntriesMax; ++row) {
+            if (symbols_[row].known) {
+                entries[n++] = symbols_[row].latest;
+            }
         }
+        // The last one, which may be empty, ends the snapshot.
+        if (!tick_wire::queue_entries(peer.socket, FrameType::Snapshot, {entries, n}, packets_)) {
+            return false;
+        }
+        peer.snapshot_at = row < symbols_.size() ? row : kNone;
     }
-    // The last one, which may be empty, ends the snapshot.
-    fits =
-        fits && tick_wire::queue_entries(peer.socket, FrameType::Snapshot, {entries, n}, packets_);
-    peer.closing = peer.closing || !fits;
+    return true;
 }
 
 int TickPublisher::step(Nanos now) noexcept {
@@ -196,94 +245,79 @@ int TickPublisher::step(Nanos now) noexcept {
     }
     done += batch_.empty() ? 0 : 1;
     send_packet();
-    const bool beat = now - sent_ >= kHeartbeat;
-    std::array<std::byte, sizeof(wire::FrameHeader)> empty;
-    const std::size_t bytes = wire::encode_bytes(
-        empty, static_cast<std::uint8_t>(FrameType::Packet), tick_wire::kVersion, packets_, {});
+    const bool due = now - sent_ >= kHeartbeat;
+    std::array<std::byte, sizeof(wire::FrameHeader)> buffer;
+    const std::span<const std::byte> empty = std::span{buffer}.first(wire::encode_bytes(
+        buffer, static_cast<std::uint8_t>(FrameType::Packet), tick_wire::kVersion, packets_, {}));
     for (const auto& p : peers_) {
         Peer& peer = *p;
         if (peer.state == Peer::State::Free) {
             continue;
         }
-        const bool up = peer.state == Peer::State::Up;
-        if (now - peer.heard > (up ? kSilence : kLoginMax)) {
-            drop(peer);
+        if (peer.is_overdue(now, kSilence)) {
+            peer.close();
             continue;
         }
-        if (up) {
-            // By UDP to those on TCP too: so they see that it works again.
-            if (peer.udp.sin_port != 0 && (beat || !peer.by_udp) && now - peer.beat >= kHeartbeat) {
-                peer.beat = now;
-                send_frame(peer, std::span{empty}.first(bytes), true);
-            }
-            if (now - peer.tcp_beat >= kTcpBeat) {
-                peer.tcp_beat = now;
-                send_frame(peer, std::span{empty}.first(bytes), false);
-            }
+        if (peer.is_up()) {
             catch_up(peer);
+            beat(peer, empty, due, now);
         }
-        settle(peer);
+        if (!peer.settle(poller_)) {
+            peer.close();
+        }
     }
-    if (beat) {
+    if (due) {
         sent_ = now;
     }
     return done;
 }
 
+/// By UDP to those on TCP too: so they see that it works again.
+void TickPublisher::beat(Peer& peer, std::span<const std::byte> empty, bool due,
+                         Nanos now) noexcept {
+    if (peer.udp.sin_port != 0 && (due || !peer.by_udp) && now - peer.beat >= kHeartbeat) {
+        peer.beat = now;
+        send_datagram(peer, empty);
+    }
+    if (now - peer.tcp_beat >= kTcpBeat && peer.stream == 0 &&
+        peer.socket.free_bytes() >= kReserve && peer.socket.send(empty)) {
+        peer.tcp_beat = now;
+    }
+}
+
 void TickPublisher::accept_waiting(Nanos now) noexcept {
     for (auto fd = listener_.accept(); fd; fd = listener_.accept()) {
-        const auto free = std::find_if(peers_.begin(), peers_.end(),
-                                       [](const auto& p) { return p->state == Peer::State::Free; });
-        if (free == peers_.end()) {
+        Peer* peer = place_for_newcomer<Peer>(peers_);
+        if (peer == nullptr) {
             continue;  // closes itself
         }
-        Peer& peer = **free;
-        peer.udp = {};
-        socklen_t bytes = sizeof peer.udp;
-        ::getpeername(fd.value().get(), reinterpret_cast<sockaddr*>(&peer.udp), &bytes);
-        peer.socket.open(std::move(fd).value());
-        peer.reader.reset();
-        peer.state = Peer::State::Greeted;
-        peer.by_udp = peer.closing = peer.watches_write = false;
-        peer.again = peer.again_to = 0;
-        peer.heard = now;
-        peer.beat = peer.tcp_beat = Nanos{};
-        wire::fill_nonce(peer.nonce);
-        tick_wire::Challenge challenge{};
-        std::copy_n(peer.nonce, sizeof peer.nonce, challenge.nonce);
-        challenge.server_time_ns = now.value;
-        if (!poller_.add(peer.socket.fd(), peer.tag) ||
-            !tick_wire::queue(peer.socket, FrameType::Challenge, challenge)) {
-            drop(peer);
-            continue;
+        peer->udp = {};
+        socklen_t bytes = sizeof peer->udp;
+        ::getpeername(fd.value().get(), reinterpret_cast<sockaddr*>(&peer->udp), &bytes);
+        peer->by_udp = false;
+        peer->name_at = 0;
+        peer->snapshot_at = kNone;
+        peer->ranges.clear();
+        peer->stream = 0;
+        peer->beat = peer->tcp_beat = Nanos{};
+        if (!peer->greet(std::move(fd).value(), poller_, now) || !peer->settle(poller_)) {
+            peer->close();
         }
-        settle(peer);
     }
 }
 
 int TickPublisher::serve(Peer& peer, Nanos now) noexcept {
-    const auto got = peer.socket.receive(peer.reader.space());
-    if (!got) {
-        if (got.code() != Errc::Busy) {
-            drop(peer);
-        }
-        return 0;
+    if (peer.closing) {
+        return 0;  // settled in step()
     }
-    peer.heard = now;
-    peer.reader.filled(got.value());
-    int frames = 0;
-    while (!peer.closing) {
-        const auto frame = peer.reader.next();
-        if (frame && frame.value() == nullptr) {
-            break;
-        }
-        const Status handled = frame ? on_frame(peer, *frame.value(), now) : Status{frame.error()};
-        if (!handled) {
-            deny(peer, handled.error().what);
-        }
-        ++frames;
+    const auto frames =
+        peer.read(now, [&](const wire::Frame& frame) { return on_frame(peer, frame, now); });
+    if (!frames && is_gone(frames.code())) {
+        peer.close();
+    } else if (!frames && frames.code() != Errc::Busy) {
+        peer.deny(frames.error().what, now);
     }
-    return frames;
+    return frames ? frames.value() : 0;
 }
 
 Status TickPublisher::on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noexcept {
@@ -310,22 +344,21 @@ Status TickPublisher::on_login(Peer& peer, const wire::Frame& frame, Nanos now) 
                                        [&](const TickConsumer& c) { return c.name == name; });
     if (consumer == options_.consumers.end() ||
         !tick_wire::is_signed(consumer->key, peer.nonce, login)) {
-        deny(peer, "no consumer of this name and key is configured");
+        peer.deny("no consumer of this name and key is configured", now);
         return ok_status();
+    }
+    if (login.udp_port > UINT16_MAX) {
+        return {Errc::BadFrame, "LOGIN: udp_port is 0 to 65535"};
     }
     peer.udp.sin_port = ::htons(static_cast<std::uint16_t>(login.udp_port));
     peer.by_udp = login.udp_port != 0;
+    tick_wire::session_key(consumer->key, peer.nonce, login.nonce, peer.session);
     peer.state = Peer::State::Up;
     tick_wire::Welcome welcome{};
     welcome.server_time_ns = now.value;
     tick_wire::sign(consumer->key, login.nonce, welcome, welcome.mac);
     static_cast<void>(tick_wire::queue(peer.socket, FrameType::Welcome, welcome));
-    for (std::uint32_t row = 0; row < symbols_.size(); ++row) {
-        if (symbols_[row].known) {
-            send_name(peer, row);
-        }
-    }
-    send_snapshot(peer);
+    peer.snapshot_at = 0;  // after the names; both in steps, as there is room
     return ok_status();
 }
 
@@ -335,77 +368,75 @@ Status TickPublisher::on_ask(Peer& peer, const wire::Frame& frame) noexcept {
         return read.error();
     }
     const tick_wire::Ask& ask = read.value();
+    if ((ask.flags & tick_wire::kAskSnapshot) != 0) {
+        peer.snapshot_at = 0;
+    }
+    const bool wanted = ask.from != 0 && ask.from <= ask.to && ask.from <= packets_;
     switch (static_cast<tick_wire::Path>(ask.path)) {
         case tick_wire::Path::AsIs: break;
-        case tick_wire::Path::Udp: peer.by_udp = peer.udp.sin_port != 0; break;
+        case tick_wire::Path::Udp:
+            peer.by_udp = peer.udp.sin_port != 0;
+            if (peer.by_udp && peer.stream != 0) {
+                peer.add_range({peer.stream, packets_});
+                peer.stream = 0;
+            }
+            break;
         case tick_wire::Path::Tcp:
             peer.by_udp = false;
             ++stats_.to_tcp;
-            break;
+            // Whatever comes meanwhile follows, in order.
+            peer.stream = wanted ? ask.from : peer.stream;
+            return ok_status();
     }
-    if (ask.from == 0 || ask.from > ask.to || ask.from > packets_) {
-        return ok_status();
-    }
-    const std::uint64_t to = std::min(ask.to, packets_);
-    const std::uint64_t oldest = packets_ < ring_.size() ? 1 : packets_ - ring_.size() + 1;
-    if (ask.from < oldest) {
-        const std::uint64_t lost_to = std::min(oldest - 1, to);
-        stats_.lost += lost_to - ask.from + 1;
-        static_cast<void>(
-            tick_wire::queue(peer.socket, FrameType::Lost, tick_wire::Lost{ask.from, lost_to}));
-        send_snapshot(peer);
-    }
-    const std::uint64_t from = std::max(ask.from, oldest);
-    if (from <= to) {
-        // An answer that is under way is gone on with: what it has not sent is asked for again.
-        peer.again = peer.again == 0 ? from : std::min(peer.again, from);
-        peer.again_to = std::max(peer.again_to, to);
+    if (wanted) {
+        peer.add_range({ask.from, std::min(ask.to, packets_)});
     }
     return ok_status();
 }
 
-/// As much of what was asked for again as there is room for.
+/// Sends the kept packet `number` and counts it up; tells those up to `to` that are no longer kept.
+/// @return false: no room, nothing happened.
+bool TickPublisher::send_kept(Peer& peer, std::uint64_t& number, std::uint64_t to) noexcept {
+    if (peer.socket.free_bytes() < kReserve) {
+        return false;
+    }
+    if (const std::uint64_t first = oldest(); number < first) {
+        const tick_wire::Lost lost{number, std::min(first - 1, to)};
+        if (!tick_wire::queue(peer.socket, FrameType::Lost, lost)) {
+            return false;
+        }
+        stats_.lost += lost.to - number + 1;
+        number = lost.to + 1;
+        peer.snapshot_at = 0;
+        return true;
+    }
+    const Kept* k = kept(number);
+    ASSERT(k != nullptr);
+    if (!peer.socket.send(std::span{k->frame}.first(k->bytes))) {
+        return false;
+    }
+    ++stats_.again;
+    ++number;
+    return true;
+}
+
+/// As much of what it has not got as there is room for: names, the latest, then packets.
 void TickPublisher::catch_up(Peer& peer) noexcept {
-    while (peer.again != 0 && peer.socket.free_bytes() >= kReserve) {
-        const Kept* k = kept(peer.again);
-        if (k != nullptr && !peer.socket.send(std::span{k->frame}.first(k->bytes))) {
-            return;
+    if (!send_names(peer) || !send_snapshot(peer)) {
+        return;
+    }
+    while (!peer.ranges.empty()) {
+        Peer::Range& first = peer.ranges.front();
+        if (!send_kept(peer, first.from, first.to)) {
+            break;
         }
-        stats_.again += k != nullptr ? 1 : 0;
-        // On TCP what came meanwhile follows, in order.
-        const std::uint64_t to = peer.by_udp ? peer.again_to : packets_;
-        peer.again = peer.again >= to ? 0 : peer.again + 1;
-    }
-    if (peer.again == 0) {
-        peer.again_to = 0;
-    }
-}
-
-void TickPublisher::deny(Peer& peer, const char* why) noexcept {
-    tick_wire::Denied denied{};
-    std::snprintf(denied.reason, sizeof denied.reason, "%s", why);
-    static_cast<void>(tick_wire::queue(peer.socket, FrameType::Denied, denied));
-    peer.closing = true;
-}
-
-void TickPublisher::settle(Peer& peer) noexcept {
-    const Status flushed = peer.socket.flush();
-    const bool dead = !flushed && flushed.code() != Errc::Busy;
-    if (dead || (peer.closing && flushed)) {
-        return drop(peer);
-    }
-    const bool write = peer.socket.pending_bytes() != 0;
-    if (write != peer.watches_write) {
-        peer.watches_write = write;
-        if (!poller_.watch(peer.socket.fd(), peer.tag, {.read = true, .write = write})) {
-            drop(peer);
+        if (first.from > first.to) {
+            peer.ranges.erase(peer.ranges.begin());
         }
     }
-}
-
-void TickPublisher::drop(Peer& peer) noexcept {
-    peer.state = Peer::State::Free;
-    peer.socket.close();
+    while (peer.stream != 0 && send_kept(peer, peer.stream, packets_)) {
+        peer.stream = peer.stream > packets_ ? 0 : peer.stream;
+    }
 }
 
 }  // namespace millrace

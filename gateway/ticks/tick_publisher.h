@@ -7,7 +7,7 @@
 // snapshot takes their place.
 #pragma once
 
-#include "gateway/ticks/tick_frames.h"
+#include "gateway/ticks/tick_peer.h"
 
 #include <netinet/in.h>
 
@@ -27,7 +27,7 @@ struct TickPublisherOptions {
     net::ListenOptions listen;  // TCP and, with the same number, the UDP packets' source
     std::vector<TickConsumer> consumers;
     std::size_t connections_max = 64;
-    std::size_t packets_kept = 8'192;  // for who asks again
+    std::size_t packets_kept = 8'192;  // for who asks again; 1 to kPacketsKeptMax
 };
 
 struct TickPublisherStats {
@@ -36,24 +36,29 @@ struct TickPublisherStats {
     std::uint64_t datagrams_failed = 0;  // the kernel took none
     std::uint64_t again = 0;             // packets sent again
     std::uint64_t lost = 0;              // asked for and no longer kept
-    std::uint64_t passed_over = 0;       // by TCP to one that does not read
+    std::uint64_t passed_over = 0;       // by TCP to one that does not read: sent when it does
     std::uint64_t to_tcp = 0;            // consumers that asked for TCP
 };
 
 /// Threads: one, that of the TickServer. After open() nothing here allocates or blocks, but for the
-/// first quote of a symbol.
+/// first quote of a symbol. A datagram costs an HMAC-SHA256 and a system call for each consumer.
 class TickPublisher {
 public:
     static constexpr Nanos kHeartbeat = millis(20);  // by UDP, if nothing else was sent
+    static constexpr std::size_t kPacketsKeptMax = 1U << 20U;
+    /// Rows of numbers that one consumer may wait for at a time; more are to be asked for again.
+    static constexpr std::size_t kRangesMax = 64;
 
-    /// @return what Listener says, IoError; `message` names it.
+    /// @return what Listener says, IoError, BadInput (packets_kept); `message` names it.
     static Result<std::unique_ptr<TickPublisher>> open(TickPublisherOptions options,
                                                        std::string& message);
     ~TickPublisher();
 
     /// The symbol of table row `row` has another quote. It goes out with the next step().
     void publish(std::uint32_t row, const Text<16>& symbol, const tick_wire::TickEntry& tick);
-    /// Accepts, reads, sends. @param now UTC. @return frames and packets handled.
+    /// Accepts, reads, sends. @param now never steps (shm/clock.h, Clock): waits are measured by
+    /// it.
+    /// @return frames and packets handled.
     int step(Nanos now) noexcept;
     [[nodiscard]] int wake_fd() const noexcept { return poller_.fd(); }
     [[nodiscard]] std::uint16_t port() const noexcept { return listener_.port(); }
@@ -78,15 +83,16 @@ private:
     [[nodiscard]] Status on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_login(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_ask(Peer& peer, const wire::Frame& frame) noexcept;
-    void deny(Peer& peer, const char* why) noexcept;
-    void send_name(Peer& peer, std::uint32_t row) noexcept;
-    void send_snapshot(Peer& peer) noexcept;
+    void beat(Peer& peer, std::span<const std::byte> empty, bool due, Nanos now) noexcept;
+    [[nodiscard]] bool send_names(Peer& peer) noexcept;
+    [[nodiscard]] bool send_snapshot(Peer& peer) noexcept;
     void send_packet() noexcept;
-    void send_frame(Peer& peer, std::span<const std::byte> frame, bool by_udp) noexcept;
+    void send_datagram(Peer& peer, std::span<const std::byte> frame) noexcept;
+    void send_in_order(Peer& peer, std::span<const std::byte> frame) noexcept;
+    [[nodiscard]] bool send_kept(Peer& peer, std::uint64_t& number, std::uint64_t to) noexcept;
     void catch_up(Peer& peer) noexcept;
-    void settle(Peer& peer) noexcept;
-    void drop(Peer& peer) noexcept;
     [[nodiscard]] const Kept* kept(std::uint64_t number) const noexcept;
+    [[nodiscard]] std::uint64_t oldest() const noexcept;
 
     TickPublisherOptions options_;
     net::Listener listener_;

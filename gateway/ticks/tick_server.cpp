@@ -11,7 +11,8 @@ namespace {
 using tick_wire::FrameType;
 
 constexpr Nanos kSweepEvery = millis(5);
-constexpr Nanos kHelloMax = seconds(5);
+/// So long without a step, and it was we who were silent.
+constexpr Nanos kPause = millis(25);
 constexpr std::size_t kWriteBytes = 64 * 1024;
 constexpr std::size_t kStrangersMax = 64;
 /// A peer that has more to say waits for the others' turn.
@@ -19,26 +20,26 @@ constexpr int kReadsPerTurn = 4;
 
 }  // namespace
 
-struct TickServer::Peer {
-    enum class State : std::uint8_t { Free, Greeted, Up };
+struct TickServer::Peer : TickPeer {
     struct Told {
         std::uint32_t row = 0;
         bool has_row = false;
-        FeedTick last;  // seq 0 = none yet
-        Nanos at;       // received
+        bool refused = false;
+        std::uint64_t before = 0;  // numbers up to it are of before the connection
+        FeedTick last;             // quote; seq 0 = none yet
+        Nanos at;                  // that it is of
+        std::uint64_t seq = 0;     // how far the series is, without a quote too
+        Nanos time;
+        std::uint64_t count = 0;
     };
-    net::Connection socket{kWriteBytes};
-    wire::FrameReader reader{tick_wire::kVersion};
-    State state = State::Free;
-    wire::Nonce nonce{};
-    std::uint64_t tag = 0;
+    Peer() : TickPeer{kWriteBytes} {}
+
     const TickAccount* account = nullptr;
     std::uint64_t stream = 0;
-    Nanos heard;
     Nanos sent;
-    bool closing = false;  // denied: closed once its reason is out
-    bool watches_write = false;
-    std::vector<Told> told;  // by index
+    bool handed_over = false;                 // in this silence
+    std::vector<Told> told;                   // by index
+    std::map<Text<16>, std::uint32_t> index;  // of the names that are told
 };
 
 TickServer::TickServer(TickServerOptions options, TickSink& sink, net::Listener listener,
@@ -49,6 +50,7 @@ TickServer::TickServer(TickServerOptions options, TickSink& sink, net::Listener 
       poller_{std::move(poller)},
       table_{std::move(table)} {
     owner_.resize(table_.map().capacity(), nullptr);
+    tellers_.resize(table_.map().capacity());
     const std::size_t places = options_.accounts.size() + kStrangersMax;
     for (std::size_t i = 0; i < places; ++i) {
         peers_.push_back(std::make_unique<Peer>());
@@ -85,6 +87,9 @@ Result<std::unique_ptr<TickServer>> TickServer::open(TickServerOptions options, 
 }
 
 int TickServer::step(Nanos now) noexcept {
+    // What terminals said meanwhile lies in their sockets: read before anybody is called silent.
+    resumed_ = now - stepped_ > kPause ? now : resumed_;
+    stepped_ = now;
     int frames = 0;
     for (const net::Ready& r : poller_.poll()) {
         if (r.tag == 0) {
@@ -93,7 +98,7 @@ int TickServer::step(Nanos now) noexcept {
             frames += serve(peer, now);
         }
     }
-    if (now - swept_ >= kSweepEvery || now < swept_) {
+    if (now - swept_ >= kSweepEvery) {
         sweep(now);
         swept_ = now;
         table_.alive(now);
@@ -103,84 +108,48 @@ int TickServer::step(Nanos now) noexcept {
 
 void TickServer::accept_waiting(Nanos now) noexcept {
     for (auto fd = listener_.accept(); fd; fd = listener_.accept()) {
-        const auto free = std::find_if(peers_.begin(), peers_.end(),
-                                       [](const auto& p) { return p->state == Peer::State::Free; });
-        if (free == peers_.end()) {
-            continue;  // closes itself; strangers are dropped after kHelloMax
+        Peer* peer = place_for_newcomer<Peer>(peers_);
+        if (peer == nullptr) {
+            continue;  // closes itself; cannot be: there are more places than accounts
         }
-        Peer& peer = **free;
-        peer.socket.open(std::move(fd).value());
-        peer.reader.reset();
-        peer.state = Peer::State::Greeted;
-        peer.account = nullptr;
-        peer.closing = peer.watches_write = false;
-        peer.told.clear();
-        peer.heard = peer.sent = now;
-        wire::fill_nonce(peer.nonce);
-        tick_wire::Challenge hello{};
-        std::copy_n(peer.nonce, sizeof peer.nonce, hello.nonce);
-        hello.server_time_ns = now.value;
-        if (!poller_.add(peer.socket.fd(), peer.tag) ||
-            !tick_wire::queue(peer.socket, FrameType::Challenge, hello)) {
-            drop(peer, now);
+        peer->account = nullptr;
+        peer->told.clear();
+        peer->index.clear();
+        peer->sent = now;
+        peer->handed_over = false;
+        if (!peer->greet(std::move(fd).value(), poller_, now)) {
+            drop(*peer, now);
             continue;
         }
-        settle(peer);
+        settle(*peer, now);
     }
 }
 
 int TickServer::serve(Peer& peer, Nanos now) noexcept {
     int frames = 0;
-    for (int i = 0; i < kReadsPerTurn && peer.state != Peer::State::Free; ++i) {
-        const auto got = peer.socket.receive(peer.reader.space());
-        if (!got) {
-            if (got.code() != Errc::Busy) {
-                drop(peer, now);
-            }
-            break;
+    for (int i = 0; i < kReadsPerTurn && peer.state != Peer::State::Free && !peer.closing; ++i) {
+        const auto read =
+            peer.read(now, [&](const wire::Frame& frame) { return on_frame(peer, frame, now); });
+        if (read) {
+            frames += read.value();
+            continue;
         }
-        peer.heard = now;
-        peer.reader.filled(got.value());
-        Status handled = ok_status();
-        while (handled && peer.state != Peer::State::Free && !peer.closing) {
-            const auto frame = peer.reader.next();
-            if (!frame) {
-                handled = frame.error();
-            } else if (frame.value() == nullptr) {
-                break;
-            } else {
-                handled = on_frame(peer, *frame.value(), now);
-                ++frames;
-            }
-        }
-        if (!handled) {
+        if (is_gone(read.code())) {
+            drop(peer, now);
+        } else if (read.code() != Errc::Busy) {
             ++stats_.bad_frames;
-            deny(peer, handled.error().what);
+            deny(peer, read.error().what, now);
         }
-        if (peer.closing) {
-            break;
-        }
+        break;
     }
-    settle(peer);
+    settle(peer, now);
     return frames;
 }
 
 /// Writes what it can, closes what is over.
-void TickServer::settle(Peer& peer) noexcept {
-    if (peer.state == Peer::State::Free) {
-        return;
-    }
-    const Status flushed = peer.socket.flush();
-    const bool dead = !flushed && flushed.code() != Errc::Busy;
-    if (dead || (peer.closing && flushed)) {
-        return drop(peer, peer.heard);
-    }
-    const bool write = peer.socket.pending_bytes() != 0;
-    if (write != peer.watches_write) {
-        peer.watches_write = write;
-        if (!poller_.watch(peer.socket.fd(), peer.tag, {.read = true, .write = write})) {
-            drop(peer, peer.heard);
-        }
+void TickServer::settle(Peer& peer, Nanos now) noexcept {
+    if (peer.state != Peer::State::Free && !peer.settle(poller_)) {
+        drop(peer, now);
     }
 }
 
@@ -194,19 +163,22 @@ Status TickServer::on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noe
         case FrameType::Symbol: return on_symbol(peer, frame);
         case FrameType::Ticks:
         case FrameType::History: return on_entries(peer, frame, now);
-        case FrameType::HistoryEnd: {
-            const auto end = frame.as<tick_wire::HistoryEnd>();
-            if (!end) {
-                return end.error();
-            }
-            sink_.on_history_end(end.value().request,
-                                 (end.value().flags & tick_wire::kHistoryMore) != 0,
-                                 (end.value().flags & tick_wire::kHistoryFromStart) != 0);
-            return ok_status();
-        }
+        case FrameType::HistoryEnd: return on_history_end(peer, frame);
         case FrameType::Heartbeat: return ok_status();
         default: return {Errc::BadFrame, "a frame that terminals do not send"};
     }
+}
+
+Status TickServer::on_history_end(Peer& peer, const wire::Frame& frame) noexcept {
+    const auto end = frame.as<tick_wire::HistoryEnd>();
+    if (!end) {
+        return end.error();
+    }
+    const std::uint32_t flags = end.value().flags;
+    sink_.on_history_end(peer.account->login, end.value().request,
+                         (flags & tick_wire::kHistoryMore) != 0,
+                         (flags & tick_wire::kHistoryFromStart) != 0);
+    return ok_status();
 }
 
 Status TickServer::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noexcept {
@@ -218,11 +190,11 @@ Status TickServer::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noe
     const auto account = std::find_if(options_.accounts.begin(), options_.accounts.end(),
                                       [&](const TickAccount& a) { return a.login == hello.login; });
     if (account == options_.accounts.end()) {
-        deny(peer, "no account of this login is configured");
+        deny(peer, "no account of this login is configured", now);
         return ok_status();
     }
     if (!tick_wire::is_signed(account->key, peer.nonce, hello) || hello.stream == 0) {
-        deny(peer, "wrong key for this login");
+        deny(peer, "wrong key for this login", now);
         return ok_status();
     }
     for (const auto& other : peers_) {  // the newer connection: the older one is dead or a ghost
@@ -263,12 +235,29 @@ Status TickServer::on_symbol(Peer& peer, const wire::Frame& frame) noexcept {
     if (s.index != peer.told.size() || s.index >= tick_wire::kSymbolsMax || s.name[0] == '\0') {
         return {Errc::BadFrame, "symbols are named once each, as 0, 1, 2 ..."};
     }
+    if (s.seq > kSeqMax || s.count > kSameMax || s.last_time_ns < 0) {
+        return {Errc::BadFrame, "SYMBOL: seq, count or last_time_ns is out of its range"};
+    }
     Peer::Told told;
+    told.before = told.seq = s.seq;
+    told.time = Nanos{s.last_time_ns};
+    told.count = s.count;
     told.last.feed = peer.account->login;
     told.last.symbol = canonical(*peer.account, s.name);
+    // Two instruments of one name would be one series with two numberings.
+    told.refused = !peer.index.emplace(told.last.symbol, s.index).second;
+    if (told.refused) {
+        ++stats_.refused;
+        peer.told.push_back(told);
+        sink_.on_refused(peer.account->login, {s.name, ::strnlen(s.name, sizeof s.name)});
+        return ok_status();
+    }
     const auto row = table_.row_of(told.last.symbol);
     told.has_row = row.has_value();
     told.row = row.value_or(0);
+    if (told.has_row) {
+        tellers_[told.row].push_back({&peer, s.index});
+    }
     peer.told.push_back(told);
     sink_.on_symbol({peer.account->login, told.last.symbol, peer.stream, s.seq,
                      Nanos{s.last_time_ns}, s.count});
@@ -293,7 +282,12 @@ Status TickServer::on_entries(Peer& peer, const wire::Frame& frame, Nanos now) n
                       Price{e.bid},
                       Price{e.ask},
                       e.same};
-        if (e.bid <= 0 || e.ask <= 0 || e.time_ns <= 0) {
+        if (live && (e.seq == 0 || e.seq > kSeqMax || e.same > kSameMax)) {
+            return {Errc::BadFrame, "a tick's seq or same is out of its range"};
+        }
+        // Without a bid or an ask, as exchanges have it: recorded, but no quote.
+        const bool none = e.bid < 0 || e.ask < 0 || e.time_ns <= 0 || (e.bid == 0 && e.ask == 0);
+        if (none || peer.told[e.index].refused) {
             ++stats_.passed_over;
         } else if (live) {
             on_live(peer, e.index, tick, now);
@@ -305,16 +299,24 @@ Status TickServer::on_entries(Peer& peer, const wire::Frame& frame, Nanos now) n
 }
 
 bool TickServer::speaks(const Peer& peer, Nanos now) const noexcept {
-    return peer.state == Peer::State::Up && now - peer.heard <= kFeedSilence;
+    return peer.is_up() && now - std::max(peer.heard, resumed_) <= kFeedSilence;
 }
 
 void TickServer::on_live(Peer& peer, std::uint32_t index, const FeedTick& tick,
                          Nanos now) noexcept {
     ++stats_.ticks;
     Peer::Told& told = peer.told[index];
-    told.last = tick;
-    told.at = now;
-    if (!told.has_row) {
+    told.seq = std::max(told.seq, tick.seq);
+    told.time = tick.time;
+    told.count = tick.same + 1;
+    // One of before the connection is as old as its source says, and never fresh because of it.
+    const Nanos at = tick.seq > told.before ? now : std::min(now, tick.time);
+    const bool is_quote = tick.bid.value > 0 && tick.ask >= tick.bid;
+    if (is_quote) {
+        told.last = tick;
+        told.at = at;
+    }
+    if (!told.has_row || !is_quote) {
         ++stats_.passed_over;
     } else {
         Peer*& owner = owner_[told.row];
@@ -323,68 +325,67 @@ void TickServer::on_live(Peer& peer, std::uint32_t index, const FeedTick& tick,
             owner = &peer;
             table_.set_feed(told.row, tick.feed);
         }
-        if (owner == &peer) {
-            show(told.row, tick, now);
+        const auto& shown = table_.map().row(told.row).source_ns;
+        const bool is_newer =
+            tick.seq > told.before || tick.time.value >= shown.load(std::memory_order_relaxed);
+        if (owner == &peer && is_newer) {
+            show(told.row, tick, at);
         }
     }
     sink_.on_tick(tick);
 }
 
-void TickServer::show(std::uint32_t row, const FeedTick& tick, Nanos now) noexcept {
-    table_.store(row, Quote{tick.bid, tick.ask, now}, tick.time);
-    sink_.on_latest(row, tick, now);
+void TickServer::show(std::uint32_t row, const FeedTick& tick, Nanos at) noexcept {
+    table_.store(row, Quote{tick.bid, tick.ask, at}, tick.time);
+    sink_.on_latest(row, tick, at);
 }
 
 /// Gives the symbols of a feed that is silent or gone to others that tell them, with their latest
 /// quote if it is newer than what the table has.
 void TickServer::hand_over(Peer& peer, Nanos now) noexcept {
+    peer.handed_over = true;
     for (const Peer::Told& mine : peer.told) {
         if (!mine.has_row || owner_[mine.row] != &peer) {
             continue;
         }
-        for (const auto& other : peers_) {
-            if (other.get() == &peer || !speaks(*other, now)) {
+        for (const Teller& teller : tellers_[mine.row]) {
+            const Peer::Told& same = teller.peer->told[teller.index];
+            if (teller.peer == &peer || same.last.seq == 0 || !speaks(*teller.peer, now)) {
                 continue;
             }
-            const auto same =
-                std::find_if(other->told.begin(), other->told.end(), [&](const Peer::Told& t) {
-                    return t.has_row && t.row == mine.row && t.last.seq != 0;
-                });
-            if (same == other->told.end()) {
-                continue;
-            }
-            owner_[mine.row] = other.get();
+            owner_[mine.row] = teller.peer;
             ++stats_.takeovers;
-            table_.set_feed(mine.row, same->last.feed);
-            if (same->at > mine.at) {
-                show(mine.row, same->last, same->at);
+            table_.set_feed(mine.row, same.last.feed);
+            if (same.at > mine.at) {
+                show(mine.row, same.last, same.at);
             }
             break;
         }
     }
 }
 
-void TickServer::deny(Peer& peer, const char* why) noexcept {
-    tick_wire::Denied denied{};
-    std::snprintf(denied.reason, sizeof denied.reason, "%s", why);
-    static_cast<void>(tick_wire::queue(peer.socket, FrameType::Denied, denied));
-    peer.closing = true;
+void TickServer::deny(Peer& peer, const char* why, Nanos now) noexcept {
+    peer.deny(why, now);
     ++stats_.denied;
 }
 
 void TickServer::drop(Peer& peer, Nanos now) noexcept {
     const bool was_up = peer.state == Peer::State::Up;
-    peer.state = Peer::State::Free;
-    peer.socket.close();
-    if (was_up) {
-        hand_over(peer, now);
-        for (const Peer::Told& t : peer.told) {
-            if (t.has_row && owner_[t.row] == &peer) {
-                owner_[t.row] = nullptr;
-            }
-        }
-        sink_.on_feed(peer.account->login, false);
+    peer.close();
+    if (!was_up) {
+        return;
     }
+    hand_over(peer, now);
+    for (const Peer::Told& t : peer.told) {
+        if (!t.has_row) {
+            continue;
+        }
+        std::erase_if(tellers_[t.row], [&](const Teller& x) { return x.peer == &peer; });
+        if (owner_[t.row] == &peer) {
+            owner_[t.row] = nullptr;
+        }
+    }
+    sink_.on_feed(peer.account->login, false);
     peer.account = nullptr;
 }
 
@@ -394,40 +395,59 @@ void TickServer::sweep(Nanos now) noexcept {
         if (peer.state == Peer::State::Free) {
             continue;
         }
-        const bool up = peer.state == Peer::State::Up;
-        if (now - peer.heard > (up ? kFeedDead : kHelloMax)) {
+        if (peer.is_overdue(now, kFeedDead, resumed_)) {
             drop(peer, now);
             continue;
         }
-        if (up && !speaks(peer, now)) {
-            hand_over(peer, now);
+        const bool silent = peer.state == Peer::State::Up && !speaks(peer, now);
+        if (silent && !peer.handed_over) {
+            ++stats_.silences;
+            hand_over(peer, now);  // once: whoever tells one of its symbols later takes it then
         }
-        if (up && now - peer.sent >= seconds(1)) {
+        peer.handed_over = silent;
+        if (peer.is_up() && now - peer.sent >= seconds(1) &&
+            tick_wire::queue(peer.socket, FrameType::Heartbeat, tick_wire::Heartbeat{now.value})) {
             peer.sent = now;
-            static_cast<void>(tick_wire::queue(peer.socket, FrameType::Heartbeat,
-                                               tick_wire::Heartbeat{now.value}));
-            settle(peer);
+        }
+        settle(peer, now);
+    }
+}
+
+bool TickServer::tell_again(TickSink& sink, std::size_t& at, std::size_t max) const {
+    constexpr std::size_t kPlaces = tick_wire::kSymbolsMax + 1;  // of a link: itself, its symbols
+    for (; max > 0 && at < peers_.size() * kPlaces; --max) {
+        const Peer& peer = *peers_[at / kPlaces];
+        const std::size_t i = at % kPlaces;
+        if (!peer.is_up() || i > peer.told.size()) {
+            at += kPlaces - i;
+            continue;
+        }
+        ++at;
+        if (i == 0) {
+            sink.on_feed(peer.account->login, true);
+        } else if (const Peer::Told& t = peer.told[i - 1]; !t.refused) {
+            sink.on_symbol({t.last.feed, t.last.symbol, peer.stream, t.seq, t.time, t.count});
         }
     }
+    return at < peers_.size() * kPlaces;
 }
 
 bool TickServer::ask(const FeedRequest& request) noexcept {
     for (const auto& p : peers_) {
         Peer& peer = *p;
-        if (peer.state != Peer::State::Up || peer.account->login != request.feed) {
+        if (!peer.is_up() || peer.account->login != request.feed) {
             continue;
         }
-        for (std::uint32_t i = 0; i < peer.told.size(); ++i) {
-            if (peer.told[i].last.symbol != request.symbol) {
-                continue;
-            }
-            const bool queued =
-                tick_wire::queue(peer.socket, FrameType::Backfill,
-                                 tick_wire::Backfill{request.request, i, request.limit,
-                                                     request.from.value, request.to.value});
-            settle(peer);
-            return queued;
+        const auto at = peer.index.find(request.symbol);
+        if (at == peer.index.end()) {
+            continue;
         }
+        const bool queued =
+            tick_wire::queue(peer.socket, FrameType::Backfill,
+                             tick_wire::Backfill{request.request, at->second, request.limit,
+                                                 request.from.value, request.to.value});
+        settle(peer, stepped_);
+        return queued;
     }
     return false;
 }

@@ -1,15 +1,15 @@
 // TickSubscriber: a consumer's end of the distribution (a library, for hosts other than ours).
 //
-// Packets come by UDP, each with its number. A missing number is asked for by TCP at once; nothing
-// by UDP for kUdpSilence, heartbeats included: everything by TCP, until UDP is heard again for a
-// while. The TCP connection lost: again every 2 s; ten times in vain: alert, and on it goes.
+// Packets come by UDP, each with its number and sealed with the connection's key. A missing number
+// is asked for by TCP at once; nothing by UDP for kUdpSilence, heartbeats included: everything by
+// TCP, until UDP is heard again for a while. The TCP connection lost: again every 2 s; ten times in
+// vain: alert, and on it goes. Each packet is told, or told to be lost.
 #pragma once
 
 #include "gateway/ticks/tick_frames.h"
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,12 +31,13 @@ struct ReceivedTick {
     std::uint32_t row = 0;
     std::string_view symbol;  // canonical; empty if its name is still on its way
     tick_wire::TickEntry tick{};
-    bool late = false;  // it was missed, and came by being asked for: newer ones may have been told
+    bool late = false;  // a newer one of its symbol has been told already
 };
 
 struct TickCallbacks {
     std::function<void(const ReceivedTick&)> on_tick;
-    /// Packets from..to are lost for good; a snapshot of all symbols follows.
+    /// Packets from..to are lost for good; a snapshot of all symbols follows. After a connection
+    /// that was lost: to = UINT64_MAX if nobody can tell how many, for the server began anew.
     std::function<void(std::uint64_t from, std::uint64_t to)> on_lost;
     /// Ten tries to connect in vain.
     std::function<void(std::string_view why)> on_alert;
@@ -45,9 +46,11 @@ struct TickCallbacks {
 struct TickSubscriberStats {
     std::uint64_t packets = 0;  // each number once
     std::uint64_t repeats = 0;
-    std::uint64_t gaps = 0;    // jumps in the numbers
-    std::uint64_t filled = 0;  // packets that came by being asked for
-    std::uint64_t lost = 0;
+    std::uint64_t forged = 0;     // datagrams without the connection's seal: thrown away
+    std::uint64_t gaps = 0;       // jumps in the numbers
+    std::uint64_t filled = 0;     // packets that came by being asked for
+    std::uint64_t lost = 0;       // told to be
+    std::uint64_t asked = 0;      // numbers, each time
     std::uint64_t fallbacks = 0;  // UDP -> TCP
     std::uint64_t returns = 0;    // TCP -> UDP
     std::uint64_t sessions = 0;
@@ -59,6 +62,8 @@ struct TickSubscriberStats {
 class TickSubscriber {
 public:
     static constexpr Nanos kUdpSilence = millis(60);
+    /// Not answered for so long, or for twice the time that answers take: asked for again; then
+    /// after twice as long, and so on.
     static constexpr Nanos kAskAgain = millis(50);
     static constexpr Nanos kUdpBackFor = seconds(1);
     static constexpr std::uint32_t kAlertAfter = 10;
@@ -88,14 +93,19 @@ private:
     void lost_link(std::string why, Nanos now);
     void read_tcp(Nanos now);
     void read_udp(Nanos now);
-    [[nodiscard]] bool on_frame(const wire::Frame& frame);
-    void on_packet(const wire::Frame& frame);
+    [[nodiscard]] bool on_frame(const wire::Frame& frame, Nanos now);
+    [[nodiscard]] bool on_challenge(const wire::Frame& frame);
+    [[nodiscard]] bool on_welcome(const wire::Frame& frame);
+    void on_packet(const wire::Frame& frame, Nanos now);
     void on_snapshot(const wire::Frame& frame);
     void on_lost(const tick_wire::Lost& lost);
-    void tell(const wire::Frame& frame, bool late);
-    void ask_for_missing();
+    void tell(const wire::Frame& frame, bool snapshot);
+    void expect(std::uint64_t number);
+    void give_up(std::uint64_t from, std::uint64_t to);
+    void give_up_missing(std::uint64_t below);
+    void ask_for_missing(Nanos now);
     void keep_up(Nanos now);
-    void ask(std::uint64_t from, std::uint64_t to, tick_wire::Path path);
+    [[nodiscard]] bool ask(const tick_wire::Ask& ask);
     void flush(Nanos now);
 
     TickSubscriberOptions options_;
@@ -111,6 +121,7 @@ private:
     std::uint32_t loss_ = 0;
     std::uint32_t dice_ = 0;
     wire::Nonce nonce_{};
+    wire::Mac session_{};
     std::string last_error_;
     std::uint32_t failures_ = 0;
     Nanos connect_at_;
@@ -118,10 +129,19 @@ private:
     Nanos heard_udp_;
     Nanos udp_since_;  // heard without a pause since; 0 = not
     Nanos beat_;
-    Nanos asked_;
-    bool in_step_ = false;    // next_ is known: a snapshot has said it
-    std::uint64_t next_ = 0;  // the number that follows what was seen
-    std::set<std::uint64_t> missing_;
+    struct Missing {
+        Nanos first_asked;
+        Nanos asked;  // last
+        std::uint32_t times = 0;
+    };
+    Nanos look_at_;                          // all missing numbers are looked at again
+    std::uint64_t fresh_from_ = UINT64_MAX;  // from it on some are to be asked for at once
+    Nanos answers_in_;                       // so long the last answer took
+    bool in_step_ = false;                   // next_ is known: a snapshot has said it
+    std::uint64_t next_ = 0;  // the number that follows what was seen; 0 = never in step
+    std::map<std::uint64_t, Missing> missing_;
+    std::vector<std::uint64_t> told_of_;  // by row: the packet that the newest told quote is of
+    bool wants_snapshot_ = false;
     std::map<std::uint32_t, std::string> names_;
     int told_ = 0;
     TickSubscriberStats stats_;

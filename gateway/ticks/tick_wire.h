@@ -28,8 +28,8 @@ enum class FrameType : std::uint8_t {
     Login = 20,     // C->S answers Challenge
     Name = 21,      // S->C what an index of the entries is
     Snapshot = 22,  // S->C header.seq = packets so far: the latest of some symbols
-    Packet = 23,    // S->C by UDP or TCP, header.seq = its number: TickEntry[0..kEntriesMax];
-                    // without an entry: so many packets there are so far
+    Packet = 23,    // S->C by UDP (sealed) or TCP, header.seq = its number:
+                    // TickEntry[0..kEntriesMax]; without one: so many packets there are so far
     Ask = 24,       // C->S packets again; how to go on
     Lost = 25,      // S->C packets that are no longer there; a Snapshot follows
 };
@@ -104,9 +104,10 @@ struct Name {
 struct Ask {
     std::uint64_t from;
     std::uint64_t to;
-    std::uint32_t path;  // Path
-    std::uint32_t reserved;
+    std::uint32_t path;   // Path
+    std::uint32_t flags;  // kAskSnapshot
 };
+inline constexpr std::uint32_t kAskSnapshot = 1;  // the latest of all symbols, too
 enum class Path : std::uint32_t { AsIs = 0, Udp = 1, Tcp = 2 };
 struct Lost {
     std::uint64_t from;
@@ -116,9 +117,13 @@ struct Lost {
 inline constexpr std::size_t kEntriesMax = 24;
 inline constexpr std::uint32_t kSymbolsMax = 4'096;
 
+/// Behind a Packet that comes by UDP.
+inline constexpr std::size_t kSealBytes = 16;
+
 static_assert(sizeof(Hello) == 88 && sizeof(Welcome) == 40 && sizeof(Symbol) == 40);
 static_assert(sizeof(TickEntry) == 40 && sizeof(Backfill) == 32 && sizeof(HistoryEnd) == 16);
 static_assert(sizeof(Login) == 88 && sizeof(Name) == 24 && sizeof(Ask) == 24);
-static_assert(sizeof(wire::FrameHeader) + kEntriesMax * sizeof(TickEntry) <= wire::kFrameBytesMax);
+static_assert(sizeof(wire::FrameHeader) + kEntriesMax * sizeof(TickEntry) + kSealBytes <=
+              wire::kFrameBytesMax);
 
 }  // namespace millrace::tick_wire

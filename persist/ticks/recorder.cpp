@@ -19,6 +19,7 @@ public:
     explicit Learner(Recorder& r) : r_{r} {}
 
     void on_tick(const SeriesKey& key, const LogTick& tick, bool filled) override {
+        r_.newest_ = std::max(r_.newest_, tick.time);
         if (filled) {
             return;
         }
@@ -30,25 +31,31 @@ public:
     void on_mark(const SeriesKey& key, const Mark& m) override {
         r_.next_gap_ = std::max(r_.next_gap_, m.gap + 1);
         switch (m.type) {
-            case MarkType::State: r_.series_[key] = {m.stream, m.seq, m.time, m.count}; break;
-            case MarkType::GapOpened: r_.gaps_[m.gap] = {key, m, 0, {}}; break;
+            case MarkType::State:
+                r_.series_[key] = {m.stream, m.seq, m.time, m.count, 0};
+                r_.newest_ = std::max(r_.newest_, m.time);
+                break;
+            case MarkType::GapOpened: r_.gaps_[m.gap] = {key, m, 0, false, {}}; break;
             case MarkType::GapMoved:
                 if (const auto gap = r_.gaps_.find(m.gap); gap != r_.gaps_.end()) {
                     gap->second.at = m;
                 }
                 break;
             case MarkType::GapClosed: r_.gaps_.erase(m.gap); break;
+            case MarkType::HeadEnd: is_whole = true; break;
         }
     }
+
+    bool is_whole = false;  // the file's beginning
 
 private:
     Recorder& r_;
 };
 
-Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, Nanos wall,
+Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, Nanos now,
                                                  std::vector<std::string>& told) {
-    if (options.keep_h < 24) {
-        return {Errc::BadInput, "keep_h: at least 24 hours of ticks are kept"};
+    if (options.keep_h < 24 || options.keep_h > kKeepHoursMax) {
+        return {Errc::BadInput, "keep_h: 24 hours to 10 years of ticks are kept"};
     }
     std::error_code error;
     fs::create_directories(options.directory, error);
@@ -57,35 +64,50 @@ Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, Nanos 
     }
     std::unique_ptr<Recorder> r{new Recorder{std::move(options)}};
     r->learn(told);
-    r->next_gap_ = std::max(r->next_gap_, static_cast<std::uint64_t>(wall.value));
-    if (const Status begun = r->rotate(wall); !begun) {
+    r->next_gap_ = std::max(r->next_gap_, static_cast<std::uint64_t>(now.value));
+    // Another process' numbers must not name this one's requests.
+    r->next_request_ = r->next_gap_;
+    if (const Status begun = r->rotate(now); !begun) {
         return begun.error();
     }
     return r;
 }
 
-/// Every file begins with the state of all series and all open gaps, so the newest one that has a
-/// whole block is enough. One that was begun and never written to says nothing.
+/// Every file begins with the state of all series and all open gaps, so the newest one whose
+/// beginning is whole is enough; one that was killed in writing that has nothing else.
 void Recorder::learn(std::vector<std::string>& told) {
     const auto files = list_tick_files(options_.directory);
     for (auto file = files.rbegin(); file != files.rend(); ++file) {
+        series_.clear();
+        gaps_.clear();
         Learner learner{*this};
         const Status read = visit_tick_file(file->path, {}, true, learner, told);
         if (!read) {
             told.push_back(file->path + " " + read.error().what + "; passed over");
         }
-        if (!series_.empty()) {
-            return;
+        if (learner.is_whole) {
+            break;
         }
+    }
+    for (const auto& [id, gap] : gaps_) {
+        feeds_[gap.key.feed].gaps.push_back(id);
     }
 }
 
+/// Blocks of a size that readers take, however many marks there are.
+void Recorder::mark(const SeriesKey& key, const Mark& mark) {
+    if (block_.bytes() >= kBlockBytes) {
+        block_.take(waiting_);
+    }
+    block_.mark(key, mark);
+}
+
 void Recorder::write_state(const SeriesKey& key, const Series& s) {
-    block_.mark(key, {.type = MarkType::State,
-                      .stream = s.stream,
-                      .seq = s.seq,
-                      .time = s.time,
-                      .count = s.count});
+    mark(key, {.type = MarkType::State,
+               .stream = s.stream,
+               .seq = s.seq,
+               .time = s.time,
+               .count = s.count});
 }
 
 /// What a new file begins with.
@@ -97,23 +119,30 @@ void Recorder::restart_file() {
     for (const auto& [id, gap] : gaps_) {
         Mark m = gap.at;
         m.type = MarkType::GapOpened;
-        block_.mark(gap.key, m);
+        mark(gap.key, m);
     }
+    mark({}, {.type = MarkType::HeadEnd});
 }
 
 void Recorder::feed_up(std::uint64_t feed) {
-    up_.insert(feed);
-    asked_.erase(feed);
+    Feed& f = feeds_[feed];
+    give_back(f);
+    f.up = true;
 }
 
 void Recorder::feed_down(std::uint64_t feed) {
-    up_.erase(feed);
-    asked_.erase(feed);
-    for (auto& [id, gap] : gaps_) {
-        if (gap.key.feed == feed) {
-            gap.answer.clear();
-        }
+    Feed& f = feeds_[feed];
+    give_back(f);
+    f.up = false;
+}
+
+/// What is out will not be answered: it is the next to be asked for.
+void Recorder::give_back(Feed& feed) {
+    for (auto asked = feed.asked.rbegin(); asked != feed.asked.rend(); ++asked) {
+        gaps_.at(asked->second.gap).answer.clear();
+        feed.gaps.push_front(asked->second.gap);
     }
+    feed.asked.clear();
 }
 
 void Recorder::open_gap(const SeriesKey& key, const Series& s, const GapEnd& until) {
@@ -126,31 +155,28 @@ void Recorder::open_gap(const SeriesKey& key, const Series& s, const GapEnd& unt
                  .gap = id,
                  .to = until.time,
                  .missing = until.missing};
-    block_.mark(key, m);
-    gaps_[id] = {key, m, 0, {}};
+    mark(key, m);
+    Gap& gap = gaps_[id] = {key, m, 0, false, {}};
     ++stats_.gaps;
     // The excluded: what is older than is kept. (A clock that went back gives no range either.)
     const Nanos oldest{until.time.value - seconds(std::int64_t{options_.keep_h} * 3600).value};
     if (until.time < s.time) {
-        close_gap(id, GapResult::Lost);
-    } else if (s.time < oldest) {
-        Gap& gap = gaps_[id];
+        return close_gap(id, GapResult::Lost);
+    }
+    if (s.time < oldest) {
         gap.at.time = oldest;
         gap.at.count = 0;
         gap.at.missing = 0;
+        gap.cut = true;
     }
+    feeds_[key.feed].gaps.push_back(id);
 }
 
 void Recorder::close_gap(std::uint64_t id, GapResult result) {
     const auto gap = gaps_.find(id);
     ASSERT(gap != gaps_.end());
-    block_.mark(
-        gap->second.key,
-        {.type = MarkType::GapClosed, .result = result, .gap = id, .missing = gap->second.filled});
-    if (const auto asked = asked_.find(gap->second.key.feed);
-        asked != asked_.end() && asked->second.gap == id) {
-        asked_.erase(asked);
-    }
+    mark(gap->second.key,
+         {.type = MarkType::GapClosed, .result = result, .gap = id, .missing = gap->second.filled});
     gaps_.erase(gap);
     ++stats_.closed;
     stats_.lost_gaps += result == GapResult::Filled ? 0 : 1;
@@ -161,10 +187,17 @@ void Recorder::announce(const SeriesKey& key, const Announcement& a) {
     // Of a series that was never recorded nothing is missing: the record begins here.
     const bool is_new = s.stream == 0;
     const bool same = s.stream == a.stream;
+    const bool later = a.time > s.time || (a.time == s.time && a.count > s.count);
+    const bool in_step = a.time == s.time && a.count == s.count && a.time.value != 0;
+    s.next_stream = 0;
     if (same && a.seq <= s.seq) {
         return;
     }
-    const bool later = a.time > s.time || (a.time == s.time && a.count > s.count);
+    if (!is_new && !same && !later && !in_step) {
+        // It does not know what was before it, or knows less than we do.
+        s.next_stream = a.stream;
+        return;
+    }
     if (!is_new && (same || later)) {
         open_gap(key, s, {a.time, same ? a.seq - s.seq : 0, a.count});
     }
@@ -177,9 +210,22 @@ void Recorder::announce(const SeriesKey& key, const Announcement& a) {
     write_state(key, s);
 }
 
+/// The first tick that was heard of a stream that did not know its beginning: all before it may be
+/// missing.
+void Recorder::begin_stream(const SeriesKey& key, Series& s, const LogTick& first,
+                            std::uint64_t same) {
+    open_gap(key, s, {Nanos{first.time.value - (same == 0 ? 1 : 0)}, 0, same});
+    s.stream = s.next_stream;
+    s.next_stream = 0;
+    s.seq = first.seq - 1;
+    s.time = first.time;
+    s.count = same;
+    write_state(key, s);
+}
+
 void Recorder::tick(const SeriesKey& key, const LogTick& t, std::uint64_t same) {
     Series& s = series_[key];
-    if (t.seq <= s.seq) {
+    if (s.next_stream == 0 && t.seq <= s.seq) {
         ++stats_.repeats;
         return;
     }
@@ -190,7 +236,9 @@ void Recorder::tick(const SeriesKey& key, const LogTick& t, std::uint64_t same) 
     if (block_.bytes() >= kBlockBytes) {
         block_.take(waiting_);
     }
-    if (t.seq != s.seq + 1) {
+    if (s.next_stream != 0) {
+        begin_stream(key, s, t, same);
+    } else if (t.seq != s.seq + 1) {
         // Up to this one: of its time only those before it.
         open_gap(key, s, {Nanos{t.time.value - (same == 0 ? 1 : 0)}, t.seq - s.seq - 1, same});
     }
@@ -198,6 +246,7 @@ void Recorder::tick(const SeriesKey& key, const LogTick& t, std::uint64_t same) 
     s.count = same + 1;
     s.time = t.time;
     s.seq = t.seq;
+    newest_ = std::max(newest_, t.time);
     block_.tick(key, t, false);
     ++stats_.ticks;
     if (seems != s.count) {
@@ -205,49 +254,65 @@ void Recorder::tick(const SeriesKey& key, const LogTick& t, std::uint64_t same) 
     }
 }
 
-std::optional<BackfillRequest> Recorder::next_request(std::uint64_t feed, Nanos wall) {
-    if (!up_.contains(feed)) {
+/// Behind the others: one that is never answered must not hold them up.
+void Recorder::ask_again(Feed& feed, Nanos now) {
+    for (auto asked = feed.asked.begin(); asked != feed.asked.end();) {
+        if (now - asked->second.when < seconds(options_.ask_again_s)) {
+            return;  // the later ones have been out for less
+        }
+        gaps_.at(asked->second.gap).answer.clear();
+        feed.gaps.push_back(asked->second.gap);
+        asked = feed.asked.erase(asked);
+    }
+}
+
+std::optional<BackfillRequest> Recorder::next_request(std::uint64_t feed, Nanos now) {
+    const auto known = feeds_.find(feed);
+    if (known == feeds_.end() || !known->second.up) {
         return std::nullopt;
     }
-    if (const auto asked = asked_.find(feed); asked != asked_.end()) {
-        if (wall - asked->second.when < seconds(options_.ask_again_s)) {
-            return std::nullopt;
-        }
-        asked_.erase(asked);
+    Feed& f = known->second;
+    ask_again(f, now);
+    if (f.gaps.empty() || f.asked.size() >= kAsksMax) {
+        return std::nullopt;
     }
-    for (auto& [id, gap] : gaps_) {
-        if (gap.key.feed != feed) {
-            continue;
-        }
-        gap.answer.clear();
-        asked_[feed] = {id, wall};
-        const std::uint64_t limit = gap.at.count + kAnswerTicks;
-        return BackfillRequest{id, gap.key, gap.at.time, gap.at.to,
-                               static_cast<std::uint32_t>(limit)};
-    }
-    return std::nullopt;
+    const std::uint64_t id = f.gaps.front();
+    f.gaps.pop_front();
+    const Gap& gap = gaps_.at(id);
+    const auto limit = static_cast<std::uint32_t>(gap.at.count + kAnswerTicks);
+    f.asked[next_request_] = {id, limit, now};
+    return BackfillRequest{next_request_++, gap.key, gap.at.time, gap.at.to, limit};
 }
 
-void Recorder::answer(std::uint64_t id, std::span<const LogTick> ticks) {
-    const auto found = gaps_.find(id);
-    if (found == gaps_.end() || found->second.answer.size() > 4U * kAnswerTicks) {
-        return;  // asked twice and answered twice; or no answer to what was asked
+/// Null if the request is not out, or is another feed's.
+Recorder::Asked* Recorder::find_asked(std::uint64_t feed, std::uint64_t request) {
+    const auto known = feeds_.find(feed);
+    if (known == feeds_.end()) {
+        return nullptr;
     }
-    auto& all = found->second.answer;
-    all.insert(all.end(), ticks.begin(), ticks.end());
+    const auto asked = known->second.asked.find(request);
+    return asked == known->second.asked.end() ? nullptr : &asked->second;
 }
 
-void Recorder::answer_end(std::uint64_t id, bool more, bool from_start) {
-    const auto found = gaps_.find(id);
-    if (found == gaps_.end()) {
+void Recorder::answer(const SeriesKey& key, std::uint64_t request, std::span<const LogTick> ticks) {
+    const Asked* asked = find_asked(key.feed, request);
+    Gap* gap = asked != nullptr ? &gaps_.at(asked->gap) : nullptr;
+    const bool wanted =
+        gap != nullptr && gap->key == key && gap->answer.size() + ticks.size() <= asked->limit;
+    if (!wanted) {
+        ++stats_.strays;
         return;
     }
-    Gap& gap = found->second;
-    Mark& at = gap.at;
-    std::vector<LogTick> fill;
-    Nanos time = at.time;
+    gap->answer.insert(gap->answer.end(), ticks.begin(), ticks.end());
+}
+
+/// What an answer has that the record has not, up to the gap's end.
+Recorder::Fill Recorder::new_ones(const Gap& gap) {
+    const Mark& at = gap.at;
+    Fill fill;
+    fill.time = at.time;
+    fill.count = at.count;
     std::uint64_t skip = at.count;
-    std::uint64_t count = at.count;
     for (const LogTick& t : gap.answer) {
         if (t.time < at.time || t.time > at.to) {
             continue;
@@ -256,47 +321,71 @@ void Recorder::answer_end(std::uint64_t id, bool more, bool from_start) {
             --skip;
             continue;
         }
-        const bool all_known = at.missing != 0 && fill.size() == at.missing;
-        const bool all_of_end = at.seq != 0 && t.time == at.to && t.time == time && count == at.seq;
+        const bool all_known = at.missing != 0 && fill.ticks.size() == at.missing;
+        const bool all_of_end =
+            at.seq != 0 && t.time == at.to && t.time == fill.time && fill.count == at.seq;
         if (all_known || all_of_end) {
             break;
         }
-        count = t.time == time ? count + 1 : 1;
-        time = t.time;
-        fill.push_back(t);
+        if (fill.ticks.size() == kAnswerTicks) {
+            fill.is_cut = true;
+            break;
+        }
+        fill.count = t.time == fill.time ? fill.count + 1 : 1;
+        fill.time = t.time;
+        fill.ticks.push_back(t);
     }
-    gap.answer.clear();
-    if (!fill.empty()) {
-        const std::uint64_t left = at.missing - std::min<std::uint64_t>(at.missing, fill.size());
-        const bool exact = at.missing != 0;
-        at.type = MarkType::GapMoved;
-        at.time = time;
-        at.count = count;
-        at.missing = left;
-        // One block has both: a recorder killed between them would fill twice.
-        block_.mark(gap.key, at);
-        for (LogTick t : fill) {
-            t.seq = 0;
-            block_.tick(gap.key, t, true);
-        }
-        gap.filled += fill.size();
-        stats_.filled += fill.size();
-        if (exact && left == 0) {
-            return close_gap(id, GapResult::Filled);
-        }
-        if (more) {
-            asked_.erase(gap.key.feed);
-            return;
-        }
-        close_gap(id, exact || !from_start ? GapResult::Lost : GapResult::Filled);
-        return;
-    }
-    close_gap(id, at.missing != 0 || !from_start ? GapResult::Lost : GapResult::Filled);
+    return fill;
 }
 
-Status Recorder::write_out(Nanos wall) {
+void Recorder::answer_end(std::uint64_t feed, std::uint64_t request, bool more, bool from_start) {
+    const Asked* asked = find_asked(feed, request);
+    if (asked == nullptr) {
+        ++stats_.strays;
+        return;
+    }
+    const std::uint64_t id = asked->gap;
+    Gap& gap = gaps_.at(id);
+    const Fill fill = new_ones(gap);
+    gap.answer.clear();
+    if (fill.ticks.empty() && more) {
+        return;  // nothing new and not all: asked again, but not at once
+    }
+    Feed& f = feeds_[feed];
+    f.asked.erase(request);
+    const bool exact = gap.at.missing != 0;
+    if (!fill.ticks.empty()) {
+        write_fill(gap, fill);
+    }
+    if (exact && gap.at.missing == 0) {
+        return close_gap(id, GapResult::Filled);
+    }
+    if (more || fill.is_cut) {
+        return f.gaps.push_front(id);  // the next page
+    }
+    const bool whole = !exact && from_start && !gap.cut;
+    close_gap(id, whole ? GapResult::Filled : GapResult::Lost);
+}
+
+/// One block has the ticks and how far the gap is: a recorder killed between them would fill twice.
+void Recorder::write_fill(Gap& gap, const Fill& fill) {
+    Mark& at = gap.at;
+    at.type = MarkType::GapMoved;
+    at.time = fill.time;
+    at.count = fill.count;
+    at.missing -= std::min<std::uint64_t>(at.missing, fill.ticks.size());
+    mark(gap.key, at);
+    for (LogTick t : fill.ticks) {
+        t.seq = 0;
+        block_.tick(gap.key, t, true);
+    }
+    gap.filled += fill.ticks.size();
+    stats_.filled += fill.ticks.size();
+}
+
+Status Recorder::write_out(Nanos now) {
     block_.take(waiting_);
-    flushed_ = wall;
+    flushed_ = now;
     if (waiting_.empty()) {
         return ok_status();
     }
@@ -312,41 +401,44 @@ Status Recorder::write_out(Nanos wall) {
     return ok_status();
 }
 
-Status Recorder::rotate(Nanos wall) {
-    if (const Status begun = file_.begin(options_.directory, wall); !begun) {
+Status Recorder::rotate(Nanos now) {
+    if (const Status begun = file_.begin(options_.directory, now); !begun) {
         return begun;
     }
+    rotated_ = now;
     restart_file();
-    remove_old(wall);
-    return write_out(wall);
+    remove_old(now);
+    return write_out(now);
 }
 
-void Recorder::remove_old(Nanos wall) const {
+/// Removes what is older than is kept by the clock and by the ticks themselves: a clock that is
+/// wrong costs no tick, nor does a source whose clock is. While no tick comes, nothing goes.
+void Recorder::remove_old(Nanos now) const {
     const Nanos keep = seconds(std::int64_t{options_.keep_h} * 3600);
     const auto files = list_tick_files(options_.directory);
     for (std::size_t i = 0; i + 1 < files.size(); ++i) {
         // A file ends where the next begins: only then all of it is that old.
-        if (files[i + 1].created_ns < (wall - keep).value) {
+        if (files[i + 1].created_ns < (now - keep).value &&
+            last_tick_time(files[i].path) < newest_ - keep) {
             std::error_code none;  // tried again with the next file
             fs::remove(files[i].path, none);
         }
     }
 }
 
-Status Recorder::step(Nanos wall) {
-    const bool due = wall - flushed_ >= millis(options_.flush_ms) || wall < flushed_;
+Status Recorder::step(Nanos now) {
+    const bool due = now - flushed_ >= millis(options_.flush_ms);
     if (block_.bytes() < kBlockBytes && !due) {
         return ok_status();
     }
-    if (const Status written = write_out(wall); !written) {
+    if (const Status written = write_out(now); !written) {
         return written;
     }
-    const std::int64_t age = wall.value - file_.created_ns();
-    return age >= seconds(options_.file_s).value ? rotate(wall) : ok_status();
+    return now - rotated_ >= seconds(options_.file_s) ? rotate(now) : ok_status();
 }
 
-Status Recorder::flush(Nanos wall) {
-    return write_out(wall);
+Status Recorder::flush(Nanos now) {
+    return write_out(now);
 }
 
 }  // namespace millrace::ticklog

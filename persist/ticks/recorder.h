@@ -13,14 +13,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 namespace millrace::ticklog {
 
 struct RecorderOptions {
     std::string directory;
-    std::uint32_t keep_h = 26;       // at least so many hours stay on disk; 24 or more
+    std::uint32_t keep_h = 26;       // at least so many hours stay on disk; 24 to kKeepHoursMax
     std::uint32_t file_s = 3600;     // a file's time
     std::uint32_t flush_ms = 1000;   // a tick waits so long at most before it is written
     std::uint32_t ask_again_s = 30;  // no answer for so long: the source is asked again
@@ -28,7 +27,7 @@ struct RecorderOptions {
 
 /// What a source is asked for: its ticks of `symbol` with from <= time <= to, oldest first.
 struct BackfillRequest {
-    std::uint64_t gap = 0;  // names the answer
+    std::uint64_t request = 0;  // names the answer: another one for each try
     SeriesKey series;
     Nanos from;
     Nanos to;
@@ -43,6 +42,7 @@ struct RecorderStats {
     std::uint64_t gaps = 0;       // opened
     std::uint64_t closed = 0;     // gaps that are over
     std::uint64_t lost_gaps = 0;  // of them not filled completely
+    std::uint64_t strays = 0;     // ticks and ends of answers that nobody waits for (any more)
     std::uint64_t blocks_failed = 0;
     std::uint64_t bytes = 0;  // written
 };
@@ -51,72 +51,88 @@ struct RecorderStats {
 struct Announcement {
     std::uint64_t stream = 0;  // id of the numbering; not 0
     std::uint64_t seq = 0;     // ticks so far in it
-    Nanos time;                // of the last one, or of the last before the stream; 0 = none
+    Nanos time;                // of the last one, or of the last before the stream; 0 = not known
     std::uint64_t count = 0;   // ticks that share that time
 };
 
-/// Threads: one. Blocks in write(): a thread of its own, never that of the latest-tick table.
+/// Threads: one. Blocks in write() and, once a file, in fdatasync(): a thread of its own, never
+/// that of the latest-tick table.
+/// Times: `now` is UTC of a clock that never steps while the process lives (shm/clock.h, Clock).
+/// Waits are measured by it; nothing is thrown away because of it alone: see remove_old().
 /// Crash: what was not flushed (flush_ms) is missing at the next start, and is back-filled.
 class Recorder {
 public:
     /// Makes the directory, learns from its newest files how far each series is and which gaps are
     /// open, begins a file. @param told gets what was odd about the files (torn last blocks).
-    /// @return IoError, NoSpace; BadInput (keep_h below 24).
-    static Result<std::unique_ptr<Recorder>> open(RecorderOptions options, Nanos wall,
+    /// @return IoError, NoSpace; BadInput (keep_h).
+    static Result<std::unique_ptr<Recorder>> open(RecorderOptions options, Nanos now,
                                                   std::vector<std::string>& told);
 
     /// A source is there: what it was asked before is asked again.
     void feed_up(std::uint64_t feed);
     void feed_down(std::uint64_t feed);
-    /// A source tells how far a series is. What the record has not got of it is a gap.
+    /// A source tells how far a series is. What the record has not got of it is a gap; of a new
+    /// stream that does not know when it began, up to its first live tick.
     void announce(const SeriesKey& key, const Announcement& a);
     /// A live tick of the stream that was announced. @param same how many of the series before it
     /// have its very time: with ticks missing among those, nobody else could tell.
     void tick(const SeriesKey& key, const LogTick& tick, std::uint64_t same);
 
-    /// The next thing to ask `feed`, at most one at a time.
-    [[nodiscard]] std::optional<BackfillRequest> next_request(std::uint64_t feed, Nanos wall);
-    /// Ticks of an answer, in its order.
-    void answer(std::uint64_t gap, std::span<const LogTick> ticks);
+    /// The next thing to ask `feed`, at most kAsksMax at a time.
+    [[nodiscard]] std::optional<BackfillRequest> next_request(std::uint64_t feed, Nanos now);
+    /// Ticks of an answer, in its order. Those of a request that is not out are nobody's.
+    void answer(const SeriesKey& key, std::uint64_t request, std::span<const LogTick> ticks);
     /// The answer is whole. @param more it was cut at the limit. @param from_start false: the
     /// source has not got all of the range any more.
-    void answer_end(std::uint64_t gap, bool more, bool from_start);
+    void answer_end(std::uint64_t feed, std::uint64_t request, bool more, bool from_start);
 
     /// Writes what is due, begins files, removes old ones. Every 50 ms or so.
     /// @return what the disk says; the same is tried again at the next call. Poisoned: nothing more
     /// can be written; end the process, the next one begins a file and back-fills.
-    Status step(Nanos wall);
+    Status step(Nanos now);
     /// Writes everything that waits.
-    Status flush(Nanos wall);
+    Status flush(Nanos now);
 
     [[nodiscard]] const RecorderStats& stats() const noexcept { return stats_; }
     [[nodiscard]] std::size_t open_gaps() const noexcept { return gaps_.size(); }
 
     /// Ticks of one answer at most, besides those that are skipped.
     static constexpr std::uint32_t kAnswerTicks = 2'000;
+    static constexpr std::size_t kAsksMax = 16;
+    static constexpr std::uint32_t kKeepHoursMax = 10 * 366 * 24;
 
 private:
     struct Series {
         std::uint64_t stream = 0;
         std::uint64_t seq = 0;
         Nanos time;
-        std::uint64_t count = 0;  // at `time`
+        std::uint64_t count = 0;        // at `time`
+        std::uint64_t next_stream = 0;  // announced, its beginning not known: its first tick ends
+                                        // the gap. On disk only then.
     };
     struct Gap {
         SeriesKey key;
         Mark at;                      // as opened, or as moved last
-        std::uint64_t filled = 0;     // so far, written
+        std::uint64_t filled = 0;     // so far, written by this process
+        bool cut = false;             // its oldest part was given up
         std::vector<LogTick> answer;  // of the request that is out
     };
     struct Asked {
         std::uint64_t gap = 0;
+        std::uint32_t limit = 0;
         Nanos when;
+    };
+    struct Feed {
+        bool up = false;
+        std::deque<std::uint64_t> gaps;        // to be asked for
+        std::map<std::uint64_t, Asked> asked;  // requests that are out, oldest first
     };
     class Learner;
 
     explicit Recorder(RecorderOptions options) : options_{std::move(options)} {}
     void learn(std::vector<std::string>& told);
     void restart_file();
+    void mark(const SeriesKey& key, const Mark& mark);
     struct GapEnd {
         Nanos time;
         std::uint64_t missing = 0;  // 0 = not known
@@ -124,21 +140,35 @@ private:
     };
     void open_gap(const SeriesKey& key, const Series& s, const GapEnd& until);
     void close_gap(std::uint64_t id, GapResult result);
+    void give_back(Feed& feed);
+    void ask_again(Feed& feed, Nanos now);
+    [[nodiscard]] Asked* find_asked(std::uint64_t feed, std::uint64_t request);
+    struct Fill {
+        std::vector<LogTick> ticks;
+        Nanos time;  // of the last one, and how many the series has at it
+        std::uint64_t count = 0;
+        bool is_cut = false;  // at kAnswerTicks
+    };
+    [[nodiscard]] static Fill new_ones(const Gap& gap);
+    void write_fill(Gap& gap, const Fill& fill);
+    void begin_stream(const SeriesKey& key, Series& s, const LogTick& first, std::uint64_t same);
     void write_state(const SeriesKey& key, const Series& s);
-    Status write_out(Nanos wall);
-    Status rotate(Nanos wall);
-    void remove_old(Nanos wall) const;
+    Status write_out(Nanos now);
+    Status rotate(Nanos now);
+    void remove_old(Nanos now) const;
 
     RecorderOptions options_;
     BlockWriter block_;
     TickFileWriter file_;
     std::vector<std::byte> waiting_;  // blocks not yet written
     std::map<SeriesKey, Series> series_;
-    std::map<std::uint64_t, Gap> gaps_;     // open ones, by id
-    std::map<std::uint64_t, Asked> asked_;  // by feed
-    std::set<std::uint64_t> up_;            // feeds
+    std::map<std::uint64_t, Gap> gaps_;    // open ones, by id
+    std::map<std::uint64_t, Feed> feeds_;  // by login
     std::uint64_t next_gap_ = 1;
+    std::uint64_t next_request_ = 1;
+    Nanos newest_;  // time of a tick
     Nanos flushed_;
+    Nanos rotated_;
     RecorderStats stats_;
 };
 

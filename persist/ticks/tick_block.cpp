@@ -142,8 +142,7 @@ void BlockWriter::reset() {
 /// @param tick that its units must fit; null = any.
 BlockWriter::Series& BlockWriter::series_of(const SeriesKey& key, const LogTick* tick) {
     Series& s = series_[key];
-    // One that only marks have named so far has no units of its own yet.
-    const bool has_units = s.defined && s.define.bid != 0;
+    const bool has_units = s.has_units;
     if (s.defined && (tick == nullptr || (has_units && fits(s.define, *tick)))) {
         return s;
     }
@@ -157,6 +156,7 @@ BlockWriter::Series& BlockWriter::series_of(const SeriesKey& key, const LogTick*
     d.price_unit = has_units ? std::min(d.price_unit, price) : price;
     d.time_unit = has_units ? std::min(d.time_unit, time) : time;
     s.defined = true;
+    s.has_units = has_units || tick != nullptr;
     d.key = key;
     d.bid = from.bid.value;
     d.ask = from.ask.value;
@@ -212,6 +212,7 @@ void BlockWriter::mark(const SeriesKey& key, const Mark& m) {
 
 void BlockWriter::append_block(std::vector<std::byte>& out, BlockKind kind,
                                std::vector<std::byte>& raw, std::uint32_t count) {
+    ASSERT(raw.size() <= 2 * kBlockBytes);  // else nobody could read it: see check()
     const auto raw_bytes = static_cast<int>(raw.size());
     packed_.resize(static_cast<std::size_t>(LZ4_compressBound(raw_bytes)));
     const int packed = LZ4_compress_default(reinterpret_cast<const char*>(raw.data()),

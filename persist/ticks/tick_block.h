@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "core/types.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -41,7 +42,8 @@ enum class MarkType : std::uint8_t {
     State = 1,      // the series stands at stream, seq, time, count: a file begins, or a stream
     GapOpened = 2,  // ticks are missing: gap, after count ticks at time, to `to`; missing
     GapMoved = 3,   // the Filled that follow are gap's; missing from after count ticks at time on
-    GapClosed = 4,  // gap is over: `missing` were filled; result
+    GapClosed = 4,  // gap is over: `missing` were filled by this process; result
+    HeadEnd = 5,    // of no series: the states and open gaps that a file begins with are whole
 };
 enum class GapResult : std::uint8_t {
     Open = 0,
@@ -98,8 +100,10 @@ public:
     void reset();
     void tick(const SeriesKey& key, const LogTick& tick, bool filled);
     void mark(const SeriesKey& key, const Mark& mark);
-    /// Raw bytes that wait for take().
-    [[nodiscard]] std::size_t bytes() const noexcept { return data_.size(); }
+    /// Raw bytes that wait for take(). The writer's user takes them at kBlockBytes.
+    [[nodiscard]] std::size_t bytes() const noexcept {
+        return std::max(data_.size(), defines_.size());
+    }
     /// Appends what waits to `out`, as up to two blocks, and forgets it.
     void take(std::vector<std::byte>& out);
 
@@ -107,6 +111,7 @@ private:
     struct Series {
         SeriesDefine define;
         bool defined = false;
+        bool has_units = false;  // a tick has said them; marks alone do not
         std::uint32_t number = 0;
         std::uint64_t block = 0;  // the last one it had a tick in
         LogTick last;

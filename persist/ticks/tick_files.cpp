@@ -79,6 +79,17 @@ std::vector<std::byte> bytes_of(const std::string& path) {
     return bytes;
 }
 
+bool flush_folder(const std::string& directory) noexcept {
+    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool flushed = fd >= 0 && ::fsync(fd) == 0;
+    if (fd >= 0) {
+        const int why = errno;
+        ::close(fd);
+        errno = why;
+    }
+    return flushed;
+}
+
 bool is_wanted(const BlockHeader& h, const TimeRange& range, bool all_marks) noexcept {
     if (h.kind == BlockKind::Dictionary || h.first_time_ns > h.last_time_ns || all_marks) {
         return true;
@@ -101,12 +112,55 @@ std::vector<TickFile> list_tick_files(const std::string& directory) {
     return files;
 }
 
+Nanos last_tick_time(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    std::int64_t last = INT64_MIN;
+    off_t at = sizeof(TickFileHeader);
+    BlockHeader h;
+    while (fd >= 0 && ::pread(fd, &h, sizeof h, at) == static_cast<ssize_t>(sizeof h) &&
+           h.magic == kBlockMagic) {
+        if (h.kind == BlockKind::Data && h.first_time_ns <= h.last_time_ns) {
+            last = std::max(last, h.last_time_ns);
+        }
+        at += static_cast<off_t>(sizeof h + h.packed_bytes);
+    }
+    if (fd >= 0) {
+        ::close(fd);
+    }
+    return Nanos{last};
+}
+
+/// The file that is written, or that of the process before, which may have been killed.
+Status TickFileWriter::flush_newest(const std::vector<TickFile>& files) noexcept {
+    const int other =
+        is_open() || files.empty() ? -1 : ::open(files.back().path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = is_open() ? fd_ : other;
+    const bool failed_now = fd >= 0 && ::fdatasync(fd) != 0;
+    const int why = errno;
+    if (other >= 0) {
+        ::close(other);
+    }
+    if (!failed_now) {
+        return ok_status();
+    }
+    // A flush that is tried again and succeeds says nothing about what the first one lost.
+    close();
+    is_poisoned_ = true;
+    return {Errc::Poisoned, "a file of the tick log could not be flushed to the disk", why};
+}
+
 Status TickFileWriter::begin(const std::string& directory, Nanos wall) {
+    if (is_poisoned_) {
+        return {Errc::Poisoned, "a file of the tick log could not be flushed to the disk"};
+    }
     TickFileHeader header;
     // A clock that went back must not hide the newest file behind an older one.
     const auto files = list_tick_files(directory);
     const std::int64_t newest = files.empty() ? 0 : files.back().created_ns;
     header.created_ns = std::max(wall.value, newest + 1);
+    if (const Status flushed = flush_newest(files); !flushed) {
+        return flushed;
+    }
     const std::string path = directory + "/" + name_of(header.created_ns);
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -116,6 +170,12 @@ Status TickFileWriter::begin(const std::string& directory, Nanos wall) {
         ::close(fd);
         ::unlink(path.c_str());
         return written;
+    }
+    if (!flush_folder(directory)) {
+        const Error why = failed("cannot flush the folder of the tick log to the disk");
+        ::close(fd);
+        ::unlink(path.c_str());
+        return why;
     }
     close();
     fd_ = fd;

@@ -30,6 +30,10 @@ struct TickFile {
 /// The log's files, oldest first; none if the directory is not there.
 [[nodiscard]] std::vector<TickFile> list_tick_files(const std::string& directory);
 
+/// The last time of a tick in a file, by the headers of its blocks up to a torn one.
+/// @return INT64_MIN if it has none or cannot be read.
+[[nodiscard]] Nanos last_tick_time(const std::string& path);
+
 /// Appends blocks. Threads: one; blocks in write().
 class TickFileWriter {
 public:
@@ -38,7 +42,10 @@ public:
     TickFileWriter(const TickFileWriter&) = delete;
     TickFileWriter& operator=(const TickFileWriter&) = delete;
 
-    /// Begins the next file. @return NoSpace, IoError with errno; the one before stays open then.
+    /// Begins the next file, after the one before and the folder are flushed to the disk: with the
+    /// next one there, what the one before has not got would be missing unknown. Blocks.
+    /// @return NoSpace, IoError with errno; the one before stays open then. Poisoned: what the one
+    /// before has is not known to be on the disk, and nothing more can be written here.
     [[nodiscard]] Status begin(const std::string& directory, Nanos wall);
     /// @return NoSpace, IoError: nothing of `blocks` is in the file (what was written of them is
     /// cut off again); the same may be tried again. Crash: killed inside, a beginning of `blocks`
@@ -50,7 +57,10 @@ public:
     [[nodiscard]] std::int64_t created_ns() const noexcept { return created_ns_; }
 
 private:
+    [[nodiscard]] Status flush_newest(const std::vector<TickFile>& files) noexcept;
+
     int fd_ = -1;
+    bool is_poisoned_ = false;
     std::uint64_t bytes_ = 0;
     std::int64_t created_ns_ = 0;
 };

@@ -50,17 +50,23 @@ class GapCollector final : public EntryVisitor {
 public:
     explicit GapCollector(const QueryOptions& o) : options_{o} {}
 
-    void on_tick(const SeriesKey&, const LogTick&, bool) override {}
+    void on_tick(const SeriesKey& key, const LogTick&, bool filled) override {
+        const auto gap = filling_.find(key);
+        if (filled && gap != filling_.end()) {
+            ++gaps[gap->second].filled;
+        }
+    }
     void on_mark(const SeriesKey& key, const Mark& m) override {
-        if (!is_asked(options_, key) || m.type == MarkType::State) {
+        if (!is_asked(options_, key) || m.gap == 0) {
             return;
         }
         FoundGap& gap = gaps[m.gap];
         if (m.type == MarkType::GapOpened && gap.id == 0) {
             gap = {key, m.gap, m.time, m.to, m.missing, 0, GapResult::Open};
+        } else if (m.type == MarkType::GapMoved) {
+            filling_[key] = m.gap;
         } else if (m.type == MarkType::GapClosed) {
             gap.result = m.result;
-            gap.filled = m.missing;
         }
     }
 
@@ -68,6 +74,7 @@ public:
 
 private:
     const QueryOptions& options_;
+    std::map<SeriesKey, std::uint64_t> filling_;  // the gap that Filled ticks are of
 };
 
 void visit_all(const std::string& directory, const QueryOptions& options, bool all_marks,

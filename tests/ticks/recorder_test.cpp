@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <random>
 
 namespace millrace::ticklog {
@@ -71,9 +72,9 @@ struct Source {
             }
             ++sent;
             t.seq = 0;
-            r.answer(q.gap, {&t, 1});
+            r.answer(kEur, q.request, {&t, 1});
         }
-        r.answer_end(q.gap, more, forgot == 0);
+        r.answer_end(kFeed, q.request, more, forgot == 0);
     }
     /// Asks and answers until nothing is wanted. @return requests.
     int serve(Recorder& r, Nanos wall, std::size_t forgot = 0) const {
@@ -85,6 +86,10 @@ struct Source {
         return n;
     }
 };
+
+constexpr Nanos hours(std::int64_t h) {
+    return seconds(h * 3600);
+}
 
 std::unique_ptr<Recorder> open(const TempDir& dir, Nanos wall = seconds(1)) {
     std::vector<std::string> told;
@@ -228,7 +233,7 @@ TEST(TickRecorder, AsksInPagesAndAgainAfterAnAnswerThatNeverCame) {
     source.tell(*r, 0);
     source.tell_last(*r);
     ASSERT_TRUE(r->next_request(kFeed, seconds(10)));
-    EXPECT_FALSE(r->next_request(kFeed, seconds(11))) << "one at a time";
+    EXPECT_FALSE(r->next_request(kFeed, seconds(11))) << "one at a time of a gap";
     const auto again = r->next_request(kFeed, seconds(50));
     ASSERT_TRUE(again);
     source.answer(*r, *again);
@@ -240,7 +245,6 @@ TEST(TickRecorder, AsksInPagesAndAgainAfterAnAnswerThatNeverCame) {
 TEST(TickRecorder, RemovesOnlyWhatIsOlderThanItKeeps) {
     const TempDir dir;
     Source source;
-    const auto hours = [](std::int64_t h) { return seconds(h * 3600); };
     auto r = open(dir, hours(1000));
     r->feed_up(kFeed);
     r->announce(kEur, source.announcement());
@@ -257,8 +261,10 @@ TEST(TickRecorder, RemovesOnlyWhatIsOlderThanItKeeps) {
     last_day.range.from = hours(1099 - 24);
     EXPECT_EQ(query_ticks(dir.path(), last_day, bad).size(), 25U);
     std::vector<std::string> told;
-    EXPECT_EQ(Recorder::open({.directory = dir.path(), .keep_h = 23}, hours(1), told).code(),
-              Errc::BadInput);
+    for (const std::uint32_t keep : {23U, Recorder::kKeepHoursMax + 1}) {
+        EXPECT_EQ(Recorder::open({.directory = dir.path(), .keep_h = keep}, hours(1), told).code(),
+                  Errc::BadInput);
+    }
 }
 
 /// Everything at once: ticks are passed over, links cut, answers lost half-way, the recorder killed
@@ -268,6 +274,7 @@ TEST(TickRecorder, LosesNothingWhateverIsLostWhenever) {
     int kills = 0;
     int cuts = 0;
     std::uint64_t filled = 0;
+    std::uint64_t strays = 0;
     for (int round = 0; round < 20; ++round) {
         const TempDir dir;
         Source source;
@@ -276,6 +283,7 @@ TEST(TickRecorder, LosesNothingWhateverIsLostWhenever) {
         r->feed_up(kFeed);
         r->announce(kEur, source.announcement());
         std::int64_t ms = 1'000'000;
+        std::optional<BackfillRequest> late;  // its answer comes when another one is out
         for (int i = 0; i < 3'000; ++i) {
             ms += static_cast<std::int64_t>(rng() % 3);
             wall = wall + millis(50);
@@ -288,13 +296,22 @@ TEST(TickRecorder, LosesNothingWhateverIsLostWhenever) {
             const auto dice = i > 10 ? rng() % 300 : 299;
             if (dice < 30) {
                 if (const auto q = r->next_request(kFeed, wall)) {
+                    if (late) {
+                        source.answer(*r, *late);
+                    }
+                    const bool twice = rng() % 3 == 0;
                     source.answer(*r, *q);
+                    if (twice) {
+                        source.answer(*r, *q);
+                    }
+                    late = q;
                 }
             } else if (dice == 30) {  // cut, within an answer
                 ++cuts;
                 if (const auto q = r->next_request(kFeed, wall)) {
                     const LogTick first{0, q->from, Price{1}, Price{2}};
-                    r->answer(q->gap, {&first, 1});
+                    r->answer(kEur, q->request, {&first, 1});
+                    late = q;
                 }
                 r->feed_down(kFeed);
                 if (rng() % 3 == 0) {
@@ -306,11 +323,17 @@ TEST(TickRecorder, LosesNothingWhateverIsLostWhenever) {
             } else if (dice == 31) {
                 ++kills;
                 filled += r->stats().filled;
+                strays += r->stats().strays;
                 r.reset();
-                const std::string newest = list_tick_files(dir.path()).back().path;
-                const auto size = std::filesystem::file_size(newest);
-                // A write that was cut short.
-                std::filesystem::resize_file(newest, size);
+                const auto files = list_tick_files(dir.path());
+                const std::string newest = files.back().path;
+                // A write that was cut short, or what a power cut took of the newest file; not of
+                // the first one, with which the record begins.
+                if (files.size() > 1 && rng() % 2 == 0) {
+                    const auto size = std::filesystem::file_size(newest);
+                    std::filesystem::resize_file(newest,
+                                                 size - rng() % std::min<std::size_t>(size, 300));
+                }
                 std::ofstream{newest, std::ios::app | std::ios::binary} << "TBLK\1\2\3 torn";
                 r = open(dir, wall);
                 r->feed_up(kFeed);
@@ -324,11 +347,15 @@ TEST(TickRecorder, LosesNothingWhateverIsLostWhenever) {
         ASSERT_EQ(r->open_gaps(), 0U) << "round " << round;
         ASSERT_TRUE(r->flush(wall));
         filled += r->stats().filled;
+        strays += r->stats().strays;
         expect_whole(dir, source);
         ASSERT_FALSE(HasFatalFailure()) << "round " << round;
     }
-    std::printf("covers: 60,000 ticks, %d kills with a torn block, %d cuts, %llu back-filled\n",
-                kills, cuts, static_cast<unsigned long long>(filled));
+    std::printf(
+        "covers: 60,000 ticks, %d kills with a torn block, %d cuts, %llu back-filled, %llu "
+        "parts of answers that nobody waited for\n",
+        kills, cuts, static_cast<unsigned long long>(filled),
+        static_cast<unsigned long long>(strays));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ public:
     void on_tick(const FeedTick& t) override { last = t; }
     void on_latest(std::uint32_t, const FeedTick&, Nanos) override {}
     void on_history(std::uint64_t, const FeedTick& t) override { filled.push_back(t.bid.value); }
-    void on_history_end(std::uint64_t, bool, bool) override { ended = true; }
+    void on_history_end(std::uint64_t, std::uint64_t, bool, bool) override { ended = true; }
 
     int ups = 0;
     bool ended = false;

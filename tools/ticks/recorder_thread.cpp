@@ -1,24 +1,23 @@
 #include "tools/ticks/recorder_thread.h"
 
-#include "shm/clock.h"
-
 #include <chrono>
 
 namespace millrace {
 namespace {
 
-constexpr std::uint32_t kEvents = 1U << 16U;
 constexpr std::uint32_t kRequests = 256;
 /// Room that ticks leave for what must not be passed over.
 constexpr std::uint64_t kReserve = 8'192;
+/// Announcements between two looks at the room: fewer than the reserve.
+constexpr std::size_t kTellAtATime = 1'024;
 constexpr std::uint32_t kMore = 1;
 constexpr std::uint32_t kFromStart = 2;
 
 }  // namespace
 
 template <class Slot>
-RecorderThread::Lane<Slot>::Lane(std::uint32_t capacity)
-    : control{}, slots{new RingSlot<Slot>[capacity] {}} {
+RecorderThread::Lane<Slot>::Lane(std::uint32_t slot_count)
+    : capacity{slot_count}, control{}, slots{new RingSlot<Slot>[capacity] {}} {
     control.magic = kRingMagic;
     control.slot_bytes = sizeof(RingSlot<Slot>);
     control.capacity = capacity;
@@ -28,11 +27,11 @@ RecorderThread::Lane<Slot>::Lane(std::uint32_t capacity)
 }
 
 RecorderThread::RecorderThread(std::unique_ptr<ticklog::Recorder> recorder, Told told,
-                               std::function<void()> on_fatal)
+                               std::function<void()> on_fatal, std::uint32_t events)
     : recorder_{std::move(recorder)},
       told_{std::move(told)},
       on_fatal_{std::move(on_fatal)},
-      events_{kEvents},
+      events_{events},
       requests_{kRequests},
       thread_{[this] { run(); }} {}
 
@@ -50,12 +49,15 @@ bool RecorderThread::publish(const Event& event, std::uint64_t reserve) noexcept
     return events_.in.try_publish(EventSlot{event}).ok();
 }
 
-/// What the record cannot do without. With the ring full to the last slot the sources' next
-/// connection, to the next process, tells all of it anew.
-void RecorderThread::publish_or_end(const Event& event) noexcept {
+/// What the record cannot do without. Without room all of it is told again when there is some;
+/// until then no tick goes in, which its number will tell.
+void RecorderThread::publish_or_tell_again(const Event& event) noexcept {
+    if (behind_ && !resetting_) {
+        return;
+    }
     if (!publish(event, 0)) {
-        told_("ALERT the recorder is too far behind; starting again");
-        on_fatal_();
+        behind_ = true;
+        resetting_ = false;
     }
 }
 
@@ -63,7 +65,8 @@ void RecorderThread::on_feed(std::uint64_t feed, bool up) {
     Event e;
     e.kind = up ? Kind::FeedUp : Kind::FeedDown;
     e.tick.feed = feed;
-    publish_or_end(e);
+    std::erase_if(broken_, [feed](const auto& b) { return b.second == feed; });
+    publish_or_tell_again(e);
 }
 
 void RecorderThread::on_symbol(const FeedSymbol& s) {
@@ -72,10 +75,14 @@ void RecorderThread::on_symbol(const FeedSymbol& s) {
     e.tick = {s.feed, s.symbol, s.seq, s.time, Price{}, Price{}, 0};
     e.stream = s.stream;
     e.count = s.count;
-    publish_or_end(e);
+    publish_or_tell_again(e);
 }
 
 void RecorderThread::on_tick(const FeedTick& tick) {
+    if (behind_) {
+        ++passed_over_;
+        return;
+    }
     Event e;
     e.kind = Kind::Tick;
     e.tick = tick;
@@ -87,26 +94,53 @@ void RecorderThread::on_history(std::uint64_t request, const FeedTick& tick) {
     e.kind = Kind::History;
     e.tick = tick;
     e.request = request;
-    if (!publish(e, kReserve)) {
-        broken_request_ = request;
+    if (behind_ || !publish(e, kReserve)) {
+        broken_[request] = tick.feed;
     }
 }
 
-void RecorderThread::on_history_end(std::uint64_t request, bool more, bool from_start) {
-    if (broken_request_ == request) {
-        broken_request_ = 0;  // without an end it is asked for again
-        return;
+void RecorderThread::on_history_end(std::uint64_t feed, std::uint64_t request, bool more,
+                                    bool from_start) {
+    if (broken_.erase(request) != 0) {
+        return;  // without an end it is asked for again
     }
     Event e;
     e.kind = Kind::HistoryEnd;
+    e.tick.feed = feed;
     e.request = request;
     e.flags = (more ? kMore : 0U) | (from_start ? kFromStart : 0U);
-    if (!publish(e, kReserve)) {
+    if (behind_ || !publish(e, kReserve)) {
         return;  // the same
     }
 }
 
+void RecorderThread::on_refused(std::uint64_t feed, std::string_view name) {
+    told_("account " + std::to_string(feed) + ": ticks of " + std::string{name} +
+          " are not taken: without prefix and suffix its name is that of another symbol");
+}
+
+/// Once there is room: all links and how far their symbols are, as much as fits.
+void RecorderThread::tell_again(TickServer& server) noexcept {
+    if (!resetting_) {
+        if (events_.in.free_slots() <= kReserve + kTellAtATime) {
+            return;
+        }
+        Event reset;
+        reset.kind = Kind::Reset;
+        resetting_ = publish(reset, 0);
+        told_to_ = 0;
+    }
+    while (resetting_ && events_.in.free_slots() > kReserve) {
+        if (!server.tell_again(*this, told_to_, kTellAtATime)) {
+            behind_ = resetting_ = false;
+        }
+    }
+}
+
 void RecorderThread::ask_next(TickServer& server) noexcept {
+    if (behind_) {
+        tell_again(server);
+    }
     requests_.out.poll(kRequests, [&server](const RequestSlot& slot) {
         // A source that is gone or does not read is asked again when it is back, or later.
         static_cast<void>(server.ask(slot.value));
@@ -117,6 +151,12 @@ void RecorderThread::handle(const Event& e) {
     const ticklog::SeriesKey key{e.tick.feed, e.tick.symbol};
     const ticklog::LogTick tick{e.tick.seq, e.tick.time, e.tick.bid, e.tick.ask};
     switch (e.kind) {
+        case Kind::Reset:
+            for (const std::uint64_t feed : feeds_) {
+                recorder_->feed_down(feed);
+            }
+            feeds_.clear();
+            break;
         case Kind::FeedUp:
             feeds_.insert(e.tick.feed);
             recorder_->feed_up(e.tick.feed);
@@ -129,17 +169,18 @@ void RecorderThread::handle(const Event& e) {
             recorder_->announce(key, {e.stream, e.tick.seq, e.tick.time, e.count});
             break;
         case Kind::Tick: recorder_->tick(key, tick, e.tick.same); break;
-        case Kind::History: recorder_->answer(e.request, {&tick, 1}); break;
+        case Kind::History: recorder_->answer(key, e.request, {&tick, 1}); break;
         case Kind::HistoryEnd:
-            recorder_->answer_end(e.request, (e.flags & kMore) != 0, (e.flags & kFromStart) != 0);
+            recorder_->answer_end(e.tick.feed, e.request, (e.flags & kMore) != 0,
+                                  (e.flags & kFromStart) != 0);
             break;
     }
 }
 
 /// Writes what is due and asks for what is missing.
 void RecorderThread::keep_up() {
-    const Nanos wall{wall_ns()};
-    const Status written = recorder_->step(wall);
+    const Nanos now = clock_.now();
+    const Status written = recorder_->step(now);
     if (written.code() == Errc::Poisoned) {
         told_(std::string{"ALERT "} + written.error().what + "; starting again");
         on_fatal_();
@@ -151,11 +192,15 @@ void RecorderThread::keep_up() {
                           : std::string{"ticks are recorded again"});
     }
     for (const std::uint64_t feed : feeds_) {
-        const auto want = recorder_->next_request(feed, wall);
-        if (want) {
-            const FeedRequest ask{want->series.feed, want->gap, want->series.symbol,
-                                  want->from,        want->to,  want->limit};
-            static_cast<void>(requests_.in.try_publish(RequestSlot{ask}));
+        while (requests_.in.free_slots() > 0) {
+            const auto want = recorder_->next_request(feed, now);
+            if (!want) {
+                break;
+            }
+            const FeedRequest ask{want->series.feed, want->request, want->series.symbol,
+                                  want->from,        want->to,      want->limit};
+            const auto asked = requests_.in.try_publish(RequestSlot{ask});
+            ASSERT(asked.ok());
         }
     }
 }
@@ -174,7 +219,7 @@ void RecorderThread::run() {
     }
     while (events_.out.poll(kBatch, handle_slot) != 0) {
     }
-    static_cast<void>(recorder_->flush(Nanos{wall_ns()}));
+    static_cast<void>(recorder_->flush(clock_.now()));
 }
 
 }  // namespace millrace

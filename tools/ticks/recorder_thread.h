@@ -1,15 +1,19 @@
 // RecorderThread: the recorder on a thread of its own, behind a ring, so that a disk that does not
 // answer never holds up a tick on its way to the latest-tick table. A full ring is not waited for:
-// the tick is missing in the record, its number says so, and it is back-filled.
+// the tick is missing in the record, its number says so, and it is back-filled. If not even the
+// announcements fit, ticks are passed over until all of them have been told again.
 #pragma once
 
 #include "gateway/ticks/tick_server.h"
 #include "persist/ticks/recorder.h"
 #include "ring/spsc_ring.h"
+#include "shm/clock.h"
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -18,12 +22,15 @@ namespace millrace {
 /// Threads: on_*() and ask_next() belong to the thread of the TickServer.
 class RecorderThread final : public TickSink {
 public:
-    /// Tells what the disk says; from the recorder's thread.
+    /// Tells what the disk says, from the recorder's thread; refused symbols, from the server's.
     using Told = std::function<void(const std::string& text)>;
 
+    static constexpr std::uint32_t kEvents = 1U << 16U;
+
     /// @param on_fatal the record cannot go on in this process.
+    /// @param events slots between the threads: a power of two, 16,384 at least.
     RecorderThread(std::unique_ptr<ticklog::Recorder> recorder, Told told,
-                   std::function<void()> on_fatal);
+                   std::function<void()> on_fatal, std::uint32_t events = kEvents);
     ~RecorderThread() override;
 
     void on_feed(std::uint64_t feed, bool up) override;
@@ -31,15 +38,18 @@ public:
     void on_tick(const FeedTick& tick) override;
     void on_latest(std::uint32_t, const FeedTick&, Nanos) override {}
     void on_history(std::uint64_t request, const FeedTick& tick) override;
-    void on_history_end(std::uint64_t request, bool more, bool from_start) override;
+    void on_history_end(std::uint64_t feed, std::uint64_t request, bool more,
+                        bool from_start) override;
+    void on_refused(std::uint64_t feed, std::string_view name) override;
 
-    /// Hands what the recorder wants of its sources to the server.
+    /// Hands what the recorder wants of its sources to the server, and has the server tell again
+    /// what the ring had no room for. Each round.
     void ask_next(TickServer& server) noexcept;
     /// Ticks that the ring had no room for.
     [[nodiscard]] std::uint64_t passed_over() const noexcept { return passed_over_; }
 
 private:
-    enum class Kind : std::uint32_t { FeedUp, FeedDown, Symbol, Tick, History, HistoryEnd };
+    enum class Kind : std::uint32_t { Reset, FeedUp, FeedDown, Symbol, Tick, History, HistoryEnd };
     struct Event {
         Kind kind{};
         std::uint32_t flags = 0;
@@ -53,7 +63,8 @@ private:
     /// A ring of this process alone.
     template <class Slot>
     struct Lane {
-        explicit Lane(std::uint32_t capacity);
+        explicit Lane(std::uint32_t slot_count);
+        std::uint32_t capacity;
         RingControl<> control;
         std::unique_ptr<RingSlot<Slot>[]> slots;
         RingProducer<Slot> in;
@@ -61,7 +72,8 @@ private:
     };
 
     bool publish(const Event& event, std::uint64_t reserve) noexcept;
-    void publish_or_end(const Event& event) noexcept;
+    void publish_or_tell_again(const Event& event) noexcept;
+    void tell_again(TickServer& server) noexcept;
     void run();
     void handle(const Event& event);
     void keep_up();
@@ -71,9 +83,13 @@ private:
     std::function<void()> on_fatal_;
     Lane<EventSlot> events_;
     Lane<RequestSlot> requests_;
-    std::set<std::uint64_t> feeds_;     // the recorder's thread
-    std::uint64_t broken_request_ = 0;  // part of its answer was passed over
+    std::set<std::uint64_t> feeds_;                  // the recorder's thread
+    std::map<std::uint64_t, std::uint64_t> broken_;  // requests whose answer misses a part -> feed
     std::uint64_t passed_over_ = 0;
+    bool behind_ = false;      // announcements are missing in the ring: nothing else goes in
+    bool resetting_ = false;   // they are being told again, from
+    std::size_t told_to_ = 0;  // this one on
+    Clock clock_{wall_ns() - monotonic_ns()};  // never steps
     bool disk_fails_ = false;
     std::atomic<bool> stop_{false};
     std::thread thread_;
