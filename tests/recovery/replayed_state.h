@@ -8,9 +8,21 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace millrace::test {
+
+/// What the comparisons say of a log that begins later than the state that is to be replayed: its
+/// beginning was removed by retention, or it continues what a store has told.
+inline constexpr const char* kBeginsLater = "the log begins later: ";
+
+/// Why the log cannot be replayed.
+inline std::string why_not_replayed(const Status& status, const std::string& message) {
+    const bool begins_later = status.code() == Errc::NotFound &&
+                              std::string_view{status.error().what} == "log begins later";
+    return (begins_later ? kBeginsLater : "the log cannot be replayed: ") + message;
+}
 
 /// How the two differ, or why they cannot be compared; empty if they are equal.
 inline std::string state_differs_from_replay(const std::string& journal_dir) {
@@ -27,8 +39,8 @@ inline std::string state_differs_from_replay(const std::string& journal_dir) {
     }
     Engine replayed{capacity};
     std::string message;
-    if (!replay_files(journal_dir, s.at.seq, replayed, message)) {
-        return "the log cannot be replayed: " + message;
+    if (const Status done = replay_files(journal_dir, s.at.seq, replayed, message); !done) {
+        return why_not_replayed(done, message);
     }
     const bool equal = replayed.seq() == s.at.seq && replayed.state_hash() == live.state_hash();
     return equal ? "" : "the state of " + snapshot_name(s.at.seq) + " differs from its replay";
@@ -55,8 +67,8 @@ inline std::string live_state_differs_from_replay(const std::string& journal_dir
     }
     Engine replayed{image_capacity(newest.value().image.data(), newest.value().image.size())};
     std::string message;
-    if (!replay_files(journal_dir, Sequence{seq}, replayed, message)) {
-        return "the log cannot be replayed: " + message;
+    if (const Status done = replay_files(journal_dir, Sequence{seq}, replayed, message); !done) {
+        return why_not_replayed(done, message);
     }
     const bool equal = replayed.seq().value == seq && replayed.state_hash() == hash;
     return equal ? ""

@@ -42,11 +42,15 @@ int errors_of(const Segment& s, std::string_view stage, std::string_view part) {
     return found;
 }
 
-void damage(const fs::path& file) {
+void damage(const fs::path& file, std::uintmax_t at) {
     std::fstream f{file, std::ios::binary | std::ios::in | std::ios::out};
-    f.seekp(static_cast<std::streamoff>(fs::file_size(file) / 2));
+    f.seekp(static_cast<std::streamoff>(at));
     f.write("damaged!", 8);
     ASSERT_TRUE(f.good());
+}
+
+void damage(const fs::path& file) {
+    damage(file, fs::file_size(file) / 2);
 }
 
 class Told : public ::testing::Test {
@@ -230,6 +234,24 @@ TEST(SnapshotOfARun, IsWhatAReplayOfAllItsRecordsGives) {
         Pipeline::kill_and_reap(pid);
     }
     EXPECT_EQ(state_differs_from_replay(p.journal_dir()), "");
+
+    // What cannot be compared is told by its reason: tests of the whole pipeline forgive one only.
+    DirectorySource source{p.journal_dir()};
+    const fs::path oldest = source.path_of(list_log(source).value().front().name);
+    const fs::path away = oldest.string() + ".away";
+    fs::rename(oldest, away);
+    std::string why = state_differs_from_replay(p.journal_dir());
+    EXPECT_TRUE(why.starts_with(kBeginsLater)) << why;
+    fs::rename(away, oldest);
+    damage(oldest, kBlockBytes + 64);
+    why = state_differs_from_replay(p.journal_dir());
+    EXPECT_TRUE(why.starts_with("the log cannot be replayed: ")) << why;
+    const std::vector<Sequence> made = list_snapshots(p.journal_dir()).value();
+    for (const Sequence seq : made) {
+        fs::remove(fs::path{p.journal_dir()} / snapshot_name(seq));
+    }
+    why = state_differs_from_replay(p.journal_dir());
+    EXPECT_TRUE(why.starts_with("there is no snapshot")) << why;
 }
 
 }  // namespace
