@@ -124,6 +124,19 @@ std::string name_at(std::int64_t ns) {
     return std::string{text} + fraction + kSuffix;
 }
 
+/// Oldest first.
+std::vector<std::string> backups_in(const std::string& dir) {
+    std::vector<std::string> all;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator{dir, error}) {
+        if (entry.path().extension() == kSuffix) {
+            all.push_back(entry.path().string());
+        }
+    }
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
 }  // namespace
 
 std::unique_ptr<CredentialStore> make_credentials(const CredentialSource& source) {
@@ -274,7 +287,28 @@ Result<std::vector<CredentialRow>> CredentialBackups::restore_test(const std::st
     Parts parts;
     const bool sqlite =
         split(file, parts) && !parts.lines.empty() && parts.lines[0] == "kind=sqlite";
+    if (!sqlite && !options_.source.sqlite_path.empty()) {
+        return failed(Errc::Unsupported,
+                      path + ": made of PostgreSQL, which restores it; \"store\" is sqlite");
+    }
     return sqlite ? restored_sqlite(dump.value()) : restored_postgres(dump.value());
+}
+
+Status CredentialBackups::extract(const std::string& path, const std::string& to) {
+    if (fs::exists(to)) {
+        return failed(Errc::Busy, to + ": is there already");
+    }
+    const auto dump = decrypted(path);
+    if (!dump) {
+        return dump.error();
+    }
+    const std::string content{reinterpret_cast<const char*>(dump.value().data()),
+                              dump.value().size()};
+    if (!write_durably(fs::absolute(to).string(), content)) {
+        return failed(errno == ENOSPC ? Errc::NoSpace : Errc::IoError,
+                      to + ": " + std::strerror(errno));
+    }
+    return ok_status();
 }
 
 Result<std::vector<CredentialRow>> CredentialBackups::restored_sqlite(
@@ -318,15 +352,7 @@ Result<std::vector<CredentialRow>> CredentialBackups::restored_postgres(
 // ---- the folder --------------------------------------------------------------------------------
 
 std::vector<std::string> CredentialBackups::list() const {
-    std::vector<std::string> all;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator{options_.dir, error}) {
-        if (entry.path().extension() == kSuffix) {
-            all.push_back(entry.path().string());
-        }
-    }
-    std::sort(all.begin(), all.end());
-    return all;
+    return backups_in(options_.dir);
 }
 
 std::vector<std::string> CredentialBackups::holding(const std::string& account) const {
@@ -344,7 +370,11 @@ std::vector<std::string> CredentialBackups::holding(const std::string& account) 
 }
 
 std::int64_t CredentialBackups::newest_ns() const {
-    const std::vector<std::string> all = list();
+    return newest_credential_backup_ns(options_.dir);
+}
+
+std::int64_t newest_credential_backup_ns(const std::string& dir) {
+    const std::vector<std::string> all = backups_in(dir);
     Parts parts;
     const std::string file = all.empty() ? "" : read_file(all.back());
     if (split(file, parts)) {

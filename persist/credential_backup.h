@@ -28,6 +28,9 @@ struct CredentialBackupOptions {
     int tool_timeout_s = 60;  // for pg_dump and pg_restore
 };
 
+/// When the newest backup in `dir` was made, wall clock; 0: there is none, or it cannot be read.
+[[nodiscard]] std::int64_t newest_credential_backup_ns(const std::string& dir);
+
 class CredentialBackups {
 public:
     /// @param key opens the backups too (a key derived from it encrypts them); outlives this.
@@ -41,18 +44,22 @@ public:
     [[nodiscard]] Result<std::string> make();
 
     /// Restores `path` into a scratch store. @return the rows in it; BadAuth: changed, or another
-    /// key; as make().
+    /// key; Unsupported: of PostgreSQL, where the source is none; as make().
     [[nodiscard]] Result<std::vector<CredentialRow>> restore_test(const std::string& path);
     /// The dump in `path`, decrypted: what pg_restore or sqlite3 takes.
     [[nodiscard]] Result<std::vector<std::byte>> decrypted(const std::string& path);
+    /// Writes that into the new file `to`, mode 0600. Secrets in it are sealed still.
+    /// @return Busy: `to` is there; as decrypted(); IoError, NoSpace.
+    [[nodiscard]] Status extract(const std::string& path, const std::string& to);
 
     /// Oldest first.
     [[nodiscard]] std::vector<std::string> list() const;
     /// Those that hold credentials of `account`.
     [[nodiscard]] std::vector<std::string> holding(const std::string& account) const;
-    /// When the newest one was made, wall clock; 0: there is none.
+    /// newest_credential_backup_ns() of its folder.
     [[nodiscard]] std::int64_t newest_ns() const;
 
+    [[nodiscard]] std::size_t keep() const noexcept { return options_.keep; }
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
 private:

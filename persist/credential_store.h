@@ -40,8 +40,8 @@ public:
     /// @return the row, or nothing if there is none; as open().
     [[nodiscard]] virtual Result<std::optional<CredentialRow>> find(const std::string& account) = 0;
     [[nodiscard]] virtual Result<std::vector<CredentialRow>> all() = 0;
-    /// Stores `row`, whose version must be `expected` + 1, over version `expected` (0: it must not
-    /// be there) and notes `event`, durably and in one transaction.
+    /// Stores `row`, whose version must be above `expected`, over version `expected` (0: it must
+    /// not be there) and notes `event`, durably and in one transaction.
     /// @return Busy: it has another version by now; else as open().
     [[nodiscard]] virtual Status put(const CredentialRow& row, std::uint64_t expected,
                                      const std::string& event) = 0;

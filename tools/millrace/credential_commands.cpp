@@ -6,12 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
-#include <iostream>
+#include <filesystem>
 #include <memory>
 
-#include "persist/credential_backup.h"
-#include "persist/credential_vault.h"
+#include "persist/credential_restore.h"
+#include "tools/millrace/credential_desk.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -26,63 +25,15 @@ struct Request {
     std::string secret_file;
     std::string why = "by hand";
     std::string backup;
+    std::string to;
     bool yes = false;
+    bool dry_run = false;
+    bool force = false;
 };
 
 int complain(const std::string& what) {
     std::fprintf(stderr, "millrace credential: %s\n", what.c_str());
     return kFailed;
-}
-
-std::string key_path(const CredentialConfig& c) {
-    if (!c.key_file.empty()) {
-        return c.key_file;
-    }
-    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
-    return (folder == nullptr ? "/run/credentials" : std::string{folder}) + "/" + c.key_credential;
-}
-
-CredentialBackupOptions backup_options(const Config& config) {
-    const CredentialConfig& c = config.credentials;
-    CredentialBackupOptions o;
-    if (c.postgres) {
-        o.source.postgres = {c.postgres_url, c.postgres_password};
-    } else {
-        o.source.sqlite_path = c.path.empty() ? config.journal.dir + "/credentials.db" : c.path;
-    }
-    o.dir = c.backup_dir.empty() ? config.journal.dir + "/credential-backups" : c.backup_dir;
-    o.keep = c.backups_keep;
-    return o;
-}
-
-/// Key, store, vault and backups of one command.
-struct Desk {
-    std::unique_ptr<CredentialKey> key;
-    std::unique_ptr<CredentialStore> store;
-    std::unique_ptr<CredentialVault> vault;
-    std::unique_ptr<CredentialBackups> backups;
-};
-
-bool open_desk(const Config& config, Desk& desk, std::string& message) {
-    if (!config.credentials.enabled) {
-        message = "no \"credentials\" in " + config.file;
-        return false;
-    }
-    auto key = CredentialKey::load(key_path(config.credentials), message);
-    if (!key) {
-        message += key.code() == Errc::NotFound ? "; `millrace credential init` makes one" : "";
-        return false;
-    }
-    desk.key = std::make_unique<CredentialKey>(std::move(key).value());
-    const CredentialBackupOptions options = backup_options(config);
-    desk.store = make_credentials(options.source);
-    if (!desk.store->open()) {
-        message = desk.store->message();
-        return false;
-    }
-    desk.vault = std::make_unique<CredentialVault>(*desk.store, *desk.key);
-    desk.backups = std::make_unique<CredentialBackups>(options, *desk.key);
-    return true;
 }
 
 /// Turns a terminal's echo off while it lives.
@@ -131,7 +82,7 @@ Secret read_secret(const std::string& file) {
 }
 
 /// What every change ends with. A change that was made stays made if its backup fails.
-int backed_up(Desk& desk, const std::string& done) {
+int backed_up(CredentialDesk& desk, const std::string& done) {
     std::printf("%s\n", done.c_str());
     const auto made = desk.backups->make();
     if (!made) {
@@ -141,7 +92,7 @@ int backed_up(Desk& desk, const std::string& done) {
     return 0;
 }
 
-int changed(Desk& desk, const Status& status, const std::string& done) {
+int changed(CredentialDesk& desk, const Status& status, const std::string& done) {
     return status ? backed_up(desk, done) : complain(desk.vault->message());
 }
 
@@ -150,7 +101,7 @@ int init_key(const Config& config, const Request&) {
         return complain("no \"credentials\" in " + config.file);
     }
     std::string message;
-    const std::string path = key_path(config.credentials);
+    const std::string path = credential_key_path(config.credentials);
     const auto made = CredentialKey::create(path, message);
     if (!made) {
         return complain(message);
@@ -160,29 +111,57 @@ int init_key(const Config& config, const Request&) {
     return 0;
 }
 
-int add(Desk& desk, const Request& r) {
+/// What a dry run of a change says. @return as the change would, as far as can be told.
+int would(CredentialDesk& desk, const Request& r, const char* what) {
+    const auto rows = desk.vault->list();
+    if (!rows) {
+        return complain(desk.vault->message());
+    }
+    for (const CredentialRow& row : rows.value()) {
+        if (row.account == r.account && row.state != CredentialState::Erased) {
+            std::printf("%s is %s, version %llu; would be %s, and then backed up\n",
+                        row.account.c_str(), std::string{to_string(row.state)}.c_str(),
+                        static_cast<unsigned long long>(row.version), what);
+            return 0;
+        }
+    }
+    return complain(r.account + " has no credentials");
+}
+
+int add(CredentialDesk& desk, const Request& r) {
     const Secret secret = read_secret(r.secret_file);
     return changed(desk, desk.vault->add(r.account, r.login, secret), r.account + ": ACTIVE");
 }
 
-int rotate(Desk& desk, const Request& r) {
+int rotate(CredentialDesk& desk, const Request& r) {
+    if (r.dry_run) {
+        return would(desk, r, "sealed with another secret");
+    }
     const Secret secret = read_secret(r.secret_file);
     return changed(desk, desk.vault->rotate(r.account, secret), r.account + ": rotated");
 }
 
-int lock(Desk& desk, const Request& r) {
+int lock(CredentialDesk& desk, const Request& r) {
+    if (r.dry_run) {
+        return would(desk, r, "LOCKED");
+    }
     return changed(desk, desk.vault->lock(r.account, r.why), r.account + ": LOCKED");
 }
 
-int unlock(Desk& desk, const Request& r) {
+int unlock(CredentialDesk& desk, const Request& r) {
+    if (r.dry_run) {
+        return would(desk, r, "ACTIVE");
+    }
     return changed(desk, desk.vault->unlock(r.account), r.account + ": ACTIVE");
 }
 
-int erase(Desk& desk, const Request& r) {
-    if (!r.yes) {
+int erase(CredentialDesk& desk, const Request& r) {
+    if (!r.yes && !r.dry_run) {
         return complain("erasing " + r.account + " cannot be undone; say --yes");
     }
-    const int code = changed(desk, desk.vault->erase(r.account, r.why), r.account + ": ERASED");
+    const int code =
+        r.dry_run ? would(desk, r, "ERASED")
+                  : changed(desk, desk.vault->erase(r.account, r.why), r.account + ": ERASED");
     for (const std::string& path : desk.backups->holding(r.account)) {
         std::printf("still holds a sealed copy: %s\n", path.c_str());
     }
@@ -198,7 +177,7 @@ std::string time_text(std::int64_t ns) {
     return text;
 }
 
-int list(Desk& desk, const Request&) {
+int list(CredentialDesk& desk, const Request&) {
     const auto rows = desk.vault->list();
     if (!rows) {
         return complain(desk.vault->message());
@@ -214,7 +193,18 @@ int list(Desk& desk, const Request&) {
     return 0;
 }
 
-int backup(Desk& desk, const Request&) {
+int backup(CredentialDesk& desk, const Request& r) {
+    if (r.dry_run) {
+        const auto rows = desk.vault->list();
+        if (!rows) {
+            return complain(desk.vault->message());
+        }
+        std::printf(
+            "would back up %zu accounts, restore and compare that, and keep the newest "
+            "%zu; there are %zu\n",
+            rows.value().size(), desk.backups->keep(), desk.backups->list().size());
+        return 0;
+    }
     const auto made = desk.backups->make();
     if (!made) {
         return complain(desk.backups->message());
@@ -223,7 +213,7 @@ int backup(Desk& desk, const Request&) {
     return 0;
 }
 
-int restore_test(Desk& desk, const Request& r) {
+int restore_test(CredentialDesk& desk, const Request& r) {
     const std::vector<std::string> all = desk.backups->list();
     if (r.backup.empty() && all.empty()) {
         return complain("there is no backup");
@@ -237,7 +227,79 @@ int restore_test(Desk& desk, const Request& r) {
     return 0;
 }
 
-using Verb = int (*)(Desk&, const Request&);
+/// The newest backup that restores, or the one that was named; those passed over are told.
+Result<std::vector<CredentialRow>> rows_to_restore(CredentialDesk& desk, std::string& path) {
+    const std::vector<std::string> all =
+        path.empty() ? desk.backups->list() : std::vector<std::string>{path};
+    Result<std::vector<CredentialRow>> rows{Errc::NotFound, "there is no backup"};
+    for (auto candidate = all.rbegin(); candidate != all.rend() && !rows; ++candidate) {
+        path = *candidate;
+        rows = desk.backups->restore_test(path);
+        if (!rows) {
+            std::fprintf(stderr, "passed over: %s\n", desk.backups->message().c_str());
+        }
+    }
+    return rows;
+}
+
+int extract(CredentialDesk& desk, const Request& r) {
+    const std::vector<std::string> all = desk.backups->list();
+    if (r.backup.empty() && all.empty()) {
+        return complain("there is no backup");
+    }
+    const std::string path = r.backup.empty() ? all.back() : r.backup;
+    if (r.dry_run) {
+        std::printf("would write the dump in %s to %s\n", path.c_str(), r.to.c_str());
+        return desk.backups->decrypted(path) ? 0 : complain(desk.backups->message());
+    }
+    if (!desk.backups->extract(path, r.to)) {
+        return complain(desk.backups->message());
+    }
+    std::printf("%s: the dump in %s, for pg_restore or sqlite3; secrets in it are sealed\n",
+                r.to.c_str(), path.c_str());
+    return 0;
+}
+
+int restore(CredentialDesk& desk, const Request& r) {
+    if (!r.to.empty()) {
+        return extract(desk, r);
+    }
+    std::string path = r.backup;
+    const auto rows = rows_to_restore(desk, path);
+    if (!rows) {
+        return complain("nothing was restored: no backup will do");
+    }
+    const auto plan = plan_restore(*desk.store, rows.value());
+    if (!plan) {
+        return complain(desk.store->message());
+    }
+    std::printf("%s restores:\n", path.c_str());
+    bool later = false;
+    for (const RestoreRow& p : plan.value()) {
+        later = later || p.meets == RestoreMeets::Later;
+        std::printf("  %-16s %-7s version %llu: %s\n", p.row.account.c_str(),
+                    std::string{to_string(p.row.state)}.c_str(),
+                    static_cast<unsigned long long>(p.row.version),
+                    std::string{to_string(p.meets)}.c_str());
+    }
+    if (later && !r.force) {
+        return complain(
+            "nothing was restored: what was locked, rotated or erased since would come undone; "
+            "--force does that");
+    }
+    if (r.dry_run) {
+        std::printf("nothing was changed; other accounts would stay as they are\n");
+        return 0;
+    }
+    const std::string event = "restored from " + std::filesystem::path{path}.filename().string();
+    if (auto done = restore_rows(*desk.store, plan.value(), event, r.force); !done) {
+        return complain("not all was restored; run it again: " + std::string{done.error().what} +
+                        " " + desk.store->message());
+    }
+    return backed_up(desk, "restored, read back and compared");
+}
+
+using Verb = int (*)(CredentialDesk&, const Request&);
 
 CLI::App* add_verb(CLI::App* parent, Command& command, const char* word, const char* help,
                    const std::shared_ptr<Request>& r, Verb verb) {
@@ -246,12 +308,16 @@ CLI::App* add_verb(CLI::App* parent, Command& command, const char* word, const c
     sub->callback([&command, r, verb] {
         command.run = [r, verb] {
             Config config;
-            Desk desk;
+            CredentialDesk desk;
             std::string message;
             if (!load_config(r->config, config)) {
                 return static_cast<int>(kExitBadConfig);
             }
-            return open_desk(config, desk, message) ? verb(desk, *r) : complain(message);
+            // Looking into a backup must not need the store that was lost.
+            const bool looks = verb == &restore_test || !r->to.empty();
+            const bool opened =
+                looks ? open_backups(config, desk, message) : open_desk(config, desk, message);
+            return opened ? verb(desk, *r) : complain(message);
         };
     });
     return sub;
@@ -291,10 +357,20 @@ void add_credential_commands(CLI::App& app, Command& command) {
         sub->add_option("ACCOUNT", r->account, "the account")->required();
     }
     add_verb(credential, command, "list", "every account; no secrets", r, &list);
-    add_verb(credential, command, "backup", "make one now (a timer: daily)", r, &backup);
+    CLI::App* backing_up =
+        add_verb(credential, command, "backup", "make one now (`up` does it daily)", r, &backup);
     CLI::App* restoring = add_verb(credential, command, "restore-test",
                                    "restore a backup and throw it away", r, &restore_test);
-    restoring->add_option("FILE", r->backup, "default: the newest");
+    CLI::App* back = add_verb(credential, command, "restore",
+                              "put a backup's rows back into the store that was lost", r, &restore);
+    back->add_option("--to", r->to, "write the dump in it to this new file instead");
+    back->add_flag("--force", r->force, "also over what was changed since the backup");
+    for (CLI::App* sub : {restoring, back}) {
+        sub->add_option("FILE", r->backup, "default: the newest");
+    }
+    for (CLI::App* sub : {rotating, locking, erasing, unlocking, backing_up, back}) {
+        sub->add_flag("--dry-run", r->dry_run, "say what would be done");
+    }
 }
 
 bool lock_credentials(const Config& config, const std::vector<std::string>& accounts,
@@ -302,7 +378,7 @@ bool lock_credentials(const Config& config, const std::vector<std::string>& acco
     if (!config.credentials.enabled) {
         return true;
     }
-    Desk desk;
+    CredentialDesk desk;
     if (!open_desk(config, desk, message)) {
         return false;
     }

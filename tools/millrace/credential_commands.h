@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-/// init, add, rotate, lock, unlock, erase, list, backup, restore-test.
+/// init, add, rotate, lock, unlock, erase, list, backup, restore-test, restore.
 void add_credential_commands(CLI::App& app, Command& command);
 
 /// Locks the credentials of accounts that were disabled; does nothing without "credentials" in the
