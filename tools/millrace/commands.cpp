@@ -6,6 +6,7 @@
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/config_backup.h"
 #include "tools/millrace/credential_commands.h"
+#include "tools/millrace/locate.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
 #include "tools/millrace/recover_ladder.h"
@@ -76,11 +77,30 @@ int check(const std::string& file) {
     return kExitOk;
 }
 
+/// Whether the pipeline at `target`, by the text that it was started with, keeps credentials; true
+/// also if that cannot be told.
+bool may_keep_credentials(const Target& target) {
+    std::string message;
+    const auto segment = attach_target(target, message);
+    if (!segment) {
+        return true;
+    }
+    std::vector<Mistake> mistakes;  // it is asked for one thing only
+    const Config running =
+        read_config(checked_config_path(segment.value().header().journal_dir), mistakes);
+    return running.text.empty() || running.credentials.enabled;
+}
+
 /// What an account gets that was disabled: its credentials are LOCKED (requirement C22).
 int lock_disabled(const Target& target, const std::vector<std::string>& names) {
     if (target.config.empty()) {
-        std::printf("give --config to lock their credentials too, where they are configured\n");
-        return kExitOk;
+        if (!may_keep_credentials(target)) {
+            return kExitOk;
+        }
+        std::fprintf(stderr,
+                     "ALERT disabled, but the credentials are not locked: where they are only a "
+                     "configuration tells; run it again with --config FILE\n");
+        return 1;
     }
     Config config;
     std::string message;
@@ -88,7 +108,10 @@ int lock_disabled(const Target& target, const std::vector<std::string>& names) {
         lock_credentials(config, names, "the account was disabled", message)) {
         return kExitOk;
     }
-    std::fprintf(stderr, "disabled, but the credentials are not locked: %s\n", message.c_str());
+    std::fprintf(stderr,
+                 "ALERT disabled, but the credentials are not locked: %s; run it again, or "
+                 "`millrace credential lock`\n",
+                 message.c_str());
     return 1;
 }
 

@@ -64,7 +64,8 @@ StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
     : segment_{segment},
       config_{config},
       retention_{config.journal.dir},
-      second_{configured_second(config).path} {}
+      second_{configured_second(config).path},
+      credentials_{credential_keeper_options(config)} {}
 
 void StorageKeeper::turn(std::int64_t now_ns) {
     if (now_ns >= next_prune_ns_) {
@@ -74,6 +75,17 @@ void StorageKeeper::turn(std::int64_t now_ns) {
     if (now_ns >= next_config_ns_) {
         next_config_ns_ = now_ns + kConfigEveryNs;
         keep_config();
+    }
+    keep_credentials(now_ns);
+}
+
+void StorageKeeper::keep_credentials(std::int64_t now_ns) {
+    const CredentialKeeper::Told told = credentials_.turn(now_ns, wall_ns());
+    if (!told.info.empty()) {
+        log_info(told.info);
+    }
+    if (!told.alert.empty()) {
+        alert(told.alert, told.detail);
     }
 }
 

@@ -1,10 +1,11 @@
 // StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
 // files, alerts when a file system fills or a store is left behind, copies of
-// the configuration.
+// the configuration, a daily backup of credentials.
 #pragma once
 
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
+#include "tools/millrace/credential_keeper.h"
 #include "tools/millrace/retention.h"
 
 #include <cstdint>
@@ -26,6 +27,7 @@ private:
     void prune_files();
     void watch_space(const std::string& dir, const Space& space, SpaceWatch& watch);
     void keep_config();
+    void keep_credentials(std::int64_t now_ns);
     void tell_detached(const std::vector<std::string>& now);
     void alert(const std::string& text, const std::string& detail = "");
 
@@ -35,6 +37,7 @@ private:
     SpaceWatch space_watch_;
     std::string second_;  // journal directory; "" = none
     SpaceWatch second_watch_;
+    CredentialKeeper credentials_;
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told
     std::int64_t next_prune_ns_ = 0;
