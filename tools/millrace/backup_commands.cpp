@@ -1,7 +1,5 @@
 #include "tools/millrace/backup_commands.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -12,6 +10,7 @@
 #include "persist/sqlite_restore.h"
 #include "shm/role.h"
 #include "tools/millrace/config.h"
+#include "tools/millrace/progress.h"
 #include "tools/millrace/stages.h"
 
 namespace millrace {
@@ -30,21 +29,6 @@ struct Asked {
 int complain(const std::string& what) {
     std::fprintf(stderr, "millrace: %s\n", what.c_str());
     return kExitError;
-}
-
-/// On a terminal, one line that is written over; elsewhere nothing.
-BackupProgress progress_on_terminal() {
-    if (::isatty(STDERR_FILENO) == 0) {
-        return {};
-    }
-    return [last = -1](const char* what, std::uint64_t done, std::uint64_t total) mutable {
-        const int percent = total == 0 ? 0 : static_cast<int>(done * 100 / total);
-        if (percent != last) {
-            std::fprintf(stderr, "\r%-6s %3d %%%s", what, percent, percent == 100 ? "\n" : "");
-            last = percent;
-        }
-        return true;
-    };
 }
 
 std::string utc(std::int64_t wall) {

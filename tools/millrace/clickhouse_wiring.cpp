@@ -11,6 +11,7 @@
 #include "persist/clickhouse_schema.h"
 #include "persist/clickhouse_sink.h"
 #include "persist/effects_log_source.h"
+#include "tools/millrace/progress.h"
 
 namespace millrace {
 namespace {
@@ -192,6 +193,8 @@ int doctor_clickhouse(const Config& config) {
     return report.code();
 }
 
+constexpr auto kKinds = static_cast<std::uint64_t>(EffectKind::Alert);  // the last of them
+
 int verify_clickhouse(const Config& config, const VerifyClickHouse& options) {
     if (!config.clickhouse.enabled || !config.sqlite.enabled) {
         std::fprintf(stderr, "%s needs both \"clickhouse\" and \"sqlite\"\n", config.file.c_str());
@@ -206,6 +209,8 @@ int verify_clickhouse(const Config& config, const VerifyClickHouse& options) {
         std::fprintf(stderr, "not compared: %s\n", message.c_str());
         return 2;
     }
+    const BackupProgress progress = options.json ? BackupProgress{} : progress_on_terminal();
+    std::uint64_t kinds = 0;
     for (bool more = true; more;) {
         const auto step = verify.step();
         if (!step) {
@@ -213,6 +218,10 @@ int verify_clickhouse(const Config& config, const VerifyClickHouse& options) {
             return 2;
         }
         more = step.value();
+        ++kinds;
+        if (progress) {
+            (void)progress("verify", more ? kinds : kKinds, kKinds);
+        }
     }
     print(verify.findings(), options.json);
     return verify.findings().clean() ? 0 : 1;

@@ -379,10 +379,13 @@ void add_doctor_commands(CLI::App& app, Command& command) {
         "clickhouse", "counts and checksums by range against SQLite; 1 if they differ");
     auto options = options_for<VerifyClickHouse>();
     clickhouse->add_flag("--mend", options->mend, "store again what is missing or changed");
+    auto dry_run = options_for<bool>();
+    clickhouse->add_flag("--dry-run", *dry_run, "with --mend: only say what it would store again");
     clickhouse->add_option("--wait", options->wait_s, "seconds for a ClickHouse that is behind")
         ->capture_default_str();
     clickhouse->add_flag("--json", options->json, "one JSON object");
-    add_config_verb(clickhouse, command, [options](const Config& config) {
+    add_config_verb(clickhouse, command, [options, dry_run](const Config& config) {
+        options->mend = options->mend && !*dry_run;
         return verify_clickhouse(config, *options);
     });
 }

@@ -1,0 +1,23 @@
+#include "tools/millrace/progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace millrace {
+
+BackupProgress progress_on_terminal() {
+    if (::isatty(STDERR_FILENO) == 0) {
+        return {};
+    }
+    return [last = -1](const char* what, std::uint64_t done, std::uint64_t total) mutable {
+        const int percent = total == 0 ? 0 : static_cast<int>(done * 100 / total);
+        if (percent != last) {
+            std::fprintf(stderr, "\r%-6s %3d %%%s", what, percent, percent == 100 ? "\n" : "");
+            last = percent;
+        }
+        return true;
+    };
+}
+
+}  // namespace millrace
