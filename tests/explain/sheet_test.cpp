@@ -2,9 +2,11 @@
 // Method: logs that the engine made itself, read on while they grow.
 #include "tests/explain/logs.h"
 #include "tools/explain/open_now.h"
+#include "tools/explain/words.h"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <sstream>
 
 namespace millrace::explain_test {
@@ -79,6 +81,45 @@ TEST_F(OpenSheets, CutNamesAndNeverNumbersToFitTheLine) {
     EXPECT_NE(text.find("123456.12345678"), std::string::npos) << text;
     EXPECT_NE(text.find('~'), std::string::npos) << text;
     EXPECT_EQ(text.find('!'), text.find('\n') + 1) << text;
+}
+
+TEST_F(OpenSheets, ShowPeopleAsManyDigitsAsTheyWantAndProgramsAll) {
+    Sheet s;
+    s.columns = {"account", "volume", "price", "equity"};
+    s.rows.push_back({std::string{"1.23456"}, std::string{"0.125"}, std::string{"1.234564"},
+                      std::string{"-10.005"}});
+    s.rows.push_back({std::string{"b"}, std::string{"7"}, std::string{"-"}, std::string{"-0.004"}});
+    s.doubted = {false, false};
+    s.from = "logs";
+    DisplayPreferences wanted;
+    const auto shown = [&] { return explain::sheet_text(s, OpenOf::Positions, 80, wanted); };
+    const std::string exact = shown();
+    for (const char* number : {"0.125", "1.234564", "-10.005", "-0.004"}) {
+        EXPECT_NE(exact.find(number), std::string::npos) << exact;
+    }
+    wanted.volume_decimals = 2;
+    wanted.price_decimals = 5;
+    wanted.money_decimals = 2;
+    EXPECT_EQ(shown().substr(0, shown().find("2 positions")),
+              "  account  volume    price  equity\n"
+              "  1.23456    0.13  1.23456  -10.01\n"
+              "  b          7.00        -    0.00\n");
+    wanted.volume_decimals = 0;
+    EXPECT_NE(shown().find("  1.23456       0  1.23456"), std::string::npos) << shown();
+    EXPECT_NE(explain::sheet_json(s, OpenOf::Positions).find("\"0.125\""), std::string::npos);
+}
+
+TEST_F(OpenSheets, TellTimesInTheZoneThatSomebodyWants) {
+    if (!std::filesystem::exists("/usr/share/zoneinfo/Europe/Berlin")) {
+        GTEST_SKIP() << "SKIPPED: no tzdata on this host; NOT TESTED HERE";
+    }
+    const Nanos summer = seconds(1'782'907'200) + Nanos{5'000};
+    EXPECT_EQ(explain::moment_text(summer), "2026-07-01T12:00:00.000005Z");
+    explain::show_times_in("Europe/Berlin");
+    EXPECT_EQ(explain::moment_text(summer), "2026-07-01T14:00:00.000005+0200");
+    EXPECT_EQ(explain::clock_text(summer), "14:00:00.000005");
+    explain::show_times_in("UTC");
+    EXPECT_EQ(explain::moment_text(summer), "2026-07-01T12:00:00.000005Z");
 }
 
 TEST_F(OpenSheets, SayWhyTheLogsGiveNoState) {

@@ -12,7 +12,9 @@
 #include "tools/explain/open_now.h"
 #include "tools/explain/show.h"
 #include "tools/explain/subject.h"
+#include "tools/explain/words.h"
 #include "tools/inspect/command.h"
+#include "tools/millrace/actor.h"
 #include "tools/millrace/operator_session.h"
 #include "tools/millrace/stages.h"
 #include "tools/query/history.h"
@@ -45,7 +47,17 @@ struct Asked {
     std::string since;
     std::string until;
     bool definitions = false;
+    DisplayPreferences display;
 };
+
+/// What people want to see otherwise. Programs get the same for everybody.
+void use_preferences(Asked& asked, const Where& where) {
+    if (!asked.json) {
+        const Actor user = this_actor(true);
+        asked.display = display_preferences(where.dir, std::string{view(user.user)});
+        show_times_in(asked.display.time_zone);
+    }
+}
 
 int write_out(const std::string& text) {
     const bool written =
@@ -53,7 +65,7 @@ int write_out(const std::string& text) {
     return written ? kExitOk : kExitError;
 }
 
-int explain_one(const Asked& asked, Subject::What what) {
+int explain_one(Asked& asked, Subject::What what) {
     std::string message;
     const auto where = find_where(asked.where, message);
     if (!where) {
@@ -63,6 +75,7 @@ int explain_one(const Asked& asked, Subject::What what) {
     if (!subject) {
         return complain(message);
     }
+    use_preferences(asked, *where);
     const Story story = tell_story(*subject, *where);
     if (story.found()) {
         return write_out(asked.json ? story_json(story, where->book)
@@ -85,7 +98,7 @@ bool one_sheet(const Asked& asked, OpenOf of, const Where& where, const OpenNow*
     } else if (!sheet_of_store(where, of, account, sheet, message)) {
         return false;
     }
-    out = asked.json ? sheet_json(sheet, of) : sheet_text(sheet, of, kColumns);
+    out = asked.json ? sheet_json(sheet, of) : sheet_text(sheet, of, kColumns, asked.display);
     return true;
 }
 
@@ -111,7 +124,7 @@ int watch(const Asked& asked, OpenOf of, const Where& where, OpenNow* now, Accou
     return kExitOk;
 }
 
-int show_open(const Asked& asked, OpenOf of) {
+int show_open(Asked& asked, OpenOf of) {
     std::string message;
     const auto where = find_where(asked.where, message);
     if (!where) {
@@ -125,6 +138,7 @@ int show_open(const Asked& asked, OpenOf of) {
         }
         account = subject->account;
     }
+    use_preferences(asked, *where);
     const auto now = OpenNow::open(*where, message);
     if (now == nullptr) {
         std::fprintf(stderr, "millrace: note: %s; asking the store\n", message.c_str());
@@ -145,7 +159,7 @@ bool read_moment(const char* option, const std::string& text, Nanos& out) {
     return true;
 }
 
-int show_audit(const Asked& asked) {
+int show_audit(Asked& asked) {
     AuditOptions options;
     options.definitions = asked.definitions;
     if (!read_moment("--since", asked.since, options.since) ||
@@ -157,6 +171,7 @@ int show_audit(const Asked& asked) {
     if (!where) {
         return complain(message);
     }
+    use_preferences(asked, *where);
     int status = kExitOk;
     std::uint64_t unknown = 0;
     const Scanned read = audit(*where, options, [&](const AuditEntry& entry) {

@@ -5,6 +5,7 @@
 #include "persist/journal_reader.h"
 #include "tools/explain/state.h"
 #include "tools/explain/where.h"
+#include "tools/millrace/preferences.h"
 
 #include <memory>
 #include <string>
@@ -52,7 +53,9 @@ private:
                                   std::string& message);
 
 /// An aligned table of at most `width` columns; rows in doubt are marked `!`.
-[[nodiscard]] std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width);
+/// @param display as many digits as somebody wants; JSON has all there are.
+[[nodiscard]] std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width,
+                                     const DisplayPreferences& display = {});
 /// explain.schema.json
 [[nodiscard]] std::string sheet_json(const Sheet& sheet, OpenOf of);
 

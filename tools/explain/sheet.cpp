@@ -7,6 +7,7 @@
 
 #include "tools/explain/open_now.h"
 #include "tools/explain/words.h"
+#include "tools/millrace/decimal.h"
 #include "tools/query/history.h"
 
 namespace millrace::explain {
@@ -15,6 +16,35 @@ namespace {
 constexpr const char* kNames[] = {"positions", "orders", "accounts"};
 /// Columns that a person is shown; programs get all of them.
 constexpr std::size_t kShown[] = {8, 9, 9};
+
+/// Digits that a person wants after the point in this column; nothing: all there are.
+std::optional<std::uint32_t> decimals_of(const std::string& column, const DisplayPreferences& d) {
+    if (column == "volume" || column == "filled") {
+        return d.volume_decimals;
+    }
+    if (column == "price") {
+        return d.price_decimals;
+    }
+    return column == "equity" || column == "balance" ? d.money_decimals : std::nullopt;
+}
+
+/// The decimal `text` rounded to that; what is no decimal stays as it is.
+std::string rounded(const std::string& text, std::optional<std::uint32_t> decimals) {
+    const auto exact = decimals ? parse_decimal(text) : Result<std::int64_t>{Errc::BadInput};
+    if (!exact) {
+        return text;
+    }
+    std::int64_t unit = kScale;
+    for (std::uint32_t i = 0; i < *decimals; ++i) {
+        unit /= 10;
+    }
+    const std::int64_t half = exact.value() < 0 ? -unit / 2 : unit / 2;
+    const std::int64_t units = (exact.value() + half) / unit;
+    const std::int64_t of_one = kScale / unit;
+    const std::int64_t magnitude = units < 0 ? -units : units;
+    std::string out = (units < 0 ? "-" : "") + std::to_string(magnitude / of_one);
+    return *decimals == 0 ? out : out + fmt::format(".{:0{}}", magnitude % of_one, *decimals);
+}
 
 std::string plain(const Sheet::Cell& cell) {
     if (const auto* n = std::get_if<std::int64_t>(&cell)) {
@@ -113,7 +143,11 @@ Sheet::Cell cell_of(const Cell& cell) {
 
 }  // namespace
 
-std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width) {
+std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width,
+                       const DisplayPreferences& display) {
+    const auto shown_as = [&](const Sheet::Cell& cell, const std::string& column) {
+        return rounded(plain(cell), decimals_of(column, display));
+    };
     const std::size_t shown =
         sheet.from == "store" ? sheet.columns.size() : kShown[static_cast<std::size_t>(of)];
     const std::vector<std::string> columns{
@@ -123,7 +157,7 @@ std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width) {
     for (std::size_t i = 0; i < columns.size(); ++i) {
         std::size_t most = columns[i].size();
         for (const auto& row : sheet.rows) {
-            most = std::max(most, plain(row[i]).size());
+            most = std::max(most, shown_as(row[i], columns[i]).size());
         }
         widths.push_back(most);
     }
@@ -141,7 +175,8 @@ std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width) {
     for (std::size_t n = 0; n < sheet.rows.size(); ++n) {
         std::string line = sheet.doubted[n] ? "!" : " ";
         for (std::size_t i = 0; i < columns.size(); ++i) {
-            put(line, cut(plain(sheet.rows[n][i]), widths[i]), widths[i], is_right(columns[i]));
+            put(line, cut(shown_as(sheet.rows[n][i], columns[i]), widths[i]), widths[i],
+                is_right(columns[i]));
         }
         end_line(line);
     }

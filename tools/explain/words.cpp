@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <ctime>
 
 #include "tools/inspect/decode.h"
 
@@ -13,8 +15,16 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
+bool in_utc = true;
+
 std::tm parts_of(Nanos time) {
-    return fmt::gmtime(static_cast<std::time_t>(time.value / kSecond));
+    const auto seconds = static_cast<std::time_t>(time.value / kSecond);
+    return in_utc ? fmt::gmtime(seconds) : fmt::localtime(seconds);
+}
+/// What a moment ends with.
+std::string offset_of(const std::tm& parts) {
+    char text[8] = "Z";
+    return in_utc || std::strftime(text, sizeof text, "%z", &parts) == 0 ? "Z" : text;
 }
 std::string micros_of(Nanos time) {
     return fmt::format("{:06}", time.value % kSecond / 1000);
@@ -47,10 +57,19 @@ const char* check_words(Reason reason) noexcept {
 
 }  // namespace
 
+void show_times_in(const std::string& zone) {
+    in_utc = zone == "UTC";
+    if (!in_utc) {
+        ::setenv("TZ", (":" + zone).c_str(), 1);
+        ::tzset();
+    }
+}
+
 std::string moment_text(Nanos time) {
+    const std::tm parts = parts_of(time);
     return time.value <= 0
                ? "-"
-               : fmt::format("{:%Y-%m-%dT%H:%M:%S}.{}Z", parts_of(time), micros_of(time));
+               : fmt::format("{:%Y-%m-%dT%H:%M:%S}.{}{}", parts, micros_of(time), offset_of(parts));
 }
 
 std::string clock_text(Nanos time) {

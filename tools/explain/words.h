@@ -12,7 +12,10 @@
 
 namespace millrace::explain {
 
-/// `2026-11-22T09:30:05.123456Z`; "-" for 0.
+/// Times in the zone of this name (/usr/share/zoneinfo) from now on, with their offset from UTC.
+/// Of the whole process; to be called once, before other threads are made.
+void show_times_in(const std::string& zone);
+/// `2026-11-22T09:30:05.123456Z`, in another zone `2026-11-22T10:30:05.123456+0100`; "-" for 0.
 [[nodiscard]] std::string moment_text(Nanos time);
 /// `09:30:05.123456`
 [[nodiscard]] std::string clock_text(Nanos time);

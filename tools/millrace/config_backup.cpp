@@ -107,18 +107,23 @@ std::vector<std::string> list_config_backups(const std::string& file) {
 }
 
 std::string back_up_config(const Config& started, std::string& message) {
+    std::string path = back_up_text(started.file, started.text, message);
+    message = message.empty() ? "" : "no backup of the configuration: " + message;
+    return path;
+}
+
+std::string back_up_text(const std::string& file, const std::string& text, std::string& message) {
     message.clear();
-    const std::string& file = started.file;
     const auto before = numbered(file);
     const auto newest = before.empty() ? std::nullopt : text_of(before.back().second);
-    if (is_backup(file) || (newest && *newest == started.text)) {
+    if (is_backup(file) || (newest && *newest == text)) {
         return "";
     }
     const std::uint64_t n = before.empty() ? 1 : before.back().first + 1;
     std::string path =
         fs::absolute(file).lexically_normal().string() + std::string{kInfix} + std::to_string(n);
-    if (!write_whole(path, started.text)) {
-        message = "no backup of the configuration: " + path + ": " + std::strerror(errno);
+    if (!write_whole(path, text)) {
+        message = path + ": " + std::strerror(errno);
         return "";
     }
     for (std::size_t i = 0; i + kConfigBackups < before.size() + 1; ++i) {

@@ -31,6 +31,10 @@ inline constexpr std::size_t kConfigBackups = 5;
 /// Crash: a backup is there whole or not at all.
 [[nodiscard]] std::string back_up_config(const Config& started, std::string& message);
 
+/// The same of any file's text, which the caller found valid: numbered copies beside `file`.
+[[nodiscard]] std::string back_up_text(const std::string& file, const std::string& text,
+                                       std::string& message);
+
 /// What is wrong with `file` now; empty if a start would take it.
 [[nodiscard]] std::string broken_config(const std::string& file);
 

@@ -287,7 +287,7 @@ Space file_system_space(const std::string& path) noexcept {
 
 unsigned SpaceWatch::look(unsigned used_percent) noexcept {
     unsigned reached = 0;
-    for (const unsigned level : kLevels) {
+    for (const unsigned level : levels_) {
         reached = used_percent >= level ? level : reached;
     }
     if (reached > told_) {

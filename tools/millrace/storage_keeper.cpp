@@ -65,9 +65,11 @@ StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
       config_{config},
       retention_{config.journal.dir},
       second_{configured_second(config).path},
-      credentials_{credential_keeper_options(config)} {}
+      credentials_{credential_keeper_options(config)},
+      preferences_{preference_keeper_options(config)} {}
 
 void StorageKeeper::turn(std::int64_t now_ns) {
+    keep_preferences(now_ns);
     if (now_ns >= next_prune_ns_) {
         next_prune_ns_ = now_ns + kPruneEveryNs;
         prune_files();
@@ -77,6 +79,21 @@ void StorageKeeper::turn(std::int64_t now_ns) {
         keep_config();
     }
     keep_credentials(now_ns);
+}
+
+void StorageKeeper::keep_preferences(std::int64_t now_ns) {
+    const PreferenceKeeper::Told told = preferences_.turn(now_ns);
+    for (const std::string& info : told.infos) {
+        log_info(info);
+    }
+    for (const std::string& text : told.alerts) {
+        alert(text);
+    }
+    if (told.changed) {
+        const Preferences& p = preferences_.preferences();
+        space_watch_.watch_for(p.disk_warning_percent, p.disk_alarm_percent);
+        second_watch_.watch_for(p.disk_warning_percent, p.disk_alarm_percent);
+    }
 }
 
 void StorageKeeper::keep_credentials(std::int64_t now_ns) {

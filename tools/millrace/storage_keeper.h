@@ -1,11 +1,12 @@
 // StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
 // files, alerts when a file system fills or a store is left behind, copies of
-// the configuration, a daily backup of credentials.
+// the configuration and of users' preferences, a daily backup of credentials.
 #pragma once
 
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/credential_keeper.h"
+#include "tools/millrace/preference_keeper.h"
 #include "tools/millrace/retention.h"
 
 #include <cstdint>
@@ -28,6 +29,7 @@ private:
     void watch_space(const std::string& dir, const Space& space, SpaceWatch& watch);
     void keep_config();
     void keep_credentials(std::int64_t now_ns);
+    void keep_preferences(std::int64_t now_ns);
     void tell_detached(const std::vector<std::string>& now);
     void alert(const std::string& text, const std::string& detail = "");
 
@@ -38,6 +40,7 @@ private:
     std::string second_;  // journal directory; "" = none
     SpaceWatch second_watch_;
     CredentialKeeper credentials_;
+    PreferenceKeeper preferences_;
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told
     std::int64_t next_prune_ns_ = 0;
