@@ -353,6 +353,8 @@ TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
           "symbols": [{"name": "S"}]}, "key": ")" +
                                 std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [{"account": "a"}]}],
+ "ticks": {"distribute": {"consumers": [{"name": "c", "key": ")" +
+                                std::string{kKey} + R"("}]}},
  "sources": [{"name": "s", "key": ")" +
                                 std::string{kKey} + "\"}]}");
     std::vector<Mistake> mistakes;

@@ -11,10 +11,11 @@
 #include "tools/millrace/config_check.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
-#include "tools/millrace/key_file.h"
+#include "tools/millrace/key_config.h"
 #include "tools/millrace/limits_config.h"
 #include "tools/millrace/second_config.h"
 #include "tools/millrace/terminal_config.h"
+#include "tools/millrace/tick_config.h"
 
 namespace millrace {
 namespace {
@@ -27,25 +28,6 @@ constexpr IntRange kRingSlots{16, 1 << 22};
 
 std::string beside(const std::string& file, const std::string& path) {
     return fs::absolute(fs::absolute(file).parent_path() / path).lexically_normal().string();
-}
-
-void read_key(ObjectReader& o, const std::string& file, std::vector<std::byte>& key) {
-    std::string hex;
-    std::string path;
-    std::string why;
-    o.text("key", hex, {0, 1024});
-    o.text("key_file", path, {1, 4096});
-    if (o.has("key") == o.has("key_file")) {
-        o.complain("",
-                   "needs exactly one of \"key\" (hex) and \"key_file\" (path of a file with it)");
-    } else if (o.has("key")) {
-        key = parse_key(hex, why);
-    } else if (!path.empty()) {
-        key = read_key_file(beside(file, path), why);
-    }
-    if (!why.empty()) {
-        o.complain(o.has("key") ? "key" : "key_file", why);
-    }
 }
 
 void read_endpoint(ObjectReader& o, const char* key, Endpoint& out) {
@@ -178,7 +160,7 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.name("name", a.name);
     o.integer("login", login, {1, INT64_MAX});
     a.login = static_cast<std::uint64_t>(login);
-    read_key(o, file, a.key);
+    read_key(o, fs::path{file}.parent_path().string(), a.key);
     o.choice("margin_mode", a.margin_mode,
              {{"hedging", MarginMode::Hedging}, {"netting", MarginMode::Netting}});
     o.text("symbol_prefix", a.symbol_prefix, {0, 8});
@@ -208,7 +190,7 @@ SourceConfig read_source(ObjectReader& o, const std::string& file) {
     s.ack = s.shm ? Durability::Process : Durability::Disk;
     read_durability(o, "ack", s.ack);
     if (kind == Kind::Tcp || o.has("key") || o.has("key_file")) {
-        read_key(o, file, s.key);
+        read_key(o, fs::path{file}.parent_path().string(), s.key);
     }
     return s;
 }
@@ -306,6 +288,7 @@ void read_document(ObjectReader& o, Config& c) {
     o.list("accounts",
            [&](ObjectReader& a) { c.accounts.push_back(read_account_object(a, file)); });
     check_terminals_keys(o);
+    check_tick_keys(o, fs::path{file}.parent_path().string());
     o.list("sources", [&](ObjectReader& s) { c.sources.push_back(read_source(s, file)); });
     o.object("risk", [&](ObjectReader& r) { read_risk(r, c.risk); });
     o.object("capacity", [&](ObjectReader& p) { read_capacity(p, c.capacity); });

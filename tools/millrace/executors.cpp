@@ -10,6 +10,7 @@
 #include "tools/millrace/log.h"
 #include "tools/millrace/pid_file.h"
 #include "tools/millrace/terminal_config.h"
+#include "tools/millrace/tick_config.h"
 
 namespace millrace {
 namespace {
@@ -53,6 +54,10 @@ Executors::Executors(const Segment& segment, const Config& config, std::string c
             find_program("millrace-terminals", "terminals"), {});
         executors_.back().alert = "terminals that die are not started again";
         executors_.back().stop_patience = patience_of(terminals);
+    }
+    if (ticks_of(config).enabled) {
+        add("ticks", ticks_folder(config.journal.dir), find_program("millrace-ticks", "ticks"), {});
+        executors_.back().alert = "no ticks are streamed; trading goes on with the bridge's quotes";
     }
 }
 
@@ -161,6 +166,7 @@ std::vector<Executors::Left> Executors::end_left(const std::string& journal_dir)
         look("fix " + entry.path().filename().string(), entry.path().string(), kStopPatience);
     }
     look("terminals", terminals_folder(journal_dir), seconds(kTerminalStopSMax) + kStopPatience);
+    look("ticks", ticks_folder(journal_dir), kStopPatience);
     std::vector<Left> told;
     for (const Executor& e : left) {
         told.push_back({e.name + " (pid " + std::to_string(e.watch.id().pid) + ")", false});

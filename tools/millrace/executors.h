@@ -1,6 +1,7 @@
 // Executors: what trades for accounts outside the stages, kept running by `millrace up`: a
 // millrace-fix for each account of kind "fix", one millrace-terminals for all terminals that are
-// started and watched here. Like stages they outlive it, and the next one adopts them.
+// started and watched here, one millrace-ticks if there is "ticks". Like stages they outlive it,
+// and the next one adopts them.
 #pragma once
 
 #include "tools/millrace/config.h"

@@ -12,6 +12,7 @@
 #include "tools/millrace/commands.h"
 #include "tools/millrace/credential_commands.h"
 #include "tools/millrace/terminal_commands.h"
+#include "tools/millrace/tick_commands.h"
 
 #include "shm/clock.h"
 #ifdef MILLRACE_READERS  // a sanitizer's build that only runs pipelines leaves them out
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
     add_config_commands(app, command);
     add_credential_commands(app, command);
     add_terminal_commands(app, command);
+    add_tick_commands(app, command);
     add_backup_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     return command.run ? command.run() : 1;

@@ -114,11 +114,6 @@ void RecorderThread::on_history_end(std::uint64_t feed, std::uint64_t request, b
     }
 }
 
-void RecorderThread::on_refused(std::uint64_t feed, std::string_view name) {
-    told_("account " + std::to_string(feed) + ": ticks of " + std::string{name} +
-          " are not taken: without prefix and suffix its name is that of another symbol");
-}
-
 /// Once there is room: all links and how far their symbols are, as much as fits.
 void RecorderThread::tell_again(TickServer& server) noexcept {
     if (!resetting_) {

@@ -22,7 +22,7 @@ namespace millrace {
 /// Threads: on_*() and ask_next() belong to the thread of the TickServer.
 class RecorderThread final : public TickSink {
 public:
-    /// Tells what the disk says, from the recorder's thread; refused symbols, from the server's.
+    /// Tells what the disk says; from the recorder's thread.
     using Told = std::function<void(const std::string& text)>;
 
     static constexpr std::uint32_t kEvents = 1U << 16U;
@@ -40,7 +40,6 @@ public:
     void on_history(std::uint64_t request, const FeedTick& tick) override;
     void on_history_end(std::uint64_t feed, std::uint64_t request, bool more,
                         bool from_start) override;
-    void on_refused(std::uint64_t feed, std::string_view name) override;
 
     /// Hands what the recorder wants of its sources to the server, and has the server tell again
     /// what the ring had no room for. Each round.
