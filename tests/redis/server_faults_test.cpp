@@ -32,6 +32,32 @@ protected:
     std::unique_ptr<RedisSink> sink_;
 };
 
+// Requirement C32. In a time that the test moves: each step is a try.
+TEST_F(RedisServerFaults, AlertsOnceItHasBeenAwayForTenSecondsAndNotBefore) {
+    redis_->kill();
+    Nanos at{monotonic_ns()};
+    while (!sink_->failing()) {
+        at = at + millis(100);
+        (void)sink_->step(at);
+    }
+    const Nanos since = at;
+    for (int s = 1; s < 10; ++s) {
+        (void)sink_->step(since + seconds(s));
+    }
+    EXPECT_FALSE(errors_mention("has failed for over")) << error_log();
+    (void)sink_->step(since + seconds(10));
+    EXPECT_TRUE(errors_mention("has failed for over 10 s; trading goes on")) << error_log();
+    (void)sink_->step(since + seconds(59));
+    EXPECT_FALSE(errors_mention("over 60 s")) << error_log();
+    (void)sink_->step(since + seconds(60));
+    EXPECT_TRUE(errors_mention("has failed for over 60 s")) << error_log();
+    redis_->start();
+    for (int s = 61; s < 70 && sink_->failing(); ++s) {
+        (void)sink_->step(since + seconds(s));
+    }
+    EXPECT_FALSE(sink_->failing()) << error_log();
+}
+
 TEST_F(RedisServerFaults, WaitsForAServerThatIsFull) {
     (void)redis_->ask({"CONFIG", "SET", "maxmemory", "1mb"});
     fails_until("OOM", [&] { (void)redis_->ask({"CONFIG", "SET", "maxmemory", "500mb"}); });

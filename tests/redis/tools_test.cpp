@@ -283,5 +283,40 @@ TEST_F(RedisCopies, PassTheDrillAndNoLongerOnceAByteWasFlipped) {
     EXPECT_FALSE(drill(dir_.path() + "/nothing-there").ok);
 }
 
+// Requirement C26: the append-only file if it is sound, else the dump with it off, then switched
+// on.
+TEST_F(RedisCopies, OfTheWholeDataDirectoryRestoreFromTheAppendOnlyFileElseFromTheDump) {
+    *last_ = 60;
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 60));
+    dump();
+    *last_ = 120;
+    ASSERT_TRUE(run_to(*sink(options(*redis_)), 120));  // after the dump
+    redis_->kill();
+    const std::string data = dir_.path() + "/one";
+    const Ended whole = drill(data);
+    EXPECT_TRUE(whole.ok) << whole.said;
+    EXPECT_NE(whole.said.find("appendonlydir loaded"), std::string::npos) << whole.said;
+    EXPECT_NE(whole.said.find("up to record 120"), std::string::npos) << whole.said;
+    std::string commands;
+    for (const auto& e : fs::directory_iterator{data + "/appendonlydir"}) {
+        if (e.path().string().ends_with(".incr.aof")) {
+            commands = e.path().string();
+        }
+    }
+    ASSERT_FALSE(commands.empty());
+    const std::string all = text_of(commands);
+    const std::size_t middle = all.find("\r\n*", all.size() / 2) + 2;
+    flip(commands, middle);  // no protocol any more
+    const Ended second = drill(data);
+    EXPECT_TRUE(second.ok) << second.said;
+    EXPECT_NE(second.said.find("appendonlydir does not load"), std::string::npos) << second.said;
+    EXPECT_NE(second.said.find("dump.rdb loaded"), std::string::npos) << second.said;
+    EXPECT_NE(second.said.find("up to record 60"), std::string::npos) << second.said;
+    fs::remove(data + "/dump.rdb");
+    const Ended nothing = drill(data);
+    EXPECT_FALSE(nothing.ok);
+    EXPECT_NE(nothing.said.find("begin with an empty server"), std::string::npos) << nothing.said;
+}
+
 }  // namespace
 }  // namespace millrace::redis_test
