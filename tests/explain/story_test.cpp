@@ -2,6 +2,7 @@
 // decided and the record that proves it. Method: logs that the engine made itself; whole texts are
 // compared.
 #include "tests/explain/logs.h"
+#include "tools/explain/collect.h"
 #include "tools/explain/show.h"
 #include "tools/explain/subject.h"
 
@@ -51,6 +52,11 @@ protected:
         MemberSpec m = test::Rig::member_spec(0, id);
         change(m);
         rig().admin(AdminOp::DefineMember, m);
+    }
+    void one_account() {
+        for (std::uint32_t a = 1; a < 8; ++a) {
+            remember(a, [](MemberSpec& m) { m.enabled = 0; });
+        }
     }
     test::Rig& rig() { return logs_.rig; }
     Logs logs_;
@@ -178,6 +184,52 @@ TEST_F(Explained, SaysOfAnOrderInDoubtWhatWouldEndIt) {
     EXPECT_NE(text.find("the session ended before it was answered"), std::string::npos) << text;
     EXPECT_NE(text.find("millrace resolve " + std::to_string(sent.magic.value)), std::string::npos)
         << text;
+}
+
+TEST_F(Explained, TakesNoRowForTheOneBeforeWhereEntriesWereLeftOut) {
+    one_account();
+    rig().signal(rig().pending(1, PriceKind::Limit, points(100'000)));
+    const OrderCommand sent = rig().take_orders().front();
+    rig().report(rig().outcome(sent, retcode::kPlaced));
+    for (int i = 0; i < 80; ++i) {  // each changes the order
+        rig().now = rig().now + seconds(1);
+        rig().report(rig().exec(sent, ExecKind::PendingFilled, Lots{kScale / 1000}));
+    }
+    logs_.write();
+    const Story story = tell(Subject::What::Order, std::to_string(sent.magic.intent()));
+    const explain::OrderStory& order = story.orders.at(sent.magic.intent());
+    ASSERT_GT(order.left_out, 0U);
+    std::size_t gaps = 0;
+    for (std::size_t i = 1; i < order.steps.size(); ++i) {
+        const bool gap = order.steps[i].before == explain::RowBefore::LeftOut;
+        EXPECT_EQ(order.steps[i].row.seq.value - order.steps[i - 1].row.seq.value > 10, gap) << i;
+        gaps += gap ? 1 : 0;
+    }
+    EXPECT_EQ(gaps, 1U);
+    EXPECT_EQ(order.steps.front().before, explain::RowBefore::None);
+}
+
+TEST_F(Explained, TakesNoRowForTheFirstOfAnOrderThatItHadForgotten) {
+    logs_.write();
+    const explain::Where where = logs_.where();
+    Story story;
+    story.subject.what = Subject::What::Account;
+    story.subject.account = AccountId{0};
+    explain::Collector collector{story, where};
+    const auto filled = [&](std::uint64_t intent) {
+        OrderRow row{};
+        row.magic = Magic::make(1, intent, 0);
+        row.account = AccountId{0};
+        row.status = OrdStatus::Filled;
+        collector.effect(Effect::make(EffectKind::Order, row));
+    };
+    for (std::uint64_t intent = 1; intent <= 20; ++intent) {  // more than it keeps
+        filled(intent);
+    }
+    ASSERT_FALSE(story.orders.contains(1));
+    filled(1);
+    EXPECT_EQ(story.orders.at(1).steps.front().before, explain::RowBefore::LeftOut);
+    EXPECT_EQ(story.orders.at(20).steps.front().before, explain::RowBefore::None);
 }
 
 TEST_F(Explained, NamesTheReturnCodeAndItsClassOfARefusalByTheBroker) {

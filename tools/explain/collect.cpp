@@ -84,10 +84,20 @@ void Collector::effect(const Effect& e) {
 
 void Collector::order_row(const Effect& e, const OrderRow& row) {
     const std::uint64_t intent = row.magic.intent();
-    OrderStory& order = story_->orders[intent];
+    const auto [at, is_new] = story_->orders.try_emplace(intent);
+    OrderStory& order = at->second;
     order.intent = intent;
     order.account = row.account;
-    keep(order.steps, Step{e, {}, {}}, order.left_out);
+    // Numbers of orders only grow: an older one that is new here had been forgotten.
+    const RowBefore before = !is_new            ? RowBefore::Neighbour
+                             : intent > newest_ ? RowBefore::None
+                                                : RowBefore::LeftOut;
+    newest_ = std::max(newest_, intent);
+    const std::uint64_t left_out = order.left_out;
+    keep(order.steps, Step{e, before, {}, {}}, order.left_out);
+    if (order.left_out != left_out) {
+        order.steps[kKept / 2].before = RowBefore::LeftOut;
+    }
     if (story_->subject.what == Subject::What::Order) {
         story_->subject.signal = row.signal;
     }
@@ -214,7 +224,7 @@ void Collector::decide(const JournalRecord& r, const Wanted& changed) {
         step.cause = r;
         Decision d;
         d.row = step.row.as<OrderRow>();
-        if (index > 0) {
+        if (step.before == RowBefore::Neighbour) {
             d.before = order.steps[index - 1].row.as<OrderRow>();
             d.before_time = order.steps[index - 1].row.time;
         }
@@ -223,7 +233,8 @@ void Collector::decide(const JournalRecord& r, const Wanted& changed) {
             d.signal = heard->second.first;
             d.reference = heard->second.second;
         }
-        if (d.reference.value == 0 && index == 0) {
+        const bool is_first = step.before == RowBefore::None;
+        if (d.reference.value == 0 && is_first) {
             d.reference = d.row.side == Side::Buy ? r.ask : r.bid;
         }
         d.standing = &standing_;
@@ -231,7 +242,7 @@ void Collector::decide(const JournalRecord& r, const Wanted& changed) {
         d.engine = before ? &state_->engine() : nullptr;
         d.book = &where_->book;
         step.why = why(d);
-        if (index == 0) {
+        if (is_first) {
             order.sized = sized_by(d);
         }
     }

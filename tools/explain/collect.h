@@ -53,6 +53,7 @@ private:
     std::set<SignalId> theirs_;                           // signals of the orders
     std::map<SignalId, std::pair<Signal, Price>> heard_;  // with the reference price
     std::deque<std::uint64_t> finished_;
+    std::uint64_t newest_ = 0;  // number of an order
 };
 
 }  // namespace millrace::explain

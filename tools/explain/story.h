@@ -26,9 +26,17 @@ struct Subject {
     std::string text;          // as it was asked
 };
 
+/// What stands before a row of an order.
+enum class RowBefore : std::uint8_t {
+    None,       // it is the order's first
+    Neighbour,  // the row of the step before it
+    LeftOut,    // one that is not kept
+};
+
 /// One change of one order: the row that the replica wrote, and the input that made it.
 struct Step {
-    Effect row;                          // an OrderRow
+    Effect row;  // an OrderRow
+    RowBefore before = RowBefore::None;
     std::optional<JournalRecord> cause;  // nothing: the journal has it no more
     std::vector<std::string> why;        // sentences, with the numbers that decided
 };
