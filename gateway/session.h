@@ -279,8 +279,9 @@ private:
     unsigned rejections_told_ = 0;  // a bit for each Rejection, while link_ is AuthRejected
     GateLevel gate_level_ = GateLevel::Disk;
     SymbolNames symbols_;
-    std::bitset<kNamesPerKind> differing_;  // symbols of which the broker says something else
-    std::uint64_t login_ = 0;               // of the terminal in session
+    std::bitset<kNamesPerKind> differing_;   // symbols of which the broker says something else
+    std::bitset<kNamesPerKind> restricted_;  // noted as such: not to be traded freely
+    std::uint64_t login_ = 0;                // of the terminal in session
     std::uint64_t generation_ = 0;
     std::uint64_t journal_id_ = 0;
     std::uint64_t journal_tail_ = 0;

@@ -68,20 +68,24 @@ Status Session::on_symbol(const wire::Frame& frame) noexcept {
     return ok_status();
 }
 
-/// Told once, until they have agreed in between.
+/// Told once, until they have agreed in between. A restriction is a note beside it: it hides no
+/// difference that comes after it.
 void Session::compare(SymbolId id, const bridge::Symbol& told,
                       const SymbolSpec& configured) noexcept {
     const Difference d = difference_of(told, configured);
+    const bool differs = d.what != nullptr;
     const bool restricted = told.trade_mode < kTradeModeFull;
-    const bool known = differing_.test(id.value);
-    differing_.set(id.value, d.what != nullptr || restricted);
-    if (known || !differing_.test(id.value)) {
+    const std::bitset<kNamesPerKind>& said = differs ? differing_ : restricted_;
+    const bool known = said.test(id.value);
+    differing_.set(id.value, differs);
+    restricted_.set(id.value, restricted && (!differs || restricted_.test(id.value)));
+    if (known || !(differs || restricted)) {
         return;
     }
     char text[sizeof ErrorEntry::text];
     const char* const name = configured.name.bytes;
     constexpr int kNameMax = sizeof configured.name.bytes;
-    if (d.what == nullptr) {
+    if (!differs) {
         static constexpr const char* kModes[] = {"not at all", "long only", "short only",
                                                  "to close only"};
         std::snprintf(text, sizeof text, "account %u: the broker lets %.*s be traded %s",

@@ -18,7 +18,8 @@ bool configured(const Text<16>& name, SymbolSpec& found) {
     found.volume_max = Lots{50 * kScale};
     found.volume_step = Lots{kScale / 100};
     found.contract_size = 100'000 * kScale;
-    return name == make_text<16>("EURUSD") || name == make_text<16>("GBPUSD");
+    return name == make_text<16>("EURUSD") || name == make_text<16>("GBPUSD") ||
+           name.bytes[0] == 'S';
 }
 
 /// As configured, of an account whose names end in "m".
@@ -88,7 +89,20 @@ TEST_F(BrokerSymbol, SaysEachDifferenceThatMattersAndNoOther) {
          "smallest volume is 0.1, configured 0.01"},
         {with([](auto& s) { s.volume_step = kScale / 10; }), "volume step is 0.1, configured 0.01"},
         {with([](auto& s) { s.volume_step = 0; }), "volume step is 0, configured 0.01"},
+        {with([](auto& s) { s.volume_step = 3 * kScale / 1000; }),
+         "volume step is 0.003, configured 0.01"},
         {with([](auto& s) { s.volume_max = 5 * kScale; }), "largest volume is 5, configured 50"},
+        {with([](auto& s) {
+             s.digits = 6;
+             s.volume_max = 1;
+         }),
+         "digits is 6, configured 5"},
+        {with([](auto& s) {
+             s.contract_size = kScale;
+             s.volume_step = kScale;
+         }),
+         "contract size is 1, configured 100000"},
+        {with([](auto& s) { s.trade_mode = 200; }), ""},
     };
     for (const Case& c : cases) {
         const std::uint64_t before = world.errors("ALERT");
@@ -112,15 +126,54 @@ TEST_F(BrokerSymbol, SaysItOnceUntilTheyHaveAgreedInBetween) {
 }
 
 TEST_F(BrokerSymbol, NotesASymbolThatMayNotBeTradedFreely) {
-    bridge::Symbol closing = agreeing();
-    closing.trade_mode = 3;
-    tell(closing);
-    EXPECT_EQ(world.errors("account 0: the broker lets EURUSD be traded to close only"), 1U);
+    const char* const words[] = {"not at all", "long only", "short only", "to close only"};
+    for (std::uint8_t mode = 0; mode < std::size(words); ++mode) {
+        bridge::Symbol one_way = agreeing();
+        one_way.trade_mode = mode;
+        tell(one_way);
+        tell(one_way);
+        EXPECT_EQ(
+            world.errors(std::string{"account 0: the broker lets EURUSD be traded "} + words[mode]),
+            1U);
+        tell(agreeing());
+    }
     EXPECT_EQ(world.errors("ALERT"), 0U);
 }
 
+TEST_F(BrokerSymbol, LetsNoRestrictionHideADifference) {
+    bridge::Symbol closing = agreeing();
+    closing.trade_mode = 3;
+    tell(closing);
+    bridge::Symbol micro = closing;
+    micro.contract_size = 1000 * kScale;
+    tell(micro);
+    EXPECT_EQ(world.errors("contract size"), 1U);
+    tell(closing);
+    EXPECT_EQ(world.errors("to close only"), 1U) << "it was so all the time";
+    bridge::Symbol both = agreeing("GBPUSDm");
+    both.trade_mode = 0;
+    both.digits = 3;
+    tell(both);
+    both.digits = 5;
+    tell(both);
+    EXPECT_EQ(world.errors("digits"), 1U);
+    EXPECT_EQ(world.errors("GBPUSD be traded not at all"), 1U) << "when that is all there is";
+}
+
+TEST_F(BrokerSymbol, NamesEightOfThemAndSaysOfTheOthersThatThereAreMore) {
+    for (std::uint32_t i = 0; i < 10; ++i) {
+        const std::string name = "S" + std::to_string(i);
+        world.define_symbol(10 + i, name);
+        bridge::Symbol other = agreeing((name + "m").c_str());
+        other.digits = 2;
+        tell(other);
+    }
+    EXPECT_EQ(world.errors("the broker's digits is 2"), 8U);
+    EXPECT_EQ(world.errors("ALERT further symbols"), 2U);
+}
+
 TEST_F(BrokerSymbol, LeavesAloneWhatIsNotConfigured) {
-    for (const char* name : {"XAUUSDm", "NOSUCH", ""}) {
+    for (const char* name : {"XAUUSDm", "NOSUCH", "SNEWm", ""}) {
         bridge::Symbol s = agreeing(name);
         s.contract_size = 1;
         tell(s);
