@@ -113,6 +113,13 @@ json trade(const json& command, const std::string& cmd) {
         return {{"ok", sim::retcode::is_success(result.retcode)}, {"position", result.position}};
     }
     const auto& positions = host().account().positions;
+    if (cmd == "manual_stop") {
+        sim::TradeRequest request;
+        request.type = CommandType::Modify;
+        request.position_ticket = positions.empty() ? 0 : positions.begin()->second.ticket;
+        request.stop_loss = Price{decimal(command.at("price"))};
+        return {{"ok", sim::retcode::is_success(server.execute(login, request).retcode)}};
+    }
     std::uint64_t id = command.value("position", std::uint64_t{0});
     id = id == 0 && !positions.empty() ? positions.begin()->first : id;
     const Lots volume{command.contains("volume") ? decimal(command.at("volume")) : 0};
@@ -121,12 +128,18 @@ json trade(const json& command, const std::string& cmd) {
 }
 
 /// Open positions that have one.
-std::size_t stop_losses() {
+std::size_t count_of(Price sim::Position::* stop) {
     std::size_t count = 0;
     for (const auto& [id, position] : host().account().positions) {
-        count += position.stop_loss.value != 0 ? 1U : 0U;
+        count += (position.*stop).value != 0 ? 1U : 0U;
     }
     return count;
+}
+
+/// Of the first position; 0 = none.
+std::int64_t first_stop_loss() {
+    const auto& positions = host().account().positions;
+    return positions.empty() ? 0 : positions.begin()->second.stop_loss.value;
 }
 
 json act(const json& command) {
@@ -169,10 +182,12 @@ json act(const json& command) {
                 {"timers", host().timers},
                 {"stopped", host().stopped},
                 {"positions", host().account().positions.size()},
-                {"stop_losses", stop_losses()},
+                {"stop_losses", count_of(&sim::Position::stop_loss)},
+                {"take_profits", count_of(&sim::Position::take_profit)},
+                {"first_stop_loss", first_stop_loss()},
                 {"orders", host().account().orders.size()},
                 {"book_records", host().server().last_number()}};
-    } else if (cmd == "manual_trade" || cmd == "manual_close") {
+    } else if (cmd == "manual_trade" || cmd == "manual_close" || cmd == "manual_stop") {
         return trade(command, cmd);
     } else {
         return failed("unknown cmd " + cmd);

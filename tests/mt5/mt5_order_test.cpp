@@ -201,6 +201,89 @@ TEST_F(Orders, StopsThatAServerRefusesThreeTimesAreToldUntilTheEngineTakesOver) 
     EXPECT_EQ(number("stop_losses"), 1U);
 }
 
+TEST_F(Orders, BothStopsThatAServerDropsAreSetAtOnceAndATakeProfitAlone) {
+    begin({.knobs = {"drop_stops=1"}});
+    bridge::Command both = guarded(1);
+    both.take_profit = 12 * kScale / 10;
+    EXPECT_EQ(answer_to(both).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return number("take_profits") == 1; }));
+    EXPECT_EQ(number("stop_losses"), 1U);
+    EXPECT_EQ(number("sends"), 2U);
+    bridge::Command profit = open(2);
+    profit.take_profit = 12 * kScale / 10;
+    EXPECT_EQ(answer_to(profit).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return number("take_profits") == 2; }));
+    EXPECT_EQ(number("stop_losses"), 1U);
+}
+
+/// A position whose stops the server has refused to set once.
+class OnceRefused : public Orders {
+protected:
+    void refuse_once(bridge::Command command) {
+        begin({.knobs = {"drop_stops=2"}});
+        EXPECT_EQ(answer_to(command).retcode, kDone);
+        ASSERT_TRUE(desk.until([&] { return number("sends") == 2; }));
+    }
+    /// Beyond the time of its next attempt.
+    void let_the_next_one_come() {
+        const std::uint64_t before = number("timers");
+        ASSERT_TRUE(desk.until([&] { return number("timers") > before + 1'000; }));
+    }
+};
+
+TEST_F(OnceRefused, KeepsTheStopThatSomebodySetMeanwhile) {
+    bridge::Command command = guarded(1);
+    command.take_profit = 12 * kScale / 10;
+    ASSERT_NO_FATAL_FAILURE(refuse_once(command));
+    host->control(R"("cmd":"manual_stop","price":"1.06")");
+    host->knob("drop_stops", 0);
+    ASSERT_TRUE(desk.until([&] { return number("take_profits") == 1; }));
+    EXPECT_EQ(number("first_stop_loss"), 106U * kScale / 100);
+}
+
+TEST_F(OnceRefused, WaitsForItsListsBeforeItTakesThePositionForGone) {
+    ASSERT_NO_FATAL_FAILURE(refuse_once(guarded(1)));
+    host->knob("disconnected", 1);
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoServerAway) != 0; }));
+    let_the_next_one_come();
+    host->knob("drop_stops", 0);
+    host->control(R"("cmd":"reconnect")");
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(OnceRefused, SendsNothingWhileItMayNotTradeAndCountsNoAttempt) {
+    ASSERT_NO_FATAL_FAILURE(refuse_once(guarded(1)));
+    host->knob("expert_denied", 1);
+    host->knob("drop_stops", 0);
+    const std::uint64_t sends = number("sends");
+    let_the_next_one_come();
+    EXPECT_EQ(number("sends"), sends);
+    EXPECT_EQ(number("stop_losses"), 0U);
+    host->knob("expert_denied", 0);
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(OnceRefused, StopsAreNotMissedAnyMoreWhenTheEngineWantsNone) {
+    ASSERT_NO_FATAL_FAILURE(refuse_once(guarded(1)));
+    const auto missing = [&] { return (desk.info.permissions & bridge::kInfoStopsMissing) != 0; };
+    ASSERT_TRUE(desk.until(missing));
+    host->knob("drop_stops", 0);
+    const std::uint64_t position = desk.told[guarded(1).magic].outcomes.back().position_id;
+    (void)answer_to(modify_of(2, position, 0.0));
+    EXPECT_TRUE(desk.until([&] { return !missing(); }));
+    EXPECT_EQ(number("stop_losses"), 0U);
+}
+
+TEST_F(Orders, StopsOfANettingPositionThatTurnedAreNotSetOnTheOtherSide) {
+    begin({.margin_mode = "netting", .knobs = {"drop_stops=2"}});
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    const auto missing = [&] { return (desk.info.permissions & bridge::kInfoStopsMissing) != 0; };
+    ASSERT_TRUE(desk.until(missing));
+    EXPECT_EQ(answer_to(open(2, 0.5, Side::Sell)).retcode, kDone);
+    EXPECT_TRUE(desk.until([&] { return !missing(); }));
+    EXPECT_EQ(number("sends"), 5U);
+}
+
 TEST_F(Orders, AHedgingCloseClosesItsPositionAndASecondOneFindsItClosed) {
     begin();
     const bridge::Event opened = answer_to(open(1));
