@@ -3,6 +3,7 @@
 #include "core/crash_point.h"
 #include "persist/pwrite_disk.h"
 #include "persist/second_directory.h"
+#include "persist/snapshot_file.h"
 
 #include <unistd.h>
 #include <csignal>
@@ -27,6 +28,18 @@ void remove_unused(LogSource& log) noexcept {
             ::unlink(log.path_of(file.name).c_str());
         }
     }
+}
+
+/// The newest record that a snapshot is of, which is written from durable ones alone.
+Sequence newest_whole(const std::string& directory) {
+    const auto listed = list_snapshots(directory);
+    const std::vector<Sequence> snapshots = listed ? listed.value() : std::vector<Sequence>{};
+    for (auto at = snapshots.rbegin(); at != snapshots.rend(); ++at) {
+        if (snapshot_header(directory, *at)) {
+            return *at;
+        }
+    }
+    return {};
 }
 
 std::string told(const char* what, const Error& error) {
@@ -149,14 +162,17 @@ Status JournalStage::recover(LogSource& log, std::string& message) {
 }
 
 Status JournalStage::check_floor(LogSource& log, std::string& message) const {
-    if (start_.last.seq >= options_.durable_floor) {
+    const Sequence snapshot = options_.same_segment ? Sequence{} : newest_whole(options_.directory);
+    const Sequence floor = std::max(options_.durable_floor, snapshot);
+    if (start_.last.seq >= floor) {
         return ok_status();
     }
-    message = log.where() + ": the journal ends at record " +
-              std::to_string(start_.last.seq.value) + ", but record " +
-              std::to_string(options_.durable_floor.value) +
-              " is known to have been durable: files are missing or damaged. Restore them from the "
-              "standby or a backup";
+    message = log.where() + (options_.second.empty() ? "" : " with " + options_.second) +
+              ": the journal ends at record " + std::to_string(start_.last.seq.value) +
+              ", but record " + std::to_string(floor.value) + " is known to have been durable" +
+              (floor == snapshot ? ", by " + snapshot_name(snapshot) : "") +
+              ": files are missing, damaged or older copies. Restore them from the standby or a "
+              "backup";
     return {Errc::BadLayout, "journal ends before what is known to be durable"};
 }
 
@@ -178,8 +194,10 @@ Status JournalStage::first_reservation(std::string& message) {
     if (!options_.same_segment) {
         // The engine jumps to what was reserved; it needs room behind that.
         const std::uint64_t base = std::max(start_.reserved_seq, start_.last.seq.value + 1);
+        // Only what the second one was told before, by pair().
         const Reserved to{base + options_.reserve_sequences,
-                          start_.reserved_intent + options_.reserve_intents};
+                          start_.reserved_intent + options_.reserve_intents, 0,
+                          paired_ ? noted(start_.epoch) : 0};
         if (auto done = reservation_.reserve(to); !done) {
             message = told(options_.place().c_str(), done.error());
             return done.error();
@@ -205,7 +223,9 @@ Status JournalStage::take_over_reserved(std::string& message) {
     } else if (auto read = reserved_elsewhere(known, message); !read) {
         return read;
     }
-    if (known.seq <= reservation_.current().seq && known.intent <= reservation_.current().intent) {
+    known.epoch = options_.in_second ? noted(start_.epoch) : 0;
+    const Reserved& have = reservation_.current();
+    if (known.seq <= have.seq && known.intent <= have.intent && known.epoch <= have.epoch) {
         return ok_status();
     }
     auto done = reservation_.reserve(known);
@@ -247,9 +267,14 @@ Status JournalStage::pair(std::string& message) {
                                 "'s second directory, by what lies there";
         return paired_ ? ok_status() : Status{Errc::BadLayout, "journal: not its directory"};
     }
-    const auto paired = pair_directories(options_.directory, options_.second, message);
+    auto paired = pair_directories(options_.directory, options_.second, message);
+    if (options_.same_segment) {
+        paired_ = paired.ok();
+        return ok_status();  // nor is the second one written to: its disk may be the one that fails
+    }
+    paired = paired ? note_epoch(options_.second, start_.epoch, message) : paired;
     paired_ = paired.ok();
-    return options_.same_segment ? ok_status() : paired;
+    return paired;
 }
 
 Status JournalStage::start_writing(std::string& message) {
@@ -395,6 +420,11 @@ void JournalStage::poison(const Error& error) noexcept {
     if (options_.on_durable) {
         options_.on_durable();
     }
+}
+
+void JournalStage::note_moved(std::uint64_t epoch) noexcept {
+    // Whether it can be written is no condition of the move: it helps a later start to tell a copy.
+    (void)reservation_.reserve({.epoch = noted(epoch)});
 }
 
 void JournalStage::give_up(const Error& why) noexcept {

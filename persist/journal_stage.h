@@ -95,6 +95,9 @@ public:
     [[nodiscard]] bool paired() const noexcept { return paired_; }
     /// Acknowledges no more from now on, whatever completes: poisoned by `why`.
     void give_up(const Error& why) noexcept;
+    /// Notes in this stage's directory that the log has gone on in the other one as `epoch`.
+    /// For a disk that answers: blocks for one write, into blocks that the file has already.
+    void note_moved(std::uint64_t epoch) noexcept;
 
     [[nodiscard]] const JournalStart& start() const noexcept { return start_; }
     [[nodiscard]] bool poisoned() const noexcept;

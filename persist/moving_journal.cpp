@@ -150,6 +150,9 @@ int MovingJournal::move() noexcept {
     options_.stage.in_second = next.in_second;
     failed_ = std::move(stage_);
     stage_ = std::move(opened).value();
+    if (why.code == Errc::NoSpace && next.in_second) {  // a full disk answers, another may not
+        failed_->note_moved(stage_->start().epoch);
+    }
     tell(why, from);
     return 1;
 }

@@ -52,12 +52,13 @@ std::optional<ReservationBlock> read_block(int fd, std::uint64_t slot) noexcept 
     }
     if (block.version == 1) {
         block.instance = 0;
+        block.epoch = 0;
     }
     return block;
 }
 
 Reserved reserved_by(const ReservationBlock& block) noexcept {
-    return {block.reserved_seq, block.reserved_intent, block.instance};
+    return {block.reserved_seq, block.reserved_intent, block.instance, block.epoch};
 }
 
 /// What a new directory begins with.
@@ -71,7 +72,7 @@ Result<Reserved> draw_first() noexcept {
             return failed("reservation: the kernel gives no random numbers");
         }
     }
-    return Reserved{0, 1 + drawn.intent % (kFirstIntentMax - 1), drawn.instance};
+    return Reserved{0, 1 + drawn.intent % (kFirstIntentMax - 1), drawn.instance, 0};
 }
 
 }  // namespace
@@ -214,6 +215,7 @@ Status Reservation::reserve(const Reserved& to) noexcept {
     block.reserved_seq = std::max(to.seq, current_.seq);
     block.reserved_intent = std::max(to.intent, current_.intent);
     block.instance = current_.instance;
+    block.epoch = std::max(to.epoch, current_.epoch);
     block.crc32c = crc_of(block);
     std::memset(block_, 0, kBlockBytes);
     std::memcpy(block_, &block, sizeof(block));

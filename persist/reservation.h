@@ -22,8 +22,9 @@ namespace millrace {
 inline constexpr std::uint64_t kReservationMagic = 0x31305652534D524DULL;  // "MRMSRV01"
 
 /// Layout (bytes): 0 magic · 8 generation · 16 reserved_seq · 24 reserved_intent · 32 version ·
-/// 36 crc32c of bytes 0..35 and 40..47 · 40 instance · 44 zero; rest of the block zero.
-/// Version 1 had no instance and a checksum of bytes 0..35; its directories have instance 0.
+/// 36 crc32c of bytes 0..35 and 40..47 · 40 instance · 44 epoch; rest of the block zero.
+/// Version 1 had no instance and a checksum of bytes 0..35; its directories have instance 0. Builds
+/// of version 2 that knew no epoch wrote 0 there.
 struct ReservationBlock {
     std::uint64_t magic = kReservationMagic;
     std::uint64_t generation = 0;       // block generation % 2 holds it
@@ -32,11 +33,12 @@ struct ReservationBlock {
     std::uint32_t version = 2;
     std::uint32_t crc32c = 0;
     std::uint32_t instance = 0;  // of the directory; 0: it was made before there were any
-    std::uint32_t zero = 0;
+    std::uint32_t epoch = 0;     // newest that this directory was told of; 0: of none
 };
 static_assert(sizeof(ReservationBlock) == 48);
 static_assert(offsetof(ReservationBlock, crc32c) == 36);
 static_assert(offsetof(ReservationBlock, instance) == 40);
+static_assert(offsetof(ReservationBlock, epoch) == 44);
 
 /// A directory's first intent id lies below; magics have room for 45 bits.
 inline constexpr std::uint64_t kFirstIntentMax = std::uint64_t{1} << 44U;
@@ -45,6 +47,7 @@ struct Reserved {
     std::uint64_t seq = 0;
     std::uint64_t intent = 0;
     std::uint32_t instance = 0;  // the directory's; not taken by reserve()
+    std::uint32_t epoch = 0;     // second_directory.h: the newest that both were told of
 };
 
 class Reservation {

@@ -32,16 +32,56 @@ Error told(const Error& error, const std::string& path, std::string& message) {
     return error;
 }
 
-/// Whether a journal file lies in `directory`.
-Result<bool> holds_files(const std::string& directory) {
+/// The newest epoch that a journal file in `directory` is named after; 0: none lies there.
+Result<std::uint64_t> newest_epoch_in(const std::string& directory) {
     std::error_code error;
     const fs::directory_iterator files{directory, error};
     if (error) {
         return {Errc::IoError, "cannot be listed", error.value()};
     }
-    return std::any_of(begin(files), end(files), [](const fs::directory_entry& file) {
-        return JournalFileName::parse(file.path().filename().string()).ok();
-    });
+    std::uint64_t newest = 0;
+    for (const fs::directory_entry& file : files) {
+        const auto name = JournalFileName::parse(file.path().filename().string());
+        newest = name ? std::max(newest, name.value().epoch) : newest;
+    }
+    return newest;
+}
+
+Result<bool> holds_files(const std::string& directory) {
+    const auto newest = newest_epoch_in(directory);
+    return newest ? Result<bool>{newest.value() != 0} : Result<bool>{newest.error()};
+}
+
+/// A copy from before an epoch that both halves were told of: what it held since is not in it.
+Status check_age(const std::string& first, const Reserved& here, const std::string& second,
+                 const Reserved& there, std::string& message) {
+    if (there.epoch >= here.epoch) {
+        return ok_status();
+    }
+    const auto files = newest_epoch_in(second);
+    if (!files) {
+        return told(files.error(), second, message);
+    }
+    const std::uint64_t knows = std::max<std::uint64_t>(there.epoch, files.value());
+    if (knows >= here.epoch) {
+        return ok_status();
+    }
+    message = second + " is an older copy of the second directory of " + first +
+              ": it knows the log up to epoch " + std::to_string(knows) + ", and " + first +
+              " knows that both have come to epoch " + std::to_string(here.epoch) +
+              ". Bring back the directory that this is a copy of, with all its files; if that is "
+              "lost, move the files of both aside and `millrace recover --from sqlite`";
+    return {Errc::BadLayout, "journal: the second directory is an older copy"};
+}
+
+/// For a log that has left `second`, which is its own and empty, or never was there at all.
+Status take_back(const std::string& second, const Reserved& reserved, std::string& message) {
+    auto reservation = Reservation::open(second, false, message);
+    if (!reservation) {
+        return reservation.error();
+    }
+    const Status done = reservation.value().reserve(reserved);
+    return done ? done : Status{told(done.error(), second, message)};
 }
 
 Status write_marker(const std::string& first, const std::string& second) noexcept {
@@ -113,7 +153,7 @@ Status check_second_directory(const std::string& first, const std::string& secon
                   ": bring back the directory that belongs to it, or choose an empty one";
         return {Errc::BadLayout, "journal: the second directory is another log's"};
     }
-    return ok_status();
+    return check_age(first, here.value(), second, there.value(), message);
 }
 
 Status pair_directories(const std::string& first, const std::string& second, std::string& message) {
@@ -133,7 +173,14 @@ Status pair_directories(const std::string& first, const std::string& second, std
     }
     std::string ignored;  // there may be none yet
     const auto there = Reservation::read(second, ignored);
-    if (there || there.code() != Errc::NotFound) {
+    const bool parted =
+        there && named.value().empty() && there.value().instance == reserved.value().instance;
+    const auto left = parted ? holds_files(second) : Result<bool>{true};
+    if (parted && left && !left.value()) {
+        if (auto done = take_back(second, reserved.value(), message); !done) {
+            return done;
+        }
+    } else if (there || there.code() != Errc::NotFound) {
         if (auto ours = check_second_directory(first, second, message); !ours) {
             return ours;
         }
@@ -203,6 +250,15 @@ Status part_directories(const std::string& first, std::string& message) {
         return told(failed("second directory: its name cannot be removed"), first, message);
     }
     return sync_directory(first);
+}
+
+Status note_epoch(const std::string& second, std::uint64_t epoch, std::string& message) {
+    auto reservation = Reservation::open(second, false, message);
+    if (!reservation) {
+        return reservation.error();
+    }
+    const Status done = reservation.value().reserve({.epoch = noted(epoch)});
+    return done ? done : Status{told(done.error(), second, message)};
 }
 
 Result<Reserved> read_reserved(const std::string& first, std::string& message) {
