@@ -278,6 +278,7 @@ TEST_F(ChaosStoppedDisk, DoesNotKeepSigtermFromEndingTheRestAndSayingWhatIsLeft)
     }
     const std::string log = world_->log();
     EXPECT_NE(log.find("it waits in the kernel, as for a disk"), std::string::npos) << log;
+    EXPECT_NE(log.find("; no answer from " + disk_->folder()), std::string::npos) << log;
     EXPECT_NE(log.find("are not on disk, only in the segment"), std::string::npos) << log;
     give_time_to_drain();
     ASSERT_EQ(world_->heal(), "");

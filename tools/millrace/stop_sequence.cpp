@@ -7,6 +7,7 @@
 
 #include "shm/role.h"
 #include "tools/millrace/backlog.h"
+#include "tools/millrace/disk_probe.h"
 #include "tools/millrace/log.h"
 
 namespace millrace {
@@ -77,19 +78,25 @@ std::string in_ms(Nanos time) {
     return std::to_string(time.value / 1'000'000) + " ms";
 }
 
+/// @param bounds shortened once a disk is seen not to answer.
 /// @return what was not clean about it; empty = nothing.
-std::string stop_worker(const Segment& segment, Worker& worker, const StopBounds& bounds) {
+std::string stop_worker(const Segment& segment, Worker& worker, StopBounds& bounds,
+                        const std::vector<std::string>& directories) {
     worker.ask_to_stop();
     const ProcessId process = worker.process();
     const bool by_itself = wait_end(worker, bounds.drain);
     if (!by_itself) {
         worker.kill();
         if (!wait_end(worker, bounds.end)) {
+            const std::string silent = silent_directories(directories);
+            const Nanos drain = bounds.drain;
+            bounds.drain = silent.empty() ? drain : std::min(drain, kDrainBesideDeadDisk);
             // Not reaped: that would wait for as long as its disk does not answer.
             return worker.name() + " (pid " + std::to_string(process.pid) +
-                   ") had not drained within " + in_ms(bounds.drain) +
-                   ", was killed and is still there " + in_ms(bounds.end) +
-                   " later: it waits in the kernel, as for a disk, and ends when that answers";
+                   ") had not drained within " + in_ms(drain) + ", was killed and is still there " +
+                   in_ms(bounds.end) +
+                   " later: it waits in the kernel, as for a disk, and ends when that answers" +
+                   (silent.empty() ? "" : "; no answer from " + silent);
         }
     }
     const WorkerEnd end = worker.reap();
@@ -131,8 +138,10 @@ std::string left_in_flight(const Segment& segment) {
 }  // namespace
 
 std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worker*>& workers,
-                                       const StopBounds& bounds) {
+                                       const StopBounds& bounds,
+                                       const std::vector<std::string>& directories) {
     std::vector<std::string> unclean;
+    StopBounds left = bounds;
     const auto note = [&unclean](std::string what) {
         if (!what.empty()) {
             log_error("not clean: " + what);
@@ -150,7 +159,7 @@ std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worke
     const auto stop = [&](Worker& worker) {
         if (worker.running() && std::find(asked.begin(), asked.end(), &worker) == asked.end()) {
             asked.push_back(&worker);
-            note(stop_worker(segment, worker, bounds));
+            note(stop_worker(segment, worker, left, directories));
         }
     };
     for (const StageId place : kStopOrder) {

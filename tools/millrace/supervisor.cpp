@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 
 #include "shm/doorbell.h"
 #include "tools/millrace/admin_client.h"
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/poison.h"
+#include "tools/millrace/second_config.h"
 #include "tools/millrace/stop_sequence.h"
 #include "tools/millrace/supervisor_kept.h"
 
@@ -19,6 +21,21 @@ namespace {
 constexpr Nanos kRecoveryLook = millis(5);
 constexpr std::chrono::milliseconds kHouseNap{20};
 constexpr std::chrono::seconds kHouseEndMax{2};
+
+/// Those that stages write to.
+std::vector<std::string> written_directories(const Config& config) {
+    std::vector<std::string> all{config.journal.dir};
+    if (std::string second = configured_second(config).path; !second.empty()) {
+        all.push_back(std::move(second));
+    }
+    if (config.sqlite.enabled) {
+        all.push_back(std::filesystem::path{config.sqlite.path}.parent_path().string());
+        if (config.sqlite.backup_s != 0) {
+            all.push_back(config.sqlite.backup_dir);
+        }
+    }
+    return all;
+}
 
 }  // namespace
 
@@ -396,7 +413,8 @@ std::vector<std::string> Supervisor::stop() {
         workers.push_back(kept->worker.get());
     }
     std::vector<std::string> left =
-        stop_in_order(segment_, workers, {millis(config_.restart.drain_ms), kKillBound});
+        stop_in_order(segment_, workers, {millis(config_.restart.drain_ms), kKillBound},
+                      written_directories(config_));
     relay_alerts(true);  // those since the last look would be told by nobody
     return left;
 }
