@@ -77,6 +77,12 @@ TEST(ChaosAnotherDirectory, GetsNoAnswersFromTerminalsThatRememberTheLostOne) {
     fs::remove_all(world.workspace().path("journal"));
     const std::uint64_t deals = deals_in_books(world);
     const std::uint64_t fills = all_fills(world);
+    std::string refused;
+    EXPECT_EQ(world.command({"up"}, kLong, &refused), 1) << refused;
+    EXPECT_NE(refused.find("has followed one up to record"), std::string::npos) << refused;
+    EXPECT_NE(refused.find("recover --dry-run"), std::string::npos) << refused;
+    EXPECT_FALSE(fs::exists(world.workspace().path("journal"))) << "something was begun";
+    ASSERT_EQ(world.pipeline().start_supervisor({"--begin-anew"}), "");
     ASSERT_EQ(world.heal(), "");
     market::Random random{7};
     send_opens(world, 10, random);

@@ -54,6 +54,17 @@ void Ladder::lose_log() {
     lost_ns_ = monotonic_ns();
 }
 
+void Ladder::expect_no_start_beside(const std::string& store) {
+    std::string refused;
+    const std::int64_t began = monotonic_ns();
+    EXPECT_EQ(world_->command({"up"}, kLong, &refused), 1) << refused;
+    lost_ns_ += monotonic_ns() - began;  // no part of the way back
+    const std::size_t at = refused.find(store);
+    ASSERT_NE(at, std::string::npos) << store << " in: " << refused;
+    EXPECT_NE(refused.find("has followed one up to record", at), std::string::npos) << refused;
+    EXPECT_FALSE(fs::exists(world_->workspace().path("journal/ids.json"))) << "it has begun";
+}
+
 int Ladder::recover(const std::vector<std::string>& words) {
     std::vector<std::string> all{"recover"};
     all.insert(all.end(), words.begin(), words.end());

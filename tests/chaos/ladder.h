@@ -37,6 +37,8 @@ protected:
     /// Segment and journal directory go; nothing runs any more. All servers that are children of
     /// this process are dead then, too.
     void lose_log();
+    /// `millrace up` begins nothing where the log was lost, and says that `store` has followed it.
+    void expect_no_start_beside(const std::string& store);
     /// `millrace recover WORDS`. @return its exit status; said() is what it said.
     [[nodiscard]] int recover(const std::vector<std::string>& words);
     [[nodiscard]] const std::string& said() const noexcept { return said_; }

@@ -69,6 +69,9 @@ TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots)
     })) << "it is still loading: "
         << redis_->log();
     const std::set<SignalId> known = signals_in(redis_->link());
+    std::filesystem::rename(sqlite(), sqlite() + ".away");  // Redis alone is asked
+    expect_no_start_beside("Redis, keys millrace:test:");
+    std::filesystem::rename(sqlite() + ".away", sqlite());
     EXPECT_EQ(recover({"--dry-run"}), 1) << "a start would begin with nothing: " << said();
     for (const char* rung : {"segment ", "journal ", "redis ", "sqlite "}) {
         EXPECT_NE(said().find(rung), std::string::npos) << said();
@@ -124,6 +127,7 @@ TEST_F(ChaosLadderClickHouse, RepeatsNothingAfterTheLossOfEverythingElse) {
     std::filesystem::remove_all(sqlite() + ".backups");
     server_->start();
     const std::set<SignalId> known = signals_in(*server_);
+    expect_no_start_beside("ClickHouse, database desk");
     EXPECT_EQ(recover({"--dry-run"}), 1) << "a start would begin with nothing: " << said();
     EXPECT_NE(said().find("=> clickhouse"), std::string::npos) << said();
     ASSERT_EQ(recover({"--from", "best"}), 0) << said();

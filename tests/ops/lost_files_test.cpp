@@ -1,5 +1,9 @@
 // Goal: a pipeline whose effects log is lost, and whose journal retention has cut at its beginning,
-// starts, keeps its store and stops clean. Method: the real executable; files taken away between.
+// starts, keeps its store and stops clean; one whose whole journal is lost, or was put back from an
+// older copy, does not start by itself while its store knows of more. Method: the real executable;
+// files taken away between.
+#include <sys/wait.h>
+
 #include <csignal>
 #include <filesystem>
 
@@ -65,6 +69,52 @@ TEST(LostEffects, StopNeitherTheReplicaNorACleanStopAndTheStoreIsKept) {
     EXPECT_NE(p.log("third.log").find("ALERT effects of records 1 to "), std::string::npos)
         << p.log("third.log");
     EXPECT_FALSE(sqlite_file_exists(p.journal_dir() + "/millrace.db.stale-1"));
+}
+
+/// The store lies elsewhere, as on another disk.
+void keep_store_elsewhere(Pipeline& p) {
+    fs::create_directory(p.dir() / "elsewhere");
+    p.write_config(R"(, "sqlite": {"path": "elsewhere/millrace.db"})");
+}
+
+/// That `up` ends at once, and what it says.
+std::string refused(Pipeline& p, const std::string& log) {
+    p.up(log);
+    const int status = p.wait_supervisor();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status << "\n" << p.log(log);
+    return p.log(log);
+}
+
+TEST(LostJournal, IsNotBegunAnewUnaskedWhereTheStoreHasFollowedOne) {
+    Pipeline p;
+    keep_store_elsewhere(p);
+    (void)run_once(p, "one.log");
+    fs::remove_all(p.journal_dir());
+    const std::string said = refused(p, "two.log");
+    EXPECT_NE(said.find("has followed one up to record "), std::string::npos) << said;
+    EXPECT_NE(said.find("millrace recover --dry-run"), std::string::npos) << said;
+    EXPECT_FALSE(fs::exists(p.journal_dir())) << "something was begun";
+    p.up("three.log", {"--begin-anew"});
+    EXPECT_TRUE(p.wait_running()) << p.log("three.log");
+}
+
+TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
+    Pipeline p;
+    keep_store_elsewhere(p);
+    (void)run_once(p, "one.log");
+    const std::string older = p.dir() / "older";
+    const std::string newer = p.dir() / "newer";
+    fs::copy(p.journal_dir(), older, fs::copy_options::recursive);
+    const std::uint64_t stored = run_once(p, "two.log");
+    fs::rename(p.journal_dir(), newer);
+    fs::copy(older, p.journal_dir(), fs::copy_options::recursive);
+    const std::string said = refused(p, "three.log");
+    EXPECT_NE(said.find("has followed this very log up to record "), std::string::npos) << said;
+    EXPECT_NE(said.find("older copy"), std::string::npos) << said;
+    EXPECT_FALSE(fs::exists(p.segment_path()));
+    fs::remove_all(p.journal_dir());
+    fs::rename(newer, p.journal_dir());
+    EXPECT_GE(run_once(p, "four.log"), stored);
 }
 
 }  // namespace

@@ -78,11 +78,12 @@ std::string Pipeline::wait_for_quotes(const std::vector<std::string>& symbols) {
     });
 }
 
-std::string Pipeline::start_supervisor() {
+std::string Pipeline::start_supervisor(const std::vector<std::string>& words) {
     std::string message;
     const std::string exe = (tools_folder() / "millrace/millrace").string();
-    auto child = Child::spawn({exe, "up", "-c", workspace_.path("millrace.json")},
-                              workspace_.path("millrace.log"), message);
+    std::vector<std::string> all{exe, "up", "-c", workspace_.path("millrace.json")};
+    all.insert(all.end(), words.begin(), words.end());
+    auto child = Child::spawn(all, workspace_.path("millrace.log"), message);
     if (!child) {
         return message;
     }

@@ -47,7 +47,8 @@ public:
 
     /// Sends the generated or recorded market on its way; start() has done it for the first time.
     [[nodiscard]] std::string start_broker();
-    [[nodiscard]] std::string start_supervisor();
+    /// @param words further ones for `millrace up`.
+    [[nodiscard]] std::string start_supervisor(const std::vector<std::string>& words = {});
 
     /// Drains and stops `millrace up`, then the broker. @return what went wrong; empty = clean.
     [[nodiscard]] std::string stop();

@@ -37,6 +37,7 @@ struct UpOptions {
     std::string config;
     bool threads = false;
     bool json = false;
+    bool begin_anew = false;
     std::int64_t executed_ns = 0;
 };
 
@@ -62,6 +63,7 @@ int up(const UpOptions& options) {
     }
     SupervisorOptions supervisor;
     supervisor.threads = config.threads;
+    supervisor.begin_anew = options.begin_anew;
     supervisor.executed_ns = options.executed_ns;
     return log_stop(supervise(config, supervisor));
 }
@@ -189,6 +191,8 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     up_app->add_option("-c,--config", options->config, "configuration file")->required();
     up_app->add_flag("--threads", options->threads, "stages as threads of this process");
     up_app->add_flag("--log-json", options->json, "one JSON object a line");
+    up_app->add_flag("--begin-anew", options->begin_anew,
+                     "begin with an empty journal although a store has followed one");
     up_app->callback([&command, options] {
         command.run = [&command, options] {
             options->executed_ns = command.executed_ns;

@@ -6,8 +6,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "persist/sqlite_db.h"
-#include "persist/sqlite_files.h"
 #include "shm/role.h"
 #include "tools/millrace/recover_build.h"
 #include "tools/millrace/recover_files.h"
@@ -179,24 +177,6 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
         std::printf("`millrace up` starts from it, and asks every broker before it trades\n");
     }
     return kExitOk;
-}
-
-std::string journal_may_be_lost(const Config& config) {
-    if (!config.sqlite.enabled || !sqlite_file_exists(config.sqlite.path) ||
-        !journal_file_in(config.journal.dir).empty()) {
-        return {};
-    }
-    SqliteDb db;
-    const bool readable = db.open(config.sqlite.path, 0, SqliteOpen::ReadOnly).ok();
-    const auto seq = readable ? db.number("SELECT seq FROM cursor")
-                              : Result<std::int64_t>{Errc::IoError, "no store"};
-    if (!seq || seq.value() == 0) {
-        return {};
-    }
-    return config.journal.dir + " has no journal, and " + config.sqlite.path +
-           " has followed one up to record " + std::to_string(seq.value()) +
-           ". If it was lost: stop, and make one of a store; `millrace recover --dry-run` says "
-           "of which";
 }
 
 }  // namespace millrace

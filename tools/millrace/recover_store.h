@@ -27,8 +27,4 @@ struct RecoverRequest {
 /// @return an ExitCode; kExitRoleHeld: `up` or another such command keeps the journal.
 [[nodiscard]] int recover_from_store(const Config& config, const RecoverRequest& request);
 
-/// For `up`: that a store knows of more than a journal directory which has no journal; empty if it
-/// does not. Not a reason to refuse: the terminals refuse what such a start would give out.
-[[nodiscard]] std::string journal_may_be_lost(const Config& config);
-
 }  // namespace millrace

@@ -13,7 +13,6 @@
 #include "shm/role.h"
 #include "tools/millrace/backlog.h"
 #include "tools/millrace/log.h"
-#include "tools/millrace/recover_store.h"
 
 namespace millrace {
 namespace {
@@ -66,9 +65,6 @@ Result<Segment> create(const Config& c, const IdBook& ids, std::string& message)
                         " but stages of this journal are alive: " + living +
                         "; `millrace down -c " + c.file + "` ends them, then start again",
                     Errc::NotOwner);
-    }
-    if (const std::string lost = journal_may_be_lost(c); !lost.empty()) {
-        log_warn(lost);
     }
     auto made = Segment::create(plan_of(c, ids), message);
     if (made && !message.empty()) {

@@ -24,6 +24,7 @@ namespace millrace {
 struct SupervisorOptions {
     std::string executable = "/proc/self/exe";
     bool threads = false;          // all stages as threads of this process
+    bool begin_anew = false;       // also where a store says that the journal was lost
     std::string checked_text;      // the configuration's text for the stages; empty = its file
     std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
 };

@@ -11,6 +11,7 @@
 #include "shm/role.h"
 #include "tools/millrace/executors.h"
 #include "tools/millrace/log.h"
+#include "tools/millrace/lost_journal.h"
 #include "tools/millrace/second_check.h"
 #include "tools/millrace/second_config.h"
 #include "tools/millrace/start_check.h"
@@ -127,6 +128,9 @@ int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWa
     watch->at("reading the log in " + config.journal.dir);
     const LogCheck log = check_log(config, records.value(), engine_has);
     std::string refused = log.refused;
+    if (refused.empty() && created && log.whole) {
+        refused = journal_is_older_copy(config, log.end);
+    }
     if (refused.empty() && !created) {
         refused = changed_under_terminals(config, ids, s, log);
     }
@@ -186,8 +190,15 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     doorbell_setup();
     std::string message;
     auto watch = std::make_unique<StartWatch>([](const std::string& text) { log_warn(text); });
-    watch->at("seeing whether the journal directory " + config.journal.dir + " can be written");
     const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
+    watch->at("looking for a journal in " + config.journal.dir);
+    if (const std::string lost =
+            goes_on || options.begin_anew ? std::string{} : journal_may_be_lost(config);
+        !lost.empty()) {
+        log_error(lost);
+        return kExitError;
+    }
+    watch->at("seeing whether the journal directory " + config.journal.dir + " can be written");
     if (!prepare_journal_dir(config.journal, goes_on, message)) {
         log_error(message);
         return kExitError;

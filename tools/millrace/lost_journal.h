@@ -1,0 +1,26 @@
+// Whether a start would begin with nothing, or with an older copy of the log, although a store says
+// that there was more: the directory was lost, is not mounted, or was put back from a backup.
+#pragma once
+
+#include "core/types.h"
+#include "tools/millrace/config.h"
+
+#include <string>
+
+namespace millrace {
+
+/// So long a start waits for Redis and ClickHouse, both at once, before it goes on without their
+/// word. It asks them only where there is no journal.
+inline constexpr Nanos kStoresAnswerMax = seconds(3);
+
+/// For `up`, before it makes anything: why it must not begin here; empty if it may: the directory
+/// has a journal, or no configured store that answers has followed one. A store that does not
+/// answer in time is no reason; the log says that it was not asked.
+[[nodiscard]] std::string journal_may_be_lost(const Config& config);
+
+/// For a start in a new segment: why the log, which ends at `end`, must not be gone on with: the
+/// SQLite store has followed this very directory's log further, so this is an older copy of it.
+/// Empty if it may. Stores have durable records alone, so no power cut gives that.
+[[nodiscard]] std::string journal_is_older_copy(const Config& config, Sequence end);
+
+}  // namespace millrace
