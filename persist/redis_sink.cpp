@@ -28,6 +28,7 @@ RedisSink::RedisSink(const Segment& segment, MakeSource make_source, RedisSinkOp
       source_{make_source_()},
       primary_{options_.place},
       store_{options_.store},
+      owner_{{options_.store.prefix, options_.store.instance, options_.owner_life}},
       upkeep_{options_.upkeep},
       hold_{options_.hold_every},
       audit_{options_.store.keep} {
@@ -90,6 +91,9 @@ bool RedisSink::open() noexcept {
     if (link_.endpoint() != checked_) {
         report_settings();
         checked_ = link_.endpoint();
+    }
+    if (auto ours = owner_.keep(link_); !ours) {
+        return fail(ours.code(), owner_.message());
     }
     const Status opened = store_.open(link_);
     if (!link_.is_open() || (!opened && opened.code() != Errc::BadChecksum)) {
@@ -273,6 +277,9 @@ bool RedisSink::keep_up() noexcept {
     upkeep_at_ = now_ + options_.upkeep_every;
     if (auto done = upkeep(); !done) {
         return fail(done.code(), "upkeep: " + link_.message());
+    }
+    if (auto ours = owner_.keep(link_); !ours) {
+        return fail(ours.code(), owner_.message());
     }
     if (phase_ != Phase::Follow) {
         return true;

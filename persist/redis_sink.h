@@ -9,6 +9,7 @@
 
 #include "persist/redis_audit.h"
 #include "persist/redis_hold.h"
+#include "persist/redis_owner.h"
 #include "persist/redis_primary.h"
 #include "persist/redis_store.h"
 #include "persist/redis_upkeep.h"
@@ -26,6 +27,7 @@ struct RedisSinkOptions {
     RedisPlace place;
     RedisStoreOptions store;
     RedisUpkeepOptions upkeep;
+    Nanos owner_life = kRedisOwnerLife;
     Nanos hold_every = seconds(3600);  // far below store.keep.ended
     Nanos batch_time = millis(20);
     std::uint32_t batch_rows = 1000;  // effects that make a batch full
@@ -95,6 +97,7 @@ private:
     RedisPrimary primary_;
     RedisLink link_;
     RedisStore store_;
+    RedisOwner owner_;
     RedisUpkeep upkeep_;
     RedisHold hold_;
     RedisAudit audit_;

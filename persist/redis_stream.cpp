@@ -40,7 +40,7 @@ std::string after(std::string_view id) {
 }  // namespace
 
 RedisStream::RedisStream(RedisStreamOptions options)
-    : options_{std::move(options)}, primary_{options_.place} {
+    : options_{std::move(options)}, primary_{options_.place}, owner_{options_.owner} {
     std::ifstream in{options_.position_file};
     std::string saved;
     // Anything else in the file is no position; from the start is always safe (the ledger).
@@ -60,9 +60,21 @@ Status RedisStream::open() noexcept {
         message_ = primary_.message();
         return connected;
     }
+    if (auto ours = keep_owner(); !ours) {
+        return ours;
+    }
     own_from_ = "0";
     claim_from_ = "0-0";
     return make_group();
+}
+
+Status RedisStream::keep_owner() noexcept {
+    const Status ours = owner_.keep(link_);
+    if (!ours) {
+        message_ = owner_.message();
+        link_.close();
+    }
+    return ours;
 }
 
 /// An entry that was done and is read again is a repeat, which the ledger drops; one that is

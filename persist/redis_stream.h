@@ -6,6 +6,7 @@
 // stream ends before that entry, it is another one, and is read from its start.
 #pragma once
 
+#include "persist/redis_owner.h"
 #include "persist/redis_primary.h"
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct RedisStreamOptions {
     std::string refused = "millrace:RTSS:REFUSED";
     std::uint32_t refused_max = 10'000;  // entries kept there
     std::string position_file;           // empty: a lost group begins at the stream's start
+    RedisOwnerOptions owner{};           // of the keys that the stream is one of
 };
 
 struct RedisStreamEntry {
@@ -38,8 +40,8 @@ public:
 
     /// Connects to the primary and sees to the group. What this consumer had read and never
     /// acknowledged comes first from read().
-    /// @return also BadCursor, as read() and claim(), once: the stream began again, and will be
-    /// read from its start.
+    /// @return NotOwner: another Millrace uses these keys; nothing was read. Also BadCursor, as
+    /// read() and claim(), once: the stream began again, and will be read from its start.
     [[nodiscard]] Status open() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return link_.is_open(); }
     void close() noexcept { link_.close(); }
@@ -55,6 +57,8 @@ public:
     [[nodiscard]] Status refuse(const RedisStreamEntry& entry, std::string_view why) noexcept;
     /// Removes what every group has done with, and remembers how far that is.
     [[nodiscard]] Status trim() noexcept;
+    /// As RedisOwner::keep(), to be asked each second. A failure closes the connection.
+    [[nodiscard]] Status keep_owner() noexcept;
     /// As RedisPrimary::moved_from.
     [[nodiscard]] bool primary_moved() noexcept { return primary_.moved_from(link_.endpoint()); }
 
@@ -72,6 +76,7 @@ private:
     RedisStreamOptions options_;
     RedisPrimary primary_;
     RedisLink link_;
+    RedisOwner owner_;
     std::string own_from_;  // "": nothing of our own is left to read again
     std::string claim_from_ = "0-0";
     std::string position_ = "0";

@@ -45,6 +45,9 @@ public:
         if (stream_.primary_moved()) {
             return {Errc::NotOwner, "the primary has moved"};
         }
+        if (auto ours = stream_.keep_owner(); !ours) {
+            return ours;
+        }
         return stream_.trim();
     }
     [[nodiscard]] std::string message() const override { return stream_.message(); }
@@ -106,7 +109,8 @@ std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& co
 }
 
 Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment, const Config& config,
-                                                  const IdBook& ids, std::string& message) {
+                                                  const IdBook& ids, std::uint32_t instance,
+                                                  std::string& message) {
     const auto source = std::find_if(config.sources.begin(), config.sources.end(),
                                      [](const SourceConfig& s) { return s.redis; });
     if (source == config.sources.end()) {
@@ -120,6 +124,7 @@ Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment, const Config
     stream.refused = prefix + "RTSS:REFUSED";
     stream.consumer = config.name;
     stream.position_file = config.journal.dir + "/rtss.position";
+    stream.owner = {prefix, instance, kRedisOwnerLife};
     RedisSourceOptions options;
     options.source = source->name;
     options.id = SourceId{ids.find(NameKind::Source, source->name)};

@@ -27,10 +27,11 @@ namespace millrace {
 /// @param instance of the journal directory whose log it follows; 0 = not known.
 [[nodiscard]] std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config,
                                                       std::uint32_t instance);
-/// The source of kind "redis". @return as RedisSource::create.
+/// The source of kind "redis". @param instance as above. @return as RedisSource::create.
 [[nodiscard]] Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment,
                                                                 const Config& config,
                                                                 const IdBook& ids,
+                                                                std::uint32_t instance,
                                                                 std::string& message);
 
 /// `millrace doctor redis`: prints each setting of the primary, with the mend of what is wrong.

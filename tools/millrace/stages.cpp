@@ -252,7 +252,7 @@ Result<std::unique_ptr<Stage>> build_plain(const std::string& name, const StageC
             build_clickhouse_sink(c.segment, c.config, instance_of(c))};
     }
     if (name == "rtss") {
-        return build_redis_source(c.segment, c.config, c.ids, message);
+        return build_redis_source(c.segment, c.config, c.ids, instance_of(c), message);
     }
     return build_sqlite(c);
 }
