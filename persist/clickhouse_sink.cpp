@@ -228,7 +228,7 @@ int ClickHouseSink::verify() noexcept {
         return 0;
     }
     if (!verify_) {
-        verify_.emplace(store_, options_.sqlite_path, true);
+        verify_.emplace(store_, options_.sqlite_path, true, options_.ask_log);
         if (auto begun = verify_->begin(); !begun) {
             const bool later = begun.code() == Errc::Busy || begun.code() == Errc::NotFound;
             if (!later) {
@@ -265,8 +265,10 @@ void ClickHouseSink::end_verify() noexcept {
         return;
     }
     report(std::to_string(findings_.missing) + " rows were missing, " +
-           std::to_string(findings_.changed) + " changed, as SQLite has them; " +
-           std::to_string(findings_.mended) + " stored again; the first: " + findings_.first);
+           std::to_string(findings_.changed) +
+           " changed (by the log SQLite's are wrong: " + std::to_string(findings_.sqlite_wrong) +
+           ", not known: " + std::to_string(findings_.undecided) + "), " +
+           std::to_string(findings_.mended) + " stored again; first: " + findings_.first);
 }
 
 // ---- failure and success -----------------------------------------------------------------------

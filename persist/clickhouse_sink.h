@@ -21,6 +21,7 @@ namespace millrace {
 struct ClickHouseSinkOptions {
     ClickHouseStoreOptions store;
     std::string sqlite_path;         // for failed_syncs and comparing; empty: neither
+    AskLog ask_log;                  // which of the two is wrong; empty: nobody knows
     Nanos batch_time = millis(500);  // requirement C8: 500 ms or 50 rows, whichever is first;
     std::uint32_t batch_rows = 50;   // a sink that is behind takes up to batch_rows_max at once
     std::uint32_t batch_rows_max = 20'000;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <sstream>
 #include <system_error>
 
@@ -19,8 +20,23 @@ std::string number(std::uint64_t n) {
 
 }  // namespace
 
-ClickHouseVerify::ClickHouseVerify(ClickHouseStore& store, std::string sqlite_path, bool mend)
-    : store_{store}, path_{std::move(sqlite_path)}, mend_{mend} {}
+std::vector<Effect> effects_in(EffectSource& source, const std::set<EffectAt>& ids) {
+    std::vector<Effect> found;
+    std::vector<Effect> record;
+    bool more = source.seek({}).ok();
+    while (more) {
+        record.clear();
+        const auto next = source.next(record);
+        more = next.ok() && next.value().has_value();
+        std::copy_if(record.begin(), record.end(), std::back_inserter(found),
+                     [&](const Effect& e) { return ids.contains({e.seq.value, e.k}); });
+    }
+    return found;
+}
+
+ClickHouseVerify::ClickHouseVerify(ClickHouseStore& store, std::string sqlite_path, bool mend,
+                                   AskLog ask_log)
+    : store_{store}, path_{std::move(sqlite_path)}, mend_{mend}, ask_log_{std::move(ask_log)} {}
 
 Status ClickHouseVerify::failed(const char* doing, const Status& status,
                                 const std::string& said) noexcept {
@@ -33,6 +49,7 @@ Status ClickHouseVerify::begin() noexcept {
     db_.close();
     next_kind_ = 1;
     findings_ = {};
+    changed_.clear();
     std::error_code ignored;
     if (!std::filesystem::exists(path_, ignored)) {
         return failed("SQLite", {Errc::NotFound, "there is no store to compare with"}, path_);
@@ -97,9 +114,36 @@ Result<bool> ClickHouseVerify::step() noexcept {
     }
     if (++next_kind_ > kKindLast) {
         db_.close();
-        return false;
+        const Status settled = settle_changed();
+        return settled ? Result<bool>{false} : Result<bool>{settled.error()};
     }
     return true;
+}
+
+/// Which of the two is wrong, by the log.
+Status ClickHouseVerify::settle_changed() noexcept {
+    std::set<Id> ids;
+    std::transform(changed_.begin(), changed_.end(), std::inserter(ids, ids.end()),
+                   [](const auto& c) { return c.first; });
+    const std::vector<Effect> known =
+        ids.empty() || !ask_log_ ? std::vector<Effect>{} : ask_log_(ids);
+    std::vector<Effect> wrong_there;
+    for (const Effect& effect : known) {
+        if (clickhouse_hash(effect) == changed_.at({effect.seq.value, effect.k})) {
+            ++findings_.sqlite_wrong;
+        } else {
+            wrong_there.push_back(effect);
+        }
+    }
+    findings_.undecided = findings_.changed - known.size();
+    if (!mend_ || wrong_there.empty()) {
+        return ok_status();
+    }
+    if (auto done = store_.mend(wrong_there); !done) {
+        return failed("mending", done, store_.message());
+    }
+    findings_.mended += wrong_there.size();
+    return ok_status();
 }
 
 /// The newest row of each thing of `kind` as of the record compared at, with its hash.
@@ -196,7 +240,11 @@ Status ClickHouseVerify::look_into(EffectKind kind, std::uint64_t range) noexcep
         if (missing || found->second != clickhouse_hash(effect)) {
             differs(missing ? "is missing" : "was changed", effect);
             ++(missing ? findings_.missing : findings_.changed);
-            lacking.push_back(effect);
+            if (missing) {
+                lacking.push_back(effect);
+            } else if (changed_.size() < kChangedMax) {
+                changed_[{effect.seq.value, effect.k}] = found->second;
+            }
         }
         if (!missing) {
             there.value().erase(found);

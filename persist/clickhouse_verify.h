@@ -3,13 +3,20 @@
 // SQLite has the newest row of each thing; ClickHouse has every change. Compared is, as of the
 // record up to which SQLite had come when it began, the newest row of each thing: count and sum of
 // row hashes by ranges of journal records, then row by row in the ranges that differ.
+//
+// What ClickHouse lacks is taken from SQLite. Where both have a row and differ, neither is
+// believed: a flipped bit in a value of SQLite's is found by nothing else. The effects log says
+// which is wrong; where it has the row no more, both stay as they are.
 #pragma once
 
 #include "persist/clickhouse_store.h"
+#include "persist/effect_source.h"
 #include "persist/sqlite_db.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,23 +31,36 @@ struct ClickHouseFindings {
     std::uint64_t changed = 0;  // same effect, other content
     std::uint64_t extra = 0;    // only in ClickHouse: SQLite was rebuilt from a shorter log
     std::uint64_t mended = 0;
-    std::string first;  // difference, for messages
+    std::uint64_t sqlite_wrong = 0;  // of those changed: ClickHouse has what the log says
+    std::uint64_t undecided = 0;     // of those changed: the log has them no more
+    std::string first;               // difference, for messages
     [[nodiscard]] bool clean() const noexcept { return missing + changed == 0; }
 };
+
+/// Of an effect: its record, and which of that record's.
+using EffectAt = std::pair<std::uint64_t, std::uint32_t>;
+/// The effects of these ids, as far as the log still has them.
+using AskLog = std::function<std::vector<Effect>(const std::set<EffectAt>&)>;
+/// That of the log that `source` reads: all of it, from its beginning.
+[[nodiscard]] std::vector<Effect> effects_in(EffectSource& source, const std::set<EffectAt>& ids);
 
 class ClickHouseVerify {
 public:
     static constexpr std::uint64_t kRangeRecords = 65'536;
-    static constexpr std::size_t kRangesMax = 64;  // looked into row by row, of each kind
+    static constexpr std::size_t kRangesMax = 64;     // looked into row by row, of each kind
+    static constexpr std::size_t kChangedMax = 4096;  // rows that the log is asked about
 
-    /// @param store open; outlives this. @param mend store again what is missing or changed.
-    ClickHouseVerify(ClickHouseStore& store, std::string sqlite_path, bool mend);
+    /// @param store open; outlives this. @param mend store again what is missing, and what was
+    /// changed there by the word of `ask_log`; without one nothing that is there is overwritten.
+    ClickHouseVerify(ClickHouseStore& store, std::string sqlite_path, bool mend,
+                     AskLog ask_log = {});
 
     /// Takes SQLite's state as of now. Blocks checkpoints of its file until the end.
     /// @return Busy: ClickHouse has not come as far, or SQLite is locked: try again; NotFound: no
     /// SQLite store; BadChain: the two follow different logs; others of SQLite.
     [[nodiscard]] Status begin() noexcept;
-    /// Compares the next kind of rows. Blocks for as long as both take to read it.
+    /// Compares the next kind of rows. Blocks for as long as both take to read it; the last one, if
+    /// rows differ, for as long as the log takes too.
     /// @return whether more is to be done; after a failure nothing is known.
     [[nodiscard]] Result<bool> step() noexcept;
 
@@ -54,7 +74,7 @@ private:
         friend bool operator==(const Sum&, const Sum&) = default;
     };
     using Ranges = std::map<std::uint64_t, Sum>;
-    using Id = std::pair<std::uint64_t, std::uint32_t>;  // seq, k
+    using Id = EffectAt;
 
     [[nodiscard]] Result<Ranges> sqlite_ranges(EffectKind kind) noexcept;
     [[nodiscard]] Result<Ranges> clickhouse_ranges(EffectKind kind) noexcept;
@@ -62,12 +82,15 @@ private:
                                                                       std::uint64_t range) noexcept;
     [[nodiscard]] Status look_into(EffectKind kind, std::uint64_t range) noexcept;
     [[nodiscard]] std::string newest(EffectKind kind) const;
+    [[nodiscard]] Status settle_changed() noexcept;
     void differs(const char* how, const Effect& effect) noexcept;
     Status failed(const char* doing, const Status& status, const std::string& said) noexcept;
 
     ClickHouseStore& store_;
     std::string path_;
     bool mend_;
+    AskLog ask_log_;
+    std::map<Id, std::uint64_t> changed_;  // the row's hash in ClickHouse
     SqliteDb db_;
     unsigned next_kind_ = 1;
     ClickHouseFindings findings_;

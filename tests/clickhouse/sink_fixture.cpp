@@ -75,10 +75,11 @@ std::string ClickHouseFixture::sqlite_upto(std::uint64_t last, std::uint64_t sal
     return path;
 }
 
-ClickHouseFindings ClickHouseFixture::compared(const std::string& sqlite, bool mend) {
+ClickHouseFindings ClickHouseFixture::compared(const std::string& sqlite, bool mend,
+                                               std::uint64_t log_from) {
     ClickHouseStore store{options().store};
     EXPECT_TRUE(store.open().ok()) << store.message();
-    ClickHouseVerify verify{store, sqlite, mend};
+    ClickHouseVerify verify{store, sqlite, mend, log_of(600, log_from)};
     EXPECT_TRUE(verify.begin().ok()) << verify.message();
     bool more = true;
     while (more) {
@@ -87,6 +88,14 @@ ClickHouseFindings ClickHouseFixture::compared(const std::string& sqlite, bool m
         more = step.ok() && step.value();
     }
     return verify.findings();
+}
+
+AskLog ClickHouseFixture::log_of(std::uint64_t last, std::uint64_t first) {
+    return [last, first](const std::set<EffectAt>& ids) {
+        sqlite_test::MemoryLog log{last};
+        log.set_first(first);
+        return effects_in(log, ids);
+    };
 }
 
 ::testing::AssertionResult ClickHouseFixture::holds(std::uint64_t last, std::uint64_t first,

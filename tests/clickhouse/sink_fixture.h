@@ -39,7 +39,10 @@ protected:
     /// The SQLite store as it stands after records 1 .. last. @return its path.
     std::string sqlite_upto(std::uint64_t last, std::uint64_t salt = 0);
     /// Compares ClickHouse with `sqlite`.
-    ClickHouseFindings compared(const std::string& sqlite, bool mend = false);
+    /// @param log_from first record that the effects log still has; it ends at 600.
+    ClickHouseFindings compared(const std::string& sqlite, bool mend = false,
+                                std::uint64_t log_from = 1);
+    [[nodiscard]] static AskLog log_of(std::uint64_t last, std::uint64_t first = 1);
     /// Fails unless ClickHouse holds exactly the effects of records first .. last, once each.
     [[nodiscard]] ::testing::AssertionResult holds(std::uint64_t last, std::uint64_t first = 1,
                                                    ClickHouseHistory history = 1);

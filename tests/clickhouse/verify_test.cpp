@@ -74,6 +74,33 @@ TEST_F(ClickHouseVerifyTest, FindsAndMendsARowThatWasChanged) {
     EXPECT_TRUE(holds(240));
 }
 
+TEST_F(ClickHouseVerifyTest, DoesNotMakeARightRowWrongAfterABitOfSqlitesWasFlipped) {
+    fill(240);
+    const std::string sqlite = sqlite_upto(240);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(sqlite, 1'000).ok());
+    ASSERT_TRUE(db.exec("UPDATE executions SET price = price + 1048576 WHERE seq = 38").ok());
+    const ClickHouseFindings found = compared(sqlite, true);
+    EXPECT_EQ(found.changed, 1U);
+    EXPECT_EQ(found.sqlite_wrong, 1U);
+    EXPECT_EQ(found.mended, 0U);
+    EXPECT_FALSE(found.clean()) << "somebody has to be told";
+    const ClickHouseFindings right = compared(sqlite_upto(239));
+    EXPECT_TRUE(right.clean()) << "ClickHouse has what the log says: " << right.first;
+}
+
+TEST_F(ClickHouseVerifyTest, LeavesWhatIsChangedAloneWhereTheLogHasItNoMore) {
+    fill(240);
+    const std::string sqlite = sqlite_upto(240);
+    change("price", "price + 1", "kind = 4 AND seq = 38");
+    const ClickHouseFindings found = compared(sqlite, true, 100);
+    EXPECT_EQ(found.changed, 1U);
+    EXPECT_EQ(found.undecided, 1U);
+    EXPECT_EQ(found.mended, 0U);
+    EXPECT_EQ(compared(sqlite, true).mended, 1U) << "the log decides where it can";
+    EXPECT_TRUE(compared(sqlite).clean());
+}
+
 TEST_F(ClickHouseVerifyTest, FindsAndMendsRowsThatAreMissing) {
     fill(240);
     const std::string sqlite = sqlite_upto(240);
@@ -104,6 +131,7 @@ TEST_F(ClickHouseVerifyTest, KeepsWhatOnlyClickHouseStillHas) {
 TEST_F(ClickHouseVerifyTest, IsDoneByTheSinkEachHourAndMends) {
     auto o = options();
     o.sqlite_path = sqlite_upto(240);
+    o.ask_log = log_of(240);
     auto s = sink(o, 240);
     ASSERT_TRUE(run_to(*s, 240));
     EXPECT_TRUE(run_until(*s, [&] { return s->verifications() == 1; }))

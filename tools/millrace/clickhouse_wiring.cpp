@@ -94,10 +94,12 @@ std::string place_text(const ClickHousePlace& place) {
 
 void print(const ClickHouseFindings& f, bool json) {
     if (json) {
-        const nlohmann::ordered_json j{
-            {"upto", f.upto},       {"rows", f.rows},       {"ranges", f.ranges},
-            {"missing", f.missing}, {"changed", f.changed}, {"extra", f.extra},
-            {"mended", f.mended},   {"first", f.first},     {"equal", f.clean()}};
+        const nlohmann::ordered_json j{{"upto", f.upto},           {"rows", f.rows},
+                                       {"ranges", f.ranges},       {"missing", f.missing},
+                                       {"changed", f.changed},     {"extra", f.extra},
+                                       {"mended", f.mended},       {"sqlite_wrong", f.sqlite_wrong},
+                                       {"undecided", f.undecided}, {"first", f.first},
+                                       {"equal", f.clean()}};
         std::printf("%s\n", j.dump().c_str());
         return;
     }
@@ -108,9 +110,22 @@ void print(const ClickHouseFindings& f, bool json) {
         static_cast<unsigned long long>(f.rows), static_cast<unsigned long long>(f.missing),
         static_cast<unsigned long long>(f.changed), static_cast<unsigned long long>(f.mended),
         static_cast<unsigned long long>(f.extra));
+    if (f.changed != 0) {
+        std::printf(
+            "of those changed, by the effects log: %llu are wrong in SQLite, %llu not known\n",
+            static_cast<unsigned long long>(f.sqlite_wrong),
+            static_cast<unsigned long long>(f.undecided));
+    }
     if (!f.first.empty()) {
         std::printf("first: %s\n", f.first.c_str());
     }
+}
+
+AskLog log_of(const Config& config) {
+    return [dir = config.journal.dir](const std::set<EffectAt>& ids) {
+        EffectsLogSource log{dir};
+        return effects_in(log, ids);
+    };
 }
 
 /// Opens and begins to compare; waits for a ClickHouse that is behind.
@@ -154,6 +169,7 @@ std::unique_ptr<Stage> build_clickhouse_sink(const Segment& segment, const Confi
     options.store = clickhouse_store(config);
     options.store.instance = instance;
     options.sqlite_path = config.sqlite.enabled ? config.sqlite.path : "";
+    options.ask_log = log_of(config);
     options.batch_time = millis(config.clickhouse.batch_ms);
     options.batch_rows = config.clickhouse.batch_rows;
     options.batch_rows_max = config.clickhouse.batch_rows_max;
@@ -203,7 +219,7 @@ int verify_clickhouse(const Config& config, const VerifyClickHouse& options) {
     ClickHouseStoreOptions to = clickhouse_store(config);
     to.make = false;
     ClickHouseStore store{to};
-    ClickHouseVerify verify{store, config.sqlite.path, options.mend};
+    ClickHouseVerify verify{store, config.sqlite.path, options.mend, log_of(config)};
     std::string message;
     if (!begin_verify(store, verify, options.wait_s, message)) {
         std::fprintf(stderr, "not compared: %s\n", message.c_str());
