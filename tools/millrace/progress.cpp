@@ -20,4 +20,10 @@ BackupProgress progress_on_terminal() {
     };
 }
 
+void tell_on_terminal(const std::string& line) {
+    if (::isatty(STDERR_FILENO) != 0) {
+        std::fprintf(stderr, "%s\n", line.c_str());
+    }
+}
+
 }  // namespace millrace

@@ -8,6 +8,8 @@
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
 #include "tools/millrace/clickhouse_wiring.h"
+#include "tools/millrace/decimal.h"
+#include "tools/millrace/progress.h"
 #include "tools/millrace/redis_wiring.h"
 
 namespace millrace {
@@ -105,9 +107,12 @@ StoreRung read_rung(const std::string& name, const Config& config, const StoredL
         rung.why = "is not configured";
         return rung;
     }
+    tell_on_terminal("reading " + name + ", every row that counts: this may take minutes");
     const std::int64_t began = monotonic_ns();
     auto state = read_store(name, config, limits, rung.why);
     rung.read_ns = monotonic_ns() - began;
+    tell_on_terminal("  " + std::string{state ? "read in " : "given up after "} +
+                     format_decimal(rung.read_ns / 10'000'000 * 1'000'000) + " s");
     rung.code = state.code();
     if (state && state.value().cursor.seq.value == 0) {
         rung.code = Errc::NotFound;
