@@ -113,6 +113,10 @@ public:
     [[nodiscard]] std::uint64_t output_hash() const noexcept { return g_.output_hash; }
     /// Hash over the whole state; equal on every replica at the same sequence.
     [[nodiscard]] std::uint64_t state_hash() noexcept;
+    /// What two engines compare that apply the same log: everything put out so far, all counters,
+    /// and of each table one window, the next one at each `turn`. A difference in the state that no
+    /// output shows is found when its window comes round; some kilobytes are read, not the state.
+    [[nodiscard]] std::uint64_t check_hash(std::uint64_t turn) noexcept;
     /// The state as bytes (for a snapshot), and back. load() refuses an image of other capacities
     /// or layouts; whatever it refuses, the engine is then as new.
     void save(std::vector<std::byte>& image);

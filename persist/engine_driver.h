@@ -91,7 +91,7 @@ private:
                                 std::uint64_t budget = kBudgetMin) noexcept;
     void commit_record(Engine& engine, const JournalRecord& record) noexcept;
     void release_input(std::uint32_t ring, std::uint64_t cursor) noexcept;
-    void note_hash(const Engine& engine) noexcept;
+    void note_hash(Engine& engine) noexcept;
     void note_account(const Engine& engine, AccountId account) noexcept;
 
     Segment* segment_;

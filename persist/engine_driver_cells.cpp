@@ -22,7 +22,7 @@ void EngineDriver::answer_admin(const Engine& engine) noexcept {
     core.admin_applied.store(g.admin_cursor, std::memory_order_release);
 }
 
-void EngineDriver::note_hash(const Engine& engine) noexcept {
+void EngineDriver::note_hash(Engine& engine) noexcept {
     const std::uint64_t seq = engine.seq().value;
     if (seq % kHashCheckEvery != 0) {
         return;
@@ -30,7 +30,7 @@ void EngineDriver::note_hash(const Engine& engine) noexcept {
     HashCheck& check = segment_->hash_check(static_cast<std::uint32_t>(seq / kHashCheckEvery));
     // A reader takes `hash` only between two equal reads of `seq`.
     check.seq.store(0, std::memory_order_relaxed);
-    check.hash.store(engine.output_hash(), std::memory_order_release);
+    check.hash.store(engine.check_hash(seq / kHashCheckEvery), std::memory_order_release);
     check.seq.store(seq, std::memory_order_release);
 }
 
