@@ -266,7 +266,10 @@ void Engine::account_row(const Account& a) noexcept {
     r.account = a.spec.id;
     r.state = a.state;
     r.link = a.link;
-    r.permissions = a.permitted ? 1 : 0;
+    // Bit 0: the broker lets it trade. Bits 1 to 3: what it is once its link is up, which `state`
+    // hides while it is reconciled; bit 7: that they say so (rows of older builds do not).
+    const auto within = static_cast<unsigned>(within_halt(a));
+    r.permissions = static_cast<std::uint8_t>((a.permitted ? 1U : 0U) | within << 1U | 0x80U);
     r.equity = a.equity;
     r.balance = a.balance;
     r.live_orders = a.live_orders;

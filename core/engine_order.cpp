@@ -134,10 +134,10 @@ void Engine::start(std::uint32_t i) noexcept {
 }
 
 /// Of an order with a parent: held until the parent's fate is known, and that of the closes which
-/// have claimed all of its position; ended if there is nothing left to act on. A close takes its
-/// volume from the position as it stands now: since the last attempt it may have shrunk or gone
-/// (SL, TP, another close), and on a netting account a close of more than there is would open the
-/// other side.
+/// have claimed some of what it would close; ended if there is nothing left to act on. A close
+/// takes its volume from the position as it stands now: since the last attempt it may have shrunk
+/// or gone (SL, TP, another close), and on a netting account a close of more than there is would
+/// open the other side.
 bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     Order& p = orders_[o.parent];
@@ -149,16 +149,21 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
     bool moot = false;
     if (o.type == CommandType::Close) {
-        const Lots volume =
-            o.volume.value > 0 ? closable(p, o.volume) : close_volume(ledger_[o.signal], p);
-        moot = volume.value <= 0;
-        if (moot && p.open_volume.value > 0 && p.closing >= p.open_volume) {
-            // Other closes have all of it, and may yet be refused: the position would stand open
-            // while this one's source believes that there is none.
+        const auto volume_of = [&](const Order& position) {
+            return o.volume.value > 0 ? closable(position, o.volume)
+                                      : close_volume(ledger_[o.signal], position);
+        };
+        const Lots volume = volume_of(p);
+        Order alone = p;
+        alone.closing = Lots{};
+        if (p.open_volume.value > 0 && volume < volume_of(alone)) {
+            // Other closes have some of it, and may yet be refused: that part would stay open while
+            // this one's source believes that it is closed.
             p.close_wanted = true;
             hold(i);
             return true;
         }
+        moot = volume.value <= 0;
         o.volume = moot ? o.volume : volume;
     } else {
         moot = !works && (o.type == CommandType::Cancel || p.open_volume.value == 0);

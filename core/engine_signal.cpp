@@ -1,7 +1,8 @@
 // Signals: the ledger, validation, and fan-out to the accounts of a group.
-#include "core/engine.h"
-
 #include <algorithm>
+
+#include "core/engine.h"
+#include "core/signal_bounds.h"
 
 namespace millrace {
 namespace {
@@ -99,9 +100,10 @@ Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
     if (s.symbol.value >= kSymbolsMax || !symbols_[s.symbol.value].defined) {
         return Reason::UnknownSymbol;
     }
-    if (s.price.value < 0 || s.stop_loss.value < 0 || s.take_profit.value < 0 ||
-        s.reference_price.value < 0) {
-        return Reason::BadPrice;
+    for (const Price p : {s.price, s.stop_loss, s.take_profit, s.reference_price}) {
+        if (p.value < 0 || p.value > kPriceMax) {
+            return Reason::BadPrice;
+        }
     }
     if (born(s, g_.time).value + g_.risk.ledger_window_ns <= g_.time.value || is_of_lost_log(s)) {
         return Reason::StaleSignal;
@@ -116,7 +118,7 @@ Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
 }
 
 Reason Engine::validate_open(const Signal& s) const noexcept {
-    if (s.volume.value <= 0) {
+    if (s.volume.value <= 0 || s.volume.value > kVolumeMax) {
         return Reason::BadVolume;
     }
     if (s.price_kind != PriceKind::Market && s.price.value == 0) {
@@ -150,7 +152,7 @@ bool Engine::is_of_lost_log(const Signal& s) const noexcept {
 
 /// Close, Modify, Cancel.
 Reason Engine::validate_change(const Signal& s) const noexcept {
-    if (s.volume.value < 0) {
+    if (s.volume.value < 0 || s.volume.value > kVolumeMax) {
         return Reason::BadVolume;
     }
     const std::uint32_t target = find_target(s.target);

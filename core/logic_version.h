@@ -14,10 +14,12 @@ namespace millrace {
 /// 7: a close waits for the end of those that have claimed all of its position; on a hedging
 ///    account a deal closes shares of its own position alone.
 /// 8: entries leave an eighth of the table of orders to closes, modifies and cancels, of which 16
-/// may
-///    act on one order at a time; limits of accounts and groups, halts after losses; the rate
+///    may act on one order at a time; limits of accounts and groups, halts after losses; the rate
 ///    learns.
-inline constexpr std::uint32_t kLogicVersion = 8;
+/// 9: a close waits for those that have claimed any part of what it would close; numbers beyond
+///    signal_bounds.h are refused whichever way they come; accounts' rows tell what they are once
+///    their link is up.
+inline constexpr std::uint32_t kLogicVersion = 9;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

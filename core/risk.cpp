@@ -1,5 +1,6 @@
 // Sizing and pre-trade checks: what one account may send, decided from the inputs alone.
 #include "core/engine.h"
+#include "core/signal_bounds.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -15,14 +16,14 @@ constexpr std::uint8_t kPausesMax = 3;
 constexpr std::int64_t kPauseSeconds = 60;
 
 Lots floor_to_step(__int128 volume, Lots step) noexcept {
-    if (volume >= 0 && volume <= INT64_MAX / 2 && step.value > 0) {  // a quarter of the time
+    if (volume >= 0 && volume <= kVolumeMax && step.value > 0) {  // a quarter of the time
         const auto v = static_cast<std::int64_t>(volume);
         return Lots{v - v % step.value};
     }
     const __int128 s = step.value > 0 ? step.value : 1;
     const __int128 v = volume > 0 ? volume / s * s : 0;
-    constexpr __int128 kMax = std::int64_t{1} << 62;
-    return Lots{static_cast<std::int64_t>(v > kMax ? kMax : v)};
+    // Refused by any symbol, and what waits can be added up.
+    return Lots{static_cast<std::int64_t>(v > kVolumeMax ? kVolumeMax : v)};
 }
 
 /// The step after `rate`: quick up to nine tenths of what was too much last, then by a fiftieth to

@@ -5,14 +5,12 @@
 
 #include "core/order_status.h"
 #include "core/signal.h"
+#include "core/signal_bounds.h"
 #include "gateway/signal_wire.h"
 #include "shm/layout.h"
 
 namespace millrace {
 
-/// Bounds of a signal's numbers. Wider than any broker's: they catch wrong units, not bad trades.
-inline constexpr std::int64_t kVolumeMax = 1'000'000 * kScale;     // 1e6 lots
-inline constexpr std::int64_t kPriceMax = 1'000'000'000 * kScale;  // 1e9
 inline constexpr std::uint32_t kTtlMsMax = 86'400'000;
 /// The dedupe ledger's window. An older signal may have been executed and forgotten already, so it
 /// is refused; so is one as far in the future.

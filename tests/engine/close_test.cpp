@@ -47,6 +47,37 @@ TEST_F(Closing, WaitsForTheCloseThatHasThePositionAndClosesWhatItLeft) {
     EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
 }
 
+TEST_F(Closing, OfEverythingWaitsForAPartThatMayYetBeRefused) {
+    const OrderCommand part = close(2, centi(5));
+    EXPECT_EQ(part.volume, centi(5));
+    waits(3);
+    rig.report(rig.outcome(part, retcode::kMarketClosed));
+    const OrderCommand all = rig.only_order();
+    EXPECT_EQ(all.volume, centi(10)) << "0.05 would stay open, and its source be told FILLED";
+    rig.fill(all);
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    EXPECT_EQ(rig.engine.orders().live(), 0U);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST_F(Closing, OfEverythingTakesTheRestOfAPartThatWasFilled) {
+    const OrderCommand part = close(2, centi(5));
+    waits(3);
+    rig.fill(part);
+    const OrderCommand rest = rig.only_order();
+    EXPECT_EQ(rest.volume, centi(5));
+    rig.fill(rest);
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone), (std::vector{Reason::None, Reason::None}));
+}
+
+TEST_F(Closing, OfTwoPartsThatBothFitWaitsForNothing) {
+    EXPECT_EQ(close(2, centi(4)).volume, centi(4));
+    EXPECT_EQ(close(3, centi(4)).volume, centi(4));
+    rig.signal(rig.change(4, SignalAction::Close, 1, centi(4)));
+    EXPECT_TRUE(rig.orders.empty()) << "0.02 is free, 0.04 are wanted";
+}
+
 TEST_F(Closing, HasNothingToDoOnceTheOtherIsFilled) {
     const OrderCommand first = close(2);
     waits(3);

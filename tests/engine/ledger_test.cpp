@@ -1,9 +1,12 @@
 // Goal: one id, one answer: what the ledger keeps of accepted and of refused signals, and that
 // rubbish cannot fill it.
 // Method: signals by hand; what was in the way goes, and a copy comes.
+#include "core/signal_bounds.h"
 #include "tests/engine/rig.h"
 
 #include <gtest/gtest.h>
+
+#include <limits>
 
 namespace millrace::test {
 namespace {
@@ -87,6 +90,37 @@ TEST(Ledger, KeepsItsPlacesForSignalsWhateverASourceSends) {
     EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::UnknownGroup});
     rig.signal(rig.open(1));
     EXPECT_EQ(rig.count(ResultKind::Accepted), 1U);
+}
+
+/// A strategy in shared memory writes its ring itself: no edge has looked at these numbers.
+TEST(Ledger, RefusesNumbersThatNoSumMayMeet) {
+    constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());
+    rig.results.clear();
+    std::uint64_t n = 2;
+    std::vector<Reason> expected;
+    for (const std::int64_t value : {kHuge, kVolumeMax + 1, std::int64_t{-1}}) {
+        Signal s = rig.open(n++);
+        s.volume = Lots{value};
+        rig.signal(s);
+        rig.signal(rig.change(n++, SignalAction::Close, 1, Lots{value}));
+        expected.insert(expected.end(), 2, Reason::BadVolume);
+    }
+    for (Price Signal::* field :
+         {&Signal::price, &Signal::stop_loss, &Signal::take_profit, &Signal::reference_price}) {
+        for (const std::int64_t value : {kHuge, kPriceMax + 1, std::int64_t{-1}}) {
+            Signal s = rig.open(n++);
+            s.*field = Price{value};
+            rig.signal(s);
+            expected.push_back(Reason::BadPrice);
+        }
+    }
+    EXPECT_EQ(rig.reasons(ResultKind::Refused), expected);
+    EXPECT_TRUE(rig.orders.empty());
+    EXPECT_EQ(rig.open_volume(), centi(10)) << "what is there stays as it was";
 }
 
 TEST(Ledger, TakesNoPlaceForWhatStaysRefused) {
