@@ -153,6 +153,7 @@ public:
 private:
     explicit EffectsReader(const std::string& directory);
     [[nodiscard]] Status open_number(std::uint64_t number, EffectsHeader& header) noexcept;
+    [[nodiscard]] Status look_ahead() noexcept;
     [[nodiscard]] bool to_next_file() noexcept;
     [[nodiscard]] bool taken_away() const noexcept;
     [[nodiscard]] Result<Frame> frame_here() noexcept;

@@ -91,12 +91,43 @@ Result<EffectsReader> EffectsReader::resume(const std::string& directory, const 
                   " is not the one that the store's cursor was stored with. Rebuild the store";
         return {Errc::BadChain, "cursor does not match the effects log"};
     }
-    // At the end of what was there before a loss nothing would be given any more.
-    if (reader.fd_ >= 0 && !reader.frame_here().ok() && !reader.to_next_file() && reader.lost_) {
+    if (auto there = reader.look_ahead(); !there) {
         message = reader.fault_;
-        return {Errc::NotFound, "effects log begins later"};
+        return there.error();
     }
     return reader;
+}
+
+// At the end of what was there before a loss nothing would be given any more; effects whose mark
+// was lost may lie there still.
+Status EffectsReader::look_ahead() noexcept {
+    if (fd_ < 0) {
+        return ok_status();
+    }
+    const std::uint64_t number = number_;
+    const std::uint64_t offset = offset_;
+    const std::uint64_t chain = chain_;
+    const LogCursor cursor = cursor_;
+    while (next() == EffectStatus::Effect) {
+    }
+    if (lost_) {
+        return {Errc::NotFound, "effects log begins later"};
+    }
+    // Whatever else is there, next() finds again.
+    EffectsHeader header;
+    if (number_ != number) {
+        if (auto back = open_number(number, header); !back) {
+            fault_ = effects::path_of(directory_, number) + ": was taken away while it was read";
+            return back;
+        }
+    }
+    failed_ = false;
+    fault_.clear();
+    offset_ = offset;
+    chain_ = chain;
+    cursor_ = cursor;
+    window_used_ = 0;
+    return ok_status();
 }
 
 // Opens file `number`, before its first frame.

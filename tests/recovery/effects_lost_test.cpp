@@ -158,12 +158,18 @@ TEST_F(EffectsLost, OfItsTornTailOnlyNeedsNoSnapshotBeforeIt) {
     EXPECT_EQ(run_sink(), before);
 }
 
-TEST_F(EffectsLost, InTheMiddleIsToldToWhoHadNotComeBehindIt) {
+/// Cut so many bytes behind a quarter: what is left ends with a record's mark, with effects whose
+/// mark is lost, or in the middle of one.
+class EffectsLostInTheMiddle : public EffectsLost, public ::testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(Cut, EffectsLostInTheMiddle, ::testing::Range(0, 480, 48));
+
+TEST_P(EffectsLostInTheMiddle, IsToldToWhoHadNotComeBehindIt) {
     ASSERT_NO_FATAL_FAILURE(write_log(false));
     const EffectCursor before = run_sink();
     const std::string ahead = store_;
     fs::copy_file(effects(), p.journal_dir() + "/whole");
-    fs::resize_file(effects(), fs::file_size(effects()) / 4);
+    fs::resize_file(effects(),
+                    fs::file_size(effects()) / 4 + static_cast<std::uintmax_t>(GetParam()));
     store_ = p.journal_dir() + "/slow.db";
     const EffectCursor slow = run_sink();
     ASSERT_GT(slow.seq.value, 0U);
