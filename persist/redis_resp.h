@@ -44,6 +44,8 @@ public:
         bytes_.clear();  // keeps its memory for the next batch
         count_ = 0;
     }
+    /// bytes() have been sent: what follows begins anew, and the replies to them are still due.
+    void sent() noexcept { bytes_.clear(); }
     [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
     /// Commands since clear(): as many replies will come.
     [[nodiscard]] std::size_t count() const noexcept { return count_; }

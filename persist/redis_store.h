@@ -6,14 +6,13 @@
 #pragma once
 
 #include "persist/effect_source.h"
+#include "persist/last_of_row.h"
 #include "persist/redis_link.h"
 #include "persist/redis_rows.h"
 
 #include <cstdint>
 #include <span>
 #include <string>
-#include <unordered_set>
-#include <vector>
 
 namespace millrace {
 
@@ -39,18 +38,6 @@ struct RedisGenerations {
     std::uint64_t current = 0;   // what readers are pointed to
     std::uint64_t building = 0;  // being filled beside it
     friend bool operator==(const RedisGenerations&, const RedisGenerations&) = default;
-};
-
-/// Which hash a row is: its kind and the ids that its key is made of.
-struct RedisRowId {
-    std::uint64_t kind = 0;
-    std::uint64_t account = 0;
-    std::uint64_t first = 0;
-    std::uint64_t second = 0;
-    friend bool operator==(const RedisRowId&, const RedisRowId&) = default;
-    struct Hash {
-        std::size_t operator()(const RedisRowId& id) const noexcept;
-    };
 };
 
 class RedisStore {
@@ -110,8 +97,11 @@ private:
     [[nodiscard]] Status read_armed(std::size_t index, const RedisView& reply) noexcept;
     [[nodiscard]] Status check_cursor(const RedisView& fields) noexcept;
     void set_results_aside(const std::string& number) noexcept;
-    void put_rows(std::span<const Effect> effects, bool results) noexcept;
-    void put_row(const Effect& effect, Nanos wall) noexcept;
+    void begin_batch() noexcept;
+    enum class Rows : std::uint8_t { New, Mended };
+    void put_rows(std::span<const Effect> effects, Rows rows) noexcept;
+    void send_ahead() noexcept;
+    void put_row(const Effect& effect, Nanos wall, Rows rows) noexcept;
     void note_facts(std::span<const Effect> effects) noexcept;
     void put_entry(const Effect& effect) noexcept;
     void put_cursor(const EffectCursor& cursor) noexcept;
@@ -129,12 +119,12 @@ private:
     RedisFacts facts_;
     RedisFacts floor_;  // intent and killed of the generation that one is filled in place of
     RespCommands commands_;
-    std::string prefix_;  // keys(), kept
+    Status sent_ahead_ = ok_status();  // of the part of commands_ that is on its way already
+    std::string prefix_;               // keys(), kept
     std::string results_key_;
     RedisRow row_;
     RedisFields entry_;
-    std::unordered_set<RedisRowId, RedisRowId::Hash> seen_;  // in the batch under way
-    std::vector<bool> replaced_;  // effects of it that a later one replaces
+    LastOfRow last_;  // in the batch under way
     std::uint64_t rows_ = 0;
     std::string message_;
     std::string warning_;

@@ -140,10 +140,15 @@ Status SqliteStore::read_cursor() noexcept {
 }
 
 Status SqliteStore::write_rows(std::span<const Effect> effects) noexcept {
-    for (const Effect& effect : effects) {
+    last_.look_at(effects);
+    for (std::size_t i = 0; i < effects.size(); ++i) {
+        const Effect& effect = effects[i];
         const auto kind = static_cast<std::size_t>(effect.kind);
         if (kind == 0 || kind >= kKinds) {
             return {Errc::BadInput, "effect of a kind that this build does not know"};
+        }
+        if (!last_[i]) {
+            continue;
         }
         if (auto done = sqlite_put(upserts_[kind], effect); !done) {
             return done;

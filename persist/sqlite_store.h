@@ -6,6 +6,7 @@
 
 #include "core/effect.h"
 #include "persist/effect_source.h"
+#include "persist/last_of_row.h"
 #include "persist/sqlite_db.h"
 
 #include <array>
@@ -69,6 +70,7 @@ private:
     SqliteDb db_;
     std::array<SqliteStatement, kKinds> upserts_;
     SqliteStatement put_cursor_;
+    LastOfRow last_;  // in the batch under way
     EffectCursor cursor_;
     std::uint32_t instance_ = 0;
     bool whole_ = false;
