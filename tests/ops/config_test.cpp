@@ -10,6 +10,7 @@
 
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/config.h"
+#include "tools/millrace/config_check.h"
 #include "tools/millrace/decimal.h"
 #include "tools/millrace/second_config.h"
 #include "tools/millrace/terminal_config.h"
@@ -246,6 +247,24 @@ TEST(Config, NamesATableThatAnEntryForAGroupNeverFits) {
         << with("64");
     // With nothing kept for closes: tables of a directory that is there cannot be made larger.
     EXPECT_EQ(with("66").find("capacity.orders"), std::string::npos);
+}
+
+TEST(Config, WarnsOfATableWhoseKeptPlacesACloseForAGroupDoesNotFit) {
+    Config config;
+    config.capacity.orders = 1024;  // 128 kept
+    config.groups.emplace_back().name = "g";
+    config.groups.back().members.resize(64);
+    EXPECT_TRUE(config_warnings(config).empty());
+    config.groups.back().members.resize(65);
+    const auto warnings = config_warnings(config);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("capacity.orders: is 1024; a close for group \"g\" takes up to 130 "
+                               "places and 128 are kept free"),
+              std::string::npos)
+        << warnings[0];
+    EXPECT_NE(warnings[0].find("with 1040 or more"), std::string::npos) << warnings[0];
+    config.capacity.orders = 1040;
+    EXPECT_TRUE(config_warnings(config).empty()) << "what it asks for is enough";
 }
 
 TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {

@@ -5,6 +5,7 @@
 
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/config_backup.h"
+#include "tools/millrace/config_check.h"
 #include "tools/millrace/credential_commands.h"
 #include "tools/millrace/locate.h"
 #include "tools/millrace/log.h"
@@ -76,6 +77,9 @@ int check(const std::string& file) {
     std::printf("OK: %zu accounts in %zu groups, %zu symbols, %zu sources; journal %s\n",
                 config.accounts.size(), config.groups.size(), config.symbols.size(),
                 config.sources.size(), config.journal.dir.c_str());
+    for (const std::string& warning : config_warnings(config)) {
+        std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    }
     return kExitOk;
 }
 

@@ -225,4 +225,23 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_core_threads(check);
 }
 
+std::vector<std::string> config_warnings(const Config& c) {
+    std::vector<std::string> warnings;
+    const std::uint32_t kept = places_kept(c.capacity.orders);
+    for (const GroupConfig& g : c.groups) {
+        const std::size_t at_once = kChildrenPerTarget * g.members.size();
+        if (at_once > kept) {
+            const std::size_t orders = at_once * c.capacity.orders / kept;
+            warnings.push_back("capacity.orders: is " + std::to_string(c.capacity.orders) +
+                               "; a close for group \"" + g.name + "\" takes up to " +
+                               std::to_string(at_once) + " places and " + std::to_string(kept) +
+                               " are kept free for closes: once entries have filled the rest it "
+                               "is refused (TABLE_FULL). A new journal directory should be begun "
+                               "with " +
+                               std::to_string(orders) + " or more");
+        }
+    }
+    return warnings;
+}
+
 }  // namespace millrace

@@ -9,4 +9,7 @@ namespace millrace {
 /// Appends a mistake for everything in `c` that contradicts itself.
 void check_config(const Config& c, std::vector<Mistake>& mistakes);
 
+/// What works and yet keeps less than an operator may think: a line each, with key and mend.
+[[nodiscard]] std::vector<std::string> config_warnings(const Config& c);
+
 }  // namespace millrace

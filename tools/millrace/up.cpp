@@ -9,6 +9,7 @@
 
 #include "shm/doorbell.h"
 #include "shm/role.h"
+#include "tools/millrace/config_check.h"
 #include "tools/millrace/executors.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/lost_journal.h"
