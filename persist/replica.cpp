@@ -185,7 +185,8 @@ void Replica::compare_hash() noexcept {
     }
     CoreCells& core = segment_->core();
     core.replica_hash_checked.store(seq, std::memory_order_relaxed);
-    if (hash != engine_->check_hash(seq / kHashCheckEvery) && core.replica_hash_mismatch.load() == 0) {
+    if (hash != engine_->check_hash(seq / kHashCheckEvery) &&
+        core.replica_hash_mismatch.load() == 0) {
         core.replica_hash_mismatch.store(seq, std::memory_order_relaxed);
         segment_->report_error("replica",
                                "ALERT the live engine and its replay differ at record " +
