@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/millrace/config_backup.h"
+#include "tools/millrace/process.h"
 
 namespace millrace {
 namespace {
@@ -47,6 +48,41 @@ bool says_where(const Config& config, const std::string& file,
            });
 }
 
+/// Who of a pipeline lives, for people: what is stale is seen at a glance.
+std::string who_runs(const std::string& path) {
+    std::string why;
+    const auto segment = Segment::attach(path, Segment::Mode::ReadOnly, why);
+    if (!segment) {
+        return "cannot be read: " + why;
+    }
+    std::string living;
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        const auto id = static_cast<StageId>(i);
+        const StageEntry& e = segment.value().stage(id);
+        // Relaxed: compared with /proc.
+        const ProcessId process{static_cast<int>(e.pid.load(std::memory_order_relaxed)),
+                                e.start_time.load(std::memory_order_relaxed)};
+        if (process.alive()) {
+            living += std::string{living.empty() ? "runs: " : ", "} + stage_name(id) + " (pid " +
+                      std::to_string(process.pid) + ")";
+        }
+    }
+    return living.empty()
+               ? "nothing of it runs; pid " + std::to_string(segment.value().header().creator_pid) +
+                     " had made it"
+               : living;
+}
+
+/// "several pipelines ..." and a line for each.
+std::string several(const std::vector<std::string>& found) {
+    std::string list = "several pipelines are here; say which:";
+    for (const std::string& path : found) {
+        const std::string file = fs::path{path}.filename().string();
+        list += "\n  --segment " + file.substr(kPrefix.size()) + "    " + who_runs(path);
+    }
+    return list;
+}
+
 /// Once: a command may ask several times.
 void tell(const std::string& text) {
     static bool told = false;
@@ -61,6 +97,7 @@ Result<std::string> only_segment(const std::string& file, const std::string& fol
     const auto found = segments_in(folder);
     std::error_code none;
     if (found.size() != 1 || !fs::exists(file, none)) {
+        message += found.size() > 1 ? "; " + several(found) : "";
         return {Errc::NotFound, "segment"};
     }
     tell(message + "; taking the only pipeline on this host, " + found.front());
@@ -116,13 +153,9 @@ Result<std::string> locate_segment(const Target& target, std::string& message, D
     if (found.size() == 1) {
         return found.front();
     }
-    std::string list;
-    for (const std::string& path : found) {
-        list += "\n  --segment " + path.substr(folder.size() + 1 + kPrefix.size());
-    }
     return fail(message, found.empty() ? "no pipeline runs on this host (no /dev/shm/millrace-*); "
                                          "`millrace up -c FILE` starts one"
-                                       : "several pipelines are here; say which:" + list);
+                                       : several(found));
 }
 
 Result<Segment> attach_target(const Target& target, std::string& message, Doubt doubt) {
