@@ -3,6 +3,9 @@
 //                     journal running                      journal down, poisoned or full
 //   entries (Open)    process: at once; disk: durable      never (rule 9: no new entries)
 //   all others        process: at once; disk: durable      at once (rule 9: the way out is open)
+//
+// A disk that does not answer keeps both waiting until the supervisor says that the journal is down
+// ("restart.stuck_ms").
 #pragma once
 
 #include "core/order_command.h"

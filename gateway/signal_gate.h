@@ -6,6 +6,8 @@
 //   closes, cancels   taken             taken                            "send again"
 //
 // Not modifies: who moves his stops with the price would fill the room that closes need.
+// Down is also a journal that lives and gets nothing to its disk: the supervisor says so after
+// "restart.stuck_ms".
 // What is taken while the journal does not write is committed like everything else, by its place in
 // the journal ring: it survives the crash of any process, and no power cut. An ack of level `disk`
 // waits for the disk all the same. The ring has room only for so much that is on no disk: then the
@@ -50,8 +52,8 @@ public:
             case JournalState::Down:
             case JournalState::Running: break;
         }
-        return "only closes and cancels: the journal is down (starting or restarting); send again "
-               "later";
+        return "only closes and cancels: the journal is down (restarting, or its disk hangs); send "
+               "again later";
     }
 
 private:

@@ -305,7 +305,6 @@ int JournalStage::step(Nanos now) noexcept {
         poison(error());
         return 0;
     }
-    contradict_down();
     int work = writer_.pump(now);
     // Also with a failed writer: what completed before the failure is durable and may be told.
     work += acknowledge(now);
@@ -316,15 +315,22 @@ int JournalStage::step(Nanos now) noexcept {
     }
     if (poisoned()) {
         poison(error());
+    } else if (says_down() && idle()) {
+        contradict_down();
     }
     return work;
 }
 
-/// The supervisor may have said that nobody writes in the moment in which we began to.
+/// The supervisor says so when nobody is here, perhaps in the moment in which we began, and when no
+/// write is answered: not over before one is (acknowledge()), or nothing is to be written.
+bool JournalStage::says_down() const noexcept {
+    // Relaxed: what follows it orders what has to be.
+    return cells_->journal_state.load(std::memory_order_relaxed) ==
+           static_cast<std::uint32_t>(JournalState::Down);
+}
+
 void JournalStage::contradict_down() noexcept {
-    // Relaxed: the store below orders what has to be; it is nearly never done.
-    if (cells_->journal_state.load(std::memory_order_relaxed) ==
-        static_cast<std::uint32_t>(JournalState::Down)) {
+    if (says_down()) {
         // Release: as in start_writing().
         cells_->journal_state.store(static_cast<std::uint32_t>(JournalState::Running),
                                     std::memory_order_release);
@@ -341,6 +347,7 @@ int JournalStage::acknowledge(Nanos now) noexcept {
     // Release: pairs with the acquire of every durability gate and of the replica; the record is
     // on disk before anybody can see this number.
     cells_->durable.store(acked.seq, std::memory_order_release);
+    contradict_down();  // before the bell: who waits for it looks at both
     MILLRACE_CRASH_POINT("journal.before_release");
     ring_.release(acked.tag);
     cells_->journal_bytes.store(writer_.bytes_written(), std::memory_order_relaxed);

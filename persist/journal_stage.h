@@ -118,6 +118,7 @@ private:
     int pack() noexcept;
     [[nodiscard]] bool accept(const JournalRecord& record) noexcept;
     void extend_reservation() noexcept;
+    [[nodiscard]] bool says_down() const noexcept;
     void contradict_down() noexcept;
     void poison(const Error& error) noexcept;
 

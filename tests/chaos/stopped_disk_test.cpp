@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "tests/chaos/frozen_disk.h"
+#include "tests/chaos/way_out.h"
 #include "tests/chaos/world.h"
 #include "tools/demo_run/evidence.h"
 #include "tools/millrace/process.h"
@@ -91,8 +92,9 @@ protected:
         WorldOptions options;
         options.journal_dir = disk_->folder();
         // The disk is small: that is no reason to remove files.
-        options.edits = {{"\"file_mib\"", spares + "\"free_floor_mib\": 0, \"file_mib\""},
-                         {"\"accounts_max\"", drain + "\"accounts_max\""}};
+        options.edits = WayOut::configured();
+        options.edits.push_back({"\"file_mib\"", spares + "\"free_floor_mib\": 0, \"file_mib\""});
+        options.edits.push_back({"\"accounts_max\"", drain + "\"accounts_max\""});
         world_ = std::make_unique<World>(options);
         ASSERT_EQ(world_->start(), "") << world_->log();
         world_->turn_for(seconds(2));
@@ -142,17 +144,23 @@ protected:
     std::unique_ptr<FreezableDisk> disk_;  // outlives those who write to it
     std::unique_ptr<World> world_;
     std::set<SignalId> before_;  // signals sent before the disk stopped
+    bool full_ = false;          // it is to be kept full
 };
 
 TEST_F(ChaosStoppedDisk, EntersAndAcknowledgesNothingAndLetsTheKillSwitchThrough) {
     start("");
+    WayOut way_out{*world_};
+    ASSERT_TRUE(way_out.opens()) << world_->log();
     std::string output;
     {
         const Frozen frozen{*disk_};
         ASSERT_TRUE(frozen.ok());
         before_ = signals_of(*world_);
+        way_out.leaves();
         send_to_the_stopped_disk();
-        world_->turn_for(seconds(2));
+        EXPECT_TRUE(way_out.is_out()) << world_->log();
+        way_out.expect_entries_refused("only closes and cancels: the journal is down");
+        way_out.expect_no_ack_and_no_entry();
         expect_no_ack_and_no_entry();
         EXPECT_EQ(world_->command({"kill", "--all", "--cancel"}, kCommandMax, &output), 0)
             << output;
@@ -165,6 +173,7 @@ TEST_F(ChaosStoppedDisk, EntersAndAcknowledgesNothingAndLetsTheKillSwitchThrough
         }
         expect_no_ack_and_no_entry();
     }
+    way_out.expect_all_answered_and_nothing_twice();
     EXPECT_EQ(world_->command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
     const std::uint64_t fills = fills_of_all(*world_);
     EXPECT_TRUE(
@@ -196,6 +205,13 @@ TEST_F(ChaosStoppedDisk, LetsTheKillSwitchThroughWhereItsFileSystemHasShutDown) 
 TEST_F(ChaosStoppedDisk, ThatIsFullRefusesEntriesToTheirSourceAndGoesOnWhenThereIsRoom) {
     start("", "\"spare_files\": 0, ");  // little is left to write before the end of the disk
     const CoreCells& core = world_->segment().core();
+    WayOut way_out{*world_, [this] {
+                       if (full_) {
+                           disk_->fill();
+                       }
+                   }};
+    ASSERT_TRUE(way_out.opens()) << world_->log();
+    full_ = true;
     // A journal that starts again removes what it had prepared: the disk is kept full meanwhile.
     const auto while_full = [&](const std::function<bool()>& done) {
         return world_->turn_until(
@@ -211,6 +227,8 @@ TEST_F(ChaosStoppedDisk, ThatIsFullRefusesEntriesToTheirSourceAndGoesOnWhenThere
                JournalState::Full;
     })) << world_->log();
     before_ = signals_of(*world_);
+    way_out.leaves();
+    EXPECT_TRUE(way_out.is_out()) << world_->log();
     const std::uint64_t refused = world_->source().client_stats().retries;
     EXPECT_TRUE(while_full([&] {
         return world_->source().client_stats().retries >= refused + kSignals &&
@@ -227,7 +245,9 @@ TEST_F(ChaosStoppedDisk, ThatIsFullRefusesEntriesToTheirSourceAndGoesOnWhenThere
         EXPECT_TRUE(while_full([&] { return killed.load(std::memory_order_acquire) != 0; }))
             << "login " << login;
     }
+    full_ = false;
     disk_->make_room();
+    way_out.expect_all_answered_and_nothing_twice();
     EXPECT_EQ(world_->command({"unkill", "--all"}, kCommandMax, &output), 0) << output;
     const std::uint64_t fills = fills_of_all(*world_);
     EXPECT_TRUE(world_->turn_until([&] { return fills_of_all(*world_) > fills + 30; }, kFullMax))

@@ -69,6 +69,29 @@ TEST(JournalStage, NeverAcknowledgesBehindAWriteThatNeverCompletes) {
     EXPECT_EQ(rig.state(), JournalState::Running);
 }
 
+TEST(JournalStage, LetsItStandThatItIsDownUntilAWriteIsAnsweredOrThereIsNothingToWrite) {
+    Rig rig;
+    ASSERT_TRUE(rig.start(false));
+    const auto say_down = [&] {
+        rig.cells->journal_state.store(static_cast<std::uint32_t>(JournalState::Down));
+    };
+    rig.settle();
+    say_down();
+    (void)rig.stage->step(Nanos{1});
+    EXPECT_EQ(rig.state(), JournalState::Running) << "it was said in the moment it began";
+    rig.disk->hold = true;
+    rig.publish(5);
+    rig.settle();
+    say_down();
+    rig.publish(5);
+    rig.settle();
+    EXPECT_EQ(rig.state(), JournalState::Down) << "its disk hangs, and closes wait";
+    rig.disk->hold = false;
+    rig.settle();
+    EXPECT_EQ(rig.durable(), 10U);
+    EXPECT_EQ(rig.state(), JournalState::Running);
+}
+
 TEST(JournalStage, WritesTheRestOfAShortWrite) {
     for (const std::int64_t bytes : {512, 2048, 3584}) {
         Rig rig;

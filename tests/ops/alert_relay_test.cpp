@@ -1,10 +1,11 @@
 // Goal: an alert is told at once, one that is raised without end does not fill the log, and no
-// raise is left untold; a journal's failure is told once and each anew. Method: pure functions over
-// hours of drawn time.
+// raise is left untold; a journal's failure is told once and each anew, and one that writes nothing
+// is known. Method: pure functions over hours of drawn time.
 #include <gtest/gtest.h>
 
 #include "tools/millrace/alert_relay.h"
 #include "tools/millrace/journal_alarm.h"
+#include "tools/millrace/journal_pulse.h"
 
 namespace millrace {
 namespace {
@@ -69,6 +70,19 @@ TEST(JournalAlarm, TellsTheNextFailureOfAJournalThatHadWrittenForAWhile) {
     alarm.is_running(7, seconds(30));
     alarm.is_running(9, seconds(30) + JournalAlarm::kMendedAfter);
     EXPECT_TRUE(alarm.is_gone(JournalState::Full));
+}
+
+TEST(JournalPulse, CountsHowLongRecordsWaitWithoutOneOfThemGettingToTheDisk) {
+    JournalPulse pulse;
+    EXPECT_EQ(pulse.waits(7, 7, seconds(1)), Nanos{}) << "none waits";
+    EXPECT_EQ(pulse.waits(8, 7, seconds(2)), Nanos{});
+    EXPECT_EQ(pulse.waits(9, 7, seconds(4)), seconds(2));
+    EXPECT_EQ(pulse.waits(9, 8, seconds(5)), Nanos{}) << "slow, and it writes";
+    EXPECT_EQ(pulse.waits(9, 8, seconds(6)), seconds(1));
+    EXPECT_EQ(pulse.waits(9, 9, seconds(7)), Nanos{});
+    EXPECT_EQ(pulse.waits(10, 9, seconds(9)), Nanos{}) << "of when there was nothing to write";
+    pulse.forget();
+    EXPECT_EQ(pulse.waits(10, 9, seconds(20)), Nanos{});
 }
 
 }  // namespace

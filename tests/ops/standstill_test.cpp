@@ -126,8 +126,17 @@ TEST(Supervisor, DoesNotKillAStageForADiskThatDoesNotAnswer) {
     EXPECT_EQ(p.run({"account", "pause", "a1"}).status, 0);  // a record: it waits for the disk
     EXPECT_TRUE(
         eventually([&] { return p.log().find("waits for its disk") != std::string::npos; }));
+    // Whoever wants to close does not wait with it.
+    const auto journal_is = [&](JournalState state) {
+        return eventually(
+            [&] { return s.core().journal_state.load() == static_cast<std::uint32_t>(state); });
+    };
+    EXPECT_TRUE(journal_is(JournalState::Down));
+    EXPECT_TRUE(eventually(
+        [&] { return p.log().find("ALERT the journal does not write") != std::string::npos; }));
     EXPECT_EQ(pid_of(s, StageId::Journal), journal);
     std::filesystem::remove(slow);
+    EXPECT_TRUE(journal_is(JournalState::Running));
     EXPECT_TRUE(eventually([&] { return p.log().find("moves again after") != std::string::npos; }));
     EXPECT_EQ(pid_of(s, StageId::Journal), journal) << p.log();
 }

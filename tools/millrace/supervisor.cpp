@@ -47,6 +47,10 @@ Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids
       records_{records},
       options_{options},
       storage_{segment, config} {
+    // One that can be replaced, or go on elsewhere, has had the time for it.
+    const SecondDirectoryConfig second = configured_second(config);
+    const std::uint32_t moves_ms = second.path.empty() ? 0 : second.answer_ms;
+    journal_pulse_max_ = millis(std::int64_t{config.restart.stuck_ms} + moves_ms);
     make_workers();
 }
 

@@ -8,6 +8,7 @@
 #include "tools/millrace/config.h"
 #include "tools/millrace/config_records.h"
 #include "tools/millrace/journal_alarm.h"
+#include "tools/millrace/journal_pulse.h"
 #include "tools/millrace/restart_policy.h"
 #include "tools/millrace/storage_keeper.h"
 #include "tools/millrace/worker.h"
@@ -82,6 +83,8 @@ private:
     void report_still(const Kept& kept, std::int64_t still_ns, bool waiting, bool to_be_killed);
     void note_recovery(Kept& kept);
     void watch_journal(std::int64_t now_ns);
+    void watch_pulse(std::int64_t now_ns);
+    void say_journal_down(const std::string& why, std::int64_t for_ns);
     void tell_failed_journal();
     void keep_watch();
     void keep_house();
@@ -101,7 +104,9 @@ private:
     std::int64_t watched_ns_ = 0;
     std::int64_t journal_gone_ns_ = 0;  // since when nobody writes the journal; 0 = it is written
     JournalAlarm journal_alarm_;
-    StorageKeeper storage_;  // the housekeeper's
+    JournalPulse journal_pulse_;
+    Nanos journal_pulse_max_;  // so long records may wait for its disk
+    StorageKeeper storage_;    // the housekeeper's
     std::atomic<bool> stopping_{false};
     std::promise<void> housekeeper_ended_;
     std::future<void> housekeeper_end_ = housekeeper_ended_.get_future();

@@ -226,8 +226,10 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
             JournalState::Running) {
             journal_alarm_.is_running(core.durable.load(std::memory_order_relaxed), Nanos{now_ns});
         }
+        watch_pulse(now_ns);
         return;
     }
+    journal_pulse_.forget();
     if (journal_gone_ns_ == 0) {
         journal_gone_ns_ = now_ns;
     }
@@ -235,6 +237,24 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
         return;
     }
     tell_failed_journal();
+    say_journal_down("is down", now_ns - journal_gone_ns_);
+}
+
+/// One that lives and gets nothing to its disk is left alone for long, or for good: the next one
+/// would wait for the same disk. Whoever wants to close cannot wait with it.
+void Supervisor::watch_pulse(std::int64_t now_ns) {
+    const CoreCells& core = segment_.core();
+    // Relaxed: two counts that are looked at again; what is seen too early is a bit less waiting.
+    const Nanos waits =
+        journal_pulse_.waits(core.journal_seq.load(std::memory_order_relaxed),
+                             core.durable.load(std::memory_order_relaxed), Nanos{now_ns});
+    if (waits > journal_pulse_max_ + Nanos{kJournalGoneNsMax}) {
+        say_journal_down("does not write (its disk does not answer, or it was stopped)",
+                         waits.value);
+    }
+}
+
+void Supervisor::say_journal_down(const std::string& why, std::int64_t for_ns) {
     auto running = static_cast<std::uint32_t>(JournalState::Running);
     // Release: pairs with the acquire of the gates; what the dead one made durable stays so. It may
     // begin to write between our look and this: then it says otherwise (contradict_down()).
@@ -243,12 +263,11 @@ void Supervisor::watch_journal(std::int64_t now_ns) {
             std::memory_order_relaxed)) {
         return;
     }
-    const std::string text =
-        "ALERT the journal is down: no new entries until it writes again; closes, cancels and the "
-        "kill switch go on";
+    const std::string text = "ALERT the journal " + why +
+                             ": no new entries until it writes again; closes, cancels and the kill "
+                             "switch go on";
     segment_.report_error("supervisor", text);  // one entry, however often: no numbers in it
-    log_error(text + " (gone for " + std::to_string((now_ns - journal_gone_ns_) / 1'000'000) +
-              " ms)");
+    log_error(text + " (for " + std::to_string(for_ns / 1'000'000) + " ms)");
     for (std::uint32_t bell = 0; bell < segment_.header().doorbell_count; ++bell) {
         ring(segment_.doorbell(bell));
     }
