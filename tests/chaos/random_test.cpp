@@ -99,6 +99,7 @@ TEST_P(ChaosRandom, LosesAndDoublesNothingWhateverIsKilledWhenever) {
         },
         seconds(180)))
         << killer.table();
+    EXPECT_TRUE(world.each_account_fills(seconds(180))) << "one does not trade any more";
     const Judgement judgement = world.finish();
     const demo::SourceCounts& counts = world.source().counts();
     std::printf(

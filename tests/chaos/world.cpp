@@ -1,6 +1,7 @@
 #include "tests/chaos/world.h"
 
 #include "shm/clock.h"
+#include "tests/chaos/excuses.h"
 #include "tests/recovery/replayed_state.h"
 #include "tools/demo_run/evidence.h"
 #include "tools/demo_run/store_check.h"
@@ -26,6 +27,7 @@ namespace {
 constexpr Nanos kStartMax = seconds(90);  // of each step, on a machine that does much else
 constexpr Nanos kHealMax = seconds(90);
 constexpr Nanos kCancelEvery = seconds(5);
+constexpr Nanos kLookEvery = millis(50);
 constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
 constexpr std::size_t kProblemsShown = 12;
 constexpr StageId kStageProcesses[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
@@ -299,6 +301,29 @@ std::map<std::uint32_t, std::uint64_t> World::fills() const {
     return by_account;
 }
 
+bool World::each_account_fills(Nanos limit) {
+    const Nanos since = source_->now();
+    std::set<std::uint32_t> filled;
+    std::int64_t look_at = 0;
+    return turn_until(
+        [&] {
+            if (monotonic_ns() < look_at) {
+                return false;
+            }
+            look_at = monotonic_ns() + kLookEvery.value;
+            for (const auto& [id, life] : source_->lives().all()) {
+                for (const auto& [account, share] : life.shares) {
+                    if (life.sent >= since && life.request.action == SignalAction::Open &&
+                        share.cum_volume.value > 0) {
+                        filled.insert(account);
+                    }
+                }
+            }
+            return filled.size() == logins_.size();
+        },
+        limit);
+}
+
 bool World::rest(Nanos limit) {
     quiet_ = true;
     std::int64_t cancel_at = 0;
@@ -413,6 +438,9 @@ void World::judge(Judgement& judgement) {
     for (const demo::Problem& p : judgement.verdict.problems) {
         judgement.problems.push_back(std::string{to_string(p.wrong)} + " " + to_hex(p.signal) +
                                      ": " + p.text);
+    }
+    for (const std::string& end : without_excuse(source_->lives())) {
+        judgement.problems.push_back(end);
     }
     const auto store = demo::read_store(workspace_.path("millrace.db"), message);
     if (!store) {

@@ -70,6 +70,10 @@ public:
     /// @return false if some have none after `limit`.
     bool rest(Nanos limit);
 
+    /// Turns until each account was told that an opening is filled which was sent after this call.
+    /// @return false if one was not within `limit`: it does not trade any more.
+    [[nodiscard]] bool each_account_fills(Nanos limit);
+
     /// Kills whoever holds this role. @return false if nobody does at this moment.
     [[nodiscard]] bool kill_stage(StageId id, int signal = 9);
     /// SIGKILL for everything, as a host that goes down; the source stays.
