@@ -56,14 +56,26 @@ std::map<std::string, std::string> compiled_in() {
     return points;
 }
 
-/// Texts of the tests that arm crash points by themselves.
+/// Texts of the tests that arm crash points by themselves, or by a header that they include.
 std::map<std::string, std::string> arming_tests() {
     auto tests = sources({"tests"});
     tests.erase("tests/chaos/plan_test.cpp");
     tests.erase("tests/chaos/crash_matrix.h");
-    std::erase_if(tests, [](const auto& test) {
-        return test.second.find("arm_crash_point(") == std::string::npos &&
-               test.second.find("MILLRACE_CRASH_POINT") == std::string::npos;
+    const auto arms = [](const std::string& text) {
+        return text.find("arm_crash_point(") != std::string::npos ||
+               text.find("MILLRACE_CRASH_POINT") != std::string::npos;
+    };
+    std::vector<std::string> headers;
+    for (const auto& [path, text] : tests) {
+        if (path.ends_with(".h") && arms(text)) {
+            headers.push_back(fs::path{path}.filename().string() + '"');
+        }
+    }
+    std::erase_if(tests, [&](const auto& test) {
+        return !arms(test.second) &&
+               std::none_of(headers.begin(), headers.end(), [&](const std::string& header) {
+                   return test.second.find(header) != std::string::npos;
+               });
     });
     return tests;
 }
