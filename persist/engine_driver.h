@@ -93,6 +93,7 @@ private:
     void release_input(std::uint32_t ring, std::uint64_t cursor) noexcept;
     void note_hash(Engine& engine) noexcept;
     void note_account(const Engine& engine, AccountId account) noexcept;
+    void note_accounts(const Engine& engine) noexcept;
 
     Segment* segment_;
     RingProducer<JournalRecord> journal_;

@@ -13,6 +13,7 @@ void EngineDriver::answer_admin(const Engine& engine) noexcept {
     if (g.admin_cursor == 0) {
         return;
     }
+    note_accounts(engine);  // who is told of a disabled account must find it so
     core.admin_last_status.store(g.admin_cursor << 8 | static_cast<std::uint64_t>(g.admin_answer),
                                  std::memory_order_relaxed);
     core.admin_last_detail.store(
@@ -49,6 +50,14 @@ void EngineDriver::note_account(const Engine& engine, AccountId id) noexcept {
     cell.applied_event.store(a.last_event, std::memory_order_release);
 }
 
+void EngineDriver::note_accounts(const Engine& engine) noexcept {
+    for (std::uint32_t i = 0; i < engine.account_count(); ++i) {
+        if (engine.account(AccountId{i}).defined || engine.account(AccountId{i}).removed) {
+            note_account(engine, AccountId{i});
+        }
+    }
+}
+
 void EngineDriver::publish_cells(Engine& engine) noexcept {
     const Globals& g = engine.globals();
     CoreCells& core = segment_->core();
@@ -61,11 +70,7 @@ void EngineDriver::publish_cells(Engine& engine) noexcept {
     core.orders_filled.store(g.orders_filled, std::memory_order_relaxed);
     core.orders_rejected.store(g.orders_rejected, std::memory_order_relaxed);
     core.config_hash.store(g.config_hash, std::memory_order_release);  // as in answer_admin()
-    for (std::uint32_t i = 0; i < engine.account_count(); ++i) {
-        if (engine.account(AccountId{i}).defined || engine.account(AccountId{i}).removed) {
-            note_account(engine, AccountId{i});
-        }
-    }
+    note_accounts(engine);
     const Nanos now = segment_->clock().now();
     journal_.publish_stats(now.value);
     outputs_.publish_stats(now);
