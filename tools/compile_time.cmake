@@ -17,8 +17,7 @@ function(quick_under_asan folder otherwise)
 endfunction()
 
 # Precompiled headers of libraries: for `tests`, `all` or nobody, as MILLRACE_PRECOMPILE says. The
-# preset release compiles the product without, so that every file of it includes what it uses, and
-# clang compiles everything so.
+# presets dev, clang and aarch64 compile without, so there every file must include what it uses.
 #
 # g++ only: it takes a precompiled header or, if the options differ, reads the text instead; clang
 # would refuse.
