@@ -1,9 +1,10 @@
 // Goal: after warm-up a signal's way through engine, rings and journal allocates nothing, nor does
 // the replica's after it. Method: operator new aborts while the duty cycles run, over a real
-// segment and a real journal.
+// segment and a real journal; and while the engine alone is given everything that there is.
 #include "bench/pipeline/rig.h"
 #include "persist/replica.h"
 #include "tests/alloc/trapping_new.h"
+#include "tests/engine/replay_stream.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -49,6 +50,24 @@ TEST(HotPath, AllocatesNothingFromSignalToResultAfterWarmUp) {
     trade(rig, 500);
     test::trap_allocations = false;
     EXPECT_EQ(rig.engine().globals().orders_filled, 550U * 8U);
+}
+
+/// Everything that an engine can be given: closes, modifies, cancels, pendings, doubts, look-ups,
+/// refusals, limits, kills, lost segments.
+TEST(HotPath, AllocatesNothingInTheEngineWhateverItIsGiven) {
+    constexpr std::uint64_t kWarmUp = 2'000;
+    constexpr std::uint64_t kRecords = 40'000;
+    Engine engine{test::kStreamCapacity};
+    test::Generator stream;
+    stream.out().room(kRecords * 8);
+    for (std::uint64_t n = 0; n < kRecords; ++n) {
+        const JournalRecord r = stream.next(engine);
+        test::trap_allocations = n >= kWarmUp;
+        engine.apply(r, stream.out());
+        test::trap_allocations = false;
+    }
+    EXPECT_GT(engine.globals().orders_filled, 500U);
+    EXPECT_GT(engine.globals().orders_rejected, 100U);
 }
 
 /// Lets the replica follow the log to its end. @return what it failed of; empty = nothing.

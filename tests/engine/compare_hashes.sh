@@ -1,14 +1,18 @@
 #!/bin/sh
 # Compiles core/ and replay_hash.cpp with g++ and clang++ at -O0 and -O3 and compares what they
-# print. Goal: a replay gives the same state whoever compiled it (DESIGN rule 1).
+# print of a generated stream and of the journals of live engines amid all faults, which must come
+# to what those had come to. Goal: a replay gives the same state whoever compiled it (DESIGN rule 1).
 #
-#     compare_hashes.sh ROOT REPLAY_HASH      (REPLAY_HASH: the one this build made)
+#     compare_hashes.sh ROOT REPLAY_HASH SIMULATE      (those that this build made)
 set -eu
 root=${1:?}
 built=${2:?}
+simulate=${3:?}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-want=$("$built")
+"$simulate" --seeds 24 --signals 200 --record "$dir/log-"
+replay() { "$1" && "$1" "$dir"/log-*; }
+want=$(replay "$built")
 echo "this build: $want"
 failed=0
 ran=0
@@ -32,7 +36,7 @@ for cxx in g++ clang++-19; do
         done
         # shellcheck disable=SC2086
         "$cxx" $objects -o "$dir/$cxx$level/replay_hash"
-        got=$("$dir/$cxx$level/replay_hash")
+        got=$(replay "$dir/$cxx$level/replay_hash") || failed=1
         ran=$((ran + 1))
         if [ "$got" = "$want" ]; then
             echo "$cxx $level: the same"

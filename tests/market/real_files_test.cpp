@@ -69,14 +69,15 @@ TEST(RealFiles, AnyPairMeetsOnceItIsShifted) {
     if (ticks.empty() || trades.empty()) {
         GTEST_SKIP() << "no recorded data here";
     }
-    for (const std::string& tick_path : {ticks.front(), ticks.back()}) {
+    for (const std::string& tick_path : ticks) {
         std::string about;
         const auto index = PriceIndex::read({tick_path}, about);
         ASSERT_TRUE(index.ok()) << about;
         for (const std::string& path : trades) {
             auto events = read_trades(path).value().events;
             const ShiftReport report = shift_onto(events, index.value());
-            EXPECT_EQ(report.after.inside, events.size()) << path << " on " << tick_path;
+            // Moved by whole days while most of it meets; what lies beyond the ticks is counted.
+            EXPECT_GE(report.after.inside * 5, events.size() * 4) << path << " on " << tick_path;
         }
     }
 }

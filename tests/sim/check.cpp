@@ -2,7 +2,10 @@
 #include "tests/sim/ports.h"
 
 #include <algorithm>
+#include <fstream>
 #include <string>
+
+#include "tests/engine/recorded_log.h"
 
 namespace millrace::sim {
 namespace {
@@ -122,6 +125,22 @@ void World::check_states(ReplayPort& replay) {
             engine.state_hash() == live, "I10 snapshot",
             "snapshot " + std::to_string(s.seq) + " and its suffix differ from the live engine");
     }
+}
+
+bool World::write_log(const std::string& path) const {
+    test::RecordedLog head;
+    head.accounts = kCapacity.accounts;
+    head.members = kCapacity.members;
+    head.orders = kCapacity.orders;
+    head.signals = kCapacity.signals;
+    head.records = log_.size();
+    head.state_hash = engine_->state_hash();
+    head.output_hash = engine_->output_hash();
+    std::ofstream file{path, std::ios::binary};
+    file.write(reinterpret_cast<const char*>(&head), sizeof head);
+    file.write(reinterpret_cast<const char*>(log_.data()),
+               static_cast<std::streamsize>(log_.size() * sizeof(JournalRecord)));
+    return file.good();
 }
 
 /// I13: each segment's rings hold exactly the outputs of the records that survived it.

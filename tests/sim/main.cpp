@@ -4,11 +4,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <string>
 
 int main(int argc, char** argv) {
     using namespace millrace::sim;
     std::uint64_t seeds = 1000;
     std::uint64_t from = 1;
+    std::string record;  // each world's journal is written to this path and its seed
     Options options;
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
@@ -22,9 +24,12 @@ int main(int argc, char** argv) {
             options.canary = static_cast<Canary>(value);
         } else if (std::strcmp(argv[i], "--trace") == 0) {
             options.trace = value != 0;
+        } else if (std::strcmp(argv[i], "--record") == 0) {
+            record = argv[i + 1];
         } else {
             std::cerr << argv[i]
-                      << ": unknown; known are --seeds --from --signals --canary --trace NUMBER\n";
+                      << ": unknown; known are --seeds --from --signals --canary --trace NUMBER, "
+                         "--record PATH\n";
             return 2;
         }
     }
@@ -34,6 +39,10 @@ int main(int argc, char** argv) {
         try {
             World world{options};
             const Summary s = world.run();
+            if (!record.empty() && !world.write_log(record + std::to_string(seed))) {
+                std::cerr << record << seed << ": cannot be written\n";
+                return 2;
+            }
             all.records += s.records;
             all.orders += s.orders;
             all.executions += s.executions;

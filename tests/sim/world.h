@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace millrace::sim {
@@ -40,6 +41,9 @@ public:
 
     /// @throw Violation
     Summary run();
+    /// After run(): the journal and what the engine has come to, as a RecordedLog.
+    /// @return false if the file cannot be written.
+    [[nodiscard]] bool write_log(const std::string& path) const;
 
 private:
     static constexpr std::uint32_t kAccountsMax = 4;
