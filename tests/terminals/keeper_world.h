@@ -6,6 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -17,8 +18,9 @@
 
 namespace millrace::terminals::test {
 
-/// Polls `condition` until it holds or 60 s have passed.
-bool eventually(const std::function<bool()>& condition);
+/// Polls `condition` until it holds or `limit` has passed.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::seconds limit = std::chrono::seconds{60});
 
 struct Script {
     std::string text = "exec sleep 100000";  // of `sh -c`, behind the line in `starts`

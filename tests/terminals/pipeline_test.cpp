@@ -160,22 +160,30 @@ protected:
         return request.id;
     }
     bool wait_all_done() {
-        return eventually([&] {
-            client->poll(5);
-            return std::all_of(lives.begin(), lives.end(),
-                               [](const auto& life) { return life.second.done; });
-        });
+        return eventually(
+            [&] {
+                client->poll(5);
+                return std::all_of(lives.begin(), lives.end(),
+                                   [](const auto& life) { return life.second.done; });
+            },
+            kDoubtEnds);
     }
     /// Tries until one is executed: the terminal may be on its way.
     void trade() {
-        ASSERT_TRUE(eventually([&] {
-            const SignalId id = submit();
-            EXPECT_TRUE(wait_all_done());
-            const auto& orders = lives[id].orders;
-            return std::any_of(orders.begin(), orders.end(),
-                               [](const auto& order) { return order.second > 0; });
-        }));
+        ASSERT_TRUE(eventually(
+            [&] {
+                const SignalId id = submit();
+                EXPECT_TRUE(wait_all_done());
+                const auto& orders = lives[id].orders;
+                return std::any_of(orders.begin(), orders.end(),
+                                   [](const auto& order) { return order.second > 0; });
+            },
+            2 * kDoubtEnds));
     }
+
+    /// A terminal that dies between its journal and its broker leaves an order in doubt. Absence
+    /// takes three readings, one a look-up, which come at once (too early), after 10, 40 and 70 s.
+    static constexpr std::chrono::seconds kDoubtEnds{100};
 
     mt5::test::TempDir dir;
     millrace::test::QuietPort signals;
