@@ -142,14 +142,8 @@ int finish(const std::string& dir, const std::vector<std::string>& bad) {
     return ticklog::list_tick_files(dir).empty() ? complain("no tick log in " + dir) : kExitOk;
 }
 
-int dump(const TickOptions& o) {
-    std::string dir;
-    std::string message;
-    ticklog::QueryOptions query;
-    if (!locate_log(o, dir, query, message)) {
-        return complain(message);
-    }
-    std::vector<std::string> bad;
+void dump(const TickOptions& o, const std::string& dir, const ticklog::QueryOptions& query,
+          std::vector<std::string>& bad) {
     const auto ticks = ticklog::query_ticks(dir, query, bad);
     std::printf("time,symbol,bid,ask,feed,seq\n");
     for (const auto& t : ticks) {
@@ -160,17 +154,10 @@ int dump(const TickOptions& o) {
     if (ticks.size() == o.limit) {
         bad.push_back("cut after " + std::to_string(o.limit) + " ticks; --limit N for more");
     }
-    return finish(dir, bad);
 }
 
-int gaps(const TickOptions& o) {
-    std::string dir;
-    std::string message;
-    ticklog::QueryOptions query;
-    if (!locate_log(o, dir, query, message)) {
-        return complain(message);
-    }
-    std::vector<std::string> bad;
+void gaps(const TickOptions& o, const std::string& dir, const ticklog::QueryOptions& query,
+          std::vector<std::string>& bad) {
     const auto found = ticklog::query_gaps(dir, query, bad);
     json all = json::array();
     for (const auto& g : found) {
@@ -184,7 +171,7 @@ int gaps(const TickOptions& o) {
     }
     if (o.json) {
         std::printf("%s\n", json{{"gaps", all}}.dump(2).c_str());
-        return finish(dir, bad);
+        return;
     }
     std::printf("%-16s %12s %-31s %-31s %8s %8s  %s\n", "symbol", "feed", "from", "to", "missing",
                 "filled", "state");
@@ -195,6 +182,19 @@ int gaps(const TickOptions& o) {
                     g.value("feed", 0UL), g.value("from", "").c_str(), g.value("to", "").c_str(),
                     missing.c_str(), g.value("filled", 0UL), g.value("state", "").c_str());
     }
+}
+
+/// Lets `show` print what it reads in the log that `o` names.
+template <auto show>
+int from_log(const TickOptions& o) {
+    std::string dir;
+    std::string message;
+    ticklog::QueryOptions query;
+    if (!locate_log(o, dir, query, message)) {
+        return complain(message);
+    }
+    std::vector<std::string> bad;
+    show(o, dir, query, bad);
     return finish(dir, bad);
 }
 
@@ -223,8 +223,9 @@ void add_tick_commands(CLI::App& app, Command& command) {
         app.add_subcommand("ticks", "what terminals stream: latest, recorded, missing");
     ticks->require_subcommand(1);
     add_verb(ticks, command, "latest", "the latest quote of each symbol", &latest);
-    add_verb(ticks, command, "dump", "recorded ticks as CSV, oldest first", &dump);
-    add_verb(ticks, command, "gaps", "ticks that were missing, and what became of them", &gaps);
+    add_verb(ticks, command, "dump", "recorded ticks as CSV, oldest first", &from_log<dump>);
+    add_verb(ticks, command, "gaps", "ticks that were missing, and what became of them",
+             &from_log<gaps>);
 }
 
 }  // namespace millrace
