@@ -17,7 +17,7 @@ constexpr int kTokensFromMinor = 2;
 constexpr int kNoSuchColumn = 16;
 constexpr int kUnknownIdentifier = 47;
 
-std::string quoted(const std::string& text) {
+std::string sql_text(const std::string& text) {
     return "'" + text + "'";  // names from the configuration: letters, digits and _
 }
 
@@ -112,7 +112,7 @@ Status ClickHouseStore::read_version() noexcept {
 
 Status ClickHouseStore::make_database() noexcept {
     const auto there =
-        lines("SELECT name FROM system.databases WHERE name = " + quoted(options_.database));
+        lines("SELECT name FROM system.databases WHERE name = " + sql_text(options_.database));
     if (!there) {
         return there.error();
     }
@@ -125,8 +125,8 @@ Status ClickHouseStore::make_database() noexcept {
 
 Status ClickHouseStore::make_table() noexcept {
     const auto there =
-        lines("SELECT engine FROM system.tables WHERE database = " + quoted(options_.database) +
-              " AND name = " + quoted(kClickHouseTable));
+        lines("SELECT engine FROM system.tables WHERE database = " + sql_text(options_.database) +
+              " AND name = " + sql_text(kClickHouseTable));
     if (!there) {
         return there.error();
     }
@@ -143,8 +143,8 @@ Status ClickHouseStore::make_table() noexcept {
 
 Status ClickHouseStore::add_columns() noexcept {
     const auto there =
-        lines("SELECT name FROM system.columns WHERE database = " + quoted(options_.database) +
-              " AND table = " + quoted(kClickHouseTable));
+        lines("SELECT name FROM system.columns WHERE database = " + sql_text(options_.database) +
+              " AND table = " + sql_text(kClickHouseTable));
     if (!there) {
         return there.error();
     }
@@ -162,7 +162,7 @@ Status ClickHouseStore::add_columns() noexcept {
 
 Status ClickHouseStore::make_views() noexcept {
     const auto there =
-        lines("SELECT name FROM system.tables WHERE database = " + quoted(options_.database));
+        lines("SELECT name FROM system.tables WHERE database = " + sql_text(options_.database));
     if (!there) {
         return there.error();
     }

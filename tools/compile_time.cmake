@@ -1,21 +1,5 @@
 # What makes a build take less time and leaves what it checks as it is.
 
-# quick_under_asan(FOLDER OTHERWISE NAME...)
-#
-# The options with which FOLDER, added next, is compiled: -Og under ASan and UBSan if it is one of
-# NAMEs, in a third less time; else OTHERWISE. Not -O0, which takes still less: UBSan's look at the
-# size of objects (object-size) finds nothing there. A folder becomes one of NAMEs once it has been
-# compiled so: g++ warns of other things at another level.
-function(quick_under_asan folder otherwise)
-    get_filename_component(name ${folder} NAME)
-    set(options ${otherwise})
-    if(MILLRACE_SANITIZE MATCHES "address" AND name IN_LIST ARGN)
-        # Instrumented code has paths that g++ 12 takes for reads of what is not initialised.
-        set(options -Og $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-    endif()
-    set_directory_properties(PROPERTIES COMPILE_OPTIONS "${options}")
-endfunction()
-
 # Precompiled headers of libraries: for `tests`, `all` or nobody, as MILLRACE_PRECOMPILE says. The
 # presets dev, clang and aarch64 compile without, so there every file must include what it uses.
 #
@@ -25,7 +9,7 @@ endfunction()
 # precompile(NAME OF <tests|product> HEADERS <a.h>... TARGETS TARGET... [LINK LIBRARY...])
 #
 # One precompiled header NAME for all of TARGETS, compiled with the options of this directory and of
-# LINK. Targets with options of their own keep to the text.
+# LINK. Targets with options or include directories of their own keep to the text.
 function(precompile name)
     cmake_parse_arguments(ARG "" "OF" "HEADERS;TARGETS;LINK" ${ARGN})
     if(NOT MILLRACE_PRECOMPILE MATCHES "^(all|${ARG_OF})$"
@@ -72,3 +56,9 @@ set(MILLRACE_COMMON_HEADERS
     <algorithm> <array> <atomic> <charconv> <cstdint> <cstdio> <cstring> <filesystem> <fstream>
     <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <vector>
     <fcntl.h> <sys/stat.h> <unistd.h>)
+
+# command_line(FILE...): sources of this folder that read command lines with CLI11. All of that
+# library is in its headers, and optimising what runs once took half of such a file's time.
+function(command_line)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O0 SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
