@@ -176,6 +176,8 @@ private:
     void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
     [[nodiscard]] Lots close_volume(const SignalEntry& close, const Order& parent) const noexcept;
+    [[nodiscard]] Lots close_share(const SignalEntry& close, const Order& parent) const noexcept;
+    [[nodiscard]] Lots least_to_close(const Order& o) const noexcept;
     [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
     [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
                                              CommandType type) noexcept;

@@ -11,6 +11,7 @@ namespace millrace {
 namespace {
 
 constexpr unsigned kAttemptsMax = 1U << Magic::kAttemptBits;
+constexpr Nanos kLastCall = seconds(1);  // time enough to send it
 
 /// First 80 bits of the signal's UUID in base32 (RFC 4648 alphabet, lower case): what stands in
 /// the order's comment as second evidence.
@@ -67,6 +68,13 @@ Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
 
 bool is_unknown(OrdStatus s) noexcept {
     return is_unanswered(s) || s == OrdStatus::Held;
+}
+
+/// From when on a close that waits takes what is free: what others have claimed of the position,
+/// one that is IN_DOUBT maybe, must not keep the rest of it open.
+Nanos last_call_of(const Order& o) noexcept {
+    const std::int64_t quarter = (o.deadline.value - o.created.value) / 4;
+    return o.deadline - Nanos{std::clamp<std::int64_t>(quarter, 0, kLastCall.value)};
 }
 
 }  // namespace
@@ -149,14 +157,10 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
     bool moot = false;
     if (o.type == CommandType::Close) {
-        const auto volume_of = [&](const Order& position) {
-            return o.volume.value > 0 ? closable(position, o.volume)
-                                      : close_volume(ledger_[o.signal], position);
-        };
-        const Lots volume = volume_of(p);
-        Order alone = p;
-        alone.closing = Lots{};
-        if (p.open_volume.value > 0 && volume < volume_of(alone)) {
+        const Lots volume = o.volume.value > 0 ? closable(p, o.volume)
+                                               : close_volume(ledger_[o.signal], p);
+        const bool last = volume.value > 0 && g_.time >= last_call_of(o);
+        if (p.open_volume.value > 0 && volume < least_to_close(o) && !last) {
             // Other closes have some of it, and may yet be refused: that part would stay open while
             // this one's source believes that it is closed.
             p.close_wanted = true;
@@ -262,7 +266,8 @@ void Engine::hold(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::Held);
     o.retrying = false;
-    timers_.set(i, o.deadline);
+    const Nanos last = last_call_of(o);
+    timers_.set(i, o.type == CommandType::Close && g_.time < last ? last : o.deadline);
     order_row(o);
 }
 
@@ -281,11 +286,15 @@ void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
         end(i, OrdStatus::Expired, Reason::Expired);
         return;
     }
+    const bool claimed = o.claimed;
     unclaim(o);
     set_status(i, OrdStatus::Held);
     o.retrying = true;
     timers_.set(i, when);
     order_row(o);
+    if (claimed && orders_[o.parent].close_wanted) {
+        answered(o.parent);  // what waited for its claim goes on while it waits itself
+    }
 }
 
 void Engine::doubt(std::uint32_t i) noexcept {

@@ -426,15 +426,30 @@ void Engine::start_child(std::uint32_t i) noexcept {
 /// if it asks for that, or if its closes so far add up to the whole signal (no rounded rest stays).
 Lots Engine::close_volume(const SignalEntry& close, const Order& parent) const noexcept {
     const SignalEntry& opened = ledger_[parent.signal];
-    if (close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume) {
-        return closable(parent, parent.open_volume);
-    }
+    const bool all =
+        close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume;
+    return closable(parent, all ? parent.open_volume : close_share(close, parent));
+}
+
+/// What the signal names of the position, in whole steps.
+Lots Engine::close_share(const SignalEntry& close, const Order& parent) const noexcept {
     const SymbolSpec& spec = symbols_[parent.symbol.value].spec;
     const __int128 share = static_cast<__int128>(parent.cum.value) * close.signal.volume.value /
-                           opened.signal.volume.value;
+                           ledger_[parent.signal].signal.volume.value;
     const std::int64_t step = spec.volume_step.value > 0 ? spec.volume_step.value : 1;
     const Lots v{static_cast<std::int64_t>(share) / step * step};
-    return closable(parent, std::max(v, spec.volume_min));
+    return std::max(v, spec.volume_min);
+}
+
+/// What close `o` would get if no other had claimed any: for less than that it waits. Of a part its
+/// own share, which is no more because the parts add up to the whole by now.
+Lots Engine::least_to_close(const Order& o) const noexcept {
+    Order alone = orders_[o.parent];
+    alone.closing = Lots{};
+    const SignalEntry& close = ledger_[o.signal];
+    return closable(alone, o.volume.value > 0                  ? o.volume
+                           : close.signal.volume.value > 0 ? close_share(close, alone)
+                                                           : alone.open_volume);
 }
 
 /// `wanted`, cut to what no other close has claimed; what would be left must be 0 or at least the

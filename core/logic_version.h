@@ -19,7 +19,9 @@ namespace millrace {
 /// 9: a close waits for those that have claimed any part of what it would close; numbers beyond
 ///    signal_bounds.h are refused whichever way they come; accounts' rows tell what they are once
 ///    their link is up.
-inline constexpr std::uint32_t kLogicVersion = 9;
+/// 10: a part close waits for its own share alone, and any for as long as it may: in its last
+///    second it takes what is free; one that waits for its next attempt keeps nothing from others.
+inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -78,6 +78,41 @@ TEST_F(Closing, OfTwoPartsThatBothFitWaitsForNothing) {
     EXPECT_TRUE(rig.orders.empty()) << "0.02 is free, 0.04 are wanted";
 }
 
+TEST_F(Closing, OfTheOtherHalfWaitsForNothing) {
+    const OrderCommand first = close(2, centi(5));
+    const OrderCommand second = close(3, centi(5));
+    EXPECT_EQ(second.volume, centi(5)) << "that the halves are the whole makes none of them more";
+    rig.advance(seconds(6));
+    ASSERT_EQ(rig.engine.globals().in_doubt, 2U);
+    rig.fill(second);
+    EXPECT_EQ(rig.open_volume(), centi(5));
+    rig.report(rig.outcome(first, retcode::kReject));
+    EXPECT_EQ(rig.open_volume(), centi(5));
+    rig.take_orders();
+    EXPECT_EQ(close(4, centi(5)).volume, centi(5));
+}
+
+TEST_F(Closing, OfThreePartsTheLastTakesTheRest) {
+    EXPECT_EQ(close(2, centi(4)).volume, centi(4));
+    EXPECT_EQ(close(3, centi(4)).volume, centi(4));
+    EXPECT_EQ(close(4, centi(2)).volume, centi(2));
+}
+
+TEST_F(Closing, OfEverythingGoesOutWhileAPartWaitsForItsNextAttempt) {
+    const OrderCommand part = close(2, centi(5));
+    waits(3);
+    rig.report(rig.outcome(part, retcode::kTooManyRequests));  // again in 1 s
+    const OrderCommand all = rig.only_order();
+    EXPECT_EQ(all.volume, centi(10)) << "nothing is claimed and nothing at the broker";
+    rig.advance(seconds(2));
+    EXPECT_TRUE(rig.orders.empty()) << "the part waits in turn";
+    rig.fill(all);
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
+              (std::vector{Reason::None, Reason::NothingToDo}));
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
 TEST_F(Closing, HasNothingToDoOnceTheOtherIsFilled) {
     const OrderCommand first = close(2);
     waits(3);
@@ -211,10 +246,11 @@ TEST(CloseThatWaits, WakesNoOtherWhenItsTimeIsOver) {
     const std::size_t before = timers(rig);
     rig.advance(seconds(4));  // before the first close is looked up
     EXPECT_EQ(rig.reasons(ResultKind::OrderDone).size(), 1U + kWaiting);
-    EXPECT_EQ(timers(rig) - before, kWaiting) << "each of them ends, and that is all";
+    EXPECT_EQ(timers(rig) - before, 2 * kWaiting)
+        << "each of them looks once more and ends, and that is all";
 }
 
-TEST(CloseThatWaits, WakesWhenTheOneBeforeItEndsBetweenTwoAttempts) {
+TEST(CloseThatWaits, GoesOutWhileTheOneBeforeItWaitsForItsNextAttempt) {
     Rig rig;
     rig.world();
     rig.signal(rig.open(1));
@@ -223,11 +259,15 @@ TEST(CloseThatWaits, WakesWhenTheOneBeforeItEndsBetweenTwoAttempts) {
     const OrderCommand sent = rig.only_order();
     rig.signal(rig.change(3, SignalAction::Close, 1));         // waits for it
     rig.report(rig.outcome(sent, retcode::kTooManyRequests));  // again in 1 s
+    const OrderCommand other = rig.only_order();
+    EXPECT_EQ(other.volume, centi(10));
     rig.admin(AdminOp::SetAccount, AccountCommand{AccountId{0}, AccountState::Suspended, {}});
     rig.take_results();
     rig.advance(seconds(2));
+    EXPECT_EQ(rig.count(ResultKind::OrderDone), 0U) << "it waits for the other's fate now";
+    rig.report(rig.outcome(other, retcode::kReject));
     EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
-              (std::vector{Reason::AccountNotTrading, Reason::AccountNotTrading}));
+              (std::vector{Reason::BrokerReject, Reason::AccountNotTrading}));
 }
 
 }  // namespace
