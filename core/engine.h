@@ -316,6 +316,7 @@ private:
     void end_barred_entries() noexcept;
     [[nodiscard]] AdminAnswer on_resolve(const ResolveCommand& c) noexcept;
     void update_account_state(Account& a) noexcept;
+    void stop_account(Account& a, AccountState wanted) noexcept;
     [[nodiscard]] Account* account_of(AccountId id) noexcept;
     void define(DefinitionRow row) noexcept;
 

@@ -237,6 +237,13 @@ void Engine::update_account_state(Account& a) noexcept {
     account_row(a);
 }
 
+/// By what its broker answered. Told by a row of its own, because the state that is shown may hide
+/// it (RECONCILING), and who recovers from a store goes by the row.
+void Engine::stop_account(Account& a, AccountState wanted) noexcept {
+    a.wanted = wanted;
+    account_row(a);
+}
+
 void Engine::queue_release(Account& a) noexcept {
     const std::uint32_t first = next_held(a.first_order);
     if (first == kNoId) {

@@ -267,10 +267,10 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
     } else if (code == retcode::kNoMoney) {
         reason = Reason::NoMoney;
         if (a.wanted == AccountState::Trading) {
-            a.wanted = AccountState::ReduceOnly;  // closes stay allowed (C13)
+            stop_account(a, AccountState::ReduceOnly);  // closes stay allowed (C13)
         }
     } else if (cls == RetcodeClass::Suspend && a.wanted != AccountState::Suspended) {
-        a.wanted = AccountState::Suspended;
+        stop_account(a, AccountState::Suspended);
         alert(AlertCode::AccountSuspended, o.account, &o, code);
     }
     end(i, OrdStatus::Rejected, reason);

@@ -20,7 +20,9 @@ namespace millrace {
 ///    signal_bounds.h are refused whichever way they come; accounts' rows tell what they are once
 ///    their link is up.
 /// 10: a part close waits for its own share alone, and any for as long as it may: in its last
-///    second it takes what is free; one that waits for its next attempt keeps nothing from others.
+///    second it takes what is free; one that waits for its next attempt keeps nothing from others. What is sized to
+///    more than any symbol takes is refused by all; that a broker's answer stops an account is told
+///    while the account is reconciled too.
 inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's

@@ -22,8 +22,8 @@ Lots floor_to_step(__int128 volume, Lots step) noexcept {
     }
     const __int128 s = step.value > 0 ? step.value : 1;
     const __int128 v = volume > 0 ? volume / s * s : 0;
-    // Refused by any symbol, and what waits can be added up.
-    return Lots{static_cast<std::int64_t>(v > kVolumeMax ? kVolumeMax : v)};
+    // A step beyond what a symbol may allow: refused by any, and what waits can be added up.
+    return Lots{static_cast<std::int64_t>(v > kVolumeMax ? kVolumeMax + s : v)};
 }
 
 /// The step after `rate`: quick up to nine tenths of what was too much last, then by a fiftieth to
@@ -157,7 +157,7 @@ void Engine::slow_down(std::uint32_t i) noexcept {
         r.paused_until = g_.time + seconds(pause);
         alert(AlertCode::RatePaused, o.account, &o, static_cast<std::uint64_t>(pause));
     } else if (a.wanted != AccountState::Suspended) {
-        a.wanted = AccountState::Suspended;
+        stop_account(a, AccountState::Suspended);
         alert(AlertCode::AccountSuspended, o.account, &o, retcode::kTooManyRequests);
     }
 }

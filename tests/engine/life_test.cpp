@@ -348,5 +348,30 @@ TEST(Replay, FromASnapshotAtAnyRecordGivesTheSameState) {
     }
 }
 
+/// What the account is once its link is up, as its latest row says (Engine::account_row).
+AccountState told(const Rig& rig) {
+    const auto row = std::find_if(rig.effects.rbegin(), rig.effects.rend(), [](const Effect& e) {
+        return e.kind == EffectKind::Account;
+    });
+    return static_cast<AccountState>(row->as<AccountRow>().permissions >> 1U & 7U);
+}
+
+TEST(AccountRows, TellThatABrokersAnswerStoppedItWhileItIsReconciled) {
+    for (const std::uint32_t code : {retcode::kNoMoney, 10017U}) {
+        Rig rig;
+        rig.world();
+        rig.signal(rig.open(1));
+        const OrderCommand entry = rig.only_order();
+        rig.session_down(0);
+        rig.link_up(0);
+        rig.take_orders();
+        ASSERT_EQ(told(rig), AccountState::Trading);
+        rig.report(rig.outcome(entry, code));  // told again by its terminal
+        ASSERT_EQ(rig.engine.account(AccountId{0}).state, AccountState::Reconciling);
+        EXPECT_EQ(told(rig), code == retcode::kNoMoney ? AccountState::ReduceOnly
+                                                       : AccountState::Suspended);
+    }
+}
+
 }  // namespace
 }  // namespace millrace::test

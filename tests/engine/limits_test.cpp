@@ -76,6 +76,23 @@ TEST(Limits, MaxLotsOfTheSymbolHoldsForWhatTheSizingMakesOfASignal) {
     expect_sent(rig);
 }
 
+TEST(Limits, WhatIsSizedBeyondAllVolumesIsRefusedByTheLargestSymbol) {
+    Rig rig;
+    rig.world();
+    SymbolSpec spec = Rig::eurusd();
+    spec.volume_max = Lots{1'000'000 * kScale};  // what a configuration may say
+    rig.admin(AdminOp::DefineSymbol, spec);
+    MemberSpec five = Rig::member_spec(0, 0);
+    five.value = 5 * kScale;
+    rig.admin(AdminOp::DefineMember, five);
+    rig.signal(rig.open(1, Side::Buy, spec.volume_max));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::MaxLots});
+    five.value = kScale;
+    rig.admin(AdminOp::DefineMember, five);
+    rig.signal(rig.open(2, Side::Buy, spec.volume_max));
+    expect_sent(rig);
+}
+
 TEST(Limits, MaxOpenOrdersCountsLiveOrdersAndOpenPositions) {
     Rig rig;
     rig.world();
