@@ -6,6 +6,7 @@
 // The file is the map; the work is in
 //     engine_signal.cpp   signals: ledger, validation, fan-out, pre-trade checks (risk.cpp)
 //     engine_order.cpp    an order's life: create, send, retry, end
+//     engine_close.cpp    what acts on another order: closes, modifies, cancels
 //     engine_report.cpp   what executors say
 //     engine_limits.cpp   limits of accounts and groups, halts after losses
 //     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
@@ -171,16 +172,6 @@ private:
     void fan_out(Job& job) noexcept;
     void fan_out_open(std::uint32_t entry, const Member& member) noexcept;
     void fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept;
-    void start_child(std::uint32_t order) noexcept;
-    void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
-    void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
-    void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
-    [[nodiscard]] Lots close_volume(const SignalEntry& close, const Order& parent) const noexcept;
-    [[nodiscard]] Lots close_share(const SignalEntry& close, const Order& parent) const noexcept;
-    [[nodiscard]] Lots least_to_close(const Order& o) const noexcept;
-    [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
-    [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
-                                             CommandType type) noexcept;
     void finish_fan_out(std::uint32_t entry) noexcept;
     void finish_signal_if_done(std::uint32_t entry) noexcept;
 
@@ -218,8 +209,6 @@ private:
     void start(std::uint32_t order) noexcept;
     void send(std::uint32_t order) noexcept;
     void query(std::uint32_t order) noexcept;
-    void unclaim(Order& o) noexcept;
-    [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
     void close_query(Order& o) noexcept;
     void hold(std::uint32_t order) noexcept;
     void retry_at(std::uint32_t order, Nanos when) noexcept;
@@ -237,6 +226,21 @@ private:
     void answered(std::uint32_t order) noexcept;
     void link(std::uint32_t order) noexcept;
     void unlink(std::uint32_t order) noexcept;
+
+    // engine_close.cpp
+    [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
+                                             CommandType type) noexcept;
+    void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
+    void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
+    void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
+    void start_child(std::uint32_t order) noexcept;
+    [[nodiscard]] Lots close_volume(const SignalEntry& close, const Order& parent) const noexcept;
+    [[nodiscard]] Lots close_share(const SignalEntry& close, const Order& parent) const noexcept;
+    [[nodiscard]] Lots least_to_close(const Order& o) const noexcept;
+    [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
+    [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
+    [[nodiscard]] static Nanos last_call_of(const Order& o) noexcept;
+    void unclaim(Order& o) noexcept;
 
     // engine_position.cpp
     void index_position(std::uint32_t order) noexcept;

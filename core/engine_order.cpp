@@ -11,7 +11,6 @@ namespace millrace {
 namespace {
 
 constexpr unsigned kAttemptsMax = 1U << Magic::kAttemptBits;
-constexpr Nanos kLastCall = seconds(1);  // time enough to send it
 
 /// First 80 bits of the signal's UUID in base32 (RFC 4648 alphabet, lower case): what stands in
 /// the order's comment as second evidence.
@@ -64,17 +63,6 @@ Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
     Text<16> t;
     std::memcpy(t.bytes, &w, sizeof t.bytes);
     return t;
-}
-
-bool is_unknown(OrdStatus s) noexcept {
-    return is_unanswered(s) || s == OrdStatus::Held;
-}
-
-/// From when on a close that waits takes what is free: what others have claimed of the position,
-/// one that is IN_DOUBT maybe, must not keep the rest of it open.
-Nanos last_call_of(const Order& o) noexcept {
-    const std::int64_t quarter = (o.deadline.value - o.created.value) / 4;
-    return o.deadline - Nanos{std::clamp<std::int64_t>(quarter, 0, kLastCall.value)};
 }
 
 }  // namespace
@@ -141,43 +129,6 @@ void Engine::start(std::uint32_t i) noexcept {
     }
 }
 
-/// Of an order with a parent: held until the parent's fate is known, and that of the closes which
-/// have claimed some of what it would close; ended if there is nothing left to act on. A close
-/// takes its volume from the position as it stands now: since the last attempt it may have shrunk
-/// or gone (SL, TP, another close), and on a netting account a close of more than there is would
-/// open the other side.
-bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
-    Order& o = orders_[i];
-    Order& p = orders_[o.parent];
-    if (is_unknown(p.status)) {
-        p.close_wanted = true;  // wakes this one
-        hold(i);
-        return true;
-    }
-    const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
-    bool moot = false;
-    if (o.type == CommandType::Close) {
-        const Lots volume = o.volume.value > 0 ? closable(p, o.volume)
-                                               : close_volume(ledger_[o.signal], p);
-        const bool last = volume.value > 0 && g_.time >= last_call_of(o);
-        if (p.open_volume.value > 0 && volume < least_to_close(o) && !last) {
-            // Other closes have some of it, and may yet be refused: that part would stay open while
-            // this one's source believes that it is closed.
-            p.close_wanted = true;
-            hold(i);
-            return true;
-        }
-        moot = volume.value <= 0;
-        o.volume = moot ? o.volume : volume;
-    } else {
-        moot = !works && (o.type == CommandType::Cancel || p.open_volume.value == 0);
-    }
-    if (moot) {
-        end(i, OrdStatus::Canceled, Reason::NothingToDo);
-    }
-    return moot;
-}
-
 /// True if another order of the same symbol on this account is IN_DOUBT: no new entry until it is
 /// known what we hold (C19).
 bool Engine::symbol_in_doubt(const Order& o, const Account& a) const noexcept {
@@ -229,14 +180,6 @@ void Engine::send(std::uint32_t i) noexcept {
     timers_.set(i, Nanos{g_.time.value + g_.risk.answer_timeout_ns});
     order_row(o);
     emit(c);
-}
-
-/// A close that is not at the broker (any more) leaves its share of the position to others.
-void Engine::unclaim(Order& o) noexcept {
-    if (o.claimed) {
-        o.claimed = false;
-        orders_[o.parent].closing = orders_[o.parent].closing - o.volume;
-    }
 }
 
 void Engine::query(std::uint32_t i) noexcept {

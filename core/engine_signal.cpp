@@ -8,7 +8,6 @@ namespace millrace {
 namespace {
 
 constexpr std::uint32_t kTtlMsMax = 86'400'000;
-constexpr std::uint32_t kModifiesPerOrder = kChangesPerOrder / 2;
 constexpr std::uint32_t kAgedPerSignal = 4;  // bounds the work of one record
 
 Nanos ttl_of(const Signal& s) noexcept {
@@ -351,7 +350,7 @@ void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcep
     const Order& t = orders_[target];
     ASSERT(t.type == CommandType::Open);
     const bool works = t.status == OrdStatus::New || t.status == OrdStatus::PartiallyFilled;
-    const bool is_unknown = t.status == OrdStatus::PendingNew || t.status == OrdStatus::InDoubt;
+    const bool unanswered = is_unanswered(t.status);
     if (action == SignalAction::Modify) {
         request_modify(entry, target);
         return;
@@ -364,101 +363,13 @@ void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcep
     // close asks for both, and the one that does not apply ends as moot.
     const bool may_work =
         works ||
-        (is_unknown && (action == SignalAction::Cancel || t.price_kind != PriceKind::Market));
-    if (action == SignalAction::Close && (t.open_volume.value > 0 || is_unknown)) {
+        (unanswered && (action == SignalAction::Cancel || t.price_kind != PriceKind::Market));
+    if (action == SignalAction::Close && (t.open_volume.value > 0 || unanswered)) {
         request_close(entry, target);
     }
     if (may_work) {
         request_cancel(entry, target);
     }
-}
-
-/// An order that acts on `parent`, which stays in the table as long as this one lives.
-std::uint32_t Engine::create_child(std::uint32_t entry, std::uint32_t parent,
-                                   CommandType type) noexcept {
-    const std::uint32_t i = create_order(entry, orders_[parent].account, type);
-    Order& o = orders_[i];
-    Order& p = orders_[parent];
-    o.parent = parent;
-    o.symbol = p.symbol;
-    o.side = p.side;
-    ++p.children;
-    return i;
-}
-
-void Engine::request_close(std::uint32_t entry, std::uint32_t parent) noexcept {
-    const std::uint32_t i = create_child(entry, parent, CommandType::Close);
-    Order& o = orders_[i];
-    Order& p = orders_[parent];
-    o.side = opposite(p.side);
-    p.close_shares = p.close_shares + ledger_[entry].signal.volume;
-    start_child(i);
-}
-
-void Engine::request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept {
-    start_child(create_child(entry, parent, CommandType::Cancel));
-}
-
-void Engine::request_modify(std::uint32_t entry, std::uint32_t parent) noexcept {
-    const Signal& s = ledger_[entry].signal;
-    const std::uint32_t i = create_child(entry, parent, CommandType::Modify);
-    Order& o = orders_[i];
-    const Order& p = orders_[parent];
-    o.price_kind = p.price_kind;
-    o.price = p.price_kind != PriceKind::Market && s.price.value != 0 ? s.price : p.price;
-    o.stop_loss = s.stop_loss;
-    o.take_profit = s.take_profit;
-    start_child(i);
-}
-
-/// One source that closes the same position again and again must not take the places that closes of
-/// other positions need, and nobody's trailing stop those of a close.
-void Engine::start_child(std::uint32_t i) noexcept {
-    const bool modifies = orders_[i].type == CommandType::Modify;
-    if (orders_[orders_[i].parent].children > (modifies ? kModifiesPerOrder : kChangesPerOrder)) {
-        end(i, OrdStatus::Rejected, Reason::TooManyChanges);
-    } else {
-        start(i);
-    }
-}
-
-/// Volume to close of `parent`'s position: the signal's share of it in whole steps, or everything
-/// if it asks for that, or if its closes so far add up to the whole signal (no rounded rest stays).
-Lots Engine::close_volume(const SignalEntry& close, const Order& parent) const noexcept {
-    const SignalEntry& opened = ledger_[parent.signal];
-    const bool all =
-        close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume;
-    return closable(parent, all ? parent.open_volume : close_share(close, parent));
-}
-
-/// What the signal names of the position, in whole steps.
-Lots Engine::close_share(const SignalEntry& close, const Order& parent) const noexcept {
-    const SymbolSpec& spec = symbols_[parent.symbol.value].spec;
-    const __int128 share = static_cast<__int128>(parent.cum.value) * close.signal.volume.value /
-                           ledger_[parent.signal].signal.volume.value;
-    const std::int64_t step = spec.volume_step.value > 0 ? spec.volume_step.value : 1;
-    const Lots v{static_cast<std::int64_t>(share) / step * step};
-    return std::max(v, spec.volume_min);
-}
-
-/// What close `o` would get if no other had claimed any: for less than that it waits. Of a part its
-/// own share, which is no more because the parts add up to the whole by now.
-Lots Engine::least_to_close(const Order& o) const noexcept {
-    Order alone = orders_[o.parent];
-    alone.closing = Lots{};
-    const SignalEntry& close = ledger_[o.signal];
-    return closable(alone, o.volume.value > 0                  ? o.volume
-                           : close.signal.volume.value > 0 ? close_share(close, alone)
-                                                           : alone.open_volume);
-}
-
-/// `wanted`, cut to what no other close has claimed; what would be left must be 0 or at least the
-/// minimum (10014 otherwise). 0 or less if there is nothing to close.
-Lots Engine::closable(const Order& parent, Lots wanted) const noexcept {
-    const Lots available = parent.open_volume - parent.closing;
-    const Lots left = available - wanted;
-    const bool whole = left < symbols_[parent.symbol.value].spec.volume_min;
-    return whole ? available : wanted;
 }
 
 void Engine::finish_fan_out(std::uint32_t entry) noexcept {

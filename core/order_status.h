@@ -32,6 +32,10 @@ enum class OrdStatus : std::uint8_t {
 [[nodiscard]] constexpr bool is_unanswered(OrdStatus s) noexcept {
     return s == OrdStatus::PendingNew || s == OrdStatus::InDoubt;
 }
+/// True until it is known what becomes of an order: it waits, or nobody has said yet.
+[[nodiscard]] constexpr bool is_unknown(OrdStatus s) noexcept {
+    return is_unanswered(s) || s == OrdStatus::Held;
+}
 [[nodiscard]] std::string_view to_string(OrdStatus s) noexcept;
 
 /// 6 was for BROKER_CLOSED and stays free: nothing that a broker answers says that an account is
