@@ -64,7 +64,8 @@ struct GroupSpec {
 struct AccountSpec {
     AccountId id{kNoId};
     MarginMode margin_mode{};
-    std::uint8_t reserved[3] = {};
+    std::uint8_t leaves_early = 0;  // 1: orders may leave before they are on disk (gate `process`)
+    std::uint8_t reserved[2] = {};
     Text<16> name;
     std::uint64_t login = 0;  // ACCOUNT_LOGIN
     Text<8> symbol_prefix;

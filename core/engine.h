@@ -71,7 +71,8 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 
 /// Format of what save() makes: raised with every change of an entity in state.h.
 /// 3: tables of AccountRisk and GroupRisk at the end.
-inline constexpr std::uint32_t kImageFormat = 3;
+/// 4: SegmentLoss behind them.
+inline constexpr std::uint32_t kImageFormat = 4;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
 /// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
@@ -213,6 +214,8 @@ private:
     void hold(std::uint32_t order) noexcept;
     void retry_at(std::uint32_t order, Nanos when) noexcept;
     void doubt(std::uint32_t order) noexcept;
+    void doubt_held(const Account& a) noexcept;
+    [[nodiscard]] bool may_have_gone_on(const Order& o) const noexcept;
     void working(std::uint32_t order) noexcept;
     void fill(std::uint32_t order, Lots volume, Price price, std::uint64_t deal) noexcept;
     void end(std::uint32_t order, OrdStatus status, Reason reason) noexcept;
@@ -240,6 +243,7 @@ private:
     [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
     [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
     [[nodiscard]] static Nanos last_call_of(const Order& o) noexcept;
+    void claim_what_is_left(Order& o) noexcept;
     void unclaim(Order& o) noexcept;
 
     // engine_position.cpp
@@ -374,6 +378,7 @@ private:
     std::uint32_t jobs_capacity_;
     std::uint32_t jobs_head_ = 0;
     std::uint32_t jobs_size_ = 0;
+    SegmentLoss segment_loss_;
 
     // Of the record being applied.
     const JournalRecord* record_ = nullptr;

@@ -25,6 +25,7 @@ void Engine::on_start(const StartInput& s) noexcept {
         return;
     }
     g_.admin_cursor = 0;
+    segment_loss_.at = g_.time;
     // Cursors of the old segment mean nothing: whatever has no final report may be at a broker.
     alert(AlertCode::SegmentLost, AccountId{kNoId}, nullptr, s.epoch);
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
@@ -37,6 +38,10 @@ void Engine::on_start(const StartInput& s) noexcept {
         a.ready = false;
         update_account_state(a);
         doubt_unanswered(a);
+        a.lost_some = a.spec.leaves_early != 0;
+        if (a.lost_some) {
+            doubt_held(a);
+        }
     }
 }
 

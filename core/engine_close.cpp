@@ -145,6 +145,16 @@ Nanos Engine::last_call_of(const Order& o) noexcept {
     return o.deadline - Nanos{std::clamp<std::int64_t>(quarter, 0, kLastCall.value)};
 }
 
+/// A close that may be at the broker, nobody knows for what volume: no other is given any of it.
+void Engine::claim_what_is_left(Order& o) noexcept {
+    Order& p = orders_[o.parent];
+    // One that had no volume yet may have taken all there was.
+    const Lots left = p.open_volume - p.closing;
+    o.volume = o.volume.value > 0 ? std::min(o.volume, left) : left;
+    o.claimed = true;
+    p.closing = p.closing + o.volume;
+}
+
 /// A close that is not at the broker (any more) leaves its share of the position to others.
 void Engine::unclaim(Order& o) noexcept {
     if (o.claimed) {

@@ -216,7 +216,7 @@ void Engine::hold(std::uint32_t i) noexcept {
 
 void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
     Order& o = orders_[i];
-    if (is_of_lost_log(o) && o.attempt + 1U < kAttemptsMax) {
+    if (may_have_gone_on(o) && o.attempt + 1U < kAttemptsMax) {
         ask_next_attempt(i);
         return;
     }
@@ -251,6 +251,31 @@ void Engine::doubt(std::uint32_t i) noexcept {
     alert(AlertCode::OrderInDoubt, o.account, &o, o.queries);
     timers_.set(i, g_.time);  // look it up at once, then 10 s, then every 30 s (C19)
     order_row(o);
+}
+
+/// True if an attempt of it may have left under a record that is lost.
+bool Engine::may_have_gone_on(const Order& o) const noexcept {
+    const bool lost = accounts_[o.account.value].lost_some && o.created <= segment_loss_.at;
+    return lost || is_of_lost_log(o);
+}
+
+/// A segment was lost, and what left for this account did not wait for the disk: the log may end
+/// before it. What waits here may have left under the number that it would be sent by next: that is
+/// looked up, and so is each after it (retry_at).
+void Engine::doubt_held(const Account& a) noexcept {
+    for (std::uint32_t i = a.first_order; i != kNoId; i = orders_[i].next_in_account) {
+        Order& o = orders_[i];
+        if (o.status != OrdStatus::Held) {
+            continue;
+        }
+        o.attempt = static_cast<std::uint8_t>(o.attempt + (o.retrying ? 1 : 0));
+        o.retrying = false;
+        o.queries = 0;
+        if (o.type == CommandType::Close) {
+            claim_what_is_left(o);
+        }
+        doubt(i);
+    }
 }
 
 void Engine::working(std::uint32_t i) noexcept {

@@ -155,14 +155,9 @@ void Engine::restore_counts(std::uint32_t i, const RestoredOrder& from) noexcept
     if (o.parent == kNoId) {
         return;
     }
-    Order& p = orders_[o.parent];
-    ++p.children;
+    ++orders_[o.parent].children;
     if (o.type == CommandType::Close && !is_final(o.status)) {
-        // One that had no volume yet may have taken all there was.
-        const Lots left = p.open_volume - p.closing;
-        o.volume = o.volume.value > 0 ? std::min(o.volume, left) : left;
-        o.claimed = true;
-        p.closing = p.closing + o.volume;
+        claim_what_is_left(o);
     }
 }
 
@@ -203,8 +198,8 @@ bool Engine::is_of_lost_log(const Order& o) const noexcept {
     return o.created < seconds(g_.ledger_from_s);
 }
 
-/// The attempt that the store knew came to nothing. The log that was lost may have gone on to the
-/// next, so that one is looked up too, and so on: none of them is ever sent from here.
+/// The attempt that is known came to nothing. The log that was lost, or its end, may have gone on to
+/// the next, so that one is looked up too, and so on: none of them is ever sent from here.
 void Engine::ask_next_attempt(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::InDoubt);

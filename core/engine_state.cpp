@@ -89,6 +89,7 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(jobs_.get(), sizeof(Job) * jobs_capacity_);
     visitor(account_risk_.get(), sizeof(AccountRisk) * capacity_.accounts);
     visitor(group_risk_.get(), sizeof(GroupRisk) * kGroupsMax);
+    visitor(&segment_loss_, sizeof segment_loss_);
 }
 
 std::uint64_t Engine::state_hash() noexcept {

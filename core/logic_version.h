@@ -22,7 +22,8 @@ namespace millrace {
 /// 10: a part close waits for its own share alone, and any for as long as it may: in its last
 ///    second it takes what is free; one that waits for its next attempt keeps nothing from others. What is sized to
 ///    more than any symbol takes is refused by all; that a broker's answer stops an account is told
-///    while the account is reconciled too.
+///    while the account is reconciled too. With a segment the end of the log of accounts of gate
+///    level `process` may be lost: what waited there is looked up, and never sent again.
 inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's

@@ -130,7 +130,8 @@ struct Account {
     AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
-    std::uint8_t reserved[5] = {};
+    bool lost_some = false;  // the log may lack what had left for it when a segment was lost last
+    std::uint8_t reserved[4] = {};
     std::uint64_t last_event = 0;  // executor events applied
     std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
@@ -260,12 +261,17 @@ struct Globals {
     std::uint64_t duplicate_executions = 0;
 };
 
+/// Of the loss of a segment. The last in an image: those of format 3 end before it.
+struct SegmentLoss {
+    Nanos at;  // when the engine of the next one began; 0 = none was lost
+};
+
 // The state hash and the snapshot image are over raw bytes: no entity may have padding.
 template <class T>
 inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
-static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
+static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk> && kNoPadding<SegmentLoss>);
 static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
 static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
 static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);

@@ -21,8 +21,12 @@ void append(std::vector<std::byte>& image, std::size_t count) {
     }
 }
 
-// As they are in format 3: who changes them copies these sizes here, and adds a step.
-static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
+void set_format(std::vector<std::byte>& image, std::uint32_t format) {
+    std::memcpy(image.data() + kFormatAt, &format, sizeof format);
+}
+
+// As they are in formats 3 and 4: who changes them copies these sizes here, and adds a step.
+static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88 && sizeof(SegmentLoss) == 8);
 
 /// Format 3 has two tables more, at its end: without limits, and with counts that load() makes.
 Status add_risk_tables(std::vector<std::byte>& image) {
@@ -30,8 +34,14 @@ Status add_risk_tables(std::vector<std::byte>& image) {
     std::memcpy(&accounts, image.data() + kAccountsAt, sizeof accounts);
     append<AccountRisk>(image, accounts);
     append<GroupRisk>(image, kGroupsMax);
-    const std::uint32_t format = 3;
-    std::memcpy(image.data() + kFormatAt, &format, sizeof format);
+    set_format(image, 3);
+    return ok_status();
+}
+
+/// Format 4 knows when a segment was lost; what was asked about before needs it no more.
+Status add_segment_loss(std::vector<std::byte>& image) {
+    append<SegmentLoss>(image, 1);
+    set_format(image, 4);
     return ok_status();
 }
 
@@ -44,6 +54,7 @@ struct Step {
 /// A new kImageFormat comes with a step from the one before it; steps are never removed.
 constexpr Step kSteps[] = {
     {2, 3, add_risk_tables},
+    {3, 4, add_segment_loss},
 };
 
 }  // namespace

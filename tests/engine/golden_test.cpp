@@ -148,6 +148,7 @@ AccountSpec account_spec() {
     std::uint8_t next = 1;
     set(r.id, next);
     set(r.margin_mode, next);
+    set(r.leaves_early, next);
     fill(r.reserved, next);
     set(r.name, next);
     set(r.login, next);

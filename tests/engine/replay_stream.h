@@ -40,6 +40,7 @@ inline AdminRecord definition(std::uint64_t n) {
         a.id = AccountId{account};
         a.margin_mode = account % 3 == 2 ? MarginMode::Netting : MarginMode::Hedging;
         a.rate_per_second = a.rate_burst = 100;
+        a.leaves_early = account % 2 == 0 ? 1 : 0;
         return AdminRecord::make(AdminOp::DefineAccount, a);
     }
     MemberSpec m;

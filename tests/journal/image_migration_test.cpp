@@ -1,6 +1,6 @@
-// Goal: a snapshot image of the format before goes on in this build, with its positions counted.
-// Method: what format 3 added is cut off an image, which makes one of format 2 (all else is the
-// same).
+// Goal: snapshot images of the formats before go on in this build, with their positions counted.
+// Method: what later formats added is cut off an image, which makes one of the older format (all
+// else is the same).
 #include "persist/image_migration.h"
 #include "core/engine.h"
 #include "tests/engine/rig.h"
@@ -12,16 +12,19 @@
 namespace millrace::test {
 namespace {
 
-std::vector<std::byte> as_format_2(std::vector<std::byte> image, const Capacity& capacity) {
-    const std::size_t added =
-        capacity.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
-    image.resize(image.size() - added);
-    const std::uint32_t format = 2;
+std::vector<std::byte> as_format(std::uint32_t format, std::vector<std::byte> image) {
+    const std::size_t of_4 = sizeof(SegmentLoss);
+    const std::size_t of_3 =
+        Rig::kSmall.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
+    image.resize(image.size() - of_4 - (format < 3 ? of_3 : 0));
     std::memcpy(image.data() + 40, &format, sizeof format);
     return image;
 }
 
-TEST(ImageMigration, GoesOnFromFormatTwoWithItsPositionsCounted) {
+class OldImage : public testing::TestWithParam<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Formats, OldImage, testing::Values(2U, 3U));
+
+TEST_P(OldImage, IsGoneOnWithItsPositionsCounted) {
     Rig rig;
     rig.world(2);
     rig.signal(rig.open(1));
@@ -30,8 +33,8 @@ TEST(ImageMigration, GoesOnFromFormatTwoWithItsPositionsCounted) {
     }
     std::vector<std::byte> image;
     rig.engine.save(image);
-    std::vector<std::byte> old = as_format_2(image, Rig::kSmall);
-    ASSERT_EQ(image_format(old.data(), old.size()), 2U);
+    std::vector<std::byte> old = as_format(GetParam(), image);
+    ASSERT_EQ(image_format(old.data(), old.size()), GetParam());
     Engine refuses{Rig::kSmall};
     EXPECT_EQ(refuses.load(old.data(), old.size()).code(), Errc::BadVersion);
     std::string message;

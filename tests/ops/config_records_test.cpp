@@ -71,6 +71,16 @@ TEST(ConfigRecords, HashChangesWithAnyValueAndOnlyThen) {
     EXPECT_NE(made(c, ids).hash, before);
 }
 
+TEST(ConfigRecords, SayWhoseOrdersLeaveBeforeTheDiskHasThem) {
+    IdBook ids;
+    Config c = two_accounts();
+    c.accounts[1].gate = Durability::Process;
+    const auto specs = bodies<AccountSpec>(made(c, ids), AdminOp::DefineAccount);
+    ASSERT_EQ(specs.size(), 2U);
+    EXPECT_EQ(specs[0].leaves_early, 0);
+    EXPECT_EQ(specs[1].leaves_early, 1);
+}
+
 TEST(ConfigRecords, CarryLimitsAndTheirEnd) {
     IdBook ids;
     Config c = two_accounts();

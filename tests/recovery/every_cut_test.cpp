@@ -69,8 +69,7 @@ public:
     std::uint64_t images = 0;
     std::uint64_t starts = 0;
     std::uint64_t asked = 0;     // look-ups in them
-    std::uint64_t again = 0;     // commands sent again after the look-up said that none was there
-    std::uint64_t repeated = 0;  // magics that an executor had seen: only at gate level `process`
+    std::uint64_t again = 0;   // commands sent again after the look-up said that none was there
 
 private:
     /// A moment at which the power goes, but for the journal files.
@@ -249,18 +248,16 @@ private:
                 was_asked.insert(intent);
                 continue;
             }
-            if (out.contains(c.magic.value)) {
-                // At level `process` it may have left under a record that is lost. Then the
-                // executor's memory keeps it from being done twice, and this is still that order.
-                ++repeated;
-                ASSERT_FALSE(p_.gated) << "an id that had left was used again: " << c.magic.value;
-            }
+            ASSERT_FALSE(out.contains(c.magic.value))
+                << "an id that had left was used again: " << c.magic.value;
             if (out_intents.contains(intent)) {
                 const auto known = host.known.find(intent);
                 ASSERT_NE(known, host.known.end())
                     << "another order has the id of one that had left: " << intent;
-                // What is held between two attempts has had its answer.
-                ASSERT_TRUE(was_asked.contains(intent) || known->second == OrdStatus::Held)
+                // What is held between two attempts has had its answer, unless the record of the
+                // next one is lost.
+                ASSERT_TRUE(was_asked.contains(intent) ||
+                            (p_.gated && known->second == OrdStatus::Held))
                     << "sent again without being asked about: " << c.magic.value;
                 ++again;
             }
@@ -271,7 +268,8 @@ private:
     }
 
     /// Signals: what was acknowledged at `disk` is known; under gate level `disk` each entry is at
-    /// each account once, whatever was lost, and nothing is twice.
+    /// each account once, whatever was lost, and nothing is twice. (At level `process` a signal
+    /// whose record is lost is new when its source sends it again: README.md says so.)
     void check_signals(const Outside& o) {
         for (const auto& [signal, record] : run_.accepted) {
             ASSERT_TRUE(record > o.durable || p_.accepted_at[signal] == record)
@@ -328,7 +326,7 @@ TEST_P(PowerLossAtEveryMoment, KeepsWhatTheDiskHadUsesNoIdTwiceAndAsksBeforeItSe
         SCOPED_TRACE("seed " + std::to_string(seed));
         Pipeline p{"/dev/shm"};
         p.gated = GetParam();
-        p.remembers = !p.gated;
+        p.leaves_early = !p.gated;
         p.ring_slots = SteppedHost::kRingSlots;
         p.ttl_ms = 3'600'000;
         Recorder recorder{p, seed};
@@ -339,12 +337,13 @@ TEST_P(PowerLossAtEveryMoment, KeepsWhatTheDiskHadUsesNoIdTwiceAndAsksBeforeItSe
             cuts.all();
             std::cout << cuts.images << " images of " << run.events.size() << " moments, "
                       << cuts.starts << " starts: " << cuts.asked << " look-ups, " << cuts.again
-                      << " sent again, " << cuts.repeated << " repeated, seed " << seed << "\n";
+                      << " sent again, seed " << seed << "\n";
             EXPECT_GT(cuts.asked, 0U);
             EXPECT_GT(run.reservations.size(), 1U) << "no reservation was made longer";
             again += cuts.again;
         }
-        EXPECT_GT(again, 0U) << "no command was lost on its way";
+        // At level `process` none is: the next attempt may have left under a record that is lost.
+        EXPECT_EQ(again > 0, p.gated) << again << " commands were sent again";
     }
 }
 

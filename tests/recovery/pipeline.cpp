@@ -181,6 +181,7 @@ void Pipeline::send_config() {
         account.id = AccountId{i};
         account.login = 1000 + i;
         account.rate_per_second = account.rate_burst = 1'000'000;
+        account.leaves_early = leaves_early ? 1 : 0;
         publish(admin_, AdminRecord::make(AdminOp::DefineAccount, account));
         MemberSpec member{};
         member.group = group.id;
@@ -289,8 +290,7 @@ void Pipeline::on_order(const OrderCommand& c) {
         r.ord_status = static_cast<std::uint8_t>(OrdStatus::Filled);
     } else {
         r.type = ReportType::Outcome;
-        int& times = executed[c.magic.value];
-        times += remembers && times > 0 ? 0 : 1;
+        ++executed[c.magic.value];
         intents.insert(c.magic.intent());
     }
     r.retcode = 10009;

@@ -78,7 +78,7 @@ public:
     bool answering = true;                 // false: orders are executed, answers kept back
     bool resting = false;                  // true: signals are limit orders, answered "placed"
     bool gated = false;                    // true: orders leave when their record is on disk
-    bool remembers = false;                // true: a repeated magic is answered, not executed
+    bool leaves_early = false;             // true: the engine is told that they are not `gated`
     std::uint32_t ttl_ms = 0;              // of signals; 0 = the default
     std::uint32_t ring_slots = 0;          // of the next segment's other rings; 0 = as usual
     Nanos snapshot_every = millis(20);     // of the cores forked from now on

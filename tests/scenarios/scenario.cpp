@@ -106,6 +106,7 @@ void Scenario::world(Words& words) {
     ASSERT_EQ(rig_, nullptr) << "the world stands already";
     std::uint32_t accounts = 1;
     MarginMode mode = MarginMode::Hedging;
+    bool early = false;
     while (!words.empty()) {
         const std::string what = take(words);
         if (what == "accounts") {
@@ -115,12 +116,20 @@ void Scenario::world(Words& words) {
                 static_cast<std::uint32_t>(std::stoul(take(words)));
         } else if (what == "netting") {
             mode = MarginMode::Netting;
+        } else if (what == "early") {  // orders leave before their record is on disk
+            early = true;
         } else {
             FAIL() << "unknown world " << what;
         }
     }
     rig_ = std::make_unique<Rig>(capacity_);
     rig_->world(accounts, mode);
+    for (std::uint32_t a = 0; early && a < accounts; ++a) {
+        AccountSpec spec = Rig::account_spec(a);
+        spec.margin_mode = mode;
+        spec.leaves_early = 1;
+        rig_->admin(AdminOp::DefineAccount, spec);
+    }
     rig_->take_results();
 }
 

@@ -24,6 +24,7 @@ AccountSpec spec_of(const AccountConfig& a, AccountId id) {
     AccountSpec spec;
     spec.id = id;
     spec.margin_mode = a.margin_mode;
+    spec.leaves_early = a.gate == Durability::Process ? 1 : 0;
     spec.name = make_text<16>(a.name);
     spec.login = a.login;
     spec.symbol_prefix = make_text<8>(a.symbol_prefix);
