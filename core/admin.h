@@ -116,6 +116,12 @@ enum class LossAction : std::uint8_t {
     ReduceOnly = 0,  // closes, modifies and cancels go on
     Suspend = 1,     // nothing but operator and kill
 };
+/// What an account does one of whose entries was filled far worse than its reference price.
+enum class SlippageAction : std::uint8_t {
+    ReduceOnly = 0,  // closes, modifies and cancels go on
+    Suspend = 1,     // nothing but operator and kill
+    Alert = 2,       // goes on; somebody is told
+};
 /// Limits besides those of AccountSpec; 0 = none. Positions and volumes count what is open and what
 /// is on its way, whatever its side. A group has the first and the third: of all its accounts.
 /// Losses are measured in equity as its terminal tells it; of a money and a share the tighter
@@ -123,7 +129,8 @@ enum class LossAction : std::uint8_t {
 struct LimitSpec {
     LimitScope scope{};
     LossAction action{};
-    std::uint8_t reserved[2] = {};
+    SlippageAction on_slippage{};
+    std::uint8_t reserved = 0;
     std::uint32_t id = kNoId;  // account or group
     std::uint32_t max_positions = 0;
     std::uint32_t max_symbol_positions = 0;
@@ -133,13 +140,17 @@ struct LimitSpec {
     Ratio max_daily_loss_share;
     Money max_drawdown;  // since the highest equity
     Ratio max_drawdown_share;
-    std::uint32_t day_start_s = 0;  // second of the UTC day at which the account's day begins
-    std::uint32_t reserved2 = 0;
+    std::uint32_t day_start_s = 0;   // second of the UTC day at which the account's day begins
+    std::uint32_t max_slippage = 0;  // of an entry's deal from its reference, a share in 1e-8
     [[nodiscard]] bool daily() const noexcept {
         return max_daily_loss.value > 0 || max_daily_loss_share.value > 0;
     }
     [[nodiscard]] bool drawdown() const noexcept {
         return max_drawdown.value > 0 || max_drawdown_share.value > 0;
+    }
+    /// True if a fill can stop the account's entries.
+    [[nodiscard]] bool slippage() const noexcept {
+        return max_slippage > 0 && on_slippage != SlippageAction::Alert;
     }
 };
 /// Refused while an order or position of it lives. Its id is never defined again.

@@ -130,6 +130,8 @@ enum class AlertCode : std::uint32_t {
     SequenceSkipped = 12,
     LossLimit = 13,   // the account takes no entries; detail: Reason::DailyLoss or Drawdown
     RatePaused = 14,  // three 10024 in a row; detail: seconds without entries
+    NoMoney = 15,     // the account is REDUCE_ONLY; detail: return code
+    Slippage = 16,    // an entry was filled too far from its reference; detail: share in 1e-8
 };
 struct AlertRow {
     AlertCode code{};

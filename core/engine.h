@@ -199,6 +199,7 @@ private:
     void recount_all() noexcept;
     [[nodiscard]] Reason check_limits(const Order& o, const Account& a) const noexcept;
     void take_equity(Account& a, Money equity, Money balance) noexcept;
+    void watch_slippage(const Order& o, Price filled) noexcept;
     void watch_losses(Account& a) noexcept;
     void measure_anew(Account& a) noexcept;
     [[nodiscard]] AccountState within_halt(const Account& a) const noexcept;

@@ -1,4 +1,5 @@
-// Limits of accounts and groups: positions and volumes, and halts after losses.
+// Limits of accounts and groups: positions and volumes, halts after losses and after a fill that is
+// far from its reference.
 //
 // Losses are measured in the equity that a terminal tells, and one wrong reading must neither halt
 // an account nor lift what it is measured from: what counts is what three readings in a row say,
@@ -43,7 +44,8 @@ Money middle_of(const AccountRisk& r) noexcept {
 }  // namespace
 
 AdminAnswer Engine::define_limits(const LimitSpec& spec) noexcept {
-    if (spec.action > LossAction::Suspend || spec.day_start_s >= kDaySeconds) {
+    if (spec.action > LossAction::Suspend || spec.on_slippage > SlippageAction::Alert ||
+        spec.day_start_s >= kDaySeconds) {
         return AdminAnswer::BadState;
     }
     if (spec.scope == LimitScope::Group) {
@@ -69,6 +71,7 @@ AdminAnswer Engine::define_limits(const LimitSpec& spec) noexcept {
     const bool lifted = (r.halt == Halt::DailyLoss && !spec.daily()) ||
                         (r.halt == Halt::Drawdown && !spec.drawdown());
     r.halt = lifted ? Halt::None : r.halt;
+    r.slipped = spec.slippage() ? r.slipped : std::uint8_t{0};
     watch_losses(*a);
     update_account_state(*a);
     account_row(*a);
@@ -193,6 +196,32 @@ void Engine::watch_losses(Account& a) noexcept {
     account_row(a);
 }
 
+/// A deal of an entry. The collar and the deviation hold a price that moved a little; one that is
+/// far worse says that a quote is wrong, here or at the broker, and so may the next one be (C16).
+/// A limit or stop order is measured from its own price.
+void Engine::watch_slippage(const Order& o, Price filled) noexcept {
+    Account& a = accounts_[o.account.value];
+    AccountRisk& r = risk_of(a);
+    const Price reference = o.price_kind == PriceKind::Market ? o.reference : o.price;
+    if (r.limits.max_slippage == 0 || reference.value <= 0 || filled.value <= 0) {
+        return;  // nobody knows what it was to cost, or what it did
+    }
+    const std::int64_t worse = o.side == Side::Buy ? filled.value - reference.value
+                                                   : reference.value - filled.value;
+    const __int128 share = static_cast<__int128>(worse) * kScale / reference.value;
+    if (static_cast<__int128>(worse) * kScale <=
+        static_cast<__int128>(reference.value) * r.limits.max_slippage) {
+        return;
+    }
+    alert(AlertCode::Slippage, o.account, &o,
+          static_cast<std::uint64_t>(std::min<__int128>(share, INT64_MAX)));
+    if (r.limits.slippage() && r.slipped == 0) {
+        r.slipped = 1;
+        update_account_state(a);
+        account_row(a);
+    }
+}
+
 /// An operator lets a halted account trade again: its losses count from here. Measured from the old
 /// peak it would be halted again at once, for ever.
 void Engine::measure_anew(Account& a) noexcept {
@@ -200,6 +229,7 @@ void Engine::measure_anew(Account& a) noexcept {
     r.paused_until = Nanos{};
     r.refused_in_row = 0;
     r.pauses = 0;
+    r.slipped = 0;
     if (r.halt == Halt::None) {
         return;
     }
@@ -209,22 +239,31 @@ void Engine::measure_anew(Account& a) noexcept {
     r.day = day_of(g_.time, r.limits.day_start_s);
 }
 
-/// What the account is wanted to be, but for a halt.
+/// What the account is wanted to be, but for what stops its entries; of two halts the stricter.
 AccountState Engine::within_halt(const Account& a) const noexcept {
     const AccountRisk& r = account_risk_[a.spec.id.value];
+    const bool lost = r.halt != Halt::None;
+    const bool slipped = r.slipped != 0;
     const bool trades = a.wanted == AccountState::Trading || a.wanted == AccountState::ReduceOnly;
-    if (r.halt == Halt::None || !trades) {
+    if (!trades || !(lost || slipped)) {
         return a.wanted;
     }
-    return r.limits.action == LossAction::Suspend ? AccountState::Suspended
-                                                  : AccountState::ReduceOnly;
+    const bool suspends = (lost && r.limits.action == LossAction::Suspend) ||
+                          (slipped && r.limits.on_slippage == SlippageAction::Suspend);
+    return suspends ? AccountState::Suspended : AccountState::ReduceOnly;
 }
 
 /// Why the account's state lets an order not go.
 Reason Engine::why_not(const Account& a) const noexcept {
-    const Halt halt = account_risk_[a.spec.id.value].halt;
-    if (halt != Halt::None && a.wanted == AccountState::Trading && a.permitted) {
-        return halt == Halt::DailyLoss ? Reason::DailyLoss : Reason::Drawdown;
+    const AccountRisk& r = account_risk_[a.spec.id.value];
+    if (a.wanted == AccountState::Trading && a.permitted) {
+        const bool suspends = r.limits.on_slippage == SlippageAction::Suspend;
+        if (r.slipped != 0 && (suspends || r.halt == Halt::None)) {
+            return Reason::Slippage;
+        }
+        if (r.halt != Halt::None) {
+            return r.halt == Halt::DailyLoss ? Reason::DailyLoss : Reason::Drawdown;
+        }
     }
     return a.state == AccountState::ReduceOnly ? Reason::ReduceOnly : Reason::AccountNotTrading;
 }

@@ -195,7 +195,9 @@ void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
     deal.volume = volume;
     execution_row(entry ? o : orders_[o.parent], deal, entry);
     fill(i, volume, r.price, r.deal_ticket);
-    if (!entry) {
+    if (entry) {
+        watch_slippage(o, r.price);
+    } else {
         // The parent stays in the table while this child refers to it.
         const Lots excess = volume - orders_[o.parent].open_volume;
         position_reduced(o.parent, volume);
@@ -268,6 +270,7 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         reason = Reason::NoMoney;
         if (a.wanted == AccountState::Trading) {
             stop_account(a, AccountState::ReduceOnly);  // closes stay allowed (C13)
+            alert(AlertCode::NoMoney, o.account, &o, code);
         }
     } else if (cls == RetcodeClass::Suspend && a.wanted != AccountState::Suspended) {
         stop_account(a, AccountState::Suspended);

@@ -147,6 +147,7 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::NoMoney: return "NO_MONEY";
         case Reason::RetriesExhausted: return "RETRIES_EXHAUSTED";
         case Reason::CanceledByUser: return "CANCELED";
+        case Reason::Slippage: return "SLIPPAGE";
     }
     return "?";
 }

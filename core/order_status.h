@@ -112,6 +112,7 @@ enum class Reason : std::uint16_t {
     NoMoney = 42,
     RetriesExhausted = 43,
     CanceledByUser = 44,  // cancelled at the broker by its owner or by us on request
+    Slippage = 45,        // an earlier entry of the account was filled far from its reference
 };
 [[nodiscard]] std::string_view to_string(Reason r) noexcept;
 

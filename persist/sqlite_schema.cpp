@@ -254,6 +254,8 @@ constexpr Word kWords[] = {
     {"alert_code", 12, "SEQUENCE_SKIPPED"},
     {"alert_code", 13, "LOSS_LIMIT"},
     {"alert_code", 14, "RATE_PAUSED"},
+    {"alert_code", 15, "NO_MONEY"},
+    {"alert_code", 16, "SLIPPAGE"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

@@ -262,7 +262,8 @@ LimitSpec limit_spec() {
     std::uint8_t next = 1;
     set(r.scope, next);
     set(r.action, next);
-    fill(r.reserved, next);
+    set(r.on_slippage, next);
+    set(r.reserved, next);
     set(r.id, next);
     set(r.max_positions, next);
     set(r.max_symbol_positions, next);
@@ -273,7 +274,7 @@ LimitSpec limit_spec() {
     set(r.max_drawdown, next);
     set(r.max_drawdown_share, next);
     set(r.day_start_s, next);
-    set(r.reserved2, next);
+    set(r.max_slippage, next);
     return r;
 }
 SkipInput skip_input() {

@@ -91,6 +91,9 @@ inline AdminRecord operation(Draw& random) {
             l.max_daily_loss = Money{static_cast<std::int64_t>(random.below(900)) * kScale};
             l.max_drawdown_share =
                 Ratio{static_cast<std::int64_t>(random.below(40)) * kScale / 100};
+            l.max_slippage =
+                random.one_in(4) ? static_cast<std::uint32_t>(500 + random.below(500)) : 0;
+            l.on_slippage = static_cast<SlippageAction>(random.below(3));
             return AdminRecord::make(AdminOp::DefineLimits, l);
         }
         case 5: {

@@ -48,6 +48,35 @@ TEST(Risk, LimitsOfWhatIsNotThereAndWrongOnesAreRefusedAndChangeNothing) {
     EXPECT_EQ(answer(rig), AdminAnswer::AccountRemoved);
 }
 
+TEST(Risk, AFillWithoutAPriceOrAReferenceSlipsNowhere) {
+    Rig rig;
+    rig.world();
+    LimitSpec l;
+    l.max_slippage = 1;
+    rig.limit(l);
+    l.on_slippage = static_cast<SlippageAction>(3);
+    rig.limit(l);
+    EXPECT_EQ(answer(rig), AdminAnswer::BadState);
+    rig.signal(rig.open(1, Side::Sell));
+    const OrderCommand entry = rig.only_order();
+    Report r = rig.outcome(entry, retcode::kDone, entry.volume);
+    r.price = Price{};
+    rig.report(r);
+    EXPECT_EQ(rig.engine.account(AccountId{0}).state, AccountState::Trading);
+    rig.signal(rig.open(2));
+    Report far = rig.outcome(rig.only_order(), retcode::kDone, centi(10));
+    far.price = Price{INT64_MAX};
+    rig.report(far);
+    EXPECT_EQ(rig.alerts(AlertCode::Slippage), 1U);
+    EXPECT_EQ(rig.engine.account(AccountId{0}).state, AccountState::ReduceOnly);
+    AccountSpec spec = Rig::account_spec(0);
+    spec.login = 4711;
+    rig.admin(AdminOp::DefineAccount, spec);
+    EXPECT_EQ(answer(rig), AdminAnswer::LoginInUse);
+    EXPECT_EQ(rig.engine.account(AccountId{0}).state, AccountState::ReduceOnly);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
 TEST(Risk, AnotherLoginIsMeasuredFromItsOwnEquity) {
     Rig rig;
     rig.world();

@@ -145,6 +145,25 @@ TEST_F(Explained, GivesTheNumbersOfLimitsAndLosses) {
     EXPECT_NE(account.find("alert: halted after losses"), std::string::npos) << account;
 }
 
+TEST_F(Explained, SaysThatAnEarlierFillStoppedTheEntries) {
+    LimitSpec l;
+    l.max_slippage = kScale * 3 / 100;
+    rig().limit(l, 0);
+    rig().signal(rig().open(1));
+    const OrderCommand entry = rig().take_orders().front();
+    Report r = rig().outcome(entry, retcode::kDone, entry.volume);
+    r.price = points(120'000);
+    rig().report(r);
+    rig().signal(rig().open(2));
+    logs_.write();
+    const std::string text = told(signal(2));
+    EXPECT_NE(text.find("SLIPPAGE"), std::string::npos) << text;
+    EXPECT_NE(text.find("max_slippage 3.0 %, on_slippage reduce_only"), std::string::npos) << text;
+    const std::string account = told(tell(Subject::What::Account, "a0"));
+    EXPECT_NE(account.find("alert: filled far from its reference, order"), std::string::npos)
+        << account;
+}
+
 TEST_F(Explained, SaysWhatWasLeftOfTheRateWhenItRefused) {
     respec(0, [](AccountSpec& a) { a.rate_per_second = a.rate_burst = 1; });
     rig().now = rig().now + seconds(2);

@@ -225,6 +225,23 @@ TEST(Config, ReadsLimitsWithTheDayOfTheAccountsClock) {
     EXPECT_EQ(east.config.accounts[0].limits.day_start_s, 22U * 3600) << "midnight in UTC+2";
 }
 
+TEST(Config, StopsEntriesAfterAFillThreePercentAwayUnlessToldOtherwise) {
+    const TempDir dir;
+    const LimitSpec usual = read(dir, with_account("")).config.accounts[0].limits;
+    EXPECT_EQ(usual.max_slippage, 3'000'000U);
+    EXPECT_EQ(usual.on_slippage, SlippageAction::ReduceOnly);
+    const Read own = read(dir, with_account(R"(, "limits": {"daily_loss": 5})"));
+    EXPECT_EQ(own.config.accounts[0].limits.max_slippage, 3'000'000U) << "what is not named stays";
+    const Read r = read(dir, with_account(R"(, "limits": {"max_slippage": 0.005,
+ "on_slippage": "suspend"})"));
+    EXPECT_EQ(r.config.accounts[0].limits.max_slippage, 500'000U);
+    EXPECT_EQ(r.config.accounts[0].limits.on_slippage, SlippageAction::Suspend);
+    const Read wrong = read(dir, with_account(R"(, "limits": {"max_slippage": 3})"));
+    EXPECT_NE(wrong.mistakes.find("limits.max_slippage"), std::string::npos) << wrong.mistakes;
+    const Read word = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
+    EXPECT_NE(word.mistakes.find("limits.on_slippage"), std::string::npos) << word.mistakes;
+}
+
 TEST(Config, NamesATableThatAnEntryForAGroupNeverFits) {
     const TempDir dir;
     std::string accounts;

@@ -69,6 +69,12 @@ void Scenario::limit(Words& words) {
         const std::string value = take(words);
         if (key == "on_loss") {
             l.action = value == "suspend" ? LossAction::Suspend : LossAction::ReduceOnly;
+        } else if (key == "on_slippage") {
+            l.on_slippage = value == "suspend" ? SlippageAction::Suspend
+                            : value == "alert" ? SlippageAction::Alert
+                                               : SlippageAction::ReduceOnly;
+        } else if (key == "max_slippage") {
+            l.max_slippage = static_cast<std::uint32_t>(decimal(value));
         } else if (const auto count = counts.find(key); count != counts.end()) {
             *count->second = static_cast<std::uint32_t>(std::stoul(value));
         } else {

@@ -26,6 +26,8 @@ AlertCode alert_of(const std::string& name) {
         {"KILLED", AlertCode::Killed},
         {"LOSS_LIMIT", AlertCode::LossLimit},
         {"RATE_PAUSED", AlertCode::RatePaused},
+        {"NO_MONEY", AlertCode::NoMoney},
+        {"SLIPPAGE", AlertCode::Slippage},
         {"TABLE_FULL", AlertCode::TableFull},
         {"FOREIGN", AlertCode::ForeignTrade},
         {"JOURNAL_LOST", AlertCode::ExecutorJournalLost},

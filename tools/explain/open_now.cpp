@@ -108,10 +108,15 @@ private:
         sheet_.doubted.push_back(doubted_[order]);
     }
     [[nodiscard]] std::string age(Nanos since) const { return span_text(now_ - since); }
-    /// What it lost too much of.
+    /// What it lost too much of, or that it was filled too far away.
     [[nodiscard]] std::string halt(const Account& a) const {
-        const Halt halt = engine_.account_risk(a.spec.id).halt;
-        return halt == Halt::None ? "-" : halt == Halt::DailyLoss ? "DAILY_LOSS" : "DRAWDOWN";
+        const AccountRisk& r = engine_.account_risk(a.spec.id);
+        switch (r.halt) {
+            case Halt::DailyLoss: return "DAILY_LOSS";
+            case Halt::Drawdown: return "DRAWDOWN";
+            case Halt::None: break;
+        }
+        return r.slipped != 0 ? "SLIPPAGE" : "-";
     }
     [[nodiscard]] std::string killed(const Account& a) const {
         return engine_.globals().killed_all != 0 ? "ALL" : a.killed != 0 ? "ACCOUNT" : "-";

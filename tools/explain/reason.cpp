@@ -161,6 +161,14 @@ void losses(const Decision& d, Lines& out) {
                   "` measures anew from here; a daily loss ends with the account's day");
 }
 
+void slipped(const Decision& d, Lines& out) {
+    if (account_of(d) != nullptr) {
+        loss_limits(d.engine->account_risk(d.row.account).limits, out);
+    }
+    out.push_back("which one, says `millrace explain account " + d.book->account(d.row.account) +
+                  "`; `millrace account resume` of it lets it trade again");
+}
+
 void rate(const Decision& d, Lines& out) {
     const AccountSpec* spec = spec_of(d);
     const Account* a = account_of(d);
@@ -338,6 +346,7 @@ void numbers(const Decision& d, Reason reason, Lines& out) {
         case Reason::GroupLimit: group_limits(d, out); break;
         case Reason::DailyLoss:
         case Reason::Drawdown: losses(d, out); break;
+        case Reason::Slippage: slipped(d, out); break;
         case Reason::AccountNotTrading:
         case Reason::ReduceOnly: account_state(d, out); break;
         case Reason::Killed: killed(d, out); break;

@@ -81,7 +81,8 @@ void Standing::define_limits(const LimitSpec& l, const Note& note) {
         return;
     }
     const bool any = l.max_positions > 0 || l.max_symbol_positions > 0 || l.max_volume.value > 0 ||
-                     l.max_symbol_volume.value > 0 || l.daily() || l.drawdown();
+                     l.max_symbol_volume.value > 0 || l.daily() || l.drawdown() ||
+                     l.max_slippage > 0;
     if (any) {
         limits_[l.id] = {l, note};
     } else {

@@ -51,6 +51,8 @@ const char* check_words(Reason reason) noexcept {
         case Reason::GroupLimit: return "the group's accounts together had what they may";
         case Reason::DailyLoss: return "the account had lost what it may lose in a day";
         case Reason::Drawdown: return "the account was too far below its highest equity";
+        case Reason::Slippage:
+            return "an earlier entry of the account was filled far from its reference";
         default: return "?";
     }
 }
@@ -191,6 +193,12 @@ void loss_limits(const LimitSpec& l, std::vector<std::string>& out) {
         out.push_back(fmt::format("on_loss {}, day begins at {:02}:{:02} UTC",
                                   l.action == LossAction::Suspend ? "suspend" : "reduce_only",
                                   l.day_start_s / 3600, l.day_start_s / 60 % 60));
+    }
+    if (l.max_slippage > 0) {
+        static constexpr const char* kActions[] = {"reduce_only", "suspend", "alert"};
+        const auto action = static_cast<std::size_t>(l.on_slippage);
+        out.push_back(fmt::format("max_slippage {}, on_slippage {}", percent(l.max_slippage),
+                                  action < std::size(kActions) ? kActions[action] : "?"));
     }
 }
 

@@ -38,7 +38,8 @@ void show_times_in(const std::string& zone);
 [[nodiscard]] std::string number(std::int64_t scaled);
 /// A fraction of 1e-8 units as a percentage of at most four digits: "0.1 %".
 [[nodiscard]] std::string percent(std::int64_t scaled);
-/// A line for each limit of positions and volumes, and for each of losses; none for what has none.
+/// A line for each limit of positions and volumes, and for each of losses and slippage; none for
+/// what has none.
 void exposure_limits(const LimitSpec& l, std::vector<std::string>& out);
 void loss_limits(const LimitSpec& l, std::vector<std::string>& out);
 

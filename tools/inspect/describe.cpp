@@ -198,6 +198,11 @@ ordered_json describe_limits(const LimitSpec& l, const Names& n) {
         j["on_loss"] = l.action == LossAction::Suspend ? "SUSPEND" : "REDUCE_ONLY";
         j["day_start_s"] = l.day_start_s;
     }
+    if (l.max_slippage > 0) {
+        const bool suspends = l.on_slippage == SlippageAction::Suspend;
+        amount("max_slippage", l.max_slippage);
+        j["on_slippage"] = l.slippage() ? suspends ? "SUSPEND" : "REDUCE_ONLY" : "ALERT";
+    }
     return j;
 }
 

@@ -75,6 +75,12 @@ struct GroupConfig {
     std::vector<MemberConfig> members;
     LimitSpec limits{};  // its id comes with the record
 };
+/// Of an account that names none: a fill 3 % from its reference stops entries (C16).
+[[nodiscard]] inline LimitSpec usual_limits() noexcept {
+    LimitSpec l;
+    l.max_slippage = kScale * 3 / 100;
+    return l;
+}
 struct AccountConfig {
     std::string name;
     std::uint64_t login = 0;
@@ -88,7 +94,7 @@ struct AccountConfig {
     std::uint32_t rate_burst = 10;
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;
-    LimitSpec limits;  // its id comes with the record
+    LimitSpec limits = usual_limits();  // its id comes with the record
     Durability gate = Durability::Disk;
 };
 struct SourceConfig {

@@ -50,6 +50,13 @@ void read_account_limits(ObjectReader& o, LimitSpec& l) {
     o.decimal("drawdown_share", l.max_drawdown_share.value, kShare);
     o.choice("on_loss", l.action,
              {{"reduce_only", LossAction::ReduceOnly}, {"suspend", LossAction::Suspend}});
+    std::int64_t slippage = l.max_slippage;
+    o.decimal("max_slippage", slippage, kShare);
+    l.max_slippage = static_cast<std::uint32_t>(slippage);
+    o.choice("on_slippage", l.on_slippage,
+             {{"reduce_only", SlippageAction::ReduceOnly},
+              {"suspend", SlippageAction::Suspend},
+              {"alert", SlippageAction::Alert}});
     read_day(o, l);
 }
 
