@@ -132,6 +132,7 @@ enum class AlertCode : std::uint32_t {
     RatePaused = 14,  // three 10024 in a row; detail: seconds without entries
     NoMoney = 15,     // the account is REDUCE_ONLY; detail: return code
     Slippage = 16,    // an entry was filled too far from its reference; detail: share in 1e-8
+    MarketClosed = 17,  // an order has waited for the market to open for an hour
 };
 struct AlertRow {
     AlertCode code{};

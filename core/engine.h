@@ -298,6 +298,9 @@ private:
 
     // engine_timer.cpp
     void on_timer() noexcept;
+    void await_open(std::uint32_t order) noexcept;
+    void probe_later(std::uint32_t order) noexcept;
+    [[nodiscard]] bool is_quoted(const Order& o) const noexcept;
     void run_jobs(std::uint32_t budget) noexcept;
     [[nodiscard]] SymbolId symbol_of(const JournalRecord& record) const noexcept;
     void push_job(const Job& job) noexcept;

@@ -263,6 +263,11 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         update_account_state(a);
         return;
     }
+    if (cls == RetcodeClass::Queue && (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0) {
+        await_open(i);
+        update_account_state(a);
+        return;
+    }
     Reason reason = Reason::BrokerReject;
     if (cls == RetcodeClass::Queue) {
         reason = Reason::MarketClosed;

@@ -89,7 +89,7 @@ void Engine::on_signal(const Signal& s) noexcept {
 
 Reason Engine::validate(const Signal& s, Nanos deadline) const noexcept {
     if (s.id.is_none() || !is_known(s.action) || s.side > Side::Sell ||
-        s.price_kind > PriceKind::Stop || s.ttl_ms > kTtlMsMax ||
+        s.price_kind > PriceKind::Stop || s.ttl_ms > kTtlMsMax || (s.flags & ~kSignalFlags) != 0 ||
         s.source.value >= kSourcesMax) {  // results are reserved by source
         return Reason::BadSignal;
     }

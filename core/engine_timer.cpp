@@ -4,6 +4,47 @@
 #include <algorithm>
 
 namespace millrace {
+namespace {
+
+constexpr Nanos kProbe = seconds(60);          // C12
+constexpr Nanos kClosedLong = seconds(3'600);  // then somebody is told
+constexpr unsigned kProbeDoublings = 6;        // 64 minutes
+
+/// True of an order whose last attempt met a closed market, and whose signal lets it wait.
+bool waits_for_open(const Order& o) noexcept {
+    return o.retrying && o.retcode == retcode::kMarketClosed;
+}
+
+}  // namespace
+
+/// The market is closed and the signal asked to be held: quotes of its symbol are looked for once a
+/// minute, and an attempt is made when there are some, within the collar. They may begin long
+/// before the broker takes orders: each attempt doubles the wait, so that all of them last two
+/// hours.
+void Engine::await_open(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    o.queries = 0;  // counts no look-ups while it waits: 1 = told that it waits long
+    const Nanos wait{kProbe.value << std::min<unsigned>(o.attempt, kProbeDoublings)};
+    retry_at(i, std::min(g_.time + wait, Nanos{o.deadline.value - 1}));
+}
+
+/// Of the order that a Timer record is about. Where no ticks come at all nobody can say: what needs
+/// no price is tried.
+bool Engine::is_quoted(const Order& o) const noexcept {
+    if (record_->tick_time.value == 0) {
+        return o.type != CommandType::Open || o.price_kind != PriceKind::Market;
+    }
+    return has_price() && g_.time - record_->tick_time < kProbe;
+}
+
+void Engine::probe_later(std::uint32_t i) noexcept {
+    Order& o = orders_[i];
+    if (o.queries == 0 && g_.time - o.created >= kClosedLong) {
+        o.queries = 1;
+        alert(AlertCode::MarketClosed, o.account, &o, retcode::kMarketClosed);
+    }
+    timers_.set(i, std::min(g_.time + kProbe, o.deadline));
+}
 
 /// The earliest deadline has passed: one order moves on. One record, one order, so that the record
 /// can carry that order's price.
@@ -17,7 +58,12 @@ void Engine::on_timer() noexcept {
     switch (o.status) {
         case OrdStatus::Held:
             if (g_.time >= o.deadline) {
-                end(i, OrdStatus::Expired, Reason::Expired);
+                end(i, OrdStatus::Expired,
+                    waits_for_open(o) ? Reason::MarketClosed : Reason::Expired);
+                return;
+            }
+            if (waits_for_open(o) && !is_quoted(o)) {
+                probe_later(i);
                 return;
             }
             if (o.retrying) {

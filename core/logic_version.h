@@ -25,7 +25,7 @@ namespace millrace {
 ///    account is told while the account is reconciled too. With a segment the end of the log of
 ///    accounts of gate level `process` may be lost: what waited there is looked up, and never sent
 ///    again. An entry that is filled too far from its reference stops its account's entries; 10019
-///    is alerted.
+///    is alerted; a signal may ask to be held while its market is closed.
 inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's

@@ -123,7 +123,9 @@ std::string_view action_of(RetcodeClass c) noexcept {
         case C::Reprice:
             return "again at once at a new price, three times, within collar and TTL; then refused";
         case C::Backoff: return "again after 1, 2, 4, 8, 16 s within the TTL; then refused";
-        case C::Queue: return "refused as MARKET_CLOSED; nothing is held until the market opens";
+        case C::Queue:
+            return "refused as MARKET_CLOSED; if its signal says so, again when its symbol is "
+                   "quoted";
         case C::Reject: return "refused, not sent again";
         case C::Suspend: return "refused; the account is SUSPENDED until an operator sets it free";
         case C::Recon: return "IN_DOUBT: looked up by magic, sent again only if proven absent";

@@ -21,6 +21,11 @@ enum class SignalAction : std::uint8_t {
 
 enum class PriceKind : std::uint8_t { Market = 0, Limit = 1, Stop = 2 };
 
+/// Bits of Signal::flags; others are refused.
+/// What meets a closed market (10018) waits for quotes of its symbol, until its time is over (R32).
+inline constexpr std::uint8_t kHoldUntilOpen = 1;
+inline constexpr std::uint8_t kSignalFlags = kHoldUntilOpen;
+
 /// Default life of a signal from its send stamp (requirement R205).
 inline constexpr std::uint32_t kDefaultTtlMs = 30'000;
 
@@ -40,7 +45,7 @@ struct Signal {
     SignalAction action{};
     Side side{};
     PriceKind price_kind{};
-    std::uint8_t flags = 0;
+    std::uint8_t flags = 0;    // kHoldUntilOpen
     Lots volume;               // > 0 for Open; Close: share of the opening volume, 0 = all
     Price price;               // Limit, Stop; Modify of a pending
     Price stop_loss;           // 0 = none

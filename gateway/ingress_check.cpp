@@ -32,8 +32,8 @@ bool check_kinds(const Signal& s, Refusal& why) noexcept {
         return refused(why, "price_kind", static_cast<unsigned>(s.price_kind),
                        "0 market, 1 limit, 2 stop");
     }
-    if (s.flags != 0) {
-        return refused(why, "flags", s.flags, "0 (none is defined yet)");
+    if ((s.flags & ~kSignalFlags) != 0) {
+        return refused(why, "flags", s.flags, "0, or 1 to be held while the market is closed");
     }
     return true;
 }

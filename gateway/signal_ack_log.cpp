@@ -29,11 +29,12 @@ int format_head(char* line, const AckLogEntry& e, std::string_view kind) noexcep
 int format_request(char* at, std::size_t room, const SignalRequest& r) noexcept {
     return std::snprintf(at, room,
                          " %016" PRIx64 "%016" PRIx64 " %s %s %u %u %u %" PRId64 " %" PRId64
-                         " %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu32 "\n",
+                         " %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu32 " %u\n",
                          r.target.hi, r.target.lo, r.group.c_str(), r.symbol.c_str(),
                          static_cast<unsigned>(r.action), static_cast<unsigned>(r.side),
                          static_cast<unsigned>(r.price_kind), r.volume.value, r.price.value,
-                         r.stop_loss.value, r.take_profit.value, r.reference_price.value, r.ttl_ms);
+                         r.stop_loss.value, r.take_profit.value, r.reference_price.value, r.ttl_ms,
+                         static_cast<unsigned>(r.flags));
 }
 
 bool parse_kind(const std::string& word, AckLogKind& kind) noexcept {
@@ -63,6 +64,11 @@ bool parse_request(std::istringstream& in, SignalRequest& r) {
     r.action = static_cast<SignalAction>(action);
     r.side = static_cast<Side>(side);
     r.price_kind = static_cast<PriceKind>(price_kind);
+    unsigned flags = 0;  // lines of older builds end before it
+    if (in >> flags && flags > 255) {
+        return false;
+    }
+    r.flags = static_cast<std::uint8_t>(flags);
     return true;
 }
 

@@ -2,7 +2,7 @@
 // audit holds against the broker's books. One line an event, one write(2) a line, appended:
 //
 //     <id> submitted <send_ns> 0 <target> <group> <symbol> <action> <side> <price_kind>
-//          <volume> <price> <stop_loss> <take_profit> <reference_price> <ttl_ms>
+//          <volume> <price> <stop_loss> <take_profit> <reference_price> <ttl_ms> <flags>
 //     <id> accepted|duplicate|refused <send_ns> <ack_ns> <reason>
 //
 // Ids are 32 hex digits, times ns since 1970 (UTC), prices and volumes in 1e-8.
@@ -26,6 +26,7 @@ struct SignalRequest {
     SignalAction action = SignalAction::Open;
     Side side = Side::Buy;
     PriceKind price_kind = PriceKind::Market;
+    std::uint8_t flags = 0;  // kHoldUntilOpen
     Lots volume;
     Price price;
     Price stop_loss;

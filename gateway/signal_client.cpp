@@ -30,6 +30,7 @@ signal_wire::Submit to_wire(const SignalRequest& r, Nanos wall_shift) noexcept {
     s.action = static_cast<std::uint8_t>(r.action);
     s.side = static_cast<std::uint8_t>(r.side);
     s.price_kind = static_cast<std::uint8_t>(r.price_kind);
+    s.flags = r.flags;
     s.ttl_ms = r.ttl_ms;
     s.volume = r.volume.value;
     s.price = r.price.value;

@@ -119,6 +119,8 @@ constexpr Reader kReaders[] = {
      [](std::string_view t, Submit& s) { return decimal_of(t, s.take_profit); }},
     {"reference_price", false, kDecimal,
      [](std::string_view t, Submit& s) { return decimal_of(t, s.reference_price); }},
+    {"hold_until_open", false, "no or yes",
+     [](std::string_view t, Submit& s) { return word_of(t, {"no", "yes"}, 0, s.flags); }},
     {"ttl_ms", false, "milliseconds",
      [](std::string_view t, Submit& s) { return integer_of(t, s.ttl_ms); }},
     {"time_ms", false, "milliseconds since 1970-01-01 UTC",

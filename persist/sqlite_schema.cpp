@@ -256,6 +256,7 @@ constexpr Word kWords[] = {
     {"alert_code", 14, "RATE_PAUSED"},
     {"alert_code", 15, "NO_MONEY"},
     {"alert_code", 16, "SLIPPAGE"},
+    {"alert_code", 17, "MARKET_CLOSED"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

@@ -258,7 +258,7 @@ mr::Signal to_signal(const mr_client& c, const mr_signal& from, mr::Nanos now) n
     s.action = static_cast<mr::SignalAction>(from.action);
     s.side = static_cast<mr::Side>(from.side);
     s.price_kind = static_cast<mr::PriceKind>(from.price_kind);
-    s.flags = from.reserved;
+    s.flags = from.flags;
     s.volume = mr::Lots{from.volume};
     s.price = mr::Price{from.price};
     s.stop_loss = mr::Price{from.stop_loss};

@@ -77,6 +77,8 @@ enum mr_error {
 enum mr_action { MR_OPEN = 1, MR_CLOSE = 2, MR_MODIFY = 3, MR_CANCEL = 4 };
 enum mr_side { MR_BUY = 0, MR_SELL = 1 };
 enum mr_price_kind { MR_MARKET = 0, MR_LIMIT = 1, MR_STOP = 2 };
+/* Held while its market is closed, until its time is over; else it is refused at once. */
+enum mr_flags { MR_HOLD_UNTIL_OPEN = 1 };
 
 /* A UUID of your choice, never zero, never used for two signals. */
 typedef struct mr_id {
@@ -93,7 +95,7 @@ typedef struct mr_signal {
     uint8_t action;          /* enum mr_action */
     uint8_t side;            /* enum mr_side */
     uint8_t price_kind;      /* enum mr_price_kind */
-    uint8_t reserved;        /* 0 */
+    uint8_t flags;           /* 0 or MR_HOLD_UNTIL_OPEN */
     uint32_t ttl_ms;         /* life from send_time_ns; 0 = 30000; at most 86400000 */
     int64_t volume;          /* MR_OPEN: > 0; MR_CLOSE: share of the opening volume, 0 = all */
     int64_t price;           /* MR_LIMIT, MR_STOP; MR_MODIFY of a pending order */

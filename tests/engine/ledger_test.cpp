@@ -123,6 +123,19 @@ TEST(Ledger, RefusesNumbersThatNoSumMayMeet) {
     EXPECT_EQ(rig.open_volume(), centi(10)) << "what is there stays as it was";
 }
 
+TEST(Ledger, RefusesFlagsThatNobodyDefined) {
+    Rig rig;
+    rig.world();
+    Signal s = rig.open(1);
+    s.flags = kSignalFlags + 1;
+    rig.signal(s);
+    EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::BadSignal});
+    s = rig.open(2);
+    s.flags = kHoldUntilOpen;
+    rig.signal(s);
+    EXPECT_EQ(rig.take_orders().size(), 1U);
+}
+
 TEST(Ledger, TakesNoPlaceForWhatStaysRefused) {
     Rig rig;
     rig.world();

@@ -165,6 +165,10 @@ inline Signal signal(Draw& random, std::uint64_t n, Nanos now) {
     }
     s.symbol = SymbolId{static_cast<std::uint32_t>(of % 2)};
     s.send_time = now;
+    if (n % 6 == 0) {
+        s.flags = kHoldUntilOpen;
+        s.ttl_ms = 300'000;
+    }
     return s;
 }
 

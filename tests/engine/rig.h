@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,7 +67,7 @@ public:
         if (symbol.value != kNoId) {
             r.bid = bid;
             r.ask = ask;
-            r.tick_time = now;
+            r.tick_time = tick_time.value_or(now);
         }
         return r;
     }
@@ -359,6 +360,7 @@ public:
     std::uint32_t budget = 1000;
     Price bid = points(110'000);
     Price ask = points(110'010);
+    std::optional<Nanos> tick_time;  // of the latest tick; none = a new one beside each record
     bool want_effects = true;
     bool number_events = true;
     std::uint32_t results_room = 64;  // of a Deliver record; 0 = source 0 does not read

@@ -16,6 +16,7 @@ SignalRequest full_request() {
     r.target = {1, 2};
     r.side = Side::Sell;
     r.price_kind = PriceKind::Stop;
+    r.flags = kHoldUntilOpen;
     r.action = SignalAction::Modify;
     r.price = Price{-1};
     r.stop_loss = Price{2};
@@ -57,6 +58,7 @@ TEST(AckLog, GivesBackEveryFieldThatWasWritten) {
     EXPECT_EQ(r.action, want.action);
     EXPECT_EQ(r.side, want.side);
     EXPECT_EQ(r.price_kind, want.price_kind);
+    EXPECT_EQ(r.flags, want.flags);
     EXPECT_EQ(r.volume, want.volume);
     EXPECT_EQ(r.price, want.price);
     EXPECT_EQ(r.stop_loss, want.stop_loss);

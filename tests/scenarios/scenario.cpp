@@ -59,7 +59,8 @@ const std::map<std::string, Scenario::Verb>& Scenario::verbs() {
         {"account", &Scenario::account}, {"resolve", &Scenario::resolve},
         {"restart", &Scenario::restart}, {"reboot", &Scenario::reboot},
         {"expect", &Scenario::expect},   {"simulate", &Scenario::simulate},
-        {"equity", &Scenario::equity},   {"limit", &Scenario::limit}};
+        {"equity", &Scenario::equity},   {"limit", &Scenario::limit},
+        {"quotes", &Scenario::quotes}};
     return verbs;
 }
 
@@ -173,6 +174,8 @@ void Scenario::option(Signal& s, Words& words) const {
         s.symbol = SymbolId{value == "GBPUSD" ? 1U : 0U};
     } else if (name == "age") {
         s.send_time = s.edge_time = rig_->now - seconds(std::stoll(value));
+    } else if (name == "hold") {
+        s.flags = value == "yes" ? kHoldUntilOpen : std::uint8_t{0};
     } else {
         ADD_FAILURE() << "unknown option " << name;
     }

@@ -60,6 +60,7 @@ private:
     // scenario_around.cpp: operators, time, restarts, simulated worlds
     void wait(Words& words);
     void price(Words& words);
+    void quotes(Words& words);
     void kill(Words& words);
     void group(Words& words);
     void room(Words& words);

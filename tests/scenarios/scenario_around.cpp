@@ -14,6 +14,16 @@ void Scenario::price(Words& words) {
     rig().ask = Price{decimal(take(words))};
 }
 
+/// quotes on|off|none: ticks come, have ended just now, or never came.
+void Scenario::quotes(Words& words) {
+    const std::string what = take(words);
+    ASSERT_TRUE(what == "on" || what == "off" || what == "none") << what;
+    rig().tick_time.reset();
+    if (what != "on") {
+        rig().tick_time = what == "off" ? rig().now : Nanos{};
+    }
+}
+
 /// kill stop|flatten|clear [account|group|symbol|source]; without a scope: everything.
 void Scenario::kill(Words& words) {
     static const std::map<std::string, KillScope> scopes = {{"all", KillScope::All},

@@ -28,6 +28,7 @@ AlertCode alert_of(const std::string& name) {
         {"RATE_PAUSED", AlertCode::RatePaused},
         {"NO_MONEY", AlertCode::NoMoney},
         {"SLIPPAGE", AlertCode::Slippage},
+        {"MARKET_CLOSED", AlertCode::MarketClosed},
         {"TABLE_FULL", AlertCode::TableFull},
         {"FOREIGN", AlertCode::ForeignTrade},
         {"JOURNAL_LOST", AlertCode::ExecutorJournalLost},

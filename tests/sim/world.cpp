@@ -360,6 +360,7 @@ Signal World::draw_signal() {
     s.send_time = now_;
     s.edge_time = now_;
     s.side = source_rng_.chance(500) ? Side::Buy : Side::Sell;
+    s.flags = signals_made_ % 7 == 0 ? kHoldUntilOpen : std::uint8_t{0};
     s.ttl_ms =
         source_rng_.chance(500) ? 0 : 200 + static_cast<std::uint32_t>(source_rng_.below(20'000));
     const std::uint64_t what = source_rng_.below(100);

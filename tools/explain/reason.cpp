@@ -352,6 +352,11 @@ void numbers(const Decision& d, Reason reason, Lines& out) {
         case Reason::Killed: killed(d, out); break;
         case Reason::GroupPaused: paused(*d.standing, group_of(d), *d.book, out); break;
         case Reason::Expired: expired(d, out); break;
+        case Reason::MarketClosed:
+            if (d.row.status == OrdStatus::Expired) {  // it was held
+                expired(d, out);
+            }
+            break;
         case Reason::RetriesExhausted:
             out.push_back(fmt::format("{} attempts", d.row.attempts));
             break;

@@ -90,6 +90,7 @@ ordered_json describe(const Signal& s, const Names& n) {
         {"action", word(kActions, num(s.action))},
         {"side", word(kSides, num(s.side))},
         {"price_kind", word(kPriceKinds, num(s.price_kind))},
+        {"hold_until_open", (s.flags & kHoldUntilOpen) != 0},
         {"volume", given(s.volume.value)},
         {"price", given(s.price.value)},
         {"stop_loss", given(s.stop_loss.value)},
