@@ -64,7 +64,8 @@ inline constexpr std::uint32_t kChildrenPerTarget = 2;
 /// Most closes, modifies and cancels that act on one order at a time: what waits takes places.
 inline constexpr std::uint32_t kChangesPerOrder = 16;
 
-/// Places in a table of `orders` that entries leave free, for what closes, modifies and cancels.
+/// Places in a table of `orders` that entries leave free at least, for what closes, modifies and
+/// cancels. More if a close for the largest group may take more.
 [[nodiscard]] constexpr std::uint32_t places_kept(std::uint32_t orders) noexcept {
     return orders / 8;
 }
@@ -161,6 +162,7 @@ private:
     [[nodiscard]] Reason validate_open(const Signal& s) const noexcept;
     [[nodiscard]] bool is_of_lost_log(const Signal& s) const noexcept;
     [[nodiscard]] Reason validate_change(const Signal& s) const noexcept;
+    [[nodiscard]] std::uint32_t places_for_changes() const noexcept;
     void refuse(const Signal& s, Reason why) noexcept;
     void put_refusal(const Signal& s, Reason why, Sequence first) noexcept;
     void remember_refusal(const Signal& s, Reason why) noexcept;
@@ -338,6 +340,7 @@ private:
     [[nodiscard]] AdminAnswer remove_group(GroupId id) noexcept;
     [[nodiscard]] bool fans_out_to(GroupId group) const noexcept;
     void remove_member(Group& g, std::uint32_t before, std::uint32_t member) noexcept;
+    void measure_groups() noexcept;
     [[nodiscard]] AdminAnswer obstacle(AdminDetail live, std::uint32_t in_doubt) noexcept;
     void on_report_of_removed(Account& a, const Report& r) noexcept;
 
@@ -383,6 +386,7 @@ private:
     std::uint32_t jobs_head_ = 0;
     std::uint32_t jobs_size_ = 0;
     SegmentLoss segment_loss_;
+    std::uint32_t largest_group_ = 0;  // in members; found again after a load
 
     // Of the record being applied.
     const JournalRecord* record_ = nullptr;

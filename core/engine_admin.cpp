@@ -1,6 +1,8 @@
 // Configuration and operator commands, as inputs.
 #include "core/engine.h"
 
+#include <algorithm>
+
 namespace millrace {
 namespace {
 
@@ -200,6 +202,7 @@ AdminAnswer Engine::define_member(const MemberSpec& spec) noexcept {
     (g.last_member != kNoId ? members_[g.last_member].next : g.first_member) = i;
     g.last_member = i;
     ++g.members;
+    largest_group_ = std::max(largest_group_, g.members);
     g.enabled += spec.enabled != 0 ? 1U : 0U;
     return AdminAnswer::Ok;
 }

@@ -150,6 +150,14 @@ void Engine::remove_member(Group& g, std::uint32_t before, std::uint32_t member)
     --g.members;
     g.enabled -= members_[member].spec.enabled != 0 ? 1U : 0U;
     members_.release(member);
+    measure_groups();
+}
+
+void Engine::measure_groups() noexcept {
+    largest_group_ = 0;
+    for (std::uint32_t n = 0; n < kGroupsMax; ++n) {
+        largest_group_ = std::max(largest_group_, groups_[n].members);
+    }
 }
 
 /// The terminal of a removed account may be connected still. Its events are acknowledged, so that

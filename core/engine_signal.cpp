@@ -132,10 +132,16 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
     }
     // A full table must not keep positions open: the last places are for what closes them. (A group
     // that needs some of these itself, in a table that cannot be made larger, trades on without.)
-    const std::uint32_t kept = places_kept(orders_.capacity());
+    const std::uint32_t kept = places_for_changes();
     const std::uint32_t wanted =
         group.members + kept <= orders_.capacity() ? group.members + kept : group.members;
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
+}
+
+/// An eighth of the table, or what a close of the largest group's pendings takes: half of it is
+/// beyond the reach of modifies and enough for a close of its positions.
+std::uint32_t Engine::places_for_changes() const noexcept {
+    return std::max(places_kept(orders_.capacity()), kChildrenPerTarget * largest_group_);
 }
 
 /// True if the log that was lost may have had it, beyond what the store knew: executed again, it
@@ -165,7 +171,7 @@ Reason Engine::validate_change(const Signal& s) const noexcept {
                      ledger_[target].signal.price_kind != PriceKind::Market;
     std::uint64_t wanted = std::uint64_t{two ? kChildrenPerTarget : 1} * ledger_[target].in_table;
     if (s.action == SignalAction::Modify) {
-        wanted += places_kept(orders_.capacity()) / 2;  // of the last places, half are for closes
+        wanted += places_for_changes() / 2;  // of the last places, half are for closes
     }
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }

@@ -157,6 +157,7 @@ Status Engine::load(const std::byte* image, std::size_t bytes) {
     }
     rebuild_indexes();
     recount_all();
+    measure_groups();
     return ok_status();
 }
 

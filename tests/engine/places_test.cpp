@@ -1,6 +1,6 @@
 // Goal: who gets the places of the table of orders when they are few: entries leave an eighth to
-// what closes, modifies leave half of that, and a group that fills the whole table trades on
-// without. Method: small tables, filled to the last place.
+// what closes, or as many as a close of the largest group takes; modifies leave half of that, and a
+// group that fills the whole table trades on without. Method: small tables, filled to the last place.
 #include "tests/engine/rig.h"
 
 #include <gtest/gtest.h>
@@ -90,6 +90,39 @@ TEST(PlacesOfTheTable, EntriesLeaveAnEighthAndModifiesHalfOfThatToCloses) {
     rig.signal(rig.change(n++, SignalAction::Close, kKept));
     EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::TableFull});
     EXPECT_EQ(rig.replayed_hash(kTable), rig.engine.state_hash());
+}
+
+TEST(PlacesOfTheTable, ALargeGroupFindsPlacesForACloseOfItsPendings) {
+    Rig rig{kTable};
+    rig.world(8);  // of 64 places an eighth would be too few for 16 orders
+    std::uint64_t n = 1;
+    while (rig.count(ResultKind::Refused) == 0) {
+        rig.signal(rig.pending(n++, PriceKind::Limit, points(109'000)));
+    }
+    EXPECT_EQ(rig.take_orders().size(), kTable.orders - kChildrenPerTarget * 8U);
+    rig.take_results();
+    std::vector<std::byte> image;
+    rig.engine.save(image);
+    ASSERT_TRUE(rig.engine.load(image.data(), image.size()).ok());
+    rig.signal(rig.open(98));
+    EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::TableFull})
+        << "known again from the image";
+    rig.take_results();
+    rig.signal(rig.change(99, SignalAction::Close, 1));  // nobody has answered yet: both for each
+    EXPECT_EQ(rig.count(ResultKind::Refused), 0U);
+    EXPECT_TRUE(rig.engine.orders().full());
+    EXPECT_EQ(rig.replayed_hash(kTable), rig.engine.state_hash());
+}
+
+TEST(PlacesOfTheTable, OfAGroupThatIsSmallerNowAreFewer) {
+    Rig rig{kTable};
+    rig.world(8);
+    for (std::uint32_t a = 1; a < 8; ++a) {
+        rig.admin(AdminOp::RemoveAccount, AccountRemoval{AccountId{a}, 0});
+    }
+    open_positions(rig, kTable.orders - kKept);
+    rig.signal(rig.open(99));
+    EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::TableFull});
 }
 
 /// A table for one entry of its group: nothing is left of it for closes.

@@ -276,12 +276,14 @@ TEST(Config, WarnsOfATableWhoseKeptPlacesACloseForAGroupDoesNotFit) {
     const auto warnings = config_warnings(config);
     ASSERT_EQ(warnings.size(), 1U);
     EXPECT_NE(warnings[0].find("capacity.orders: is 1024; a close for group \"g\" takes up to 130 "
-                               "places and 128 are kept free"),
+                               "places, which entries leave free"),
               std::string::npos)
         << warnings[0];
     EXPECT_NE(warnings[0].find("with 1040 or more"), std::string::npos) << warnings[0];
     config.capacity.orders = 1040;
     EXPECT_TRUE(config_warnings(config).empty()) << "what it asks for is enough";
+    config.capacity.orders = 128;
+    EXPECT_NE(config_warnings(config)[0].find("it may be refused (TABLE_FULL)"), std::string::npos);
 }
 
 TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {

@@ -232,13 +232,16 @@ std::vector<std::string> config_warnings(const Config& c) {
         const std::size_t at_once = kChildrenPerTarget * g.members.size();
         if (at_once > kept) {
             const std::size_t orders = at_once * c.capacity.orders / kept;
-            warnings.push_back("capacity.orders: is " + std::to_string(c.capacity.orders) +
-                               "; a close for group \"" + g.name + "\" takes up to " +
-                               std::to_string(at_once) + " places and " + std::to_string(kept) +
-                               " are kept free for closes: once entries have filled the rest it "
-                               "is refused (TABLE_FULL). A new journal directory should be begun "
-                               "with " +
-                               std::to_string(orders) + " or more");
+            const bool fits = at_once + g.members.size() <= c.capacity.orders;
+            warnings.push_back(
+                "capacity.orders: is " + std::to_string(c.capacity.orders) +
+                "; a close for group \"" + g.name + "\" takes up to " + std::to_string(at_once) +
+                (fits ? " places, which entries leave free in place of an eighth: they are refused "
+                        "(TABLE_FULL) so much earlier"
+                      : " places, more than an entry for it leaves free: it may be refused "
+                        "(TABLE_FULL)") +
+                ". A new journal directory should be begun with " + std::to_string(orders) +
+                " or more");
         }
     }
     return warnings;
