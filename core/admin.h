@@ -60,12 +60,15 @@ struct GroupSpec {
     std::uint32_t reserved = 0;
     Text<16> name;
 };
+/// What becomes of an entry like one that left within the duplicate window.
+enum class DuplicateAction : std::uint8_t { Refuse = 0, Alert = 1 };
 /// With another login than before: refused while an order or position of the account lives.
 struct AccountSpec {
     AccountId id{kNoId};
     MarginMode margin_mode{};
     std::uint8_t leaves_early = 0;  // 1: orders may leave before they are on disk (gate `process`)
-    std::uint8_t reserved[2] = {};
+    DuplicateAction on_duplicate{};
+    std::uint8_t reserved = 0;
     Text<16> name;
     std::uint64_t login = 0;  // ACCOUNT_LOGIN
     Text<8> symbol_prefix;
@@ -75,7 +78,7 @@ struct AccountSpec {
     std::uint32_t rate_per_second = 5;  // token bucket (mt5.md 1.4)
     std::uint32_t rate_burst = 10;
     std::uint32_t deviation_points = 20;
-    std::uint32_t duplicate_window_ms = 0;  // refuse same symbol, side, volume within it; 0 = off
+    std::uint32_t duplicate_window_ms = 0;  // same symbol, side, volume within it; 0 = off
     std::uint32_t reserved2 = 0;
 };
 struct MemberSpec {

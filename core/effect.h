@@ -133,6 +133,7 @@ enum class AlertCode : std::uint32_t {
     NoMoney = 15,     // the account is REDUCE_ONLY; detail: return code
     Slippage = 16,    // an entry was filled too far from its reference; detail: share in 1e-8
     MarketClosed = 17,  // an order has waited for the market to open for an hour
+    DuplicateOrder = 18,  // like one just before it; sent. detail: the window in ms
 };
 struct AlertRow {
     AlertCode code{};

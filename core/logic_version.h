@@ -26,7 +26,8 @@ namespace millrace {
 ///    accounts of gate level `process` may be lost: what waited there is looked up, and never sent
 ///    again. An entry that is filled too far from its reference stops its account's entries; 10019
 ///    is alerted; a signal may ask to be held while its market is closed.
-///    Entries leave the places that a close of the largest group takes.
+///    Entries leave the places that a close of the largest group takes. A repeated order may be
+///    told in place of refused.
 inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's

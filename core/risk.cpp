@@ -112,7 +112,10 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
         return price;
     }
     if (o.attempt == 0 && is_recent_duplicate(o, a, now)) {
-        return Reason::DuplicateOrder;
+        if (a.spec.on_duplicate != DuplicateAction::Alert) {
+            return Reason::DuplicateOrder;
+        }
+        alert(AlertCode::DuplicateOrder, o.account, &o, a.spec.duplicate_window_ms);
     }
     return take_token(a, now) ? Reason::None : Reason::RateLimit;
 }
@@ -185,16 +188,19 @@ bool Engine::take_token(Account& a, Nanos now) noexcept {
     return true;
 }
 
+/// Remembers what may leave: one that is refused begins no window of its own.
 bool Engine::is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept {
     if (a.spec.duplicate_window_ms == 0) {
         return false;
     }
     const std::int64_t window = std::int64_t{a.spec.duplicate_window_ms} * 1'000'000;
-    for (const RecentOrder& r : a.recent) {
-        if (r.symbol == o.symbol && r.side == o.side && r.volume == o.volume &&
-            now.value - r.time.value < window) {
-            return true;
-        }
+    const bool repeated =
+        std::any_of(std::begin(a.recent), std::end(a.recent), [&](const RecentOrder& r) {
+            return r.symbol == o.symbol && r.side == o.side && r.volume == o.volume &&
+                   now.value - r.time.value < window;
+        });
+    if (repeated && a.spec.on_duplicate != DuplicateAction::Alert) {
+        return true;
     }
     RecentOrder& slot = a.recent[a.recent_next];
     a.recent_next = (a.recent_next + 1) % 8;
@@ -202,7 +208,7 @@ bool Engine::is_recent_duplicate(const Order& o, Account& a, Nanos now) noexcept
     slot.side = o.side;
     slot.volume = o.volume;
     slot.time = now;
-    return false;
+    return repeated;
 }
 
 /// Why this entry may not leave, whatever its account says. None for whatever is no entry.

@@ -257,6 +257,7 @@ constexpr Word kWords[] = {
     {"alert_code", 15, "NO_MONEY"},
     {"alert_code", 16, "SLIPPAGE"},
     {"alert_code", 17, "MARKET_CLOSED"},
+    {"alert_code", 18, "DUPLICATE_ORDER"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

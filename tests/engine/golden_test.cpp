@@ -149,7 +149,8 @@ AccountSpec account_spec() {
     set(r.id, next);
     set(r.margin_mode, next);
     set(r.leaves_early, next);
-    fill(r.reserved, next);
+    set(r.on_duplicate, next);
+    set(r.reserved, next);
     set(r.name, next);
     set(r.login, next);
     set(r.symbol_prefix, next);

@@ -147,6 +147,35 @@ TEST(Limits, DuplicateOrderIsTheSameSymbolSideAndVolumeWithinTheWindow) {
     expect_sent(rig);
 }
 
+TEST(Limits, ADuplicateOrderMayBeToldInPlaceOfRefused) {
+    Rig rig;
+    rig.world();
+    AccountSpec spec = Rig::account_spec(0);
+    spec.duplicate_window_ms = 1000;
+    spec.on_duplicate = DuplicateAction::Alert;
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(1));
+    expect_sent(rig);
+    EXPECT_EQ(rig.alerts(AlertCode::DuplicateOrder), 0U);
+    rig.advance(millis(999));
+    rig.signal(rig.open(2));
+    expect_sent(rig);
+    EXPECT_EQ(rig.alerts(AlertCode::DuplicateOrder), 1U);
+    rig.advance(millis(999));
+    rig.signal(rig.open(3));
+    expect_sent(rig);
+    EXPECT_EQ(rig.alerts(AlertCode::DuplicateOrder), 2U) << "each counts from the one before it";
+    rig.advance(millis(1000));
+    rig.take_results();
+    rig.signal(rig.open(4));
+    expect_sent(rig);
+    EXPECT_EQ(rig.alerts(AlertCode::DuplicateOrder), 2U);
+    spec.on_duplicate = DuplicateAction::Refuse;
+    rig.admin(AdminOp::DefineAccount, spec);
+    rig.signal(rig.open(5));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::DuplicateOrder});
+}
+
 TEST(Tag, StaysWhileAnOrderOrPositionGoesByIt) {
     Rig rig;
     rig.world();

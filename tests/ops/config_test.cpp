@@ -242,6 +242,15 @@ TEST(Config, StopsEntriesAfterAFillThreePercentAwayUnlessToldOtherwise) {
     EXPECT_NE(word.mistakes.find("limits.on_slippage"), std::string::npos) << word.mistakes;
 }
 
+TEST(Config, TellsARepeatedOrderInPlaceOfRefusingItIfAskedTo) {
+    const TempDir dir;
+    EXPECT_EQ(read(dir, with_account("")).config.accounts[0].on_duplicate, DuplicateAction::Refuse);
+    const Read r = read(dir, with_account(R"(, "on_duplicate": "alert")"));
+    EXPECT_EQ(r.config.accounts[0].on_duplicate, DuplicateAction::Alert);
+    const Read wrong = read(dir, with_account(R"(, "on_duplicate": "warn")"));
+    EXPECT_NE(wrong.mistakes.find("on_duplicate"), std::string::npos) << wrong.mistakes;
+}
+
 TEST(Config, NamesATableThatAnEntryForAGroupNeverFits) {
     const TempDir dir;
     std::string accounts;

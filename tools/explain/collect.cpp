@@ -338,7 +338,8 @@ void Collector::tell_limits() {
     out.push_back(fmt::format("rate {} a second, burst {}; deviation {} points", a.rate_per_second,
                               a.rate_burst, a.deviation_points));
     out.push_back("duplicate_window_ms " +
-                  or_none(a.duplicate_window_ms, std::to_string(a.duplicate_window_ms)));
+                  or_none(a.duplicate_window_ms, std::to_string(a.duplicate_window_ms)) +
+                  (a.on_duplicate == DuplicateAction::Alert ? ", on_duplicate alert" : ""));
     if (const auto* limits = standing_.limits(story_->subject.account); limits != nullptr) {
         exposure_limits(limits->spec, out);
         loss_limits(limits->spec, out);

@@ -230,7 +230,8 @@ std::string event_text(const AccountEvent& e, const Book& book) {
                                              "no entries for a while, after 10024 three times",
                                              "not enough money, closes only",
                                              "filled far from its reference",
-                                             "held for an hour, the market is closed"};
+                                             "held for an hour, the market is closed",
+                                             "like the one just before it"};
     const auto code = static_cast<std::size_t>(a.code);
     std::string text = std::string{"alert: "} + (code < std::size(kWords) ? kWords[code] : "?");
     return a.magic.value == 0 ? text : text + fmt::format(", order {}", a.magic.intent());

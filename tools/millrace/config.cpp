@@ -171,6 +171,8 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("rate_burst", a.rate_burst, {1, kMillion});
     o.integer("deviation_points", a.deviation_points, {0, kMillion});
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
+    o.choice("on_duplicate", a.on_duplicate,
+             {{"refuse", DuplicateAction::Refuse}, {"alert", DuplicateAction::Alert}});
     o.object("limits", [&a](ObjectReader& l) { read_account_limits(l, a.limits); });
     read_durability(o, "gate", a.gate);
     const std::string folder = fs::absolute(file).parent_path().string();

@@ -94,6 +94,7 @@ struct AccountConfig {
     std::uint32_t rate_burst = 10;
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;
+    DuplicateAction on_duplicate = DuplicateAction::Refuse;
     LimitSpec limits = usual_limits();  // its id comes with the record
     Durability gate = Durability::Disk;
 };

@@ -35,6 +35,7 @@ AccountSpec spec_of(const AccountConfig& a, AccountId id) {
     spec.rate_burst = a.rate_burst;
     spec.deviation_points = a.deviation_points;
     spec.duplicate_window_ms = a.duplicate_window_ms;
+    spec.on_duplicate = a.on_duplicate;
     return spec;
 }
 
