@@ -28,6 +28,7 @@ enum class AdminOp : std::uint8_t {
     RemoveAccount = 13,  // AccountRemoval: for good; refused unless nothing of it is left
     RemoveGroup = 14,    // GroupRemoval: the same
     DefineLimits = 15,   // LimitSpec: of one account or group, in the place of those before
+    DefineSymbolLimits = 16,  // SymbolLimitSpec: the same of one symbol
 };
 
 enum class SizingMode : std::uint8_t {
@@ -156,6 +157,13 @@ struct LimitSpec {
         return max_slippage > 0 && on_slippage != SlippageAction::Alert;
     }
 };
+/// What all accounts together may hold in one symbol, open and on its way; 0 = no limit.
+struct SymbolLimitSpec {
+    SymbolId id{kNoId};
+    std::uint32_t max_positions = 0;
+    Lots max_volume;      // buys and sells added
+    Lots max_net_volume;  // of the side that is more, without what the other offsets
+};
 /// Refused while an order or position of it lives. Its id is never defined again.
 struct AccountRemoval {
     AccountId account{kNoId};
@@ -245,7 +253,7 @@ static_assert(std::is_trivially_copyable_v<AdminRecord> && sizeof(AdminRecord) =
 static_assert(sizeof(SymbolSpec) == 72 && sizeof(AccountSpec) == 80 && sizeof(MemberSpec) == 56);
 static_assert(sizeof(GroupCommand) == 8 && sizeof(AccountRemoval) == 8 &&
               sizeof(GroupRemoval) == 8);
-static_assert(sizeof(LimitSpec) == 72);
+static_assert(sizeof(LimitSpec) == 72 && sizeof(SymbolLimitSpec) == 24);
 static_assert(sizeof(KillCommand) == 32 && sizeof(RiskSpec) == 40 && sizeof(ResolveCommand) == 40);
 
 }  // namespace millrace

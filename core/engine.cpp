@@ -41,6 +41,7 @@ Engine::Engine(const Capacity& capacity)
       groups_{std::make_unique<Group[]>(kGroupsMax)},
       account_risk_{std::make_unique<AccountRisk[]>(capacity.accounts)},
       group_risk_{std::make_unique<GroupRisk[]>(kGroupsMax)},
+      symbol_risk_{std::make_unique<SymbolRisk[]>(kSymbolsMax)},
       sources_{std::make_unique<SourceState[]>(kSourcesMax)},
       by_signal_{capacity.signals},
       by_intent_{capacity.orders},

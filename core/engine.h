@@ -72,7 +72,7 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 
 /// Format of what save() makes: raised with every change of an entity in state.h.
 /// 3: tables of AccountRisk and GroupRisk at the end.
-/// 4: SegmentLoss behind them.
+/// 4: SymbolRisk and SegmentLoss behind them.
 inline constexpr std::uint32_t kImageFormat = 4;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
@@ -142,6 +142,9 @@ public:
     [[nodiscard]] const GroupRisk& group_risk(GroupId id) const noexcept {
         return group_risk_[id.value];
     }
+    [[nodiscard]] const SymbolRisk& symbol_risk(SymbolId id) const noexcept {
+        return symbol_risk_[id.value];
+    }
     [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
     [[nodiscard]] const Pool<SignalEntry>& ledger() const noexcept { return ledger_; }
@@ -197,9 +200,11 @@ private:
     [[nodiscard]] AccountRisk& risk_of(const Account& a) noexcept {
         return account_risk_[a.spec.id.value];
     }
+    [[nodiscard]] AdminAnswer define_symbol_limits(const SymbolLimitSpec& spec) noexcept;
     void recount(const Order& o, Lots before) noexcept;
     void recount_all() noexcept;
     [[nodiscard]] Reason check_limits(const Order& o, const Account& a) const noexcept;
+    [[nodiscard]] Reason check_shared_limits(const Order& o) const noexcept;
     void take_equity(Account& a, Money equity, Money balance) noexcept;
     void watch_slippage(const Order& o, Price filled) noexcept;
     void watch_losses(Account& a) noexcept;
@@ -376,6 +381,7 @@ private:
     std::unique_ptr<Group[]> groups_;
     std::unique_ptr<AccountRisk[]> account_risk_;
     std::unique_ptr<GroupRisk[]> group_risk_;
+    std::unique_ptr<SymbolRisk[]> symbol_risk_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
     RunIndexMap by_intent_;  // (account, intent) -> order; intents count up

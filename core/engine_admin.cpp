@@ -72,6 +72,7 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
         case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
         case AdminOp::DefineLimits: return define_limits(r.as<LimitSpec>());
+        case AdminOp::DefineSymbolLimits: return define_symbol_limits(r.as<SymbolLimitSpec>());
     }
     return AdminAnswer::UnknownScope;
 }

@@ -1,5 +1,5 @@
-// Limits of accounts and groups: positions and volumes, halts after losses and after a fill that is
-// far from its reference.
+// Limits of accounts, groups and symbols: positions and volumes, halts after losses and after a
+// fill that is far from its reference.
 //
 // Losses are measured in the equity that a terminal tells, and one wrong reading must neither halt
 // an account nor lift what it is measured from: what counts is what three readings in a row say,
@@ -78,7 +78,15 @@ AdminAnswer Engine::define_limits(const LimitSpec& spec) noexcept {
     return AdminAnswer::Ok;
 }
 
-/// What `o` exposes has changed from `before`: its account and its group count anew.
+AdminAnswer Engine::define_symbol_limits(const SymbolLimitSpec& spec) noexcept {
+    if (spec.id.value >= kSymbolsMax || !symbols_[spec.id.value].defined) {
+        return AdminAnswer::UnknownScope;
+    }
+    symbol_risk_[spec.id.value].limits = spec;
+    return AdminAnswer::Ok;
+}
+
+/// What `o` exposes has changed from `before`: its account, group and symbol count anew.
 void Engine::recount(const Order& o, Lots before) noexcept {
     const Lots now = exposure_of(o);
     if (now == before) {
@@ -89,6 +97,10 @@ void Engine::recount(const Order& o, Lots before) noexcept {
     AccountRisk& account = account_risk_[o.account.value];
     account.volume = account.volume + (now - before);
     account.positions += more - less;
+    SymbolRisk& symbol = symbol_risk_[o.symbol.value];
+    Lots& side = o.side == Side::Buy ? symbol.bought : symbol.sold;
+    side = side + (now - before);
+    symbol.positions += more - less;
     if (const GroupId group = ledger_[o.signal].signal.group; group.value < kGroupsMax) {
         GroupRisk& all = group_risk_[group.value];
         all.volume = all.volume + (now - before);
@@ -96,7 +108,7 @@ void Engine::recount(const Order& o, Lots before) noexcept {
     }
 }
 
-/// From the table, after a load: images of format 2 have no counts.
+/// From the table, after a load: images of older formats have no counts.
 void Engine::recount_all() noexcept {
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         account_risk_[n].volume = Lots{};
@@ -105,6 +117,10 @@ void Engine::recount_all() noexcept {
     for (std::uint32_t n = 0; n < kGroupsMax; ++n) {
         group_risk_[n].volume = Lots{};
         group_risk_[n].positions = 0;
+    }
+    for (std::uint32_t n = 0; n < kSymbolsMax; ++n) {
+        symbol_risk_[n].bought = symbol_risk_[n].sold = Lots{};
+        symbol_risk_[n].positions = 0;
     }
     for (std::uint32_t i = 0; i < orders_.used(); ++i) {
         if (orders_.is_live(i)) {
@@ -140,10 +156,24 @@ Reason Engine::check_limits(const Order& o, const Account& a) const noexcept {
             return Reason::MaxVolume;
         }
     }
+    return check_shared_limits(o);
+}
+
+/// Those of its group, and of its symbol over all accounts; counted with the order, too. What makes
+/// a net position smaller is no more than it was, whatever its limit is by now.
+Reason Engine::check_shared_limits(const Order& o) const noexcept {
     const GroupRisk& g = group_risk_[ledger_[o.signal].signal.group.value];
-    const bool full = (g.limits.max_positions > 0 && g.positions > g.limits.max_positions) ||
-                      (g.limits.max_volume.value > 0 && g.volume > g.limits.max_volume);
-    return full ? Reason::GroupLimit : Reason::None;
+    if ((g.limits.max_positions > 0 && g.positions > g.limits.max_positions) ||
+        (g.limits.max_volume.value > 0 && g.volume > g.limits.max_volume)) {
+        return Reason::GroupLimit;
+    }
+    const SymbolRisk& s = symbol_risk_[o.symbol.value];
+    const SymbolLimitSpec& l = s.limits;
+    const Lots net = o.side == Side::Buy ? s.bought - s.sold : s.sold - s.bought;
+    const bool full = (l.max_positions > 0 && s.positions > l.max_positions) ||
+                      (l.max_volume.value > 0 && s.bought + s.sold > l.max_volume) ||
+                      (l.max_net_volume.value > 0 && net > l.max_net_volume);
+    return full ? Reason::SymbolLimit : Reason::None;
 }
 
 /// A reading of the account. Nothing in both says that its executor does not tell them (FIX).

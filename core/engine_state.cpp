@@ -89,6 +89,7 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(jobs_.get(), sizeof(Job) * jobs_capacity_);
     visitor(account_risk_.get(), sizeof(AccountRisk) * capacity_.accounts);
     visitor(group_risk_.get(), sizeof(GroupRisk) * kGroupsMax);
+    visitor(symbol_risk_.get(), sizeof(SymbolRisk) * kSymbolsMax);
     visitor(&segment_loss_, sizeof segment_loss_);
 }
 

@@ -20,14 +20,14 @@ namespace millrace {
 ///    signal_bounds.h are refused whichever way they come; accounts' rows tell what they are once
 ///    their link is up.
 /// 10: a part close waits for its own share alone, and any for as long as it may: in its last
-///    second it takes what is free; one that waits for its next attempt keeps nothing from others.
-///    What is sized to more than any symbol takes is refused by all; that a broker's answer stops an
-///    account is told while the account is reconciled too. With a segment the end of the log of
-///    accounts of gate level `process` may be lost: what waited there is looked up, and never sent
-///    again. An entry that is filled too far from its reference stops its account's entries; 10019
-///    is alerted; a signal may ask to be held while its market is closed.
-///    Entries leave the places that a close of the largest group takes. A repeated order may be
-///    told in place of refused.
+///    second it takes what is free; one that waits for its next attempt keeps nothing from
+///    others. What is sized to more than any symbol takes is refused by all; that a broker's
+///    answer stops an account is told while the account is reconciled too. With a segment the
+///    end of the log of accounts of gate level `process` may be lost: what waited there is
+///    looked up, and never sent again. An entry that is filled too far from its reference stops
+///    its account's entries; 10019 is alerted; a signal may ask to be held while its market is
+///    closed. Entries leave the places that a close of the largest group takes. A repeated
+///    order may be told in place of refused. Symbols have limits over all accounts.
 inline constexpr std::uint32_t kLogicVersion = 10;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's

@@ -148,6 +148,7 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::RetriesExhausted: return "RETRIES_EXHAUSTED";
         case Reason::CanceledByUser: return "CANCELED";
         case Reason::Slippage: return "SLIPPAGE";
+        case Reason::SymbolLimit: return "SYMBOL_LIMIT";
     }
     return "?";
 }

@@ -113,6 +113,7 @@ enum class Reason : std::uint16_t {
     RetriesExhausted = 43,
     CanceledByUser = 44,  // cancelled at the broker by its owner or by us on request
     Slippage = 45,        // an earlier entry of the account was filled far from its reference
+    SymbolLimit = 46,     // positions, lots or net lots of all accounts in that symbol
 };
 [[nodiscard]] std::string_view to_string(Reason r) noexcept;
 

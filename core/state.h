@@ -182,6 +182,15 @@ struct GroupRisk {
     std::uint32_t reserved = 0;
 };
 
+/// What a symbol's limits go by, over all accounts. Images of format 3 end before it.
+struct SymbolRisk {
+    SymbolLimitSpec limits;
+    Lots bought;  // of entries: open, and on its way
+    Lots sold;
+    std::uint32_t positions = 0;
+    std::uint32_t reserved = 0;
+};
+
 struct Member {
     MemberSpec spec;
     std::uint32_t next = kNoId;  // in the group, in order of definition
@@ -271,7 +280,8 @@ template <class T>
 inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
-static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk> && kNoPadding<SegmentLoss>);
+static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
+static_assert(kNoPadding<SymbolRisk> && kNoPadding<SegmentLoss>);
 static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
 static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
 static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);

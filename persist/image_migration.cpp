@@ -26,7 +26,8 @@ void set_format(std::vector<std::byte>& image, std::uint32_t format) {
 }
 
 // As they are in formats 3 and 4: who changes them copies these sizes here, and adds a step.
-static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88 && sizeof(SegmentLoss) == 8);
+static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
+static_assert(sizeof(SymbolRisk) == 48 && sizeof(SegmentLoss) == 8);
 
 /// Format 3 has two tables more, at its end: without limits, and with counts that load() makes.
 Status add_risk_tables(std::vector<std::byte>& image) {
@@ -38,8 +39,10 @@ Status add_risk_tables(std::vector<std::byte>& image) {
     return ok_status();
 }
 
-/// Format 4 knows when a segment was lost; what was asked about before needs it no more.
-Status add_segment_loss(std::vector<std::byte>& image) {
+/// Format 4 has limits of symbols, the same way, and knows when a segment was lost; what was asked
+/// about before needs that no more.
+Status add_symbols_and_loss(std::vector<std::byte>& image) {
+    append<SymbolRisk>(image, kSymbolsMax);
     append<SegmentLoss>(image, 1);
     set_format(image, 4);
     return ok_status();
@@ -54,7 +57,7 @@ struct Step {
 /// A new kImageFormat comes with a step from the one before it; steps are never removed.
 constexpr Step kSteps[] = {
     {2, 3, add_risk_tables},
-    {3, 4, add_segment_loss},
+    {3, 4, add_symbols_and_loss},
 };
 
 }  // namespace

@@ -177,14 +177,8 @@ MemberSpec member_spec() {
     return r;
 }
 RiskSpec risk_spec() {
-    RiskSpec r{};
-    std::uint8_t next = 1;
-    set(r.collar, next);
-    set(r.ledger_window_ns, next);
-    set(r.answer_timeout_ns, next);
-    set(r.magic_tag, next);
-    set(r.tick_age_max_ns, next);
-    return r;
+    return all_set(&RiskSpec::collar, &RiskSpec::ledger_window_ns, &RiskSpec::answer_timeout_ns,
+                   &RiskSpec::magic_tag, &RiskSpec::tick_age_max_ns);
 }
 ConfigCommit config_commit() {
     return all_set(&ConfigCommit::config_hash);
@@ -277,6 +271,10 @@ LimitSpec limit_spec() {
     set(r.day_start_s, next);
     set(r.max_slippage, next);
     return r;
+}
+SymbolLimitSpec symbol_limit_spec() {
+    return all_set(&SymbolLimitSpec::id, &SymbolLimitSpec::max_positions,
+                   &SymbolLimitSpec::max_volume, &SymbolLimitSpec::max_net_volume);
 }
 SkipInput skip_input() {
     return all_set(&SkipInput::seq);
@@ -460,6 +458,7 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"AccountRemoval", hex(account_removal())},
         {"GroupRemoval", hex(group_removal())},
         {"LimitSpec", hex(limit_spec())},
+        {"SymbolLimitSpec", hex(symbol_limit_spec())},
         {"JournalRecord", hex(journal_record())},
         {"DefinitionRow", hex(definition_row())},
         {"SignalRow", hex(signal_row())},

@@ -1,6 +1,7 @@
 // Goal: who gets the places of the table of orders when they are few: entries leave an eighth to
 // what closes, or as many as a close of the largest group takes; modifies leave half of that, and a
-// group that fills the whole table trades on without. Method: small tables, filled to the last place.
+// group that fills the whole table trades on without. Method: small tables, filled to the last
+// place.
 #include "tests/engine/rig.h"
 
 #include <gtest/gtest.h>

@@ -57,7 +57,7 @@ inline constexpr std::uint64_t kDefinitions = 3 + 2 * kStreamAccounts;
 
 /// What an operator does.
 inline AdminRecord operation(Draw& random) {
-    switch (random.below(8)) {
+    switch (random.below(9)) {
         case 0: {
             AccountCommand c;
             c.account = random.account();
@@ -101,7 +101,14 @@ inline AdminRecord operation(Draw& random) {
             r.collar = Ratio{static_cast<std::int64_t>(1 + random.below(50)) * kScale / 1000};
             return AdminRecord::make(AdminOp::RiskLimits, r);
         }
-        case 6:
+        case 6: {
+            SymbolLimitSpec l;
+            l.id = SymbolId{static_cast<std::uint32_t>(random.below(3))};
+            l.max_volume = Lots{static_cast<std::int64_t>(random.below(900)) * kScale};
+            l.max_net_volume = Lots{static_cast<std::int64_t>(random.below(60)) * kScale};
+            return AdminRecord::make(AdminOp::DefineSymbolLimits, l);
+        }
+        case 7:
             return AdminRecord::make(AdminOp::ConfigCommit, ConfigCommit{random.below(1 << 30)});
         default: return definition(random.below(kDefinitions));
     }

@@ -145,6 +145,20 @@ TEST_F(Explained, GivesTheNumbersOfLimitsAndLosses) {
     EXPECT_NE(account.find("alert: halted after losses"), std::string::npos) << account;
 }
 
+TEST_F(Explained, GivesTheNumbersOfASymbolsLimit) {
+    SymbolLimitSpec l;
+    l.id = SymbolId{0};
+    l.max_net_volume = centi(5);
+    rig().admin(AdminOp::DefineSymbolLimits, l);
+    rig().signal(rig().open(1));
+    logs_.write();
+    const std::string text = told(signal(1));
+    EXPECT_NE(text.find("BUY 0.1 lots; all accounts: 0 positions, 0 lots bought and 0 sold before "
+                        "it; max_positions 0, max_volume 0, max_net_volume 0.05"),
+              std::string::npos)
+        << text;
+}
+
 TEST_F(Explained, SaysThatAnEarlierFillStoppedTheEntries) {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;

@@ -13,7 +13,7 @@ namespace millrace::test {
 namespace {
 
 std::vector<std::byte> as_format(std::uint32_t format, std::vector<std::byte> image) {
-    const std::size_t of_4 = sizeof(SegmentLoss);
+    const std::size_t of_4 = kSymbolsMax * sizeof(SymbolRisk) + sizeof(SegmentLoss);
     const std::size_t of_3 =
         Rig::kSmall.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
     image.resize(image.size() - of_4 - (format < 3 ? of_3 : 0));
@@ -44,6 +44,8 @@ TEST_P(OldImage, IsGoneOnWithItsPositionsCounted) {
     ASSERT_TRUE(next.load(old.data(), old.size()).ok());
     EXPECT_EQ(next.account_risk(AccountId{1}).volume, centi(10));
     EXPECT_EQ(next.group_risk(GroupId{0}).positions, 2U);
+    EXPECT_EQ(next.symbol_risk(SymbolId{0}).bought, centi(20));
+    EXPECT_EQ(next.symbol_risk(SymbolId{0}).limits.id, SymbolId{kNoId});
     EXPECT_EQ(next.state_hash(), rig.engine.state_hash());
 }
 

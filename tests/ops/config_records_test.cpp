@@ -58,8 +58,8 @@ TEST(ConfigRecords, BeginWithRiskAndEndWithCommitOfTheirHash) {
     EXPECT_EQ(r.records.front().op, AdminOp::RiskLimits);
     EXPECT_EQ(r.records.back().op, AdminOp::ConfigCommit);
     EXPECT_EQ(r.records.back().as<ConfigCommit>().config_hash, r.hash);
-    EXPECT_EQ(r.records.size(), 1U + 2 + 1 + 2 * 2 + 2 + 2 + 1)
-        << "each account and group has its limits, if only none";
+    EXPECT_EQ(r.records.size(), 1U + 2 * 2 + 1 + 2 * 2 + 2 + 2 + 1)
+        << "each symbol, account and group has its limits, if only none";
 }
 
 TEST(ConfigRecords, HashChangesWithAnyValueAndOnlyThen) {
@@ -86,12 +86,17 @@ TEST(ConfigRecords, CarryLimitsAndTheirEnd) {
     Config c = two_accounts();
     c.accounts[1].limits.max_daily_loss = Money{500 * kScale};
     c.groups[0].limits.max_positions = 7;
+    c.symbols[1].limits.max_net_volume = Lots{5 * kScale};
     auto limits = bodies<LimitSpec>(made(c, ids), AdminOp::DefineLimits);
     ASSERT_EQ(limits.size(), 3U);
     EXPECT_EQ(limits[1].id, 1U);
     EXPECT_EQ(limits[1].max_daily_loss, Money{500 * kScale});
     EXPECT_EQ(limits[2].scope, LimitScope::Group);
     EXPECT_EQ(limits[2].max_positions, 7U);
+    const auto symbols = bodies<SymbolLimitSpec>(made(c, ids), AdminOp::DefineSymbolLimits);
+    ASSERT_EQ(symbols.size(), 2U);
+    EXPECT_EQ(symbols[1].id, SymbolId{1});
+    EXPECT_EQ(symbols[1].max_net_volume, Lots{5 * kScale});
     c.accounts[1].limits = {};
     limits = bodies<LimitSpec>(made(c, ids), AdminOp::DefineLimits);
     EXPECT_FALSE(limits[1].daily());

@@ -251,6 +251,22 @@ TEST(Config, TellsARepeatedOrderInPlaceOfRefusingItIfAskedTo) {
     EXPECT_NE(wrong.mistakes.find("on_duplicate"), std::string::npos) << wrong.mistakes;
 }
 
+TEST(Config, ReadsWhatAllAccountsMayHoldInASymbol) {
+    const TempDir dir;
+    const auto with = [&](const char* limits) {
+        return read(dir, R"({"journal": {"dir": "j"}, "symbols": [{"name": "EURUSD", "limits": )" +
+                             std::string{limits} + "}]}");
+    };
+    const Read r = with(R"({"max_positions": 3, "max_volume": 2.5, "max_net_volume": 1})");
+    EXPECT_EQ(r.mistakes, "");
+    const SymbolLimitSpec& l = r.config.symbols[0].limits;
+    EXPECT_EQ(l.max_positions, 3U);
+    EXPECT_EQ(l.max_volume, Lots{5 * kScale / 2});
+    EXPECT_EQ(l.max_net_volume, Lots{kScale});
+    const Read wrong = with(R"({"max_net_volume": -1})");
+    EXPECT_NE(wrong.mistakes.find("limits.max_net_volume"), std::string::npos) << wrong.mistakes;
+}
+
 TEST(Config, NamesATableThatAnEntryForAGroupNeverFits) {
     const TempDir dir;
     std::string accounts;

@@ -65,6 +65,7 @@ private:
     void group(Words& words);
     void room(Words& words);
     void limit(Words& words);
+    void limit_symbol(Words& words);
     void account(Words& words);
     void resolve(Words& words);
     void restart(Words& words);

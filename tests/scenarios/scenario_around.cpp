@@ -57,9 +57,31 @@ void Scenario::room(Words& words) {
     rig().settle();
 }
 
-/// limit account|group ID [KEY VALUE]...: in the place of those before; keys as in the
+/// Of the symbol with that number.
+void Scenario::limit_symbol(Words& words) {
+    SymbolLimitSpec l;
+    l.id = SymbolId{static_cast<std::uint32_t>(std::stoul(take(words)))};
+    while (!words.empty()) {
+        const std::string key = take(words);
+        const std::string value = take(words);
+        if (key == "max_positions") {
+            l.max_positions = static_cast<std::uint32_t>(std::stoul(value));
+        } else {
+            ASSERT_TRUE(key == "max_volume" || key == "max_net_volume") << key;
+            (key == "max_volume" ? l.max_volume : l.max_net_volume).value = decimal(value);
+        }
+    }
+    rig().admin(AdminOp::DefineSymbolLimits, l);
+}
+
+/// limit account|group|symbol ID [KEY VALUE]...: in the place of those before; keys as in the
 /// configuration.
 void Scenario::limit(Words& words) {
+    if (words.front() == "symbol") {
+        take(words);
+        limit_symbol(words);
+        return;
+    }
     LimitSpec l;
     const std::map<std::string, std::uint32_t*> counts = {
         {"max_positions", &l.max_positions},

@@ -144,6 +144,8 @@ std::string command_text(const AdminRecord& r, const Book& book) {
                        ? "set the limits of group " + book.group(GroupId{l.id})
                        : "set the limits of account " + book.account(AccountId{l.id});
         }
+        case AdminOp::DefineSymbolLimits:
+            return "set the limits of symbol " + book.symbol(r.as<SymbolLimitSpec>().id);
     }
     return "a command that this build does not know";
 }
@@ -158,7 +160,8 @@ bool is_definition(AdminOp op) noexcept {
         case AdminOp::DefineAccount:
         case AdminOp::DefineMember:
         case AdminOp::RiskLimits:
-        case AdminOp::DefineLimits: return true;
+        case AdminOp::DefineLimits:
+        case AdminOp::DefineSymbolLimits: return true;
         default: return false;
     }
 }

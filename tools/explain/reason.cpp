@@ -147,6 +147,19 @@ void group_limits(const Decision& d, Lines& out) {
                     g.limits.max_positions, number(g.limits.max_volume.value)));
 }
 
+void symbol_limits(const Decision& d, Lines& out) {
+    if (d.engine == nullptr || d.row.symbol.value >= kSymbolsMax) {
+        return;
+    }
+    const SymbolRisk& s = d.engine->symbol_risk(d.row.symbol);
+    out.push_back(fmt::format(
+        "{} {} lots; all accounts: {} positions, {} lots bought and {} sold before it; "
+        "max_positions {}, max_volume {}, max_net_volume {}",
+        side_word(d.row.side), number(d.row.volume.value), s.positions, number(s.bought.value),
+        number(s.sold.value), s.limits.max_positions, number(s.limits.max_volume.value),
+        number(s.limits.max_net_volume.value)));
+}
+
 void losses(const Decision& d, Lines& out) {
     if (account_of(d) == nullptr) {
         return;
@@ -344,6 +357,7 @@ void numbers(const Decision& d, Reason reason, Lines& out) {
         case Reason::MaxPositions:
         case Reason::MaxVolume: limits(d, out); break;
         case Reason::GroupLimit: group_limits(d, out); break;
+        case Reason::SymbolLimit: symbol_limits(d, out); break;
         case Reason::DailyLoss:
         case Reason::Drawdown: losses(d, out); break;
         case Reason::Slippage: slipped(d, out); break;

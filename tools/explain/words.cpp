@@ -51,6 +51,7 @@ const char* check_words(Reason reason) noexcept {
         case Reason::GroupLimit: return "the group's accounts together had what they may";
         case Reason::DailyLoss: return "the account had lost what it may lose in a day";
         case Reason::Drawdown: return "the account was too far below its highest equity";
+        case Reason::SymbolLimit: return "all accounts together had what they may in that symbol";
         case Reason::Slippage:
             return "an earlier entry of the account was filled far from its reference";
         default: return "?";

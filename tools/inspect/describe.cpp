@@ -53,7 +53,8 @@ constexpr const char* kAdminOps[] = {"?",
                                      "SET_GROUP",
                                      "REMOVE_ACCOUNT",
                                      "REMOVE_GROUP",
-                                     "DEFINE_LIMITS"};
+                                     "DEFINE_LIMITS",
+                                     "DEFINE_SYMBOL_LIMITS"};
 constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
 
 template <class E>
@@ -274,6 +275,14 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             break;
         case AdminOp::RemoveGroup: j["group"] = n.group(a.as<GroupRemoval>().group); break;
         case AdminOp::DefineLimits: j.update(describe_limits(a.as<LimitSpec>(), n)); break;
+        case AdminOp::DefineSymbolLimits: {
+            const auto l = a.as<SymbolLimitSpec>();
+            j["symbol"] = n.symbol(l.id);
+            j["max_positions"] = l.max_positions;
+            j["max_volume"] = decimal(l.max_volume.value);
+            j["max_net_volume"] = decimal(l.max_net_volume.value);
+            break;
+        }
     }
     return j;
 }

@@ -113,6 +113,7 @@ SymbolConfig read_symbol(ObjectReader& o) {
     o.decimal("volume_step", s.volume_step, {1, kMillion * kScale});
     o.decimal("contract_size", s.contract_size, {1, 1000 * kMillion * kScale});
     o.decimal("collar", s.collar, {0, kScale});
+    o.object("limits", [&s](ObjectReader& l) { read_symbol_limits(l, s.limits); });
     if (s.tick_size == 0) {
         s.tick_size = kScale;
         for (std::uint32_t i = 0; i < s.digits; ++i) {

@@ -60,7 +60,8 @@ struct SymbolConfig {
     std::int64_t volume_max = 100 * kScale;
     std::int64_t volume_step = kScale / 100;
     std::int64_t contract_size = 100'000 * kScale;
-    std::int64_t collar = 0;  // 0 = risk.collar
+    std::int64_t collar = 0;   // 0 = risk.collar
+    SymbolLimitSpec limits{};  // its id comes with the record
 };
 struct MemberConfig {
     std::string account;

@@ -55,8 +55,11 @@ public:
     ConfigRecords make() {
         add(AdminOp::RiskLimits, config_.risk);
         for (const SymbolConfig& s : config_.symbols) {
-            add(AdminOp::DefineSymbol,
-                symbol_spec(s, SymbolId{id(NameKind::Symbol, s.name, kSymbolsMax)}));
+            const SymbolId symbol{id(NameKind::Symbol, s.name, kSymbolsMax)};
+            add(AdminOp::DefineSymbol, symbol_spec(s, symbol));
+            SymbolLimitSpec limits = s.limits;
+            limits.id = symbol;
+            add(AdminOp::DefineSymbolLimits, limits);
         }
         for (const SourceConfig& s : config_.sources) {
             const SourceId source{id(NameKind::Source, s.name, kNamesPerKind)};
@@ -199,6 +202,9 @@ std::string describe(const AdminRecord& record) {
                                                  : "DefineLimits account ") +
                    std::to_string(l.id);
         }
+        case AdminOp::DefineSymbolLimits:
+            return "DefineSymbolLimits " +
+                   std::to_string(record.as<SymbolLimitSpec>().id.value);
     }
     return "unknown admin record";
 }

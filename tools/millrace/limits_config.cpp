@@ -60,6 +60,12 @@ void read_account_limits(ObjectReader& o, LimitSpec& l) {
     read_day(o, l);
 }
 
+void read_symbol_limits(ObjectReader& o, SymbolLimitSpec& l) {
+    o.integer("max_positions", l.max_positions, {0, kMillion});
+    o.decimal("max_volume", l.max_volume.value, kVolume);
+    o.decimal("max_net_volume", l.max_net_volume.value, kVolume);
+}
+
 void read_group_limits(ObjectReader& o, LimitSpec& l) {
     o.integer("max_positions", l.max_positions, {0, kMillion});
     o.decimal("max_volume", l.max_volume.value, kVolume);
