@@ -1,8 +1,9 @@
 // Goal: a journal directory that an older build made is gone on with: its positions, its ledger,
-// its operator's word, its store. Method: logic7.tar.gz is what a build of logic version 7, with
-// snapshot images of format 2, left behind a clean stop (`millrace down`): the build of the commit
-// before "core: keep places for closes". Its simulated broker had sold 0.10 lots three times on
-// account a1, which was then paused. Not made by any code of this tree.
+// its operator's word, its store. Method: logicN.tar.gz is what a build of logic version N left
+// behind a clean stop (`millrace down`): 7, with snapshot images of format 2, the build of the
+// commit before "core: keep places for closes"; 9, with images of format 3, the one before "core:
+// stop entries after a fill". Its simulated broker had sold 0.10 lots three times on account a1,
+// which was then paused. Not made by any code of this tree.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,19 +20,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kMadeBy = 7;
-
 #define EXPECT_SAYS(finished, text) \
     EXPECT_NE((finished).output.find(text), std::string::npos) << (finished).output
 
-class OldJournal : public testing::Test {
+class OldJournal : public testing::TestWithParam<std::uint32_t> {
 protected:
     void SetUp() override {
         fs::create_directories(p.journal_dir());
-        const std::string unpack =
-            "tar -xzf '" MILLRACE_OLD_JOURNAL "' -C '" + p.journal_dir() + "'";
+        const std::string unpack = "tar -xzf '" MILLRACE_OLD_JOURNALS "/logic" + made_by() +
+                                   ".tar.gz' -C '" + p.journal_dir() + "'";
         ASSERT_EQ(std::system(unpack.c_str()), 0) << unpack;
     }
+    static std::string made_by() { return std::to_string(GetParam()); }
     /// The state of the newest snapshot.
     Engine state() {
         std::vector<std::string> bad;
@@ -57,23 +57,27 @@ protected:
             EXPECT_EQ(o.open_volume, Lots{kScale / 10});
             EXPECT_LT(o.intent, engine.globals().next_intent);
         }
-        // What format 2 did not have, counted of what it had.
+        // What formats 2 and 3 did not have, counted of what they had.
         EXPECT_EQ(engine.account_risk(kAccount).positions, 3U);
         EXPECT_EQ(engine.account_risk(kAccount).volume, Lots{3 * kScale / 10});
         EXPECT_EQ(engine.group_risk(GroupId{0}).positions, 3U);
         EXPECT_EQ(engine.account_risk(kAccount).halt, Halt::None);
+        EXPECT_EQ(engine.symbol_risk(SymbolId{0}).sold, Lots{3 * kScale / 10});
+        EXPECT_EQ(engine.symbol_risk(SymbolId{0}).bought, Lots{});
     }
     Pipeline p;
 };
+INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U),
+                         [](const auto& version) { return std::to_string(version.param); });
 
-TEST_F(OldJournal, OfLogicVersion7IsUpgradedAndGoneOnWith) {
+TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {
     const Finished refused = p.run({"up"});
     EXPECT_EQ(refused.status, 1);
-    EXPECT_SAYS(refused, "was made by logic version " + std::to_string(kMadeBy));
+    EXPECT_SAYS(refused, "was made by logic version " + made_by());
     EXPECT_SAYS(refused, "millrace upgrade");
     const Finished upgraded = p.run({"upgrade"});
     ASSERT_EQ(upgraded.status, 0) << upgraded.output;
-    EXPECT_SAYS(upgraded, "logic version " + std::to_string(kMadeBy));
+    EXPECT_SAYS(upgraded, "logic version " + made_by());
     EXPECT_SAYS(upgraded, "a new epoch of logic version " + std::to_string(kLogicVersion));
     const Engine first = state();
     expect_what_was(first);
@@ -92,7 +96,7 @@ TEST_F(OldJournal, OfLogicVersion7IsUpgradedAndGoneOnWith) {
     EXPECT_SAYS(p.run({"upgrade"}), "nothing to do");
 }
 
-TEST_F(OldJournal, IsLeftAsItIsByADryRun) {
+TEST_P(OldJournal, IsLeftAsItIsByADryRun) {
     const auto files = [&] {
         std::vector<std::string> names;
         for (const auto& file : fs::directory_iterator{p.journal_dir()}) {
