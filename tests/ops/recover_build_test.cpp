@@ -11,6 +11,7 @@
 
 #include "persist/engine_recovery.h"
 #include "tests/ops/temp_dir.h"
+#include "tools/millrace/id_book.h"
 #include "tools/millrace/start_check.h"
 
 namespace millrace {
@@ -51,6 +52,33 @@ protected:
         row.link = link;
         row.permissions = permissions;
         stored_.accounts.push_back(row);
+    }
+    /// An account of one position a symbol, with one open in it.
+    void add_netting(const std::string& name, AccountState shown, LinkState link,
+                     std::uint8_t permissions) {
+        add(name, shown, link, permissions);
+        AccountConfig& account = config_.accounts.back();
+        account.margin_mode = MarginMode::Netting;
+        if (config_.symbols.empty()) {
+            SymbolConfig symbol;
+            symbol.name = "EURUSD";
+            config_.symbols.push_back(symbol);
+        }
+        const std::uint64_t n = config_.accounts.size();
+        SignalRow signal;
+        signal.id = SignalId{0, n};
+        signal.source = SourceId{0};
+        stored_.signals.push_back(signal);
+        RestoredOrder order;
+        order.row.account = stored_.accounts.back().account;
+        order.row.symbol = SymbolId{0};
+        order.row.signal = signal.id;
+        order.row.type = static_cast<std::uint8_t>(CommandType::Open);
+        order.row.magic = Magic::make(config_.risk.magic_tag, n, 0);
+        order.row.status = OrdStatus::Filled;
+        order.row.volume = order.row.cum_volume = order.open_volume = Lots{2 * kScale};
+        stored_.orders.push_back(order);
+        stored_.intent = n;
     }
     RecoveredJournal build() {
         std::string message;
@@ -100,6 +128,42 @@ TEST_F(RecoverBuild, TakesWhatTheRowSaysAnAccountIsOnceItsLinkIsUp) {
     EXPECT_EQ(build().unsure, Names{});
     EXPECT_EQ(wanted(), (States{AccountState::Trading, AccountState::ReduceOnly,
                                 AccountState::Disabled, AccountState::Trading}));
+}
+
+TEST_F(RecoverBuild, LetsNoCloseIntoANettingPositionThatNobodyHasComparedYet) {
+    add_netting("trading", AccountState::Trading, LinkState::Up, told(AccountState::Trading));
+    add_netting("halted", AccountState::ReduceOnly, LinkState::Up, told(AccountState::ReduceOnly));
+    // What its link hides, but not the row; and what the row hides too.
+    add_netting("lost", AccountState::Reconciling, LinkState::Down, told(AccountState::ReduceOnly));
+    add_netting("unsure", AccountState::Reconciling, LinkState::Down, kPermitted);
+    add_netting("disabled", AccountState::Disabled, LinkState::Up, told(AccountState::Disabled));
+    const RecoveredJournal made = build();
+    EXPECT_EQ(made.open_positions, 5U);
+    EXPECT_EQ(wanted(), (States{AccountState::Inactive, AccountState::Inactive,
+                                AccountState::Inactive, AccountState::Inactive,
+                                AccountState::Disabled}));
+    Names paused;
+    std::vector<bool> stopped;
+    for (const PausedAccount& account : made.paused) {
+        paused.push_back(account.name);
+        stopped.push_back(account.entries_stopped);
+    }
+    EXPECT_EQ(paused, (Names{"trading", "halted", "lost", "unsure"}));
+    EXPECT_EQ(stopped, (std::vector<bool>{false, true, true, true}));
+    EXPECT_EQ(made.unsure, Names{}) << "it is paused, not reduce-only";
+}
+
+TEST_F(RecoverBuild, TakesANameThatWasRemovedForGoodForANewAccountAsAnyStartDoes) {
+    add("gone", AccountState::Removed, LinkState::Down, told(AccountState::Removed));
+    add("other", AccountState::ReduceOnly, LinkState::Up, told(AccountState::ReduceOnly));
+    stored_.definitions[0].state = static_cast<std::uint8_t>(GroupState::Removed);
+    (void)build();
+    std::string message;
+    const auto ids = IdBook::load(config_.journal.dir, message);
+    ASSERT_TRUE(ids.ok()) << message;
+    EXPECT_EQ(ids.value().find(NameKind::Account, "gone"), 2U) << "another id";
+    EXPECT_EQ(ids.value().find(NameKind::Account, "other"), 1U);
+    EXPECT_EQ(wanted()[1], AccountState::ReduceOnly);
 }
 
 TEST_F(RecoverBuild, SaysThatLossesAreMeasuredAnewIfAnyAccountHasALimitOfThem) {

@@ -188,16 +188,20 @@ private:
         for (const AccountRow& row : stored_.accounts) {
             const auto known = standing_state(row);
             const AccountState state = known.value_or(AccountState::ReduceOnly);
-            if (!known) {
-                made_.unsure.push_back(name_of('A', row.account.value));
-            }
-            const bool traded = !known || state == AccountState::Trading;
-            if (traded && has_netting_position(row.account)) {
+            const std::string name = name_of('A', row.account.value);
+            const bool stopped = state == AccountState::ReduceOnly;
+            const bool closes = stopped || state == AccountState::Trading;
+            if (closes && has_netting_position(row.account)) {
                 // A close deals its side whatever is there: for a position that shrank since, it
                 // would open the other side. Somebody has to look first.
                 set_account(row.account, AccountState::Inactive, port);
-                made_.paused.push_back(name_of('A', row.account.value));
-            } else if (state != AccountState::Trading) {
+                made_.paused.push_back({name, stopped});
+                continue;
+            }
+            if (!known) {
+                made_.unsure.push_back(name);
+            }
+            if (state != AccountState::Trading) {
                 set_account(row.account, state, port);
             }
         }

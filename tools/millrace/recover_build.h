@@ -18,6 +18,12 @@
 
 namespace millrace {
 
+/// A netting account whose positions somebody must compare before it trades.
+struct PausedAccount {
+    std::string name;
+    bool entries_stopped = false;  // it was reduce-only, or nobody knows that it was not
+};
+
 /// What was made, or would be.
 struct RecoveredJournal {
     std::uint64_t epoch = 0;
@@ -28,11 +34,11 @@ struct RecoveredJournal {
     std::uint32_t signals = 0;
     std::uint32_t live_orders = 0;
     std::uint32_t open_positions = 0;
-    std::uint32_t left_out = 0;       // orders that act on something the store does not know
-    std::vector<std::string> paused;  // netting accounts whose positions somebody must compare
-    std::vector<std::string> unsure;  // accounts whose entries somebody may have stopped
-    bool watches_losses = false;      // some account has a loss limit, which measures anew
-    bool killed = false;              // entries are killed: the store says that they once were
+    std::uint32_t left_out = 0;         // orders that act on something the store does not know
+    std::vector<PausedAccount> paused;  // closes of them could open the other side
+    std::vector<std::string> unsure;    // the others whose entries somebody may have stopped
+    bool watches_losses = false;        // some account has a loss limit, which measures anew
+    bool killed = false;                // entries are killed: the store says that they once were
 };
 
 /// Makes it of `stored` in `config.journal.dir`, which has no journal; with `dry_run` only says

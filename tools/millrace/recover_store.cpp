@@ -88,11 +88,18 @@ void tell(const StoredState& stored, const RecoveredJournal& made, bool dry_run)
         "those above are refused (StaleSignal), those without a stamp for as long as the ledger "
         "reaches back; orders of that time are in the brokers' books only: compare them\n",
         time_text(seconds(made.from_s)).c_str());
-    for (const std::string& account : made.paused) {
+    for (const PausedAccount& account : made.paused) {
+        const char* const name = account.name.c_str();
         std::printf(
             "account %s is paused: netting, with open positions that may have changed since. "
-            "Compare them with the broker's, then `millrace account resume %s`\n",
-            account.c_str(), account.c_str());
+            "Compare them with the broker's, then `millrace account %s %s`\n",
+            name, account.entries_stopped ? "reduce-only" : "resume", name);
+        if (account.entries_stopped) {
+            std::printf(
+                "  its entries were stopped, or its link was down, which hides whether they were: "
+                "`millrace account resume %s` opens them too\n",
+                name);
+        }
     }
     for (const std::string& account : made.unsure) {
         std::printf(
