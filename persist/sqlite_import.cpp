@@ -95,8 +95,8 @@ private:
             done = number("SELECT instance FROM cursor", instance);
         }
         const bool says = static_cast<std::int64_t>(version) >= kSqliteWholeVersion;
-        done = done ? number(says ? "SELECT whole FROM cursor"
-                                  : std::string{"SELECT "} + sqlite_old_whole(),
+        const std::string shows = sqlite_shows_whole();
+        done = done ? number(says ? "SELECT whole OR " + shows + " FROM cursor" : "SELECT " + shows,
                              whole)
                     : done;
         if (done && whole == 0) {

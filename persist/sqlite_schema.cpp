@@ -1,5 +1,6 @@
 #include "persist/sqlite_schema.h"
 
+#include "core/effect.h"
 #include "core/order_status.h"
 
 namespace millrace {
@@ -187,11 +188,11 @@ constexpr const char* kInstance =
     "ALTER TABLE cursor ADD COLUMN instance INTEGER NOT NULL DEFAULT 0;";
 
 // A store that was filled from a log of which retention had taken the beginning lacks positions
-// that have no row at all, so nothing in it shows that. Orders count from 1 and none is ever
-// deleted; a rebuild from a backup says so.
-constexpr const char* kOldWhole =
-    "(SELECT coalesce((SELECT min(intent) FROM orders), 1) <= 1 AND NOT EXISTS (SELECT 1 FROM"
-    " store_events WHERE event = 'rebuilt' AND instr(detail, 'restored from') = 0))";
+// that have no row at all. One that has the beginning shows it: a log begins with a jump and the
+// Start of a new segment, whose alert no later record writes over and nobody deletes. (The first
+// order is no sign: its id is drawn.)
+constexpr const char* kShowsWhole = "EXISTS (SELECT 1 FROM alerts WHERE seq <= 2 AND code = 11)";
+static_assert(static_cast<int>(AlertCode::SegmentLost) == 11);
 constexpr const char* kWhole =
     "ALTER TABLE cursor ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; UPDATE cursor SET whole = ";
 
@@ -203,7 +204,7 @@ std::string migration(std::size_t step) {
         case 1: return std::string{kGroupState} + expand(kGroupView);
         case 2: return kFailedSyncs;
         case 3: return kInstance;
-        case 4: return kWhole + std::string{kOldWhole} + ";";
+        case 4: return kWhole + std::string{kShowsWhole} + ";";
         default: return {};
     }
 }
@@ -337,8 +338,8 @@ std::int64_t sqlite_schema_version() noexcept {
     return kVersion;
 }
 
-const char* sqlite_old_whole() noexcept {
-    return kOldWhole;
+const char* sqlite_shows_whole() noexcept {
+    return kShowsWhole;
 }
 
 Status sqlite_migrate(SqliteDb& db) noexcept {

@@ -13,10 +13,9 @@ inline constexpr std::int64_t kSqliteApplicationId = 0x4D525351;
 
 /// The version from which on the cursor row says whether the store is whole.
 inline constexpr std::int64_t kSqliteWholeVersion = 5;
-/// SQL of one number for a file older than that: 1 if what is in it shows that it was filled from
-/// the log's beginning (it has the first order, or has never held one, and was never rebuilt from
-/// the log alone).
-[[nodiscard]] const char* sqlite_old_whole() noexcept;
+/// SQL of one number, for a file of any version: 1 if its rows show that it was filled from the
+/// log's beginning. It holds the alert of the log's first Start then, and alerts are never deleted.
+[[nodiscard]] const char* sqlite_shows_whole() noexcept;
 
 /// Brings an open file to this build's version, one transaction a step, and refreshes the words
 /// that the views show. Running it on an up-to-date file changes no data.

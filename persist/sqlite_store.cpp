@@ -119,7 +119,8 @@ Status SqliteStore::prepare() noexcept {
 }
 
 Status SqliteStore::read_cursor() noexcept {
-    auto statement = db_.prepare("SELECT epoch, seq, k, chain, whole FROM cursor WHERE id = 1");
+    auto statement = db_.prepare(std::string{"SELECT epoch, seq, k, chain, whole OR "} +
+                                 sqlite_shows_whole() + " FROM cursor WHERE id = 1");
     if (!statement) {
         return statement.error();
     }

@@ -142,24 +142,36 @@ TEST_F(StoredStateTest, IsNotWholeAfterARebuildFromWhatRetentionHadLeft) {
     EXPECT_NE(read().gaps[0].find("retention"), std::string::npos);
 }
 
-TEST_F(StoredStateTest, OfAnOlderSchemaIsWholeIfItShowsItself) {
+TEST_F(StoredStateTest, OfAnOlderSchemaIsWholeIfItHasTheAlertThatEveryLogBeginsWith) {
     const auto gaps = [&] {
         const std::size_t before = read().gaps.size();
         follow(1, 300);  // which brings the schema up to date
         EXPECT_EQ(read().gaps.size(), before) << "the reader and the step agree";
         return before;
     };
+    const std::string alert = "INSERT INTO alerts VALUES (11, NULL, 0, NULL, 1, ";
     follow(1, 300);
     to_schema_4();
+    EXPECT_EQ(gaps(), 1U) << "it has the first orders, but ids are drawn: that shows nothing";
+    to_schema_4(alert + "150, 9, 0)");
+    EXPECT_EQ(gaps(), 1U) << "of a later start";
+    to_schema_4(alert + "2, 0, 0); DELETE FROM orders; DELETE FROM positions");
     EXPECT_EQ(gaps(), 0U);
-    to_schema_4("INSERT INTO store_events VALUES (1, 'rebuilt', 'damaged, restored from x')");
-    EXPECT_EQ(gaps(), 0U);
-    to_schema_4("INSERT INTO store_events VALUES (1, 'rebuilt', 'its cursor is of another log')");
-    EXPECT_EQ(gaps(), 1U);
-    to_schema_4(
-        "DELETE FROM store_events; DELETE FROM orders WHERE intent < 4;"
-        " DELETE FROM positions WHERE magic < (SELECT min(magic) FROM orders)");
-    EXPECT_EQ(gaps(), 1U) << "orders count from 1";
+}
+
+TEST_F(StoredStateTest, IsWholeThoughABuildBeforeCouldNotTellAndSaidNo) {
+    follow(1, 300);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    ASSERT_TRUE(db.exec("UPDATE cursor SET whole = 0; INSERT INTO alerts VALUES"
+                        " (11, NULL, 0, NULL, 1, 2, 0, 0)")
+                    .ok())
+        << db.message();
+    EXPECT_TRUE(read().gaps.empty());
+    db.close();
+    follow(1, 320);
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    EXPECT_EQ(db.number("SELECT whole FROM cursor").value(), 1);
 }
 
 TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
