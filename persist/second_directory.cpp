@@ -52,11 +52,38 @@ Result<bool> holds_files(const std::string& directory) {
     return newest ? Result<bool>{newest.value() != 0} : Result<bool>{newest.error()};
 }
 
+constexpr const char* kBringBack =
+    ". Bring back the directory that this is a copy of, with all its files; if that is lost, move "
+    "the files of both aside and `millrace recover --from sqlite`";
+
+/// The second one is told of an epoch before its first file is there, and one that went on alone
+/// left a number out. Beyond that, files that the log began are in neither directory.
+Status check_age_of_first(const std::string& first, const std::string& second,
+                          const Reserved& there, std::string& message) {
+    constexpr std::uint64_t kWithoutFileMax = 2;
+    const auto here_files = newest_epoch_in(first);
+    const auto there_files = newest_epoch_in(second);
+    if (!here_files || !there_files) {
+        return here_files ? told(there_files.error(), second, message)
+                          : told(here_files.error(), first, message);
+    }
+    const std::uint64_t newest = std::max(here_files.value(), there_files.value());
+    if (there.epoch <= newest + kWithoutFileMax) {
+        return ok_status();
+    }
+    message = first + " is an older copy of the first directory of " + second +
+              ": the newest journal file of both is of epoch " + std::to_string(newest) + ", and " +
+              second + " knows that the log has come to epoch " + std::to_string(there.epoch) +
+              kBringBack;
+    return {Errc::BadLayout, "journal: the first directory is an older copy"};
+}
+
 /// A copy from before an epoch that both halves were told of: what it held since is not in it.
 Status check_age(const std::string& first, const Reserved& here, const std::string& second,
                  const Reserved& there, std::string& message) {
     if (there.epoch >= here.epoch) {
-        return ok_status();
+        return there.epoch == here.epoch ? ok_status()
+                                         : check_age_of_first(first, second, there, message);
     }
     const auto files = newest_epoch_in(second);
     if (!files) {
@@ -68,9 +95,7 @@ Status check_age(const std::string& first, const Reserved& here, const std::stri
     }
     message = second + " is an older copy of the second directory of " + first +
               ": it knows the log up to epoch " + std::to_string(knows) + ", and " + first +
-              " knows that both have come to epoch " + std::to_string(here.epoch) +
-              ". Bring back the directory that this is a copy of, with all its files; if that is "
-              "lost, move the files of both aside and `millrace recover --from sqlite`";
+              " knows that both have come to epoch " + std::to_string(here.epoch) + kBringBack;
     return {Errc::BadLayout, "journal: the second directory is an older copy"};
 }
 

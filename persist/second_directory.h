@@ -9,7 +9,8 @@
 // Everything else stays in FIRST: locks, ids, sizes, snapshots, the effects log. A reader that does
 // not find SECOND, or finds another log's there, is told so; it never takes FIRST for all of it.
 // Each start in a new segment tells both of its epoch. So a SECOND that knows of fewer than FIRST
-// is a copy from before, without what was written there since: refused too.
+// is a copy from before, without what was written there since: refused too. And a SECOND that knows
+// of epochs of which neither has a file tells that FIRST is one.
 #pragma once
 
 #include "core/result.h"
@@ -29,9 +30,9 @@ inline constexpr const char* kSecondDirectoryFile = "second_directory";
 [[nodiscard]] Result<std::string> second_directory_of(const std::string& first) noexcept;
 
 /// Whether `second` is the other half of the log in `first`: its reservation is of one instance,
-/// and has been told of every epoch that the first one's has.
-/// @return NotFound: there is none (not mounted, empty, gone); BadLayout: another log's, or an
-/// older copy; IoError.
+/// and has been told of every epoch that the first one's has, and of none that left no file.
+/// @return NotFound: there is none (not mounted, empty, gone); BadLayout: another log's, or one of
+/// them is an older copy; IoError.
 /// `message` names both and the mend.
 [[nodiscard]] Status check_second_directory(const std::string& first, const std::string& second,
                                             std::string& message);

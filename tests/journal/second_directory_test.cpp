@@ -161,6 +161,55 @@ TEST(SecondDirectoryAge, ACopyFromBeforeTheLastStartIsRefusedByNameAndTheRightOn
     EXPECT_EQ(taken.open(first.path(), second.path()), Errc::Ok) << taken.message;
 }
 
+TEST(SecondDirectoryAge, AFirstOneFromBeforeTheLastStartsIsRefusedByWhatTheSecondWasTold) {
+    const TempDir first;
+    const TempDir second;
+    const TempDir copies;
+    const std::string older = copies.path() + "/older";
+    const std::string newer = copies.path() + "/newer";
+    for (int start = 1; start <= 4; ++start) {
+        Shared fresh;
+        Journaling p{fresh};
+        ASSERT_EQ(p.open(first.path(), second.path()), Errc::Ok) << p.message;
+        p.journal.reset();
+        if (start == 1) {
+            fs::copy(first.path(), older, fs::copy_options::recursive);
+        }
+    }
+    fs::copy(first.path(), newer, fs::copy_options::recursive);
+    put_in_place_of(first.path(), older);
+    std::string message;
+    EXPECT_EQ(pair_directories(first.path(), second.path(), message).code(), Errc::BadLayout);
+    for (const std::string& words :
+         {first.path() + " is an older copy", second.path(), std::string{"is of epoch 1"},
+          std::string{"to epoch 4"}, std::string{"Bring back the directory"}}) {
+        EXPECT_NE(message.find(words), std::string::npos) << words << " in: " << message;
+    }
+    EXPECT_FALSE(read_reserved(first.path(), message).ok());
+    Shared fresh;
+    Journaling refused{fresh};
+    EXPECT_NE(refused.open(first.path(), second.path()), Errc::Ok);
+
+    put_in_place_of(first.path(), newer);
+    Journaling taken{fresh};
+    EXPECT_EQ(taken.open(first.path(), second.path()), Errc::Ok) << taken.message;
+}
+
+TEST(SecondDirectoryAge, AStartThatEndedBeforeItsFirstFileIsNoCopy) {
+    const TempDir first;
+    const TempDir second;
+    std::string message;
+    // What the second one was told of a start, and of one that went on alone, without a file.
+    for (const std::uint64_t begun : {0U, 3U, 4U}) {
+        if (begun != 0) {
+            ASSERT_TRUE(note_epoch(second.path(), begun, message).ok()) << message;
+        }
+        Shared fresh;
+        Journaling p{fresh};
+        ASSERT_EQ(p.open(first.path(), second.path()), Errc::Ok) << p.message;
+    }
+}
+
 TEST_F(TwoDirectories, ACopyFromBeforeTheMoveIsRefusedForTheFullDiskWasTold) {
     const auto here = Reservation::read(first_.path(), message_);
     ASSERT_TRUE(here.ok()) << message_;
