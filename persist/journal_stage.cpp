@@ -1,9 +1,9 @@
 #include "persist/journal_stage.h"
 
 #include "core/crash_point.h"
+#include "persist/log_floor.h"
 #include "persist/pwrite_disk.h"
 #include "persist/second_directory.h"
-#include "persist/snapshot_file.h"
 
 #include <unistd.h>
 #include <csignal>
@@ -28,18 +28,6 @@ void remove_unused(LogSource& log) noexcept {
             ::unlink(log.path_of(file.name).c_str());
         }
     }
-}
-
-/// The newest record that a snapshot is of, which is written from durable ones alone.
-Sequence newest_whole(const std::string& directory) {
-    const auto listed = list_snapshots(directory);
-    const std::vector<Sequence> snapshots = listed ? listed.value() : std::vector<Sequence>{};
-    for (auto at = snapshots.rbegin(); at != snapshots.rend(); ++at) {
-        if (snapshot_header(directory, *at)) {
-            return *at;
-        }
-    }
-    return {};
 }
 
 std::string told(const char* what, const Error& error) {
@@ -162,18 +150,17 @@ Status JournalStage::recover(LogSource& log, std::string& message) {
 }
 
 Status JournalStage::check_floor(LogSource& log, std::string& message) const {
-    const Sequence snapshot = options_.same_segment ? Sequence{} : newest_whole(options_.directory);
-    const Sequence floor = std::max(options_.durable_floor, snapshot);
-    if (start_.last.seq >= floor) {
-        return ok_status();
+    LogFloor floor = options_.same_segment ? LogFloor{} : snapshot_floor(options_.directory);
+    if (options_.durable_floor > floor.seq) {
+        floor = {options_.durable_floor, {}};
     }
-    message = log.where() + (options_.second.empty() ? "" : " with " + options_.second) +
-              ": the journal ends at record " + std::to_string(start_.last.seq.value) +
-              ", but record " + std::to_string(floor.value) + " is known to have been durable" +
-              (floor == snapshot ? ", by " + snapshot_name(snapshot) : "") +
-              ": files are missing, damaged or older copies. Restore them from the standby or a "
-              "backup";
-    return {Errc::BadLayout, "journal ends before what is known to be durable"};
+    const std::string where =
+        log.where() + (options_.second.empty() ? "" : " with " + options_.second);
+    if (std::string why = ends_below(where, start_.last.seq, floor); !why.empty()) {
+        message = std::move(why);
+        return {Errc::BadLayout, "journal ends before what is known to be durable"};
+    }
+    return ok_status();
 }
 
 Status JournalStage::first_reservation(std::string& message) {

@@ -163,6 +163,23 @@ TEST_F(DryRunOverFiles, MindsDamageOnlyInRecordsThatTheRingDoesNotHave) {
     EXPECT_TRUE(plan(true)["refusal"].is_null()) << plan(true).dump(1);
 }
 
+TEST_F(DryRunOverFiles, RefusesFilesThatEndBeforeWhatASnapshotIsOfAsTheStartDoes) {
+    snapshot_at(kLast);
+    remove(2);
+    const json p = plan(false, 1);
+    for (const std::string& words :
+         {std::string{"ends at record 10"}, std::string{"record 25 is known to have been durable"},
+          snapshot_name(Sequence{kLast}), std::string{"older copies"}}) {
+        EXPECT_NE(p["refusal"].dump().find(words), std::string::npos) << p.dump(1);
+    }
+    EXPECT_EQ(p["rungs"][1]["taken"], false);
+    for (std::size_t file = 0; file < 2; ++file) {
+        remove(file);
+    }
+    EXPECT_NE(plan(false, 1)["refusal"].dump().find("ends at record 0"), std::string::npos)
+        << plan(false, 1).dump(1);
+}
+
 TEST_F(DryRunOverFiles, SaysOfALostSegmentWhatIsReplayedUpToTheLogsEnd) {
     snapshot_at(kLast - 1);
     EXPECT_TRUE(says(plan(false), "replay 25 to 25 from journal files, first " + files_[2]))

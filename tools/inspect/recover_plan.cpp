@@ -12,6 +12,7 @@
 #include "gateway/session_queue.h"
 #include "persist/engine_recovery.h"
 #include "persist/journal_reader.h"
+#include "persist/log_floor.h"
 #include "persist/log_version.h"
 #include "persist/second_directory.h"
 #include "persist/snapshot_file.h"
@@ -334,17 +335,23 @@ void plan_from_files(const FoundSegment& found, const std::string& directory, Re
         plan.rungs.push_back({"journal", false, "is damaged inside what was acknowledged"});
         return;
     }
+    plan.refusal = end.first == 0 ? "" : refused_logic(directory);
+    if (!plan.refusal.empty()) {
+        plan.rungs.push_back({"journal", false, "is of another logic version"});
+        return;
+    }
+    plan.refusal = ends_below(directory, Sequence{end.last}, snapshot_floor(directory));
+    if (!plan.refusal.empty()) {
+        plan.rungs.push_back({"journal", false, "ends before a record that was durable"});
+        return;
+    }
     if (end.first == 0) {
         plan.rungs.push_back({"journal", false, directory + " holds no records"});
         plan.steps.emplace_back("begin with nothing: epoch 1, sequence 1");
         plan.in_doubt_known = true;
         return;
     }
-    plan.refusal = refused_logic(directory);
-    if (!plan.refusal.empty()) {
-        plan.rungs.push_back({"journal", false, "is of another logic version"});
-        return;
-    }
+    plan.log_end = end.last;
     plan.rungs.push_back({"journal", true,
                           fmt::format("{} holds {} to {} in {} files", directory, end.first,
                                       end.last, end.files.size())});

@@ -31,6 +31,7 @@ struct RecoverPlan {
     std::uint64_t replay_from = 0;   // 0 = nothing to replay
     std::uint64_t replay_to = 0;
     std::string replay_file;      // the file that replay_from lies in; empty = the ring
+    std::uint64_t log_end = 0;    // the last record in files, which a new segment goes on behind
     std::uint64_t jump_to = 0;    // first sequence of a new segment; 0 = the segment goes on
     std::string set_aside;        // new name of a segment that is given up; empty = none is
     std::uint64_t lost_from = 0;  // records that only the journal ring of a segment that is given
