@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "persist/journal_format.h"
 #include "persist/sqlite_files.h"
@@ -93,9 +94,53 @@ TEST(LostJournal, IsNotBegunAnewUnaskedWhereTheStoreHasFollowedOne) {
     const std::string said = refused(p, "two.log");
     EXPECT_NE(said.find("has followed one up to record "), std::string::npos) << said;
     EXPECT_NE(said.find("millrace recover --dry-run"), std::string::npos) << said;
+    const test::Finished ladder = p.run({"recover", "--dry-run"});
+    EXPECT_EQ(ladder.status, 1);
+    for (const char* words : {"THE START WOULD BE REFUSED", "has followed one up to record ",
+                              "millrace recover --from sqlite"}) {
+        EXPECT_NE(ladder.output.find(words), std::string::npos) << ladder.output;
+    }
     EXPECT_FALSE(fs::exists(p.journal_dir())) << "something was begun";
     p.up("three.log", {"--begin-anew"});
     EXPECT_TRUE(p.wait_running()) << p.log("three.log");
+}
+
+TEST(LostJournal, IsNotBegunAnewBesideASegmentThatNoStartGoesOnIn) {
+    Pipeline p;
+    keep_store_elsewhere(p);
+    (void)run_once(p, "one.log");
+    fs::remove_all(p.journal_dir());
+    std::ofstream{p.segment_path()} << std::string(4096, 'x');
+    fs::permissions(p.segment_path(), fs::perms::owner_read | fs::perms::owner_write);
+    const std::string said = refused(p, "two.log");
+    EXPECT_NE(said.find("has followed one up to record "), std::string::npos) << said;
+    EXPECT_TRUE(fs::exists(p.segment_path())) << "it was put aside for nothing";
+    fs::remove(p.segment_path());
+}
+
+TEST(LostJournal, IsNotBegunAnewWhereTheStoreCannotBeReadOrItsBackupAloneIsLeft) {
+    Pipeline p;
+    keep_store_elsewhere(p);
+    (void)run_once(p, "one.log");
+    const std::string store = p.dir() / "elsewhere/millrace.db";
+    const test::Finished backup = p.run({"backup"});
+    ASSERT_EQ(backup.status, 0) << backup.output;
+    const std::string backups = store + ".backups";
+    ASSERT_TRUE(fs::exists(backups)) << backup.output;
+    fs::remove_all(p.journal_dir());
+    ASSERT_TRUE(sqlite_remove(store).ok());
+    EXPECT_NE(refused(p, "two.log").find(backups), std::string::npos) << p.log("two.log");
+    fs::remove_all(backups);
+    std::ofstream{store} << std::string(8192, 'x');
+    const std::string said = refused(p, "three.log");
+    EXPECT_NE(said.find("cannot be read"), std::string::npos) << said;
+    const test::Finished ladder = p.run({"recover", "--dry-run"});
+    EXPECT_EQ(ladder.status, 1);
+    EXPECT_NE(ladder.output.find("THE START WOULD BE REFUSED"), std::string::npos) << ladder.output;
+    // One that nobody has written to tells of no journal.
+    fs::resize_file(store, 0);
+    p.up("four.log");
+    EXPECT_TRUE(p.wait_running()) << p.log("four.log");
 }
 
 TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
@@ -112,6 +157,11 @@ TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
     EXPECT_NE(said.find("has followed this very log up to record "), std::string::npos) << said;
     EXPECT_NE(said.find("older copy"), std::string::npos) << said;
     EXPECT_FALSE(fs::exists(p.segment_path()));
+    const test::Finished ladder = p.run({"recover", "--dry-run"});
+    EXPECT_EQ(ladder.status, 1);
+    EXPECT_NE(ladder.output.find("THE START WOULD BE REFUSED"), std::string::npos) << ladder.output;
+    EXPECT_NE(ladder.output.find("has followed this very log"), std::string::npos)
+        << ladder.output;
     fs::remove_all(p.journal_dir());
     fs::rename(newer, p.journal_dir());
     EXPECT_GE(run_once(p, "four.log"), stored);

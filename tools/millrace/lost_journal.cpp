@@ -1,16 +1,20 @@
 #include "tools/millrace/lost_journal.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <future>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "persist/redis_primary.h"
 #include "persist/reservation.h"
+#include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
+#include "tools/inspect/found_segment.h"
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/recover_files.h"
@@ -21,35 +25,53 @@ namespace {
 
 constexpr Nanos kConnectMax = millis(500);
 constexpr Nanos kAnswerMax = seconds(2);
+constexpr int kSqliteBusyMs = 2'000;
 
 /// What one store says of the log that it has followed.
 struct Followed {
     std::string where;
-    std::uint64_t seq = 0;    // the last record; 0: none
-    std::string unknown;      // why it could not be asked
-    std::int64_t instance{};  // of its directory; 0: not known
+    std::uint64_t seq = 0;       // the last record; 0: none
+    std::string unknown;         // why it could not be asked
+    std::uint32_t instance = 0;  // of its directory; 0: not known
 };
 
+void read_cursor(SqliteDb& db, Followed& found) {
+    const auto tables = db.number("SELECT count(*) FROM sqlite_master");
+    if (tables && tables.value() == 0) {
+        return;  // its maker came no further
+    }
+    const auto seq = db.number("SELECT seq FROM cursor");
+    found.unknown = seq ? "" : db.message();
+    found.seq = seq ? static_cast<std::uint64_t>(seq.value()) : 0;
+    const auto instance = db.number("SELECT instance FROM cursor");
+    // An older build's store has no such column.
+    found.instance = instance ? static_cast<std::uint32_t>(instance.value()) : 0;
+}
+
 Followed ask_sqlite(const Config& config) {
-    Followed found{config.sqlite.path, 0, "", 0};
-    if (!sqlite_file_exists(config.sqlite.path)) {
+    Followed found{config.sqlite.path};
+    if (sqlite_file_exists(config.sqlite.path)) {
+        SqliteDb db;
+        if (db.open(config.sqlite.path, kSqliteBusyMs, SqliteOpen::ReadOnly)) {
+            read_cursor(db, found);
+        } else {
+            found.unknown = "it cannot be opened";
+        }
+    }
+    if (found.seq != 0) {
         return found;
     }
-    SqliteDb db;
-    const bool readable = db.open(config.sqlite.path, 0, SqliteOpen::ReadOnly).ok();
-    const auto seq = readable ? db.number("SELECT seq FROM cursor")
-                              : Result<std::int64_t>{Errc::IoError, "no store"};
-    found.seq = seq ? static_cast<std::uint64_t>(seq.value()) : 0;
-    found.unknown = seq ? "" : "it cannot be read";
-    const auto instance = seq ? db.number("SELECT instance FROM cursor")
-                              : Result<std::int64_t>{Errc::IoError, "no store"};
-    found.instance = instance ? instance.value() : 0;  // an older build's store has no such column
+    for (const SqliteBackup& backup : list_sqlite_backups(config.sqlite.backup_dir)) {
+        if (backup.seq.value > found.seq) {
+            found = {backup.path, backup.seq.value};
+        }
+    }
     return found;
 }
 
 Followed ask_redis(const Config& config) {
     RedisStore store{redis_store(config)};
-    Followed found{"Redis, keys " + store.options().prefix + "*,", 0, "", 0};
+    Followed found{"Redis, keys " + store.options().prefix + "*,"};
     RedisPlace place = redis_place(config.redis);
     place.timeouts = {kConnectMax, kAnswerMax};
     RedisPrimary primary{std::move(place)};
@@ -60,6 +82,7 @@ Followed ask_redis(const Config& config) {
         found.unknown = store.message();
     } else {
         found.seq = store.cursor().seq.value;
+        found.instance = store.facts().instance;
     }
     return found;
 }
@@ -70,10 +93,11 @@ Followed ask_clickhouse(const Config& config) {
     options.server.connect = kConnectMax;
     options.server.answer = kAnswerMax;
     ClickHouseStore store{options};
-    Followed found{"ClickHouse, database " + options.database + ",", 0, "", 0};
+    Followed found{"ClickHouse, database " + options.database + ","};
     const Status opened = store.open();
     if (opened) {
         found.seq = store.cursor().seq.value;
+        found.instance = store.facts().instance;
     } else if (opened.code() != Errc::NotFound) {
         found.unknown = store.message();
     }
@@ -82,51 +106,101 @@ Followed ask_clickhouse(const Config& config) {
 
 /// In a thread of its own, which keeps what it needs: a name that no server resolves may keep it
 /// for longer than anybody waits.
-std::future<Followed> begin_to_ask(Followed (*ask)(const Config&), const Config& config) {
-    std::packaged_task<Followed(const Config&)> task{ask};
-    std::future<Followed> answer = task.get_future();
-    std::thread{[task = std::move(task), own = config]() mutable { task(own); }}.detach();
-    return answer;
+class Question {
+public:
+    Question(Followed (*ask)(const Config&), const Config& config) {
+        std::packaged_task<Followed(const Config&)> task{ask};
+        answer_ = task.get_future();
+        thread_ = std::thread{[task = std::move(task), own = config]() mutable { task(own); }};
+    }
+    Question(Question&&) = default;
+    Question& operator=(Question&&) = delete;
+    Question(const Question&) = delete;
+    Question& operator=(const Question&) = delete;
+    ~Question() {
+        if (thread_.joinable()) {  // nobody waits for what was not there in time
+            thread_.detach();
+        }
+    }
+    Followed answer(std::int64_t deadline) {
+        const std::chrono::nanoseconds left{std::max<std::int64_t>(deadline - monotonic_ns(), 0)};
+        if (answer_.wait_for(left) != std::future_status::ready) {
+            return {"", 0, "no answer in time"};
+        }
+        thread_.join();
+        return answer_.get();
+    }
+
+private:
+    std::future<Followed> answer_;
+    std::thread thread_;
+};
+
+/// What the servers say, both asked at once. One that says nothing is named in the log.
+std::vector<Followed> ask_servers(const Config& config, Nanos patience, const std::string& why) {
+    const std::int64_t deadline = monotonic_ns() + patience.value;
+    std::vector<std::pair<const char*, Question>> questions;
+    if (config.redis.enabled) {
+        questions.emplace_back("Redis", Question{ask_redis, config});
+    }
+    if (config.clickhouse.enabled) {
+        questions.emplace_back("ClickHouse", Question{ask_clickhouse, config});
+    }
+    std::vector<Followed> all;
+    for (auto& [store, question] : questions) {
+        all.push_back(question.answer(deadline));
+        if (!all.back().unknown.empty()) {
+            log_warn(std::string{store} + " could not be asked " + why + ": " + all.back().unknown);
+        }
+    }
+    return all;
 }
 
-/// @return the store with the record that it has come to; empty if it says of none.
-std::string told_by(const char* store, const Followed& found) {
-    if (!found.unknown.empty()) {
-        log_warn(std::string{"there is no journal, and "} + store +
-                 " could not be asked whether there was one: " + found.unknown);
+/// A segment that a start goes on in, or is refused over: it knows of a log, whatever files say.
+bool segment_counts(const Config& config) {
+    const inspect::FoundSegment found =
+        inspect::find_segment(config.segment_path(), config.journal.dir);
+    switch (found.code) {
+        case Errc::Ok:
+        case Errc::BadAuth:
+        case Errc::IoError:
+        case Errc::BadVersion: return true;
+        case Errc::BadInput: return found.segment.has_value();
+        default: return false;
     }
-    return found.seq == 0
-               ? ""
-               : found.where + " has followed one up to record " + std::to_string(found.seq);
 }
 
-std::string await_answer(const char* store, std::future<Followed>& answer, std::int64_t deadline) {
-    if (!answer.valid()) {
-        return "";
+/// That some store has followed a journal, or may have; empty if none says so.
+std::string followed_by(const Config& config, Nanos patience) {
+    const auto told = [](const Followed& found) {
+        return found.where + " has followed one up to record " + std::to_string(found.seq);
+    };
+    if (config.sqlite.enabled) {
+        const Followed sqlite = ask_sqlite(config);
+        if (sqlite.seq != 0) {
+            return told(sqlite);
+        }
+        if (!sqlite.unknown.empty()) {  // a file of ours, not a server that may be away
+            return sqlite.where + " is there, cannot be read (" + sqlite.unknown +
+                   "), and may have followed one";
+        }
     }
-    const std::chrono::nanoseconds left{std::max<std::int64_t>(deadline - monotonic_ns(), 0)};
-    const bool there = answer.wait_for(left) == std::future_status::ready;
-    return told_by(store, there ? answer.get() : Followed{"", 0, "no answer in time", 0});
+    for (const Followed& found :
+         ask_servers(config, patience, "whether there was a journal, where there is none")) {
+        if (found.seq != 0) {
+            return told(found);
+        }
+    }
+    return {};
 }
 
 }  // namespace
 
-std::string journal_may_be_lost(const Config& config) {
-    if (!journal_file_in(config.journal.dir).empty()) {
+std::string journal_may_be_lost(const Config& config, Nanos patience) {
+    if (!journal_file_in(config.journal.dir).empty() || segment_counts(config)) {
         return {};
     }
-    const std::int64_t deadline = monotonic_ns() + kStoresAnswerMax.value;
-    std::future<Followed> redis;
-    std::future<Followed> clickhouse;
-    if (config.redis.enabled) {
-        redis = begin_to_ask(ask_redis, config);
-    }
-    if (config.clickhouse.enabled) {
-        clickhouse = begin_to_ask(ask_clickhouse, config);
-    }
-    std::string told = config.sqlite.enabled ? told_by("SQLite", ask_sqlite(config)) : "";
-    told = told.empty() ? await_answer("Redis", redis, deadline) : told;
-    told = told.empty() ? await_answer("ClickHouse", clickhouse, deadline) : told;
+    const std::string told = followed_by(config, patience);
     if (told.empty()) {
         return {};
     }
@@ -137,23 +211,29 @@ std::string journal_may_be_lost(const Config& config) {
            "(gateway/BRIDGE.md), FIX venues do not, and a signal that comes again counts as new";
 }
 
-std::string journal_is_older_copy(const Config& config, Sequence end) {
-    if (!config.sqlite.enabled) {
-        return {};
-    }
-    const Followed found = ask_sqlite(config);
+std::string journal_is_older_copy(const Config& config, Sequence end, Nanos patience) {
     std::string ignored;
     const auto reserved = Reservation::read(config.journal.dir, ignored);
-    const bool same = reserved && found.instance != 0 &&
-                      found.instance == std::int64_t{reserved.value().instance};
-    if (!same || found.seq <= end.value) {
+    if (!reserved || reserved.value().instance == 0) {
         return {};
     }
-    return config.journal.dir + " ends at record " + std::to_string(end.value) + ", but " +
-           found.where + " has followed this very log up to record " + std::to_string(found.seq) +
-           ": the directory is an older copy, or files of it are missing; numbers and order ids "
-           "would be used twice. Bring the newer one back. If that is lost: move this one's files "
-           "aside and `millrace recover --from sqlite`";
+    std::vector<Followed> all =
+        ask_servers(config, patience, "whether the journal is an older copy");
+    if (config.sqlite.enabled) {
+        all.insert(all.begin(), ask_sqlite(config));
+    }
+    for (const Followed& found : all) {
+        if (found.instance != reserved.value().instance || found.seq <= end.value) {
+            continue;
+        }
+        return config.journal.dir + " ends at record " + std::to_string(end.value) + ", but " +
+               found.where + " has followed this very log up to record " +
+               std::to_string(found.seq) +
+               ": the directory is an older copy, or files of it are missing; numbers and order "
+               "ids would be used twice. Bring the newer one back. If that is lost: move this "
+               "one's files aside and `millrace recover --from best`";
+    }
+    return {};
 }
 
 }  // namespace millrace

@@ -10,17 +10,23 @@
 namespace millrace {
 
 /// So long a start waits for Redis and ClickHouse, both at once, before it goes on without their
-/// word. It asks them only where there is no journal.
+/// word. It asks them only where there is no segment to go on in.
 inline constexpr Nanos kStoresAnswerMax = seconds(3);
 
-/// For `up`, before it makes anything: why it must not begin here; empty if it may: the directory
-/// has a journal, or no configured store that answers has followed one. A store that does not
-/// answer in time is no reason; the log says that it was not asked.
-[[nodiscard]] std::string journal_may_be_lost(const Config& config);
+/// For `up`, before it makes anything: why it must not begin here; empty if it may: there is a
+/// segment that it goes on in or is refused over, the directory has a journal, or no configured
+/// store that answers has followed one. A server that does not answer in time is no reason; the log
+/// says that it was not asked. A SQLite file that is there and cannot be read is one, as are its
+/// backups where it is gone.
+/// Threads: any. One that waits for a silent server may outlive the call: who then ends the process
+/// does it without destructors.
+[[nodiscard]] std::string journal_may_be_lost(const Config& config,
+                                              Nanos patience = kStoresAnswerMax);
 
-/// For a start in a new segment: why the log, which ends at `end`, must not be gone on with: the
-/// SQLite store has followed this very directory's log further, so this is an older copy of it.
-/// Empty if it may. Stores have durable records alone, so no power cut gives that.
-[[nodiscard]] std::string journal_is_older_copy(const Config& config, Sequence end);
+/// For a start in a new segment: why the log, which ends at `end`, must not be gone on with: a
+/// store has followed this very directory's log further, so this is an older copy of it. Empty if
+/// it may. Stores have durable records alone, so no power cut gives that. Threads: as above.
+[[nodiscard]] std::string journal_is_older_copy(const Config& config, Sequence end,
+                                                Nanos patience = kStoresAnswerMax);
 
 }  // namespace millrace

@@ -106,6 +106,13 @@ std::string keep_checked_text(const Config& config, bool created) {
     return path;
 }
 
+/// Ends the process. Without destructors: a thread that waits for a store that does not answer
+/// (lost_journal.h) uses libraries that those would take away under it.
+[[noreturn]] void end_refused(const std::string& why) {
+    log_error(why);
+    ::_exit(log_stop(kExitError));
+}
+
 int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWatch> watch) {
     std::string message;
     IdBook ids;
@@ -140,11 +147,10 @@ int run(const Config& config, SupervisorOptions options, std::unique_ptr<StartWa
         refused = begin_log(config);
     }
     if (!refused.empty()) {
-        log_error(refused);
         if (created) {
             ::unlink(config.segment_path().c_str());
         }
-        return kExitError;
+        end_refused(refused);
     }
     log_info((created ? "made segment " : "attached to segment ") + config.segment_path() + ", " +
              std::to_string(s.header().total_bytes >> 20U) + " MiB");
@@ -193,11 +199,9 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     auto watch = std::make_unique<StartWatch>([](const std::string& text) { log_warn(text); });
     const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
     watch->at("looking for a journal in " + config.journal.dir);
-    if (const std::string lost =
-            goes_on || options.begin_anew ? std::string{} : journal_may_be_lost(config);
+    if (const std::string lost = options.begin_anew ? "" : journal_may_be_lost(config);
         !lost.empty()) {
-        log_error(lost);
-        return kExitError;
+        end_refused(lost);
     }
     watch->at("seeing whether the journal directory " + config.journal.dir + " can be written");
     if (!prepare_journal_dir(config.journal, goes_on, message)) {
