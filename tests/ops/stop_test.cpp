@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -127,6 +128,16 @@ protected:
 
 using Sentences = std::vector<std::string>;
 
+std::string if_asked(const std::vector<std::string>& directories, const char* name) {
+    return std::find(directories.begin(), directories.end(), name) == directories.end() ? "" : name;
+}
+std::string log_is_silent(const std::vector<std::string>& directories, Nanos /*limit*/) {
+    return if_asked(directories, "log");
+}
+std::string store_is_silent(const std::vector<std::string>& directories, Nanos /*limit*/) {
+    return if_asked(directories, "store");
+}
+
 TEST_F(StopOrder, IsCleanIfEveryStageDrainsAndEndsWithoutAFault) {
     FakeWorker worker{"broker", StageId::Broker, exited(0)};
     EXPECT_EQ(stop(worker), Sentences{});
@@ -157,6 +168,21 @@ TEST_F(StopOrder, LeavesBehindWhomNothingEndsSaysSoAndStopsTheRest) {
     EXPECT_TRUE(stuck.running());
     EXPECT_EQ(stuck.asked(), 1);
     EXPECT_FALSE(next.running());
+}
+
+TEST_F(StopOrder, GivesTheOthersLessTimeBesideADiskOfTheLogThatDoesNotAnswerAndNotBesideAStores) {
+    for (const std::string dead : {"log", "store"}) {
+        FakeWorker stuck{"journal", StageId::Journal, exited(0), false, false};
+        FakeWorker next{"sqlite", StageId::Sqlite, exited(0), false};
+        StopDisks disks{{"log"}, {"store"}};
+        disks.silent = dead == "log" ? log_is_silent : store_is_silent;
+        const Sentences said =
+            stop_in_order(segment_, {&stuck, &next}, {millis(20), millis(20), millis(10)}, disks);
+        ASSERT_EQ(said.size(), 2U);
+        EXPECT_NE(said[0].find("; no answer from " + dead), std::string::npos) << said[0];
+        EXPECT_EQ(said[1], dead == "log" ? "sqlite had not drained within 10 ms and was killed"
+                                         : "sqlite had not drained within 20 ms and was killed");
+    }
 }
 
 TEST_F(StopOrder, GivesAKilledStageTimeToEndHoweverShortTheDrainIs) {

@@ -173,8 +173,11 @@ int stop_stages(Segment& segment, const std::string& path) {
     for (const std::string& what : adopted.dead()) {
         log_error("not clean: " + what);
     }
-    const bool stages = stop_in_order(segment, adopted.workers()).empty();
-    const bool executors = end_executors(segment.header().journal_dir) != LeftBehind::Remain;
+    const std::string journal_dir = segment.header().journal_dir;
+    StopDisks disks;
+    disks.log.push_back(journal_dir);  // where else they write stands in a file there
+    const bool stages = stop_in_order(segment, adopted.workers(), {}, disks).empty();
+    const bool executors = end_executors(journal_dir) != LeftBehind::Remain;
     if (!stages || !executors || !adopted.dead().empty()) {
         return not_clean(path + " is kept, the next `millrace up` goes on from it");
     }

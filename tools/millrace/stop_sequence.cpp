@@ -7,7 +7,6 @@
 
 #include "shm/role.h"
 #include "tools/millrace/backlog.h"
-#include "tools/millrace/disk_probe.h"
 #include "tools/millrace/log.h"
 
 namespace millrace {
@@ -78,19 +77,28 @@ std::string in_ms(Nanos time) {
     return std::to_string(time.value / 1'000'000) + " ms";
 }
 
-/// @param bounds shortened once a disk is seen not to answer.
-/// @return what was not clean about it; empty = nothing.
+/// @param bounds shortened once a disk of the log is seen not to answer.
+/// @return the directories that do not, ", " between them.
+std::string look_at_disks(const StopDisks& disks, StopBounds& bounds) {
+    const std::string log = disks.silent(disks.log, kProbeMax);
+    const std::string stores = disks.silent(disks.stores, kProbeMax);
+    if (!log.empty()) {
+        bounds.drain = std::min(bounds.drain, bounds.beside_dead_disk);
+    }
+    return log + (log.empty() || stores.empty() ? "" : ", ") + stores;
+}
+
+/// @param bounds see look_at_disks(). @return what was not clean about it; empty = nothing.
 std::string stop_worker(const Segment& segment, Worker& worker, StopBounds& bounds,
-                        const std::vector<std::string>& directories) {
+                        const StopDisks& disks) {
     worker.ask_to_stop();
     const ProcessId process = worker.process();
     const bool by_itself = wait_end(worker, bounds.drain);
     if (!by_itself) {
         worker.kill();
         if (!wait_end(worker, bounds.end)) {
-            const std::string silent = silent_directories(directories);
             const Nanos drain = bounds.drain;
-            bounds.drain = silent.empty() ? drain : std::min(drain, kDrainBesideDeadDisk);
+            const std::string silent = look_at_disks(disks, bounds);
             // Not reaped: that would wait for as long as its disk does not answer.
             return worker.name() + " (pid " + std::to_string(process.pid) +
                    ") had not drained within " + in_ms(drain) + ", was killed and is still there " +
@@ -138,8 +146,7 @@ std::string left_in_flight(const Segment& segment) {
 }  // namespace
 
 std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worker*>& workers,
-                                       const StopBounds& bounds,
-                                       const std::vector<std::string>& directories) {
+                                       const StopBounds& bounds, const StopDisks& disks) {
     std::vector<std::string> unclean;
     StopBounds left = bounds;
     const auto note = [&unclean](std::string what) {
@@ -159,7 +166,7 @@ std::vector<std::string> stop_in_order(Segment& segment, const std::vector<Worke
     const auto stop = [&](Worker& worker) {
         if (worker.running() && std::find(asked.begin(), asked.end(), &worker) == asked.end()) {
             asked.push_back(&worker);
-            note(stop_worker(segment, worker, left, directories));
+            note(stop_worker(segment, worker, left, disks));
         }
     };
     for (const StageId place : kStopOrder) {

@@ -23,18 +23,19 @@ constexpr std::chrono::milliseconds kHouseNap{20};
 constexpr std::chrono::seconds kHouseEndMax{2};
 
 /// Those that stages write to.
-std::vector<std::string> written_directories(const Config& config) {
-    std::vector<std::string> all{config.journal.dir};
+StopDisks written_directories(const Config& config) {
+    StopDisks disks;
+    disks.log.push_back(config.journal.dir);
     if (std::string second = configured_second(config).path; !second.empty()) {
-        all.push_back(std::move(second));
+        disks.log.push_back(std::move(second));
     }
     if (config.sqlite.enabled) {
-        all.push_back(std::filesystem::path{config.sqlite.path}.parent_path().string());
+        disks.stores.push_back(std::filesystem::path{config.sqlite.path}.parent_path().string());
         if (config.sqlite.backup_s != 0) {
-            all.push_back(config.sqlite.backup_dir);
+            disks.stores.push_back(config.sqlite.backup_dir);
         }
     }
-    return all;
+    return disks;
 }
 
 }  // namespace
