@@ -144,6 +144,13 @@ std::unique_ptr<CredentialStore> make_credentials(const CredentialSource& source
                                       : make_sqlite_credentials(source.sqlite_path);
 }
 
+HeldCredentials lacking(HeldCredentials held, const std::vector<CredentialRow>& rows) {
+    for (const CredentialRow& row : rows) {
+        held.erase(row.account);
+    }
+    return held;
+}
+
 CredentialBackups::CredentialBackups(CredentialBackupOptions options, const CredentialKey& key)
     : options_{std::move(options)}, key_{key} {
     ASSERT(options_.keep > 0);
@@ -156,7 +163,7 @@ Error CredentialBackups::failed(Errc code, const std::string& what) {
 
 Result<std::vector<CredentialRow>> CredentialBackups::rows_of(const CredentialSource& source) {
     const auto store = make_credentials(source);
-    Status opened = store->open();
+    const Status opened = store->open(CredentialOpen::Existing);
     if (!opened) {
         return failed(opened.code(), store->message());
     }
@@ -174,6 +181,9 @@ Result<std::string> CredentialBackups::make() {
     }
     for (int i = 0; i < kSnapshotTries; ++i) {
         const auto before = rows_of(options_.source);
+        if (before && before.value().empty()) {
+            return failed(Errc::NotFound, "the store holds no account");
+        }
         auto made = before ? dump() : Result<std::vector<std::byte>>{before.error()};
         const auto after = made ? rows_of(options_.source) : before;
         if (!made || !after) {
@@ -192,13 +202,23 @@ Result<std::string> CredentialBackups::make() {
             return restored ? failed(Errc::BadChecksum, "the backup restores to something else")
                             : failed(restored.code(), "the backup does not restore: " + message_);
         }
-        std::vector<std::string> all = list();
-        for (std::size_t old = 0; old + options_.keep < all.size(); ++old) {
-            ::unlink(all[old].c_str());
-        }
+        missing_ = lacking(held(), before.value());
+        prune();
         return path;
     }
     return failed(Errc::Busy, "the credentials change too fast to be copied");
+}
+
+void CredentialBackups::prune() const {
+    const std::vector<std::string> all = list();
+    for (std::size_t old = 0; old + options_.keep < all.size(); ++old) {
+        // The last one that holds an account which the store lost stays, however old.
+        const bool needed = std::any_of(missing_.begin(), missing_.end(),
+                                        [&](const auto& m) { return m.second == all[old]; });
+        if (!needed) {
+            ::unlink(all[old].c_str());
+        }
+    }
 }
 
 Result<std::string> CredentialBackups::write(const std::vector<CredentialRow>& rows,
@@ -208,7 +228,7 @@ Result<std::string> CredentialBackups::write(const std::vector<CredentialRow>& r
         "kind=" + std::string{options_.source.sqlite_path.empty() ? "postgres" : "sqlite"} +
         "\ncreated_ns=" + std::to_string(now) + "\nkey=" + key_.id() + "\n";
     for (const CredentialRow& row : rows) {
-        header += row.sealed.empty() ? "" : "account=" + row.account + "\n";
+        header += (row.sealed.empty() ? "erased=" : "account=") + row.account + "\n";
     }
     const auto length = static_cast<std::uint32_t>(header.size());
     std::string file{kMagic};
@@ -367,6 +387,32 @@ std::vector<std::string> CredentialBackups::holding(const std::string& account) 
         }
     }
     return found;
+}
+
+HeldCredentials CredentialBackups::held() const {
+    const Secret key = key_.derived(kPurpose);
+    HeldCredentials held;
+    for (const std::string& path : list()) {  // oldest first: the newest one's word stays
+        const std::string file = read_file(path);
+        Parts parts;
+        if (!split(file, parts) ||
+            !gcm_open(key.bytes(), parts.nonce, bytes_of(parts.head), parts.sealed)) {
+            continue;
+        }
+        for (const std::string& line : parts.lines) {
+            const std::size_t equals = line.find('=');
+            if (line.starts_with("account=")) {
+                held[line.substr(equals + 1)] = path;
+            } else if (line.starts_with("erased=")) {
+                held.erase(line.substr(equals + 1));  // whatever an older one still holds
+            }
+        }
+    }
+    return held;
+}
+
+bool any_credential_backup(const std::string& dir) {
+    return !backups_in(dir).empty();
 }
 
 std::int64_t CredentialBackups::newest_ns() const {

@@ -4,12 +4,14 @@
 //                                      | AES-256-GCM of the dump | tag, 16 |
 //
 // The header is text, in clear and authenticated: what it was made from, when, by which key it
-// opens, and whose credentials it holds, so that an erasure can name the copies that still do.
+// opens, and whose credentials it holds, so that an erasure can name the copies that still do; and
+// whose were erased by then, so that those do not count as lost.
 #pragma once
 
 #include "persist/credential_secret.h"
 #include "persist/credential_store.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,14 @@ struct CredentialBackupOptions {
     int tool_timeout_s = 60;  // for pg_dump and pg_restore
 };
 
+/// Account -> the newest backup that holds credentials of it; without those erased since.
+using HeldCredentials = std::map<std::string, std::string>;
+/// Those of `held` that are no row of `rows`, of a store or a backup. Rows never leave a store,
+/// erased ones neither: such an account was lost with a store that was begun anew, or set back.
+[[nodiscard]] HeldCredentials lacking(HeldCredentials held, const std::vector<CredentialRow>& rows);
+
+/// Whether there is any backup in `dir`, be it damaged.
+[[nodiscard]] bool any_credential_backup(const std::string& dir);
 /// When the newest backup in `dir` was made, wall clock; 0: there is none, or it cannot be read.
 [[nodiscard]] std::int64_t newest_credential_backup_ns(const std::string& dir);
 
@@ -37,11 +47,15 @@ public:
     CredentialBackups(CredentialBackupOptions options, const CredentialKey& key);
 
     /// Dumps, encrypts, writes and flushes a new backup; restores it into a scratch store, compares
-    /// that row by row with the source, and only then removes what is too old.
-    /// @return its path; BadChecksum: it did not restore to the same, and was removed; IoError,
+    /// that row by row with the source, and only then removes what is too old: nothing that is the
+    /// last to hold an account which the source lacks, see missing().
+    /// @return its path; NotFound: the source is not there or holds no account, nothing was made;
+    /// BadChecksum: it did not restore to the same, and was removed; IoError,
     /// NoSpace, Timeout, Unsupported (no pg_dump), NotOwner (no right to make a scratch database).
     /// Crash: a file that was not finished has another name and is removed by the next run.
     [[nodiscard]] Result<std::string> make();
+    /// What the source of the last make() lacked.
+    [[nodiscard]] const HeldCredentials& missing() const noexcept { return missing_; }
 
     /// Restores `path` into a scratch store. @return the rows in it; BadAuth: changed, or another
     /// key; Unsupported: of PostgreSQL, where the source is none; as make().
@@ -56,10 +70,12 @@ public:
     [[nodiscard]] std::vector<std::string> list() const;
     /// Those that hold credentials of `account`.
     [[nodiscard]] std::vector<std::string> holding(const std::string& account) const;
+    /// By the headers of those that open by our key and were not changed.
+    [[nodiscard]] HeldCredentials held() const;
     /// newest_credential_backup_ns() of its folder.
     [[nodiscard]] std::int64_t newest_ns() const;
 
-    [[nodiscard]] std::size_t keep() const noexcept { return options_.keep; }
+    [[nodiscard]] const CredentialBackupOptions& options() const noexcept { return options_; }
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
 private:
@@ -72,10 +88,13 @@ private:
         std::span<const std::byte> dump);
     [[nodiscard]] Result<std::string> write(const std::vector<CredentialRow>& rows,
                                             std::span<const std::byte> dump);
+    /// Removes what is too old.
+    void prune() const;
     [[nodiscard]] Error failed(Errc code, const std::string& what);
 
     CredentialBackupOptions options_;
     const CredentialKey& key_;
+    HeldCredentials missing_;
     std::string message_;
 };
 

@@ -11,15 +11,20 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kSchema[] = {
+constexpr const char* kSettings[] = {
     "SET client_min_messages = warning", "SET statement_timeout = '10s'", "SET lock_timeout = '5s'",
     // Whatever the server's setting: a change that was told is on its disk.
-    "SET synchronous_commit = on", "CREATE SCHEMA IF NOT EXISTS millrace",
+    "SET synchronous_commit = on"};
+constexpr const char* kSchema[] = {
+    "CREATE SCHEMA IF NOT EXISTS millrace",
     ("CREATE TABLE IF NOT EXISTS millrace.credentials (account text PRIMARY KEY, login text NOT "
      "NULL, state int8 NOT NULL, version int8 NOT NULL, sealed_version int8 NOT NULL, sealed "
      "bytea, reason text NOT NULL, created_ns int8 NOT NULL, changed_ns int8 NOT NULL)"),
     ("CREATE TABLE IF NOT EXISTS millrace.credential_events (at_ns int8 NOT NULL, account text "
      "NOT NULL, version int8 NOT NULL, event text NOT NULL)")};
+constexpr const char* kCountTables =
+    "SELECT count(*)::int8 FROM pg_catalog.pg_tables WHERE schemaname = 'millrace' AND tablename = "
+    "'credentials'";
 constexpr const char* kSelect =
     "SELECT account, login, state, version, sealed_version, sealed, reason, created_ns, changed_ns "
     "FROM millrace.credentials";
@@ -136,7 +141,7 @@ class PostgresCredentials final : public CredentialStore {
 public:
     explicit PostgresCredentials(PostgresPlace place) : place_{std::move(place)} {}
 
-    Status open() override {
+    Status open(CredentialOpen how) override {
         // The later keyword wins over the URL's; a URL is taken for dbname if it is first.
         const char* const keys[] = {"dbname",           "password",        "connect_timeout",
                                     "application_name", "client_encoding", nullptr};
@@ -148,13 +153,8 @@ public:
                                PQconnectionUsedPassword(connection_.get()) != 0;
             return failed(asked ? Errc::BadAuth : Errc::IoError);
         }
-        for (const char* sql : kSchema) {
-            const Answer done = Parameters{}.run(connection_.get(), sql);
-            if (PQresultStatus(done.get()) != PGRES_COMMAND_OK) {
-                return failed(code_of(done));
-            }
-        }
-        return ok_status();
+        const Status set = run(kSettings);
+        return !set ? set : how == CredentialOpen::Create ? run(kSchema) : found();
     }
 
     Result<std::optional<CredentialRow>> find(const std::string& account) override {
@@ -212,6 +212,26 @@ public:
     [[nodiscard]] const std::string& message() const override { return message_; }
 
 private:
+    [[nodiscard]] Status run(std::span<const char* const> statements) {
+        for (const char* sql : statements) {
+            const Answer done = Parameters{}.run(connection_.get(), sql);
+            if (PQresultStatus(done.get()) != PGRES_COMMAND_OK) {
+                return failed(code_of(done));
+            }
+        }
+        return ok_status();
+    }
+    [[nodiscard]] Status found() {
+        const Answer got = Parameters{}.run(connection_.get(), kCountTables);
+        if (PQresultStatus(got.get()) != PGRES_TUPLES_OK) {
+            return failed(code_of(got));
+        }
+        if (number_at(got, 0, 0) == 0) {
+            message_ = "the database has no table millrace.credentials";
+            return {Errc::NotFound, "credentials"};
+        }
+        return ok_status();
+    }
     [[nodiscard]] Errc code_of(const Answer& answer) const {
         if (!answer && PQstatus(connection_.get()) == CONNECTION_OK) {
             return Errc::Timeout;  // the same; the next open() begins with a new connection

@@ -37,18 +37,14 @@ std::string_view to_string(RestoreMeets meets) noexcept {
     return "?";
 }
 
-Result<std::vector<RestoreRow>> plan_restore(CredentialStore& store,
-                                             const std::vector<CredentialRow>& rows) {
-    const auto stored = store.all();
-    if (!stored) {
-        return stored.error();
-    }
+std::vector<RestoreRow> plan_restore(const std::vector<CredentialRow>& stored,
+                                     const std::vector<CredentialRow>& rows) {
     std::vector<RestoreRow> plan;
     for (const CredentialRow& row : rows) {
-        const auto at = std::find_if(stored.value().begin(), stored.value().end(),
+        const auto at = std::find_if(stored.begin(), stored.end(),
                                      [&](const auto& s) { return s.account == row.account; });
-        plan.push_back(at == stored.value().end() ? RestoreRow{row, RestoreMeets::Nothing, 0}
-                                                  : planned(row, *at));
+        plan.push_back(at == stored.end() ? RestoreRow{row, RestoreMeets::Nothing, 0}
+                                          : planned(row, *at));
     }
     return plan;
 }

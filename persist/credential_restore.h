@@ -29,11 +29,10 @@ struct RestoreRow {
     std::uint64_t stored_version = 0;  // what it is written over; 0: there is none
 };
 
-/// Compares `rows`, those of a backup, with `store`, which is open. Accounts that only the store
-/// has are not in the plan: they stay as they are.
-/// @return as CredentialStore::all().
-[[nodiscard]] Result<std::vector<RestoreRow>> plan_restore(CredentialStore& store,
-                                                           const std::vector<CredentialRow>& rows);
+/// Compares `rows`, those of a backup, with `stored`, all that the store has. Accounts that only
+/// the store has are not in the plan: they stay as they are.
+[[nodiscard]] std::vector<RestoreRow> plan_restore(const std::vector<CredentialRow>& stored,
+                                                   const std::vector<CredentialRow>& rows);
 
 /// Writes what is not Same, leaves `event` for each, and reads all of it back.
 /// @param force also over what is Later. Without it such a row is BadVersion and nothing is

@@ -49,12 +49,15 @@ class SqliteCredentials final : public CredentialStore {
 public:
     explicit SqliteCredentials(std::string path) : path_{std::move(path)} {}
 
-    Status open() override {
+    Status open(CredentialOpen how) override {
+        const bool create = how == CredentialOpen::Create;
         // Made by us first: SQLite would ask the umask who may read it.
-        const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
+        const int fd = ::open(path_.c_str(), flags, 0600);
         if (fd < 0) {
-            message_ = path_ + ": " + std::strerror(errno);
-            return {Errc::IoError, "credentials", errno};
+            const int e = errno;
+            message_ = path_ + ": " + std::strerror(e);
+            return {e == ENOENT && !create ? Errc::NotFound : Errc::IoError, "credentials", e};
         }
         ::close(fd);
         db_.close();
@@ -69,10 +72,8 @@ public:
             message_ = path_ + ": a database of another program";
             return {Errc::BadMagic, "credentials"};
         }
-        for (const char* sql : {kSettings, kSchema}) {
-            done = done ? db_.exec(sql) : done;
-        }
-        return judged(done);
+        done = done ? db_.exec(kSettings) : done;
+        return done && !create ? found() : judged(done ? db_.exec(kSchema) : done);
     }
 
     Result<std::optional<CredentialRow>> find(const std::string& account) override {
@@ -125,6 +126,20 @@ public:
     [[nodiscard]] const std::string& message() const override { return message_; }
 
 private:
+    /// A file without our table is as good as none: cut to nothing, or made by a copy that failed.
+    Status found() {
+        const auto ours =
+            db_.number("SELECT count(*) FROM sqlite_master WHERE name = 'credentials'");
+        if (!ours) {
+            return judged(ours.error());
+        }
+        if (ours.value() == 0) {
+            message_ = path_ + ": holds no table of credentials";
+            return {Errc::NotFound, "credentials"};
+        }
+        return ok_status();
+    }
+
     Status write(const CredentialRow& r, std::uint64_t expected, const std::string& event) {
         auto put = db_.prepare(
             "INSERT INTO credentials SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9 WHERE ?10 = 0 OR EXISTS "

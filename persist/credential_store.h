@@ -30,13 +30,19 @@ struct CredentialRow {
     std::int64_t changed_ns = 0;
 };
 
+enum class CredentialOpen : std::uint8_t {
+    Existing,  // it must be there: who only looks must not leave an empty one where one was lost
+    Create,    // made, empty, if it is not there
+};
+
 class CredentialStore {
 public:
     virtual ~CredentialStore() = default;
 
-    /// Connects and makes the tables that are missing.
-    /// @return IoError, Timeout, BadAuth, BadMagic (tables of somebody else).
-    [[nodiscard]] virtual Status open() = 0;
+    /// Connects, again if it was open.
+    /// @return NotFound: there is none, and `how` is Existing; IoError, Timeout, BadAuth, BadMagic
+    /// (tables of somebody else).
+    [[nodiscard]] virtual Status open(CredentialOpen how) = 0;
     /// @return the row, or nothing if there is none; as open().
     [[nodiscard]] virtual Result<std::optional<CredentialRow>> find(const std::string& account) = 0;
     [[nodiscard]] virtual Result<std::vector<CredentialRow>> all() = 0;
@@ -51,7 +57,7 @@ public:
     [[nodiscard]] virtual const std::string& message() const = 0;
 };
 
-/// A file of mode 0600, made if it is not there.
+/// A file of mode 0600.
 [[nodiscard]] std::unique_ptr<CredentialStore> make_sqlite_credentials(std::string path);
 
 struct PostgresPlace {

@@ -145,7 +145,7 @@ void Outside::add_credential(const std::string& account) {
     const auto key = CredentialKey::load(dir_.file("key"), message);
     ASSERT_TRUE(key.ok()) << message;
     const auto store = make_postgres_credentials(postgres());
-    ASSERT_TRUE(store->open().ok()) << store->message();
+    ASSERT_TRUE(store->open(CredentialOpen::Create).ok()) << store->message();
     CredentialVault vault{*store, key.value()};
     std::string password = "of-" + account;
     ASSERT_TRUE(vault.add(account, "1", Secret::taken_from(password)).ok()) << vault.message();

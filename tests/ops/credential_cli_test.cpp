@@ -7,6 +7,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include <algorithm>
+#include <array>
+
+#include "persist/credential_cipher.h"
+#include "persist/credential_secret.h"
+#include "persist/sqlite_db.h"
 #include "tests/ops/pipeline_fixture.h"
 
 namespace millrace::test {
@@ -24,9 +30,12 @@ protected:
         p_.dir().write("secret", "hunter2\n");
         fs::create_directories(p_.journal_dir());
         ASSERT_EQ(p_.run({"credential", "init"}).status, 0);
-        const Finished added = p_.run(
-            {"credential", "add", "a1", "--login", "1001", "--secret-file", p_.dir() / "secret"});
+        const Finished added = add("a1");
         ASSERT_EQ(added.status, 0) << added.output;
+    }
+    Finished add(const std::string& account) {
+        return p_.run({"credential", "add", account, "--login", "1001", "--secret-file",
+                       p_.dir() / "secret"});
     }
     [[nodiscard]] Finished list() { return p_.run({"credential", "list"}); }
     [[nodiscard]] std::string store() const { return p_.journal_dir() + "/credentials.db"; }
@@ -104,11 +113,98 @@ TEST_F(Credentials, ComeBackFromABackup) {
     EXPECT_EQ(dry.status, 0) << dry.output;
     EXPECT_SAYS(dry, "LOCKED  version 2: missing");
     EXPECT_SAYS(dry, "nothing was changed");
-    EXPECT_EQ(list().output.find("a1"), std::string::npos) << "a dry run is none";
+    EXPECT_FALSE(fs::exists(store())) << "an empty one in its place";
     const Finished restored = p_.run({"credential", "restore"});
     EXPECT_EQ(restored.status, 0) << restored.output;
     EXPECT_SAYS(restored, "restored, read back and compared");
     EXPECT_SAYS(list(), "LOCKED");
+}
+
+TEST_F(Credentials, ThatWereLostAreNotTakenForNoneByAnyCommandAndStayInTheirBackups) {
+    fs::remove(store());
+    const std::vector<std::vector<std::string>> looks = {
+        {"list"},          {"lock", "a1"},
+        {"unlock", "a1"},  {"rotate", "a1", "--secret-file", p_.dir() / "secret"},
+        {"backup"},        {"backup", "--dry-run"},
+        {"erase", "a1", "--yes"}};
+    for (std::vector<std::string> words : looks) {
+        words.insert(words.begin(), "credential");
+        const Finished looked = p_.run(words);
+        EXPECT_EQ(looked.status, 1) << words[1];
+        EXPECT_SAYS(looked, "`millrace credential restore`");
+        EXPECT_FALSE(fs::exists(store())) << words[1];
+    }
+    const Finished dry =
+        p_.run({"credential", "add", "a2", "--login", "1002", "--dry-run"});
+    EXPECT_EQ(dry.status, 0) << dry.output;
+    EXPECT_SAYS(dry, "a2 would be ACTIVE with login 1002 in a new store");
+    EXPECT_FALSE(fs::exists(store()));
+    EXPECT_EQ(count(), 1U);
+    const Finished restored = p_.run({"credential", "restore"});
+    EXPECT_EQ(restored.status, 0) << restored.output;
+    EXPECT_SAYS(list(), "ACTIVE");
+}
+
+TEST_F(Credentials, ComeBackAllThoughTheStoreWasBegunAnewAndBackedUpMeanwhile) {
+    fs::remove(store());
+    const Finished added = add("a2");
+    EXPECT_EQ(added.status, 1) << added.output;
+    EXPECT_SAYS(added, "ALERT the store lacks what backups hold: a1 (in ");
+    const Finished again = p_.run({"credential", "backup"});
+    EXPECT_EQ(again.status, 1) << "each day, for the supervisor to tell";
+    EXPECT_SAYS(again, "ALERT the store lacks");
+    const Finished restored = p_.run({"credential", "restore"});
+    EXPECT_EQ(restored.status, 0) << restored.output;
+    EXPECT_SAYS(restored, ": lacks a1 (in ");
+    EXPECT_SAYS(list(), "a1 ");
+    EXPECT_SAYS(list(), "a2 ");
+}
+
+/// What earlier builds made of a store that was lost: a good backup, of nobody.
+void write_backup_of_nobody(const std::string& folder, const std::string& key_file) {
+    SqliteDb db;
+    ASSERT_TRUE(db.open(folder + "/none.db", 0, SqliteOpen::Create).ok());
+    ASSERT_TRUE(db.exec("CREATE TABLE credentials (account TEXT PRIMARY KEY, login, state, "
+                        "version, sealed_version, sealed, reason, created_ns, changed_ns) WITHOUT "
+                        "ROWID; PRAGMA application_id = 1297236818;")
+                    .ok());
+    db.close();
+    std::ifstream in{folder + "/none.db", std::ios::binary};
+    const std::string dump{std::istreambuf_iterator<char>{in}, {}};
+    fs::remove(folder + "/none.db");
+    std::string message;
+    const auto key = CredentialKey::load(key_file, message);
+    ASSERT_TRUE(key.ok()) << message;
+    const std::string header = "kind=sqlite\ncreated_ns=1\nkey=" + key.value().id() + "\n";
+    const auto length = static_cast<std::uint32_t>(header.size());
+    const std::string head =
+        "MRCB0001" + std::string{reinterpret_cast<const char*>(&length), sizeof length} + header;
+    const std::string nonce(kGcmNonceBytes, '7');
+    const auto bytes = [](const std::string& text) { return std::as_bytes(std::span{text}); };
+    constexpr char kPurpose[9] = "mrbackup";
+    const Secret derived = key.value().derived(kPurpose);
+    const auto sealed = gcm_seal(derived.bytes(), bytes(nonce), bytes(head), bytes(dump));
+    std::ofstream out{folder + "/credentials-21000101T000000Z-000000000.mrcb", std::ios::binary};
+    out << head << nonce;
+    out.write(reinterpret_cast<const char*>(sealed.data()),
+              static_cast<std::streamsize>(sealed.size()));
+}
+
+TEST_F(Credentials, DoNotComeBackFromABackupOfNobody) {
+    ASSERT_NO_FATAL_FAILURE(write_backup_of_nobody(backups(), p_.dir() / "key"));
+    fs::remove(store());
+    const Finished tested = p_.run({"credential", "restore-test"});
+    EXPECT_EQ(tested.status, 1);
+    EXPECT_SAYS(tested, "restores: 0 accounts");
+    const std::string nobody = backups() + "/credentials-21000101T000000Z-000000000.mrcb";
+    const Finished named = p_.run({"credential", "restore", nobody});
+    EXPECT_EQ(named.status, 1) << named.output;
+    EXPECT_SAYS(named, "holds no account");
+    EXPECT_FALSE(fs::exists(store()));
+    const Finished restored = p_.run({"credential", "restore"});
+    EXPECT_EQ(restored.status, 0) << restored.output;
+    EXPECT_SAYS(restored, "passed over: " + nobody + ": holds no account");
+    EXPECT_SAYS(list(), "a1 ");
 }
 
 TEST_F(Credentials, ComeBackFromAnOlderBackupWhereTheNewestIsDamaged) {

@@ -46,6 +46,12 @@ protected:
         std::string message;
         const auto key = CredentialKey::create(dir_ / "key", message);
         ASSERT_TRUE(key.ok()) << message;
+        const auto store = make_sqlite_credentials(dir_ / "credentials.db");
+        ASSERT_TRUE(store->open(CredentialOpen::Create).ok()) << store->message();
+        CredentialRow row;
+        row.account = "a1";
+        row.version = 1;
+        ASSERT_TRUE(store->put(row, 0, "added").ok()) << store->message();
         CredentialBackups backups{{{dir_ / "credentials.db", {}}, dir_ / "backups", 30, 60},
                                   key.value()};
         ASSERT_TRUE(backups.make().ok()) << backups.message();
@@ -102,10 +108,25 @@ TEST_F(CredentialsDaily, DoNothingWhereNobodyHasStoredAny) {
     EXPECT_EQ(runs(), 1U);
 }
 
+TEST_F(CredentialsDaily, AreLookedAtAtOnceWhereTheirStoreIsGone) {
+    make_backup();
+    CredentialKeeperOptions o;
+    o.command = {"sh", "-c", kDone, "sh", dir_ / "ran"};
+    o.store = dir_ / "credentials.db";
+    o.backup_dir = dir_ / "backups";
+    CredentialKeeper k{o};
+    (void)run(k);
+    EXPECT_EQ(runs(), 0U) << "a fresh backup";
+    std::filesystem::remove(o.store);
+    now_ += kHour;
+    (void)run(k);
+    EXPECT_EQ(runs(), 1U) << "the command tells that the store is gone";
+}
+
 TEST_F(CredentialsDaily, AreToldOfWhenTheyFailAndTriedAgainAnHourLater) {
     CredentialKeeper k = keeper("echo x >>\"$1\"; echo PostgreSQL is not there >&2; exit 1");
     const auto told = run(k);
-    EXPECT_NE(told.alert.find("no backup for a day"), std::string::npos) << told.alert;
+    EXPECT_NE(told.alert.find("not backed up"), std::string::npos) << told.alert;
     EXPECT_NE(told.alert.find("exit status 1"), std::string::npos) << told.alert;
     EXPECT_EQ(told.detail, ": PostgreSQL is not there");
     now_ += kHour - 1;

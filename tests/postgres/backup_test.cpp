@@ -108,6 +108,39 @@ TEST_P(Backup, DoesNotRemoveAnOldOneWhenTheNewOneFails) {
     EXPECT_EQ(b.message().find("servers-own-secret"), std::string::npos) << b.message();
 }
 
+TEST_P(Backup, IsMadeOfNoStoreThatIsGoneOrHoldsNobody) {
+    CredentialBackups b = backups(1);
+    const std::string good = b.make().value();
+    ASSERT_NO_FATAL_FAILURE(lose_the_store());
+    EXPECT_EQ(b.make().code(), Errc::NotFound) << b.message();
+    one_ = session();  // begun anew
+    EXPECT_EQ(b.make().code(), Errc::NotFound) << b.message();
+    EXPECT_EQ(b.list(), std::vector<std::string>{good}) << "the good one was pushed out";
+}
+
+class BackupAlone : public Backup {};  // what does not depend on the kind of store
+
+TEST_P(BackupAlone, StaysHoweverOldWhileItIsTheLastToHoldWhatTheStoreLost) {
+    CredentialBackups b = backups(3);
+    (void)b.make().value();
+    EXPECT_TRUE(b.missing().empty());
+    ASSERT_TRUE(one_.vault->erase("silver-desk", "left us").ok());
+    const std::string good = b.make().value();
+    EXPECT_TRUE(b.missing().empty()) << "what was erased is not lost";
+    ASSERT_NO_FATAL_FAILURE(lose_the_store());
+    one_ = session();
+    ASSERT_TRUE(one_.vault->add("new-desk", "5003", secret("s")).ok());
+    std::vector<std::string> kept{good};
+    for (int i = 0; i < 3; ++i) {
+        kept.push_back(b.make().value());
+    }
+    EXPECT_EQ(b.list(), kept) << "the oldest of five went, the second stays";
+    EXPECT_EQ(b.missing(), (HeldCredentials{{"gold-desk", good}})) << "silver-desk was erased";
+    const std::string newest = kept.back();
+    EXPECT_EQ(b.held(), (HeldCredentials{{"gold-desk", good}, {"new-desk", newest}}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, BackupAlone, ::testing::Values(Kind::Sqlite));
 INSTANTIATE_TEST_SUITE_P(Stores, Backup, ::testing::Values(Kind::Sqlite, Kind::Postgres),
                          [](const auto& p) {
                              return p.param == Kind::Sqlite ? "Sqlite" : "Postgres";

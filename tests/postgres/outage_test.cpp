@@ -10,9 +10,9 @@ TEST_P(Outage, IsToldAndEndsWithTheServersReturn) {
     ASSERT_TRUE(one_.vault->add("gold-desk", "5001", secret("hunter2")).ok());
     server_->crash();
     EXPECT_EQ(one_.vault->rotate("gold-desk", secret("other")).code(), Errc::IoError);
-    EXPECT_FALSE(one_.store->open().ok());
+    EXPECT_FALSE(one_.store->open(CredentialOpen::Existing).ok());
     server_->start();
-    ASSERT_TRUE(one_.store->open().ok()) << one_.store->message();
+    ASSERT_TRUE(one_.store->open(CredentialOpen::Existing).ok()) << one_.store->message();
     EXPECT_EQ(opened("gold-desk"), "hunter2") << "what was told to be stored survives a crash";
 }
 
@@ -21,7 +21,7 @@ TEST_P(Outage, OfAServerThatStandsStillIsATimeout) {
     server_->signal_all(SIGSTOP);
     EXPECT_EQ(one_.vault->rotate("gold-desk", secret("other")).code(), Errc::Timeout);
     server_->signal_all(SIGCONT);
-    ASSERT_TRUE(one_.store->open().ok()) << one_.store->message();
+    ASSERT_TRUE(one_.store->open(CredentialOpen::Existing).ok()) << one_.store->message();
     EXPECT_EQ(one_.vault->list().value().size(), 1U);
 }
 
@@ -29,7 +29,7 @@ TEST_P(Outage, NeverTellsThePassword) {
     PostgresPlace wrong = server_->place();
     wrong.password = "wrong-but-secret";
     const auto store = make_postgres_credentials(wrong);
-    EXPECT_EQ(store->open().code(), Errc::BadAuth);
+    EXPECT_EQ(store->open(CredentialOpen::Existing).code(), Errc::BadAuth);
     EXPECT_EQ(store->message().find("wrong-but-secret"), std::string::npos) << store->message();
     EXPECT_NE(store->message().find("desk"), std::string::npos) << store->message();
 }

@@ -27,26 +27,16 @@ protected:
         path_ = made.value();
         rows_ = backups_->restore_test(path_).value();
     }
-    /// The file is gone; the schema was dropped.
+    /// Lost, and begun anew, empty.
     void lose_the_store() {
-        one_ = {};
-        if (GetParam() == Kind::Sqlite) {
-            ASSERT_TRUE(std::filesystem::remove(source().sqlite_path));
-        } else {
-            const PostgresPlace at = server_->place();
-            std::string complaint;
-            ASSERT_TRUE(run_tool({{"psql", "-d", at.url, "-c", "DROP SCHEMA millrace CASCADE"},
-                                  {{"PGPASSWORD", at.password}}},
-                                 complaint)
-                            .ok())
-                << complaint;
-        }
+        ASSERT_NO_FATAL_FAILURE(VaultFixture::lose_the_store());
         one_ = session();
     }
     Status restore(bool force = false) {
-        const auto plan = plan_restore(*one_.store, rows_);
-        EXPECT_TRUE(plan.ok()) << one_.store->message();
-        return restore_rows(*one_.store, plan.value(), "restored from a test", force);
+        const auto stored = one_.store->all();
+        EXPECT_TRUE(stored.ok()) << one_.store->message();
+        const auto plan = plan_restore(stored.value(), rows_);
+        return restore_rows(*one_.store, plan, "restored from a test", force);
     }
     /// What `--to` gives to whoever restores by hand.
     void look_at_the_dump() {
@@ -68,7 +58,7 @@ protected:
                             .ok())
                 << complaint;
             const auto store = make_postgres_credentials(scratch.place());
-            ASSERT_TRUE(store->open().ok());
+            ASSERT_TRUE(store->open(CredentialOpen::Existing).ok());
             EXPECT_EQ(store->all().value().size(), 2U);
         }
     }
@@ -82,9 +72,9 @@ protected:
 };
 
 TEST_P(Restore, OpensTheSecretsOfAStoreThatWasLostAndKeepsWhatWasLocked) {
-    const auto nothing_lost = plan_restore(*one_.store, rows_);
-    ASSERT_EQ(nothing_lost.value().size(), 2U);
-    for (const RestoreRow& p : nothing_lost.value()) {
+    const auto nothing_lost = plan_restore(one_.store->all().value(), rows_);
+    ASSERT_EQ(nothing_lost.size(), 2U);
+    for (const RestoreRow& p : nothing_lost) {
         EXPECT_EQ(p.meets, RestoreMeets::Same) << p.row.account;
     }
     ASSERT_TRUE(restore().ok());
@@ -139,9 +129,9 @@ TEST_P(RestoreAlone, TakesAnAccountThatWasAddedAnewForALaterOneAlthoughItsVersio
 
 TEST_P(RestoreAlone, StopsAtARowThatAnotherWriterChangesMeanwhile) {
     ASSERT_NO_FATAL_FAILURE(lose_the_store());
-    const auto plan = plan_restore(*one_.store, rows_);
+    const auto plan = plan_restore(one_.store->all().value(), rows_);
     ASSERT_TRUE(session().vault->add("silver-desk", "5002", secret("of another")).ok());
-    EXPECT_EQ(restore_rows(*one_.store, plan.value(), "late", false).code(), Errc::Busy);
+    EXPECT_EQ(restore_rows(*one_.store, plan, "late", false).code(), Errc::Busy);
     EXPECT_EQ(opened("silver-desk"), "of another");
 }
 

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "persist/run_tool.h"
+
 namespace millrace::postgres_test {
 namespace {
 
@@ -103,7 +105,7 @@ void PostgresProcess::start() {
     std::string said;
     for (int i = 0; i < 6'000; ++i) {
         const auto store = make_postgres_credentials(place());
-        if (store->open()) {
+        if (store->open(CredentialOpen::Create)) {
             return;
         }
         said = store->message();
@@ -158,9 +160,24 @@ CredentialSource VaultFixture::source() const {
 VaultFixture::Session VaultFixture::session() {
     Session s;
     s.store = make_credentials(source());
-    EXPECT_TRUE(s.store->open().ok()) << s.store->message();
+    EXPECT_TRUE(s.store->open(CredentialOpen::Create).ok()) << s.store->message();
     s.vault = std::make_unique<CredentialVault>(*s.store, *key_);
     return s;
+}
+
+void VaultFixture::lose_the_store() {
+    one_ = {};
+    if (GetParam() == Kind::Sqlite) {
+        ASSERT_TRUE(std::filesystem::remove(source().sqlite_path));
+        return;
+    }
+    const PostgresPlace at = server_->place();
+    std::string complaint;
+    ASSERT_TRUE(run_tool({{"psql", "-d", at.url, "-c", "DROP SCHEMA millrace CASCADE"},
+                          {{"PGPASSWORD", at.password}}},
+                         complaint)
+                    .ok())
+        << complaint;
 }
 
 std::string VaultFixture::opened(const std::string& account) {

@@ -54,6 +54,8 @@ protected:
         std::unique_ptr<CredentialVault> vault;
     };
     [[nodiscard]] Session session();
+    /// The file is gone; the schema was dropped. The next session() begins it anew.
+    void lose_the_store();
     static Secret secret(std::string text) { return Secret::taken_from(text); }
     /// The secret of `account` as text; the error's name if it does not open.
     [[nodiscard]] std::string opened(const std::string& account);

@@ -3,6 +3,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -81,15 +82,31 @@ Secret read_secret(const std::string& file) {
     return Secret::taken_from(text);
 }
 
+/// "a1 (in FILE), a2 (in FILE)"
+std::string spelled(const HeldCredentials& held) {
+    std::string text;
+    for (const auto& [account, path] : held) {
+        text += (text.empty() ? "" : ", ") + account + " (in " + path + ")";
+    }
+    return text;
+}
+
+/// What every backup ends with. @return 1 if the store lacks what earlier ones hold.
+int made_backup(const CredentialDesk& desk, const std::string& path) {
+    std::printf("backup %s, restored and compared\n", path.c_str());
+    const HeldCredentials& missing = desk.backups->missing();
+    return missing.empty()
+               ? 0
+               : complain("ALERT the store lacks what backups hold: " + spelled(missing) +
+                          "; `millrace credential restore FILE` puts it back");
+}
+
 /// What every change ends with. A change that was made stays made if its backup fails.
 int backed_up(CredentialDesk& desk, const std::string& done) {
     std::printf("%s\n", done.c_str());
     const auto made = desk.backups->make();
-    if (!made) {
-        return complain("ALERT it is done, but not backed up: " + desk.backups->message());
-    }
-    std::printf("backup %s, restored and compared\n", made.value().c_str());
-    return 0;
+    return made ? made_backup(desk, made.value())
+                : complain("ALERT it is done, but not backed up: " + desk.backups->message());
 }
 
 int changed(CredentialDesk& desk, const Status& status, const std::string& done) {
@@ -128,7 +145,33 @@ int would(CredentialDesk& desk, const Request& r, const char* what) {
     return complain(r.account + " has no credentials");
 }
 
+/// The rows of the store; none where there is no store.
+Result<std::vector<CredentialRow>> stored_rows(CredentialDesk& desk) {
+    return desk.no_store ? std::vector<CredentialRow>{} : desk.vault->list();
+}
+
+int would_add(CredentialDesk& desk, const Request& r) {
+    const auto rows = stored_rows(desk);
+    if (!rows) {
+        return complain(desk.vault->message());
+    }
+    for (const CredentialRow& row : rows.value()) {
+        if (row.account == r.account && row.state != CredentialState::Erased) {
+            return complain(r.account + " has credentials already; rotate or erase them");
+        }
+    }
+    std::printf("%s would be ACTIVE with login %s%s, and then backed up\n", r.account.c_str(),
+                r.login.c_str(), desk.no_store ? " in a new store" : "");
+    return 0;
+}
+
 int add(CredentialDesk& desk, const Request& r) {
+    if (r.dry_run) {
+        return would_add(desk, r);
+    }
+    if (desk.no_store && !desk.store->open(CredentialOpen::Create)) {
+        return complain(desk.store->message());
+    }
     const Secret secret = read_secret(r.secret_file);
     return changed(desk, desk.vault->add(r.account, r.login, secret), r.account + ": ACTIVE");
 }
@@ -194,23 +237,28 @@ int list(CredentialDesk& desk, const Request&) {
 }
 
 int backup(CredentialDesk& desk, const Request& r) {
-    if (r.dry_run) {
-        const auto rows = desk.vault->list();
-        if (!rows) {
-            return complain(desk.vault->message());
+    const auto rows = stored_rows(desk);
+    if (!rows) {
+        return complain(desk.vault->message());
+    }
+    if (rows.value().empty()) {
+        if (any_credential_backup(desk.backups->options().dir)) {
+            return complain(
+                "ALERT the store is not there or holds no account, and there are backups: `millrace "
+                "credential restore` puts them back; nothing was backed up");
         }
+        std::printf("no credentials are stored yet: nothing to back up\n");
+        return 0;
+    }
+    if (r.dry_run) {
         std::printf(
             "would back up %zu accounts, restore and compare that, and keep the newest "
             "%zu; there are %zu\n",
-            rows.value().size(), desk.backups->keep(), desk.backups->list().size());
+            rows.value().size(), desk.backups->options().keep, desk.backups->list().size());
         return 0;
     }
     const auto made = desk.backups->make();
-    if (!made) {
-        return complain(desk.backups->message());
-    }
-    std::printf("%s, restored and compared\n", made.value().c_str());
-    return 0;
+    return made ? made_backup(desk, made.value()) : complain(desk.backups->message());
 }
 
 int restore_test(CredentialDesk& desk, const Request& r) {
@@ -224,30 +272,54 @@ int restore_test(CredentialDesk& desk, const Request& r) {
         return complain(desk.backups->message());
     }
     std::printf("%s restores: %zu accounts\n", path.c_str(), rows.value().size());
-    return 0;
+    return rows.value().empty() ? complain(path + ": holds no account") : 0;
 }
 
-/// The newest backup that restores, or the one that was named; those passed over are told.
-Result<std::vector<CredentialRow>> rows_to_restore(CredentialDesk& desk, std::string& path) {
-    const std::vector<std::string> all =
-        path.empty() ? desk.backups->list() : std::vector<std::string>{path};
-    Result<std::vector<CredentialRow>> rows{Errc::NotFound, "there is no backup"};
-    for (auto candidate = all.rbegin(); candidate != all.rend() && !rows; ++candidate) {
-        path = *candidate;
-        rows = desk.backups->restore_test(path);
-        if (!rows) {
-            std::fprintf(stderr, "passed over: %s\n", desk.backups->message().c_str());
-        }
+/// Why `rows`, of the backup at `path`, are not to be restored; empty: they are.
+/// @param any it was named: it may lack what others hold, which the end of a restore tells.
+std::string unfit(const Result<std::vector<CredentialRow>>& rows, const std::string& path, bool any,
+                  const HeldCredentials& wanted, const std::string& message) {
+    if (!rows) {
+        return message;
     }
-    return rows;
+    if (rows.value().empty()) {
+        return path + ": holds no account";
+    }
+    const HeldCredentials missing = lacking(wanted, rows.value());
+    return any || missing.empty() ? "" : path + ": lacks " + spelled(missing);
+}
+
+/// The newest backup that restores and lacks nobody whom others hold and the store does not have,
+/// or the one that was named; those passed over are told.
+/// @return no rows if none will do.
+std::vector<CredentialRow> rows_to_restore(CredentialDesk& desk, std::string& path,
+                                           const std::vector<CredentialRow>& stored) {
+    const bool named = !path.empty();
+    const std::vector<std::string> all =
+        named ? std::vector<std::string>{path} : desk.backups->list();
+    const HeldCredentials wanted = lacking(desk.backups->held(), stored);
+    for (auto candidate = all.rbegin(); candidate != all.rend(); ++candidate) {
+        path = *candidate;
+        const auto rows = desk.backups->restore_test(path);
+        const std::string why = unfit(rows, path, named, wanted, desk.backups->message());
+        if (why.empty()) {
+            return rows.value();
+        }
+        std::fprintf(stderr, "passed over: %s\n", why.c_str());
+    }
+    return {};
 }
 
 int extract(CredentialDesk& desk, const Request& r) {
-    const std::vector<std::string> all = desk.backups->list();
-    if (r.backup.empty() && all.empty()) {
-        return complain("there is no backup");
+    std::string path = r.backup;
+    if (path.empty()) {
+        for (const auto& [account, newest] : desk.backups->held()) {
+            path = std::max(path, newest);  // names sort by time
+        }
     }
-    const std::string path = r.backup.empty() ? all.back() : r.backup;
+    if (path.empty()) {
+        return complain("there is no backup that holds credentials; name one");
+    }
     if (r.dry_run) {
         std::printf("would write the dump in %s to %s\n", path.c_str(), r.to.c_str());
         return desk.backups->decrypted(path) ? 0 : complain(desk.backups->message());
@@ -264,18 +336,20 @@ int restore(CredentialDesk& desk, const Request& r) {
     if (!r.to.empty()) {
         return extract(desk, r);
     }
+    const auto stored = stored_rows(desk);
+    if (!stored) {
+        return complain(desk.vault->message());
+    }
     std::string path = r.backup;
-    const auto rows = rows_to_restore(desk, path);
-    if (!rows) {
-        return complain("nothing was restored: no backup will do");
+    const std::vector<CredentialRow> rows = rows_to_restore(desk, path, stored.value());
+    if (rows.empty()) {
+        return complain(
+            "nothing was restored: no backup will do; one that is named may lack accounts");
     }
-    const auto plan = plan_restore(*desk.store, rows.value());
-    if (!plan) {
-        return complain(desk.store->message());
-    }
+    const std::vector<RestoreRow> plan = plan_restore(stored.value(), rows);
     std::printf("%s restores:\n", path.c_str());
     bool later = false;
-    for (const RestoreRow& p : plan.value()) {
+    for (const RestoreRow& p : plan) {
         later = later || p.meets == RestoreMeets::Later;
         std::printf("  %-16s %-7s version %llu: %s\n", p.row.account.c_str(),
                     std::string{to_string(p.row.state)}.c_str(),
@@ -291,8 +365,11 @@ int restore(CredentialDesk& desk, const Request& r) {
         std::printf("nothing was changed; other accounts would stay as they are\n");
         return 0;
     }
+    if (desk.no_store && !desk.store->open(CredentialOpen::Create)) {
+        return complain(desk.store->message());
+    }
     const std::string event = "restored from " + std::filesystem::path{path}.filename().string();
-    if (auto done = restore_rows(*desk.store, plan.value(), event, r.force); !done) {
+    if (auto done = restore_rows(*desk.store, plan, event, r.force); !done) {
         return complain("not all was restored; run it again: " + std::string{done.error().what} +
                         " " + desk.store->message());
     }
@@ -317,7 +394,8 @@ CLI::App* add_verb(CLI::App* parent, Command& command, const char* word, const c
             const bool looks = verb == &restore_test || !r->to.empty();
             const bool opened =
                 looks ? open_backups(config, desk, message) : open_desk(config, desk, message);
-            return opened ? verb(desk, *r) : complain(message);
+            const bool can_do_without = verb == &add || verb == &backup || verb == &restore;
+            return opened || (desk.no_store && can_do_without) ? verb(desk, *r) : complain(message);
         };
     });
     return sub;
@@ -368,7 +446,7 @@ void add_credential_commands(CLI::App& app, Command& command) {
     for (CLI::App* sub : {restoring, back}) {
         sub->add_option("FILE", r->backup, "default: the newest");
     }
-    for (CLI::App* sub : {rotating, locking, erasing, unlocking, backing_up, back}) {
+    for (CLI::App* sub : {adding, rotating, locking, erasing, unlocking, backing_up, back}) {
         sub->add_flag("--dry-run", r->dry_run, "say what would be done");
     }
 }

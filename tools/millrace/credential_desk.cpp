@@ -47,16 +47,22 @@ bool open_desk(const Config& config, CredentialDesk& desk, std::string& message)
     }
     const CredentialSource source = credential_backup_options(config).source;
     desk.store = make_credentials(source);
-    if (!desk.store->open()) {
-        message = desk.store->message();
-        message += source.sqlite_path.empty()
-                       ? ""
-                       : "; if it is damaged, move it away: `millrace credential restore` fills a "
-                         "new one from a backup";
-        return false;
-    }
     desk.vault = std::make_unique<CredentialVault>(*desk.store, *desk.key);
-    return true;
+    const Status opened = desk.store->open(CredentialOpen::Existing);
+    if (opened) {
+        return true;
+    }
+    message = desk.store->message();
+    desk.no_store = opened.code() == Errc::NotFound;
+    if (desk.no_store) {
+        message += any_credential_backup(desk.backups->options().dir)
+                       ? "; there are backups: `millrace credential restore` fills a new one"
+                       : "; `millrace credential add` begins one";
+    } else if (!source.sqlite_path.empty()) {
+        message += "; if it is damaged, move it away: `millrace credential restore` fills a new "
+                   "one from a backup";
+    }
+    return false;
 }
 
 }  // namespace millrace

@@ -12,6 +12,7 @@
 namespace millrace {
 
 struct CredentialDesk {
+    bool no_store = false;  // there is none; the rest is usable, `store` can be made by its open()
     std::unique_ptr<CredentialKey> key;
     std::unique_ptr<CredentialStore> store;
     std::unique_ptr<CredentialVault> vault;
@@ -24,8 +25,9 @@ struct CredentialDesk {
 /// Store and folder of the backups, with what the configuration leaves out filled in.
 [[nodiscard]] CredentialBackupOptions credential_backup_options(const Config& config);
 
-/// Opens all of it; a store that is not there is made, empty.
-/// @return false and why in `message`, without a secret.
+/// Opens all of it. A store that is not there is not made: an empty one in the place of one that
+/// was lost would look like the truth.
+/// @return false and why in `message`, without a secret; with `desk.no_store` set if it is that.
 [[nodiscard]] bool open_desk(const Config& config, CredentialDesk& desk, std::string& message);
 /// The key and the backups only: for looking at them without touching the store.
 [[nodiscard]] bool open_backups(const Config& config, CredentialDesk& desk, std::string& message);

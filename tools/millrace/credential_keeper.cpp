@@ -111,7 +111,8 @@ CredentialKeeper::Told CredentialKeeper::turn(std::int64_t now_ns, std::int64_t 
 bool CredentialKeeper::due(std::int64_t wall_ns) const {
     std::error_code error;
     if (!options_.store.empty() && !std::filesystem::exists(options_.store, error)) {
-        return false;  // nobody has put credentials there yet
+        // Nobody has put credentials there yet; or they are lost, which the child tells.
+        return any_credential_backup(options_.backup_dir);
     }
     const std::int64_t age = wall_ns - newest_credential_backup_ns(options_.backup_dir);
     // One from far in the future was made by a clock that was wrong.
@@ -145,7 +146,7 @@ CredentialKeeper::Told CredentialKeeper::ended(std::int64_t now_ns, int status) 
 CredentialKeeper::Told CredentialKeeper::failed(std::int64_t now_ns, const std::string& how) {
     next_ns_ = now_ns + options_.retry.value;
     Told told;
-    told.alert = "credentials: no backup for a day, and `millrace credential backup` " + how;
+    told.alert = "credentials are not backed up: `millrace credential backup` " + how;
     if (output_ >= 0) {
         const std::string words = last_words(output_);
         told.detail = words.empty() ? "" : ": " + words;
