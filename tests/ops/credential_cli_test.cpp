@@ -77,6 +77,23 @@ TEST_F(Credentials, ThatCannotBeLockedAreAnErrorAndTheAccountIsDisabledAllTheSam
     EXPECT_SAYS(list(), "LOCKED");
 }
 
+TEST_F(Credentials, ThatAreGoneAreNotCalledLocked) {
+    start();
+    fs::remove(store());
+    const Finished disabled = p_.run({"account", "disable", "a1"});
+    EXPECT_EQ(disabled.status, 1) << disabled.output;
+    EXPECT_SAYS(disabled, "ALERT disabled, but the credentials are not locked");
+    EXPECT_FALSE(fs::exists(store()));
+    EXPECT_EQ(add("a2").status, 1) << "a store begun anew, which lacks a1";
+    const Finished again = p_.run({"account", "disable", "a1"});
+    EXPECT_EQ(again.status, 1) << again.output;
+    EXPECT_SAYS(again, "a1 is not in the store, but in ");
+    EXPECT_EQ(p_.run({"credential", "restore"}).status, 0);
+    EXPECT_EQ(list().output.find("LOCKED"), std::string::npos) << list().output;
+    EXPECT_EQ(p_.run({"account", "disable", "a1"}).status, 0);
+    EXPECT_SAYS(list(), "LOCKED");
+}
+
 TEST_F(Credentials, AreNotPassedOverInSilenceWhereTheConfigurationIsNotNamed) {
     start();
     const Finished disabled =

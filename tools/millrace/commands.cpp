@@ -6,7 +6,7 @@
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/config_backup.h"
 #include "tools/millrace/config_check.h"
-#include "tools/millrace/credential_commands.h"
+#include "tools/millrace/credential_lock.h"
 #include "tools/millrace/locate.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"

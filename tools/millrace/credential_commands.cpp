@@ -451,29 +451,4 @@ void add_credential_commands(CLI::App& app, Command& command) {
     }
 }
 
-bool lock_credentials(const Config& config, const std::vector<std::string>& accounts,
-                      const std::string& why, std::string& message) {
-    if (!config.credentials.enabled) {
-        return true;
-    }
-    CredentialDesk desk;
-    if (!open_desk(config, desk, message)) {
-        return false;
-    }
-    bool any = false;
-    for (const std::string& account : accounts) {
-        const Status locked = desk.vault->lock(account, why);
-        if (!locked && locked.code() != Errc::NotFound) {
-            message = desk.vault->message();
-            return false;
-        }
-        any = any || locked.ok();
-    }
-    if (any && !desk.backups->make()) {
-        message = "locked, but not backed up: " + desk.backups->message();
-        return false;
-    }
-    return true;
-}
-
 }  // namespace millrace

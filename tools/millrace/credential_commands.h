@@ -5,19 +5,10 @@
 #pragma once
 
 #include "tools/millrace/commands.h"
-#include "tools/millrace/config.h"
-
-#include <string>
-#include <vector>
 
 namespace millrace {
 
 /// init, add, rotate, lock, unlock, erase, list, backup, restore-test, restore.
 void add_credential_commands(CLI::App& app, Command& command);
-
-/// Locks the credentials of accounts that were disabled; does nothing without "credentials" in the
-/// configuration. @return false and a reason in `message` if one could not be locked.
-[[nodiscard]] bool lock_credentials(const Config& config, const std::vector<std::string>& accounts,
-                                    const std::string& why, std::string& message);
 
 }  // namespace millrace
