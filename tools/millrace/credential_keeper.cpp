@@ -4,13 +4,13 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "persist/credential_backup.h"
 #include "tools/millrace/credential_desk.h"
@@ -85,27 +85,39 @@ CredentialKeeper::CredentialKeeper(CredentialKeeperOptions options)
 CredentialKeeper::~CredentialKeeper() {
     if (busy()) {
         kill_child();
+        int status = 0;
+        (void)options_.reap(child_, &status, WNOHANG);  // what is left is for init
+    }
+    if (output_ >= 0) {
+        ::close(output_);
     }
 }
 
 CredentialKeeper::Told CredentialKeeper::turn(std::int64_t now_ns, std::int64_t wall_ns) {
     if (busy()) {
-        int status = 0;
-        if (::waitpid(child_, &status, WNOHANG) == child_) {
-            child_ = -1;
-            return ended(now_ns, status);
-        }
-        if (now_ns - started_ns_ >= options_.limit.value) {
-            kill_child();
-            return failed(now_ns, "does not come to an end and was killed");
-        }
-        return {};
+        return look_after(now_ns);
     }
     if (options_.command.empty() || now_ns < next_ns_) {
         return {};
     }
     next_ns_ = now_ns + options_.look_every.value;
     return due(wall_ns) ? start(now_ns) : Told{};
+}
+
+CredentialKeeper::Told CredentialKeeper::look_after(std::int64_t now_ns) {
+    int status = 0;
+    if (options_.reap(child_, &status, WNOHANG) == child_) {
+        child_ = -1;
+        return std::exchange(killed_, false) ? Told{} : ended(now_ns, status);
+    }
+    // Once more after each hour: it may be the disk that it waits for, which is then still dead.
+    const bool tell = killed_ ? now_ns >= next_ns_ : now_ns - started_ns_ >= options_.limit.value;
+    if (!tell) {
+        return {};
+    }
+    kill_child();
+    killed_ = true;
+    return failed(now_ns, "does not come to an end and was killed");
 }
 
 bool CredentialKeeper::due(std::int64_t wall_ns) const {
@@ -156,11 +168,9 @@ CredentialKeeper::Told CredentialKeeper::failed(std::int64_t now_ns, const std::
     return told;
 }
 
-void CredentialKeeper::kill_child() {
-    (void)::kill(-child_, SIGKILL);  // with pg_dump and pg_restore, which are in its session
-    int status = 0;
-    (void)::waitpid(child_, &status, 0);
-    child_ = -1;
+void CredentialKeeper::kill_child() const {
+    // With pg_dump and pg_restore, which are in its session. Ours, and not reaped yet.
+    (void)::kill(-child_, SIGKILL);
 }
 
 }  // namespace millrace

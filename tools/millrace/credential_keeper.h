@@ -9,6 +9,7 @@
 #include "tools/millrace/config.h"
 
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include <cstdint>
 #include <string>
@@ -24,16 +25,19 @@ struct CredentialKeeperOptions {
     Nanos look_every = seconds(600);
     Nanos retry = seconds(3600);  // after one that failed
     Nanos limit = seconds(600);   // then the child and all that it started are killed
+    pid_t (*reap)(pid_t, int*, int) = &::waitpid;  // for tests: a child that cannot die
 };
 
 /// What `config` asks for; no command without "credentials" in it.
 [[nodiscard]] CredentialKeeperOptions credential_keeper_options(const Config& config);
 
-/// Threads: one. Never blocks, but for a look into the folder of the backups.
+/// Threads: one. Never blocks, but for a look into the folder of the backups: a child that was
+/// killed and waits in the kernel for a dead disk stays for later turns to reap.
 class CredentialKeeper {
 public:
     explicit CredentialKeeper(CredentialKeeperOptions options);
-    /// Kills the child, if one runs. A backup that was not finished is removed by the next one.
+    /// Kills the child, if one runs, and does not wait for its end. A backup that was not finished
+    /// is removed by the next one.
     ~CredentialKeeper();
     CredentialKeeper(const CredentialKeeper&) = delete;
     CredentialKeeper& operator=(const CredentialKeeper&) = delete;
@@ -53,10 +57,13 @@ private:
     [[nodiscard]] Told start(std::int64_t now_ns);
     [[nodiscard]] Told ended(std::int64_t now_ns, int status);
     [[nodiscard]] Told failed(std::int64_t now_ns, const std::string& how);
-    void kill_child();
+    /// Reaps the child if it has ended. @return what to tell.
+    [[nodiscard]] Told look_after(std::int64_t now_ns);
+    void kill_child() const;
 
     CredentialKeeperOptions options_;
     pid_t child_ = -1;
+    bool killed_ = false;  // told already; it is to be reaped, and no other is started before
     int output_ = -1;  // what it says: a file in memory
     std::int64_t started_ns_ = 0;
     std::int64_t next_ns_ = 0;
