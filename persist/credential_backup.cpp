@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "persist/credential_cipher.h"
+#include "persist/credential_folder.h"
 #include "persist/credential_scratch.h"
 #include "persist/run_tool.h"
 #include "persist/sqlite_db.h"
@@ -25,7 +26,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRCB0001";
 constexpr const char* kSuffix = ".mrcb";
-constexpr const char* kUnfinished = ".new";
 constexpr std::size_t kHeaderBytesMax = 1U << 20U;
 constexpr char kPurpose[9] = "mrbackup";
 constexpr int kSnapshotTries = 3;
@@ -87,7 +87,7 @@ std::string read_file(const std::string& path) {
 
 /// Written, flushed and renamed into place, with its folder.
 bool write_durably(const std::string& path, const std::string& content) {
-    const std::string unfinished = path + kUnfinished;
+    const std::string unfinished = path + std::string{kUnfinishedBackup};
     const int fd = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         return false;
@@ -174,11 +174,18 @@ Result<std::vector<CredentialRow>> CredentialBackups::rows_of(const CredentialSo
 
 // ---- making ------------------------------------------------------------------------------------
 
+Status CredentialBackups::take(HeldBackupFolder& folder) {
+    const Status taken = folder.take(options_.dir, options_.wait_s);
+    return taken ? taken : Status{failed(taken.code(), folder.message())};
+}
+
 Result<std::string> CredentialBackups::make() {
-    std::error_code error;
-    if (fs::create_directories(options_.dir, error)) {
-        ::chmod(options_.dir.c_str(), 0700);
-    }
+    HeldBackupFolder folder;
+    const Status taken = take(folder);
+    return taken ? make_held() : Result<std::string>{taken.error()};
+}
+
+Result<std::string> CredentialBackups::make_held() {
     for (int i = 0; i < kSnapshotTries; ++i) {
         const auto before = rows_of(options_.source);
         if (before && before.value().empty()) {
@@ -196,11 +203,11 @@ Result<std::string> CredentialBackups::make() {
         if (!path) {
             return path;
         }
-        const auto restored = restore_test(path.value());
-        if (!restored || spelled(restored.value()) != spelled(before.value())) {
+        const auto back = restored(path.value());
+        if (!back || spelled(back.value()) != spelled(before.value())) {
             ::unlink(path.value().c_str());
-            return restored ? failed(Errc::BadChecksum, "the backup restores to something else")
-                            : failed(restored.code(), "the backup does not restore: " + message_);
+            return back ? failed(Errc::BadChecksum, "the backup restores to something else")
+                        : failed(back.code(), "the backup does not restore: " + message_);
         }
         missing_ = lacking(held(), before.value());
         prune();
@@ -241,12 +248,6 @@ Result<std::string> CredentialBackups::write(const std::vector<CredentialRow>& r
     file += nonce;
     file.append(reinterpret_cast<const char*>(sealed.data()), sealed.size());
     const std::string path = options_.dir + "/" + name_at(now);
-    for (const auto& entry : fs::directory_iterator{options_.dir}) {
-        if (entry.path().extension() == kUnfinished) {
-            std::error_code ignored;
-            fs::remove(entry.path(), ignored);  // of a run that was killed
-        }
-    }
     if (!write_durably(path, file)) {
         return failed(errno == ENOSPC ? Errc::NoSpace : Errc::IoError,
                       path + ": " + std::strerror(errno));
@@ -299,6 +300,12 @@ Result<std::vector<std::byte>> CredentialBackups::decrypted(const std::string& p
 }
 
 Result<std::vector<CredentialRow>> CredentialBackups::restore_test(const std::string& path) {
+    HeldBackupFolder folder;
+    const Status taken = take(folder);
+    return taken ? restored(path) : Result<std::vector<CredentialRow>>{taken.error()};
+}
+
+Result<std::vector<CredentialRow>> CredentialBackups::restored(const std::string& path) {
     const auto dump = decrypted(path);
     if (!dump) {
         return dump.error();

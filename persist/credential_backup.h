@@ -17,6 +17,8 @@
 
 namespace millrace {
 
+class HeldBackupFolder;
+
 struct CredentialSource {
     std::string sqlite_path;  // or, if empty:
     PostgresPlace postgres;   // dumped with pg_dump -Fc, restored with pg_restore
@@ -28,6 +30,7 @@ struct CredentialBackupOptions {
     std::string dir;          // made with mode 0700
     std::size_t keep = 30;    // older ones are removed once a newer one counts
     int tool_timeout_s = 60;  // for pg_dump and pg_restore
+    int wait_s = 120;         // for another that writes into `dir`
 };
 
 /// Account -> the newest backup that holds credentials of it; without those erased since.
@@ -50,9 +53,10 @@ public:
     /// that row by row with the source, and only then removes what is too old: nothing that is the
     /// last to hold an account which the source lacks, see missing().
     /// @return its path; NotFound: the source is not there or holds no account, nothing was made;
-    /// BadChecksum: it did not restore to the same, and was removed; IoError,
+    /// Busy: another is being made all the time; BadChecksum: it did not restore to the same, and was removed; IoError,
     /// NoSpace, Timeout, Unsupported (no pg_dump), NotOwner (no right to make a scratch database).
-    /// Crash: a file that was not finished has another name and is removed by the next run.
+    /// Crash: a file that was not finished has another name; it and scratch copies are removed by
+    /// the next run, a scratch database of PostgreSQL by one an hour later.
     [[nodiscard]] Result<std::string> make();
     /// What the source of the last make() lacked.
     [[nodiscard]] const HeldCredentials& missing() const noexcept { return missing_; }
@@ -79,6 +83,9 @@ public:
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
 private:
+    [[nodiscard]] Status take(HeldBackupFolder& folder);
+    [[nodiscard]] Result<std::string> make_held();
+    [[nodiscard]] Result<std::vector<CredentialRow>> restored(const std::string& path);
     [[nodiscard]] Result<std::vector<std::byte>> dump();
     [[nodiscard]] Result<std::vector<std::byte>> dump_sqlite();
     [[nodiscard]] Result<std::vector<CredentialRow>> rows_of(const CredentialSource& source);

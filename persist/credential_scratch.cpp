@@ -3,6 +3,7 @@
 #include <postgresql/libpq-fe.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -11,6 +12,9 @@
 
 namespace millrace {
 namespace {
+
+constexpr std::string_view kPrefix = "millrace_restore_";  // then pid and time
+constexpr Nanos kLeftoverAge = seconds(3600);
 
 /// `value` as libpq's connection strings want it.
 std::string quoted(const std::string& value) {
@@ -43,7 +47,8 @@ std::string with_database(const std::string& url, const std::string& name) {
 
 }  // namespace
 
-ScratchFolder::ScratchFolder(const std::string& parent) : path_{parent + "/scratch-XXXXXX"} {
+ScratchFolder::ScratchFolder(const std::string& parent)
+    : path_{parent + "/" + std::string{kScratchFolder} + "XXXXXX"} {
     ASSERT(::mkdtemp(path_.data()) != nullptr);
 }
 
@@ -52,14 +57,18 @@ ScratchFolder::~ScratchFolder() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-Status ScratchDatabase::run(const std::string& sql) {
+Status ScratchDatabase::run(const std::string& sql, std::vector<std::string>* first_column) {
     const char* const keys[] = {"dbname", "password", "connect_timeout", nullptr};
     const char* const values[] = {server_.url.c_str(), server_.password.c_str(), "5", nullptr};
     const std::unique_ptr<PGconn, decltype(&PQfinish)> c{PQconnectdbParams(keys, values, 1),
                                                          &PQfinish};
     const std::unique_ptr<PGresult, decltype(&PQclear)> done{PQexec(c.get(), sql.c_str()),
                                                              &PQclear};
-    if (PQresultStatus(done.get()) == PGRES_COMMAND_OK) {
+    const ExecStatusType status = PQresultStatus(done.get());
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        for (int i = 0; first_column != nullptr && i < PQntuples(done.get()); ++i) {
+            first_column->emplace_back(PQgetvalue(done.get(), i, 0));
+        }
         return ok_status();
     }
     message_ = PQerrorMessage(c.get());
@@ -68,11 +77,31 @@ Status ScratchDatabase::run(const std::string& sql) {
     return {refused ? Errc::NotOwner : Errc::IoError, "scratch database"};
 }
 
+/// By their age, as their makers may be on any host. Were one alive for all that, its backup fails
+/// and is made again: nothing is lost with such a database.
+void ScratchDatabase::drop_leftovers() {
+    std::vector<std::string> names;
+    if (!run("SELECT datname FROM pg_catalog.pg_database", &names)) {
+        return;
+    }
+    for (const std::string& name : names) {
+        const std::size_t made_at = name.find_last_of('_') + 1;
+        const bool ours = name.starts_with(kPrefix) && made_at < name.size() &&
+                          name.find_first_not_of("0123456789_", kPrefix.size()) == name.npos;
+        const std::int64_t age =
+            ours ? wall_ns() - std::strtoll(name.c_str() + made_at, nullptr, 10) : 0;
+        if (age > kLeftoverAge.value || age < -kLeftoverAge.value) {
+            (void)run("DROP DATABASE IF EXISTS \"" + name + "\"", nullptr);  // another role's stays
+        }
+    }
+}
+
 Status ScratchDatabase::make(const PostgresPlace& server) {
     server_ = server;
-    const std::string name =
-        "millrace_restore_" + std::to_string(::getpid()) + "_" + std::to_string(wall_ns());
-    if (auto made = run("CREATE DATABASE \"" + name + "\" TEMPLATE template0"); !made) {
+    drop_leftovers();
+    const std::string name = std::string{kPrefix} + std::to_string(::getpid()) + "_" +
+                             std::to_string(wall_ns());
+    if (auto made = run("CREATE DATABASE \"" + name + "\" TEMPLATE template0", nullptr); !made) {
         return made;
     }
     name_ = name;
@@ -83,7 +112,7 @@ Status ScratchDatabase::make(const PostgresPlace& server) {
 ScratchDatabase::~ScratchDatabase() {
     if (!name_.empty()) {
         // A database that is left over holds sealed bytes only; its name says what it was.
-        (void)run("DROP DATABASE \"" + name_ + "\" WITH (FORCE)");
+        (void)run("DROP DATABASE \"" + name_ + "\" WITH (FORCE)", nullptr);
     }
 }
 

@@ -4,8 +4,12 @@
 #include "persist/credential_store.h"
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace millrace {
+
+inline constexpr std::string_view kScratchFolder = "scratch-";  // how their names begin
 
 /// A folder of mode 0700 inside `parent`.
 class ScratchFolder {
@@ -20,7 +24,8 @@ private:
     std::string path_;
 };
 
-/// A database of its own on the same PostgreSQL server, dropped at the end.
+/// A database of its own on the same PostgreSQL server, dropped at the end; if this process is
+/// killed before, by the next make() on that server once it is an hour old.
 class ScratchDatabase {
 public:
     ScratchDatabase() = default;
@@ -34,7 +39,8 @@ public:
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
 private:
-    [[nodiscard]] Status run(const std::string& sql);
+    [[nodiscard]] Status run(const std::string& sql, std::vector<std::string>* first_column);
+    void drop_leftovers();
     PostgresPlace server_;
     PostgresPlace place_;
     std::string name_;  // empty: none was made

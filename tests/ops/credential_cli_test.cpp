@@ -42,8 +42,9 @@ protected:
     [[nodiscard]] std::string backups() const { return p_.journal_dir() + "/credential-backups"; }
     [[nodiscard]] std::size_t count() const {
         std::error_code none;
-        return static_cast<std::size_t>(
-            std::distance(fs::directory_iterator{backups(), none}, fs::directory_iterator{}));
+        return static_cast<std::size_t>(std::count_if(
+            fs::directory_iterator{backups(), none}, fs::directory_iterator{},
+            [](const auto& e) { return e.path().extension() == ".mrcb"; }));
     }
     void start() {
         p_.up();

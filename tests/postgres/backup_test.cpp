@@ -1,11 +1,17 @@
 // Backups of credentials: encrypted, restored before they count, thirty kept, named by an erasure.
 #include "tests/postgres/server.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "persist/run_tool.h"
+#include "shm/clock.h"
 
 namespace millrace::postgres_test {
 namespace {
@@ -45,7 +51,8 @@ TEST_P(Backup, RestoresToTheSameRows) {
     EXPECT_EQ(content(made.value()).find("PGDMP"), std::string::npos) << "not encrypted";
     EXPECT_EQ(content(made.value()).find("SQLite format"), std::string::npos) << "not encrypted";
     for (const auto& e : std::filesystem::directory_iterator{dir_.file("backups")}) {
-        EXPECT_EQ(e.path().extension(), ".mrcb") << "left over: " << e.path();
+        EXPECT_TRUE(e.path().extension() == ".mrcb" || e.path().filename() == ".lock")
+            << "left over: " << e.path();
     }
 }
 
@@ -118,6 +125,38 @@ TEST_P(Backup, IsMadeOfNoStoreThatIsGoneOrHoldsNobody) {
     EXPECT_EQ(b.list(), std::vector<std::string>{good}) << "the good one was pushed out";
 }
 
+TEST_P(Backup, RemovesWhatOneThatWasKilledLeftBehind) {
+    CredentialBackups b = backups();
+    const std::string folder = dir_.file("backups") + "/scratch-abcdef";
+    std::filesystem::create_directories(folder);
+    std::ofstream{folder + "/copy.db"} << "sealed copies of all";
+    std::ofstream{dir_.file("backups") + "/credentials-1.mrcb.new"} << "half";
+    const std::string young = "millrace_restore_1_" + std::to_string(wall_ns());
+    const auto databases = [&](const std::string& sql) {
+        const PostgresPlace at = server_->place();
+        std::string complaint;
+        const auto said = run_tool(
+            {{"psql", "-At", "-d", at.url, "-c", sql}, {{"PGPASSWORD", at.password}}}, complaint);
+        EXPECT_TRUE(said.ok()) << complaint;
+        return said ? std::string{reinterpret_cast<const char*>(said.value().data()),
+                                  said.value().size()}
+                    : "";
+    };
+    if (GetParam() == Kind::Postgres) {
+        for (const std::string& name : {std::string{"millrace_restore_1_1"}, young}) {
+            (void)databases("CREATE DATABASE " + name);
+        }
+    }
+    ASSERT_TRUE(b.make().ok()) << b.message();
+    EXPECT_FALSE(std::filesystem::exists(folder));
+    EXPECT_FALSE(std::filesystem::exists(dir_.file("backups") + "/credentials-1.mrcb.new"));
+    if (GetParam() == Kind::Postgres) {
+        EXPECT_EQ(databases("SELECT datname FROM pg_database WHERE datname LIKE 'millrace%'"),
+                  young + "\n")
+            << "the old one is a dead run's, the young one may be in use";
+    }
+}
+
 class BackupAlone : public Backup {};  // what does not depend on the kind of store
 
 TEST_P(BackupAlone, StaysHoweverOldWhileItIsTheLastToHoldWhatTheStoreLost) {
@@ -138,6 +177,23 @@ TEST_P(BackupAlone, StaysHoweverOldWhileItIsTheLastToHoldWhatTheStoreLost) {
     EXPECT_EQ(b.missing(), (HeldCredentials{{"gold-desk", good}})) << "silver-desk was erased";
     const std::string newest = kept.back();
     EXPECT_EQ(b.held(), (HeldCredentials{{"gold-desk", good}, {"new-desk", newest}}));
+}
+
+TEST_P(BackupAlone, IsLeftInPeaceByAnotherThatIsMadeMeanwhile) {
+    CredentialBackups b{{source(), dir_.file("backups"), 30, 60, 0}, *key_};
+    const std::string good = b.make().value();
+    const std::string unfinished = dir_.file("backups") + "/credentials-9.mrcb.new";
+    std::ofstream{unfinished} << "half";
+    const int other = ::open((dir_.file("backups") + "/.lock").c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0) << "free between two runs";
+    EXPECT_EQ(b.make().code(), Errc::Busy);
+    EXPECT_EQ(b.restore_test(good).code(), Errc::Busy) << "its scratch copy would be removed";
+    EXPECT_NE(b.message().find("another backup"), std::string::npos) << b.message();
+    EXPECT_TRUE(std::filesystem::exists(unfinished)) << "the other's file";
+    ::close(other);
+    EXPECT_TRUE(b.restore_test(good).ok()) << b.message();
+    EXPECT_TRUE(b.make().ok()) << b.message();
+    EXPECT_FALSE(std::filesystem::exists(unfinished));
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, BackupAlone, ::testing::Values(Kind::Sqlite));
