@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "shm/clock.h"
+
 namespace millrace {
 namespace {
 
@@ -61,7 +63,9 @@ Status restore_rows(CredentialStore& store, const std::vector<RestoreRow>& plan,
         if (p.meets == RestoreMeets::Same) {
             continue;
         }
-        if (auto put = store.put(p.row, p.stored_version, event); !put) {
+        CredentialRow row = p.row;
+        row.changed_ns = wall_ns();  // the event's time too: when it was restored, not backed up
+        if (auto put = store.put(row, p.stored_version, event); !put) {
             return put;
         }
     }

@@ -34,7 +34,7 @@ struct RestoreRow {
 [[nodiscard]] std::vector<RestoreRow> plan_restore(const std::vector<CredentialRow>& stored,
                                                    const std::vector<CredentialRow>& rows);
 
-/// Writes what is not Same, leaves `event` for each, and reads all of it back.
+/// Writes what is not Same, leaves `event` for each, both dated now, and reads all of it back.
 /// @param force also over what is Later. Without it such a row is BadVersion and nothing is
 /// written.
 /// @return Busy: a row was changed meanwhile; BadChecksum: what is read back is not what was

@@ -3,6 +3,8 @@
 #include "persist/credential_restore.h"
 #include "persist/credential_scratch.h"
 #include "persist/run_tool.h"
+#include "persist/sqlite_db.h"
+#include "shm/clock.h"
 #include "tests/postgres/server.h"
 
 #include <filesystem>
@@ -133,6 +135,21 @@ TEST_P(RestoreAlone, StopsAtARowThatAnotherWriterChangesMeanwhile) {
     ASSERT_TRUE(session().vault->add("silver-desk", "5002", secret("of another")).ok());
     EXPECT_EQ(restore_rows(*one_.store, plan, "late", false).code(), Errc::Busy);
     EXPECT_EQ(opened("silver-desk"), "of another");
+}
+
+TEST_P(RestoreAlone, IsDatedByItsOwnTimeInTheAuditToo) {
+    ASSERT_NO_FATAL_FAILURE(lose_the_store());
+    const std::int64_t before = wall_ns();
+    ASSERT_TRUE(restore().ok()) << one_.store->message();
+    EXPECT_GE(stored("gold-desk").changed_ns, before) << "the day of the backup";
+    EXPECT_LT(stored("gold-desk").created_ns, before);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(source().sqlite_path, 0, SqliteOpen::ReadOnly).ok());
+    EXPECT_EQ(db.number("SELECT count(*) FROM credential_events WHERE event = 'restored from a "
+                        "test' AND at_ns >= " +
+                        std::to_string(before))
+                  .value(),
+              2);
 }
 
 TEST_P(RestoreAlone, MovesFromSqliteToPostgres) {
