@@ -156,6 +156,16 @@ TEST_F(TickPipeline, LosesNoTickWhileItIsKilledAgainAndAgain) {
     auto ticks = start_ticks();
     // 3,000 ticks a second for each of two terminals.
     const auto broker = start_broker(write_ticks(kTicks), "1");
+    const auto number = [](const ticklog::FoundTick& t) {
+        return t.tick.bid.value / 100 - 1'100'000;
+    };
+    std::map<Text<16>, std::int64_t> first[2];  // that was recorded before any kill
+    ASSERT_TRUE(eventually([&] { return recorded(1).size() > 500 && recorded(2).size() > 500; }));
+    for (const std::uint64_t feed : {1U, 2U}) {
+        for (const auto& t : recorded(feed)) {
+            first[feed - 1].try_emplace(t.key.symbol, number(t));
+        }
+    }
     int kills = 0;
     for (std::uint64_t seen = 0; kills < 5; ++kills) {
         const std::uint64_t before = seen;
@@ -167,13 +177,14 @@ TEST_F(TickPipeline, LosesNoTickWhileItIsKilledAgainAndAgain) {
         ticks->end(SIGKILL);
         ticks = start_ticks();
     }
-    // Each from its first recorded one to the last, whole.
+    // Each from the first one that was ever recorded to the last, whole.
     const auto whole = [&](std::uint64_t feed, std::string& why) {
         const auto got = recorded(feed);
         std::map<Text<16>, std::int64_t> next;
         for (const auto& t : got) {
-            const std::int64_t i = t.tick.bid.value / 100 - 1'100'000;
-            auto& n = next.try_emplace(t.key.symbol, i).first->second;
+            const std::int64_t i = number(t);
+            const std::int64_t due = first[feed - 1].at(t.key.symbol);
+            auto& n = next.try_emplace(t.key.symbol, due).first->second;
             if (i != n) {
                 why = "tick " + std::to_string(i) + " where " + std::to_string(n) + " is due";
                 return false;
