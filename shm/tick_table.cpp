@@ -12,6 +12,8 @@
 #include <cstring>
 #include <new>
 
+#include "shm/clock.h"
+
 namespace millrace {
 namespace {
 
@@ -228,6 +230,7 @@ void TickTableWriter::set_feed(std::uint32_t row, std::uint64_t login) noexcept 
 
 void TickTableWriter::alive(Nanos now) noexcept {
     map_.header().alive_ns.store(now.value, std::memory_order_relaxed);
+    map_.header().anchor_ns.store(now.value - monotonic_ns(), std::memory_order_relaxed);
 }
 
 std::uint32_t TickTableReader::rows() const noexcept {
@@ -247,6 +250,11 @@ std::optional<std::uint32_t> TickTableReader::find(std::string_view symbol) cons
         }
     }
     return std::nullopt;
+}
+
+Nanos TickTableReader::now() const noexcept {
+    const std::int64_t anchor = map_.header().anchor_ns.load(std::memory_order_relaxed);
+    return Nanos{anchor == 0 ? wall_ns() : monotonic_ns() + anchor};
 }
 
 Nanos TickTableReader::alive() const noexcept {

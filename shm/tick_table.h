@@ -29,9 +29,11 @@ struct TickTableHeader {
     std::uint64_t total_bytes;
     std::atomic<std::uint32_t> rows;  // of them are in use
     std::atomic<std::uint32_t> writer_pid;
-    std::atomic<std::int64_t> alive_ns;  // UTC; the writer was in its duty cycle
+    std::atomic<std::int64_t> alive_ns;  // the writer was in its duty cycle, by its clock: UTC when
+                                         // it was started, which never steps
+    std::atomic<std::int64_t> anchor_ns;  // that clock less CLOCK_MONOTONIC; 0 = an older build
 };
-static_assert(sizeof(TickTableHeader) == 40);
+static_assert(sizeof(TickTableHeader) == 48);
 
 /// One symbol. `ready` is released after the name.
 struct alignas(64) TickRow {
@@ -119,6 +121,9 @@ public:
     [[nodiscard]] const TickRow& row(std::uint32_t i) const noexcept { return map_.row(i); }
     /// When the writer last said that it lives, UTC.
     [[nodiscard]] Nanos alive() const noexcept;
+    /// Now by the writer's clock: what ages of quotes and its silence are measured by, whatever
+    /// the wall clock does meanwhile.
+    [[nodiscard]] Nanos now() const noexcept;
 
 private:
     TickTableMap map_;

@@ -1,6 +1,7 @@
 // Goal: readers of the latest-tick table get whole quotes, go on over the writer's death, and are
 // told by name what is no table. Method: one writer, readers in threads; damaged files.
 #include "gateway/client/millrace_ticks.h"
+#include "shm/clock.h"
 #include "shm/tick_table.h"
 #include "tests/ops/temp_dir.h"
 
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 
 namespace millrace {
@@ -46,6 +48,19 @@ TEST(TickTable, ShowsTheLatestQuoteToReadersThatTakeNoLock) {
     EXPECT_EQ(r.latest(*row).ask.value, 4);
     w.alive(Nanos{77});
     EXPECT_EQ(r.alive().value, 77);
+}
+
+TEST(TickTable, TellsItsWritersTimeWhateverTheWallClockDoes) {
+    const TempDir dir;
+    auto w = writer(dir / "t");
+    const auto r = reader(dir / "t");
+    EXPECT_LT(std::abs(r.now().value - wall_ns()), seconds(60).value) << "of an older build";
+    // The wall clock was set forward by an hour after the writer was started.
+    const Clock clock{wall_ns() - seconds(3600).value - monotonic_ns()};
+    w.alive(clock.now());
+    const std::int64_t silent = (r.now() - r.alive()).value;
+    EXPECT_GE(silent, 0);
+    EXPECT_LT(silent, seconds(60).value) << "it has just lived";
 }
 
 TEST(TickTable, NeverShowsATornQuote) {

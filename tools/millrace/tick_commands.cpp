@@ -72,7 +72,7 @@ int latest(const TickOptions& o) {
         return complain(path + ": " + map.error().what);
     }
     const TickTableReader table{std::move(map).value()};
-    const std::int64_t now = wall_ns();
+    const std::int64_t now = table.now().value;
     json all = json::array();
     for (std::uint32_t i = 0; i < table.rows(); ++i) {
         const TickRow& row = table.row(i);
