@@ -222,6 +222,11 @@ TEST_F(TickPipeline, ShowsTheOperatorWhatIsThere) {
     const std::string dump = millrace("dump AAA --feed 1 --limit 3");
     EXPECT_EQ(dump.find("time,symbol,bid,ask,feed,seq\n2025-10-09T08:53:2"), 0U) << dump;
     EXPECT_EQ(std::count(dump.begin(), dump.end(), '\n'), 4) << dump;
+    for (const char* verb : {"dump", "gaps"}) {
+        const std::string two = std::string{MILLRACE_EXECUTABLE} + " ticks " + verb + " AAA BBB -c " +
+                                config + " > /dev/null 2>&1";
+        EXPECT_NE(std::system(two.c_str()), 0) << verb << " drops the second";
+    }
     EXPECT_EQ(WEXITSTATUS(ticks->end(SIGTERM)), 0) << "an orderly end";
 }
 

@@ -190,6 +190,10 @@ int from_log(const TickOptions& o) {
     std::string dir;
     std::string message;
     ticklog::QueryOptions query;
+    if (o.symbols.size() > 1) {
+        return complain("dump and gaps take one symbol, or none for all; " + o.symbols[1] +
+                        " is one too many");
+    }
     if (!locate_log(o, dir, query, message)) {
         return complain(message);
     }
