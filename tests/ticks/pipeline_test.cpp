@@ -279,5 +279,25 @@ TEST_F(TickPipeline, IsKeptRunningByMillraceUpAndEndedByDown) {
     EXPECT_FALSE(second.alive());
 }
 
+TEST_F(TickPipeline, IsEndedByTheNextUpOnceItIsNotConfiguredAnyMore) {
+    const auto process = [&] {
+        ProcessId id;
+        std::ifstream file{dir / "j/ticks/pid"};
+        return file >> id.pid >> id.start_time && id.alive() ? id : ProcessId{};
+    };
+    Child first{{MILLRACE_EXECUTABLE, "up", "-c", config}};
+    Down down{config};
+    ASSERT_TRUE(eventually([&] { return process().pid != 0; }));
+    first.end(SIGKILL);
+    ASSERT_NE(process().pid, 0) << "it outlives its supervisor";
+    std::ifstream in{config};
+    std::string text{std::istreambuf_iterator<char>{in}, {}};
+    const std::size_t ticks = text.find(R"("ticks":)");
+    dir.write("c.json", text.erase(ticks, text.find("},", ticks) + 2 - ticks));
+    Child second{{MILLRACE_EXECUTABLE, "up", "-c", config}};
+    EXPECT_TRUE(eventually([&] { return process().pid == 0; }));
+    EXPECT_EQ(down.run(), 0);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -59,6 +59,11 @@ Executors::Executors(const Segment& segment, const Config& config, std::string c
         add("ticks", ticks_folder(config.journal.dir), find_program("millrace-ticks", "ticks"), {});
         executors_.back().alert = "no ticks are streamed; trading goes on with the bridge's quotes";
     }
+    strangers_ = find_left(config.journal.dir);
+    std::erase_if(strangers_, [this](const Executor& left) {
+        return std::any_of(executors_.begin(), executors_.end(),
+                           [&](const Executor& e) { return e.folder == left.folder; });
+    });
 }
 
 void Executors::add(const std::string& name, const std::string& folder, const std::string& program,
@@ -133,7 +138,24 @@ void Executors::on_end(Executor& e) {
     }
 }
 
+/// Nobody's any more: a FIX session of an account that was taken out, ticks that were switched off.
+void Executors::end_strangers() {
+    std::erase_if(strangers_, [](const Executor& e) { return e.watch.dead(); });
+    const std::int64_t now = monotonic_ns();
+    for (Executor& e : strangers_) {
+        const bool asked = e.started_ns != 0;
+        if (asked && now - e.started_ns < e.stop_patience.value) {
+            continue;
+        }
+        log_warn(e.name + " (pid " + std::to_string(e.watch.id().pid) + ") " +
+                 (asked ? "does not end; killed" : "is not configured any more; asked to end"));
+        e.watch.send(asked ? SIGKILL : SIGTERM);
+        e.started_ns = now;
+    }
+}
+
 void Executors::turn() {
+    end_strangers();
     for (Executor& e : executors_) {
         if (!e.watch.empty() && e.watch.dead()) {
             on_end(e);
@@ -145,10 +167,12 @@ void Executors::turn() {
 }
 
 void Executors::stop() {
+    end(strangers_);
     end(executors_);
 }
 
-std::vector<Executors::Left> Executors::end_left(const std::string& journal_dir) {
+/// Those of a journal that run, whoever has started them.
+std::vector<Executors::Executor> Executors::find_left(const std::string& journal_dir) {
     std::vector<Executor> left;
     const auto look = [&left](const std::string& name, const std::string& folder, Nanos patience) {
         Executor e{.name = name,
@@ -167,6 +191,11 @@ std::vector<Executors::Left> Executors::end_left(const std::string& journal_dir)
     }
     look("terminals", terminals_folder(journal_dir), seconds(kTerminalStopSMax) + kStopPatience);
     look("ticks", ticks_folder(journal_dir), kStopPatience);
+    return left;
+}
+
+std::vector<Executors::Left> Executors::end_left(const std::string& journal_dir) {
+    std::vector<Executor> left = find_left(journal_dir);
     std::vector<Left> told;
     for (const Executor& e : left) {
         told.push_back({e.name + " (pid " + std::to_string(e.watch.id().pid) + ")", false});

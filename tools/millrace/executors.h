@@ -21,6 +21,8 @@ namespace millrace {
 /// Threads: the supervisor's.
 class Executors {
 public:
+    /// Those that a `millrace up` before this one left, and that `config` does not name any more,
+    /// are asked to end at the first turn, and killed if they do not.
     /// @param segment for its error log; it and `config` outlive this.
     /// @param checked_text as SupervisorOptions::checked_text.
     Executors(const Segment& segment, const Config& config, std::string checked_text);
@@ -60,12 +62,15 @@ private:
     void start(Executor& e);
     void on_end(Executor& e);
     [[nodiscard]] static bool adopt(Executor& e);
+    [[nodiscard]] static std::vector<Executor> find_left(const std::string& journal_dir);
+    void end_strangers();
     static void end(std::vector<Executor>& executors);
 
     const Segment& segment_;
     const Config& config_;
     std::string checked_text_;
     std::vector<Executor> executors_;
+    std::vector<Executor> strangers_;  // not configured; started_ns: asked to end then
 };
 
 }  // namespace millrace
