@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -72,7 +73,7 @@ class TickPipeline : public ::testing::Test {
 protected:
     TickPipeline() {
         name_ = "ticks" + std::to_string(::getpid());
-        config = dir.write("c.json", R"({"name": ")" + name_ + R"(", "journal": {"dir": "j"},
+        config = dir.write("c.json", R"({"name": ")" + name_ + R"(", "journal": {"dir": "j", "free_floor_mib": 0},
  "listen": {"signals": "127.0.0.1:)" + std::to_string(signals.number()) +
                                          R"(", "bridge": "127.0.0.1:)" +
                                          std::to_string(bridge.number()) + R"("},
@@ -277,6 +278,24 @@ TEST_F(TickPipeline, IsKeptRunningByMillraceUpAndEndedByDown) {
     EXPECT_TRUE(second.alive());
     EXPECT_EQ(down.run(), 0);
     EXPECT_FALSE(second.alive());
+}
+
+TEST_F(TickPipeline, ShowsQuotesWhileItsRecordCannotBeOpenedAndRecordsOnceItCan) {
+    dir.write("record", "a file where the folder is to be");
+    std::ifstream in{config};
+    std::string text{std::istreambuf_iterator<char>{in}, {}};
+    text.insert(text.find(R"("ticks": {)") + 10, R"("dir": "record", )");
+    dir.write("c.json", text);
+    auto ticks = start_ticks();
+    const auto broker = start_broker(write_ticks(90'000), "1");
+    ASSERT_TRUE(eventually([&] { return updates("AAA") > 100; }));
+    EXPECT_NE(millrace("latest").find("AAA"), std::string::npos);
+    std::filesystem::remove(dir / "record");
+    EXPECT_TRUE(eventually([&] {
+        std::vector<std::string> bad;
+        return ticklog::query_ticks(dir / "record", {}, bad).size() > 100;
+    }));
+    EXPECT_EQ(WEXITSTATUS(ticks->end(SIGTERM)), 0) << "an orderly end";
 }
 
 TEST_F(TickPipeline, IsEndedByTheNextUpOnceItIsNotConfiguredAnyMore) {

@@ -90,19 +90,21 @@ int open_stop_fd() {
     return ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-std::unique_ptr<RecorderThread> start_recorder(const TickConfig& ticks) {
+Result<std::unique_ptr<ticklog::Recorder>> open_record(const TickConfig& ticks) {
     std::vector<std::string> told;
     auto recorder = ticklog::Recorder::open({.directory = ticks.dir, .keep_h = ticks.keep_h},
                                             Nanos{wall_ns()}, told);
     for (const std::string& text : told) {
         log_info("ticks: " + text);
     }
-    if (!recorder) {
-        log_error("ticks: " + ticks.dir + ": " + recorder.error().what);
-        return nullptr;
-    }
+    return recorder;
+}
+
+/// @param ticks outlives it.
+std::unique_ptr<RecorderThread> start_recorder(const TickConfig& ticks) {
     return std::make_unique<RecorderThread>(
-        std::move(recorder).value(), [](const std::string& text) { log_warn("ticks: " + text); },
+        [&ticks] { return open_record(ticks); },
+        [&ticks](const std::string& text) { log_warn("ticks: " + ticks.dir + ": " + text); },
         [] { ::_exit(log_stop(kExitStageFailed)); });
 }
 
@@ -145,7 +147,7 @@ int serve(const Config& config, int stop_fd) {
     }
     const auto recorder = ticks.record ? start_recorder(ticks) : nullptr;
     const auto publisher = ticks.distribute ? start_publisher(ticks) : nullptr;
-    if ((ticks.record && recorder == nullptr) || (ticks.distribute && publisher == nullptr)) {
+    if (ticks.distribute && publisher == nullptr) {
         return kExitError;
     }
     std::string message;

@@ -1,6 +1,8 @@
 #include "tools/ticks/recorder_thread.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -10,6 +12,9 @@ constexpr std::uint32_t kRequests = 256;
 constexpr std::uint64_t kReserve = 8'192;
 /// Announcements between two looks at the room: fewer than the reserve.
 constexpr std::size_t kTellAtATime = 1'024;
+constexpr std::int64_t kOpenAgainMs = 1'000;
+constexpr std::int64_t kOpenAgainMaxMs = 60'000;
+constexpr Nanos kOpeningMax = seconds(10);
 constexpr std::uint32_t kMore = 1;
 constexpr std::uint32_t kFromStart = 2;
 
@@ -29,6 +34,15 @@ RecorderThread::Lane<Slot>::Lane(std::uint32_t slot_count)
 RecorderThread::RecorderThread(std::unique_ptr<ticklog::Recorder> recorder, Told told,
                                std::function<void()> on_fatal, std::uint32_t events)
     : recorder_{std::move(recorder)},
+      told_{std::move(told)},
+      on_fatal_{std::move(on_fatal)},
+      events_{events},
+      requests_{kRequests},
+      thread_{[this] { run(); }} {}
+
+RecorderThread::RecorderThread(Open open, Told told, std::function<void()> on_fatal,
+                               std::uint32_t events)
+    : open_{std::move(open)},
       told_{std::move(told)},
       on_fatal_{std::move(on_fatal)},
       events_{events},
@@ -132,7 +146,18 @@ void RecorderThread::tell_again(TickServer& server) noexcept {
     }
 }
 
+/// A disk that does not even refuse: only somebody else can tell.
+void RecorderThread::watch_opening() {
+    // Relaxed: a number for a message, nothing hangs on it.
+    const std::int64_t since = opening_ns_.load(std::memory_order_relaxed);
+    if (since != 0 && !opening_told_ && monotonic_ns() - since > kOpeningMax.value) {
+        opening_told_ = true;
+        told_("ALERT ticks are not recorded: the disk of the record does not answer");
+    }
+}
+
 void RecorderThread::ask_next(TickServer& server) noexcept {
+    watch_opening();
     if (behind_) {
         tell_again(server);
     }
@@ -200,7 +225,36 @@ void RecorderThread::keep_up() {
     }
 }
 
+/// Until it is open, or the process is to end.
+void RecorderThread::open_record() {
+    std::int64_t wait_ms = kOpenAgainMs;
+    for (bool told = false; recorder_ == nullptr && !stop_.load(std::memory_order_relaxed);) {
+        opening_ns_.store(monotonic_ns(), std::memory_order_relaxed);
+        auto opened = open_();
+        opening_ns_.store(0, std::memory_order_relaxed);
+        if (opened) {
+            recorder_ = std::move(opened).value();
+            if (told) {
+                told_("ticks are recorded again");
+            }
+            return;
+        }
+        if (!std::exchange(told, true)) {
+            told_(std::string{"ALERT ticks are not recorded: "} + opened.error().what +
+                  "; tried again and again, and back-filled then");
+        }
+        for (std::int64_t ms = 0; ms < wait_ms && !stop_.load(std::memory_order_relaxed); ms += 10) {
+            std::this_thread::sleep_for(std::chrono::milliseconds{10});
+        }
+        wait_ms = std::min(wait_ms * 2, kOpenAgainMaxMs);
+    }
+}
+
 void RecorderThread::run() {
+    open_record();
+    if (recorder_ == nullptr) {
+        return;
+    }
     constexpr std::size_t kBatch = 1'024;
     const auto handle_slot = [this](const EventSlot& slot) { handle(slot.value); };
     // Relaxed: see the destructor.

@@ -22,8 +22,11 @@ namespace millrace {
 /// Threads: on_*() and ask_next() belong to the thread of the TickServer.
 class RecorderThread final : public TickSink {
 public:
-    /// Tells what the disk says; from the recorder's thread.
+    /// Tells what the disk says; from the recorder's thread, or, of a disk that does not answer at
+    /// the start, from ask_next().
     using Told = std::function<void(const std::string& text)>;
+    /// Opens the record; from the recorder's thread.
+    using Open = std::function<Result<std::unique_ptr<ticklog::Recorder>>()>;
 
     static constexpr std::uint32_t kEvents = 1U << 16U;
 
@@ -31,6 +34,11 @@ public:
     /// @param events slots between the threads: a power of two, 16,384 at least.
     RecorderThread(std::unique_ptr<ticklog::Recorder> recorder, Told told,
                    std::function<void()> on_fatal, std::uint32_t events = kEvents);
+    /// The record is opened by the thread, and tried again while it cannot be, with an ALERT: who
+    /// listens for ticks does not wait for a disk. What does not fit into the ring until then is
+    /// passed over, and back-filled.
+    RecorderThread(Open open, Told told, std::function<void()> on_fatal,
+                   std::uint32_t events = kEvents);
     ~RecorderThread() override;
 
     void on_feed(std::uint64_t feed, bool up) override;
@@ -74,10 +82,13 @@ private:
     void publish_or_tell_again(const Event& event) noexcept;
     void tell_again(TickServer& server) noexcept;
     void run();
+    void open_record();
+    void watch_opening();
     void handle(const Event& event);
     void keep_up();
 
-    std::unique_ptr<ticklog::Recorder> recorder_;
+    Open open_;
+    std::unique_ptr<ticklog::Recorder> recorder_;  // the recorder's thread; null until it is open
     Told told_;
     std::function<void()> on_fatal_;
     Lane<EventSlot> events_;
@@ -90,6 +101,9 @@ private:
     std::size_t told_to_ = 0;  // this one on
     Clock clock_{wall_ns() - monotonic_ns()};  // never steps
     bool disk_fails_ = false;
+    // 0 = not trying; else since when, for the other thread to see that it does not come back.
+    std::atomic<std::int64_t> opening_ns_{0};
+    bool opening_told_ = false;
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };
