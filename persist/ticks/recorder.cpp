@@ -10,8 +10,11 @@ namespace fs = std::filesystem;
 
 /// Memory for ticks that the disk does not take; beyond it they are refused, which is a gap.
 constexpr std::size_t kWaitingMax = 16U << 20U;
+constexpr Nanos kLookForRoom = seconds(5);
 
 }  // namespace
+
+const Error kNoRoom{Errc::NoSpace, 0, "what is free on its disk is left to the journal"};
 
 /// Replays a file: how far each series is, which gaps are open.
 class Recorder::Learner final : public EntryVisitor {
@@ -63,6 +66,9 @@ Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, Nanos 
         return {Errc::IoError, "cannot make the folder of the tick log", error.value()};
     }
     std::unique_ptr<Recorder> r{new Recorder{std::move(options)}};
+    if (!r->has_room(now)) {
+        return kNoRoom;
+    }
     r->learn(told);
     r->next_gap_ = std::max(r->next_gap_, static_cast<std::uint64_t>(now.value));
     // Another process' numbers must not name this one's requests.
@@ -389,6 +395,9 @@ Status Recorder::write_out(Nanos now) {
     if (waiting_.empty()) {
         return ok_status();
     }
+    if (!has_room(now)) {
+        return kNoRoom;
+    }
     if (!file_.is_open()) {
         return {Errc::Poisoned, "a failed write to the tick log could not be cut off again"};
     }
@@ -399,6 +408,20 @@ Status Recorder::write_out(Nanos now) {
     stats_.bytes += waiting_.size();
     waiting_.clear();
     return ok_status();
+}
+
+/// Looked for now and then: a burst fills less than the floor between two looks.
+bool Recorder::has_room(Nanos now) {
+    if (options_.free_floor_bytes != 0 && now >= looked_) {
+        looked_ = now + kLookForRoom;
+        std::error_code error;
+        const fs::space_info space = fs::space(options_.directory, error);
+        has_room_ = error || space.available >= options_.free_floor_bytes;
+        if (!has_room_) {
+            remove_old(now);  // as no file is begun meanwhile
+        }
+    }
+    return has_room_;
 }
 
 Status Recorder::rotate(Nanos now) {
@@ -429,12 +452,13 @@ void Recorder::remove_old(Nanos now) const {
 Status Recorder::step(Nanos now) {
     const bool due = now - flushed_ >= millis(options_.flush_ms);
     if (block_.bytes() < kBlockBytes && !due) {
-        return ok_status();
+        return written_;
     }
-    if (const Status written = write_out(now); !written) {
-        return written;
+    written_ = write_out(now);
+    if (written_ && now - rotated_ >= seconds(options_.file_s)) {
+        written_ = rotate(now);
     }
-    return now - rotated_ >= seconds(options_.file_s) ? rotate(now) : ok_status();
+    return written_;
 }
 
 Status Recorder::flush(Nanos now) {

@@ -23,6 +23,9 @@ struct RecorderOptions {
     std::uint32_t file_s = 3600;     // a file's time
     std::uint32_t flush_ms = 1000;   // a tick waits so long at most before it is written
     std::uint32_t ask_again_s = 30;  // no answer for so long: the source is asked again
+    // With less than this free on its file system nothing is written: the room that is left there
+    // is somebody else's, the journal's.
+    std::uint64_t free_floor_bytes = 0;
 };
 
 /// What a source is asked for: its ticks of `symbol` with from <= time <= to, oldest first.
@@ -64,7 +67,7 @@ class Recorder {
 public:
     /// Makes the directory, learns from its newest files how far each series is and which gaps are
     /// open, begins a file. @param told gets what was odd about the files (torn last blocks).
-    /// @return IoError, NoSpace; BadInput (keep_h).
+    /// @return IoError, NoSpace (free_floor_bytes too); BadInput (keep_h).
     static Result<std::unique_ptr<Recorder>> open(RecorderOptions options, Nanos now,
                                                   std::vector<std::string>& told);
 
@@ -87,12 +90,14 @@ public:
     void answer_end(std::uint64_t feed, std::uint64_t request, bool more, bool from_start);
 
     /// Writes what is due, begins files, removes old ones. Every 50 ms or so.
-    /// @return what the disk says; the same is tried again at the next call. Poisoned: nothing more
+    /// @return what the disk said last; the same is tried again after flush_ms. Poisoned: nothing more
     /// can be written; end the process, the next one begins a file and back-fills.
     Status step(Nanos now);
     /// Writes everything that waits.
     Status flush(Nanos now);
 
+    /// RecorderOptions::free_floor_bytes from the next look on, 5 s after the last at most.
+    void set_free_floor(std::uint64_t bytes) noexcept { options_.free_floor_bytes = bytes; }
     [[nodiscard]] const RecorderStats& stats() const noexcept { return stats_; }
     [[nodiscard]] std::size_t open_gaps() const noexcept { return gaps_.size(); }
 
@@ -156,6 +161,7 @@ private:
     Status write_out(Nanos now);
     Status rotate(Nanos now);
     void remove_old(Nanos now) const;
+    [[nodiscard]] bool has_room(Nanos now);
 
     RecorderOptions options_;
     BlockWriter block_;
@@ -169,6 +175,9 @@ private:
     Nanos newest_;  // time of a tick
     Nanos flushed_;
     Nanos rotated_;
+    Nanos looked_;  // for room, next
+    bool has_room_ = true;
+    Status written_ = ok_status();  // of the last try
     RecorderStats stats_;
 };
 

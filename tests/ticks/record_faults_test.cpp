@@ -288,6 +288,32 @@ TEST(RecordFaults, FlushesAFileBeforeTheNextOneBegins) {
     EXPECT_EQ(r->step(seconds(31)).code(), Errc::Poisoned);
 }
 
+TEST(RecordFaults, LeavesTheLastRoomOfItsDiskToOthersAndGoesOnOnceThereIsMore) {
+    const TempDir dir;
+    std::vector<std::string> told;
+    const auto with_floor = [&](std::uint64_t bytes) {
+        return Recorder::open({.directory = dir.path(), .free_floor_bytes = bytes}, seconds(1), told);
+    };
+    constexpr std::uint64_t kMoreThanThereIs = std::uint64_t{1} << 62U;
+    EXPECT_EQ(with_floor(kMoreThanThereIs).code(), Errc::NoSpace);
+    EXPECT_TRUE(list_tick_files(dir.path()).empty()) << "a file for each try";
+    ASSERT_TRUE(with_floor(1).ok());
+    // Room is looked for in the folder that is named: here one that is there, with little left.
+    auto r = with_floor(1);
+    r.value()->set_free_floor(kMoreThanThereIs);
+    r.value()->feed_up(kFeed);
+    r.value()->announce(kEur, {1, 0, Nanos{}, 0});
+    r.value()->tick(kEur, tick_of(1, 1'000), 0);
+    const auto bytes = r.value()->stats().bytes;
+    EXPECT_EQ(r.value()->step(seconds(10)).code(), Errc::NoSpace);
+    EXPECT_EQ(r.value()->step(seconds(10) + millis(2)).code(), Errc::NoSpace)
+        << "between two tries it is as before: else it would be told as over";
+    EXPECT_EQ(r.value()->stats().bytes, bytes);
+    r.value()->set_free_floor(1);
+    EXPECT_TRUE(r.value()->step(seconds(20)));
+    EXPECT_GT(r.value()->stats().bytes, bytes) << "what waited in memory";
+}
+
 TEST(RecordFaults, AWrongClockRemovesNothingAndHoldsNothingUp) {
     const TempDir dir;
     auto r = open(dir, hours(1'000));

@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -90,9 +91,23 @@ int open_stop_fd() {
     return ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-Result<std::unique_ptr<ticklog::Recorder>> open_record(const TickConfig& ticks) {
+/// Where the record shares the journal's file system it leaves that its last room.
+std::uint64_t floor_of(const Config& config, const std::string& dir) {
+    struct stat journal{};
+    struct stat record{};
+    const bool shared = ::stat(config.journal.dir.c_str(), &journal) == 0 &&
+                        ::stat(dir.c_str(), &record) == 0 && journal.st_dev == record.st_dev;
+    return shared ? std::uint64_t{config.journal.free_floor_mib} << 20U : 0;
+}
+
+Result<std::unique_ptr<ticklog::Recorder>> open_record(const Config& config,
+                                                       const TickConfig& ticks) {
+    std::error_code none;  // a folder that cannot be made is told by open()
+    std::filesystem::create_directories(ticks.dir, none);
     std::vector<std::string> told;
-    auto recorder = ticklog::Recorder::open({.directory = ticks.dir, .keep_h = ticks.keep_h},
+    auto recorder = ticklog::Recorder::open({.directory = ticks.dir,
+                                             .keep_h = ticks.keep_h,
+                                             .free_floor_bytes = floor_of(config, ticks.dir)},
                                             Nanos{wall_ns()}, told);
     for (const std::string& text : told) {
         log_info("ticks: " + text);
@@ -100,10 +115,10 @@ Result<std::unique_ptr<ticklog::Recorder>> open_record(const TickConfig& ticks) 
     return recorder;
 }
 
-/// @param ticks outlives it.
-std::unique_ptr<RecorderThread> start_recorder(const TickConfig& ticks) {
+/// @param config and @param ticks outlive it.
+std::unique_ptr<RecorderThread> start_recorder(const Config& config, const TickConfig& ticks) {
     return std::make_unique<RecorderThread>(
-        [&ticks] { return open_record(ticks); },
+        [&config, &ticks] { return open_record(config, ticks); },
         [&ticks](const std::string& text) { log_warn("ticks: " + ticks.dir + ": " + text); },
         [] { ::_exit(log_stop(kExitStageFailed)); });
 }
@@ -145,7 +160,7 @@ int serve(const Config& config, int stop_fd) {
     if (!write_pid_file(ticks_folder(config.journal.dir))) {
         log_warn("ticks: cannot write the pid file");
     }
-    const auto recorder = ticks.record ? start_recorder(ticks) : nullptr;
+    const auto recorder = ticks.record ? start_recorder(config, ticks) : nullptr;
     const auto publisher = ticks.distribute ? start_publisher(ticks) : nullptr;
     if (ticks.distribute && publisher == nullptr) {
         return kExitError;
