@@ -127,7 +127,7 @@ bool CoreStage::recover(Engine& engine, EngineDriver& driver) noexcept {
     const std::uint64_t epoch = core.epoch.load(std::memory_order_acquire);
     if (driver.is_new_segment()) {
         const Sequence end{core.durable.load(std::memory_order_acquire)};
-        if (auto done = replay_files(options_.journal_dir, end, engine, message); !done) {
+        if (auto done = replay_files(options_.journal_dir, end, engine, message, &core); !done) {
             fail(message);
             return false;
         }
@@ -142,7 +142,7 @@ bool CoreStage::recover(Engine& engine, EngineDriver& driver) noexcept {
         // which nobody ever acknowledged: as long as it is on no disk itself, the files end there.
         const Sequence end{
             std::min(driver.oldest_in_ring() - 1, core.durable.load(std::memory_order_acquire))};
-        if (auto read = replay_files(options_.journal_dir, end, engine, message); !read) {
+        if (auto read = replay_files(options_.journal_dir, end, engine, message, &core); !read) {
             fail(message);
             return false;
         }

@@ -80,11 +80,11 @@ Status load_state(const std::string& journal_dir, Sequence at_most, Engine& engi
 }
 
 Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine,
-                    std::string& message) {
+                    std::string& message, const CoreCells* core) {
     if (engine.seq() >= end) {
         return ok_status();
     }
-    DirectorySource source{journal_dir};
+    DirectorySource source{journal_dir, DirectorySource::Places::Both, core};
     auto reader = JournalReader::open(source, engine.seq(), {}, message);
     if (!reader) {
         return reader.error();

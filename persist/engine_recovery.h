@@ -7,6 +7,8 @@
 
 namespace millrace {
 
+struct CoreCells;  // shm/layout.h
+
 /// What `made` and `now` differ in, by the names of the configuration, and the mend; empty if in
 /// nothing. Capacities are not journalled: with others the same records give another state.
 [[nodiscard]] std::string other_capacity(const Capacity& made, const Capacity& now);
@@ -25,7 +27,8 @@ namespace millrace {
 /// @return NotFound if the files begin after engine.seq() (a snapshot is missing); BadChecksum,
 /// BadChain if they are damaged inside; BadVersion at a Start of another logic version. `message`
 /// names file and place, or record and mend.
+/// @param core of the segment that the log belongs to, as DirectorySource takes it.
 [[nodiscard]] Status replay_files(const std::string& journal_dir, Sequence end, Engine& engine,
-                                  std::string& message);
+                                  std::string& message, const CoreCells* core = nullptr);
 
 }  // namespace millrace

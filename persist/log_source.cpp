@@ -2,6 +2,7 @@
 
 #include "persist/file_preparer.h"
 #include "persist/second_directory.h"
+#include "shm/layout.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace millrace {
 namespace {
@@ -29,6 +31,15 @@ bool holds_commit(LogSource& source, const JournalFileName& name) noexcept {
     const auto commit = parse_commit(block);
     return commit.ok() && commit.value().epoch == name.epoch &&
            commit.value().index == name.index && commit.value().offset == kBlockBytes;
+}
+
+/// Whether the file was begun: records may have been acknowledged from it.
+bool is_used(LogSource& source, const JournalFileName& name) noexcept {
+    alignas(16) std::byte block[sizeof(JournalFileHeader)];
+    const auto got = source.read(name, 0, block);
+    const auto header = got ? decode_header(std::span{block}.first(got.value()))
+                            : Result<JournalFileHeader>{got.error()};
+    return header.ok() && header.value().epoch == name.epoch && header.value().index == name.index;
 }
 
 /// Journal files of one directory, sorted.
@@ -55,8 +66,9 @@ Result<std::vector<JournalFileName>> names_in(const std::string& directory) noex
 
 }  // namespace
 
-DirectorySource::DirectorySource(std::string directory, Places places) noexcept
-    : directory_{std::move(directory)}, places_{places} {}
+DirectorySource::DirectorySource(std::string directory, Places places,
+                                 const CoreCells* core) noexcept
+    : directory_{std::move(directory)}, places_{places}, core_{core} {}
 
 DirectorySource::~DirectorySource() {
     if (fd_ >= 0) {
@@ -69,10 +81,41 @@ Result<std::vector<JournalFileName>> DirectorySource::list() noexcept {
     in_second_.clear();
     auto names = names_in(directory_);
     if (names && places_ == Places::Both) {
+        const std::vector<JournalFileName> first = names.value();
         if (auto added = add_second(names.value()); !added) {
-            return added.error();
+            return without_second(first, added.error());
         }
     }
+    return names;
+}
+
+/// Each number of an epoch is given out once, in one of the directories. So from the segment's
+/// newest epoch back, as long as there is no gap between the numbers, all of the log is here. What
+/// is older is left out, as if retention had taken it: an epoch in the other directory may have
+/// voided its end.
+Result<std::vector<JournalFileName>> DirectorySource::without_second(
+    const std::vector<JournalFileName>& first, const Error& why) noexcept {
+    const bool gone = why.code == Errc::NotFound || why.code == Errc::IoError;
+    // Acquire: pairs with the journal stage's release; a file of that epoch is there then.
+    const std::uint64_t newest =
+        gone && core_ != nullptr ? core_->epoch.load(std::memory_order_acquire) : 0;
+    std::uint64_t from = 0;  // the oldest epoch that is followed without a gap
+    for (auto name = first.rbegin(); name != first.rend() && newest != 0; ++name) {
+        const bool joins = from == 0 ? name->epoch >= newest : name->epoch + 1 >= from;
+        if (!is_used(*this, *name)) {
+            continue;  // prepared; it holds no number
+        }
+        if (!joins) {
+            break;
+        }
+        from = name->epoch;
+    }
+    if (from == 0) {
+        return why;
+    }
+    std::vector<JournalFileName> names;
+    std::copy_if(first.begin(), first.end(), std::back_inserter(names),
+                 [from](const JournalFileName& name) { return name.epoch >= from; });
     return names;
 }
 

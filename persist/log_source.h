@@ -12,6 +12,8 @@
 
 namespace millrace {
 
+struct CoreCells;  // shm/layout.h
+
 class LogSource {
 public:
     virtual ~LogSource() = default;
@@ -30,14 +32,18 @@ public:
 };
 
 /// A journal directory, with the second one that it names (second_directory.h): list() fails if
-/// that one is not there, or another log's. Buffered reads: coherent with O_DIRECT writes on a
-/// local file system. Keeps the file read last open. Threads: one.
+/// that one is not there, or another log's. In a segment that lives it does without one that is
+/// not there, or cannot be read, as far as the first one shows by itself that it lacks nothing: a
+/// disk that nobody uses must not stop a pipeline. Buffered reads: coherent with O_DIRECT writes on
+/// a local file system. Keeps the file read last open. Threads: one.
 class DirectorySource final : public LogSource {
 public:
     /// FirstAlone: for those who know that what they want is not in the second one.
     enum class Places : std::uint8_t { Both, FirstAlone };
 
-    explicit DirectorySource(std::string directory, Places places = Places::Both) noexcept;
+    /// @param core of the segment that the log belongs to; nullptr: nobody knows. Outlives this.
+    explicit DirectorySource(std::string directory, Places places = Places::Both,
+                             const CoreCells* core = nullptr) noexcept;
     ~DirectorySource() override;
     DirectorySource(const DirectorySource&) = delete;
     DirectorySource& operator=(const DirectorySource&) = delete;
@@ -55,10 +61,13 @@ public:
     [[nodiscard]] Status settle() noexcept;
 
 private:
+    [[nodiscard]] Result<std::vector<JournalFileName>> without_second(
+        const std::vector<JournalFileName>& first, const Error& why) noexcept;
     [[nodiscard]] Status add_second(std::vector<JournalFileName>& names) noexcept;
 
     std::string directory_;
     Places places_;
+    const CoreCells* core_;
     std::string second_;                      // as list() found it; empty = none
     std::vector<JournalFileName> in_second_;  // sorted
     JournalFileName open_name_;

@@ -81,7 +81,8 @@ bool Replica::begin() noexcept {
     if (!effects_->cut().empty()) {  // how much differs each time, and errors are kept by text
         segment_->report_error("replica", "effects log: cut off a torn tail; it is written again");
     }
-    source_ = std::make_unique<DirectorySource>(options_.journal_dir);
+    source_ = std::make_unique<DirectorySource>(options_.journal_dir, DirectorySource::Places::Both,
+                                                &segment_->core());
     auto start = find_replica_start(options_, limit(), *effects_, *source_, message);
     if (!start) {
         fail(message);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "persist/second_directory.h"
 #include "persist/sqlite_backup.h"
 #include "shm/clock.h"
 #include "tools/millrace/config_backup.h"
@@ -140,8 +141,28 @@ void StorageKeeper::prune_files() {
     trouble_ = done.trouble;
     watch_space(config_.journal.dir, space, space_watch_);
     if (!second_.empty()) {
+        watch_second();
         watch_space(second_, file_system_space(second_), second_watch_);
     }
+}
+
+/// By whoever looks anyway: while nobody writes or reads there, nobody else would notice a loss
+/// before the journal wants to move, and then it is too late to mend it.
+void StorageKeeper::watch_second() {
+    const auto named = second_directory_of(config_.journal.dir);
+    std::string why;
+    // Not named yet: nothing of the log can lie there.
+    if (!named || named.value().empty() ||
+        check_second_directory(config_.journal.dir, named.value(), why)) {
+        why.clear();
+    }
+    if (!why.empty() && why != second_trouble_) {
+        alert("journal: " + why);
+    }
+    if (why.empty() && !second_trouble_.empty()) {
+        log_info("journal: the second directory " + second_ + " is there again");
+    }
+    second_trouble_ = why;
 }
 
 void StorageKeeper::watch_space(const std::string& dir, const Space& space, SpaceWatch& watch) {

@@ -27,6 +27,7 @@ public:
 private:
     void prune_files();
     void watch_space(const std::string& dir, const Space& space, SpaceWatch& watch);
+    void watch_second();
     void keep_config();
     void keep_credentials(std::int64_t now_ns);
     void keep_preferences(std::int64_t now_ns);
@@ -39,6 +40,7 @@ private:
     SpaceWatch space_watch_;
     std::string second_;  // journal directory; "" = none
     SpaceWatch second_watch_;
+    std::string second_trouble_;  // as told
     CredentialKeeper credentials_;
     PreferenceKeeper preferences_;
     std::vector<std::string> detached_;  // as told
