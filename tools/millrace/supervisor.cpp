@@ -47,6 +47,7 @@ Supervisor::Supervisor(Segment& segment, const Config& config, const IdBook& ids
       ids_{ids},
       records_{records},
       options_{options},
+      sink_lags_{config},
       storage_{segment, config} {
     // One that can be replaced, or go on elsewhere, has had the time for it.
     const SecondDirectoryConfig second = configured_second(config);

@@ -10,6 +10,7 @@
 #include "tools/millrace/journal_alarm.h"
 #include "tools/millrace/journal_pulse.h"
 #include "tools/millrace/restart_policy.h"
+#include "tools/millrace/sink_lags.h"
 #include "tools/millrace/storage_keeper.h"
 #include "tools/millrace/worker.h"
 
@@ -86,6 +87,7 @@ private:
     void watch_pulse(std::int64_t now_ns);
     void say_journal_down(const std::string& why, std::int64_t for_ns);
     void tell_failed_journal();
+    void watch_stores(std::int64_t now_ns);
     void keep_watch();
     void keep_house();
     void tell_config();
@@ -106,6 +108,7 @@ private:
     JournalAlarm journal_alarm_;
     JournalPulse journal_pulse_;
     Nanos journal_pulse_max_;  // so long records may wait for its disk
+    SinkLags sink_lags_;
     StorageKeeper storage_;    // the housekeeper's
     std::atomic<bool> stopping_{false};
     std::promise<void> housekeeper_ended_;

@@ -290,6 +290,18 @@ void Supervisor::tell_failed_journal() {
     log_error(text);
 }
 
+/// A store that fails says so itself; one that is slow, or of a stage that hangs, does not.
+void Supervisor::watch_stores(std::int64_t now_ns) {
+    const SinkLags::Told told = sink_lags_.turn(segment_.core(), Nanos{now_ns});
+    for (const std::string& text : told.alerts) {
+        segment_.report_error("supervisor", "ALERT " + text);
+        log_error("ALERT " + text);
+    }
+    for (const std::string& text : told.infos) {
+        log_info(text);
+    }
+}
+
 /// Each turn, and most of it ten times a second: what no descriptor tells.
 void Supervisor::keep_watch() {
     const std::int64_t now = monotonic_ns();
@@ -302,6 +314,7 @@ void Supervisor::keep_watch() {
     }
     watched_ns_ = now;
     watch_journal(now);
+    watch_stores(now);
     const std::int64_t looked = segment_.clock().now().value;
     maybe_unhalt();
     relay_alerts();
