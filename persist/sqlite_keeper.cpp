@@ -194,19 +194,30 @@ void SqliteKeeper::run() {
     named_.count_down();
     // The thread's own priority; it may stay as it is where that is not allowed.
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), options_.nice);
-    std::int64_t next_backup_ns = monotonic_ns() + options_.every.value;
-    std::unique_lock lock{mutex_};
-    const auto nap = std::chrono::nanoseconds{options_.look_every.value};
-    while (!wake_.wait_for(lock, nap, [this] { return stop_.load(std::memory_order_relaxed); })) {
-        lock.unlock();
+    std::int64_t next_backup_ns = now_ns() + options_.every.value;
+    while (nap()) {
         look();
-        if (const std::int64_t began = monotonic_ns(); began >= next_backup_ns) {
+        if (const std::int64_t began = now_ns(); began >= next_backup_ns) {
             back_up();
-            const std::int64_t took = monotonic_ns() - began;
-            next_backup_ns = monotonic_ns() + std::max(options_.every.value, kRestFactor * took);
+            const std::int64_t took = now_ns() - began;
+            next_backup_ns = now_ns() + std::max(options_.every.value, kRestFactor * took);
         }
-        lock.lock();
     }
+}
+
+/// Between two looks. @return false if it is to end.
+bool SqliteKeeper::nap() {
+    const auto stops = [this] { return stop_.load(std::memory_order_relaxed); };
+    if (options_.clock != nullptr) {
+        options_.clock->nap(options_.look_every);
+        return !stops();
+    }
+    std::unique_lock lock{mutex_};
+    return !wake_.wait_for(lock, std::chrono::nanoseconds{options_.look_every.value}, stops);
+}
+
+std::int64_t SqliteKeeper::now_ns() const noexcept {
+    return options_.clock != nullptr ? options_.clock->now_ns() : monotonic_ns();
 }
 
 }  // namespace millrace

@@ -15,6 +15,15 @@
 
 namespace millrace {
 
+/// What the keeper waits by: the machine's clock, or a test's. Threads: the keeper's.
+class KeeperClock {
+public:
+    virtual ~KeeperClock() = default;
+    [[nodiscard]] virtual std::int64_t now_ns() noexcept = 0;
+    /// Returns when that time has passed, or earlier if the keeper is to end.
+    virtual void nap(Nanos time) noexcept = 0;
+};
+
 struct SqliteKeeperOptions {
     std::string store;
     std::string dir;  // of the backups; empty = none are made
@@ -23,6 +32,7 @@ struct SqliteKeeperOptions {
     Nanos every = seconds(60);
     Nanos look_every = seconds(1);
     int nice = 19;  // priority of its thread: the lowest
+    KeeperClock* clock = nullptr;  // outlives it, and ends its nap; nullptr: the machine's
 };
 
 /// What the look of each second finds, or a full check.
@@ -47,6 +57,8 @@ public:
 
 private:
     void run();
+    [[nodiscard]] bool nap();
+    [[nodiscard]] std::int64_t now_ns() const noexcept;
     void full_check();
     void look();
     void back_up();

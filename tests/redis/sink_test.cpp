@@ -39,6 +39,39 @@ TEST_F(RedisSinkTest, WritesEachHashAsDocumented) {
     EXPECT_EQ(segment_->core().redis_errors.load(), 0U) << error_log();
 }
 
+TEST_F(RedisSinkTest, GivesASignOfLifeEachSecondThatIsGoneAfterThree) {
+    const auto redis = server("one");
+    *last_ = 40;
+    auto o = options(*redis);
+    o.upkeep_every = RedisSinkOptions{}.upkeep_every;
+    const auto s = sink(o);
+    constexpr const char* kBeat = "millrace:test:HEARTBEAT";
+    const auto beats = [&] { return redis->ask({"EXISTS", kBeat}) == "1"; };
+    Nanos now = seconds(1'000);  // the sink's clock, which nothing else moves
+    const auto step_to = [&](Nanos end) {
+        for (; now < end; now = now + millis(10)) {
+            s->step(now);
+        }
+    };
+    for (int i = 0; i < 2'000 && !beats(); ++i) {
+        step_to(now + millis(10));
+    }
+    ASSERT_TRUE(beats()) << error_log();
+    Nanos last = now - millis(10);  // of the step that gave it
+    for (int second = 0; second < 3; ++second) {
+        const auto left = std::stoll(redis->ask({"PTTL", kBeat}));
+        EXPECT_GT(left, 0);
+        EXPECT_LE(left, 3'000);
+        (void)redis->ask({"DEL", kBeat});
+        step_to(last + seconds(1));
+        EXPECT_FALSE(beats()) << "not before the second is over";
+        step_to(now + millis(10));
+        EXPECT_TRUE(beats()) << error_log();
+        last = now - millis(10);
+    }
+    EXPECT_EQ(segment_->core().redis_errors.load(), 0U) << error_log();
+}
+
 TEST_F(RedisSinkTest, EqualsARunInOneGoAfterManySmallBatches) {
     const auto redis = server("one");
     *last_ = 1'500;

@@ -1,0 +1,88 @@
+// Goal: the keeper looks at the store each second and backs it up each minute, as it says. Method:
+// a clock that the test moves, one nap of the keeper's at a time.
+#include "persist/sqlite_keeper.h"
+
+#include <condition_variable>
+#include <mutex>
+
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_files.h"
+#include "tests/sqlite/effects.h"
+
+namespace millrace::sqlite_test {
+namespace {
+
+class HandClock final : public KeeperClock {
+public:
+    [[nodiscard]] std::int64_t now_ns() noexcept override {
+        const std::lock_guard lock{mutex_};
+        return now_ns_;
+    }
+    void nap(Nanos time) noexcept override {
+        std::unique_lock lock{mutex_};
+        asked_ = time;
+        naps_ = true;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return !naps_ || over_; });
+        now_ns_ += time.value;
+    }
+    /// Lets the keeper's nap pass, and waits until it has done what it does then.
+    /// @return how long that nap was.
+    Nanos pass() {
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [this] { return naps_; });
+        const Nanos asked = asked_;
+        naps_ = false;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return naps_; });
+        return asked;
+    }
+    void end() {
+        const std::lock_guard lock{mutex_};
+        over_ = true;
+        changed_.notify_all();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::int64_t now_ns_ = 1'000;
+    Nanos asked_;
+    bool naps_ = false;
+    bool over_ = false;
+};
+
+/// Must go before the keeper whose nap it ends.
+struct Ending {
+    HandClock& clock;
+    ~Ending() { clock.end(); }
+};
+
+using SqliteKeeperTest = SqliteFixture;
+
+TEST_F(SqliteKeeperTest, LooksAtTheStoreEachSecondAndBacksItUpEachMinute) {
+    ASSERT_TRUE(run_to(*sink(40), 40)) << error_log();
+    HandClock clock;
+    SqliteKeeperOptions o;
+    o.store = path_;
+    o.dir = dir_ + "/backups";
+    o.nice = 0;
+    o.clock = &clock;
+    const SqliteKeeper keeper{*segment_, o};
+    const Ending ending{clock};
+    EXPECT_EQ(keeper.health(), StoreHealth::Unknown);
+    for (int second = 1; second <= 59; ++second) {
+        EXPECT_EQ(clock.pass(), seconds(1));
+        EXPECT_EQ(keeper.health(), StoreHealth::Good) << error_log();
+    }
+    EXPECT_TRUE(list_sqlite_backups(o.dir).empty());
+    EXPECT_EQ(clock.pass(), seconds(1));
+    EXPECT_EQ(list_sqlite_backups(o.dir).size(), 1U) << error_log();
+    ASSERT_TRUE(sqlite_remove(path_).ok());
+    EXPECT_EQ(keeper.health(), StoreHealth::Good) << "it has not looked since";
+    EXPECT_EQ(clock.pass(), seconds(1));
+    EXPECT_EQ(keeper.health(), StoreHealth::Gone);
+}
+
+}  // namespace
+}  // namespace millrace::sqlite_test
