@@ -6,6 +6,7 @@
 
 #include "persist/effects_log.h"
 #include "persist/journal_format.h"
+#include "persist/second_directory.h"
 #include "persist/snapshot_file.h"
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/retention.h"
@@ -186,6 +187,58 @@ TEST(Retention, BelowTheFreeFloorKeepsOnlyWhatTheNewestReadableSnapshotNeeds) {
     EXPECT_EQ(done.journal_files, 3U) << done.trouble;
     EXPECT_EQ(done.reusable, 0U) << "a spare gives no space back";
     EXPECT_TRUE(has(dir, journal_name(1, 3)));
+}
+
+/// Seven files of a log in two directories, by turns: the second one has epochs 2 and 4.
+void in_two_directories(const TempDir& first, const TempDir& second) {
+    std::string message;
+    ASSERT_TRUE(Reservation::succeed(first.path(), {1, 1, 7}, message).ok()) << message;
+    ASSERT_TRUE(pair_directories(first.path(), second.path(), message).ok()) << message;
+    snapshot(first, 1000);
+    journal_file(first, 1, 0, 1);
+    journal_file(second, 2, 0, 100);
+    journal_file(second, 2, 1, 200);
+    journal_file(first, 3, 0, 300);
+    journal_file(first, 3, 1, 400);
+    journal_file(second, 4, 0, 500);
+    journal_file(second, 4, 1, 600);
+}
+
+TEST(Retention, BelowAFloorTakesFilesOfThatDiskAndOnlyWhatIsOlderOfTheOther) {
+    const TempDir first;
+    const TempDir second;
+    in_two_directories(first, second);
+    Retention retention{first.path()};
+    RetentionLimits limits{100 * kBytes, {}};
+    limits.free_floor = 10 * kBytes;
+    limits.free_bytes = limits.free_floor - 1;
+    limits.second_free_bytes = limits.free_floor;
+    EXPECT_EQ(retention.prune(limits).journal_files, 1U);
+    EXPECT_FALSE(has(first, journal_name(1, 0)));
+    EXPECT_EQ(retention.prune(limits).journal_files, 3U) << "its next one, and two before it";
+    EXPECT_FALSE(has(first, journal_name(3, 0)));
+    limits.free_bytes = 0;
+    EXPECT_EQ(retention.prune(limits).journal_files, 1U) << "more would give it no byte";
+    EXPECT_TRUE(has(second, journal_name(4, 0)));
+    limits.free_bytes = limits.free_floor;
+    limits.second_free_bytes = 0;
+    EXPECT_EQ(retention.prune(limits).journal_files, 1U) << "it has a floor of its own";
+    EXPECT_FALSE(has(second, journal_name(4, 0)));
+    EXPECT_TRUE(has(second, journal_name(4, 1)));
+}
+
+TEST(Retention, OnOneFileSystemFilesOfBothDirectoriesGoForItsFloor) {
+    const TempDir first;
+    const TempDir second;
+    in_two_directories(first, second);
+    RetentionLimits limits{100 * kBytes, {}};
+    limits.free_floor = 10 * kBytes;
+    limits.free_bytes = limits.free_floor - 2 * kBytes;
+    limits.spares = {4, kBytes};
+    const Retained done = Retention{first.path()}.prune(limits);
+    EXPECT_EQ(done.journal_files, 2U) << done.trouble;
+    EXPECT_EQ(done.reusable, 0U);
+    EXPECT_FALSE(has(second, journal_name(2, 0)));
 }
 
 TEST(Retention, GoesNoFurtherThanASnapshotThatCanBeReadBack) {

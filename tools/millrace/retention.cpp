@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -30,6 +31,7 @@ struct LogFile {
     std::int64_t begun_ns = 0;       // wall clock; 0 = unknown
     std::int64_t ended_ns = 0;       // the same; 0 = when the next file was begun
     std::uint64_t bytes = 0;
+    std::size_t disk = 0;  // 1: the second directory's, where that is another one
 };
 
 template <class Header>
@@ -61,11 +63,12 @@ std::string name_in(const std::string& path) {
 }
 
 /// Adds those of one directory. @return false with `trouble`.
-bool add_files(const std::string& dir, std::string_view suffix, std::vector<LogFile>& files,
-               std::string& trouble) {
+bool add_files(const std::string& dir, std::size_t disk, std::string_view suffix,
+               std::vector<LogFile>& files, std::string& trouble) {
     std::error_code error;
     for (fs::directory_iterator it{dir, error}, end; !error && it != end; it.increment(error)) {
         LogFile file;
+        file.disk = disk;
         file.path = it->path().string();
         const std::string name = name_in(file.path);
         // Names of ours only: what an operator copied here is his to remove.
@@ -82,10 +85,11 @@ bool add_files(const std::string& dir, std::string_view suffix, std::vector<LogF
 
 /// Files of one log, oldest first: both kinds of name sort by age. Empty with `trouble`: half a
 /// list would put the wrong file behind another.
+/// @param second_disk of files in the second directory
 std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
-                              std::string& trouble) {
+                              std::size_t second_disk, std::string& trouble) {
     std::vector<LogFile> files;
-    if (!add_files(dir, suffix, files, trouble)) {
+    if (!add_files(dir, 0, suffix, files, trouble)) {
         return {};
     }
     // Effects lie in the first directory alone.
@@ -93,7 +97,7 @@ std::vector<LogFile> files_of(const std::string& dir, std::string_view suffix,
     const bool two = second && !second.value().empty();
     std::string why = second ? "" : dir + ": " + second.error().what;
     if (!second || (two && (!check_second_directory(dir, second.value(), why) ||
-                            !add_files(second.value(), suffix, files, why)))) {
+                            !add_files(second.value(), second_disk, suffix, files, why)))) {
         trouble = why + "; no journal file is removed";
         return {};
     }
@@ -110,50 +114,77 @@ std::uint64_t total_bytes(const std::vector<LogFile>& files) {
     return total;
 }
 
+/// Bytes that are missing to the free floor, by disk.
+using Missing = std::array<std::uint64_t, 2>;
+
+Missing missing_of(const RetentionLimits& limits) {
+    const auto below = [&limits](std::uint64_t free_bytes) {
+        return limits.free_floor - std::min(limits.free_floor, free_bytes);
+    };
+    return {below(limits.free_bytes), below(limits.second_free_bytes.value_or(limits.free_floor))};
+}
+
 /// Why files go, and how far they may.
 struct Bounds {
     std::uint64_t bytes_max = 0;
     std::int64_t before_ns = 0;  // files that ended earlier go; 0 = none by age
-    std::uint64_t to_free = 0;   // bytes missing to the free floor; falls as files go
+    Missing to_free{};           // falls as files go
     Sequence needed_from;        // nothing of this record or a later one goes
     std::size_t margin = 0;      // nor this many files before that
 };
 
 Bounds bounds_of(const RetentionLimits& limits) {
-    Bounds bounds{limits.bytes_max, 0, 0, {}, 0};
+    Bounds bounds{limits.bytes_max, 0, missing_of(limits), {}, 0};
     if (limits.age_max.value > 0) {
         bounds.before_ns = limits.wall_now.value - limits.age_max.value;
-    }
-    if (limits.free_bytes < limits.free_floor) {
-        bounds.to_free = limits.free_floor - limits.free_bytes;
     }
     return bounds;
 }
 
-/// Whether files[i], of `total` bytes from it on, may and should go. A file ends where the next one
-/// begins, in records and in time; so the last one never goes.
-bool is_due(const std::vector<LogFile>& files, std::size_t i, std::uint64_t total,
-            const Bounds& bounds) {
+/// A file ends where the next one begins, in records and in time; so the last one never goes.
+bool may_go(const std::vector<LogFile>& files, std::size_t i, const Bounds& bounds) {
     if (i + 1 + bounds.margin >= files.size()) {
         return false;
     }
     const LogFile& kept = files[i + 1 + bounds.margin];
-    if (kept.first_seq == 0 || kept.first_seq > bounds.needed_from.value) {
+    return kept.first_seq != 0 && kept.first_seq <= bounds.needed_from.value;
+}
+
+/// How many of the oldest files go for the free floors: up to those that lie on the disk that lacks
+/// space. What is older goes with them, a log has no holes; what gives it no byte stays.
+std::size_t count_for_space(const std::vector<LogFile>& files, const Bounds& bounds) {
+    Missing missing = bounds.to_free;
+    std::size_t count = 0;
+    for (std::size_t i = 0; may_go(files, i, bounds); ++i) {
+        std::uint64_t& bytes = missing[files[i].disk];
+        count = bytes > 0 ? i + 1 : count;
+        bytes -= std::min(bytes, files[i].bytes);
+    }
+    return count;
+}
+
+/// Whether files[i], of `total` bytes from it on, may and should go.
+/// @param for_space as count_for_space() says
+bool is_due(const std::vector<LogFile>& files, std::size_t i, std::uint64_t total,
+            std::size_t for_space, const Bounds& bounds) {
+    if (!may_go(files, i, bounds)) {
         return false;
     }
     const std::int64_t ended = files[i].ended_ns != 0 ? files[i].ended_ns : files[i + 1].begun_ns;
     const bool old = ended != 0 && ended < bounds.before_ns;
-    return total > bounds.bytes_max || old || bounds.to_free > 0;
+    return total > bounds.bytes_max || old || i < for_space;
 }
 
 /// Takes files from the front by `take(index)` (false: stop). @return files taken.
 template <class Take>
 std::uint32_t take_oldest(std::vector<LogFile>& files, Bounds& bounds, Take&& take) {
+    const std::size_t for_space = count_for_space(files, bounds);
     std::uint64_t total = total_bytes(files);
     std::size_t gone = 0;
-    for (; is_due(files, gone, total, bounds) && take(gone); ++gone) {
+    for (; is_due(files, gone, total, for_space, bounds) && take(gone); ++gone) {
+        std::uint64_t& missing = bounds.to_free[files[gone].disk];
+        missing -= std::min(missing, files[gone].bytes);
         total -= files[gone].bytes;
-        bounds.to_free -= std::min(bounds.to_free, files[gone].bytes);
     }
     files.erase(files.begin(), files.begin() + static_cast<std::ptrdiff_t>(gone));
     return static_cast<std::uint32_t>(gone);
@@ -187,7 +218,7 @@ Sequence effects_needed(const RetentionLimits& limits, std::uint64_t begins_afte
 }
 
 void prune_effects(const std::string& dir, const RetentionLimits& limits, Retained& done) {
-    auto files = files_of(dir, ".mre", done.trouble);
+    auto files = files_of(dir, ".mre", 0, done.trouble);
     if (files.empty()) {
         return;
     }
@@ -199,7 +230,7 @@ void prune_effects(const std::string& dir, const RetentionLimits& limits, Retain
     bounds.needed_from = effects_needed(limits, files.front().previous_seq, true);
     bounds.before_ns = 0;
     done.effects_files += take_oldest(files, bounds, take);
-    Bounds last{2 * limits.bytes_max, 0, 0, kNoBound, 0};
+    Bounds last{2 * limits.bytes_max, 0, {}, kNoBound, 0};
     const std::uint32_t unstored = take_oldest(files, last, take);
     done.effects_files += unstored;
     for (const SinkAt& sink : limits.sinks) {
@@ -233,15 +264,15 @@ Sequence Retention::verified(const std::vector<Sequence>& snapshots, std::string
 
 void Retention::prune_journal(const RetentionLimits& limits, const std::vector<Sequence>& snapshots,
                               Retained& done) {
-    auto files = files_of(dir_, ".mrj", done.trouble);
-    // Below the free floor a spare would give no space back.
-    const SparePolicy spares =
-        limits.free_bytes < limits.free_floor ? SparePolicy{} : limits.spares;
+    auto files = files_of(dir_, ".mrj", limits.second_free_bytes ? 1 : 0, done.trouble);
+    const Missing missing = missing_of(limits);
     const auto take = [&](std::size_t i) {
         const auto here = JournalFileName::parse(name_in(files[i].path));
         const auto next = JournalFileName::parse(name_in(files[i + 1].path));
         const bool followed = here.value().epoch == next.value().epoch;
         const std::string lies_in = fs::path{files[i].path}.parent_path().string();
+        // Below the free floor a spare would give no space back.
+        const SparePolicy spares = missing[files[i].disk] > 0 ? SparePolicy{} : limits.spares;
         const auto retired = retire_file(lies_in, here.value(), followed, spares);
         if (!retired) {
             done.trouble =
@@ -253,7 +284,7 @@ void Retention::prune_journal(const RetentionLimits& limits, const std::vector<S
     };
     Bounds bounds = bounds_of(limits);
     bounds.needed_from = Sequence{snapshots.back().value + 1};
-    if (!is_due(files, 0, total_bytes(files), bounds)) {
+    if (!is_due(files, 0, total_bytes(files), count_for_space(files, bounds), bounds)) {
         return;
     }
     const Sequence whole = verified(snapshots, done.trouble);

@@ -1,5 +1,7 @@
 #include "tools/millrace/storage_keeper.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "persist/second_directory.h"
@@ -37,6 +39,14 @@ std::vector<SinkAt> sinks_of(const Config& config, const CoreCells& core) {
         sinks.push_back({"replica", at(core.replica_applied)});
     }
     return sinks;
+}
+
+/// On one file system, or nobody knows: what is free on one is free on the other.
+bool lie_together(const std::string& first, const std::string& second) {
+    struct stat a{};
+    struct stat b{};
+    return ::stat(first.c_str(), &a) != 0 || ::stat(second.c_str(), &b) != 0 ||
+           a.st_dev == b.st_dev;
 }
 
 RetentionLimits limits_of(const Config& config, const CoreCells& core, const Space& space) {
@@ -127,7 +137,12 @@ void StorageKeeper::alert(const std::string& text, const std::string& detail) {
 
 void StorageKeeper::prune_files() {
     const Space space = file_system_space(config_.journal.dir);
-    const Retained done = retention_.prune(limits_of(config_, segment_.core(), space));
+    RetentionLimits limits = limits_of(config_, segment_.core(), space);
+    const Space second = second_.empty() ? Space{} : file_system_space(second_);
+    if (second.bytes != 0 && !lie_together(config_.journal.dir, second_)) {
+        limits.second_free_bytes = second.free_bytes;
+    }
+    const Retained done = retention_.prune(limits);
     if (done.journal_files + done.effects_files > 0) {
         log_info("retention: " + std::to_string(done.journal_files) + " journal files (" +
                  std::to_string(done.reusable) + " to be used again) and " +
@@ -142,7 +157,7 @@ void StorageKeeper::prune_files() {
     watch_space(config_.journal.dir, space, space_watch_);
     if (!second_.empty()) {
         watch_second();
-        watch_space(second_, file_system_space(second_), second_watch_);
+        watch_space(second_, second, second_watch_);
     }
 }
 
