@@ -112,15 +112,9 @@ int MovingJournal::step(Nanos now) noexcept {
 /// A disk that answers nothing fails no write: the time it takes is all that tells.
 void MovingJournal::watch_answer(Nanos now) noexcept {
     const bool waits = stage_->in_flight() || stage_->rolling();
-    if (!waits || !waiting_ || stage_->written() != written_) {
-        waiting_ = waits;
-        written_ = stage_->written();
-        since_ = now;
-        return;
-    }
     const Nanos max =
         stage_->in_flight() ? options_.answer_max : Nanos{options_.answer_max.value * kFileWaits};
-    if (now - since_ > max) {
+    if (answers_.is_late(waits, stage_->written(), max, now)) {
         stage_->give_up({Errc::Timeout, ETIMEDOUT, "journal: the disk does not answer"});
     }
 }

@@ -10,6 +10,7 @@
 // writes from its memory lands in files that the newer epoch has made void.
 #pragma once
 
+#include "persist/answer_watch.h"
 #include "persist/journal_stage.h"
 
 #include <functional>
@@ -65,9 +66,7 @@ private:
     CoreCells* cells_;
     std::unique_ptr<JournalStage> stage_;
     std::unique_ptr<JournalStage> failed_;  // its memory may still be written from
-    std::uint64_t written_ = 0;             // by the stage, when it was last seen to get on
-    Nanos since_;                           // and when that was
-    bool waiting_ = false;
+    AnswerWatch answers_;
     bool moved_ = false;
 };
 
