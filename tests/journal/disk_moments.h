@@ -39,8 +39,8 @@ struct DiskMoment {
             certain.files[e.file] = e.bytes;
         } else if (e.kind == DiskEvent::Kind::Submit) {
             outstanding.push_back(i);
-        } else {
-            keep(certain, events[e.submit]);
+        } else if (e.result > 0) {  // of one that failed the disk may hold any part, at any time
+            keep(certain, events[e.submit], static_cast<std::size_t>(e.result));
             std::erase(outstanding, e.submit);
         }
     }

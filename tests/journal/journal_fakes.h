@@ -130,6 +130,7 @@ struct DiskEvent {
     std::uint64_t size = 0;        // Prepare
     std::vector<std::byte> bytes;  // Submit; Prepare: what the file holds
     std::size_t submit = 0;        // Complete: index of the Submit event
+    std::int64_t result = 0;       // Complete: bytes, or -errno
 };
 
 /// Faults by the number of the write (0-based, headers count).
@@ -232,7 +233,7 @@ private:
             EXPECT_LE(e.offset + e.bytes.size(), file.size());
             std::memcpy(file.data() + e.offset, e.bytes.data(), static_cast<std::size_t>(p.result));
         }
-        events.push_back({DiskEvent::Kind::Complete, e.file, 0, 0, {}, p.event});
+        events.push_back({DiskEvent::Kind::Complete, e.file, 0, 0, {}, p.event, p.result});
         return {p.token, p.result};
     }
 
