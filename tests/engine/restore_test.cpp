@@ -212,6 +212,22 @@ TEST_F(Restore, CountsAPartialCloseOnceThatItsTerminalTellsAgain) {
     EXPECT_EQ(heir_.open_volume(), centi(5)) << "another one";
 }
 
+TEST_F(Restore, CountsManyPartialClosesOnceThatTheirTerminalTellsAgain) {
+    send_one();
+    old_.fill(sent_);
+    std::vector<Report> cuts;
+    for (std::uint64_t deal = 771; deal <= 776; ++deal) {
+        cuts.push_back(old_.exec(sent_, ExecKind::ClosedManually, centi(1), deal));
+        old_.report(cuts.back());
+    }
+    recover();
+    heir_.session_up(0);
+    for (const Report& cut : cuts) {
+        heir_.report(cut);
+    }
+    EXPECT_EQ(heir_.open_volume(), centi(4));
+}
+
 TEST_F(Restore, ForgetsAPositionThatACloseFindsGone) {
     send_one();
     old_.fill(sent_);
