@@ -269,6 +269,10 @@ private:
                 return fail(Errc::BadChecksum, "a row ends in its middle");
             }
             take(effect_of(kind, row));
+            ++rows_;
+            if (limits_.heard != nullptr) {
+                limits_.heard->rows(rows_);
+            }
         }
         return ok_status();
     }
@@ -412,6 +416,7 @@ private:
     StoredState state_;
     StoredFold fold_;
     std::uint64_t signals_known_ = 0;
+    std::uint64_t rows_ = 0;
     std::set<std::uint64_t> wanted_;   // orders of open positions, not read yet
     std::set<std::uint64_t> intents_;  // orders read whose deals count
     std::set<SignalId> new_signals_;   // of orders read, not read yet

@@ -17,6 +17,7 @@ public:
         : link_{link}, store_{store}, message_{message} {}
 
     [[nodiscard]] Result<StoredState> read(const StoredLimits& limits) {
+        heard_ = limits.heard;
         if (Status opened = open(); !opened) {
             return opened.error();
         }
@@ -97,6 +98,9 @@ private:
             return fail(Errc::BadChecksum, row.key + " is no row of ours");
         }
         fold_.add(effect);
+        if (heard_ != nullptr) {
+            heard_->rows(seen_.size());
+        }
         return ok_status();
     }
 
@@ -106,6 +110,7 @@ private:
     RedisScan scan_;
     std::unordered_set<std::uint64_t> seen_;
     StoredFold fold_;
+    ReadingHeard* heard_ = nullptr;
 };
 
 }  // namespace

@@ -56,6 +56,7 @@ int RedisSink::work() noexcept {
     if (pulled < 0 || (due() && !flush())) {
         return 0;
     }
+    tell_filled();
     quiet_ = pulled == 0 && pending_ == store_.cursor();
     if (phase_ == Phase::Rebuild && quiet_) {
         audit_.scan_now(store_);  // all that it holds was noted on the way
@@ -158,6 +159,7 @@ bool RedisSink::rebuild(const char* why, bool other_history) noexcept {
         return fail(begun.code(), store_.message());
     }
     building_ = store_.generation();
+    filled_from_ = filled_quarters_ = 0;
     if (auto found = source_->seek({}); !found) {
         return fail_log(found.error());
     }
@@ -335,6 +337,22 @@ void RedisSink::end_audit() noexcept {
     if (worse) {
         why_ = "too many of its hashes were damaged";
         (void)fail(Errc::BadChecksum, why_);
+    }
+}
+
+/// A long log takes its time. Three texts at most: errors are kept by them.
+void RedisSink::tell_filled() noexcept {
+    const std::uint64_t at = store_.cursor().seq.value;
+    // Relaxed: a number for people.
+    const std::uint64_t end = segment_.core().replica_applied.load(std::memory_order_relaxed);
+    if (phase_ != Phase::Rebuild || at == 0 || at >= end) {
+        return;
+    }
+    filled_from_ = filled_from_ == 0 ? at : filled_from_;
+    const std::uint64_t quarters = (at - filled_from_) * 4 / (end - filled_from_);
+    if (quarters > filled_quarters_) {
+        filled_quarters_ = quarters;
+        report("the new generation has " + std::to_string(quarters * 25) + " % of the log");
     }
 }
 

@@ -83,6 +83,7 @@ private:
     [[nodiscard]] int audit() noexcept;
     void end_audit() noexcept;
     [[nodiscard]] bool verify() noexcept;
+    void tell_filled() noexcept;
     void report_settings() noexcept;
     bool fail(Errc code, const std::string& message) noexcept;
     bool fail_log(const Error& error) noexcept;
@@ -108,6 +109,8 @@ private:
     std::string why_;  // of the rebuild under way; empty: none is
     bool other_history_ = false;
     std::uint64_t building_ = 0;  // generation that this process fills
+    std::uint64_t filled_from_ = 0;      // record that its first batch came to; 0 = none yet
+    std::uint64_t filled_quarters_ = 0;  // of the log, as told
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};

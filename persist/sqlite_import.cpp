@@ -69,6 +69,10 @@ private:
                 return ok_status();
             }
             take(rows.value());
+            ++rows_;
+            if (limits_.heard != nullptr) {
+                limits_.heard->rows(rows_);
+            }
         }
     }
 
@@ -206,6 +210,7 @@ private:
     SqliteDb& db_;
     const StoredLimits& limits_;
     StoredState& state_;
+    std::uint64_t rows_ = 0;
 };
 
 /// Refuses what is damaged, not ours, or of a newer build.

@@ -41,9 +41,18 @@ struct StoredState {
 /// down.
 [[nodiscard]] std::optional<AccountState> standing_state(const AccountRow& row) noexcept;
 
+/// Hears how a long reading gets on.
+class ReadingHeard {
+public:
+    virtual ~ReadingHeard() = default;
+    /// @param count of rows read so far; called after each.
+    virtual void rows(std::uint64_t count) noexcept = 0;
+};
+
 struct StoredLimits {
     std::int64_t window_ns = 0;   // accepted signals older than this are left out, unless needed
     std::size_t signals_max = 0;  // as are the oldest beyond this many
+    ReadingHeard* heard = nullptr;  // by the reading thread; outlives the reading
 };
 
 /// Reads the SQLite store, or the copy of one, at `path`: read-only, after an integrity check.

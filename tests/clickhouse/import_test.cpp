@@ -16,7 +16,10 @@ class ClickHouseImport : public ClickHouseFixture {
 protected:
     Result<StoredState> read() {
         said_.clear();
-        return read_clickhouse_state(options().store, kAll, said_);
+        heard_ = {};
+        StoredLimits limits = kAll;
+        limits.heard = &heard_;
+        return read_clickhouse_state(options().store, limits, said_);
     }
     /// Of a history that the sink has written from a log that begins at record `first`.
     std::vector<std::string> gaps_of(std::uint64_t first) {
@@ -28,6 +31,7 @@ protected:
         return state ? state.value().gaps : std::vector<std::string>{said_};
     }
     std::string said_;
+    sqlite_test::RowsHeard heard_;
 };
 
 TEST_F(ClickHouseImport, GivesTheStateThatSqliteGives) {
@@ -73,6 +77,8 @@ TEST_F(ClickHouseImport, GivesTheStateThatSqliteGives) {
     EXPECT_TRUE(sqlite_test::same_state(state.value(), wanted.value()));
     EXPECT_TRUE(state.value().gaps.empty()) << state.value().gaps.front();
     EXPECT_GT(state.value().orders.size(), 20U);
+    EXPECT_TRUE(heard_.rises);
+    EXPECT_GT(heard_.count, state.value().orders.size() + state.value().signals.size());
 }
 
 TEST_F(ClickHouseImport, IsNotWholeOfAHistoryWhoseLogRetentionHadCut) {

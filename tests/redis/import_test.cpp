@@ -42,7 +42,10 @@ protected:
         RedisPlace place;
         place.servers = {redis_->at()};
         said_.clear();
-        return read_redis_state(place, options_, kAll, said_);
+        heard_ = {};
+        StoredLimits limits = kAll;
+        limits.heard = &heard_;
+        return read_redis_state(place, options_, limits, said_);
     }
     Errc refused() {
         const auto state = read();
@@ -85,6 +88,7 @@ protected:
     RedisLink link_;
     RedisStoreOptions options_;
     std::string said_;
+    sqlite_test::RowsHeard heard_;
 };
 
 TEST_F(RedisImport, GivesTheStateThatSqliteGives) {
@@ -107,6 +111,8 @@ TEST_F(RedisImport, GivesTheStateThatSqliteGives) {
     const auto state = read();
     ASSERT_TRUE(state.ok()) << said_;
     EXPECT_TRUE(sqlite_test::same_state(state.value(), from_sqlite(history)));
+    EXPECT_TRUE(heard_.rises);
+    EXPECT_GT(heard_.count, state.value().orders.size() + state.value().signals.size());
     EXPECT_TRUE(state.value().kill_used);
     EXPECT_TRUE(state.value().gaps.empty()) << state.value().gaps.front();
     EXPECT_GT(state.value().orders.size(), 20U);

@@ -75,10 +75,14 @@ TEST_F(RedisSinkTest, GivesASignOfLifeEachSecondThatIsGoneAfterThree) {
 TEST_F(RedisSinkTest, EqualsARunInOneGoAfterManySmallBatches) {
     const auto redis = server("one");
     *last_ = 1'500;
+    segment_->core().replica_applied = 1'500;
     auto o = options(*redis);
     o.batch_rows = 7;
     ASSERT_TRUE(run_to(*sink(o), 1'500));
     EXPECT_TRUE(same(dump(*redis), expected(1'500)));
+    for (const char* part : {" 25 % of the log", " 50 % of the log", " 75 % of the log"}) {
+        EXPECT_TRUE(errors_mention(part)) << error_log();
+    }
     EXPECT_GT(segment_->core().redis_batches.load(), 100U) << "of about seven rows each";
     EXPECT_GT(segment_->core().redis_batch_rows.load(), 0U);
     EXPECT_EQ(segment_->core().redis_failing_ns.load(), 0);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "persist/sqlite_sink.h"
+#include "persist/stored_state.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -65,6 +66,16 @@ public:
 
 private:
     rlimit before_{};
+};
+
+/// Rows that a reader of a store says it has read.
+struct RowsHeard final : ReadingHeard {
+    void rows(std::uint64_t so_far) noexcept override {
+        rises = rises && so_far == count + 1;
+        count = so_far;
+    }
+    std::uint64_t count = 0;
+    bool rises = true;  // by one each time
 };
 
 /// A directory and a segment of its own per test.

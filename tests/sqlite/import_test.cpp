@@ -174,6 +174,16 @@ TEST_F(StoredStateTest, IsWholeThoughABuildBeforeCouldNotTellAndSaidNo) {
     EXPECT_EQ(db.number("SELECT whole FROM cursor").value(), 1);
 }
 
+TEST_F(StoredStateTest, IsReadWithAWordOnEachRow) {
+    fill(120);
+    RowsHeard heard;
+    StoredLimits limits = kAll;
+    limits.heard = &heard;
+    const StoredState s = read(limits);
+    EXPECT_TRUE(heard.rises);
+    EXPECT_GT(heard.count, s.orders.size() + s.signals.size());
+}
+
 TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
     EXPECT_EQ(refused(), Errc::NotFound);
     fill(60);

@@ -20,6 +20,21 @@ BackupProgress progress_on_terminal() {
     };
 }
 
+RowsOnTerminal::RowsOnTerminal() : terminal_{::isatty(STDERR_FILENO) != 0} {}
+
+RowsOnTerminal::~RowsOnTerminal() {
+    if (shown_ != 0) {
+        std::fprintf(stderr, "\n");
+    }
+}
+
+void RowsOnTerminal::rows(std::uint64_t count) noexcept {
+    if (const std::uint64_t thousands = count / 1'000; terminal_ && thousands != shown_) {
+        shown_ = thousands;
+        std::fprintf(stderr, "\r  %llu,000 rows", static_cast<unsigned long long>(thousands));
+    }
+}
+
 void tell_on_terminal(const std::string& line) {
     if (::isatty(STDERR_FILENO) != 0) {
         std::fprintf(stderr, "%s\n", line.c_str());

@@ -65,6 +65,14 @@ Result<StoredState> read_store(const std::string& name, const Config& config,
     return read_sqlite(config, limits, message);
 }
 
+/// The same, with how it gets on for who waits at a terminal.
+Result<StoredState> read_heard(const std::string& name, const Config& config, StoredLimits limits,
+                               std::string& message) {
+    RowsOnTerminal rows;
+    limits.heard = &rows;
+    return read_store(name, config, limits, message);
+}
+
 bool is_configured(const std::string& name, const Config& config) {
     return name == "redis"    ? config.redis.enabled
            : name == "sqlite" ? config.sqlite.enabled
@@ -109,7 +117,7 @@ StoreRung read_rung(const std::string& name, const Config& config, const StoredL
     }
     tell_on_terminal("reading " + name + ", every row that counts: this may take minutes");
     const std::int64_t began = monotonic_ns();
-    auto state = read_store(name, config, limits, rung.why);
+    auto state = read_heard(name, config, limits, rung.why);
     rung.read_ns = monotonic_ns() - began;
     tell_on_terminal("  " + std::string{state ? "read in " : "given up after "} +
                      format_decimal(rung.read_ns / 10'000'000 * 1'000'000) + " s");
