@@ -243,6 +243,14 @@ void add_account_commands(CLI::App& app, Command& command) {
     add_set_account(account, command, "resume", AccountState::Trading, "trade again");
     add_set_account(account, command, "reduce-only", AccountState::ReduceOnly, "closes only");
     add_set_account(account, command, "disable", AccountState::Disabled, "no orders at all");
+    CLI::App* lock = account->add_subcommand(
+        "lock-disabled", "lock the credentials of disabled accounts (`up` does it by itself)");
+    auto lock_target = add_target(lock);
+    auto names = options_for<std::vector<std::string>>();
+    lock->add_option("NAME", *names, "accounts that are disabled")->required();
+    lock->callback([&command, lock_target, names] {
+        command.run = [=] { return lock_disabled(*lock_target, *names); };
+    });
     CLI::App* list = account->add_subcommand("list", "every account and how it stands");
     auto list_target = add_target(list);
     list->callback(

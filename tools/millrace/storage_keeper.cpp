@@ -77,6 +77,7 @@ StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
       retention_{config.journal.dir},
       second_{configured_second(config).path},
       credentials_{credential_keeper_options(config)},
+      disabled_{segment, config, disabled_lock_options(config)},
       preferences_{preference_keeper_options(config)} {}
 
 void StorageKeeper::turn(std::int64_t now_ns) {
@@ -90,6 +91,7 @@ void StorageKeeper::turn(std::int64_t now_ns) {
         keep_config();
     }
     keep_credentials(now_ns);
+    keep_locked(now_ns);
 }
 
 void StorageKeeper::keep_preferences(std::int64_t now_ns) {
@@ -114,6 +116,16 @@ void StorageKeeper::keep_credentials(std::int64_t now_ns) {
     }
     if (!told.alert.empty()) {
         alert(told.alert, told.detail);
+    }
+}
+
+void StorageKeeper::keep_locked(std::int64_t now_ns) {
+    const DisabledLock::Told told = disabled_.turn(now_ns);
+    if (!told.info.empty()) {
+        log_info(told.info);
+    }
+    if (!told.alert.empty()) {
+        alert(told.alert);
     }
 }
 

@@ -1,11 +1,13 @@
 // StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
 // files, alerts when a file system fills or a store is left behind, copies of
-// the configuration and of users' preferences, a daily backup of credentials.
+// the configuration and of users' preferences, a daily backup of credentials, and their lock where an
+// account is disabled.
 #pragma once
 
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/credential_keeper.h"
+#include "tools/millrace/disabled_lock.h"
 #include "tools/millrace/preference_keeper.h"
 #include "tools/millrace/retention.h"
 
@@ -30,6 +32,7 @@ private:
     void watch_second();
     void keep_config();
     void keep_credentials(std::int64_t now_ns);
+    void keep_locked(std::int64_t now_ns);
     void keep_preferences(std::int64_t now_ns);
     void tell_detached(const std::vector<std::string>& now);
     void alert(const std::string& text, const std::string& detail = "");
@@ -42,6 +45,7 @@ private:
     SpaceWatch second_watch_;
     std::string second_trouble_;  // as told
     CredentialKeeper credentials_;
+    DisabledLock disabled_;
     PreferenceKeeper preferences_;
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told

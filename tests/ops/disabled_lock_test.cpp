@@ -1,0 +1,129 @@
+// Goal: whoever disables an account, its credentials are locked, once; a store that fails or hangs
+// is told of and tried again, and holds up nothing. Method: cells and a clock that the test moves,
+// small shells in the place of `millrace account lock-disabled`.
+#include "tools/millrace/disabled_lock.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "tests/ops/temp_dir.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+class DisabledLockTest : public ::testing::Test {
+protected:
+    DisabledLockTest() {
+        SegmentPlan plan;
+        plan.path = dir_.path() + "/segment";
+        plan.journal_dir = dir_.path();
+        plan.sessions = 3;
+        plan.memory.lock = MemoryWish::Off;
+        std::string message;
+        segment_ = Segment::create(plan, message).value();
+        for (std::uint32_t i = 0; i < 3; ++i) {
+            segment_.session(AccountId{i}).login = 101 + i;
+            set(i, AccountState::Trading);
+            AccountConfig account;
+            account.name = "a" + std::to_string(i);
+            account.login = 101 + i;
+            config_.accounts.push_back(account);
+        }
+    }
+    void set(std::uint32_t account, AccountState state) {
+        segment_.session(AccountId{account}).account_state = static_cast<std::uint32_t>(state);
+    }
+    /// @param script takes the place of the command; the accounts' names are "$@".
+    DisabledLock lock(const std::string& script) {
+        DisabledLockOptions o;
+        o.command = {"/bin/sh", "-c", "echo \"$@\" >>'" + (dir_ / "ran") + "';" + script, "sh"};
+        return DisabledLock{segment_, config_, o};
+    }
+    /// Turns each second for so long, and each time until the child has ended.
+    DisabledLock::Told run(DisabledLock& lock, int seconds) {
+        DisabledLock::Told all;
+        for (int i = 0; i < seconds; ++i) {
+            now_ += kSecond;
+            do {
+                const auto told = lock.turn(now_);
+                all.info += told.info;
+                all.alert += told.alert;
+            } while (lock.busy());
+        }
+        return all;
+    }
+    [[nodiscard]] std::string ran() const {
+        std::stringstream text;
+        text << std::ifstream{dir_ / "ran"}.rdbuf();
+        return text.str();
+    }
+
+    test::TempDir dir_;
+    Segment segment_;
+    Config config_;
+    std::int64_t now_ = 1'000 * kSecond;
+};
+
+TEST_F(DisabledLockTest, LocksEachAccountThatIsDisabledOnceAndAgainAfterItTraded) {
+    DisabledLock l = lock("");
+    EXPECT_EQ(run(l, 10).info, "");
+    set(1, AccountState::Disabled);
+    EXPECT_EQ(run(l, 5).info, "") << "the command that disables locks by itself";
+    EXPECT_EQ(run(l, 1).info, "credentials of a1 are locked: disabled");
+    set(0, AccountState::Disabled);
+    set(2, AccountState::Suspended);  // by the broker, or by a loss limit: it may trade again
+    EXPECT_EQ(run(l, 1'000).info, "credentials of a0 are locked: disabled");
+    EXPECT_EQ(ran(), "a1\na0\n");
+    set(1, AccountState::Trading);
+    EXPECT_EQ(run(l, 10).info, "");
+    set(1, AccountState::Disabled);
+    EXPECT_EQ(run(l, 10).info, "credentials of a1 are locked: disabled");
+}
+
+TEST_F(DisabledLockTest, ThatFailsIsToldAndTriedAgain) {
+    DisabledLock l = lock("exit 1");
+    set(0, AccountState::Disabled);
+    set(2, AccountState::Disabled);
+    const std::string alert = run(l, 60).alert;
+    EXPECT_NE(alert.find("a0, a2 disabled, and not locked"), std::string::npos) << alert;
+    EXPECT_NE(alert.find("exit status 1"), std::string::npos) << alert;
+    EXPECT_EQ(ran(), "a0 a2\n") << "not each second";
+    EXPECT_EQ(run(l, 600).alert, alert);
+    EXPECT_EQ(ran(), "a0 a2\na0 a2\n");
+}
+
+TEST_F(DisabledLockTest, ThatHangsHoldsUpNothingAndIsKilled) {
+    DisabledLock l = lock("exec sleep 1000");
+    set(0, AccountState::Disabled);
+    (void)l.turn(now_);
+    now_ += 5 * kSecond;
+    EXPECT_EQ(l.turn(now_).alert, "");
+    EXPECT_TRUE(l.busy());
+    now_ += 299 * kSecond;
+    EXPECT_EQ(l.turn(now_).alert, "");
+    now_ += kSecond;
+    EXPECT_NE(l.turn(now_).alert.find("was killed"), std::string::npos);
+    EXPECT_FALSE(l.busy());
+}
+
+TEST_F(DisabledLockTest, ThatCannotBeStartedIsTold) {
+    DisabledLockOptions o;
+    o.command = {dir_ / "no-such-program"};
+    DisabledLock l{segment_, config_, o};
+    set(0, AccountState::Disabled);
+    EXPECT_NE(run(l, 10).alert.find("cannot start"), std::string::npos);
+}
+
+TEST_F(DisabledLockTest, WithoutCredentialsDoesNothing) {
+    DisabledLock l{segment_, config_, disabled_lock_options(config_)};
+    set(0, AccountState::Disabled);
+    const auto told = run(l, 100);
+    EXPECT_EQ(told.alert + told.info, "");
+}
+
+}  // namespace
+}  // namespace millrace
