@@ -79,7 +79,8 @@ int RedisSource::step(Nanos now) noexcept {
     // Results are taken whatever Redis does: a full results ring would stop the source's entries.
     int work = take_results();
     if (stream_->is_open() || (now >= retry_at_ && reopen(now))) {
-        if (acknowledge()) {
+        const bool ours = now - kept_ < options_.pause_max || keep_up(now);
+        if (ours && acknowledge()) {
             work += hand_over(now);
             work += waiting_.empty() ? read() : 0;
             (void)keep_up(now);
@@ -168,7 +169,7 @@ bool RedisSource::reopen(Nanos now) noexcept {
     }
     failing_ = false;
     retry_wait_ = {};
-    upkeep_at_ = now;
+    upkeep_at_ = kept_ = now;
     return true;
 }
 
@@ -292,6 +293,7 @@ bool RedisSource::keep_up(Nanos now) noexcept {
     if (auto kept = stream_->upkeep(); !kept) {
         return fail(kept);
     }
+    kept_ = now;
     // While the disk is waited for, what has lain for so long may be our own.
     if (!SignalGate{segment_.core()}.takes(SignalAction::Open) || !engine_knows_names() ||
         !waiting_.empty()) {

@@ -48,7 +48,7 @@ public:
     [[nodiscard]] virtual Status acknowledge(const std::vector<std::string>& ids) = 0;
     /// Sets an entry aside with the reason, and acknowledges it.
     [[nodiscard]] virtual Status refuse(const Entry& entry, const char* why) = 0;
-    /// Removes what is done; looks whether the primary has moved.
+    /// Removes what is done; looks whether the primary has moved, and whether the stream is ours.
     [[nodiscard]] virtual Status upkeep() = 0;
     [[nodiscard]] virtual std::string message() const = 0;
 };
@@ -62,6 +62,9 @@ struct RedisSourceOptions {
     std::uint32_t held_max = 8192;       // entries held while the journal does not write
     Nanos claim_after = seconds(30);
     Nanos upkeep_every = seconds(1);
+    /// After so long without upkeep() nothing is read or handed over before it: this process stood
+    /// still, and the stream may be another's by now. Half the life of the key that says whose.
+    Nanos pause_max = seconds(15);
     Nanos retry_min = millis(200);
     Nanos retry_max = seconds(2);
 };
@@ -122,6 +125,7 @@ private:
     Nanos retry_at_{};
     Nanos retry_wait_{};
     Nanos upkeep_at_{};
+    Nanos kept_{};  // when the stream was last known to be ours
 };
 
 }  // namespace millrace

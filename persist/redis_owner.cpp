@@ -19,8 +19,14 @@ std::string ms(Nanos time) {
 }  // namespace
 
 Status RedisOwner::keep(RedisLink& link) noexcept {
-    if (options_.instance == 0) {
+    if (options_.instance == 0 && !options_.find) {
         return ok_status();
+    }
+    options_.instance = options_.instance != 0 ? options_.instance : options_.find();
+    if (options_.instance == 0) {
+        message_ = "the keys " + options_.prefix +
+                   "* are left alone: which instance the journal directory is cannot be read yet";
+        return {Errc::NotOwner, "redis: we do not know who we are"};
     }
     const std::string key = options_.prefix + "OWNER";
     auto found = link.call({"GET", key});

@@ -10,6 +10,7 @@
 #include "persist/redis_link.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace millrace {
@@ -19,9 +20,10 @@ namespace millrace {
 inline constexpr Nanos kRedisOwnerLife = seconds(30);
 
 struct RedisOwnerOptions {
-    std::string prefix = "millrace:";  // of the keys, which OWNER is one of
-    std::uint32_t instance = 0;        // of our journal directory; 0 = not known: nothing is asked
-    Nanos life = kRedisOwnerLife;
+    std::string prefix = "millrace:";       // of the keys, which OWNER is one of
+    std::uint32_t instance = 0;             // of our journal directory; 0 = not known, and without
+    Nanos life = kRedisOwnerLife;           // `find` nothing is asked
+    std::function<std::uint32_t()> find{};  // asked for it until it knows
 };
 
 /// Threads: the stage's.
@@ -31,8 +33,9 @@ public:
 
     /// Takes the keys if nobody has them, or goes on having them. To be called at each connect,
     /// and each second or so. One or two round trips.
-    /// @return NotOwner: another Millrace has them, message() names it and the mend; else as
-    /// RedisLink. A server that is full refuses the key to everybody: no failure.
+    /// @return NotOwner: another Millrace has them, message() names it and the mend, or it is not
+    /// known yet who we are; else as RedisLink. A server that is full refuses the key to everybody:
+    /// no failure.
     [[nodiscard]] Status keep(RedisLink& link) noexcept;
 
     [[nodiscard]] const std::string& message() const noexcept { return message_; }

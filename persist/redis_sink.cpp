@@ -28,7 +28,8 @@ RedisSink::RedisSink(const Segment& segment, MakeSource make_source, RedisSinkOp
       source_{make_source_()},
       primary_{options_.place},
       store_{options_.store},
-      owner_{{options_.store.prefix, options_.store.instance, options_.owner_life}},
+      owner_{{options_.store.prefix, options_.store.instance, options_.owner_life,
+              options_.find_instance}},
       upkeep_{options_.upkeep},
       hold_{options_.hold_every},
       audit_{options_.store.keep} {

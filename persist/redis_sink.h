@@ -28,7 +28,8 @@ struct RedisSinkOptions {
     RedisStoreOptions store;
     RedisUpkeepOptions upkeep;
     Nanos owner_life = kRedisOwnerLife;
-    Nanos hold_every = seconds(3600);  // far below store.keep.ended
+    std::function<std::uint32_t()> find_instance{};  // while store.instance is 0; see RedisOwner
+    Nanos hold_every = seconds(3600);                // far below store.keep.ended
     Nanos batch_time = millis(20);
     std::uint32_t batch_rows = 1000;  // effects that make a batch full
     Nanos retry_min = millis(200);

@@ -91,5 +91,21 @@ TEST_F(RedisOwnerTest, ASecondHostReadsNoSignals) {
     EXPECT_FALSE(first.is_open());
 }
 
+TEST_F(RedisOwnerTest, WhoDoesNotKnowYetWhoItIsLeavesTheKeysAlone) {
+    const auto redis = server("one");
+    std::uint32_t known = 0;
+    RedisStreamOptions o;
+    o.place.servers = {redis->at()};
+    o.stream = "millrace:test:RTSS";
+    o.owner = {"millrace:test:", 0, kRedisOwnerLife, [&] { return known; }};
+    RedisStream stream{o};
+    EXPECT_EQ(stream.open().code(), Errc::NotOwner);
+    EXPECT_NE(stream.message().find("cannot be read yet"), std::string::npos) << stream.message();
+    EXPECT_EQ(redis->ask({"EXISTS", "millrace:test:OWNER", "millrace:test:RTSS"}), "0");
+    known = 11;
+    ASSERT_TRUE(stream.open().ok()) << stream.message();
+    EXPECT_EQ(redis->ask({"GET", "millrace:test:OWNER"}).substr(0, 3), "11 ");
+}
+
 }  // namespace
 }  // namespace millrace::redis_test

@@ -49,6 +49,7 @@ protected:
         stream.refused = "RTSS:REFUSED";
         stream.consumer = consumer;
         stream.position_file = dir_.path() + "/position";
+        stream.owner = owner_;
         RedisSourceOptions options;
         options.source = "bus";
         options.id = SourceId{7};
@@ -134,6 +135,7 @@ protected:
     }
 
     TempDir dir_;
+    RedisOwnerOptions owner_;  // nobody's
     std::unique_ptr<Segment> segment_;
     RingConsumer<SignalSlot> signals_;
     RingProducer<ResultSlot> results_;
@@ -313,6 +315,23 @@ TEST_F(Rtss, ReadsAStreamThatBeganAgainFromItsStart) {
         EXPECT_TRUE(pending_becomes(0));
     }
     EXPECT_NE(test::error_log(*segment_).find("is read from its start"), std::string::npos);
+}
+
+TEST_F(Rtss, AsksAfterAPauseWhoseTheStreamIsBeforeItReads) {
+    owner_ = {"millrace:test:", 11, kRedisOwnerLife, {}};
+    source_ = source("one");
+    add(1);
+    EXPECT_EQ(next_signal().id.lo, 1U);
+    // It stood still, the key ran out, and another host took the keys.
+    (void)redis_->ask({"SET", "millrace:test:OWNER", "22 elsewhere"});
+    add(2);
+    const Nanos later{wall_ns() + seconds(60).value};
+    for (int i = 0; i < 5; ++i) {
+        (void)source_->step(later + seconds(i));
+    }
+    EXPECT_EQ(signals_.peek(), nullptr);
+    EXPECT_EQ(pending(), 1) << "it was read: the other host never sees it";
+    EXPECT_NE(test::error_log(*segment_).find("another Millrace (elsewhere"), std::string::npos);
 }
 
 TEST_F(Rtss, GoesOnAfterRedisWasKilled) {

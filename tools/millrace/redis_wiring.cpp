@@ -6,6 +6,7 @@
 #include "persist/effects_log_source.h"
 #include "persist/redis_settings.h"
 #include "persist/redis_sink.h"
+#include "persist/reservation.h"
 
 namespace millrace {
 namespace {
@@ -67,6 +68,21 @@ private:
 
 }  // namespace
 
+namespace {
+
+/// For RedisOwner. Nothing before an epoch has begun: until then it may be a lost directory's.
+std::function<std::uint32_t()> instance_finder(const Segment& segment, const Config& config) {
+    return [&segment, dir = config.journal.dir]() -> std::uint32_t {
+        std::string why;
+        // Acquire: pairs with the journal stage's release; the reservation is made before.
+        const bool begun = segment.core().epoch.load(std::memory_order_acquire) != 0;
+        const auto reserved = Reservation::read(dir, why);
+        return begun && reserved ? reserved.value().instance : 0;
+    };
+}
+
+}  // namespace
+
 RedisPlace redis_place(const RedisConfig& redis) {
     RedisPlace place;
     place.servers = endpoints(redis.servers);
@@ -98,6 +114,7 @@ std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& co
     options.place = redis_place(config.redis);
     options.store = redis_store(config);
     options.store.instance = instance;
+    options.find_instance = instance_finder(segment, config);
     options.upkeep.results_keep = seconds(config.redis.results_keep_s);
     options.batch_time = millis(config.redis.batch_ms);
     options.batch_rows = config.redis.batch_rows;
@@ -124,7 +141,7 @@ Result<std::unique_ptr<Stage>> build_redis_source(Segment& segment, const Config
     stream.refused = prefix + "RTSS:REFUSED";
     stream.consumer = config.name;
     stream.position_file = config.journal.dir + "/rtss.position";
-    stream.owner = {prefix, instance, kRedisOwnerLife};
+    stream.owner = {prefix, instance, kRedisOwnerLife, instance_finder(segment, config)};
     RedisSourceOptions options;
     options.source = source->name;
     options.id = SourceId{ids.find(NameKind::Source, source->name)};

@@ -24,7 +24,8 @@ namespace millrace {
 /// How the sink writes, and `millrace recover` reads.
 [[nodiscard]] RedisStoreOptions redis_store(const Config& config);
 
-/// @param instance of the journal directory whose log it follows; 0 = not known.
+/// @param instance of the journal directory whose log it follows; 0 = not known: it is read again
+/// and again, and Redis left alone meanwhile.
 [[nodiscard]] std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& config,
                                                       std::uint32_t instance);
 /// The source of kind "redis". @param instance as above. @return as RedisSource::create.
