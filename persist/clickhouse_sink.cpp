@@ -261,6 +261,8 @@ void ClickHouseSink::end_verify() noexcept {
     core.clickhouse_differences.store(findings_.missing + findings_.changed,
                                       std::memory_order_relaxed);
     if (findings_.clean()) {
+        // It has all that SQLite has, and what came since is the log's: told with the next batch.
+        whole_ = whole_ || (findings_.sqlite_whole && !fresh_);
         core.clickhouse_verified.store(findings_.upto, std::memory_order_relaxed);
         return;
     }

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "persist/sqlite_rows.h"
+#include "persist/sqlite_schema.h"
 
 namespace millrace {
 namespace {
@@ -61,7 +62,10 @@ Status ClickHouseVerify::begin() noexcept {
         return failed("SQLite", begun, db_.message());
     }
     // The first read makes the snapshot that all others of this transaction see.
-    auto cursor = db_.prepare("SELECT seq, chain FROM cursor WHERE id = 1");
+    const auto version = db_.number("PRAGMA user_version");
+    const bool says = version && version.value() >= kSqliteWholeVersion;
+    auto cursor = db_.prepare(std::string{"SELECT seq, chain, "} + (says ? "whole" : "0") +
+                              " FROM cursor WHERE id = 1");
     const auto row = cursor ? cursor.value().row() : Result<bool>{cursor.error()};
     if (!row || !row.value()) {
         return failed("SQLite", row ? Status{Errc::BadChecksum, "no cursor"} : Status{row.error()},
@@ -69,6 +73,7 @@ Status ClickHouseVerify::begin() noexcept {
     }
     findings_.upto = static_cast<std::uint64_t>(cursor.value().column(0));
     const auto chain = static_cast<std::uint64_t>(cursor.value().column(1));
+    findings_.sqlite_whole = cursor.value().column(2) != 0;
     cursor = SqliteStatement{};
     const EffectCursor& ours = store_.cursor();
     if (ours.seq.value < findings_.upto) {

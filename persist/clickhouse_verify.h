@@ -24,9 +24,10 @@
 namespace millrace {
 
 struct ClickHouseFindings {
-    std::uint64_t upto = 0;    // journal record as of which it was compared
-    std::uint64_t rows = 0;    // of SQLite
-    std::uint64_t ranges = 0;  // that differed
+    std::uint64_t upto = 0;     // journal record as of which it was compared
+    bool sqlite_whole = false;  // SQLite lacks nothing since its log began
+    std::uint64_t rows = 0;     // of SQLite
+    std::uint64_t ranges = 0;   // that differed
     std::uint64_t missing = 0;
     std::uint64_t changed = 0;  // same effect, other content
     std::uint64_t extra = 0;    // only in ClickHouse: SQLite was rebuilt from a shorter log

@@ -9,7 +9,8 @@ void RedisFold::apply(const Effect& effect) {
         return;
     }
     Mark& mark = marks_[redis_key_hash(row_.key())];
-    if (std::tie(mark.seq, mark.k) >= std::tie(effect.seq.value, effect.k)) {
+    // The same effect again counts: a row that SQLite gave is believed until the log has its word.
+    if (std::tie(mark.seq, mark.k) > std::tie(effect.seq.value, effect.k)) {
         return;
     }
     mark.sum = row_.sum;

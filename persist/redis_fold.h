@@ -25,7 +25,7 @@ public:
     };
 
     explicit RedisFold(const RedisKeep& keep) noexcept : keep_{keep} {}
-    /// Takes an effect; one that is not newer than what it holds changes nothing.
+    /// Takes an effect; one that is older than what it holds changes nothing.
     void apply(const Effect& effect);
     void clear() noexcept { marks_.clear(); }
     [[nodiscard]] std::size_t size() const noexcept { return marks_.size(); }

@@ -53,7 +53,14 @@ int RedisSink::work() noexcept {
     if (phase_ == Phase::Closed && !open()) {
         return 0;
     }
+    if (feed_ != nullptr) {
+        return feed();
+    }
     const int pulled = pull();
+    const bool nothing = pulled == 0 && phase_ == Phase::Rebuild && pending_ == EffectCursor{};
+    if (nothing && fed_to_ != EffectCursor{} && source_->seek(fed_to_)) {
+        pending_ = fed_to_;  // the log begins there, and has come no further
+    }
     if (pulled < 0 || (due() && !flush())) {
         return 0;
     }
@@ -161,6 +168,9 @@ bool RedisSink::rebuild(const char* why, bool other_history) noexcept {
     }
     building_ = store_.generation();
     filled_from_ = filled_quarters_ = 0;
+    feed_ = source_->begins_whole() ? nullptr : open_feed();
+    fed_to_ = feed_ ? feed_->cursor() : EffectCursor{};
+    fed_whole_ = feed_ && feed_->whole();
     if (auto found = source_->seek({}); !found) {
         return fail_log(found.error());
     }
@@ -177,12 +187,71 @@ bool RedisSink::resume_rebuild() noexcept {
         building_ = 0;  // the next try takes a new number
         return fail(resumed.code(), store_.message());
     }
+    if (store_.cursor() == EffectCursor{} && fed_to_ != EffectCursor{}) {
+        return rebuild(why_.c_str(), other_history_);  // what it was fed may not all be there
+    }
     if (auto found = source_->seek(store_.cursor()); !found) {
         building_ = 0;
         return fail_log(found.error());
     }
     follow(Phase::Rebuild);
     return true;
+}
+
+/// The SQLite store, if it has followed this log. @return nullptr if not.
+std::unique_ptr<SqliteFeed> RedisSink::open_feed() noexcept {
+    if (options_.sqlite_path.empty()) {
+        return nullptr;
+    }
+    const Nanos wall{wall_ns()};
+    const RedisKeep& keep = options_.store.keep;
+    auto feed = std::make_unique<SqliteFeed>(
+        SqliteFeedOptions{options_.sqlite_path, wall - keep.ended, wall - keep.signals});
+    const Status opened = feed->open();
+    if (opened.code() == Errc::NotFound) {
+        return nullptr;  // as on the first day
+    }
+    const Status usable = opened ? source_->seek(feed->cursor()) : opened;
+    if (usable) {
+        return feed;
+    }
+    report("the SQLite store cannot give now what retention has taken from the effects log: " +
+           std::string{usable.error().what});
+    return nullptr;
+}
+
+/// Takes the next rows of the SQLite store. What the log still has of them comes again behind it:
+/// its results, and its own word on each. @return rows and 1; 0 after a failure.
+int RedisSink::feed() noexcept {
+    const auto more = feed_->next(batch_, options_.batch_rows);
+    if (!more) {
+        report(std::string{"the SQLite store cannot be read on: "} + more.error().what);
+        fed_whole_ = false;
+    }
+    if (auto written = store_.mend(batch_); !written) {
+        return fail(written.code(), store_.message()) ? 1 : 0;
+    }
+    audit_.note(batch_);
+    const int rows = static_cast<int>(batch_.size());
+    batch_.clear();
+    if (!more || !more.value()) {
+        feed_.reset();
+    }
+    return keep_up() ? rows + 1 : 0;
+}
+
+/// A generation that was filled from a log without its beginning is filled anew once the SQLite
+/// store can give what it lacks.
+void RedisSink::make_whole() noexcept {
+    if (store_.facts().whole || options_.sqlite_path.empty() || now_ < refill_at_) {
+        return;
+    }
+    refill_at_ = now_ + options_.refill_every;
+    const auto found = make_source_();
+    SqliteFeed sqlite{SqliteFeedOptions{options_.sqlite_path, {}, {}}};
+    if (sqlite.open() && sqlite.whole() && found->seek(sqlite.cursor())) {
+        (void)rebuild("it lacked what retention had taken from the effects log", false);
+    }
 }
 
 void RedisSink::follow(Phase phase) noexcept {
@@ -243,7 +312,7 @@ bool RedisSink::due() const noexcept {
 
 bool RedisSink::flush() noexcept {
     if (stored() == EffectCursor{}) {
-        store_.set_whole(source_->begins_whole());
+        store_.set_whole(fed_whole_ || source_->begins_whole());
     }
     if (auto stored = store_.store(batch_, pending_); !stored) {
         if (stored.code() == Errc::NoSpace) {
@@ -338,6 +407,8 @@ void RedisSink::end_audit() noexcept {
     if (worse) {
         why_ = "too many of its hashes were damaged";
         (void)fail(Errc::BadChecksum, why_);
+    } else {
+        make_whole();
     }
 }
 
@@ -387,6 +458,10 @@ bool RedisSink::fail(Errc code, const std::string& message) noexcept {
     report(message + " [" + std::string{to_string(code)} + "]");
     link_.close();
     phase_ = Phase::Closed;
+    if (feed_ != nullptr) {  // half of it is no beginning
+        feed_.reset();
+        building_ = 0;
+    }
     checked_ = {};  // whoever restarts a server may change its settings
     failing_since_ = failing() ? failing_since_ : now_;
     retry_wait_ = std::clamp(retry_wait_ + retry_wait_, options_.retry_min, options_.retry_max);

@@ -4,7 +4,8 @@
 // given up, the primary is looked for again, its cursor is read and the log is read on from there:
 // a failover to a primary that is behind, a restart of either side and a lost answer are one case.
 // What cannot be continued is filled into a new generation of keys, compared with the log and then
-// switched to.
+// switched to. What the log has lost by then is taken from the SQLite store, if that has followed
+// the same log.
 #pragma once
 
 #include "persist/redis_audit.h"
@@ -13,6 +14,7 @@
 #include "persist/redis_primary.h"
 #include "persist/redis_store.h"
 #include "persist/redis_upkeep.h"
+#include "persist/sqlite_feed.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
 
@@ -40,6 +42,9 @@ struct RedisSinkOptions {
     /// How long a log that ends before Redis' cursor may take to grow there again.
     Nanos behind_grace = seconds(5);
     bool confirm_by_sqlite = true;  // results are kept until sqlite_seq; else until stored here
+    std::string sqlite_path;        // of the store that has what the log has lost; empty: none has
+    /// How often a generation that lacks something looks whether that store has it by now.
+    Nanos refill_every = seconds(3600);
 };
 
 class RedisSink final : public Stage {
@@ -74,6 +79,9 @@ private:
     [[nodiscard]] bool open_generation() noexcept;
     [[nodiscard]] bool rebuild(const char* why, bool other_history) noexcept;
     [[nodiscard]] bool resume_rebuild() noexcept;
+    [[nodiscard]] std::unique_ptr<SqliteFeed> open_feed() noexcept;
+    [[nodiscard]] int feed() noexcept;
+    void make_whole() noexcept;
     [[nodiscard]] bool wait_for_log() noexcept;
     void follow(Phase phase) noexcept;
     [[nodiscard]] int pull() noexcept;
@@ -109,9 +117,12 @@ private:
     Phase phase_ = Phase::Closed;
     std::string why_;  // of the rebuild under way; empty: none is
     bool other_history_ = false;
-    std::uint64_t building_ = 0;  // generation that this process fills
+    std::uint64_t building_ = 0;         // generation that this process fills
     std::uint64_t filled_from_ = 0;      // record that its first batch came to; 0 = none yet
     std::uint64_t filled_quarters_ = 0;  // of the log, as told
+    std::unique_ptr<SqliteFeed> feed_;   // it comes before the log
+    EffectCursor fed_to_;     // of the store that it was filled from; {}: of the log alone
+    bool fed_whole_ = false;  // that one was whole
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};
@@ -128,6 +139,7 @@ private:
     Nanos upkeep_at_{};
     Nanos primary_at_{};
     Nanos audit_at_{};
+    Nanos refill_at_{};
 };
 
 }  // namespace millrace

@@ -284,6 +284,7 @@ void RedisStore::note_facts(std::span<const Effect> effects) noexcept {
 }
 
 Status RedisStore::mend(std::span<const Effect> effects) noexcept {
+    note_facts(effects);  // of a generation that is being filled from elsewhere
     begin_batch();
     put_rows(effects, Rows::Mended);
     put_cursor(cursor_);

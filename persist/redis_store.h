@@ -66,9 +66,9 @@ public:
     /// have been written: open() and believe the cursor.
     [[nodiscard]] Status store(std::span<const Effect> effects,
                                const EffectCursor& cursor) noexcept;
-    /// What is written from now on was filled from the log's very beginning, or was not.
+    /// What is written from now on lacks nothing since the log's very beginning, or may.
     void set_whole(bool whole) noexcept { facts_.whole = whole; }
-    /// Writes rows again as they are to stand at the present cursor.
+    /// Writes rows as they are to stand at the present cursor, which does not move; no results.
     [[nodiscard]] Status mend(std::span<const Effect> effects) noexcept;
 
     [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }

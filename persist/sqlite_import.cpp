@@ -3,6 +3,7 @@
 
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
+#include "persist/sqlite_needed.h"
 #include "persist/sqlite_rows.h"
 #include "persist/sqlite_schema.h"
 #include "persist/stored_fold.h"
@@ -13,20 +14,6 @@ namespace {
 constexpr int kBusyMs = 5'000;
 constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it is noted
 
-// OrdStatus 2 Filled, 4 Canceled, 8 Rejected, C Expired; command_type 1 Open, 2 Close. A magic is
-// tag 15 bits, intent 45 bits, attempt 3 bits.
-constexpr const char* kLive = "(c.status NOT IN (50, 52, 56, 67))";
-
-/// Intents of live orders, of open positions, and of what the live ones act on.
-std::string needed_intents() {
-    return std::string{"SELECT c.intent FROM orders AS c WHERE "} + kLive +
-           " UNION SELECT (magic >> 3) & 35184372088831 FROM positions WHERE volume > 0"
-           " UNION SELECT p.intent FROM orders AS c JOIN signals AS s ON s.id = c.signal"
-           " JOIN orders AS p ON p.signal = s.target AND p.account = c.account AND p.type = 1"
-           " WHERE c.type <> 1 AND " +
-           kLive;
-}
-
 /// Of each target of closes that live or executed: intent, sum of the closes' volumes.
 std::string close_shares() {
     return std::string{
@@ -34,7 +21,7 @@ std::string close_shares() {
                " ON s.id = c.signal JOIN orders AS p ON p.signal = s.target"
                " AND p.account = c.account AND p.type = 1 WHERE c.type = 2 AND (c.cum_volume > 0"
                " OR "} +
-           kLive + ") GROUP BY p.intent";
+           kSqliteLive + ") GROUP BY p.intent";
 }
 
 class Reader {
@@ -137,7 +124,7 @@ private:
 
     Status read_orders() {
         Status done = each(sqlite_select(EffectKind::Order, false) + " WHERE intent IN (" +
-                               needed_intents() + ") ORDER BY intent",
+                               sqlite_needed_intents() + ") ORDER BY intent",
                            [this](const auto& s) {
                                RestoredOrder order;
                                order.row = sqlite_get(s, EffectKind::Order).template as<OrderRow>();
@@ -194,7 +181,7 @@ private:
     Status read_signals() {
         const std::string since = std::to_string(state_.latest.value - limits_.window_ns);
         const std::string of_orders =
-            "SELECT signal FROM orders WHERE intent IN (" + needed_intents() + ")";
+            "SELECT signal FROM orders WHERE intent IN (" + sqlite_needed_intents() + ")";
         Status done = each(sqlite_select(EffectKind::Signal, false) +
                                " WHERE reason = 0 AND (accepted_ns > " + since + " OR id IN (" +
                                of_orders + ")) ORDER BY accepted_ns, seq, k",

@@ -88,5 +88,34 @@ TEST_F(ClickHouseImport, IsNotWholeOfAHistoryWhoseLogRetentionHadCut) {
     EXPECT_NE(gaps[0].find("retention"), std::string::npos) << gaps[0];
 }
 
+TEST_F(ClickHouseImport, IsWholeOnceNothingDiffersFromASqliteStoreThatIs) {
+    auto o = options();
+    o.sqlite_path = sqlite_upto(240);
+    auto s = sink(o, 240);
+    log_->set_first(121);
+    ASSERT_TRUE(run_to(*s, 240));
+    const auto compare = [&] {
+        const std::uint64_t before = s->verifications();
+        s->verify_now();
+        return run_until(*s,
+                         [&] { return s->verifications() > before && s->last_findings().clean(); });
+    };
+    ASSERT_TRUE(compare()) << errors();
+    log_->set_last(252);
+    ASSERT_TRUE(run_to(*s, 252));
+    ASSERT_TRUE(read().ok()) << said_;
+    EXPECT_EQ(read().value().gaps.size(), 1U) << "SQLite itself may lack something";
+    SqliteDb db;
+    ASSERT_TRUE(db.open(o.sqlite_path, 1'000).ok());
+    ASSERT_TRUE(db.exec("UPDATE cursor SET whole = 1").ok());
+    db.close();
+    ASSERT_TRUE(compare()) << errors();
+    log_->set_last(264);
+    ASSERT_TRUE(run_to(*s, 264));
+    ASSERT_TRUE(read().ok()) << said_;
+    EXPECT_TRUE(read().value().gaps.empty()) << read().value().gaps.front();
+    EXPECT_EQ(read().value().cursor.seq.value, 264U);
+}
+
 }  // namespace
 }  // namespace millrace::clickhouse_test

@@ -120,6 +120,7 @@ std::unique_ptr<Stage> build_redis_sink(const Segment& segment, const Config& co
     options.batch_rows = config.redis.batch_rows;
     options.audit_every = seconds(config.redis.audit_s);
     options.confirm_by_sqlite = config.sqlite.enabled;
+    options.sqlite_path = config.sqlite.enabled ? config.sqlite.path : "";
     return std::make_unique<RedisSink>(
         segment, [dir = config.journal.dir] { return std::make_unique<EffectsLogSource>(dir); },
         options);

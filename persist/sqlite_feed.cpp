@@ -1,0 +1,110 @@
+#include "persist/sqlite_feed.h"
+
+#include <array>
+
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_needed.h"
+#include "persist/sqlite_rows.h"
+#include "persist/sqlite_schema.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kBusyMs = 1'000;
+constexpr std::array kKinds = {EffectKind::Definition, EffectKind::Account,   EffectKind::Position,
+                               EffectKind::Order,      EffectKind::Execution, EffectKind::Signal,
+                               EffectKind::Alert};
+
+std::string since(Nanos time) {
+    return " > " + std::to_string(time.value);
+}
+
+/// Intents of all orders that are given: with the newest one, which says how far ids have come.
+std::string intents(const SqliteFeedOptions& o) {
+    return "(" + sqlite_needed_intents() + " UNION " + sqlite_share_intents() +
+           " UNION SELECT intent FROM orders WHERE time_ns" + since(o.ended_since) +
+           " UNION SELECT " + kSqliteOpener + " FROM positions WHERE time_ns" +
+           since(o.ended_since) + " UNION SELECT max(intent) FROM orders)";
+}
+
+}  // namespace
+
+Status SqliteFeed::open() noexcept {
+    if (!sqlite_file_exists(options_.path)) {
+        return {Errc::NotFound, "there is no store"};
+    }
+    Status done = db_.open(options_.path, kBusyMs, SqliteOpen::ReadOnly);
+    done = done ? db_.exec("BEGIN") : done;
+    return done ? read_cursor() : done;
+}
+
+Status SqliteFeed::read_cursor() noexcept {
+    const auto version = db_.number("PRAGMA user_version");
+    if (!version) {
+        return version.error();
+    }
+    if (version.value() != sqlite_schema_version()) {
+        return {Errc::NotFound, "the store is of another build"};  // its sink brings it up to date
+    }
+    auto found = db_.prepare("SELECT epoch, seq, k, chain, whole FROM cursor WHERE id = 1");
+    const auto row = found ? found.value().row() : Result<bool>{found.error()};
+    if (!row || !row.value()) {
+        return row ? Status{Errc::BadChecksum, "the cursor row is gone"} : Status{row.error()};
+    }
+    const SqliteStatement& s = found.value();
+    cursor_ = {static_cast<std::uint64_t>(s.column(0)),
+               Sequence{static_cast<std::uint64_t>(s.column(1))},
+               static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))};
+    whole_ = s.column(4) != 0;
+    return cursor_ == EffectCursor{} ? Status{Errc::NotFound, "the store is empty"} : ok_status();
+}
+
+std::string SqliteFeed::select(EffectKind kind) const {
+    const std::string all = sqlite_select(kind, false);
+    switch (kind) {
+        case EffectKind::Position:
+            return all + " WHERE volume > 0 OR time_ns" + since(options_.ended_since);
+        case EffectKind::Order: return all + " WHERE intent IN " + intents(options_);
+        case EffectKind::Execution:
+            return all +
+                   " WHERE (seq, k) IN (SELECT x.seq, x.k FROM orders AS o JOIN executions AS x"
+                   " ON x.magic BETWEEN (o.magic & ~7) AND (o.magic | 7) WHERE o.intent IN " +
+                   intents(options_) + ")";
+        case EffectKind::Signal:
+            return all + " WHERE reason = 0 AND (accepted_ns" + since(options_.signals_since) +
+                   " OR id IN (SELECT signal FROM orders WHERE intent IN " + intents(options_) +
+                   "))";
+        case EffectKind::Alert:
+            return all +
+                   " WHERE code = " + std::to_string(static_cast<unsigned>(AlertCode::Killed)) +
+                   " LIMIT 1";
+        default: return all;
+    }
+}
+
+Result<bool> SqliteFeed::next(std::vector<Effect>& out, std::size_t rows_max) noexcept {
+    for (std::size_t n = 0; at_ < kKinds.size() && n < rows_max;) {
+        if (!reading_) {
+            auto made = db_.prepare(select(kKinds[at_]));
+            if (!made) {
+                return made.error();
+            }
+            rows_ = std::move(made).value();
+            reading_ = true;
+        }
+        const auto row = rows_.row();
+        if (!row) {
+            return row.error();
+        }
+        if (row.value()) {
+            out.push_back(sqlite_get(rows_, kKinds[at_]));
+            ++n;
+        } else {
+            reading_ = false;
+            ++at_;
+        }
+    }
+    return at_ < kKinds.size();
+}
+
+}  // namespace millrace
