@@ -1,15 +1,19 @@
-// RedisHold: keeps what an open position or a live order needs. The order that opened a position,
-// its deals and its signal end long before it may, and would be forgotten a while after that; a
-// pipeline that has lost all but Redis would then find a position and not know whose it is.
+// RedisHold: keeps what an open position or a live order needs, and lets go of what none does. The
+// order that opened a position, its deals and its signal end long before it may; a pipeline that
+// has lost all but Redis would then find a position and not know whose it is. So would a close that
+// took its share of it, and the share would be dealt again.
 //
-// A sweep over the generation, a slice at a time: positions and orders first, then the deals of
-// those whose position is open. Whatever would go within RedisKeep::ended gets that long again.
-// Killed or skipped, it only comes later.
+// What has traded is written without an end, or a pipeline that stands still for days would lose
+// it. A sweep over the generation, a slice at a time, gives an end to what nothing needs any more:
+// positions and live orders first, then all that may belong to them. Killed or skipped, it only
+// comes later, and things stay longer.
 #pragma once
 
 #include "persist/redis_store.h"
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -26,22 +30,36 @@ public:
     [[nodiscard]] Status step(RedisLink& link, const RedisStore& store, Nanos wall) noexcept;
 
 private:
-    enum class Phase { Rest, Positions, Deals };
-    /// Of the slice: keys whose end must not come yet.
-    [[nodiscard]] Status find_needed(RedisLink& link) noexcept;
-    void find_deals();
-    [[nodiscard]] Status extend(RedisLink& link, Nanos keep, Nanos wall) noexcept;
+    enum class Phase { Rest, Positions, Rows };
+    /// An order, a deal or a signal, and what is to become of it.
+    struct Row {
+        std::string key;            // without prefix
+        std::string share;          // of a close: "<signal>", whose target says if it is needed
+        bool needed = false;        // by what stands: it must not get an end
+        bool stays = false;         // nothing is to become of it in this sweep
+        std::int64_t left_ms = -1;  // until its end; -1: it has none
+        Nanos until;                // it must stay so long in any case
+    };
+    void begin(Phase phase, const RedisStore& store) noexcept;
     [[nodiscard]] Status scan(RedisLink& link, const char* kind) noexcept;
-    void begin(Phase phase) noexcept;
+    [[nodiscard]] Status find_needed(RedisLink& link) noexcept;
+    [[nodiscard]] Status settle(RedisLink& link, const RedisKeep& keep, Nanos wall) noexcept;
+    [[nodiscard]] Row look_at(const std::string& key, const RedisView& fields,
+                              const RedisKeep& keep) const;
+    [[nodiscard]] Status look_at_closes(RedisLink& link, std::vector<Row>& rows) const;
+    void needs(std::string_view account, std::string_view signal);
 
     Nanos every_;
     Nanos next_{};
     Phase phase_ = Phase::Rest;
-    std::string prefix_;                    // of the generation that is swept
-    std::string cursor_ = "0";              // of SCAN
-    std::unordered_set<std::string> open_;  // "<account>:<intent>" of open positions
-    std::vector<std::string> found_;        // keys of this slice, without prefix
-    std::vector<std::string> keep_;
+    std::string prefix_;                      // of the generation that is swept
+    Sequence began_seq_;                      // what was written later waits for the next sweep
+    std::string cursor_ = "0";                // of SCAN
+    std::vector<std::string> found_;          // keys of this slice, without prefix
+    std::unordered_set<std::string> opened_;  // "<account>:<intent>" of open positions
+    // Of open positions, live orders, and what live closes, modifies and cancels act on:
+    std::unordered_set<std::string> shares_;   // "<account>:<signal>"
+    std::unordered_set<std::string> signals_;  // ids
 };
 
 }  // namespace millrace

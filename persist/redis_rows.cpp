@@ -64,9 +64,11 @@ private:
 
 void put(RedisRow& row, const OrderRow& r) noexcept {
     KeyWriter{row, "RTS"} << r.account.value << r.magic.intent();
-    // A position that it opened may stay open for months, and nobody would know whose it is.
+    // A position that it opened may stay open for months, and nobody would know whose it is, or
+    // what share of it a close has taken.
+    const auto type = static_cast<CommandType>(r.type);
     const bool traded =
-        r.type == static_cast<std::uint8_t>(CommandType::Open) && r.cum_volume.value > 0;
+        (type == CommandType::Open || type == CommandType::Close) && r.cum_volume.value > 0;
     row.stay = !is_final(r.status) ? RedisStay::Always
                : traded            ? RedisStay::Traded
                                    : RedisStay::Ended;
@@ -123,7 +125,7 @@ void put(RedisRow& row, const AccountRow& r) noexcept {
 
 void put(RedisRow& row, const SignalRow& r) noexcept {
     KeyWriter{row, "SIG"} << r.id;
-    row.stay = RedisStay::Signal;
+    row.stay = r.done != 0 && r.filled == 0 ? RedisStay::Signal : RedisStay::TradedSignal;
     row.since = r.accepted_time;
     RedisFields& f = row.fields;
     f.text("state", r.done != 0 ? "DONE" : "ACCEPTED");
@@ -299,7 +301,8 @@ Nanos redis_until(const RedisRow& row, const RedisKeep& keep) noexcept {
         case RedisStay::Always: return {};
         case RedisStay::Ended:
         case RedisStay::Traded: return row.since + keep.ended;
-        case RedisStay::Signal: return row.since + keep.signals;
+        case RedisStay::Signal:
+        case RedisStay::TradedSignal: return row.since + keep.signals;
     }
     return {};
 }

@@ -54,9 +54,10 @@ private:
 /// How long a hash stands.
 enum class RedisStay : std::uint8_t {
     Always,
-    Ended,   // for RedisKeep::ended from `since` on
-    Traded,  // the same, but for as long as the position that it belongs to is open (RedisHold)
-    Signal,  // for RedisKeep::signals, and as long as a position of it is open
+    Ended,         // for RedisKeep::ended from `since` on
+    Traded,        // the same, once RedisHold sees that nothing open needs it: no end before that
+    Signal,        // for RedisKeep::signals
+    TradedSignal,  // the same, once RedisHold sees that nothing open needs it
 };
 struct RedisKeep {
     Nanos ended = seconds(24 * 3600);
@@ -80,7 +81,7 @@ struct RedisRow {
 /// @return false if it writes none. Its inverse is redis_effect() (redis_parse.h).
 [[nodiscard]] bool redis_row(const Effect& effect, RedisRow& row) noexcept;
 
-/// When it may be forgotten at the earliest; 0 = never.
+/// When it may be forgotten at the earliest, if nothing that stands needs it; 0 = never.
 [[nodiscard]] Nanos redis_until(const RedisRow& row, const RedisKeep& keep) noexcept;
 
 /// The entry that `effect` adds to the result stream. @return false if it adds none.

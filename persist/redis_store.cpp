@@ -339,13 +339,13 @@ void RedisStore::put_row(const Effect& effect, Nanos wall, Rows rows) noexcept {
         put_delete(commands_, prefix_, row_.key());
     }
     put_hash(commands_, prefix_, row_.key(), row_.fields);
-    Nanos until = redis_until(row_, options_.keep);
-    if (until.value == 0) {
-        return;
+    const bool ends = row_.stay == RedisStay::Ended || row_.stay == RedisStay::Signal;
+    if (!ends) {
+        return;  // what has traded: RedisHold gives it one when nothing needs it any more
     }
-    if (row_.stay != RedisStay::Ended) {
-        // Its position may still be open: RedisHold must have the time to see that.
-        until = std::max(until, wall + options_.keep.ended);
+    Nanos until = redis_until(row_, options_.keep);
+    if (row_.stay == RedisStay::Signal) {
+        until = std::max(until, wall + options_.keep.ended);  // an order of it may end later
     }
     commands_.begin(3);
     commands_.arg("PEXPIREAT");

@@ -2,8 +2,10 @@
 // not hold any more is named; what an open position needs stays. Method: one history in both
 // stores, read by both readers; then damage of each kind.
 #include <algorithm>
+#include <cstring>
 
 #include "persist/redis_hold.h"
+#include "persist/redis_words.h"
 #include "persist/sqlite_store.h"
 #include "persist/stored_state.h"
 #include "shm/clock.h"
@@ -187,60 +189,152 @@ TEST_F(RedisImport, IsPossibleAfterASchemaOfBeforeWasFilledAnew) {
     EXPECT_TRUE(read().value().gaps.empty());
 }
 
-TEST_F(RedisImport, KeepsWhatOpenPositionsNeedAndNothingElse) {
-    fill(random_history(3, Nanos{wall_ns()}));
-    const auto found = read();
-    ASSERT_TRUE(found.ok()) << said_;
-    const StoredState& before = found.value();
-    const std::string opener = key_of_opener();
-    const std::string signal = kKeys + ("SIG:" + redis_->ask({"HGET", opener, "signal"}));
-    std::vector<std::string> ending;
-    std::vector<std::string> standing;
-    const auto keys = link_.call({"KEYS", std::string{kKeys} + "*"});
-    ASSERT_TRUE(keys.ok());
-    for (std::size_t i = 0; i < keys.value().size(); ++i) {
-        const std::string name{keys.value()[i].text()};
-        const bool ends = link_.call({"PTTL", name}).value().integer() >= 0;
-        (ends ? ending : standing).push_back(name);
+// ---- what stays ---------------------------------------------------------------------------------
+
+class RedisHoldTest : public RedisImport {
+protected:
+    void SetUp() override {
+        RedisImport::SetUp();
+        history_ = random_history(3, Nanos{wall_ns()});
+        fill(history_);
+        auto found = read();
+        ASSERT_TRUE(found.ok()) << said_;
+        before_ = std::move(found).value();
+        ASSERT_TRUE(std::any_of(before_.orders.begin(), before_.orders.end(), [](const auto& o) {
+            return o.open_volume.value > 0 && o.close_shares.value > 0 && o.deals[0] != 0;
+        }));
     }
-    for (const std::string& name : ending) {
-        (void)redis_->ask({"PEXPIRE", name, "3600000"});  // an hour is left of a day
+    /// Keys like `pattern` that have an end, or that have none.
+    std::vector<std::string> keys(const std::string& pattern, bool ending) {
+        std::vector<std::string> found;
+        const auto all = link_.call({"KEYS", kKeys + pattern});
+        EXPECT_TRUE(all.ok()) << link_.message();
+        for (std::size_t i = 0; i < all.value().size(); ++i) {
+            const std::string name{all.value()[i].text()};
+            if ((link_.call({"PTTL", name}).value().integer() >= 0) == ending) {
+                found.push_back(name);
+            }
+        }
+        return found;
     }
-    RedisStore store{options_};
-    ASSERT_TRUE(store.open(link_).ok()) << store.message();
-    RedisHold hold{seconds(3600)};
-    for (int slice = 0; slice < 20; ++slice) {
-        ASSERT_TRUE(hold.step(link_, store, Nanos{wall_ns()}).ok()) << link_.message();
+    bool is_live(const std::string& name) {
+        OrdStatus status = OrdStatus::Filled;
+        return name.find(":RTS:") != std::string::npos &&
+               from_redis_word(redis_->ask({"HGET", name, "state"}), status) && !is_final(status);
     }
-    std::size_t held = 0;
-    for (const std::string& name : ending) {
-        held += link_.call({"PTTL", name}).value().integer() > 80'000'000 ? 1U : 0U;
+    void sweep() {
+        RedisStore store{options_};
+        ASSERT_TRUE(store.open(link_).ok()) << store.message();
+        RedisHold hold{seconds(3600)};
+        for (int slice = 0; slice < 40; ++slice) {
+            ASSERT_TRUE(hold.step(link_, store, Nanos{wall_ns()}).ok()) << link_.message();
+        }
     }
-    for (const std::string& name : standing) {
-        EXPECT_EQ(redis_->ask({"PTTL", name}), "-1") << name << " must not get an end";
-    }
-    EXPECT_GT(std::stoll(redis_->ask({"PTTL", opener})), 80'000'000);
-    EXPECT_GT(std::stoll(redis_->ask({"PTTL", signal})), 80'000'000);
-    EXPECT_LT(held, ending.size()) << "closed positions end";
-    // All else goes; the state that matters is the same.
-    for (const std::string& name : ending) {
-        if (link_.call({"PTTL", name}).value().integer() < 80'000'000) {
+    /// As long after everything stopped as it takes for all to go that has an end.
+    void let_days_pass() {
+        for (const std::string& name : keys("*", true)) {
             (void)redis_->ask({"DEL", name});
         }
     }
-    const auto after = read();
-    ASSERT_TRUE(after.ok()) << said_;
-    EXPECT_TRUE(after.value().gaps.empty()) << after.value().gaps[0];
-    for (const RestoredOrder& o : before.orders) {
-        const bool open = o.open_volume.value > 0;
-        const auto same = [&](const RestoredOrder& x) {
-            return x.row.magic.intent() == o.row.magic.intent() && x.open_volume == o.open_volume &&
-                   x.deals[0] == o.deals[0];
-        };
-        EXPECT_TRUE(!open ||
-                    std::any_of(after.value().orders.begin(), after.value().orders.end(), same))
-            << o.row.magic.intent();
+    /// Whether all orders of before are there as they were.
+    void expect_the_same(bool of_open_positions_only) {
+        const auto after = read();
+        ASSERT_TRUE(after.ok()) << said_;
+        for (const RestoredOrder& o : before_.orders) {
+            const auto same = [&](const RestoredOrder& x) {
+                return std::memcmp(&x, &o, sizeof o) == 0;
+            };
+            const auto& now = after.value().orders;
+            EXPECT_TRUE((of_open_positions_only && o.open_volume.value == 0) ||
+                        std::any_of(now.begin(), now.end(), same))
+                << "order " << o.row.magic.intent();
+        }
+        EXPECT_TRUE(of_open_positions_only || after.value().gaps.empty())
+            << after.value().gaps.front();
     }
+    /// Stores `effects` as of the records that follow.
+    void go_on_with(std::vector<Effect> effects) {
+        RedisStore store{options_};
+        ASSERT_TRUE(store.open(link_).ok()) << store.message();
+        EffectCursor at = store.cursor();
+        for (Effect& e : effects) {
+            e.seq = Sequence{++at.seq.value};
+        }
+        ASSERT_TRUE(store.store(effects, at).ok()) << store.message();
+    }
+
+    std::vector<Effect> history_;
+    StoredState before_;
+};
+
+TEST_F(RedisHoldTest, KeepsOpenPositionsWholeWhenAllStopsForDaysBeforeItHasSwept) {
+    let_days_pass();
+    expect_the_same(true);
+}
+
+TEST_F(RedisHoldTest, KeepsWhatOpenPositionsAndLiveOrdersNeedAndNothingElse) {
+    // As a build before this one has left it.
+    for (const char* kind : {"RTS:*", "RTX:*", "SIG:*"}) {
+        for (const std::string& name : keys(kind, false)) {
+            if (!is_live(name)) {
+                (void)redis_->ask({"PEXPIRE", name, "3600000"});
+            }
+        }
+    }
+    const std::size_t all = keys("RTX:*", true).size();
+    sweep();
+    EXPECT_LT(keys("RTX:*", false).size(), all) << "deals of closed positions end";
+    let_days_pass();
+    expect_the_same(false);
+}
+
+TEST_F(RedisHoldTest, GivesAnEndToWhatNothingNeedsAnyMore) {
+    sweep();
+    EXPECT_FALSE(keys("RTX:*", false).empty());
+    std::vector<Effect> closed;
+    for (Effect e : history_) {
+        if (e.kind == EffectKind::Position) {
+            auto row = e.as<PositionRow>();
+            row.volume = {};
+            closed.push_back(Effect::make(EffectKind::Position, row));
+        } else if (e.kind == EffectKind::Order && !is_final(e.as<OrderRow>().status)) {
+            auto row = e.as<OrderRow>();
+            row.status = OrdStatus::Filled;
+            closed.push_back(Effect::make(EffectKind::Order, row));
+        } else if (e.kind == EffectKind::Signal && e.as<SignalRow>().done == 0) {
+            auto row = e.as<SignalRow>();
+            row.done = row.filled = 1;
+            closed.push_back(Effect::make(EffectKind::Signal, row));
+        }
+    }
+    go_on_with(closed);
+    sweep();
+    for (const char* kind : {"RTS:*", "RTX:*", "SIG:*", "RTP:*"}) {
+        const auto standing = keys(kind, false);
+        EXPECT_TRUE(standing.empty()) << standing.size() << " stand, such as " << standing.front();
+    }
+    EXPECT_GT(std::stoll(redis_->ask({"PTTL", keys("RTS:*", true).front()})), 80'000'000);
+}
+
+TEST_F(RedisHoldTest, LeavesAloneWhatIsWrittenWhileItSweeps) {
+    RedisStore store{options_};
+    ASSERT_TRUE(store.open(link_).ok()) << store.message();
+    RedisHold hold{seconds(3600)};
+    ASSERT_TRUE(hold.step(link_, store, Nanos{wall_ns()}).ok()) << link_.message();
+    OrderRow order = before_.orders.front().row;  // its position may come with the next batch
+    order.magic = Magic::make(0x4D52, 999'999, 0);
+    order.type = 1;
+    order.status = OrdStatus::Filled;
+    order.cum_volume = order.volume;
+    order.signal = {7, 7};
+    go_on_with({Effect::make(EffectKind::Order, order)});
+    for (int slice = 0; slice < 40; ++slice) {
+        ASSERT_TRUE(hold.step(link_, store, Nanos{wall_ns()}).ok()) << link_.message();
+    }
+    const std::string fresh = key("RTS:*:999999");
+    EXPECT_EQ(redis_->ask({"PTTL", fresh}), "-1");
+    sweep();
+    EXPECT_GT(std::stoll(redis_->ask({"PTTL", fresh})), 80'000'000);
 }
 
 }  // namespace

@@ -36,12 +36,14 @@ OrderRow order_row(std::uint64_t n, std::uint64_t account, OrdStatus status, std
     r.status = status;
     r.attempts = 1;
     r.volume = Lots{kScale / 10};
+    r.cum_volume = status == OrdStatus::Filled ? r.volume : Lots{};
     r.avg_price = Price{123'456'000'000 + static_cast<std::int64_t>(salt)};
     r.created = seconds(static_cast<std::int64_t>(n));
     return r;
 }
 
-void add_fill(std::vector<Effect>& out, std::uint64_t n, std::uint64_t account) {
+void add_fill(std::vector<Effect>& out, std::uint64_t n, std::uint64_t account,
+              std::uint64_t salt) {
     ExecutionRow x;
     x.deal_ticket = n * 10 + account;
     x.magic = Magic::make(0x4D52, n * 2 + account, 0);
@@ -53,6 +55,7 @@ void add_fill(std::vector<Effect>& out, std::uint64_t n, std::uint64_t account) 
     p.account = x.account;
     p.position_id = n * 100 + account;
     p.magic = x.magic;
+    p.signal = {0x0123456789ABCDEFULL + salt, n};
     p.volume = x.volume;
     out.push_back(Effect::make(EffectKind::Position, p));
 }
@@ -83,7 +86,7 @@ std::vector<Effect> effects_of(std::uint64_t seq, std::uint64_t salt) {
     } else if (phase == 2 || phase == 3) {
         out.push_back(
             Effect::make(EffectKind::Order, order_row(n, phase - 2, OrdStatus::Filled, salt)));
-        add_fill(out, n, phase - 2);
+        add_fill(out, n, phase - 2, salt);
     } else if (phase == 6) {
         out.push_back(Effect::make(EffectKind::Signal, signal_row(n, phase, salt)));
         out.push_back(Effect::make(EffectKind::Account, AccountRow{AccountId{1},

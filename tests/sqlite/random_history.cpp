@@ -79,7 +79,7 @@ private:
         r.price_kind = static_cast<PriceKind>(any(3));
         r.done = static_cast<std::uint8_t>(any(2));
         r.accounts = kAccounts;
-        r.filled = static_cast<std::uint32_t>(any(5));
+        r.filled = static_cast<std::uint32_t>(r.done + any(4));  // what is done was filled
         r.rejected = static_cast<std::uint32_t>(any(5));
         r.volume = lots();
         r.price = price();
