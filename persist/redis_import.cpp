@@ -1,5 +1,7 @@
 // The engine's state out of Redis: every hash of the generation in use, by its checksum.
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "persist/redis_fold.h"
 #include "persist/redis_parse.h"
@@ -34,9 +36,11 @@ public:
                 "what stood before it was filled: it was filled from an effects log of which "
                 "retention had taken the beginning");
         }
+        newer_than_ = limits.newer_than;
         if (Status done = read_rows(); !done) {
             return done.error();
         }
+        state.newer = std::move(newer_);
         // Its sink is dead when this is used; if it is not, the rows are of no one moment.
         if (!store_.open(link_) || store_.cursor() != state.cursor) {
             return fail(Errc::Busy, "somebody writes to it: stop the pipeline that follows it");
@@ -101,6 +105,9 @@ private:
         if (heard_ != nullptr) {
             heard_->rows(seen_.size());
         }
+        if (effect.seq > newer_than_) {
+            newer_.push_back(effect);
+        }
         return ok_status();
     }
 
@@ -111,6 +118,8 @@ private:
     std::unordered_set<std::uint64_t> seen_;
     StoredFold fold_;
     ReadingHeard* heard_ = nullptr;
+    Sequence newer_than_;
+    std::vector<Effect> newer_;
 };
 
 }  // namespace

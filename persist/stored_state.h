@@ -10,6 +10,7 @@
 #include "persist/effect_source.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct StoredState {
     std::vector<AccountRow> accounts;
     std::vector<SignalRow> signals;     // accepted ones, oldest first
     std::vector<RestoredOrder> orders;  // by intent
+    std::vector<Effect> newer;          // Redis only: its rows beyond StoredLimits::newer_than
     /// What it should hold and does not, each by name: it is half a state. Empty = none is known.
     std::vector<std::string> gaps;
 };
@@ -50,9 +52,10 @@ public:
 };
 
 struct StoredLimits {
-    std::int64_t window_ns = 0;   // accepted signals older than this are left out, unless needed
-    std::size_t signals_max = 0;  // as are the oldest beyond this many
+    std::int64_t window_ns = 0;     // accepted signals older than this are left out, unless needed
+    std::size_t signals_max = 0;    // as are the oldest beyond this many
     ReadingHeard* heard = nullptr;  // by the reading thread; outlives the reading
+    Sequence newer_than{UINT64_MAX};  // rows of later records are wanted as they are, too
 };
 
 /// Reads the SQLite store, or the copy of one, at `path`: read-only, after an integrity check.

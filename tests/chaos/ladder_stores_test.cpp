@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "persist/redis_parse.h"
+#include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "tests/chaos/ladder.h"
 #include "tests/clickhouse/server.h"
@@ -57,9 +58,13 @@ protected:
 TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots) {
     trade(60);
     await_stored(world().segment().core().redis_seq);
+    SqliteDb other;  // another program's lock: what Redis takes from now on, SQLite does not
+    ASSERT_TRUE(other.open(sqlite(), 5'000).ok());
+    ASSERT_TRUE(other.exec("BEGIN IMMEDIATE").ok());
     trade(30);
     redis_->kill();
     lose_log();
+    other.close();
     EXPECT_EQ(recover({"--from", "best"}), 1) << "Redis may hold more: " << said();
     EXPECT_NE(said().find("redis cannot be read now"), std::string::npos) << said();
     redis_->start();
@@ -79,10 +84,13 @@ TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots)
     EXPECT_NE(said().find("read and checked whole"), std::string::npos) << said();
     EXPECT_NE(said().find("millrace recover --from "), std::string::npos) << said();
     ASSERT_EQ(recover({"--from", "redis", "--dry-run"}), 0) << said();
+    EXPECT_NE(said().find("would go on: "), std::string::npos) << said();
     ASSERT_EQ(recover({"--from", "redis"}), 0) << said();
     EXPECT_NE(said().find("IN_DOUBT, looked up"), std::string::npos) << said();
+    EXPECT_NE(said().find("rows that it lacked came from Redis"), std::string::npos) << said();
     go_on("redis", "1 s and 0 s", known);
     judge(known);
+    EXPECT_FALSE(std::filesystem::exists(sqlite() + ".stale-1")) << "the history was set aside";
 }
 
 /// A query of the test's own.

@@ -6,6 +6,7 @@
 
 #include "persist/redis_hold.h"
 #include "persist/redis_words.h"
+#include "persist/sqlite_catch_up.h"
 #include "persist/sqlite_store.h"
 #include "persist/stored_state.h"
 #include "shm/clock.h"
@@ -187,6 +188,42 @@ TEST_F(RedisImport, IsPossibleAfterASchemaOfBeforeWasFilledAnew) {
     EXPECT_EQ(redis_->ask({"GET", "millrace:test:GENERATION"}), "2");
     ASSERT_TRUE(read().ok()) << said_;
     EXPECT_TRUE(read().value().gaps.empty());
+}
+
+TEST_F(RedisImport, BringsASqliteStoreOfTheSameLogToWhereItIs) {
+    const auto history = random_history(4, Nanos{wall_ns()});
+    fill(history);
+    const std::vector<Effect> first{history.begin(), history.begin() + 300};
+    SqliteCatchUp wish{dir_.path() + "/behind.db", 77, end_of(history)};
+    EXPECT_EQ(catch_up_sqlite(wish, {}, said_).code(), Errc::NotFound) << said_;
+    SqliteStore store;
+    SqliteStoreOptions o;
+    o.path = wish.path;
+    o.instance = 77;
+    ASSERT_TRUE(store.open(o).ok()) << store.message();
+    store.set_whole(true);
+    ASSERT_TRUE(store.store(first, end_of(first), Nanos{}).ok()) << store.message();
+    store.close();
+    EXPECT_EQ(sqlite_cursor_at(wish.path), end_of(first));
+
+    StoredLimits limits = kAll;
+    limits.newer_than = end_of(first).seq;
+    RedisPlace place;
+    place.servers = {redis_->at()};
+    const auto state = read_redis_state(place, options_, limits, said_);
+    ASSERT_TRUE(state.ok()) << said_;
+    EXPECT_EQ(state.value().newer.size(), history.size() - first.size());
+    wish.instance = 78;
+    EXPECT_EQ(catch_up_sqlite(wish, state.value().newer, said_).code(), Errc::NotOwner) << said_;
+    wish.instance = 77;
+    ASSERT_TRUE(catch_up_sqlite(wish, state.value().newer, said_).ok()) << said_;
+    ASSERT_TRUE(catch_up_sqlite(wish, {}, said_).ok()) << "it is there: " << said_;
+    const auto found = read_sqlite_state(wish.path, kAll, said_);
+    ASSERT_TRUE(found.ok()) << said_;
+    EXPECT_TRUE(sqlite_test::same_state(found.value(), from_sqlite(history)));
+    wish.to = end_of(first);
+    EXPECT_EQ(catch_up_sqlite(wish, {}, said_).code(), Errc::BadCursor) << said_;
+    EXPECT_NE(said_.find("has come to record"), std::string::npos) << said_;
 }
 
 // ---- what stays ---------------------------------------------------------------------------------

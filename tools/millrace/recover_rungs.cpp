@@ -5,6 +5,7 @@
 
 #include "persist/redis_primary.h"
 #include "persist/sqlite_backup.h"
+#include "persist/sqlite_catch_up.h"
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
 #include "tools/millrace/clickhouse_wiring.h"
@@ -55,7 +56,11 @@ Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits
 Result<StoredState> read_store(const std::string& name, const Config& config,
                                const StoredLimits& limits, std::string& message) {
     if (name == "redis") {
-        return read_redis_state(redis_place(config.redis), redis_store(config), limits, message);
+        StoredLimits more = limits;
+        const EffectCursor sqlite =
+            config.sqlite.enabled ? sqlite_cursor_at(config.sqlite.path) : EffectCursor{};
+        more.newer_than = sqlite == EffectCursor{} ? more.newer_than : sqlite.seq;
+        return read_redis_state(redis_place(config.redis), redis_store(config), more, message);
     }
     if (name == "clickhouse") {
         ClickHouseStoreOptions options = clickhouse_store(config);

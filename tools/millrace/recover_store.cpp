@@ -9,6 +9,7 @@
 #include "shm/role.h"
 #include "tools/millrace/recover_build.h"
 #include "tools/millrace/recover_files.h"
+#include "tools/millrace/recover_history.h"
 #include "tools/millrace/recover_rungs.h"
 #include "tools/millrace/second_check.h"
 #include "tools/millrace/second_config.h"
@@ -172,6 +173,7 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
                         "\nTake another store, or add --accept-gaps: what it lacks then stands "
                         "in the brokers' books only, and nobody here manages it");
     }
+    const std::string history = keep_history(config, rung->name, stored, request.dry_run);
     const auto made = build_journal(config, stored, request.dry_run, message);
     if (!made) {
         return complain(message);
@@ -180,6 +182,9 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
         std::printf("%s\n", rung->why.c_str());
     }
     tell(stored, made.value(), request.dry_run);
+    if (!history.empty()) {
+        std::printf("%s\n", history.c_str());
+    }
     if (!request.dry_run) {
         std::printf("`millrace up` starts from it, and asks every broker before it trades\n");
     }

@@ -1,0 +1,96 @@
+#include "persist/sqlite_catch_up.h"
+
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_store.h"
+#include "shm/clock.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kBusyMs = 5'000;
+constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it is noted
+
+struct Place {
+    EffectCursor cursor;
+    std::uint32_t instance = 0;
+};
+
+Result<Place> place_of(const std::string& path) noexcept {
+    SqliteDb db;
+    if (auto opened = db.open(path, kBusyMs, SqliteOpen::ReadOnly); !opened) {
+        return opened.error();
+    }
+    const auto version = db.number("PRAGMA user_version");
+    const bool says = version && version.value() >= kInstanceVersion;
+    auto cursor = db.prepare(std::string{"SELECT epoch, seq, k, chain, "} +
+                             (says ? "instance" : "0") + " FROM cursor WHERE id = 1");
+    const auto row = cursor ? cursor.value().row() : Result<bool>{cursor.error()};
+    if (!row || !row.value()) {
+        return row ? Error{Errc::BadChecksum, 0, "the cursor row is gone"} : row.error();
+    }
+    const SqliteStatement& s = cursor.value();
+    return Place{
+        {static_cast<std::uint64_t>(s.column(0)), Sequence{static_cast<std::uint64_t>(s.column(1))},
+         static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))},
+        static_cast<std::uint32_t>(s.column(4))};
+}
+
+Status refused(Errc code, std::string& message, std::string text) {
+    message = std::move(text);
+    return {code, "catching up"};
+}
+
+}  // namespace
+
+EffectCursor sqlite_cursor_at(const std::string& path) noexcept {
+    const auto place = sqlite_file_exists(path) ? place_of(path) : Result<Place>{Place{}};
+    return place ? place.value().cursor : EffectCursor{};
+}
+
+Status can_catch_up(const SqliteCatchUp& wish, std::string& message) {
+    if (!sqlite_file_exists(wish.path)) {
+        return refused(Errc::NotFound, message, "there is no " + wish.path);
+    }
+    const auto found = place_of(wish.path);
+    if (!found) {
+        return refused(found.code(), message, wish.path + " cannot be read: " + found.error().what);
+    }
+    const auto& [cursor, instance] = found.value();
+    if (wish.instance == 0 || instance != wish.instance) {
+        return refused(Errc::NotOwner, message, wish.path + " is of another journal directory");
+    }
+    const bool further = cursor.epoch > wish.to.epoch || cursor.seq > wish.to.seq;
+    if (further || (cursor.seq == wish.to.seq && cursor.chain != wish.to.chain)) {
+        return refused(Errc::BadCursor, message,
+                       wish.path + " has come to record " + std::to_string(cursor.seq.value) +
+                           " of epoch " + std::to_string(cursor.epoch));
+    }
+    return ok_status();
+}
+
+Status catch_up_sqlite(const SqliteCatchUp& wish, std::span<const Effect> rows,
+                       std::string& message) {
+    if (auto can = can_catch_up(wish, message); !can) {
+        return can;
+    }
+    SqliteStoreOptions options;
+    options.path = wish.path;
+    options.instance = wish.instance;
+    options.busy_ms = kBusyMs;
+    SqliteStore store;
+    Status done = store.open(options);
+    const std::uint64_t from = store.cursor().seq.value;
+    if (done && store.cursor() != wish.to) {
+        const Nanos now{wall_ns()};
+        done = store.store(rows, wish.to, now);
+        done = done ? store.note(now, "caught up",
+                                 "by another store from record " + std::to_string(from) + " to " +
+                                     std::to_string(wish.to.seq.value) +
+                                     "; alerts and refused signals between are lacking")
+                    : done;
+    }
+    message = done ? "" : store.message();
+    return done;
+}
+
+}  // namespace millrace
