@@ -153,6 +153,9 @@ Result<SqliteStatement> SqliteDb::prepare(const std::string& sql) noexcept {
     SqliteStatement s;
     const int rc = sqlite3_prepare_v3(db_, sql.c_str(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &s.statement_, nullptr);
+    if (rc == SQLITE_ERROR) {
+        return Error{Errc::BadLayout, 0, "a table or a column is not there"};
+    }
     if (rc != SQLITE_OK) {
         return error_of(rc);
     }

@@ -42,6 +42,8 @@ public:
 
     /// Runs a statement that returns no rows and resets it, bindings included.
     [[nodiscard]] Status run() noexcept;
+    /// False for one that was default-constructed, or moved from.
+    [[nodiscard]] bool is_prepared() const noexcept { return statement_ != nullptr; }
     /// Advances to the next row. @return false at the end; the statement is reset then.
     [[nodiscard]] Result<bool> row() noexcept;
     [[nodiscard]] std::int64_t column(int index) const noexcept;
@@ -75,6 +77,7 @@ public:
 
     /// Runs one or several statements that return nothing of interest.
     [[nodiscard]] Status exec(const std::string& sql) noexcept;
+    /// @return BadLayout: a table or column that it names is not there.
     [[nodiscard]] Result<SqliteStatement> prepare(const std::string& sql) noexcept;
     /// First column of the first row, as a number or as text; NotFound if there is no row.
     [[nodiscard]] Result<std::int64_t> number(const std::string& sql) noexcept;

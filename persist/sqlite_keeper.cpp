@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "persist/backup_stream.h"
 #include "persist/sqlite_db.h"
@@ -26,8 +27,9 @@ std::uint64_t inode_of(const std::string& path) noexcept {
     return ::stat(path.c_str(), &s) == 0 ? s.st_ino : 0;
 }
 
+/// BadLayout: our own tables are not what the sink had made of them.
 bool is_damage(const Status& status) noexcept {
-    return !status.ok() && status.code() == Errc::BadChecksum;
+    return status.code() == Errc::BadChecksum || status.code() == Errc::BadLayout;
 }
 
 /// Reads the newest rows of each table: the edge of each tree, where the writing goes on.
@@ -62,6 +64,12 @@ StoreHealth look_at_store(const std::string& path, std::string& why) {
     }
     SqliteDb db;  // opened anew: what it reads is not what it remembers
     Status seen = db.open(path, kBusyMs, SqliteOpen::ReadOnly);
+    const auto tables = db.is_open() ? db.number("SELECT count(*) FROM sqlite_master")
+                                     : Result<std::int64_t>{seen.error()};
+    if (tables && tables.value() == 0) {
+        why = path + " is empty: somebody has cut it";
+        return StoreHealth::Damaged;
+    }
     if (seen) {
         const auto cursor = read_cursor(db);
         seen = cursor ? read_newest(db) : Status{cursor.error()};
@@ -109,6 +117,13 @@ void SqliteKeeper::forget() noexcept {
     // A finding that comes between the two fails its exchange.
     const std::uint64_t state = state_.load(std::memory_order_relaxed);
     state_.store((state & ~kHealthMask) + kNextLife, std::memory_order_release);
+    const std::lock_guard lock{mutex_};
+    wrong_ = {};  // of the old file
+}
+
+SqliteAuditFindings SqliteKeeper::take_wrong() {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(wrong_, {});
 }
 
 void SqliteKeeper::tell(const std::string& text) const {
@@ -188,6 +203,33 @@ void SqliteKeeper::back_up() {
     }
 }
 
+/// What it finds wrong the sink puts back: nobody else writes the file.
+void SqliteKeeper::audit() {
+    if (health() != StoreHealth::Good) {
+        return;
+    }
+    const auto log = options_.make_log();
+    auto compared = audit_sqlite(options_.store, *log, &stop_);
+    if (!compared) {
+        if (is_damage(compared.error())) {
+            found(StoreHealth::Damaged,
+                  options_.store +
+                      " does not compare with the effects log: " + compared.error().what);
+        }
+        return;  // others pass, or are the sink's to see
+    }
+    if (compared.value().wrong.empty()) {
+        // Relaxed: one writer, a count.
+        clean_audits_.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    const std::lock_guard lock{mutex_};
+    // Acquire: pairs with the release in forget(), which clears what is here behind it.
+    if ((state_.load(std::memory_order_acquire) & ~kHealthMask) == looked_life_) {
+        wrong_ = std::move(compared).value();
+    }
+}
+
 void SqliteKeeper::run() {
     // Or it would bear the stage's name, and who looks for the stage's thread finds this one.
     (void)::pthread_setname_np(::pthread_self(), "sqlite-backup");
@@ -195,12 +237,17 @@ void SqliteKeeper::run() {
     // The thread's own priority; it may stay as it is where that is not allowed.
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), options_.nice);
     std::int64_t next_backup_ns = now_ns() + options_.every.value;
+    std::int64_t next_audit_ns = now_ns() + options_.audit_every.value;
     while (nap()) {
         look();
         if (const std::int64_t began = now_ns(); began >= next_backup_ns) {
             back_up();
             const std::int64_t took = now_ns() - began;
             next_backup_ns = now_ns() + std::max(options_.every.value, kRestFactor * took);
+        }
+        if (options_.make_log && now_ns() >= next_audit_ns) {
+            audit();
+            next_audit_ns = now_ns() + options_.audit_every.value;
         }
     }
 }

@@ -1,14 +1,18 @@
 // SqliteKeeper: looks after the store beside the sink that writes it: a look each second, the full
-// integrity check once after the start, a backup each minute. In a thread of its own, at the lowest
-// priority, through read-only connections: the sink never waits for it.
+// integrity check once after the start, a backup each minute, a comparison with the effects log
+// each hour. In a thread of its own, at the lowest priority, through read-only connections: the
+// sink never waits for it.
 #pragma once
 
+#include "persist/sqlite_audit.h"
 #include "persist/sqlite_backup.h"
 #include "shm/segment.h"
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <latch>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -31,8 +35,11 @@ struct SqliteKeeperOptions {
     /// Between backups; one that takes long is followed by nine times as long without one.
     Nanos every = seconds(60);
     Nanos look_every = seconds(1);
-    int nice = 19;  // priority of its thread: the lowest
-    KeeperClock* clock = nullptr;  // outlives it, and ends its nap; nullptr: the machine's
+    /// Makes a reader of the effects log to compare the store with; nothing: it is not compared.
+    std::function<std::unique_ptr<EffectSource>()> make_log{};
+    Nanos audit_every = seconds(3600);  // from the end of a comparison to the next
+    int nice = 19;                      // priority of its thread: the lowest
+    KeeperClock* clock = nullptr;       // outlives it, and ends its nap; nullptr: the machine's
 };
 
 /// What the look of each second finds, or a full check.
@@ -52,6 +59,12 @@ public:
         // Acquire: pairs with the release of the thread that found it.
         return static_cast<StoreHealth>(state_.load(std::memory_order_acquire) & kHealthMask);
     }
+    /// Rows that the last comparison found wrong, once; empty if none.
+    [[nodiscard]] SqliteAuditFindings take_wrong();
+    /// Comparisons that found every row as the log says.
+    [[nodiscard]] std::uint64_t clean_audits() const noexcept {
+        return clean_audits_.load(std::memory_order_relaxed);  // a count, for inspectors
+    }
     /// The sink has put another file in the store's place: it is to be looked at anew.
     void forget() noexcept;
 
@@ -62,6 +75,7 @@ private:
     void full_check();
     void look();
     void back_up();
+    void audit();
     void found(StoreHealth health, const std::string& why);
     void tell(const std::string& text) const;
 
@@ -73,7 +87,9 @@ private:
     /// one word, so that nothing found in an older one is taken for news of this one.
     std::atomic<std::uint64_t> state_{0};
     std::atomic<bool> stop_{false};
-    std::mutex mutex_;  // for waiting only
+    std::atomic<std::uint64_t> clean_audits_{0};
+    std::mutex mutex_;           // for waiting, and of wrong_
+    SqliteAuditFindings wrong_;  // for the sink
     std::condition_variable wake_;
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
     Sequence backed_up_;             // cursor of the newest backup of this life

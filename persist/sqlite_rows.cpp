@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string_view>
+#include <type_traits>
 
 namespace millrace {
 namespace {
@@ -229,6 +230,60 @@ void get(RowReader& b, AlertRow& r) noexcept {
     b.id(r.account.value) >> r.magic >> r.signal >> r.detail;
 }
 
+// ---- keys: in the order of their table's
+// ---------------------------------------------------------
+
+/// Calls `f(part)` for each part of the key of the row that `e` writes.
+template <class F>
+void each_key(const Effect& e, F f) {
+    switch (e.kind) {
+        case EffectKind::Definition: {
+            const auto r = e.as<DefinitionRow>();
+            f(Text<1>{{r.kind}});
+            f(r.id);
+            break;
+        }
+        case EffectKind::Signal: f(e.as<SignalRow>().id); break;
+        case EffectKind::Order: f(e.as<OrderRow>().magic.intent()); break;
+        case EffectKind::Position: {
+            const auto r = e.as<PositionRow>();
+            f(r.account.value);
+            f(r.magic.value);
+            f(r.position_id);
+            break;
+        }
+        case EffectKind::Account: f(e.as<AccountRow>().account.value); break;
+        default:
+            f(e.seq.value);
+            f(e.k);
+            break;
+    }
+}
+
+std::string key_text(const Text<1>& kind) {
+    return {kind.bytes, 1};
+}
+std::string key_text(const SignalId& id) {
+    return std::to_string(id.hi) + "." + std::to_string(id.lo);
+}
+std::string key_text(std::uint64_t number) {
+    return std::to_string(number);
+}
+
+std::string insert_or_update(const Table& table, const std::string& unless_newer) {
+    const std::string name{table.name};
+    const std::string columns = std::string{table.columns} + ",seq,k,time_ns";
+    std::string marks;
+    std::string sets;
+    each_column(columns, [&](std::string_view column) {
+        marks += marks.empty() ? "?" : ",?";
+        sets +=
+            (sets.empty() ? "" : ",") + std::string{column} + "=excluded." + std::string{column};
+    });
+    return "INSERT INTO " + name + "(" + columns + ") VALUES(" + marks + ") ON CONFLICT(" +
+           std::string{table.keys} + ") DO UPDATE SET " + sets + " WHERE " + unless_newer;
+}
+
 template <class Row>
 Effect read(const SqliteStatement& statement, EffectKind kind) noexcept {
     Row row;
@@ -255,18 +310,16 @@ std::string sqlite_upsert(EffectKind kind) {
         return {};
     }
     const std::string name{table.name};
-    const std::string columns = std::string{table.columns} + ",seq,k,time_ns";
-    std::string marks;
-    std::string sets;
-    each_column(columns, [&](std::string_view column) {
-        marks += marks.empty() ? "?" : ",?";
-        sets +=
-            (sets.empty() ? "" : ",") + std::string{column} + "=excluded." + std::string{column};
-    });
     // Only a later effect may change a row: what was applied once is never applied again.
-    return "INSERT INTO " + name + "(" + columns + ") VALUES(" + marks + ") ON CONFLICT(" +
-           std::string{table.keys} + ") DO UPDATE SET " + sets +
-           " WHERE (excluded.seq, excluded.k) > (" + name + ".seq, " + name + ".k)";
+    return insert_or_update(table,
+                            "(excluded.seq, excluded.k) > (" + name + ".seq, " + name + ".k)");
+}
+
+std::string sqlite_put_back(EffectKind kind, Sequence upto, Sequence now) {
+    const Table table = table_of(kind);
+    return insert_or_update(table, std::string{table.name} + ".seq NOT BETWEEN " +
+                                       std::to_string(upto.value + 1) + " AND " +
+                                       std::to_string(now.value));
 }
 
 Status sqlite_put(SqliteStatement& upsert, const Effect& effect) noexcept {
@@ -286,6 +339,35 @@ std::string sqlite_select(EffectKind kind, bool of_range) {
     const Table table = table_of(kind);
     return "SELECT " + std::string{table.columns} + ",seq,k,time_ns FROM " +
            std::string{table.name} + (of_range ? " WHERE seq BETWEEN ? AND ?" : "");
+}
+
+std::string sqlite_select_row(EffectKind kind) {
+    std::string where;
+    each_column(table_of(kind).keys, [&](std::string_view column) {
+        where += (where.empty() ? " WHERE " : " AND ") + std::string{column} + " = ?";
+    });
+    return sqlite_select(kind, false) + where;
+}
+
+void sqlite_bind_key(SqliteStatement& select_row, const Effect& effect) noexcept {
+    RowBinder b{select_row};
+    each_key(effect, [&](const auto& part) {
+        if constexpr (std::is_same_v<decltype(part), const SignalId&>) {
+            b.key(part);
+        } else {
+            b << part;
+        }
+    });
+}
+
+std::string sqlite_key(const Effect& effect) {
+    std::string key{table_of(effect.kind).name};
+    each_key(effect, [&](const auto& part) { key += " " + key_text(part); });
+    return key;
+}
+
+std::string_view sqlite_table(EffectKind kind) noexcept {
+    return table_of(kind).name;
 }
 
 Effect sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept {

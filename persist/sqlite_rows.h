@@ -5,19 +5,33 @@
 #include "persist/sqlite_db.h"
 
 #include <string>
+#include <string_view>
 
 namespace millrace {
 
 /// The upsert for rows of `kind`; empty for a kind that has no table.
 [[nodiscard]] std::string sqlite_upsert(EffectKind kind);
 
-/// Binds `effect` to the statement made from sqlite_upsert(effect.kind) and runs it.
+/// The same, but it puts back a row that was found wrong in a store that had come to record `upto`,
+/// whatever the row says; one that was written since, up to `now`, stays.
+[[nodiscard]] std::string sqlite_put_back(EffectKind kind, Sequence upto, Sequence now);
+
+/// Binds `effect` to the statement made from one of these for its kind, and runs it.
 [[nodiscard]] Status sqlite_put(SqliteStatement& upsert, const Effect& effect) noexcept;
 
 /// SELECT of all rows of `kind`, optionally of those with seq in [first, last].
 [[nodiscard]] std::string sqlite_select(EffectKind kind, bool of_range);
 
-/// The row that a statement made from sqlite_select(kind) stands at, as the effect that wrote it.
+/// SELECT of the one row that an effect of `kind` writes, once its key is bound.
+[[nodiscard]] std::string sqlite_select_row(EffectKind kind);
+void sqlite_bind_key(SqliteStatement& select_row, const Effect& effect) noexcept;
+/// That key with its table's, as one string.
+[[nodiscard]] std::string sqlite_key(const Effect& effect);
+/// The table of `kind`, for people.
+[[nodiscard]] std::string_view sqlite_table(EffectKind kind) noexcept;
+
+/// The row that a statement made from sqlite_select...(kind) stands at, as the effect that wrote
+/// it.
 [[nodiscard]] Effect sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept;
 
 }  // namespace millrace

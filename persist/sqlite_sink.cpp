@@ -1,6 +1,8 @@
 #include "persist/sqlite_sink.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "persist/log_progress.h"
 #include "persist/sqlite_files.h"
@@ -91,15 +93,18 @@ bool SqliteSink::open() noexcept {
 
 bool SqliteSink::open_main() noexcept {
     // Nobody starts a store anew while there are backups of it.
-    if (!options_.keeper.dir.empty() && !sqlite_file_exists(options_.store.path) &&
+    std::error_code none;
+    const bool emptied = std::filesystem::file_size(options_.store.path, none) == 0;
+    if (!options_.keeper.dir.empty() &&
+        (!sqlite_file_exists(options_.store.path) || (emptied && !none)) &&
         !list_sqlite_backups(options_.keeper.dir).empty()) {
-        return open_rebuild("it is gone");
+        return open_rebuild(none ? "it is gone" : "it was emptied");
     }
     SqliteStoreOptions store = store_options();
     store.quick_check = store.quick_check && !checked_;
     const Status opened = store_.open(store);
-    if (opened.code() == Errc::BadChecksum) {
-        (void)fail(Errc::BadChecksum, store_.message());
+    if (opened.code() == Errc::BadChecksum || opened.code() == Errc::BadLayout) {
+        (void)fail(opened.code(), store_.message());
         return open_rebuild("it was damaged");
     }
     if (!opened) {
@@ -145,6 +150,7 @@ void SqliteSink::heed_keeper() noexcept {
     }
     const StoreHealth health = keeper_->health();
     if (health != StoreHealth::Damaged && health != StoreHealth::Gone) {
+        put_back();
         return;
     }
     count(segment_.core().sqlite_errors);
@@ -152,6 +158,28 @@ void SqliteSink::heed_keeper() noexcept {
     checked_ = false;
     store_.close();
     phase_ = Phase::Closed;
+}
+
+/// Rows that are not what the log says are written again. One that cannot be is found again.
+void SqliteSink::put_back() noexcept {
+    const SqliteAuditFindings found = keeper_->take_wrong();
+    if (found.wrong.empty()) {
+        return;
+    }
+    const Status done = store_.put_back(found.wrong, found.upto);
+    segment_.report_error("sqlite", "ALERT " + options_.store.path + ": " +
+                                        std::to_string(found.wrong.size()) +
+                                        " rows differed from the effects log" +
+                                        (done ? " and were put back" : "") + "; " + found.first);
+    if (!done) {
+        damaged_ = done.code() == Errc::BadChecksum;
+        const std::string message = store_.message();
+        if (damaged_) {
+            store_.close();
+            phase_ = Phase::Closed;
+        }
+        (void)fail(done.code(), message);
+    }
 }
 
 /// A store, or a backup, that stands at `seq` is ahead of the log: the replica may be on its way

@@ -49,6 +49,10 @@ public:
     /// which takes as long as they are large.
     [[nodiscard]] bool starting() const noexcept { return starting_; }
     [[nodiscard]] bool rebuilding() const noexcept { return phase_ == Phase::Rebuild; }
+    /// Comparisons with the effects log that found nothing wrong.
+    [[nodiscard]] std::uint64_t clean_audits() const noexcept {
+        return keeper_ == nullptr ? 0 : keeper_->clean_audits();
+    }
 
 private:
     enum class Phase { Closed, Follow, Rebuild };
@@ -60,6 +64,7 @@ private:
     [[nodiscard]] bool start_rebuild_afresh() noexcept;
     [[nodiscard]] bool restore_backup() noexcept;
     void heed_keeper() noexcept;
+    void put_back() noexcept;
     [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
     [[nodiscard]] bool show_life() noexcept;
     [[nodiscard]] SqliteStoreOptions store_options() noexcept;

@@ -171,30 +171,59 @@ Status SqliteStore::write_cursor(const EffectCursor& cursor, std::size_t effects
         .run();
 }
 
-Status SqliteStore::store(std::span<const Effect> effects, const EffectCursor& cursor,
-                          Nanos now) noexcept {
-    // A cursor never goes back: a log that does is another log (see the sink).
-    ASSERT(cursor.seq >= cursor_.seq);
+/// Runs `work` in a transaction; nothing of it stays if it fails.
+template <class Work>
+Status SqliteStore::transact(const char* doing, Work work) noexcept {
     Status done = db_.exec("BEGIN IMMEDIATE");
     if (done) {
-        done = write_rows(effects);
-    }
-    if (done) {
-        done = write_cursor(cursor, effects.size(), now);
+        done = work();
     }
     if (done) {
         done = db_.exec("COMMIT");
     }
     if (done) {
-        cursor_ = cursor;
         return done;
     }
-    Status result = failed("storing effects", done);
+    Status result = failed(doing, done);
     if (db_.in_transaction()) {
         // If even this fails, closing the connection drops the transaction.
         (void)db_.exec("ROLLBACK");
     }
     return result;
+}
+
+Status SqliteStore::store(std::span<const Effect> effects, const EffectCursor& cursor,
+                          Nanos now) noexcept {
+    // A cursor never goes back: a log that does is another log (see the sink).
+    ASSERT(cursor.seq >= cursor_.seq);
+    const Status done = transact("storing effects", [&] {
+        const Status written = write_rows(effects);
+        return written ? write_cursor(cursor, effects.size(), now) : written;
+    });
+    cursor_ = done ? cursor : cursor_;
+    return done;
+}
+
+Status SqliteStore::put_back(std::span<const Effect> effects, Sequence upto) noexcept {
+    return transact("putting rows back", [&] { return put_back_rows(effects, upto); });
+}
+
+Status SqliteStore::put_back_rows(std::span<const Effect> effects, Sequence upto) noexcept {
+    std::array<SqliteStatement, kKinds> statements;
+    for (const Effect& effect : effects) {
+        SqliteStatement& put = statements[static_cast<std::size_t>(effect.kind) % kKinds];
+        if (!put.is_prepared()) {
+            auto made = db_.prepare(sqlite_put_back(effect.kind, upto, cursor_.seq));
+            if (!made) {
+                return made.error();
+            }
+            put = std::move(made).value();
+        }
+        if (auto done = sqlite_put(put, effect); !done) {
+            return done;
+        }
+    }
+    return ok_status();
 }
 
 Status SqliteStore::note(Nanos now, std::string_view event, std::string_view detail) noexcept {

@@ -28,8 +28,8 @@ struct SqliteStoreOptions {
 class SqliteStore {
 public:
     /// Opens or makes the file: checks it, brings its schema up to date, reads its cursor.
-    /// @return BadChecksum: damaged; BadMagic: not ours; BadVersion: newer than this build; Busy:
-    /// locked; NoSpace, IoError. The file is unchanged by a refusal.
+    /// @return BadChecksum: damaged; BadLayout: so is its schema; BadMagic: not ours; BadVersion:
+    /// newer than this build; Busy: locked; NoSpace, IoError. The file is unchanged by a refusal.
     [[nodiscard]] Status open(const SqliteStoreOptions& options) noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return db_.is_open(); }
@@ -41,6 +41,11 @@ public:
     /// Crash: before the commit nothing of it is there, after it everything.
     [[nodiscard]] Status store(std::span<const Effect> effects, const EffectCursor& cursor,
                                Nanos now) noexcept;
+
+    /// Puts back rows that were found wrong when the file had come to record `upto`, as the log's
+    /// `effects` have them; what was written since stays. In one transaction.
+    /// @return as store(): nothing of it is done then.
+    [[nodiscard]] Status put_back(std::span<const Effect> effects, Sequence upto) noexcept;
 
     /// Notes what befell the store itself (table store_events).
     [[nodiscard]] Status note(Nanos now, std::string_view event, std::string_view detail) noexcept;
@@ -63,6 +68,9 @@ private:
     [[nodiscard]] Status prepare() noexcept;
     [[nodiscard]] Status read_cursor() noexcept;
     [[nodiscard]] Status write_rows(std::span<const Effect> effects) noexcept;
+    [[nodiscard]] Status put_back_rows(std::span<const Effect> effects, Sequence upto) noexcept;
+    template <class Work>
+    [[nodiscard]] Status transact(const char* doing, Work work) noexcept;
     [[nodiscard]] Status write_cursor(const EffectCursor& cursor, std::size_t effects,
                                       Nanos now) noexcept;
     Status failed(const char* doing, const Status& status) noexcept;

@@ -4,6 +4,8 @@
 // segment; Redis and ClickHouse: ladder_stores_test.cpp.)
 // Method: ladder.h.
 #include "tests/chaos/ladder.h"
+#include "persist/effects_log_source.h"
+#include "persist/sqlite_audit.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 
@@ -63,6 +65,11 @@ TEST_P(ChaosLadder, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots) {
         << "there is a journal now: " << refused;
     go_on(GetParam(), kAsked, known);
     judge(known, !from_backup);
+    EffectsLogSource log{world().workspace().path("journal")};
+    const auto compared = audit_sqlite(sqlite(), log, nullptr);
+    ASSERT_TRUE(compared.ok()) << compared.error().what;
+    EXPECT_TRUE(compared.value().wrong.empty()) << compared.value().first;
+    EXPECT_GT(compared.value().rows, 100U);
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ std::size_t open_positions(const StoredState& state) {
 Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
                                 std::string& message) {
     auto state = read_sqlite_state(config.sqlite.path, limits, message);
-    if (state || (state.code() != Errc::NotFound && state.code() != Errc::BadChecksum)) {
+    const Errc why_not = state.code();
+    const bool lost = why_not == Errc::NotFound || why_not == Errc::BadChecksum ||
+                      why_not == Errc::BadLayout;  // damage in its schema
+    if (state || !lost) {
         return state;
     }
     const std::string scratch = config.sqlite.path + ".recover";

@@ -227,6 +227,9 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
         options.keeper.dir = c.config.sqlite.backup_dir;
         options.keeper.keep = c.config.sqlite.backups_kept;
         options.keeper.every = seconds(c.config.sqlite.backup_s);
+        options.keeper.make_log = [dir = c.config.journal.dir] {
+            return std::make_unique<EffectsLogSource>(dir);
+        };
     }
     return Result<std::unique_ptr<Stage>>{std::make_unique<SqliteSink>(
         c.segment, std::make_unique<EffectsLogSource>(c.config.journal.dir), options)};

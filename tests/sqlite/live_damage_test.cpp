@@ -1,0 +1,194 @@
+// Goal: whatever happens to the file of a store that is being written, after a while its rows are
+// what the log says: put back one by one, or in a file that is made anew. Method: single bits
+// flipped and ends cut off under a sink at work, whose keeper looks and compares without a pause.
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "persist/sqlite_files.h"
+#include "tests/seed.h"
+#include "tests/sqlite/effects.h"
+
+namespace millrace::sqlite_test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// ---- comparing ---------------------------------------------------------------------------------
+
+class SqliteAudit : public SqliteFixture {
+protected:
+    void keep(std::uint64_t last) {
+        ASSERT_TRUE(store_.open({path_, false, false, 250}).ok()) << store_.message();
+        std::vector<Effect> all;
+        for (std::uint64_t seq = store_.cursor().seq.value + 1; seq <= last; ++seq) {
+            const auto effects = effects_of(seq);
+            all.insert(all.end(), effects.begin(), effects.end());
+        }
+        ASSERT_TRUE(store_.store(all, cursor_at(last), Nanos{}).ok()) << store_.message();
+    }
+    void change(const std::string& sql) const {
+        SqliteDb db;
+        ASSERT_TRUE(db.open(path_, 1'000).ok());
+        ASSERT_TRUE(db.exec(sql).ok()) << db.message();
+    }
+    SqliteAuditFindings compared(std::uint64_t last, std::uint64_t first = 1) const {
+        MemoryLog log{last};
+        log.set_first(first);
+        auto found = audit_sqlite(path_, log, nullptr);
+        EXPECT_TRUE(found.ok()) << found.error().what;
+        return found ? std::move(found).value() : SqliteAuditFindings{};
+    }
+    SqliteStore store_;
+};
+
+TEST_F(SqliteAudit, FindsEveryRowAsTheLogSays) {
+    keep(600);
+    const SqliteAuditFindings f = compared(620);
+    EXPECT_TRUE(f.wrong.empty()) << f.first;
+    EXPECT_EQ(f.upto.value, 600U);
+    // Names, of each life seven, of the last three, the account, alerts.
+    EXPECT_EQ(f.rows, 3U + 50U * 7U + 3U + 1U + 8U);
+}
+
+TEST_F(SqliteAudit, FindsAndPutsBackWhatIsWrong) {
+    keep(600);
+    for (const char* damage :
+         {"UPDATE orders SET avg_price = avg_price + 1048576 WHERE intent = 9",
+          "DELETE FROM positions WHERE position_id = 301", "DELETE FROM executions WHERE seq = 38",
+          "UPDATE signals SET filled = 3 WHERE seq = 54",
+          // Its last effect is of record 54; with these it says that another one wrote it.
+          "UPDATE signals SET seq = 48 WHERE seq = 54",
+          "UPDATE signals SET seq = 59 WHERE seq = 54",
+          "UPDATE signals SET seq = 70000 WHERE seq = 54",
+          "UPDATE definitions SET name = 'XAUUSE' WHERE id = 3", "UPDATE accounts SET state = 4",
+          "UPDATE alerts SET detail = 0 WHERE seq = 91"}) {
+        change(damage);
+        const SqliteAuditFindings f = compared(600);
+        ASSERT_EQ(f.wrong.size(), 1U) << damage;
+        ASSERT_TRUE(store_.put_back(f.wrong, f.upto).ok()) << store_.message();
+        EXPECT_TRUE(compared(600).wrong.empty()) << damage;
+        EXPECT_TRUE(holds(path_, expected_dump(dir_, 600))) << damage;
+    }
+}
+
+TEST_F(SqliteAudit, LooksAtWhatTheLogStillHas) {
+    keep(600);
+    change("UPDATE orders SET avg_price = 1 WHERE intent IN (9, 81)");
+    const SqliteAuditFindings f = compared(600, 300);
+    ASSERT_EQ(f.wrong.size(), 1U);
+    EXPECT_EQ(f.first, "the row that record 483 wrote, orders, is not what the log says");
+}
+
+TEST_F(SqliteAudit, PutsNothingOverARowThatWasWrittenSince) {
+    keep(50);
+    change("UPDATE signals SET filled = 7");  // of the fifth signal, too, which is not done yet
+    const SqliteAuditFindings f = compared(50);
+    ASSERT_EQ(f.wrong.size(), 5U);
+    store_.close();
+    keep(600);
+    ASSERT_TRUE(store_.put_back(f.wrong, f.upto).ok()) << store_.message();
+    EXPECT_TRUE(compared(600).wrong.empty());
+    EXPECT_TRUE(holds(path_, expected_dump(dir_, 600)));
+}
+
+// ---- a store at work ---------------------------------------------------------------------------
+
+class SqliteLiveDamage : public SqliteFixture {
+protected:
+    void SetUp() override {
+        SqliteFixture::SetUp();
+        SqliteSinkOptions o = options();
+        o.keeper.dir = dir_ + "/backups";
+        o.keeper.every = seconds(3600);
+        o.keeper.look_every = o.keeper.audit_every = Nanos{1};
+        o.keeper.nice = 0;
+        o.keeper.make_log = [this] { return std::make_unique<MemoryLog>(last_.load()); };
+        auto log = std::make_unique<MemoryLog>(last_.load());
+        log_ = log.get();
+        sink_ = std::make_unique<SqliteSink>(*segment_, std::move(log), o);
+        settle();
+        ASSERT_TRUE(holds(path_, expected_dump(dir_, last_)));
+    }
+    void TearDown() override {
+        sink_.reset();
+        SqliteFixture::TearDown();
+    }
+    /// More comes, and what is there then has been compared from beginning to end.
+    void settle() {
+        log_->set_last(last_ += 24);
+        const std::uint64_t before = sink_->clean_audits();
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+        const auto settled = [&] {
+            return sink_->stored().seq.value == last_ && !sink_->rebuilding() &&
+                   sink_->clean_audits() >= before + 2;  // one may have been under way
+        };
+        while (!settled() && std::chrono::steady_clock::now() < end) {
+            now_ = now_ + millis(1);
+            sink_->step(now_);
+            std::this_thread::yield();
+        }
+        ASSERT_TRUE(settled()) << error_log();
+    }
+    /// All of it lies in the file itself, not in its write-ahead log. @return its size.
+    std::uintmax_t flushed() const {
+        SqliteDb db;
+        EXPECT_TRUE(db.open(path_, 1'000).ok());
+        bool done = false;
+        for (int i = 0; i < 1'000 && !done; ++i) {  // the keeper reads all the time
+            const auto busy = db.number("PRAGMA wal_checkpoint(TRUNCATE)");
+            done = busy && busy.value() == 0;
+        }
+        EXPECT_TRUE(done) << db.message();
+        return fs::file_size(path_);
+    }
+    void flip(std::uintmax_t at, unsigned bit) const {
+        std::fstream file{path_, std::ios::in | std::ios::out | std::ios::binary};
+        file.seekg(static_cast<std::streamoff>(at));
+        const int byte = file.get();
+        file.seekp(static_cast<std::streamoff>(at));
+        file.put(static_cast<char>(static_cast<unsigned>(byte) ^ 1U << bit));
+        ASSERT_TRUE(file.good());
+    }
+
+    std::atomic<std::uint64_t> last_{600};
+    MemoryLog* log_ = nullptr;
+    std::unique_ptr<SqliteSink> sink_;
+};
+
+TEST_F(SqliteLiveDamage, OfSingleBitsIsPutBackOrTheFileIsMadeAnew) {
+    const bool thorough = std::getenv("MILLRACE_LONG") != nullptr;
+    const std::uint64_t seed = thorough ? test::first_seed() : 5;
+    std::mt19937_64 random{seed};
+    for (int round = 0; round < (thorough ? 400 : 30); ++round) {
+        // Behind the file's header: what that is damaged in, `application_id` say, may be
+        // another's.
+        const std::uintmax_t at = 100 + random() % (flushed() - 100);
+        const auto bit = static_cast<unsigned>(random() % 8);
+        SCOPED_TRACE("seed " + std::to_string(seed) + ", round " + std::to_string(round) +
+                     ", byte " + std::to_string(at) + ", bit " + std::to_string(bit));
+        ASSERT_NO_FATAL_FAILURE(flip(at, bit));
+        ASSERT_NO_FATAL_FAILURE(settle());
+        ASSERT_TRUE(holds(path_, expected_dump(dir_, last_))) << error_log();
+    }
+    EXPECT_TRUE(errors_mention("were put back")) << error_log();
+}
+
+TEST_F(SqliteLiveDamage, OfAnEndThatIsCutOffMakesTheFileAnew) {
+    const auto cuts = {0L, 100L, 4'096L, 30'000L, -4'096L, -1'000L};
+    for (const long cut : cuts) {
+        const auto size = static_cast<long>(flushed());
+        SCOPED_TRACE("cut to " + std::to_string(cut) + " of " + std::to_string(size));
+        fs::resize_file(path_, static_cast<std::uintmax_t>(cut < 0 ? size + cut : cut));
+        ASSERT_NO_FATAL_FAILURE(settle());
+        ASSERT_TRUE(holds(path_, expected_dump(dir_, last_))) << error_log();
+    }
+    EXPECT_TRUE(sqlite_file_exists(path_ + ".stale-4")) << "small parts are not worked on";
+}
+
+}  // namespace
+}  // namespace millrace::sqlite_test
