@@ -6,7 +6,8 @@
 //                    10 failed: told again; then slowly for ever, the access points by turns
 //     credentials refused: not the network's fault. A minute, doubling; after five nothing more,
 //              because brokers lock accounts
-//     closed: it answers, and takes nobody now. A minute, doubling to five, for ever
+//     closed: it takes nobody now, or answers nothing. The other access point after `period`; each
+//              has been tried: a minute, doubling to five, for ever
 //
 // C++14: the FIX session, which compiles with QuickFIX's headers, has it too.
 #pragma once
@@ -99,13 +100,19 @@ public:
         stopped_ = rules_.refusals_max != 0 && refusals_ >= rules_.refusals_max;
         return stopped_ ? LinkMilestone::Stopped : LinkMilestone::None;
     }
-    /// The other side answered, and does not let us in for another reason, or says none.
+    /// The other side does not let us in for another reason, or says nothing to a logon. That is of
+    /// one access point: half dead or under repair it may be, and the other one well.
     void on_closed(Time now) {
         up_ = false;
+        const unsigned points = std::max(rules_.access_points, 1U);
+        const unsigned rounds = ++closed_ / points;
         const auto longest = std::max(rules_.slow_max, rules_.refused_first);
-        next_ = now + with_jitter(
-                          std::min(rules_.refused_first * (1U << std::min(closed_, 16U)), longest));
-        ++closed_;
+        const bool all_tried = closed_ % points == 0;
+        next_ = now + with_jitter(all_tried ? std::min(rules_.refused_first *
+                                                           (1U << std::min(rounds - 1, 16U)),
+                                                       longest)
+                                            : rules_.period);
+        access_point_ = (access_point_ + 1) % points;
     }
 
 private:

@@ -63,6 +63,44 @@ private:
     std::uint16_t port_ = 0;
 };
 
+/// Two access points, of which the first one connects and lets nobody in. Nothing else ends the
+/// pause after that.
+class FixDialHalfDead : public FixDial {
+protected:
+    void open_with(const char* logon) {
+        start_venue();
+        other.start();
+        venue.control(logon);
+        settings.backup_host = "127.0.0.1";
+        settings.backup_port = other.port();
+        settings.pause_ms = 3'600'000;
+        settings.reconnect_ms = 100;
+        open();
+    }
+    Acceptor other;
+};
+
+TEST_F(FixDialHalfDead, ANetworkThatAnswersNoLogonSendsItToTheSecondAccessPoint) {
+    open_with(R"("cmd": "logon", "do": "hangup")");
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble,
+                         "at 127.0.0.1:" + std::to_string(other.port())))
+        << file("messages");
+    ASSERT_TRUE(wait_logon()) << file("messages");
+    EXPECT_EQ(venue.stat("logons"), 3);
+    EXPECT_EQ(other.stat("logons"), 1);
+    EXPECT_EQ(order("A1"), SendResult::Sent);
+    ASSERT_TRUE(
+        wait_message("\x01"
+                     "150=F\x01"));
+    EXPECT_EQ(other.executions().size(), 1U);
+}
+
+TEST_F(FixDialHalfDead, ALogonThatIsRefusedForAnotherReasonDoesToo) {
+    open_with(R"("cmd": "logon", "do": "refuse", "text": "site under maintenance")");
+    ASSERT_TRUE(wait_logon()) << file("messages");
+    EXPECT_EQ(venue.stat("logons"), 1);
+}
+
 TEST_F(FixDial, GoesToTheSecondAccessPointAfterFiveAttemptsAndTradesThere) {
     start_venue();
     const millrace::test::QuietPort nobody;

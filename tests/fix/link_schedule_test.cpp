@@ -127,7 +127,7 @@ TEST(LinkSchedule, NeverStopsWhereItIsToldSo) {
 }
 
 TEST(LinkSchedule, AsksAVenueThatIsClosedEachFiveMinutesForEver) {
-    LinkSchedule link{two_points(), 14};
+    LinkSchedule link{LinkRules{}, 14};
     for (const int pause_s : {60, 120, 240, 300, 300}) {
         link.on_closed(Time{0});
         EXPECT_TRUE(is_about(link.next(), seconds(pause_s))) << pause_s;
@@ -136,6 +136,27 @@ TEST(LinkSchedule, AsksAVenueThatIsClosedEachFiveMinutesForEver) {
         link.on_closed(Time{0});
     }
     EXPECT_TRUE(link.is_due(seconds(360)));
+}
+
+// Half dead: the network connects, and nobody is behind it.
+TEST(LinkSchedule, TakesTheOtherAccessPointAtOnceWhereOneIsClosedAndRestsWhenBothAre) {
+    LinkSchedule link{two_points(), 15};
+    Time now = seconds(10);
+    for (const int pause_s : {60, 120, 240, 300, 300}) {
+        EXPECT_EQ(link.access_point(), 0U);
+        link.on_closed(now);
+        EXPECT_EQ(link.access_point(), 1U);
+        EXPECT_TRUE(is_about(link.next() - now, seconds(3))) << "the other one is not tried yet";
+        now = link.next();
+        link.on_closed(now);
+        EXPECT_TRUE(is_about(link.next() - now, seconds(pause_s))) << pause_s;
+        now = link.next();
+    }
+    EXPECT_EQ(link.failures(), 0U);
+    link.on_closed(now);
+    link.on_up(now);
+    EXPECT_EQ(link.on_lost(now + seconds(60)), LinkMilestone::None);
+    EXPECT_EQ(link.access_point(), 1U) << "where it worked";
 }
 
 // Or a thousand accounts would dial as one after an outage.

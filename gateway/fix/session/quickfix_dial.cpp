@@ -333,8 +333,8 @@ void QuickfixSession::conclude(const Attempt& seen, Time now) {
         tell(SessionNews::Kind::Trouble, 0,
              (seen.refused ? "the venue takes nobody now"
                            : std::to_string(unanswered_) + " logons in a row were not answered") +
-                 std::string{"; the next one in "} + in_seconds(schedule_.next() - now) +
-                 ". See the message log for the reason");
+                 std::string{"; the next one in "} + in_seconds(schedule_.next() - now) + " at " +
+                 host() + ":" + std::to_string(port()) + ". See the message log for the reason");
     } else {
         tell_milestone(schedule_.on_failure(now));
     }
