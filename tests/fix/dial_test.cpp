@@ -151,10 +151,11 @@ TEST_F(FixDial, StopsOnceTheVenueHasRefusedTheCredentialsTooOften) {
 
 TEST_F(FixDial, WaitsAfterALogonThatIsRefusedForAnotherReason) {
     start_venue();
-    venue.control(R"("cmd": "logon", "do": "refuse")");
+    venue.control(R"("cmd": "logon", "do": "refuse", "text": "session disabled until 22:00")");
     settings.pause_ms = 3'600'000;
+    settings.refusals_max = 1;
     open();
-    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "not today"));
+    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "session disabled until 22:00"));
     ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble, "takes nobody now; the next one in"));
     tick_often();
     EXPECT_EQ(dials(venue.port()), 1);

@@ -1,6 +1,8 @@
 // What the venue says, and what is sent. Only this folder's quickfix_*.cpp see QuickFIX's headers.
 #include "gateway/fix/session/quickfix_session.h"
 
+#include "gateway/fix/session/refusal_words.h"
+
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -27,23 +29,6 @@ std::uint32_t number_in(const std::string& raw, const char* field) {
     return at == std::string::npos ? 0
                                    : static_cast<std::uint32_t>(std::strtoul(
                                          raw.c_str() + at + std::strlen(field), nullptr, 10));
-}
-
-/// True if the reason of a refusal is who we say we are. FIX 4.4 has no field for it, so it goes by
-/// the venue's own words; a venue that says none of these is taken for one that is closed.
-bool speaks_of_credentials(const std::string& text) {
-    std::string lower;
-    for (const char c : text) {
-        lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    }
-    for (const char* word :
-         {"passw", "credential", "authen", "authoris", "authoriz", "username", "user name",
-          "unknown user", "invalid user", "locked", "disabled", "permission", "compid"}) {
-        if (lower.find(word) != std::string::npos) {
-            return true;
-        }
-    }
-    return false;
 }
 
 }  // namespace
