@@ -15,6 +15,7 @@ struct Guarded
     ulong position;
     int tries;
     ulong next_ms;
+    bool given_up;  // seen without its stops after the last attempt
 };
 
 class StopGuard
@@ -43,11 +44,12 @@ public:
                 remove(i);
     }
 
-    /// A position has gone without its stops through every attempt to set them.
+    /// A position has gone without its stops through every attempt to set them, the last one too:
+    /// that is known by a look after it, not by its number.
     bool missing()
     {
         for (int i = 0; i < ArraySize(all_); i++)
-            if (all_[i].tries >= STOPS_TRIES)
+            if (all_[i].given_up)
                 return true;
         return false;
     }
@@ -66,6 +68,7 @@ public:
             all_[n].position = filled.position;
             all_[n].tries = 0;
             all_[n].next_ms = 0;
+            all_[n].given_up = false;
         }
     }
 
@@ -94,7 +97,10 @@ public:
             else if (all_[i].tries < STOPS_TRIES)
                 set_again(i);
             else
+            {
+                all_[i].given_up = true;
                 all_[i].next_ms = now_ms() + STOPS_FIRST_MS;  // somebody may mend it
+            }
         }
     }
 };
@@ -129,7 +135,10 @@ void StopGuard::set_again(const int i)
         result.retcode = code_of_error(error);
     g_account.on_answer(leaves_open(result.retcode));
     all_[i].tries++;
-    all_[i].next_ms = now_ms() + ((ulong)STOPS_FIRST_MS << all_[i].tries);
+    // After the last one there is nothing to wait for but the list of positions.
+    bool last = all_[i].tries >= STOPS_TRIES;
+    all_[i].next_ms = now_ms() + (last ? (ulong)STOPS_FIRST_MS
+                                       : (ulong)STOPS_FIRST_MS << all_[i].tries);
     if (is_done(result.retcode) || result.retcode == TRADE_RETCODE_NO_CHANGES)
         return;
     PrintFormat("millrace: they were not set, return code %d, attempt %d of %d",

@@ -192,9 +192,9 @@ TEST_F(Orders, StopsThatAServerRefusesThreeTimesAreToldUntilTheEngineTakesOver) 
     ASSERT_TRUE(desk.until([&] {
         return desk.info.permissions == (bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
     }));
-    EXPECT_EQ(number("sends"), 4U);
-    let_it_run();
-    EXPECT_EQ(number("sends"), 4U) << "three times, not for ever";
+    EXPECT_EQ(number("sends"), 4U) << "three times";
+    let_it_run(600);  // over a second: more than one further look, each after half of one
+    EXPECT_EQ(number("sends"), 4U) << "not for ever";
     host->knob("drop_stops", 0);
     EXPECT_EQ(answer_to(modify_of(2, opened.position_id, 1.06)).retcode, kDone);
     ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));
@@ -225,10 +225,7 @@ protected:
         ASSERT_TRUE(desk.until([&] { return number("sends") == 2; }));
     }
     /// Beyond the time of its next attempt.
-    void let_the_next_one_come() {
-        const std::uint64_t before = number("timers");
-        ASSERT_TRUE(desk.until([&] { return number("timers") > before + 1'000; }));
-    }
+    void let_the_next_one_come() { let_it_run(1'000); }
 };
 
 TEST_F(OnceRefused, KeepsTheStopThatSomebodySetMeanwhile) {
@@ -249,6 +246,18 @@ TEST_F(OnceRefused, WaitsForItsListsBeforeItTakesThePositionForGone) {
     host->knob("drop_stops", 0);
     host->control(R"("cmd":"reconnect")");
     EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+// An operator would be called for nothing, hours into the night.
+TEST_F(OnceRefused, StopsThatTheThirdAttemptSetsAreNotToldAsMissing) {
+    ASSERT_NO_FATAL_FAILURE(refuse_once(guarded(1)));
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 3; }));
+    host->knob("drop_stops", 0);
+    ASSERT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+    EXPECT_EQ(number("sends"), 4U);
+    host->knob("expert_denied", 1);  // so that it has to say how it stands
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
+    EXPECT_EQ(desk.info.permissions, 0U);
 }
 
 TEST_F(OnceRefused, SendsNothingWhileItMayNotTradeAndCountsNoAttempt) {
