@@ -77,8 +77,9 @@ struct BrokerStats {
     std::uint64_t replaced = 0;         // by a second connection
     std::uint64_t stalls = 0;           // duty cycles cut short because `reports` was full
     std::uint64_t symbols = 0;          // frames about one
-    std::uint64_t differing_named = 0;  // symbols whose difference an alert has told
-    std::uint64_t stops_named = 0;      // accounts that an alert has named for missing stops
+    std::uint64_t differing_named = 0;   // symbols whose difference an alert has told
+    std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
+    std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
     std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
 };
 
@@ -133,6 +134,8 @@ public:
     static constexpr std::uint64_t kStopsNamedMax = 8;
     /// The same for symbols of which a broker says something else than the configuration.
     static constexpr std::uint64_t kDifferingNamedMax = 8;
+    /// The same for symbols that a broker restricts, maybe on a hundred accounts at once.
+    static constexpr std::uint64_t kRestrictedNamedMax = 8;
     /// What a terminal is told whose account was given another login, or was removed.
     static constexpr const char* kOtherLoginText =
         "the engine knows this account by another login, or not any more";

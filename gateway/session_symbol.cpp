@@ -13,6 +13,10 @@ constexpr const char* kFurther =
     "prices "
     "are wrong until both agree. See the terminals' specification";
 static_assert(std::char_traits<char>::length(kFurther) < sizeof ErrorEntry::text);
+constexpr const char* kFurtherRestricted =
+    "further accounts' brokers let a symbol be traded to close only, one way only or not at all; "
+    "which: the terminals' specification";
+static_assert(std::char_traits<char>::length(kFurtherRestricted) < sizeof ErrorEntry::text);
 
 struct Difference {
     const char* what = nullptr;  // nullptr = there is none
@@ -85,7 +89,12 @@ void Session::compare(SymbolId id, const bridge::Symbol& told,
     char text[sizeof ErrorEntry::text];
     const char* const name = configured.name.bytes;
     constexpr int kNameMax = sizeof configured.name.bytes;
+    if (!differs && context_->stats.restricted_named >= kRestrictedNamedMax) {
+        context_->segment.report_error("broker", kFurtherRestricted);
+        return;
+    }
     if (!differs) {
+        ++context_->stats.restricted_named;
         static constexpr const char* kModes[] = {"not at all", "long only", "short only",
                                                  "to close only"};
         std::snprintf(text, sizeof text, "account %u: the broker lets %.*s be traded %s",

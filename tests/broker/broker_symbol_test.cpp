@@ -172,6 +172,24 @@ TEST_F(BrokerSymbol, NamesEightOfThemAndSaysOfTheOthersThatThereAreMore) {
     EXPECT_EQ(world.errors("ALERT further symbols"), 2U);
 }
 
+// A hundred accounts at a broker whose contract expires would leave the log no place for others.
+TEST_F(BrokerSymbol, NotesEightThatMayNotBeTradedFreelyAndSaysOfTheOthersThatThereAreMore) {
+    for (std::uint32_t i = 0; i < 10; ++i) {
+        const std::string name = "S" + std::to_string(i);
+        world.define_symbol(10 + i, name);
+        bridge::Symbol closing = agreeing((name + "m").c_str());
+        closing.trade_mode = 3;
+        tell(closing);
+        tell(closing);
+    }
+    EXPECT_EQ(world.errors("account 0: the broker lets S"), 8U);
+    EXPECT_EQ(world.errors("further accounts' brokers"), 2U);
+    bridge::Symbol other = agreeing();
+    other.digits = 2;
+    tell(other);
+    EXPECT_EQ(world.errors("the broker's digits is 2"), 1U) << "differences are named apart";
+}
+
 TEST_F(BrokerSymbol, LeavesAloneWhatIsNotConfigured) {
     for (const char* name : {"XAUUSDm", "NOSUCH", "SNEWm", ""}) {
         bridge::Symbol s = agreeing(name);
