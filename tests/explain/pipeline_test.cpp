@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/chaos/world.h"
 #include "tools/inspect/describe.h"
@@ -105,6 +106,36 @@ protected:
         return told.at("from") == "logs" && answer.contains("positions") &&
                told.at("rows").size() == answer.at("positions").size();
     }
+    /// Watched over the time in which the pipeline does not run, from record `end` of its log on.
+    void expect_watch_to_go_on(std::uint64_t end) {
+        std::string message;
+        auto watching = world_.spawn({"positions", "--watch", "--json"}, message);
+        ASSERT_TRUE(watching.ok()) << message;
+        // Opened once: the next command has a file of the same name.
+        const std::string path = world_.workspace().path("command.log");
+        EXPECT_TRUE(eventually([&] { return std::filesystem::exists(path); }));
+        std::ifstream log{path};
+        std::uint64_t last = 0;
+        const auto seen = [&] {  // the record that the last picture takes in
+            log.clear();
+            constexpr std::string_view kKey = "\"seq\": ";
+            for (std::string line; std::getline(log, line);) {
+                const auto at = line.find(kKey);
+                last = at == std::string::npos ? last : std::stoull(line.substr(at + kKey.size()));
+            }
+            return last;
+        };
+        EXPECT_TRUE(eventually([&] { return seen() == end; })) << seen();
+        ASSERT_EQ(world_.heal(), "") << world_.log();
+        EXPECT_TRUE(eventually([&] { return seen() > end; })) << seen();
+        ASSERT_EQ(world_.pipeline().stop(), "") << world_.log();
+        const auto then = run_json({"positions"}).at("seq").get<std::uint64_t>();
+        EXPECT_TRUE(eventually([&] { return seen() == then; })) << seen() << ", not " << then;
+        ASSERT_EQ(world_.heal(), "") << world_.log();
+        EXPECT_TRUE(eventually([&] { return seen() > then; })) << seen();
+        EXPECT_TRUE(watching.value().running());
+        ASSERT_EQ(world_.pipeline().stop(), "") << world_.log();
+    }
     [[nodiscard]] bool eventually(const std::function<bool()>& holds) {
         return world_.turn_until(holds, kWait);
     }
@@ -150,7 +181,9 @@ TEST_F(ExplainPipeline, TellsOfEverySignalWhatItsSourceWasTold) {
         }
     }
     expect_told(last, *world_.source().lives().find(last));
-    EXPECT_EQ(run_json({"positions"}).at("from"), "logs");
+    const json stopped = run_json({"positions"});
+    EXPECT_EQ(stopped.at("from"), "logs");
+    expect_watch_to_go_on(stopped.at("seq").get<std::uint64_t>());
 }
 
 }  // namespace

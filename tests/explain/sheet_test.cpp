@@ -1,11 +1,13 @@
 // Goal: what is open now is told as the engine has it, in 80 columns, what is in doubt marked.
 // Method: logs that the engine made itself, read on while they grow.
 #include "tests/explain/logs.h"
+#include "tools/explain/halt.h"
 #include "tools/explain/open_now.h"
 #include "tools/explain/words.h"
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
@@ -131,6 +133,35 @@ TEST_F(OpenSheets, SayWhyTheLogsGiveNoState) {
     EXPECT_EQ(OpenNow::open(where, message), nullptr);
     EXPECT_NE(message.find("the journal begins at " + std::to_string(after)), std::string::npos)
         << message;
+}
+
+TEST_F(OpenSheets, StandInFrontOfARecordAtWhichTheEngineHalts) {
+    rig().signal(rig().open(1));
+    const auto sent = rig().take_orders();
+    rig().fill(sent[0]);
+    const Sequence before = rig().log.back().seq;
+    rig().fill(sent[1]);
+    logs_.write();
+    explain::Where where = logs_.where();
+    std::string notice;
+    const auto dies = [&](explain::LogState& state, const JournalRecord& r) {
+        if (r.seq.value == before.value + 1) {
+            std::abort();
+        }
+        return state.apply(r);
+    };
+    EXPECT_EQ(explain::last_survived(where, notice), kWholeLog);
+    EXPECT_EQ(notice, "");
+    where.through = explain::last_survived(where, notice, dies);
+    EXPECT_EQ(where.through, before);
+    EXPECT_NE(notice.find("halts at record " + std::to_string(before.value + 1) + " (killed by"),
+              std::string::npos)
+        << notice;
+    const auto now = OpenNow::open(where, notice);
+    ASSERT_NE(now, nullptr) << notice;
+    const Sheet sheet = now->sheet(OpenOf::Positions, AccountId{kNoId}, rig().now);
+    EXPECT_EQ(sheet.rows.size(), 1U);
+    EXPECT_EQ(sheet.seq, before);
 }
 
 }  // namespace

@@ -33,8 +33,10 @@ public:
         }
         const bool living = where_.segment != nullptr;
         // One that halted may have died of the record behind the last that it came through.
-        const bool beyond = living && r.seq.value > where_.segment->core().completed.load(
-                                                        std::memory_order_acquire);
+        const Sequence through =
+            living ? Sequence{where_.segment->core().completed.load(std::memory_order_acquire)}
+                   : where_.through;
+        const bool beyond = r.seq > through;
         if (state_ != nullptr && (beyond || !state_->apply(r))) {
             state_.reset();
         }

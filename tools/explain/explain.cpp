@@ -9,9 +9,11 @@
 #include "shm/clock.h"
 #include "tools/explain/audit.h"
 #include "tools/explain/from_store.h"
+#include "tools/explain/halt.h"
 #include "tools/explain/open_now.h"
 #include "tools/explain/show.h"
 #include "tools/explain/subject.h"
+#include "tools/explain/watched.h"
 #include "tools/explain/words.h"
 #include "tools/inspect/command.h"
 #include "tools/millrace/actor.h"
@@ -102,13 +104,16 @@ bool one_sheet(const Asked& asked, OpenOf of, const Where& where, const OpenNow*
     return true;
 }
 
-int watch(const Asked& asked, OpenOf of, const Where& where, OpenNow* now, AccountId account) {
+int watch(const Asked& asked, OpenOf of, Watched& watched, AccountId account) {
     const bool screen = ::isatty(STDOUT_FILENO) != 0 && !asked.json;
     inspect::Interruptible waiting;
     std::string out;
     std::string message;
     do {
-        if (!one_sheet(asked, of, where, now, account, out, message)) {
+        if (const std::string notice = watched.take_notice(); !notice.empty()) {
+            std::fprintf(stderr, "millrace: note: %s\n", notice.c_str());
+        }
+        if (!one_sheet(asked, of, watched.where(), watched.now(), account, out, message)) {
             return complain(message);
         }
         if (write_out((screen ? "\x1b[H\x1b[2J" : "") + out) != kExitOk) {
@@ -117,7 +122,7 @@ int watch(const Asked& asked, OpenOf of, const Where& where, OpenNow* now, Accou
         if (asked.watch && waiting.sleep_ms(kWatchMs)) {
             return kExitOk;
         }
-        if (asked.watch && now != nullptr && !now->advance(message)) {
+        if (asked.watch && !watched.advance(message)) {
             return complain(message);
         }
     } while (asked.watch);
@@ -126,24 +131,21 @@ int watch(const Asked& asked, OpenOf of, const Where& where, OpenNow* now, Accou
 
 int show_open(Asked& asked, OpenOf of) {
     std::string message;
-    const auto where = find_where(asked.where, message);
-    if (!where) {
+    Watched watched{asked.where};
+    if (!watched.find(message)) {
         return complain(message);
     }
     AccountId account{kNoId};
     if (!asked.account.empty()) {
-        const auto subject = parse_subject(Subject::What::Account, asked.account, *where, message);
+        const auto subject =
+            parse_subject(Subject::What::Account, asked.account, watched.where(), message);
         if (!subject) {
             return complain(message);
         }
         account = subject->account;
     }
-    use_preferences(asked, *where);
-    const auto now = OpenNow::open(*where, message);
-    if (now == nullptr) {
-        std::fprintf(stderr, "millrace: note: %s; asking the store\n", message.c_str());
-    }
-    return watch(asked, of, *where, now.get(), account);
+    use_preferences(asked, watched.where());
+    return watch(asked, of, watched, account);
 }
 
 bool read_moment(const char* option, const std::string& text, Nanos& out) {
@@ -167,11 +169,18 @@ int show_audit(Asked& asked) {
         return kExitError;
     }
     std::string message;
-    const auto where = find_where(asked.where, message);
+    auto where = find_where(asked.where, message);
     if (!where) {
         return complain(message);
     }
     use_preferences(asked, *where);
+    if (where->segment == nullptr) {
+        std::string notice;
+        where->through = last_survived(*where, notice);
+        if (!notice.empty()) {
+            std::fprintf(stderr, "millrace: note: %s\n", notice.c_str());
+        }
+    }
     int status = kExitOk;
     std::uint64_t unknown = 0;
     const Scanned read = audit(*where, options, [&](const AuditEntry& entry) {

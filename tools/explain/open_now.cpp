@@ -185,7 +185,7 @@ bool OpenNow::advance(std::string& message) {
             message = reader_->fault().what;
             return false;
         }
-        if (status == ReadStatus::End) {
+        if (status == ReadStatus::End || reader_->record().seq > where_->through) {
             return true;
         }
         if (!state_->apply(reader_->record())) {

@@ -17,17 +17,6 @@ std::shared_ptr<const Segment> attach(const std::string& path) {
     return segment ? std::make_shared<const Segment>(std::move(segment).value()) : nullptr;
 }
 
-/// The segment that keeps this journal, if it is here and sound.
-std::shared_ptr<const Segment> segment_of(const std::string& journal_dir) {
-    std::error_code none;
-    for (const inspect::Candidate& c : inspect::list_segments("/dev/shm")) {
-        if (c.fault.empty() && c.same_boot && fs::equivalent(c.journal_dir, journal_dir, none)) {
-            return attach(c.path);
-        }
-    }
-    return nullptr;
-}
-
 /// What the present configuration says: of the file, else of the text that `up` checked last.
 void read_configuration(const WhereOptions& options, Where& where) {
     const std::string checked = checked_config_path(where.dir);
@@ -82,6 +71,16 @@ std::string directory_of(const WhereOptions& options, Where& where, std::string&
 }
 
 }  // namespace
+
+std::shared_ptr<const Segment> segment_of(const std::string& journal_dir) {
+    std::error_code none;
+    for (const inspect::Candidate& c : inspect::list_segments("/dev/shm")) {
+        if (c.fault.empty() && c.same_boot && fs::equivalent(c.journal_dir, journal_dir, none)) {
+            return attach(c.path);
+        }
+    }
+    return nullptr;
+}
 
 std::optional<Where> find_where(const WhereOptions& options, std::string& message) {
     Where where;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "persist/journal_reader.h"
 #include "shm/segment.h"
 #include "tools/explain/book.h"
 #include "tools/explain/standing.h"
@@ -28,8 +29,12 @@ struct Where {
     Book book;
     Standing configured;  // by the present configuration
     Capacity capacity;
+    Sequence through = kWholeLog;      // without a segment: the engine halts at the next
     std::vector<std::string> notices;  // what could not be read, for people
 };
+
+/// The segment that keeps this journal, read-only, if it is here, of this boot and sound.
+[[nodiscard]] std::shared_ptr<const Segment> segment_of(const std::string& journal_dir);
 
 /// Finds them: the directory as given, else of the configuration, else of the only segment here.
 /// @return nothing: `message` says where was looked and how to say it.
