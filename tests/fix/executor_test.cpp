@@ -286,6 +286,37 @@ TEST_F(FixExecutor, SendsNothingAgainThatALostIntentJournalMayHaveSent) {
     EXPECT_EQ(venue.executions().size(), 2U);
 }
 
+// At gate level `process` an order may leave before its intent is on disk: after a power cut the
+// engine has it as not sent, and sends it under the same number, in a segment that numbers anew.
+TEST_F(FixExecutor, AnswersFromItsJournalWhatAnEngineThatForgotItSendsAgain) {
+    start();
+    const auto done = open_command(1);
+    const Event first = answer_to(done);
+    EXPECT_EQ(first.retcode, retcode::kDone);
+    venue.control(R"("cmd": "next", "do": "silent")");
+    venue.control(R"("cmd": "status", "do": "silent")");
+    const auto untold = open_command(2);
+    send(untold);
+    ASSERT_TRUE(eventually([&] { return venue.executions().size() == 2; }));
+    executor.kill9();
+    stage.close();
+    session.command_epoch += 1;
+    next_command = 1;
+    start_executor();
+    open_session();
+    EXPECT_EQ(next(untold.magic).retcode, retcode::kConnection);
+    wait_trading();
+    EXPECT_EQ(answer_to(done).deal_ticket, first.deal_ticket);
+    EXPECT_EQ(answer_to(untold).retcode, retcode::kConnection) << "in doubt, as it was";
+    venue.control(R"("cmd": "status", "do": "answer")");
+    const Event found = next(untold.magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(found.volume, kScale / 10);
+    EXPECT_EQ(answer_to(untold).deal_ticket, found.deal_ticket);
+    EXPECT_EQ(venue.executions().size(), 2U);
+    EXPECT_EQ(venue.stat("orders"), 2);
+}
+
 TEST_F(FixExecutor, ProvesNothingAbsentAfterAllOfItsFilesWereLost) {
     start();
     const auto command = open_command(5);
