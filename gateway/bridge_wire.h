@@ -134,7 +134,7 @@ struct Event {
     std::uint8_t ord_status;  // OrdStatus
     std::uint8_t side;
     std::uint16_t reason;      // Reason
-    std::uint8_t permissions;  // AccountInfo: kInfoMayTrade | kInfoServerAway
+    std::uint8_t permissions;  // AccountInfo: kInfo...
     std::uint8_t reserved;
     std::uint64_t magic;
     std::uint32_t retcode;
@@ -160,6 +160,8 @@ inline constexpr std::uint8_t kInfoServerAway = 2;
 /// A position of ours has not got the stops that its order asked for, and the broker refuses to set
 /// them.
 inline constexpr std::uint8_t kInfoStopsMissing = 4;
+/// The terminal is to stream its ticks (gateway/TICKS.md), and ten attempts have led to nothing.
+inline constexpr std::uint8_t kInfoTicksAway = 8;
 
 struct EventAck {
     std::uint64_t event_seq;

@@ -80,6 +80,7 @@ struct BrokerStats {
     std::uint64_t differing_named = 0;   // symbols whose difference an alert has told
     std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
     std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
+    std::uint64_t ticks_named = 0;       // the same for ticks that do not arrive
     std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
 };
 
@@ -130,8 +131,9 @@ public:
     /// Accounts that are named in an alert when they cannot be reached. One entry of the error log
     /// tells of all others: a thousand links that break together must not fill it.
     static constexpr std::uint64_t kAwayNamedMax = 8;
-    /// The same for accounts with a position without its stops.
-    static constexpr std::uint64_t kStopsNamedMax = 8;
+    /// The same for accounts with a position without its stops, and for those whose ticks do not
+    /// arrive.
+    static constexpr std::uint64_t kComplaintsNamedMax = 8;
     /// The same for symbols of which a broker says something else than the configuration.
     static constexpr std::uint64_t kDifferingNamedMax = 8;
     /// The same for symbols that a broker restricts, maybe on a hundred accounts at once.
@@ -261,7 +263,7 @@ private:
     void compare(SymbolId id, const bridge::Symbol& told, const SymbolSpec& configured) noexcept;
     void measure_answer(const Report& report) noexcept;
     void tell_away() noexcept;
-    void heed_stops(bool missing) noexcept;
+    void heed_complaints(std::uint8_t permissions) noexcept;
 
     SessionContext* context_;
     AccountId account_;
@@ -293,7 +295,7 @@ private:
     Nanos busy_until_;
     Nanos beat_at_;
     bool server_away_ = false;    // the terminal has no connection to its trade server
-    bool stops_missing_ = false;  // of a position of ours, as it said last
+    std::uint8_t complaints_ = 0;  // of the terminal, as bits of Event.permissions
     Nanos away_since_;            // 0 = it can be reached
     Nanos reached_since_;         // while away_since_ is not 0: it can, from here on; 0 = it cannot
     bool away_noted_ = false;

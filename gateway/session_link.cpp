@@ -324,7 +324,7 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
     }
     if (r.type == ReportType::AccountInfo) {
         server_away_ = (event.value().permissions & bridge::kInfoServerAway) != 0;
-        heed_stops((event.value().permissions & bridge::kInfoStopsMissing) != 0);
+        heed_complaints(event.value().permissions);
     }
     last_event_report_ = context_->reports.publish(r);
     last_event_ = frame.header.seq;

@@ -1,7 +1,10 @@
 // Session, the part that watches whether anybody can trade on the account.
 #include "gateway/session.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <string>
 
 namespace millrace {
 namespace {
@@ -14,10 +17,32 @@ constexpr const char* kAlert =
     "server. They take no entries; `millrace account list`";
 static_assert(std::char_traits<char>::length(kAlert) < sizeof ErrorEntry::text);
 
-constexpr const char* kFurtherStops =
-    "ALERT further accounts have a position without the stops that its order asked for: the broker "
-    "refuses to set them. Set them by hand, or close it";
-static_assert(std::char_traits<char>::length(kFurtherStops) < sizeof ErrorEntry::text);
+/// What a terminal says of itself that somebody has to see to.
+struct Complaint {
+    std::uint8_t bit;  // of Event.permissions
+    std::uint64_t BrokerStats::*named;
+    const char* before;  // the account's number
+    const char* after;
+    const char* further;  // once so many have been named
+};
+constexpr Complaint kComplaints[] = {
+    {bridge::kInfoStopsMissing, &BrokerStats::stops_named, "ALERT a position of account ",
+     " has not got the stops its order asked for, and the broker refuses them. Set them by hand, "
+     "or close it",
+     "ALERT further accounts have a position without the stops that its order asked for: the "
+     "broker refuses to set them. Set them by hand, or close it"},
+    {bridge::kInfoTicksAway, &BrokerStats::ticks_named, "ALERT ticks of account ",
+     " do not arrive: its terminal cannot reach millrace-ticks, or is denied. See its "
+     "InpTickHost, InpTickPort, allowed addresses",
+     "ALERT ticks of further accounts do not arrive: millrace-ticks is out of their terminals' "
+     "reach, or denies them"},
+};
+static_assert(std::all_of(std::begin(kComplaints), std::end(kComplaints), [](const Complaint& c) {
+    using Length = std::char_traits<char>;
+    constexpr std::size_t kDigits = 10;
+    return Length::length(c.before) + kDigits + Length::length(c.after) < sizeof ErrorEntry::text &&
+           Length::length(c.further) < sizeof ErrorEntry::text;
+}));
 
 }  // namespace
 
@@ -41,24 +66,24 @@ void Session::tell_away() noexcept {
     context_->segment.report_error("broker", text);
 }
 
-/// Told once, until all positions have their stops or are gone.
-void Session::heed_stops(bool missing) noexcept {
-    const bool is_news = missing && !stops_missing_;
-    stops_missing_ = missing;
-    if (!is_news) {
-        return;
+/// Each is told once, until the terminal has taken it back.
+void Session::heed_complaints(std::uint8_t permissions) noexcept {
+    const auto news = static_cast<std::uint8_t>(permissions & ~complaints_);
+    complaints_ = permissions;
+    for (const Complaint& c : kComplaints) {
+        if ((news & c.bit) == 0) {
+            continue;
+        }
+        std::uint64_t& named = context_->stats.*c.named;
+        if (named >= kComplaintsNamedMax) {
+            context_->segment.report_error("broker", c.further);
+            continue;
+        }
+        ++named;
+        char text[sizeof ErrorEntry::text];
+        std::snprintf(text, sizeof text, "%s%u%s", c.before, account_.value, c.after);
+        context_->segment.report_error("broker", text);
     }
-    if (context_->stats.stops_named >= kStopsNamedMax) {
-        context_->segment.report_error("broker", kFurtherStops);
-        return;
-    }
-    ++context_->stats.stops_named;
-    char text[sizeof ErrorEntry::text];
-    std::snprintf(text, sizeof text,
-                  "ALERT a position of account %u has not got the stops its order asked for, and "
-                  "the broker refuses them. Set them by hand, or close it",
-                  account_.value);
-    context_->segment.report_error("broker", text);
 }
 
 /// The engine takes no entries for it from the first moment on (RECONCILING, or not permitted), so

@@ -25,6 +25,9 @@ struct Config
     int dead_man_s;       // 0 = never
     int dead_man_action;  // DeadManAction
     string tick_symbols;  // comma separated
+    string tick_host;     // of millrace-ticks; "" = as the broker stage
+    int tick_port;        // 0 = ticks are not streamed
+    int tick_retry_ms;    // between attempts to connect there
 };
 
 Config g_config;

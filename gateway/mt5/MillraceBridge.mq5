@@ -24,6 +24,9 @@ input int InpAnswerMs = 30000;                     // no answer by then = not kn
 input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
 input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
 input string InpTickSymbols = "";                  // quotes to send, comma separated
+input string InpTickHost = "";                     // every tick of them to here; empty = as InpHost
+input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
+input int InpTickRetryMs = 2000;                   // between attempts to connect there
 input int InpRefusedMs = 60000;                    // after a refused key; doubles, five times
 input int InpTimerMs = 10;                         // how often the connection is looked at
 
@@ -77,6 +80,7 @@ void read_tick_names()
         if (!watch_symbol(g_tick_names[i]))
             PrintFormat("millrace: the broker has no symbol %s", g_tick_names[i]);
         g_specs.watch(g_tick_names[i]);
+        g_ticks.watch(g_tick_names[i]);
     }
 }
 
@@ -98,6 +102,9 @@ string configure()
     g_config.dead_man_s = InpDeadManSeconds;
     g_config.dead_man_action = (int)InpDeadManAction;
     g_config.tick_symbols = InpTickSymbols;
+    g_config.tick_host = InpTickHost;
+    g_config.tick_port = InpTickPort;
+    g_config.tick_retry_ms = InpTickRetryMs;
     if (!key_of_hex(InpKey, g_config.key))
         return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
     if (g_config.login == 0)
@@ -116,6 +123,12 @@ string configure()
         return "InpBackupPort must be 1 to 65535";
     if (InpBackupHost == InpHost && InpBackupPort == InpPort)
         return "InpBackupHost and InpBackupPort are the first address again: give another, or none";
+    if (InpTickPort < 0 || InpTickPort > 65535)
+        return "InpTickPort must be 0 (no ticks) to 65535";
+    if (InpTickPort > 0 && InpTickSymbols == "")
+        return "InpTickPort without InpTickSymbols: name the symbols whose ticks are streamed";
+    if (InpTickRetryMs < 1)
+        return "InpTickRetryMs must be above 0";
     if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1 || InpRefusedMs < 1)
         return "InpTimerMs, InpAnswerMs and InpRefusedMs must be above 0, InpReadyMs and InpSettleMs "
                "not below";
@@ -140,6 +153,8 @@ int OnInit()
     g_scanner.reset();
     g_kill_switch.reset();
     g_specs.reset();
+    g_ticks.stop();
+    g_ticks.reset();
     g_session.reset();
     g_session.take_over();
     read_tick_names();
@@ -159,6 +174,7 @@ void OnDeinit(const int reason)
     EventKillTimer();
     if (g_running)
         g_session.stop();
+    g_ticks.stop();
     g_journal.close();
     g_running = false;
 }
@@ -175,7 +191,15 @@ void run_once()
     Alert("millrace: the intent journal cannot be written: stopped. Free space, then attach again");
     g_running = false;
     g_session.stop();
+    g_ticks.stop();
     ExpertRemove();
+}
+
+/// After the commands, never between two of them.
+void stream_ticks()
+{
+    if (g_running)
+        g_ticks.update();
 }
 
 void OnTimer()
@@ -188,9 +212,14 @@ void OnTimer()
         run_once();
     } while (g_running && g_executor.in_flight() > 0 && !IsStopped() &&
              GetMicrosecondCount() - begin < READ_LOOP_US);
+    stream_ticks();
 }
 
-void OnTick() { run_once(); }
+void OnTick()
+{
+    run_once();
+    stream_ticks();
+}
 
 /// A hint to look now. Only the answers to requests sent off are read from it.
 void OnTradeTransaction(const MqlTradeTransaction &transaction, const MqlTradeRequest &request,

@@ -16,6 +16,8 @@ void Session::offer_info()
         permissions |= INFO_SERVER_AWAY;
     if (g_stops.missing())
         permissions |= INFO_STOPS_MISSING;
+    if (g_ticks.is_away())
+        permissions |= INFO_TICKS_AWAY;
     if (!first && equity == info_equity_ && balance == info_balance_ &&
         permissions == info_permissions_)
         return;

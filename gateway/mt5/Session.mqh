@@ -1,7 +1,7 @@
 // A session with the broker stage (gateway/BRIDGE.md): its state, the handshake, frames in.
 // Commands.mqh acts on commands, Queries.mqh answers look-ups, Outgoing.mqh sends.
 
-#include "Specs.mqh"
+#include "Ticks.mqh"
 
 #define HEARTBEAT_MS 1000
 #define SILENCE_MS 3000
@@ -51,7 +51,6 @@ private:
     bool take_frames();
     bool on_frame();
     void on_challenge();
-    bool make_nonce();
     bool is_genuine();
     bool on_welcome();
     void on_denied();
@@ -117,7 +116,6 @@ void Session::drop(const string why)
 void Session::on_challenge()
 {
     uchar hello[HELLO_BYTES];
-    uchar message[32 + HELLO_SIGNED_BYTES];
     uchar mac[];
     ArrayInitialize(hello, 0);
     put_u64(hello, 0, g_config.login);
@@ -131,62 +129,26 @@ void Session::on_challenge()
     put_u8(hello, 60, g_account.is_hedging() ? 0 : 1);
     put_u8(hello, 61, (g_account.may_trade() ? HELLO_MAY_TRADE : 0) |
                           (g_journal.is_suspect() ? HELLO_SUSPECT : 0));
-    if (!make_nonce())
-    {
-        drop("the terminal cannot compute SHA-256");
-        return;
-    }
+    bool can = draw_nonce(g_link.body, g_journal.id ^ ((ulong)MathRand() << 48), nonce_);
     for (int i = 0; i < NONCE_BYTES; i++)
         hello[HELLO_NONCE_AT + i] = nonce_[i];
-    for (int i = 0; i < 32; i++)
-        message[i] = g_link.body[i];
-    for (int i = 0; i < HELLO_SIGNED_BYTES; i++)
-        message[32 + i] = hello[i];
-    if (!hmac_sha256(g_config.key, message, mac))
+    if (!can || !sign_after(g_link.body, hello, HELLO_SIGNED_BYTES, mac))
     {
         drop("the terminal cannot compute SHA-256");
         return;
     }
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < MAC_BYTES; i++)
         hello[HELLO_SIGNED_BYTES + i] = mac[i];
     g_link.send(FRAME_HELLO, 0, hello, HELLO_BYTES);
     state_ = STATE_GREETING;
-}
-
-/// What WELCOME has to answer: never the same twice, and of no use without the key. MQL5 has no
-/// random source that is good enough by itself.
-bool Session::make_nonce()
-{
-    uchar seed[56];
-    uchar mac[];
-    for (int i = 0; i < 32; i++)
-        seed[i] = g_link.body[i];  // the other side's nonce
-    put_u64(seed, 32, GetMicrosecondCount());
-    put_i64(seed, 40, wall_ns());
-    put_u64(seed, 48, g_journal.id ^ ((ulong)MathRand() << 48));
-    if (!hmac_sha256(g_config.key, seed, mac))
-        return false;
-    for (int i = 0; i < NONCE_BYTES; i++)
-        nonce_[i] = mac[i];
-    return true;
 }
 
 /// Is this WELCOME of somebody who has the key, in answer to our HELLO, and can its numbers be? A
 /// tag of 0 would make every order ours, and a generation without bound would fence us for ever.
 bool Session::is_genuine()
 {
-    uchar message[NONCE_BYTES + WELCOME_SIGNED_BYTES];
-    uchar mac[];
-    for (int i = 0; i < NONCE_BYTES; i++)
-        message[i] = nonce_[i];
-    for (int i = 0; i < WELCOME_SIGNED_BYTES; i++)
-        message[NONCE_BYTES + i] = g_link.body[i];
-    if (!hmac_sha256(g_config.key, message, mac))
-        return false;
-    for (int i = 0; i < 32; i++)
-        if (mac[i] != g_link.body[WELCOME_SIGNED_BYTES + i])
-            return false;
-    return get_u64(g_link.body, 0) <= NUMBER_MAX && get_u64(g_link.body, 32) <= NUMBER_MAX &&
+    return is_signed_after(nonce_, g_link.body, WELCOME_SIGNED_BYTES) &&
+           get_u64(g_link.body, 0) <= NUMBER_MAX && get_u64(g_link.body, 32) <= NUMBER_MAX &&
            get_u64(g_link.body, 40) != 0;
 }
 

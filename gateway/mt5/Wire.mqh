@@ -27,6 +27,7 @@
 #define HELLO_SIGNED_BYTES 96
 #define HELLO_NONCE_AT 64
 #define NONCE_BYTES 32
+#define MAC_BYTES 32
 #define WELCOME_BYTES 80
 #define WELCOME_SIGNED_BYTES 48
 #define NUMBER_MAX 0x4000000000000000  // no count gets there
@@ -90,6 +91,7 @@ enum ExecKind
 #define INFO_MAY_TRADE 1
 #define INFO_SERVER_AWAY 2  // no connection to the trade server, or another account is logged in
 #define INFO_STOPS_MISSING 4  // a position of ours without the stops that its order asked for
+#define INFO_TICKS_AWAY 8  // ticks are to be streamed, and nobody takes them
 #define COMMAND_RESENT 1
 
 #define KILL_STOP 1
@@ -286,14 +288,14 @@ void get_kill(const uchar &b[], const int at, Kill &k)
 }
 
 /// Puts head and checksum in front of a body. @param frame gets head and body.
-void make_frame(uchar &frame[], const int type, const ulong seq, const uchar &body[],
-                const int body_bytes)
+void make_frame(uchar &frame[], const int version, const int type, const ulong seq,
+                const uchar &body[], const int body_bytes)
 {
     int bytes = FRAME_HEAD_BYTES + body_bytes;
     ArrayResize(frame, bytes);
     put_u32(frame, 0, (uint)bytes);
     put_u8(frame, 4, type);
-    put_u8(frame, 5, WIRE_VERSION);
+    put_u8(frame, 5, version);
     put_u16(frame, 6, 0);
     put_u32(frame, 8, 0);
     put_u32(frame, 12, 0);

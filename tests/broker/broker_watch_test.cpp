@@ -95,26 +95,44 @@ TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
     EXPECT_EQ(world->reports.back().permissions, bridge::kInfoMayTrade);
 }
 
-TEST_F(BrokerWatch, AlertsOnceOfAPositionWithoutItsStopsUntilThatIsMended) {
-    begin(1);
-    Terminal& t = world->connect(kFirstLogin);
-    const auto tell = [&](std::uint8_t permissions) {
+class BrokerComplaints : public BrokerWatch {
+protected:
+    void SetUp() override {
+        begin(1);
+        terminal = &world->connect(kFirstLogin);
+    }
+    void tell(std::uint8_t permissions) {
         bridge::Event info{};
         info.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
         info.permissions = permissions;
-        t.send_event(info);
-        const std::size_t events = t.events.size();
+        terminal->send_event(info);
+        const std::size_t events = terminal->events.size();
         EXPECT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == events; }));
-    };
-    constexpr const char* kSaid = "ALERT a position of account 0 has not got the stops";
-    tell(bridge::kInfoMayTrade);
-    EXPECT_EQ(world->errors(kSaid), 0U);
-    tell(bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
-    tell(bridge::kInfoMayTrade | bridge::kInfoStopsMissing);
-    EXPECT_EQ(world->errors(kSaid), 1U);
-    tell(bridge::kInfoMayTrade);
-    tell(bridge::kInfoStopsMissing);
-    EXPECT_EQ(world->errors(kSaid), 2U);
+    }
+    void expect_once_until_it_is_over(std::uint8_t bit, const char* said) {
+        const auto with = static_cast<std::uint8_t>(bridge::kInfoMayTrade | bit);
+        tell(bridge::kInfoMayTrade);
+        EXPECT_EQ(world->errors(said), 0U);
+        tell(with);
+        tell(with);
+        EXPECT_EQ(world->errors(said), 1U);
+        tell(bridge::kInfoMayTrade);
+        tell(bit);
+        EXPECT_EQ(world->errors(said), 2U);
+    }
+    Terminal* terminal = nullptr;
+};
+
+TEST_F(BrokerComplaints, AlertOnceOfAPositionWithoutItsStopsUntilThatIsMended) {
+    expect_once_until_it_is_over(bridge::kInfoStopsMissing,
+                                 "ALERT a position of account 0 has not got the stops");
+    EXPECT_EQ(world->errors("ALERT ticks"), 0U);
+}
+
+TEST_F(BrokerComplaints, AlertOnceOfTicksThatDoNotArriveUntilTheyDo) {
+    expect_once_until_it_is_over(bridge::kInfoTicksAway,
+                                 "ALERT ticks of account 0 do not arrive");
+    EXPECT_EQ(world->errors("ALERT a position"), 0U);
 }
 
 TEST_F(BrokerWatch, SaysNothingOfAnAccountThatIsNotDefined) {

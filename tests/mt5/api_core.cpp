@@ -337,6 +337,9 @@ bool SocketConnect(int socket, const string& server, uint port, uint timeout_ms)
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (const int bytes = static_cast<int>(host().knobs.send_buffer); bytes > 0) {
+        ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    }
     ::inet_pton(AF_INET, server.c_str(), &address.sin_addr);
     bool connected = ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     if (!connected && errno == EINPROGRESS) {

@@ -201,17 +201,6 @@ string SymbolInfoString(const string& symbol, int property) {
     const auto* info = host().symbol(symbol.str());
     return info != nullptr ? string{info->quote.c_str()} : string{};
 }
-bool SymbolInfoTick(const string& symbol, MqlTick& tick) {
-    host().call("SymbolInfoTick");
-    if (SymbolInfoInteger(symbol, SYMBOL_SELECT) == 0) {
-        return false;
-    }
-    const auto [bid, ask] = host().server().quote(millrace::market::to_text<16>(symbol.str()));
-    tick.bid = unscaled(bid.value);
-    tick.ask = unscaled(ask.value);
-    return bid.value > 0;
-}
-
 // -- requests ------------------------------------------------------------------------------------
 
 bool OrderCheck(const MqlTradeRequest& request, MqlTradeCheckResult& result) {

@@ -56,6 +56,9 @@ struct Knobs {
     std::int64_t trade_mode = 4;          // SYMBOL_TRADE_MODE; 4 = full
     std::int64_t contract_size = 0;       // SYMBOL_TRADE_CONTRACT_SIZE; 0 = as configured
     std::int64_t booted_at_ms = 0;        // when the computer was started (wall); 0 = as it was
+    std::int64_t tick_cache = 4'096;      // ticks of a symbol that CopyTicks has; 0 = it fails
+    std::int64_t copy_ticks_ms = 0;       // CopyTicks takes that long
+    std::int64_t send_buffer = 0;         // bytes that a new socket holds; 0 = as the kernel likes
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
 };
@@ -121,6 +124,8 @@ public:
     /// The next transaction for the program. @return false if there is none.
     [[nodiscard]] bool next_transaction(Transaction& out);
     void reconnect();  // the terminal's connection to the broker is new
+    /// A quote reaches the terminal. @param apart no two of a symbol in the same millisecond.
+    void on_quote(const std::string& symbol, Price bid, Price ask, bool apart = false);
     [[nodiscard]] std::uint64_t calls() const { return calls_; }
 
     // -- api_trade.cpp
@@ -143,6 +148,7 @@ public:
     std::uint64_t selections = 0;  // of history, by the program
     std::uint64_t sends = 0;       // requests, by the program
     std::uint64_t timers = 0;      // timer events that it has had
+    std::map<std::string, std::vector<MqlTick>> ticks;  // of each symbol, oldest first
 
     [[nodiscard]] sim::TradeServer& server() { return *server_; }
     [[nodiscard]] sim::Faults& faults() { return faults_; }

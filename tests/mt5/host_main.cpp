@@ -37,6 +37,7 @@ struct Arguments {
 
 constexpr std::uint64_t kSelectionsWhenReady = 8;
 constexpr Nanos kReadyMax = millis(150);
+constexpr std::int64_t kPoint = kScale / 100'000;
 
 json done() {
     return {{"ok", true}};
@@ -65,9 +66,8 @@ void set_quote(const std::string& text) {
     if (const auto slash = text.find('/');
         slash != std::string::npos && split(text, symbol, prices)) {
         const auto middle = prices.find('/');
-        host().server().on_quote(market::to_text<16>(symbol),
-                                 Price{decimal(prices.substr(0, middle))},
-                                 Price{decimal(prices.substr(middle + 1))});
+        host().on_quote(symbol, Price{decimal(prices.substr(0, middle))},
+                        Price{decimal(prices.substr(middle + 1))});
     }
 }
 
@@ -145,9 +145,14 @@ std::int64_t first_stop_loss() {
 json act(const json& command) {
     const std::string cmd = command.value("cmd", "");
     if (cmd == "tick") {
-        host().server().on_quote(market::to_text<16>(command.at("symbol").get<std::string>()),
-                                 Price{decimal(command.at("bid"))},
-                                 Price{decimal(command.at("ask"))});
+        // `count` of them, each a point higher, before the program looks.
+        const bool apart = command.value("apart", false);
+        const std::int64_t bid = decimal(command.at("bid"));
+        const std::int64_t ask = decimal(command.at("ask"));
+        for (std::int64_t i = 0; i < command.value("count", std::int64_t{1}); ++i) {
+            host().on_quote(command.at("symbol").get<std::string>(), Price{bid + i * kPoint},
+                            Price{ask + i * kPoint}, apart);
+        }
         ea_tick();
     } else if (cmd == "fault") {
         if (set_fault_knob(command.value("kind", ""))) {

@@ -224,6 +224,7 @@ long SymbolInfoInteger(const string& symbol, int property);
 double SymbolInfoDouble(const string& symbol, int property);
 string SymbolInfoString(const string& symbol, int property);
 bool SymbolInfoTick(const string& symbol, MqlTick& tick);
+int CopyTicks(const string& symbol, MqlArray<MqlTick>& ticks, uint flags, ulong from, uint count);
 
 // -- trade
 bool OrderCheck(const MqlTradeRequest& request, MqlTradeCheckResult& result);

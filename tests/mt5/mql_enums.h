@@ -9,6 +9,7 @@ inline constexpr unsigned CP_UTF8 = 65001;
 inline constexpr int INIT_SUCCEEDED = 0;
 inline constexpr int INIT_FAILED = 1;
 inline constexpr unsigned SOCKET_DEFAULT = 0;
+inline constexpr unsigned COPY_TICKS_INFO = 1;
 inline constexpr int FILE_READ = 1;
 inline constexpr int FILE_WRITE = 2;
 inline constexpr int FILE_BIN = 4;

@@ -1,0 +1,53 @@
+// MQL5 API of the host: ticks.
+#include "tests/mt5/host.h"
+#include "tests/mt5/host_units.h"
+
+#include "tools/market/text.h"
+#include "tools/simbroker/event_loop.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+using millrace::mt5::host;
+
+void millrace::mt5::Host::on_quote(const std::string& symbol, Price bid, Price ask, bool apart) {
+    server().on_quote(market::to_text<16>(symbol), bid, ask);
+    MqlTick tick;
+    tick.bid = unscaled(bid.value);
+    tick.ask = unscaled(ask.value);
+    tick.time_msc = server_msc(sim::EventLoop::wall_now().value);
+    std::vector<MqlTick>& all = ticks[symbol];
+    if (!all.empty()) {  // never back, wherever the wall clock goes
+        tick.time_msc = std::max(tick.time_msc, all.back().time_msc + (apart ? 1 : 0));
+    }
+    tick.time = tick.time_msc / 1'000;
+    all.push_back(tick);
+}
+
+bool SymbolInfoTick(const string& symbol, MqlTick& tick) {
+    host().call("SymbolInfoTick");
+    const auto it = host().ticks.find(symbol.str());
+    if (SymbolInfoInteger(symbol, SYMBOL_SELECT) == 0 || it == host().ticks.end()) {
+        return false;
+    }
+    tick = it->second.back();
+    return true;
+}
+
+int CopyTicks(const string& symbol, MqlArray<MqlTick>& ticks, uint flags, ulong from, uint count) {
+    host().call("CopyTicks");
+    if (flags != COPY_TICKS_INFO || from != 0) {
+        mql_halt("CopyTicks: the host knows only the latest ones, by their quotes");
+    }
+    ::poll(nullptr, 0, static_cast<int>(host().knobs.copy_ticks_ms));
+    const auto it = host().ticks.find(symbol.str());
+    if (host().knobs.tick_cache == 0 || it == host().ticks.end()) {
+        return -1;
+    }
+    const std::size_t n = std::min({static_cast<std::size_t>(count), it->second.size(),
+                                    static_cast<std::size_t>(host().knobs.tick_cache)});
+    ticks.resize(static_cast<int>(n));
+    std::copy(it->second.end() - static_cast<std::ptrdiff_t>(n), it->second.end(), ticks.data());
+    return static_cast<int>(n);
+}
