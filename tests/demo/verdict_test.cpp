@@ -1,149 +1,13 @@
 // Goal: the verdict finds every kind of loss and double, and nothing where all is well. Method:
-// synthetic books, results and logs, each with one fault.
-#include <gtest/gtest.h>
-
-#include "core/admin.h"
-#include "tools/demo_run/verdict.h"
-#include "tools/market/text.h"
+// synthetic books, results and logs, each with one fault. (Of closes, modifies and cancels that
+// did nothing, or too much: verdict_acted_test.cpp.)
+#include "tests/demo/witnesses.h"
 
 namespace millrace::demo {
 namespace {
 
-constexpr std::uint64_t kTag = RiskSpec{}.magic_tag;
-constexpr std::uint64_t kLogin = 700'001;
-
-/// A source, a broker and what they wrote down, with a clock in whole steps of 1 ms.
-struct World {
-    Lives lives;
-    std::vector<AckLogEntry> log;
-    Evidence books{kTag};
-    Outages outages;
-    std::uint64_t next_ticket = 1;
-    std::int64_t now_ms = 1000;
-    std::map<std::string, std::size_t> groups{{"all", 1}};
-
-    SignalRequest send(SignalAction action = SignalAction::Open, Purpose purpose = Purpose::Trade) {
-        SignalRequest r;
-        r.id = {0x1122334455667788 + static_cast<std::uint64_t>(now_ms), 0x99aabbccddeeff00};
-        r.group = "all";
-        r.symbol = "EURUSD";
-        r.action = action;
-        r.volume = Lots{kScale};
-        lives.sent(r, purpose, tick());
-        return r;
-    }
-    void accept(const SignalRequest& r) {
-        lives.accepted(r.id, tick());
-        AckLogEntry entry;
-        entry.kind = AckLogKind::Accepted;
-        entry.request = r;
-        log.push_back(entry);
-    }
-    void tell(const SignalRequest& r, std::uint64_t intent, OrdStatus status, Lots volume,
-              Reason reason = Reason::None) {
-        SignalResult result;
-        result.kind = ResultKind::OrderDone;
-        result.signal = r.id;
-        result.account = AccountId{0};
-        result.ord_status = static_cast<std::uint8_t>(status);
-        result.reason = static_cast<std::uint16_t>(reason);
-        result.cum_volume = volume;
-        result.magic = Magic::make(kTag, intent, 0).value;
-        lives.result(result, tick());
-    }
-    void done(const SignalRequest& r, std::uint32_t filled) {
-        SignalResult result;
-        result.kind = ResultKind::SignalDone;
-        result.signal = r.id;
-        result.accounts = 1;
-        result.filled = filled;
-        result.rejected = 1 - filled;
-        lives.result(result, tick());
-    }
-    void execute(const SignalRequest& r, std::uint64_t intent, unsigned attempt = 0,
-                 std::uint64_t tag = kTag, std::uint64_t login = kLogin) {
-        sim::BookRecord order;
-        order.kind = sim::BookKind::Order;
-        order.login = login;
-        order.magic = Magic::make(tag, intent, attempt).value;
-        order.order = next_ticket++;
-        order.command = CommandType::Open;
-        order.comment = market::to_text<16>(comment_of(r.id));
-        books.add(order);
-        sim::BookRecord deal = order;
-        deal.kind = sim::BookKind::Deal;
-        deal.deal = next_ticket++;
-        deal.volume = kScale;
-        books.add(deal);
-    }
-    /// The books of a Modify or Cancel.
-    void change(const SignalRequest& r, std::uint64_t intent, sim::BookKind kind,
-                Price stop_loss = {}) {
-        sim::BookRecord changed;
-        changed.kind = kind;
-        changed.login = kLogin;
-        changed.magic = Magic::make(kTag, intent, 0).value;
-        changed.command =
-            r.action == SignalAction::Cancel ? CommandType::Cancel : CommandType::Modify;
-        changed.stop_loss = stop_loss.value;
-        books.add(changed);
-    }
-    /// A pending order comes to work at the broker. @return its ticket.
-    std::uint64_t place(const SignalRequest& r, std::uint64_t intent, unsigned attempt = 0) {
-        sim::BookRecord order;
-        order.kind = sim::BookKind::Order;
-        order.login = kLogin;
-        order.magic = Magic::make(kTag, intent, attempt).value;
-        order.order = next_ticket++;
-        order.command = CommandType::Open;
-        order.price_kind = PriceKind::Limit;
-        order.comment = market::to_text<16>(comment_of(r.id));
-        books.add(order);
-        return order.order;
-    }
-    void take_back(std::uint64_t ticket) {
-        sim::BookRecord canceled;
-        canceled.kind = sim::BookKind::OrderCanceled;
-        canceled.login = kLogin;
-        canceled.order = ticket;
-        books.add(canceled);
-    }
-    /// The broker's terminal is sent again what it has.
-    void repeat(const SignalRequest& r, std::uint64_t intent, std::uint64_t tag = kTag) {
-        sim::BookRecord again;
-        again.kind = sim::BookKind::Repeated;
-        again.login = kLogin;
-        again.magic = Magic::make(tag, intent, 0).value;
-        again.position_ticket = 7;
-        again.command = CommandType::Open;
-        again.comment = market::to_text<16>(comment_of(r.id));
-        books.add(again);
-    }
-    /// All of a signal's life, as it should be.
-    SignalRequest trade(std::uint64_t intent) {
-        const SignalRequest r = send();
-        accept(r);
-        execute(r, intent);
-        tell(r, intent, OrdStatus::Filled, Lots{kScale});
-        done(r, 1);
-        return r;
-    }
-    [[nodiscard]] Verdict verdict(bool market_may_refuse = false) const {
-        return judge({lives, log, books, outages, {{0, kLogin}}, market_may_refuse, groups});
-    }
-    Nanos tick() { return millis(++now_ms); }
-};
-
-std::string texts(const Verdict& v) {
-    std::string all;
-    for (const Problem& p : v.problems) {
-        all += std::string{to_string(p.wrong)} + ": " + p.text + "\n";
-    }
-    return all;
-}
-
 TEST(Verdict, FindsNothingWhereEverySignalWasFilledOnce) {
-    World w;
+    Witnesses w;
     w.trade(1);
     w.trade(2);
     const Verdict v = w.verdict();
@@ -154,7 +18,7 @@ TEST(Verdict, FindsNothingWhereEverySignalWasFilledOnce) {
 }
 
 TEST(Verdict, CallsExecutionUnknownWhoseSourceWasToldThatItIsRefused) {
-    World w;
+    Witnesses w;
     w.trade(1);
     const SignalRequest r = w.send();
     w.lives.refused(r.id, Reason::PriceCollar, "", w.tick());
@@ -166,7 +30,7 @@ TEST(Verdict, CallsExecutionUnknownWhoseSourceWasToldThatItIsRefused) {
 }
 
 TEST(Verdict, CallsExecutionUnknownThatWasSentToBeRefused) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send(SignalAction::Open, Purpose::RefusedOnPurpose);
     w.lives.refused(r.id, Reason::BadVolume, "", w.tick());
     EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
@@ -175,7 +39,7 @@ TEST(Verdict, CallsExecutionUnknownThatWasSentToBeRefused) {
 }
 
 TEST(Verdict, CallsFillLostThatTheBooksDoNotHave) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.tell(r, 1, OrdStatus::Filled, Lots{kScale});
@@ -184,7 +48,7 @@ TEST(Verdict, CallsFillLostThatTheBooksDoNotHave) {
 }
 
 TEST(Verdict, CallsExecutionLostThatTheSourceWasToldIsRejected) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.execute(r, 1);
@@ -194,7 +58,7 @@ TEST(Verdict, CallsExecutionLostThatTheSourceWasToldIsRejected) {
 }
 
 TEST(Verdict, CallsSignalLostWhoseEndWasNeverTold) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.execute(r, 1);
@@ -202,7 +66,7 @@ TEST(Verdict, CallsSignalLostWhoseEndWasNeverTold) {
 }
 
 TEST(Verdict, CallsFillLostWhenOnlyTheSumIsKnownAndTheBooksHaveFewer) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.done(r, 1);  // the single result was missed
@@ -212,14 +76,14 @@ TEST(Verdict, CallsFillLostWhenOnlyTheSumIsKnownAndTheBooksHaveFewer) {
 }
 
 TEST(Verdict, CallsIntentDoubledThatTwoAttemptsExecuted) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.trade(1);
     w.execute(r, 1, 1);
     EXPECT_EQ(w.verdict().count(Wrong::Doubled), 1U) << texts(w.verdict());
 }
 
 TEST(Verdict, CallsOrderDoubledThatOnlyTheTerminalsJournalKeptFromASecondExecution) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.trade(1);
     w.repeat(r, 1, 123);
     EXPECT_TRUE(w.verdict().good()) << "another program's: " << texts(w.verdict());
@@ -234,7 +98,7 @@ TEST(Verdict, CallsOrderDoubledThatOnlyTheTerminalsJournalKeptFromASecondExecuti
 }
 
 TEST(Verdict, CallsSignalDoubledThatTwoIntentsOpenedOnOneAccount) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.trade(1);
     w.execute(r, 2);
     EXPECT_GE(w.verdict().count(Wrong::Doubled), 1U) << texts(w.verdict());
@@ -242,7 +106,7 @@ TEST(Verdict, CallsSignalDoubledThatTwoIntentsOpenedOnOneAccount) {
 
 TEST(Verdict, CallsChangeLostThatTheBooksDoNotHave) {
     for (const SignalAction action : {SignalAction::Modify, SignalAction::Cancel}) {
-        World w;
+        Witnesses w;
         const SignalRequest r = w.send(action);
         w.accept(r);
         w.tell(r, 1, OrdStatus::Filled, Lots{0});
@@ -258,7 +122,7 @@ TEST(Verdict, CallsChangeLostThatTheBooksDoNotHave) {
 }
 
 TEST(Verdict, CallsChangeLostThatTheSourceWasToldIsNotMadeOrIsMadeOtherwise) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send(SignalAction::Modify);
     w.accept(r);
     w.change(r, 1, sim::BookKind::PositionModified);
@@ -275,7 +139,7 @@ TEST(Verdict, CallsChangeLostThatTheSourceWasToldIsNotMadeOrIsMadeOtherwise) {
 }
 
 TEST(Verdict, CallsPendingOrderLostThatWorksOnWhereItIsToldToBeOver) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     const std::uint64_t ticket = w.place(r, 1);
@@ -287,7 +151,7 @@ TEST(Verdict, CallsPendingOrderLostThatWorksOnWhereItIsToldToBeOver) {
 }
 
 TEST(Verdict, CallsPendingOrderDoubledThatWasPlacedTwiceAndNeverFilled) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.take_back(w.place(r, 1));
@@ -299,7 +163,7 @@ TEST(Verdict, CallsPendingOrderDoubledThatWasPlacedTwiceAndNeverFilled) {
 }
 
 TEST(Verdict, NamesExecutionOfSignalThatWasNeverSent) {
-    World w;
+    Witnesses w;
     SignalRequest stranger;
     stranger.id = {1, 2};
     w.execute(stranger, 9);
@@ -307,7 +171,7 @@ TEST(Verdict, NamesExecutionOfSignalThatWasNeverSent) {
 }
 
 TEST(Verdict, IgnoresForeignOrdersAndStopsOfTheBroker) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.trade(1);
     w.execute(r, 77, 0, 123);  // another program's tag
     sim::BookRecord stop;
@@ -322,7 +186,7 @@ TEST(Verdict, IgnoresForeignOrdersAndStopsOfTheBroker) {
 }
 
 TEST(Verdict, ForgivesExpiryOnlyToSignalThatAnOutageTouched) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.tell(r, 1, OrdStatus::Expired, Lots{0}, Reason::Expired);
@@ -334,7 +198,7 @@ TEST(Verdict, ForgivesExpiryOnlyToSignalThatAnOutageTouched) {
 }
 
 TEST(Verdict, DoesNotForgiveLossToSignalThatAnOutageTouched) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.tell(r, 1, OrdStatus::Filled, Lots{kScale});
@@ -344,7 +208,7 @@ TEST(Verdict, DoesNotForgiveLossToSignalThatAnOutageTouched) {
 }
 
 TEST(Verdict, DemandsFillOfGeneratedSignalAndLeavesRefusalToRecordedMarket) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.accept(r);
     w.tell(r, 1, OrdStatus::Rejected, Lots{0}, Reason::PriceCollar);
@@ -354,9 +218,13 @@ TEST(Verdict, DemandsFillOfGeneratedSignalAndLeavesRefusalToRecordedMarket) {
 }
 
 TEST(Verdict, DemandsThatAnUntouchedOpeningReachesEveryAccountOfItsGroup) {
-    World w;
+    Witnesses w;
     w.groups["all"] = 2;
-    const SignalRequest r = w.trade(1);  // filled, and it is all that the source was told
+    const SignalRequest r = w.send();
+    w.accept(r);
+    w.execute(r, 1);
+    w.tell(r, 1, OrdStatus::Filled, Lots{kScale});
+    w.done(r, 1, 2);
     EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U);
     EXPECT_NE(texts(w.verdict()).find("group all has 2 accounts: opened on 1, told why not on 0"),
               std::string::npos)
@@ -366,32 +234,69 @@ TEST(Verdict, DemandsThatAnUntouchedOpeningReachesEveryAccountOfItsGroup) {
     EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
     w.outages = {};
     w.execute(r, 1, 0, kTag, kLogin + 1);
+    w.done(r, 2, 2);
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+}
+
+TEST(Verdict, CallsOpeningLostThatMadeNoOrderForAnAccountOfItsGroupWhateverDiedMeanwhile) {
+    Witnesses w;
+    w.groups["all"] = 2;
+    w.outages.add({"engine", millis(900), Nanos{}});
+    const SignalRequest r = w.trade(1);  // filled on one, and that is all it says
+    ASSERT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+    EXPECT_NE(texts(w.verdict()).find("group all has 2 accounts, and it ended with orders on 1"),
+              std::string::npos)
+        << texts(w.verdict());
+    w.groups.clear();  // its members came and went: nobody counts
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+    w.groups["all"] = 2;
+    w.done(r, 1, 2);  // the other was told why not: that is a result which was missed
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+    w.done(r, 0, 0);
+    EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << "on none at all";
+}
+
+TEST(Verdict, CallsSignalLostThatWasAcceptedAndIsUnknownWhenItIsSentAgain) {
+    Witnesses w;
+    w.outages.add({"engine", millis(900), Nanos{}});
+    const SignalRequest r = w.send();
+    w.accept(r);
+    w.lives.refused(r.id, Reason::StaleSignal, "", w.tick());
+    EXPECT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+    w.log_was_lost = true;
     EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
 }
 
 TEST(Verdict, TakesARefusalOfTheMarketForAnAnswerOfThatAccount) {
-    World w;
+    Witnesses w;
     w.groups["all"] = 2;
     const SignalRequest r = w.send();
     w.accept(r);
     w.execute(r, 1, 0, kTag, kLogin + 1);
     w.tell(r, 1, OrdStatus::Rejected, Lots{0}, Reason::PriceCollar);
-    w.done(r, 1);
+    w.done(r, 1, 2);
     EXPECT_TRUE(w.verdict(true).good()) << texts(w.verdict(true));
     EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U) << "once, by its own reason";
 }
 
-TEST(Verdict, DoesNotLeaveQueueOverflowToTheMarket) {
-    World w;
-    const SignalRequest r = w.send();
-    w.accept(r);
-    w.tell(r, 1, OrdStatus::Rejected, Lots{0}, Reason::QueueFull);
-    w.done(r, 0);
-    EXPECT_EQ(w.verdict(true).count(Wrong::Unfilled), 1U);
+TEST(Verdict, LeavesNoRefusalOfOurOwnToTheMarket) {
+    for (const Reason reason : {Reason::QueueFull, Reason::NoPrice, Reason::MaxLots,
+                                Reason::MaxOpenOrders, Reason::SymbolFiltered, Reason::ReduceOnly,
+                                Reason::RetriesExhausted}) {
+        Witnesses w;
+        const SignalRequest r = w.send();
+        w.accept(r);
+        w.tell(r, 1, OrdStatus::Rejected, Lots{0}, reason);
+        w.done(r, 0);
+        EXPECT_EQ(w.verdict(true).count(Wrong::Unfilled), 1U) << to_string(reason);
+        const SignalRequest refused = w.send();
+        w.lives.refused(refused.id, reason, "", w.tick());
+        EXPECT_EQ(w.verdict(true).count(Wrong::Unfilled), 2U) << to_string(reason);
+    }
 }
 
 TEST(Verdict, WantsWrongSignalRefused) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send(SignalAction::Open, Purpose::RefusedOnPurpose);
     EXPECT_EQ(w.verdict().count(Wrong::Refusal), 1U);
     w.lives.refused(r.id, Reason::UnknownGroup, "", w.tick());
@@ -399,7 +304,7 @@ TEST(Verdict, WantsWrongSignalRefused) {
 }
 
 TEST(Lives, StayOpenUntilBothTheAckAndTheEndHaveCome) {
-    World w;
+    Witnesses w;
     const SignalRequest r = w.send();
     w.done(r, 1);  // the ack waits for the disk, the end does not
     EXPECT_EQ(w.lives.open_count(), 1U);
@@ -413,7 +318,7 @@ TEST(Lives, StayOpenUntilBothTheAckAndTheEndHaveCome) {
 }
 
 TEST(Verdict, CountsUnansweredSignalAsUnfilled) {
-    World w;
+    Witnesses w;
     (void)w.send();
     EXPECT_EQ(w.verdict().count(Wrong::Unfilled), 1U);
 }

@@ -2,6 +2,8 @@
 
 #include "tools/market/text.h"
 
+#include <algorithm>
+
 namespace millrace::demo {
 
 std::string comment_of(const SignalId& id) {
@@ -39,7 +41,7 @@ void Evidence::add(const sim::BookRecord& r) {
 
 void Evidence::add_order(const sim::BookRecord& r) {
     const std::string comment{market::view_of(r.comment)};
-    placed_[{r.login, r.order}] = {r.command, r.magic, comment};
+    placed_[{r.login, r.order}] = {r.command, r.magic, comment, Nanos{r.time_ns}, Nanos{}};
     const bool pending = r.command == CommandType::Open && r.price_kind != PriceKind::Market;
     if (pending && Magic{r.magic}.tag() == tag_) {
         working_[{r.login, Magic{r.magic}.intent()}].insert(r.order);
@@ -52,9 +54,21 @@ void Evidence::add_deal(const sim::BookRecord& r) {
     // Stops, stop-outs and the kill switch are the broker's own doing, not an execution of ours.
     const bool requested = r.reason == ExecKind::None || r.reason == ExecKind::PendingFilled;
     const auto at = placed_.find({r.login, r.order});
+    BookedDeal& deal = all_deals_.emplace_back();
+    deal.time = Nanos{r.time_ns};
+    deal.login = r.login;
+    deal.position = r.position;
+    deal.volume = r.volume;
+    deal.left = r.position_volume;
+    deal.is_in = r.entry == sim::Entry::In;
+    deal.is_turn = r.entry == sim::Entry::InOut;
     if (!requested || at == placed_.end() || Magic{at->second.magic}.tag() != tag_) {
         return;
     }
+    at->second.over = at->second.over.value != 0 ? at->second.over : deal.time;
+    deal.is_ours = true;
+    deal.command = at->second.command;
+    deal.comment = at->second.comment;
     ++own_deals_;
     const Placed& placed = at->second;
     const Key key{r.login, Magic{placed.magic}.intent()};
@@ -67,6 +81,8 @@ void Evidence::add_deal(const sim::BookRecord& r) {
     executed_on_[placed.comment].insert(r.login);
     if (placed.command == CommandType::Open) {
         opened_[placed.comment][r.login].insert(r.order);
+    } else if (placed.command == CommandType::Close) {
+        closed_by_[{r.login, placed.comment}].insert(key.second);
     }
 }
 
@@ -75,6 +91,7 @@ void Evidence::add_change(const sim::BookRecord& r) {
     const auto at = placed_.find({r.login, r.order});
     if (canceled && at != placed_.end()) {  // by whomever
         working_[{r.login, Magic{at->second.magic}.intent()}].erase(r.order);
+        at->second.over = Nanos{r.time_ns};
     }
     // The rest of a partly filled market order is cancelled under that order's own command.
     const bool asked = r.reason == ExecKind::None && Magic{r.magic}.tag() == tag_ &&
@@ -96,6 +113,15 @@ bool Evidence::works(std::uint64_t login, std::uint64_t intent) const {
     return at != working_.end() && !at->second.empty();
 }
 
+bool Evidence::worked(std::uint64_t login, const std::string& comment, Nanos from, Nanos to) const {
+    const auto tickets = placed_by_signal_.find({login, comment});
+    return tickets != placed_by_signal_.end() &&
+           std::any_of(tickets->second.begin(), tickets->second.end(), [&](std::uint64_t ticket) {
+               const Placed& order = placed_.at({login, ticket});
+               return order.from <= from && (order.over.value == 0 || to <= order.over);
+           });
+}
+
 const Execution* Evidence::find(std::uint64_t login, std::uint64_t intent) const {
     const auto at = by_intent_.find({login, intent});
     return at == by_intent_.end() ? nullptr : &at->second;
@@ -106,6 +132,16 @@ const std::map<std::uint64_t, std::set<std::uint64_t>>& Evidence::opened(
     static const std::map<std::uint64_t, std::set<std::uint64_t>> none;
     const auto at = opened_.find(comment);
     return at == opened_.end() ? none : at->second;
+}
+
+std::size_t Evidence::closing_intents(std::uint64_t login, const std::string& comment) const {
+    const auto at = closed_by_.find({login, comment});
+    return at == closed_by_.end() ? 0 : at->second.size();
+}
+
+bool Evidence::executed_on(std::uint64_t login, const std::string& comment) const {
+    const auto at = executed_on_.find(comment);
+    return at != executed_on_.end() && at->second.contains(login);
 }
 
 std::size_t Evidence::executed_accounts(const std::string& comment) const {

@@ -42,6 +42,20 @@ struct Change {
     std::int64_t take_profit = 0;
 };
 
+/// One deal on a position, whoever asked for it.
+struct BookedDeal {
+    Nanos time;  // the broker's, wall clock
+    std::uint64_t login = 0;
+    std::uint64_t position = 0;
+    std::int64_t volume = 0;  // 1e-8 lots
+    std::int64_t left = 0;    // signed volume of the position after it
+    bool is_in = false;       // opens the position or adds to it; else takes from it or turns it
+    bool is_turn = false;     // beyond nothing, to the other side
+    bool is_ours = false;     // asked for by a command of ours
+    CommandType command{};    // ours: of that command
+    std::string comment;      // ours: base32 of the command's signal
+};
+
 class Evidence {
 public:
     using Key = std::pair<std::uint64_t, std::uint64_t>;  // login, intent
@@ -63,10 +77,21 @@ public:
     [[nodiscard]] bool works(std::uint64_t login, std::uint64_t intent) const;
     /// Pending orders that were placed, filled or not.
     [[nodiscard]] const Tickets& placed() const noexcept { return placed_by_signal_; }
+    /// True if a pending order of this opening, which nobody filled or cancelled, worked on this
+    /// account all the time from `from` to `to` (wall clock).
+    [[nodiscard]] bool worked(std::uint64_t login, const std::string& comment, Nanos from,
+                              Nanos to) const;
     /// Logins on which an Open with this comment was executed, each with the tickets that did it.
     [[nodiscard]] const std::map<std::uint64_t, std::set<std::uint64_t>>& opened(
         const std::string& comment) const;
 
+    /// Intents by which closes with this comment were executed on one account.
+    [[nodiscard]] std::size_t closing_intents(std::uint64_t login,
+                                              const std::string& comment) const;
+    /// True if any order with this comment was executed on this account.
+    [[nodiscard]] bool executed_on(std::uint64_t login, const std::string& comment) const;
+    /// All of them, in their order.
+    [[nodiscard]] const std::vector<BookedDeal>& all_deals() const noexcept { return all_deals_; }
     /// Logins on which any order with this comment was executed.
     [[nodiscard]] std::size_t executed_accounts(const std::string& comment) const;
     [[nodiscard]] const std::map<Key, Execution>& executions() const noexcept { return by_intent_; }
@@ -85,6 +110,8 @@ private:
         CommandType command{};
         std::uint64_t magic = 0;
         std::string comment;
+        Nanos from;
+        Nanos over;  // first deal, or cancelled; 0 = neither
     };
 
     std::uint64_t tag_;
@@ -95,6 +122,9 @@ private:
     std::map<Key, Change> changed_;
     std::map<Key, std::set<std::uint64_t>> working_;  // tickets
     Tickets placed_by_signal_;
+    /// By login and comment: intents.
+    std::map<std::pair<std::uint64_t, std::string>, std::set<std::uint64_t>> closed_by_;
+    std::vector<BookedDeal> all_deals_;
     std::vector<Repeat> repeats_;
     std::uint64_t deals_ = 0;
     std::uint64_t own_deals_ = 0;

@@ -43,7 +43,10 @@ void Lives::refused(const SignalId& id, Reason reason, std::string_view text, Na
         if (life.answer != Answer::None) {
             // A repeat's refusal takes nothing back; but one that is too old for the ledger has
             // been lost with its log, and nothing more will come.
-            life.ended = reason == Reason::StaleSignal && life.ended.value == 0 ? now : life.ended;
+            if (reason == Reason::StaleSignal && life.ended.value == 0) {
+                life.ended = now;
+                life.forgotten = true;
+            }
             return;
         }
         life.answer = Answer::Refused;
@@ -64,6 +67,7 @@ void Lives::result(const SignalResult& r, Nanos now) {
                 share.retcode = r.retcode;
                 share.cum_volume = r.cum_volume;
                 share.magic = r.magic;
+                share.ended = share.done ? share.ended : now;
                 share.done = true;
                 return;
             }

@@ -29,6 +29,7 @@ struct Share {
     std::uint64_t magic = 0;
     bool done = false;
     bool was_in_doubt = false;
+    Nanos ended;  // when it was told first that it is done
 };
 
 struct Life {
@@ -43,6 +44,7 @@ struct Life {
     std::uint32_t accounts = 0;  // SignalDone: orders made
     std::uint32_t filled = 0;    // SignalDone: orders carried out, wholly or in part
     std::uint32_t rejected = 0;
+    bool forgotten = false;  // accepted, and refused as too old when it was sent again
     std::map<std::uint32_t, Share> shares;  // by account id
 
     /// Nothing more will come. An end can be told before the ack, which waits for the disk.

@@ -1,5 +1,6 @@
 #include "tools/demo_run/verdict.h"
 
+#include "tools/demo_run/standing.h"
 #include "tools/market/decimal.h"
 
 #include <algorithm>
@@ -7,20 +8,14 @@
 namespace millrace::demo {
 namespace {
 
-/// Refusals that a market explains: the price moved, the size does not fit, the broker said no.
+/// Refusals that a market explains: the price moved, the broker said no. What we refuse by rules of
+/// our own is not among them.
 bool is_of_market(Reason why) noexcept {
     switch (why) {
-        case Reason::NoPrice:
         case Reason::PriceCollar:
-        case Reason::MaxLots:
-        case Reason::MaxOpenOrders:
-        case Reason::SymbolFiltered:
-        case Reason::VolumeBelowMin:
-        case Reason::ReduceOnly:
         case Reason::BrokerReject:
         case Reason::MarketClosed:
-        case Reason::NoMoney:
-        case Reason::RetriesExhausted: return true;
+        case Reason::NoMoney: return true;
         default: return false;
     }
 }
@@ -30,8 +25,15 @@ public:
     explicit Judge(const Case& c) : case_{c} {}
 
     Verdict run() {
+        Standing::Targets targets;
         for (const auto& [id, life] : case_.lives.all()) {
             by_comment_[comment_of(id)] = id;
+            if (life.request.action == SignalAction::Close) {
+                targets[comment_of(id)] = comment_of(life.request.target);
+            }
+        }
+        standing_ = Standing{case_.books, targets};
+        for (const auto& [id, life] : case_.lives.all()) {
             judge_life(id, life);
         }
         for (const AckLogEntry& entry : case_.ack_log) {
@@ -78,6 +80,7 @@ private:
             return;
         }
         check_books(id, life);
+        check_orders_made(id, life);
         // A signal that ended needs its life up to the end; one that expired, up to its deadline.
         const Nanos end = life.over() ? life.ended : life.deadline();
         if (case_.outages.touch(life.sent, std::max(end, life.acked))) {
@@ -112,13 +115,44 @@ private:
             }
         }
         // Results may be missed while ingress is down; the end of the signal still gives the sum.
-        // Of openings only: a close may be two orders on an account, one of which executes nothing
-        // (it cancels what was still pending).
-        if (life.request.action == SignalAction::Open && told < life.accounts &&
-            case_.books.executed_accounts(comment) != life.filled) {
+        const std::size_t executed = case_.books.executed_accounts(comment);
+        if (told < life.accounts && moves_volume(life) && !may_be_sum(life, executed)) {
             add(Wrong::Lost, id,
                 "told that " + std::to_string(life.filled) + " accounts filled, the books have " +
-                    std::to_string(case_.books.executed_accounts(comment)));
+                    std::to_string(executed));
+        }
+    }
+
+    /// Could `executed` accounts be what the source was told in one number? A close may be two
+    /// orders on an account, one of which executes nothing: it cancels what still worked, which of
+    /// an opening at the market is at most a rest.
+    [[nodiscard]] bool may_be_sum(const Life& life, std::size_t executed) const {
+        if (life.request.action == SignalAction::Open) {
+            return executed == life.filled;
+        }
+        const Life* opened = case_.lives.find(life.request.target);
+        const bool at_market = opened != nullptr && opened->request.price_kind == PriceKind::Market;
+        return executed <= life.filled && (!at_market || 2 * executed >= life.filled);
+    }
+
+    /// Each account of the group has an order of an opening that was accepted, whatever died
+    /// meanwhile and whatever became of that order: who is paused, refused or short of money is
+    /// told so.
+    void check_orders_made(const SignalId& id, const Life& life) {
+        if (life.forgotten) {
+            if (!case_.log_was_lost) {
+                add(Wrong::Lost, id, "accepted, and unknown when it was sent again");
+            }
+            return;
+        }
+        const auto group = case_.groups.find(life.request.group);
+        const bool ended =
+            life.accounts > 0 || (life.answer == Answer::Accepted && life.ended.value != 0);
+        if (life.request.action == SignalAction::Open && ended && group != case_.groups.end() &&
+            life.accounts != group->second) {
+            add(Wrong::Lost, id,
+                "group " + group->first + " has " + std::to_string(group->second) +
+                    " accounts, and it ended with orders on " + std::to_string(life.accounts));
         }
     }
 
@@ -207,6 +241,8 @@ private:
         }
         if (life.request.action == SignalAction::Open) {
             check_reach(id, life, unfilled);
+        } else if (life.answer == Answer::Accepted && life.over() && !follows_touched(life)) {
+            check_acted(id, life);
         }
     }
 
@@ -222,6 +258,56 @@ private:
             "group " + group->first + " has " + std::to_string(group->second) +
                 " accounts: opened on " + std::to_string(opened) + ", told why not on " +
                 std::to_string(unfilled));
+    }
+
+    /// What a Close, Modify or Cancel is about stood open, or worked as a pending order, before and
+    /// after it: then there was something to do, whatever was told. What is to be all closed or
+    /// cancelled does not stand there after it.
+    void check_acted(const SignalId& id, const Life& life) {
+        const std::string target = comment_of(life.request.target);
+        const Nanos from = life.sent - case_.clocks_apart;
+        const Nanos to = life.ended + case_.clocks_apart;
+        for (const auto& [account, login] : case_.logins) {
+            const bool works = case_.books.worked(login, target, from, to);
+            const bool stands =
+                was_told_filled(life, account) && standing_.stood(login, target, from, to);
+            const auto share = life.shares.find(account);
+            const Share* told =
+                share != life.shares.end() && share->second.done ? &share->second : nullptr;
+            const bool judged = told != nullptr && told->status != OrdStatus::Filled &&
+                                told->reason != Reason::NothingToDo;  // by that reason
+            const bool executed = case_.books.executed_on(login, comment_of(id));
+            if ((works || stands) && !judged && !has_acted(life, told, works, executed)) {
+                add(Wrong::Unfilled, id,
+                    "login " + std::to_string(login) + ": told " +
+                        (told == nullptr ? "nothing"
+                                         : std::string{to_string(told->status)} + " " +
+                                               std::string{to_string(told->reason)}) +
+                        ", and what it is about " + (works ? "worked" : "stood open") +
+                        " before and after it");
+            }
+        }
+    }
+
+    /// Before it was sent: then the engine knew it, too.
+    [[nodiscard]] bool was_told_filled(const Life& life, std::uint32_t account) const {
+        const Life* opened = case_.lives.find(life.request.target);
+        if (opened == nullptr) {
+            return false;
+        }
+        const auto share = opened->shares.find(account);
+        return share != opened->shares.end() && share->second.done &&
+               share->second.cum_volume.value > 0 && share->second.ended <= life.sent;
+    }
+
+    /// On an account where what it is about is still there after it.
+    static bool has_acted(const Life& life, const Share* told, bool works, bool executed) noexcept {
+        switch (life.request.action) {
+            case SignalAction::Close: return !works && executed && life.request.volume.value > 0;
+            case SignalAction::Cancel: return !works;
+            // The books say so too, or check_change() has complained.
+            default: return told != nullptr && told->status == OrdStatus::Filled;
+        }
     }
 
     void refused(const SignalId& id, const Life& life) {
@@ -241,7 +327,8 @@ private:
             add(Wrong::Expired, id, who + "expired, with no outage in its life");
             return;
         }
-        if (share.status == OrdStatus::Filled || share.reason == Reason::NothingToDo) {
+        const bool opens = life.request.action == SignalAction::Open;
+        if (share.status == OrdStatus::Filled || (share.reason == Reason::NothingToDo && !opens)) {
             return;  // modified or cancelled as asked; or closed at the broker before
         }
         if (share.status == OrdStatus::Canceled && life.request.price_kind != PriceKind::Market) {
@@ -307,6 +394,9 @@ private:
         } else if (execution.command == CommandType::Open &&
                    case_.books.opened(execution.comment).at(key.first).size() > 1) {
             add(Wrong::Doubled, id, where + ": its signal opened more than once there");
+        } else if (execution.command == CommandType::Close &&
+                   case_.books.closing_intents(key.first, execution.comment) > 1) {
+            add(Wrong::Doubled, id, where + ": its signal closed by more than one intent there");
         }
     }
 
@@ -334,6 +424,7 @@ private:
 
     const Case& case_;
     Verdict verdict_;
+    Standing standing_;
     std::map<std::string, SignalId> by_comment_;
     std::set<SignalId> ended_lost_;
     std::set<SignalId> acked_;
