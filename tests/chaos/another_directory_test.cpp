@@ -75,6 +75,7 @@ TEST(ChaosAnotherDirectory, GetsNoAnswersFromTerminalsThatRememberTheLostOne) {
     EXPECT_TRUE(world.rest(kLong));
     stop_as_by_a_power_cut(world);
     fs::remove_all(world.workspace().path("journal"));
+    world.lose_log();
     const std::uint64_t deals = deals_in_books(world);
     const std::uint64_t fills = all_fills(world);
     std::string refused;

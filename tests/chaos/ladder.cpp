@@ -50,6 +50,7 @@ void Ladder::lose_log() {
     world_->kill_everything();
     ASSERT_TRUE(fs::remove(world_->pipeline().segment_path()));
     fs::remove_all(world_->workspace().path("journal"));
+    world_->lose_log();
     lost_wall_ = wall_ns();
     lost_ns_ = monotonic_ns();
 }

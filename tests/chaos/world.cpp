@@ -1,14 +1,9 @@
 #include "tests/chaos/world.h"
 
 #include "shm/clock.h"
-#include "tests/chaos/excuses.h"
-#include "tests/recovery/replayed_state.h"
-#include "tools/demo_run/evidence.h"
-#include "tools/demo_run/store_check.h"
 #include "tools/market/generator.h"
 #include "tools/millrace/key_file.h"
 #include "tools/millrace/process.h"
-#include "tools/simbroker/append_file.h"
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -28,8 +23,6 @@ constexpr Nanos kStartMax = seconds(90);  // of each step, on a machine that doe
 constexpr Nanos kHealMax = seconds(90);
 constexpr Nanos kCancelEvery = seconds(5);
 constexpr Nanos kLookEvery = millis(50);
-constexpr std::uint64_t kMagicTag = RiskSpec{}.magic_tag;
-constexpr std::size_t kProblemsShown = 12;
 constexpr StageId kStageProcesses[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
                                        StageId::Journal, StageId::Ingress, StageId::Sqlite};
 
@@ -367,6 +360,13 @@ void World::settle(Nanos limit, Judgement& judgement) {
     if (!turn_until([this] { return pipeline_->accounts_ready(); }, kHealMax)) {
         problems.push_back("not every account trades again");
     }
+    // Relaxed: a number to wait for. It is compared each 256 records, which trading makes.
+    const auto compared = [this] {
+        return segment().core().replica_hash_checked.load(std::memory_order_relaxed) != 0;
+    };
+    if (!turn_until(compared, limit)) {
+        problems.push_back("the replica has never compared its state with the engine's");
+    }
     if (!rest(limit)) {
         problems.push_back(std::to_string(source_->lives().open_count()) +
                            " signals have no end after " + std::to_string(limit.value / 1'000'000) +
@@ -384,87 +384,6 @@ void World::settle(Nanos limit, Judgement& judgement) {
         problems.push_back("the replica computes otherwise than the engine at record " +
                            std::to_string(differs));
     }
-}
-
-Judgement World::finish(Nanos settle_max) {
-    Judgement judgement;
-    settle(settle_max, judgement);
-    if (const std::string why = pipeline_->stop(); !why.empty()) {
-        judgement.problems.push_back(why);
-    }
-    if (::access(pipeline_->segment_path().c_str(), F_OK) == 0) {
-        judgement.problems.push_back("the stop was not clean: the segment is kept");
-    }
-    // A log that was rebuilt from a store begins later than the state: no fault. All else is one.
-    const auto replays = [&](const std::string& differs) {
-        if (!differs.empty() && !differs.starts_with(test::kBeginsLater)) {
-            judgement.problems.push_back(differs);
-        }
-    };
-    replays(test::state_differs_from_replay(journal_dir()));
-    if (log().find("core-0: started") != std::string::npos) {  // in processes
-        replays(test::live_state_differs_from_replay(journal_dir(), log()));
-    }
-    judge(judgement);
-    return judgement;
-}
-
-void World::judge(Judgement& judgement) {
-    demo::Evidence books{kMagicTag};
-    const auto bytes = sim::read_file(pipeline_->books_path());
-    if (!bytes || !sim::scan_books(bytes.value(), [&](const auto& r) { books.add(r); })) {
-        judgement.problems.push_back("the broker's books cannot be read");
-    }
-    std::string message;
-    auto log = read_ack_log(workspace_.path("source.acks"), message);
-    if (!log) {
-        judgement.problems.push_back("the source's log cannot be read: " + message);
-    }
-    // One outage that never ends: under such fire a signal may be late, refused or expired. It may
-    // not be lost, doubled or executed without an order of ours.
-    demo::Outages always;
-    always.add({"chaos", Nanos{1}, Nanos{}});
-    const auto entries = log ? log.value().entries : std::vector<AckLogEntry>{};
-    judgement.verdict = demo::judge({source_->lives(), entries, books, always, logins_, false});
-    judgement.book_executions = books.own_deals();
-    const auto is_of_another = [&](const demo::Problem& p) {
-        const auto named = [&](const std::string& c) {
-            return p.text.find(c) != std::string::npos;
-        };
-        return p.wrong == demo::Wrong::Unknown && p.signal == SignalId{} &&
-               std::any_of(others_.begin(), others_.end(), named);
-    };
-    std::erase_if(judgement.verdict.problems, is_of_another);
-    for (const demo::Problem& p : judgement.verdict.problems) {
-        judgement.problems.push_back(std::string{to_string(p.wrong)} + " " + to_hex(p.signal) +
-                                     ": " + p.text);
-    }
-    for (const std::string& end : without_excuse(source_->lives())) {
-        judgement.problems.push_back(end);
-    }
-    const auto store = demo::read_store(workspace_.path("millrace.db"), message);
-    if (!store) {
-        judgement.problems.push_back("SQLite store: " + message);
-    } else if (store.value().signals_accepted != source_->counts().accepted + others_.size()) {
-        judgement.problems.push_back(
-            "the SQLite store has " + std::to_string(store.value().signals_accepted) +
-            " accepted signals, the source " + std::to_string(source_->counts().accepted) +
-            (others_.empty() ? "" : " and another " + std::to_string(others_.size())));
-    } else if (store.value().orders_not_final != 0) {
-        judgement.problems.push_back("the SQLite store has " +
-                                     std::to_string(store.value().orders_not_final) +
-                                     " orders that are not final");
-    }
-}
-
-std::string describe(const Judgement& judgement, const World& world) {
-    std::string text = std::to_string(judgement.problems.size()) + " problems\n";
-    for (std::size_t i = 0; i < judgement.problems.size() && i < kProblemsShown; ++i) {
-        text += "  " + judgement.problems[i] + "\n";
-    }
-    return text + "millrace up says last:\n" +
-           demo::tail_of(world.workspace().path("millrace.log"), 25) + "the broker says last:\n" +
-           demo::tail_of(world.workspace().path("simbroker.log"), 5);
 }
 
 }  // namespace millrace::chaos

@@ -7,6 +7,7 @@
 
 #include "tests/ops/quiet_port.h"
 #include "tools/demo_run/input.h"
+#include "tools/demo_run/known_orders.h"
 #include "tools/demo_run/pipeline.h"
 #include "tools/demo_run/source.h"
 #include "tools/demo_run/verdict.h"
@@ -37,6 +38,8 @@ struct WorldOptions {
     std::string journal_dir;   // "" = in the workspace
     bool keep_stamps = false;  // what the source sends again has its first stamp
     std::uint32_t ttl_ms = 0;  // of signals; 0 = the default
+    /// What excuses a close, modify or cancel that came to nothing, besides (excuses.h).
+    std::set<Reason> exits_excused;
 };
 
 /// What became of everything, in one picture.
@@ -44,6 +47,7 @@ struct Judgement {
     demo::Verdict verdict;
     std::vector<std::string> problems;  // every reason why this run was not good, for people
     std::uint64_t book_executions = 0;
+    demo::KnownOrders known;  // not compared where the log was lost
 
     [[nodiscard]] bool good() const noexcept { return problems.empty(); }
 };
@@ -86,6 +90,10 @@ public:
     /// A signal of another source that the engine has accepted: the verdict on ours leaves it out.
     void count_other(const SignalId& id) { others_.insert(demo::comment_of(id)); }
 
+    /// The log is lost, with what no store knew of it: nothing is replayed from its beginning at
+    /// the end, and what it alone knew may be forgotten.
+    void lose_log() noexcept { log_was_lost_ = true; }
+
     /// Starts `millrace WORDS -c CONFIG`; what it says is in command.log.
     [[nodiscard]] Result<demo::Child> spawn(const std::vector<std::string>& words,
                                             std::string& message) const;
@@ -117,6 +125,8 @@ private:
     [[nodiscard]] std::string connect();
     void settle(Nanos limit, Judgement& judgement);
     void judge(Judgement& judgement);
+    void judge_by_books(Judgement& judgement);
+    void judge_store(Judgement& judgement);
     void reap();
     void cancel_working();
 
@@ -133,6 +143,7 @@ private:
     std::vector<int> killed_;       // may become zombies of ours
     std::int64_t began_ns_ = 0;
     bool quiet_ = false;
+    bool log_was_lost_ = false;
 };
 
 /// Text of all problems and the ends of the logs, for a failed assertion.
