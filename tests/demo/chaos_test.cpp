@@ -1,5 +1,6 @@
-// Goal: children are started, waited for and ended as told, and never left behind. Method: real
-// processes of /bin/sh.
+// Goal: children are started, waited for and ended as told, and never left behind; the demo kills
+// each stage, and its kills excuse no more than they may. Method: real processes of /bin/sh; kills
+// made by hand.
 #include <gtest/gtest.h>
 
 #include <signal.h>
@@ -74,6 +75,35 @@ TEST(Chaos, KillsEveryStageAndBothHelpersOnce) {
         EXPECT_TRUE(all.contains(stage_name(id))) << stage_name(id);
     }
     EXPECT_TRUE(all.contains("simbroker"));
+}
+
+std::vector<Kill> kills_of(const std::vector<std::string>& stages) {
+    std::vector<Kill> kills;
+    for (const std::string& stage : stages) {
+        Kill& kill = kills.emplace_back();
+        kill.stage = stage;
+        kill.at = seconds(static_cast<std::int64_t>(kills.size()));
+        kill.running_ns = kill.all_back_ns = millis(100).value;
+    }
+    return kills;
+}
+
+TEST(Chaos, NamesWhoWasNotKilledWhenItWasStoppedEarly) {
+    EXPECT_TRUE(not_killed(kills_of(chaos_targets(false)), false).empty());
+    EXPECT_EQ(not_killed(kills_of({"engine", "replica", "broker", "journal", "ingress"}), false),
+              (std::vector<std::string>{"sqlite", "supervisor", "simbroker"}));
+    EXPECT_EQ(not_killed({}, true), chaos_targets(true));
+}
+
+TEST(Chaos, ExcusesNothingByTheKillOfAStageThatNobodyWhoTradesMayMiss) {
+    EXPECT_TRUE(outages_of(kills_of({"sqlite", "replica", "supervisor"})).list().empty());
+    const Outages outages = outages_of(kills_of({"replica", "engine"}));
+    ASSERT_EQ(outages.list().size(), 1U);
+    EXPECT_FALSE(outages.touch(seconds(1), seconds(1) + millis(500)));
+    EXPECT_TRUE(outages.touch(seconds(2) + millis(50), seconds(3)));
+    std::vector<Kill> gone = kills_of({"broker"});
+    gone[0].all_back_ns = -1;
+    EXPECT_TRUE(outages_of(gone).touch(seconds(100), seconds(101))) << "it never came back";
 }
 
 }  // namespace

@@ -92,6 +92,29 @@ std::vector<std::string> chaos_targets(bool threads) {
     return {"engine", "replica", "broker", "journal", "ingress", "sqlite", kSupervisor, kSimbroker};
 }
 
+std::vector<std::string> not_killed(const std::vector<Kill>& kills, bool threads) {
+    std::vector<std::string> names = chaos_targets(threads);
+    std::erase_if(names, [&kills](const std::string& name) {
+        return std::any_of(kills.begin(), kills.end(),
+                           [&name](const Kill& kill) { return kill.stage == name; });
+    });
+    return names;
+}
+
+Outages outages_of(const std::vector<Kill>& kills) {
+    Outages list;
+    for (const Kill& k : kills) {
+        if (k.stage == "sqlite" || k.stage == "replica" || k.stage == kSupervisor) {
+            continue;
+        }
+        // Over when the last of it is back; never, if it did not come back.
+        const bool back = k.all_back_ns >= 0 && k.running_ns >= 0;
+        const std::int64_t last = std::max({k.all_back_ns, k.running_ns, k.first_ns});
+        list.add({k.stage, k.at, back ? Nanos{k.at.value + last} : Nanos{}});
+    }
+    return list;
+}
+
 Chaos::Chaos(Pipeline& pipeline, Nanos run)
     : pipeline_{pipeline}, run_{run}, targets_{chaos_targets(pipeline.plan().threads)} {}
 
@@ -122,6 +145,7 @@ void Chaos::run() {
         }
         kill_one(targets_[i]);
     }
+    over_.store(true, std::memory_order_relaxed);
 }
 
 bool Chaos::sleep_until(Nanos when) const {
@@ -277,17 +301,6 @@ void Chaos::fail(const std::string& why) {
 std::vector<Kill> Chaos::kills() const {
     const std::lock_guard hold{mutex_};
     return kills_;
-}
-
-Outages Chaos::outages() const {
-    Outages list;
-    for (const Kill& k : kills()) {
-        // Over when the last of it is back; never, if it did not come back.
-        const bool back = k.all_back_ns >= 0 && k.running_ns >= 0;
-        const std::int64_t last = std::max({k.all_back_ns, k.running_ns, k.first_ns});
-        list.add({k.stage, k.at, back ? Nanos{k.at.value + last} : Nanos{}});
-    }
-    return list;
 }
 
 std::string Chaos::failure() const {

@@ -28,6 +28,13 @@ struct Kill {
 /// in. The supervisor and the broker last, and those two the demo itself starts again.
 [[nodiscard]] std::vector<std::string> chaos_targets(bool threads);
 
+/// Those of chaos_targets() that are not among `kills`, in that order.
+[[nodiscard]] std::vector<std::string> not_killed(const std::vector<Kill>& kills, bool threads);
+
+/// Outages by these kills. Of the store's sink, the replica and the supervisor none: whoever trades
+/// must not feel that they are gone, so their kills excuse nothing.
+[[nodiscard]] Outages outages_of(const std::vector<Kill>& kills);
+
 /// Session generations by account: a session that was replaced has a higher one.
 using Generations = std::map<std::uint32_t, std::uint64_t>;
 
@@ -44,11 +51,11 @@ public:
     void start();
     /// Waits until the kill at work has been measured; later ones are not done any more.
     void finish();
+    /// Threads: any. Every kill has been done and measured.
+    [[nodiscard]] bool over() const noexcept { return over_.load(std::memory_order_relaxed); }
 
     /// Threads: any.
     [[nodiscard]] std::vector<Kill> kills() const;
-    /// Threads: any. Kills so far with their outages.
-    [[nodiscard]] Outages outages() const;
     /// Why a process could not be started again; empty = none.
     [[nodiscard]] std::string failure() const;
 
@@ -68,6 +75,7 @@ private:
     std::vector<std::string> targets_;
     std::thread thread_;
     std::atomic<bool> stop_{false};  // relaxed: only noticed
+    std::atomic<bool> over_{false};  // relaxed: as that
     mutable std::mutex mutex_;       // of the two below
     std::vector<Kill> kills_;
     std::string failure_;
