@@ -54,7 +54,7 @@ a_fault_whenever='ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error
 names_of_tests() { sed -n 's/^ *Test *#[0-9]*: //p'; }
 
 # What those tests counted whose worth is in what they covered: interleavings, instructions,
-# corruptions, kills. From ctest's log of the run just done, without GoogleTest's own lines.
+# corruptions, kills, recorded files. From ctest's log of the run just done, without GoogleTest's own lines.
 # say_covered NAMES: one a line.
 say_covered() {
     local log=Testing/Temporary/LastTest.log
@@ -75,7 +75,7 @@ run_tests() {
     local retry="$1" failed names counting allowed
     shift
     # Before the run: asking ctest for names writes over the log of the last one.
-    counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos)$' | names_of_tests)"
+    counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos|demo)$' | names_of_tests)"
     rm -f Testing/Temporary/LastTestsFailed.log
     if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then say_covered "$counting"; return 0; fi
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"

@@ -1,25 +1,39 @@
 // Goal: the demo plays recorded trades over recorded ticks as they are published: gzip, fractions
 // of a millisecond, crossed quotes, repeats, gaps; opens, closes, parts of them, pendings placed
-// and deleted; and names what is wrong with the files. Method: the real executable on
-// ../shared/data beside the project, if it is there, else on a small stand-in of the same kind; it
-// says which.
+// and deleted; and names what is wrong with the files. Method: the real executable on the data
+// under MILLRACE_SHARED, or under ../shared beside the project, if it is there, else on a small
+// stand-in of the same kind; it says which.
 //
 // From each trade file a piece is cut in which much happens, and its minutes are pressed together:
 // so a run is short at a speed at which a signal still lives 10 s, longer than a disk stands still.
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "tests/demo/demo_process.h"
+#include "tools/simbroker/append_file.h"
+#include "tools/simbroker/books.h"
 
 namespace millrace::demo {
 namespace {
 
-const std::string kData = std::string{MILLRACE_SOURCE_DIR} + "/../shared/data";
+std::string data() {
+    const char* shared = std::getenv("MILLRACE_SHARED");
+    return (shared != nullptr ? std::string{shared} : MILLRACE_SOURCE_DIR "/../shared") + "/data";
+}
+const std::string kData = data();
 
 constexpr std::size_t kBeside = 3;
+
+/// What signals did at the broker, by its books.
+enum Act : std::size_t { kOpened, kClosed, kClosedInPart, kModified, kDeleted, kActs };
+constexpr const char* kActNames[kActs] = {"opened", "closed", "closed in part", "modified",
+                                          "deleted"};
 
 /// Events of a trade file between two moments, and the ticks that they are played over.
 struct Replay {
@@ -32,6 +46,7 @@ struct Replay {
     bool shifted;
     /// As data/README.md counts them in the first file of ticks.
     std::vector<std::pair<const char*, std::uint64_t>> defects;
+    std::vector<Act> acts;            // each of which is carried out at least once
     std::uint64_t without_ticks = 0;  // trades in symbols of which there are no ticks
     const char* said = "";            // a note of the report has this in it
 };
@@ -44,7 +59,8 @@ const std::vector<Replay> kReplays = {
      "1767972777000",
      1,
      true,
-     {{"gaps of more than 60 s", 27}}},
+     {{"gaps of more than 60 s", 27}},
+     {kOpened, kClosed}},
     {"an account's own days",
      {"eurusd_dukascopy_2026-03-18_2026-03-20.csv.gz"},
      "mt4_account_A01_2026-03_2026-05.csv",
@@ -53,6 +69,7 @@ const std::vector<Replay> kReplays = {
      20'000,
      false,
      {{"gaps of more than 60 s", 12}},
+     {kOpened, kClosed},
      26},
     {"a day of that account's pendings in gold, over a wild day of the euro",
      {"eurusd_dukascopy_2026-03-23.csv.gz"},
@@ -62,6 +79,7 @@ const std::vector<Replay> kReplays = {
      8000,
      true,
      {{"gaps of more than 60 s", 6}},
+     {kOpened, kDeleted},
      0,
      "XAUUSD traded as EURUSD"},
     {"an account's busiest day, eleven symbols over one",
@@ -71,7 +89,8 @@ const std::vector<Replay> kReplays = {
      "1447459199000",
      6000,
      true,
-     {{"crossed quotes (bid above ask)", 7925}}},
+     {{"crossed quotes (bid above ask)", 7925}},
+     {kOpened, kClosed}},
     {"an account's orders, deals and pendings of five days",
      {"eurusd_dukascopy_2025-10-10.csv.gz"},
      "mt5_account_A03_2016-08.csv",
@@ -79,7 +98,8 @@ const std::vector<Replay> kReplays = {
      "1470724924000",
      40'000,
      true,
-     {{"gaps of more than 60 s", 1}}},
+     {{"gaps of more than 60 s", 1}},
+     {kOpened, kClosed, kDeleted}},
     {"an hour of hedge baskets in gold, over a fall of oil",
      {"xtiusd_dukascopy_2026-03-09.csv.gz"},
      "mt5_tester_T01_xauusd_2024-01_2024-02.csv.gz",
@@ -88,6 +108,7 @@ const std::vector<Replay> kReplays = {
      400,
      true,
      {{"gaps of more than 60 s", 2}},
+     {kOpened, kClosed},
      0,
      "XAUUSD traded as XTIUSD"},
     {"three accounts at two brokers",
@@ -97,7 +118,8 @@ const std::vector<Replay> kReplays = {
      "1361850000000",
      4000,
      true,
-     {{"gaps of more than 60 s", 3}}},
+     {{"gaps of more than 60 s", 3}},
+     {kOpened, kClosed}},
     {"pendings over crossed quotes",
      {"eurusd_fxcm_2014-05-01_2014-05-09.csv.gz"},
      "mt4_tester_T05_eurusd_pendings.csv",
@@ -105,15 +127,17 @@ const std::vector<Replay> kReplays = {
      "1453383180000",
      6,
      true,
-     {{"crossed quotes (bid above ask)", 69'354}, {"locked quotes (bid equals ask)", 82'118}}},
+     {{"crossed quotes (bid above ask)", 69'354}, {"locked quotes (bid equals ask)", 82'118}},
+     {kOpened, kDeleted}},
     {"partial closes over repeats",
      {"eurusd_oanda_2014-05-01_2014-05-09.csv.gz"},
      "mt4_tester_T04_eurusd_partial_closes.csv",
-     "1464883200000",
-     "1464883500000",
-     20,
+     "1436200000000",
+     "1442500000000",
+     300'000,
      true,
-     {{"exact repeats of the row before", 1}, {"time stamp of the row before", 2848}}},
+     {{"exact repeats of the row before", 1}, {"time stamp of the row before", 2848}},
+     {kOpened, kClosed, kClosedInPart, kModified}},
     {"an account's five days of francs and euros, over six minutes of two coins",
      {"btcusdt_binance_usdm_2024-08-08.csv.gz", "ethusdt_binance_spot_2024-08-08.csv.gz"},
      "mt5_account_A03_2016-08.csv",
@@ -122,6 +146,7 @@ const std::vector<Replay> kReplays = {
      40'000,
      true,
      {{"time stamp of the row before", 31'843}},
+     {kOpened, kClosed, kDeleted},
      0,
      "traded as ETHUSDT"},
 };
@@ -154,6 +179,11 @@ std::string missing() {
     return {};
 }
 
+/// Where a run leaves its files.
+std::string kept(const DemoFolder& folder, std::size_t number) {
+    return folder.path("kept" + std::to_string(number));
+}
+
 /// The rows of `trades` between the two moments, as a file of the same kind.
 std::string cut(const DemoFolder& folder, const Replay& r, std::size_t number) {
     const bool packed = std::string{r.trades}.ends_with(".gz");
@@ -166,6 +196,48 @@ std::string cut(const DemoFolder& folder, const Replay& r, std::size_t number) {
                              (packed ? " | gzip" : "") + " >" + out))
         << folder.text("shell.log");
     return out;
+}
+
+using Done = std::array<std::uint64_t, kActs>;
+
+Done done_in(const std::string& books) {
+    Done done{};
+    std::set<std::uint64_t> hedging;  // logins: there a position is of one opening alone
+    const auto count = [&](const sim::BookRecord& r) {
+        const bool ours = r.reason == ExecKind::None;
+        switch (r.kind) {
+            case sim::BookKind::Account:
+                if (static_cast<MarginMode>(r.price_kind) == MarginMode::Hedging) {
+                    hedging.insert(r.login);
+                }
+                return;
+            case sim::BookKind::Deal:
+                if (r.command == CommandType::Open) {
+                    ++done[kOpened];
+                } else if (ours && r.command == CommandType::Close) {
+                    ++done[kClosed];
+                    done[kClosedInPart] += r.position_volume != 0 && hedging.contains(r.login);
+                }
+                return;
+            case sim::BookKind::OrderModified:
+            case sim::BookKind::PositionModified: done[kModified] += ours && r.retcode == 0; return;
+            case sim::BookKind::OrderCanceled:
+                done[kDeleted] += ours && r.command == CommandType::Cancel;
+                return;
+            default: return;
+        }
+    };
+    const auto bytes = sim::read_file(books);
+    EXPECT_TRUE(bytes && sim::scan_books(bytes.value(), count)) << books;
+    return done;
+}
+
+std::string text_of(const Done& done) {
+    std::string text;
+    for (std::size_t i = 0; i < kActs; ++i) {
+        text += (i == 0 ? "" : ", ") + std::to_string(done[i]) + " " + kActNames[i];
+    }
+    return text;
 }
 
 std::string options_of(const std::string& ticks, const std::string& trades, bool shifted) {
@@ -186,7 +258,8 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
             runs.push_back(
                 std::make_unique<DemoProcess>(folder, "run" + std::to_string(k),
                                               options_of(ticks_of(next, kData + "/ticks/", " "),
-                                                         cut(folder, next, k), next.shifted)));
+                                                         cut(folder, next, k), next.shifted) +
+                                                  " --keep " + kept(folder, k)));
         }
         const Replay& r = kReplays[i];
         SCOPED_TRACE(r.name);
@@ -197,6 +270,12 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
             << report.at("input").at("notes").dump(1);
         EXPECT_GT(report.at("signals").at("sent"), 0);
         EXPECT_GT(report.at("orders").at("filled"), 0);
+        EXPECT_FALSE(report.at("input").at("skipped").contains(
+            "events that were not due yet when sending ended"));
+        const Done done = done_in(kept(folder, i) + "/broker/books");
+        for (const Act act : r.acts) {
+            EXPECT_GT(done[act], 0U) << "none " << kActNames[act];
+        }
         EXPECT_EQ(report.at("input").at("skipped").value("trades in symbols without ticks", 0U),
                   r.without_ticks);
         const nlohmann::json& defects = report.at("input").at("defects");
@@ -205,10 +284,10 @@ TEST(DemoFiles, ReplaysRecordedTradesOverRecordedTicksAndNamesTheirDefects) {
             ASSERT_TRUE(defects.contains(key)) << key << "\n" << defects.dump(1);
             EXPECT_EQ(defects.at(key), count) << key;
         }
-        std::printf("recorded files (%s): %s, %s: %s signals, %s orders filled\n", r.name,
+        std::printf("recorded files (%s): %s, %s: %s signals, %s orders filled; %s\n", r.name,
                     ticks_of(r, "", ", ").c_str(), r.trades,
                     report.at("signals").at("sent").dump().c_str(),
-                    report.at("orders").at("filled").dump().c_str());
+                    report.at("orders").at("filled").dump().c_str(), text_of(done).c_str());
     }
 }
 
