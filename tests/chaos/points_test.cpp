@@ -34,9 +34,14 @@ public:
 std::set<std::string> struck(const std::string& log, const std::set<int>& ours) {
     static const std::regex kArmed{"pid (\\d+) is armed to die at (\\S+)"};
     static const std::regex kDied{"\\(pid (\\d+)\\) killed by signal 9"};
+    // The supervisor's own blow for one that hung.
+    static const std::regex kReplaced{"\\(pid (\\d+)\\) has not moved .*: killed, to be replaced"};
     std::set<int> dead;
     for (std::sregex_iterator at{log.begin(), log.end(), kDied}, end; at != end; ++at) {
         dead.insert(std::stoi((*at)[1]));
+    }
+    for (std::sregex_iterator at{log.begin(), log.end(), kReplaced}, end; at != end; ++at) {
+        dead.erase(std::stoi((*at)[1]));
     }
     std::set<std::string> points;
     for (std::sregex_iterator at{log.begin(), log.end(), kArmed}, end; at != end; ++at) {

@@ -116,16 +116,15 @@ protected:
 };
 
 TEST_F(ChaosRedisSource, ExecutesEachEntryOnceWhoeverIsKilledAndEndsWhatIsTooOld) {
-    std::size_t repeats = 0;
+    std::map<StageId, std::size_t> kills;
     for (std::uint64_t n = 0; n < kSignals; ++n) {
         add(n);
         if (n % 20 == 19) {
             add(n - 19);  // again, long after it was done
-            ++repeats;
         }
         switch (n % 50) {
-            case 10: (void)world_->kill_stage(StageId::Rtss); break;
-            case 20: (void)world_->kill_stage(StageId::Engine); break;
+            case 10: kills[StageId::Rtss] += world_->kill_stage(StageId::Rtss) ? 1 : 0; break;
+            case 20: kills[StageId::Engine] += world_->kill_stage(StageId::Engine) ? 1 : 0; break;
             case 30:
                 redis_->kill();
                 redis_->start();
@@ -153,7 +152,9 @@ TEST_F(ChaosRedisSource, ExecutesEachEntryOnceWhoeverIsKilledAndEndsWhatIsTooOld
         }
     }
     EXPECT_EQ(expired, kSignals / 10);
-    EXPECT_EQ(repeats, kSignals / 20);
+    // One that has just died is in no table, and cannot be killed.
+    EXPECT_GT(kills[StageId::Rtss], 0U) << "nobody died: this proves nothing";
+    EXPECT_GT(kills[StageId::Engine], 0U) << "nobody died: this proves nothing";
 
     const Judgement judgement = world_->finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, *world_);

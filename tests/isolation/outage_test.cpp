@@ -84,23 +84,33 @@ protected:
                              core().sqlite_seq.load()}) >= durable;
         });
     }
+    struct Memory {
+        std::uint32_t pid = 0;
+        std::uint64_t kib = 0;
+    };
     /// By stage, as it stands in the segment.
-    [[nodiscard]] std::map<std::string, std::uint64_t> memory() const {
-        std::map<std::string, std::uint64_t> kib;
+    [[nodiscard]] std::map<std::string, Memory> memory() const {
+        std::map<std::string, Memory> all;
         for (std::uint32_t i = 0; i < kStages; ++i) {
             const StageEntry& e = world_->segment().stage(static_cast<StageId>(i));
             // Relaxed: a picture.
             if (const auto pid = e.pid.load(std::memory_order_relaxed); pid != 0) {
-                kib[stage_name(static_cast<StageId>(i))] = own_kib(pid);
+                all[stage_name(static_cast<StageId>(i))] = {pid, own_kib(pid)};
             }
         }
-        return kib;
+        return all;
     }
-    void expect_flat(const std::map<std::string, std::uint64_t>& before) const {
-        for (const auto& [stage, kib] : memory()) {
+    /// Of the same processes: one that grew until it died and was replaced is small again.
+    void expect_flat(const std::map<std::string, Memory>& before) const {
+        const auto after = memory();
+        EXPECT_EQ(after.size(), before.size());
+        for (const auto& [stage, now] : after) {
             const auto was = before.find(stage);
             ASSERT_NE(was, before.end()) << stage;
-            EXPECT_LE(kib, was->second + kGrowthKibMax) << stage << " has grown beside the outage";
+            EXPECT_EQ(now.pid, was->second.pid) << stage << " was replaced";
+            EXPECT_GT(now.kib, 0U) << stage << " (pid " << now.pid << ") is gone";
+            EXPECT_LE(now.kib, was->second.kib + kGrowthKibMax)
+                << stage << " has grown beside the outage";
         }
     }
 

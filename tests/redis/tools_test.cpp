@@ -150,6 +150,8 @@ TEST(RedisShippedFiles, DoNotStartASentinelThatWouldAnnounceLoopback) {
     const Ended e = run({"redis-sentinel", dir.path() + "/sentinel.conf", "--port",
                          std::to_string(free_port()), "--dir", dir.path()});
     EXPECT_FALSE(e.ok) << "not edited, it must not run";
+    EXPECT_NE(e.said.find("10.0.0.11"), std::string::npos)
+        << "not for the address that it is to be given: " << e.said;
 }
 
 // ---- copies ------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ void check_core(const Segment& s, Checks& checks) {
         fault);
     const std::uint64_t mismatch = get(c.replica_hash_mismatch);
     checks.add("determinism",
-               fmt::format("state hashes equal up to {}", get(c.replica_hash_checked)),
+               fmt::format("no state hash differed up to {}", get(c.replica_hash_checked)),
                mismatch == 0 ? "" : fmt::format("engine and replica differ from {} on", mismatch));
     const auto state = get(c.journal_state);
     if (state > static_cast<std::uint32_t>(JournalState::Running)) {
