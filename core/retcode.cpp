@@ -34,8 +34,8 @@ constexpr std::array kRows = {
     RetcodeRow{10022, C::Reject, "INVALID_EXPIRATION", ""},
     RetcodeRow{10023, C::Backoff, "ORDER_CHANGED", ""},
     RetcodeRow{10024, C::Backoff, "TOO_MANY_REQUESTS",
-               "as its class; the account's rate is halved and grows again; three in a row: no "
-               "entries for 60, 120, 240 s, then SUSPENDED"},
+               "as its class; the account's rate is halved and grows again; three to entries "
+               "in a row: none for 60, 120, 240 s, then SUSPENDED"},
     RetcodeRow{10025, C::Ok, "NO_CHANGES",
                "modify, cancel: done. Close: nothing left to do. No answer to an entry: IN_DOUBT"},
     RetcodeRow{10026, C::Suspend, "SERVER_DISABLES_AT", ""},

@@ -3,6 +3,7 @@
 #include "core/crash_point.h"
 #include "gateway/client/open_roles.h"
 #include "gateway/ingress_check.h"
+#include "gateway/reason_mend.h"
 #include "gateway/signal_gate.h"
 #include "shm/doorbell.h"
 #include "shm/segment.h"
@@ -468,6 +469,11 @@ const char* mr_error_text(void) {
 
 const char* mr_reason_text(uint16_t reason) {
     return mr::to_string(static_cast<mr::Reason>(reason)).data();  // literals: terminated
+}
+
+const char* mr_reason_mend(uint16_t reason) {
+    const std::string_view mend = mr::reason_mend(static_cast<mr::Reason>(reason));
+    return mend.empty() ? "" : mend.data();
 }
 
 }  // extern "C"

@@ -122,7 +122,7 @@ typedef struct mr_result {
     uint8_t kind;       /* enum mr_result_kind */
     uint8_t ord_status; /* FIX OrdStatus character: '2' filled, '4' cancelled, '8' rejected,
                            'C' expired, '?' in doubt */
-    uint16_t reason;    /* mr_reason_text() */
+    uint16_t reason;    /* mr_reason_text(), mr_reason_mend() */
     mr_id signal;
     uint32_t source;
     uint32_t account;   /* 0xFFFFFFFF = none */
@@ -192,6 +192,9 @@ int mr_check(mr_client* client);
 const char* mr_error_text(void);
 /* Name of a result's reason, e.g. "PRICE_COLLAR"; "?" for an unknown one. */
 const char* mr_reason_text(uint16_t reason);
+/* What can be done about it, in a sentence, e.g. "wait for ticks of the symbol, or check its feed".
+ * "" for 0 and for an unknown one. Never NULL, valid for ever, any thread. */
+const char* mr_reason_mend(uint16_t reason);
 
 /* NOLINTEND(readability-identifier-naming) */
 #ifdef __cplusplus

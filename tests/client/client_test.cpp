@@ -303,6 +303,8 @@ TEST_F(ClientTest, AnswersNullPointersWithAnError) {
     EXPECT_EQ(Strategy{}.group("main", id), MR_BAD_CALL);
     EXPECT_STREQ(mr_reason_text(static_cast<std::uint16_t>(Reason::PriceCollar)), "PRICE_COLLAR");
     EXPECT_STREQ(mr_reason_text(9999), "?");
+    EXPECT_STREQ(mr_reason_mend(0), "");
+    EXPECT_STREQ(mr_reason_mend(9999), "");
 }
 
 }  // namespace

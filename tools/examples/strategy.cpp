@@ -23,8 +23,9 @@ static bool run(mr::Strategy& strategy, const mr::Signal& signal) {
         good = strategy.wait(60'000) > 0;  // 0: nothing for a minute; < 0: see error()
         strategy.poll([&](const mr::Result& r) {
             const bool ours = r.signal.hi == signal.id.hi && r.signal.lo == signal.id.lo;
-            std::printf("kind %d account %d status %c %s\n", r.kind, static_cast<int>(r.account),
-                        r.ord_status != 0 ? r.ord_status : '-', mr_reason_text(r.reason));
+            std::printf("kind %d account %d status %c %s %s\n", r.kind, static_cast<int>(r.account),
+                        r.ord_status != 0 ? r.ord_status : '-', mr_reason_text(r.reason),
+                        mr_reason_mend(r.reason));
             over = over || (ours && (r.kind == MR_SIGNAL_DONE || r.kind == MR_REFUSED));
         });
     }
