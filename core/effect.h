@@ -128,11 +128,11 @@ enum class AlertCode : std::uint32_t {
     UnknownReport = 10,  // evidence for an order we do not know
     SegmentLost = 11,
     SequenceSkipped = 12,
-    LossLimit = 13,   // the account takes no entries; detail: Reason::DailyLoss or Drawdown
-    RatePaused = 14,  // three 10024 in a row; detail: seconds without entries
-    NoMoney = 15,     // the account is REDUCE_ONLY; detail: return code
-    Slippage = 16,    // an entry was filled too far from its reference; detail: share in 1e-8
-    MarketClosed = 17,  // an order has waited for the market to open for an hour
+    LossLimit = 13,       // the account takes no entries; detail: Reason::DailyLoss or Drawdown
+    RatePaused = 14,      // three 10024 in a row; detail: seconds without entries
+    NoMoney = 15,         // the account is REDUCE_ONLY; detail: return code
+    Slippage = 16,        // an entry was filled too far from its reference; detail: share in 1e-8
+    MarketClosed = 17,    // an order has waited for the market to open for an hour
     DuplicateOrder = 18,  // like one just before it; sent. detail: the window in ms
 };
 struct AlertRow {

@@ -64,8 +64,7 @@ void Engine::start_child(std::uint32_t i) noexcept {
 /// if it asks for that, or if its closes so far add up to the whole signal (no rounded rest stays).
 Lots Engine::close_volume(const SignalEntry& close, const Order& parent) const noexcept {
     const SignalEntry& opened = ledger_[parent.signal];
-    const bool all =
-        close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume;
+    const bool all = close.signal.volume.value == 0 || parent.close_shares >= opened.signal.volume;
     return closable(parent, all ? parent.open_volume : close_share(close, parent));
 }
 
@@ -117,8 +116,8 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     const bool works = p.status == OrdStatus::New || p.status == OrdStatus::PartiallyFilled;
     bool moot = false;
     if (o.type == CommandType::Close) {
-        const Lots volume = o.volume.value > 0 ? closable(p, o.volume)
-                                               : close_volume(ledger_[o.signal], p);
+        const Lots volume =
+            o.volume.value > 0 ? closable(p, o.volume) : close_volume(ledger_[o.signal], p);
         const bool last = volume.value > 0 && g_.time >= last_call_of(o);
         if (p.open_volume.value > 0 && volume < least_to_close(o) && !last) {
             // Other closes have some of it, and may yet be refused: that part would stay open while

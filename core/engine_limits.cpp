@@ -236,8 +236,8 @@ void Engine::watch_slippage(const Order& o, Price filled) noexcept {
     if (r.limits.max_slippage == 0 || reference.value <= 0 || filled.value <= 0) {
         return;  // nobody knows what it was to cost, or what it did
     }
-    const std::int64_t worse = o.side == Side::Buy ? filled.value - reference.value
-                                                   : reference.value - filled.value;
+    const std::int64_t worse =
+        o.side == Side::Buy ? filled.value - reference.value : reference.value - filled.value;
     const __int128 share = static_cast<__int128>(worse) * kScale / reference.value;
     if (static_cast<__int128>(worse) * kScale <=
         static_cast<__int128>(reference.value) * r.limits.max_slippage) {

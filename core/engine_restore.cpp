@@ -198,8 +198,8 @@ bool Engine::is_of_lost_log(const Order& o) const noexcept {
     return o.created < seconds(g_.ledger_from_s);
 }
 
-/// The attempt that is known came to nothing. The log that was lost, or its end, may have gone on to
-/// the next, so that one is looked up too, and so on: none of them is ever sent from here.
+/// The attempt that is known came to nothing. The log that was lost, or its end, may have gone on
+/// to the next, so that one is looked up too, and so on: none of them is ever sent from here.
 void Engine::ask_next_attempt(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::InDoubt);

@@ -170,10 +170,10 @@ struct AccountRisk {
     std::uint8_t refused_in_row = 0;  // answers 10024
     std::uint8_t pauses = 0;          // after three of them each; one that is done begins anew
     std::uint8_t slipped = 0;         // 1: a fill beyond limits.max_slippage stopped entries
-    std::uint32_t rate_milli = 0;  // entries in 1000 s; 0 = as configured
-    std::uint32_t knee_milli = 0;  // the rate that was too much last
-    Nanos cut;                     // when the rate was last halved
-    Nanos paused_until;            // no entries before
+    std::uint32_t rate_milli = 0;     // entries in 1000 s; 0 = as configured
+    std::uint32_t knee_milli = 0;     // the rate that was too much last
+    Nanos cut;                        // when the rate was last halved
+    Nanos paused_until;               // no entries before
 };
 struct GroupRisk {
     LimitSpec limits;

@@ -74,9 +74,9 @@ struct BrokerStats {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_dropped = 0;  // unknown symbol or no price
     std::uint64_t denied = 0;
-    std::uint64_t replaced = 0;         // by a second connection
-    std::uint64_t stalls = 0;           // duty cycles cut short because `reports` was full
-    std::uint64_t symbols = 0;          // frames about one
+    std::uint64_t replaced = 0;          // by a second connection
+    std::uint64_t stalls = 0;            // duty cycles cut short because `reports` was full
+    std::uint64_t symbols = 0;           // frames about one
     std::uint64_t differing_named = 0;   // symbols whose difference an alert has told
     std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
     std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
@@ -294,10 +294,10 @@ private:
     Nanos heard_;
     Nanos busy_until_;
     Nanos beat_at_;
-    bool server_away_ = false;    // the terminal has no connection to its trade server
+    bool server_away_ = false;     // the terminal has no connection to its trade server
     std::uint8_t complaints_ = 0;  // of the terminal, as bits of Event.permissions
-    Nanos away_since_;            // 0 = it can be reached
-    Nanos reached_since_;         // while away_since_ is not 0: it can, from here on; 0 = it cannot
+    Nanos away_since_;             // 0 = it can be reached
+    Nanos reached_since_;  // while away_since_ is not 0: it can, from here on; 0 = it cannot
     bool away_noted_ = false;
     bool away_alerted_ = false;
     bool away_named_ = false;    // one of kAwayNamedMax

@@ -20,7 +20,7 @@ static_assert(std::char_traits<char>::length(kAlert) < sizeof ErrorEntry::text);
 /// What a terminal says of itself that somebody has to see to.
 struct Complaint {
     std::uint8_t bit;  // of Event.permissions
-    std::uint64_t BrokerStats::*named;
+    std::uint64_t BrokerStats::* named;
     const char* before;  // the account's number
     const char* after;
     const char* further;  // once so many have been named

@@ -53,10 +53,10 @@ public:
     /// that row by row with the source, and only then removes what is too old: nothing that is the
     /// last to hold an account which the source lacks, see missing().
     /// @return its path; NotFound: the source is not there or holds no account, nothing was made;
-    /// Busy: another is being made all the time; BadChecksum: it did not restore to the same, and was removed; IoError,
-    /// NoSpace, Timeout, Unsupported (no pg_dump), NotOwner (no right to make a scratch database).
-    /// Crash: a file that was not finished has another name; it and scratch copies are removed by
-    /// the next run, a scratch database of PostgreSQL by one an hour later.
+    /// Busy: another is being made all the time; BadChecksum: it did not restore to the same, and
+    /// was removed; IoError, NoSpace, Timeout, Unsupported (no pg_dump), NotOwner (no right to make
+    /// a scratch database). Crash: a file that was not finished has another name; it and scratch
+    /// copies are removed by the next run, a scratch database of PostgreSQL by one an hour later.
     [[nodiscard]] Result<std::string> make();
     /// What the source of the last make() lacked.
     [[nodiscard]] const HeldCredentials& missing() const noexcept { return missing_; }

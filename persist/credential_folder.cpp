@@ -26,7 +26,8 @@ void remove_leftovers(const std::string& dir) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator{dir, error}) {
         const std::string name = entry.path().filename().string();
-        const bool unfinished = name.starts_with("credentials-") && name.ends_with(kUnfinishedBackup);
+        const bool unfinished =
+            name.starts_with("credentials-") && name.ends_with(kUnfinishedBackup);
         if (unfinished || name.starts_with(kScratchFolder)) {
             left.push_back(entry.path());
         }

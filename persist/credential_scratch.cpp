@@ -99,8 +99,8 @@ void ScratchDatabase::drop_leftovers() {
 Status ScratchDatabase::make(const PostgresPlace& server) {
     server_ = server;
     drop_leftovers();
-    const std::string name = std::string{kPrefix} + std::to_string(::getpid()) + "_" +
-                             std::to_string(wall_ns());
+    const std::string name =
+        std::string{kPrefix} + std::to_string(::getpid()) + "_" + std::to_string(wall_ns());
     if (auto made = run("CREATE DATABASE \"" + name + "\" TEMPLATE template0", nullptr); !made) {
         return made;
     }

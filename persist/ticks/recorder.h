@@ -90,8 +90,8 @@ public:
     void answer_end(std::uint64_t feed, std::uint64_t request, bool more, bool from_start);
 
     /// Writes what is due, begins files, removes old ones. Every 50 ms or so.
-    /// @return what the disk said last; the same is tried again after flush_ms. Poisoned: nothing more
-    /// can be written; end the process, the next one begins a file and back-fills.
+    /// @return what the disk said last; the same is tried again after flush_ms. Poisoned: nothing
+    /// more can be written; end the process, the next one begins a file and back-fills.
     Status step(Nanos now);
     /// Writes everything that waits.
     Status flush(Nanos now);

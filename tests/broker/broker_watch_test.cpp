@@ -130,8 +130,7 @@ TEST_F(BrokerComplaints, AlertOnceOfAPositionWithoutItsStopsUntilThatIsMended) {
 }
 
 TEST_F(BrokerComplaints, AlertOnceOfTicksThatDoNotArriveUntilTheyDo) {
-    expect_once_until_it_is_over(bridge::kInfoTicksAway,
-                                 "ALERT ticks of account 0 do not arrive");
+    expect_once_until_it_is_over(bridge::kInfoTicksAway, "ALERT ticks of account 0 do not arrive");
     EXPECT_EQ(world->errors("ALERT a position"), 0U);
 }
 

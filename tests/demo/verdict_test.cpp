@@ -280,9 +280,9 @@ TEST(Verdict, TakesARefusalOfTheMarketForAnAnswerOfThatAccount) {
 }
 
 TEST(Verdict, LeavesNoRefusalOfOurOwnToTheMarket) {
-    for (const Reason reason : {Reason::QueueFull, Reason::NoPrice, Reason::MaxLots,
-                                Reason::MaxOpenOrders, Reason::SymbolFiltered, Reason::ReduceOnly,
-                                Reason::RetriesExhausted}) {
+    for (const Reason reason :
+         {Reason::QueueFull, Reason::NoPrice, Reason::MaxLots, Reason::MaxOpenOrders,
+          Reason::SymbolFiltered, Reason::ReduceOnly, Reason::RetriesExhausted}) {
         Witnesses w;
         const SignalRequest r = w.send();
         w.accept(r);

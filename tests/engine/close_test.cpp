@@ -108,8 +108,7 @@ TEST_F(Closing, OfEverythingGoesOutWhileAPartWaitsForItsNextAttempt) {
     EXPECT_TRUE(rig.orders.empty()) << "the part waits in turn";
     rig.fill(all);
     EXPECT_EQ(rig.open_volume(), Lots{});
-    EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
-              (std::vector{Reason::None, Reason::NothingToDo}));
+    EXPECT_EQ(rig.reasons(ResultKind::OrderDone), (std::vector{Reason::None, Reason::NothingToDo}));
     EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
 }
 

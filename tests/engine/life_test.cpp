@@ -350,9 +350,8 @@ TEST(Replay, FromASnapshotAtAnyRecordGivesTheSameState) {
 
 /// What the account is once its link is up, as its latest row says (Engine::account_row).
 AccountState told(const Rig& rig) {
-    const auto row = std::find_if(rig.effects.rbegin(), rig.effects.rend(), [](const Effect& e) {
-        return e.kind == EffectKind::Account;
-    });
+    const auto row = std::find_if(rig.effects.rbegin(), rig.effects.rend(),
+                                  [](const Effect& e) { return e.kind == EffectKind::Account; });
     return static_cast<AccountState>(row->as<AccountRow>().permissions >> 1U & 7U);
 }
 
@@ -368,8 +367,8 @@ TEST(AccountRows, TellThatABrokersAnswerStoppedItWhileItIsReconciled) {
         ASSERT_EQ(told(rig), AccountState::Trading);
         rig.report(rig.outcome(entry, code));  // told again by its terminal
         ASSERT_EQ(rig.engine.account(AccountId{0}).state, AccountState::Reconciling);
-        EXPECT_EQ(told(rig), code == retcode::kNoMoney ? AccountState::ReduceOnly
-                                                       : AccountState::Suspended);
+        EXPECT_EQ(told(rig),
+                  code == retcode::kNoMoney ? AccountState::ReduceOnly : AccountState::Suspended);
     }
 }
 

@@ -82,8 +82,8 @@ protected:
 
 TEST_F(FixDialHalfDead, ANetworkThatAnswersNoLogonSendsItToTheSecondAccessPoint) {
     open_with(R"("cmd": "logon", "do": "hangup")");
-    ASSERT_TRUE(wait_for(SessionNews::Kind::Trouble,
-                         "at 127.0.0.1:" + std::to_string(other.port())))
+    ASSERT_TRUE(
+        wait_for(SessionNews::Kind::Trouble, "at 127.0.0.1:" + std::to_string(other.port())))
         << file("messages");
     ASSERT_TRUE(wait_logon()) << file("messages");
     EXPECT_EQ(venue.stat("logons"), 3);

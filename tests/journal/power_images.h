@@ -89,8 +89,8 @@ inline void apply(MemoryLog& image, const Sector& s, Fate fate, std::mt19937& ra
 }
 
 // One image: recovered, nothing acknowledged is missing, nothing is invented.
-inline ::testing::AssertionResult recovers(MemoryLog& image, std::uint64_t from, std::uint64_t durable,
-                                    std::uint64_t published) {
+inline ::testing::AssertionResult recovers(MemoryLog& image, std::uint64_t from,
+                                           std::uint64_t durable, std::uint64_t published) {
     std::string message;
     auto reader = JournalReader::open(image, Sequence{from}, {16 * 1024}, message);
     if (!reader) {

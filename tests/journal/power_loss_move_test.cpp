@@ -18,7 +18,7 @@ constexpr std::uint64_t kImagesMin = 20'000;
 #endif
 constexpr std::uint32_t kSeed = 20261122;
 constexpr std::uint32_t kRuns = 4;
-constexpr int kSteps = 25;       // of each epoch
+constexpr int kSteps = 25;        // of each epoch
 constexpr int kStepsMax = 1'000;  // until a fault has been met
 
 /// A stage that can be opened in either directory; `log` has the files of both.

@@ -145,9 +145,9 @@ public:
     bool stopped = false;        // ExpertRemove
     int timer_ms = 0;
     uint next_request = 1;
-    std::uint64_t selections = 0;  // of history, by the program
-    std::uint64_t sends = 0;       // requests, by the program
-    std::uint64_t timers = 0;      // timer events that it has had
+    std::uint64_t selections = 0;                       // of history, by the program
+    std::uint64_t sends = 0;                            // requests, by the program
+    std::uint64_t timers = 0;                           // timer events that it has had
     std::map<std::string, std::vector<MqlTick>> ticks;  // of each symbol, oldest first
 
     [[nodiscard]] sim::TradeServer& server() { return *server_; }

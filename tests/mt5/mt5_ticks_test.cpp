@@ -93,8 +93,8 @@ protected:
         seen.history.clear();
         seen.ends.clear();
         const Nanos to = sim::EventLoop::wall_now() + seconds(60);
-        ASSERT_TRUE(server->ask({kLogin, ++request, millrace::test::tick_name("EURUSD"), from, to,
-                                 limit}));
+        ASSERT_TRUE(
+            server->ask({kLogin, ++request, millrace::test::tick_name("EURUSD"), from, to, limit}));
         ASSERT_TRUE(until([&] { return seen.ends.size() == 1; }));
     }
     /// Are these the quotes of a burst, whole and in order?

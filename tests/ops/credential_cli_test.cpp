@@ -42,9 +42,9 @@ protected:
     [[nodiscard]] std::string backups() const { return p_.journal_dir() + "/credential-backups"; }
     [[nodiscard]] std::size_t count() const {
         std::error_code none;
-        return static_cast<std::size_t>(std::count_if(
-            fs::directory_iterator{backups(), none}, fs::directory_iterator{},
-            [](const auto& e) { return e.path().extension() == ".mrcb"; }));
+        return static_cast<std::size_t>(
+            std::count_if(fs::directory_iterator{backups(), none}, fs::directory_iterator{},
+                          [](const auto& e) { return e.path().extension() == ".mrcb"; }));
     }
     void start() {
         p_.up();
@@ -103,8 +103,7 @@ TEST_F(Credentials, AreNotPassedOverInSilenceWhereTheConfigurationIsNotNamed) {
     EXPECT_SAYS(disabled, "run it again with --config FILE");
     EXPECT_SAYS(p_.run({"account", "list"}), "DISABLED");
     // The pipeline knows its configuration, and looks who is disabled.
-    EXPECT_TRUE(
-        eventually([&] { return list().output.find("LOCKED") != std::string::npos; }))
+    EXPECT_TRUE(eventually([&] { return list().output.find("LOCKED") != std::string::npos; }))
         << p_.log();
     EXPECT_SAYS(list(), "the account was disabled");
 }
@@ -145,9 +144,12 @@ TEST_F(Credentials, ComeBackFromABackup) {
 TEST_F(Credentials, ThatWereLostAreNotTakenForNoneByAnyCommandAndStayInTheirBackups) {
     fs::remove(store());
     const std::vector<std::vector<std::string>> looks = {
-        {"list"},          {"lock", "a1"},
-        {"unlock", "a1"},  {"rotate", "a1", "--secret-file", p_.dir() / "secret"},
-        {"backup"},        {"backup", "--dry-run"},
+        {"list"},
+        {"lock", "a1"},
+        {"unlock", "a1"},
+        {"rotate", "a1", "--secret-file", p_.dir() / "secret"},
+        {"backup"},
+        {"backup", "--dry-run"},
         {"erase", "a1", "--yes"}};
     for (std::vector<std::string> words : looks) {
         words.insert(words.begin(), "credential");
@@ -156,8 +158,7 @@ TEST_F(Credentials, ThatWereLostAreNotTakenForNoneByAnyCommandAndStayInTheirBack
         EXPECT_SAYS(looked, "`millrace credential restore`");
         EXPECT_FALSE(fs::exists(store())) << words[1];
     }
-    const Finished dry =
-        p_.run({"credential", "add", "a2", "--login", "1002", "--dry-run"});
+    const Finished dry = p_.run({"credential", "add", "a2", "--login", "1002", "--dry-run"});
     EXPECT_EQ(dry.status, 0) << dry.output;
     EXPECT_SAYS(dry, "a2 would be ACTIVE with login 1002 in a new store");
     EXPECT_FALSE(fs::exists(store()));

@@ -160,8 +160,7 @@ TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
     const test::Finished ladder = p.run({"recover", "--dry-run"});
     EXPECT_EQ(ladder.status, 1);
     EXPECT_NE(ladder.output.find("THE START WOULD BE REFUSED"), std::string::npos) << ladder.output;
-    EXPECT_NE(ladder.output.find("has followed this very log"), std::string::npos)
-        << ladder.output;
+    EXPECT_NE(ladder.output.find("has followed this very log"), std::string::npos) << ladder.output;
     fs::remove_all(p.journal_dir());
     fs::rename(newer, p.journal_dir());
     EXPECT_GE(run_once(p, "four.log"), stored);

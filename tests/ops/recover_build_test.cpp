@@ -139,9 +139,9 @@ TEST_F(RecoverBuild, LetsNoCloseIntoANettingPositionThatNobodyHasComparedYet) {
     add_netting("disabled", AccountState::Disabled, LinkState::Up, told(AccountState::Disabled));
     const RecoveredJournal made = build();
     EXPECT_EQ(made.open_positions, 5U);
-    EXPECT_EQ(wanted(), (States{AccountState::Inactive, AccountState::Inactive,
-                                AccountState::Inactive, AccountState::Inactive,
-                                AccountState::Disabled}));
+    EXPECT_EQ(wanted(),
+              (States{AccountState::Inactive, AccountState::Inactive, AccountState::Inactive,
+                      AccountState::Inactive, AccountState::Disabled}));
     Names paused;
     std::vector<bool> stopped;
     for (const PausedAccount& account : made.paused) {

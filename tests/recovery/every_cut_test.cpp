@@ -68,8 +68,8 @@ public:
 
     std::uint64_t images = 0;
     std::uint64_t starts = 0;
-    std::uint64_t asked = 0;     // look-ups in them
-    std::uint64_t again = 0;   // commands sent again after the look-up said that none was there
+    std::uint64_t asked = 0;  // look-ups in them
+    std::uint64_t again = 0;  // commands sent again after the look-up said that none was there
 
 private:
     /// A moment at which the power goes, but for the journal files.

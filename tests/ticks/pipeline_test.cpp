@@ -73,7 +73,8 @@ class TickPipeline : public ::testing::Test {
 protected:
     TickPipeline() {
         name_ = "ticks" + std::to_string(::getpid());
-        config = dir.write("c.json", R"({"name": ")" + name_ + R"(", "journal": {"dir": "j", "free_floor_mib": 0},
+        config = dir.write("c.json", R"({"name": ")" + name_ +
+                                         R"(", "journal": {"dir": "j", "free_floor_mib": 0},
  "listen": {"signals": "127.0.0.1:)" + std::to_string(signals.number()) +
                                          R"(", "bridge": "127.0.0.1:)" +
                                          std::to_string(bridge.number()) + R"("},
@@ -224,8 +225,8 @@ TEST_F(TickPipeline, ShowsTheOperatorWhatIsThere) {
     EXPECT_EQ(dump.find("time,symbol,bid,ask,feed,seq\n2025-10-09T08:53:2"), 0U) << dump;
     EXPECT_EQ(std::count(dump.begin(), dump.end(), '\n'), 4) << dump;
     for (const char* verb : {"dump", "gaps"}) {
-        const std::string two = std::string{MILLRACE_EXECUTABLE} + " ticks " + verb + " AAA BBB -c " +
-                                config + " > /dev/null 2>&1";
+        const std::string two = std::string{MILLRACE_EXECUTABLE} + " ticks " + verb +
+                                " AAA BBB -c " + config + " > /dev/null 2>&1";
         EXPECT_NE(std::system(two.c_str()), 0) << verb << " drops the second";
     }
     EXPECT_EQ(WEXITSTATUS(ticks->end(SIGTERM)), 0) << "an orderly end";

@@ -292,7 +292,8 @@ TEST(RecordFaults, LeavesTheLastRoomOfItsDiskToOthersAndGoesOnOnceThereIsMore) {
     const TempDir dir;
     std::vector<std::string> told;
     const auto with_floor = [&](std::uint64_t bytes) {
-        return Recorder::open({.directory = dir.path(), .free_floor_bytes = bytes}, seconds(1), told);
+        return Recorder::open({.directory = dir.path(), .free_floor_bytes = bytes}, seconds(1),
+                              told);
     };
     constexpr std::uint64_t kMoreThanThereIs = std::uint64_t{1} << 62U;
     EXPECT_EQ(with_floor(kMoreThanThereIs).code(), Errc::NoSpace);

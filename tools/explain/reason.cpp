@@ -152,12 +152,12 @@ void symbol_limits(const Decision& d, Lines& out) {
         return;
     }
     const SymbolRisk& s = d.engine->symbol_risk(d.row.symbol);
-    out.push_back(fmt::format(
-        "{} {} lots; all accounts: {} positions, {} lots bought and {} sold before it; "
-        "max_positions {}, max_volume {}, max_net_volume {}",
-        side_word(d.row.side), number(d.row.volume.value), s.positions, number(s.bought.value),
-        number(s.sold.value), s.limits.max_positions, number(s.limits.max_volume.value),
-        number(s.limits.max_net_volume.value)));
+    out.push_back(
+        fmt::format("{} {} lots; all accounts: {} positions, {} lots bought and {} sold before it; "
+                    "max_positions {}, max_volume {}, max_net_volume {}",
+                    side_word(d.row.side), number(d.row.volume.value), s.positions,
+                    number(s.bought.value), number(s.sold.value), s.limits.max_positions,
+                    number(s.limits.max_volume.value), number(s.limits.max_net_volume.value)));
 }
 
 void losses(const Decision& d, Lines& out) {

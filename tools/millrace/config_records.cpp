@@ -203,8 +203,7 @@ std::string describe(const AdminRecord& record) {
                    std::to_string(l.id);
         }
         case AdminOp::DefineSymbolLimits:
-            return "DefineSymbolLimits " +
-                   std::to_string(record.as<SymbolLimitSpec>().id.value);
+            return "DefineSymbolLimits " + std::to_string(record.as<SymbolLimitSpec>().id.value);
     }
     return "unknown admin record";
 }

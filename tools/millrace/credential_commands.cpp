@@ -244,7 +244,8 @@ int backup(CredentialDesk& desk, const Request& r) {
     if (rows.value().empty()) {
         if (any_credential_backup(desk.backups->options().dir)) {
             return complain(
-                "ALERT the store is not there or holds no account, and there are backups: `millrace "
+                "ALERT the store is not there or holds no account, and there are backups: "
+                "`millrace "
                 "credential restore` puts them back; nothing was backed up");
         }
         std::printf("no credentials are stored yet: nothing to back up\n");

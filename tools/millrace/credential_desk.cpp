@@ -59,8 +59,9 @@ bool open_desk(const Config& config, CredentialDesk& desk, std::string& message)
                        ? "; there are backups: `millrace credential restore` fills a new one"
                        : "; `millrace credential add` begins one";
     } else if (!source.sqlite_path.empty()) {
-        message += "; if it is damaged, move it away: `millrace credential restore` fills a new "
-                   "one from a backup";
+        message +=
+            "; if it is damaged, move it away: `millrace credential restore` fills a new "
+            "one from a backup";
     }
     return false;
 }

@@ -64,7 +64,7 @@ private:
     CredentialKeeperOptions options_;
     pid_t child_ = -1;
     bool killed_ = false;  // told already; it is to be reaped, and no other is started before
-    int output_ = -1;  // what it says: a file in memory
+    int output_ = -1;      // what it says: a file in memory
     std::int64_t started_ns_ = 0;
     std::int64_t next_ns_ = 0;
 };

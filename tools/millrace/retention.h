@@ -31,7 +31,8 @@ struct RetentionLimits {
     std::uint64_t free_floor = 0;  // bytes of free space below which files go before their time
     std::uint64_t free_bytes = ~std::uint64_t{0};  // as found (file_system_space())
     SparePolicy spares{};                          // journal files may be re-used
-    /// As found, of the second directory's file system; nothing: there is none, or it is the first's.
+    /// As found, of the second directory's file system; nothing: there is none, or it is the
+    /// first's.
     std::optional<std::uint64_t> second_free_bytes{};
 };
 struct Retained {
@@ -50,11 +51,11 @@ public:
 
     /// A journal file goes only if every record in it is older than a snapshot that was read back
     /// whole, and than the oldest one that is there: any of them and the files behind it make a
-    /// state. Above bytes_max, or below the free floor, the newest that can be read is enough. For a
-    /// file system's floor go files that lie there, and what is older than they.
-    /// Without one nothing goes, of the effects log neither. An effects file goes only if it, and
-    /// the file behind it, ended before the slowest sink's cursor: after a power cut a store that
-    /// is not flushed with each commit stands a few commits before what it said.
+    /// state. Above bytes_max, or below the free floor, the newest that can be read is enough. For
+    /// a file system's floor go files that lie there, and what is older than they. Without one
+    /// nothing goes, of the effects log neither. An effects file goes only if it, and the file
+    /// behind it, ended before the slowest sink's cursor: after a power cut a store that is not
+    /// flushed with each commit stands a few commits before what it said.
     [[nodiscard]] Retained prune(const RetentionLimits& limits);
 
 private:

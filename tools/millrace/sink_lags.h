@@ -1,6 +1,6 @@
 // Which stores lag: each is told once when it lacks what is 30 s old, whether it fails or is only
-// slow, how it gets on (a store that is filled anew takes its time), and once when it follows again.
-// Pure.
+// slow, how it gets on (a store that is filled anew takes its time), and once when it follows
+// again. Pure.
 #pragma once
 
 #include "shm/layout.h"

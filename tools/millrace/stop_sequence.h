@@ -18,7 +18,8 @@ inline constexpr Nanos kStopBound = seconds(10);
 inline constexpr Nanos kKillBound = seconds(3);
 
 /// How long each worker may take once a directory of the log is known not to answer: what it has to
-/// hand on lies behind that disk. So the whole stop has an end that does not grow with their number.
+/// hand on lies behind that disk. So the whole stop has an end that does not grow with their
+/// number.
 inline constexpr Nanos kDrainBesideDeadDisk = seconds(2);
 
 /// How long each worker may take.
@@ -41,8 +42,9 @@ struct StopDisks {
 /// itself without a fault, and the journal holds everything that was journalled. One that cannot
 /// even be killed is named and left behind (it still runs then), with the directory whose disk does
 /// not answer; the others go on being stopped.
-[[nodiscard]] std::vector<std::string> stop_in_order(
-    Segment& segment, const std::vector<Worker*>& workers, const StopBounds& bounds = {},
-    const StopDisks& disks = {});
+[[nodiscard]] std::vector<std::string> stop_in_order(Segment& segment,
+                                                     const std::vector<Worker*>& workers,
+                                                     const StopBounds& bounds = {},
+                                                     const StopDisks& disks = {});
 
 }  // namespace millrace

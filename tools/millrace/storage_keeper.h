@@ -1,7 +1,7 @@
 // StorageKeeper: what the supervisor does about disks while the pipeline runs: retention of log
 // files, alerts when a file system fills or a store is left behind, copies of
-// the configuration and of users' preferences, a daily backup of credentials, and their lock where an
-// account is disabled.
+// the configuration and of users' preferences, a daily backup of credentials, and their lock where
+// an account is disabled.
 #pragma once
 
 #include "shm/segment.h"

@@ -109,7 +109,7 @@ private:
     JournalPulse journal_pulse_;
     Nanos journal_pulse_max_;  // so long records may wait for its disk
     SinkLags sink_lags_;
-    StorageKeeper storage_;    // the housekeeper's
+    StorageKeeper storage_;  // the housekeeper's
     std::atomic<bool> stopping_{false};
     std::promise<void> housekeeper_ended_;
     std::future<void> housekeeper_end_ = housekeeper_ended_.get_future();

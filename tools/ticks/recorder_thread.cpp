@@ -243,7 +243,8 @@ void RecorderThread::open_record() {
             told_(std::string{"ALERT ticks are not recorded: "} + opened.error().what +
                   "; tried again and again, and back-filled then");
         }
-        for (std::int64_t ms = 0; ms < wait_ms && !stop_.load(std::memory_order_relaxed); ms += 10) {
+        for (std::int64_t ms = 0; ms < wait_ms && !stop_.load(std::memory_order_relaxed);
+             ms += 10) {
             std::this_thread::sleep_for(std::chrono::milliseconds{10});
         }
         wait_ms = std::min(wait_ms * 2, kOpenAgainMaxMs);

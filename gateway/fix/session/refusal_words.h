@@ -28,9 +28,9 @@ inline bool speaks_of_credentials(const std::string& text) {
     for (const char c : text) {
         lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
-    static const char* const kIdentity[] = {"passw",        "credential",   "username",
-                                            "user name",    "unknown user", "invalid user",
-                                            "unknown account", "compid",    "comp id"};
+    static const char* const kIdentity[] = {"passw",           "credential",   "username",
+                                            "user name",       "unknown user", "invalid user",
+                                            "unknown account", "compid",       "comp id"};
     static const char* const kPassing[] = {"until", "maintenance", "unavailable", "weekend"};
     static const char* const kDenial[] = {"locked", "disabled", "permission", "authoris",
                                           "authoriz"};
