@@ -107,7 +107,35 @@ TEST_F(DisabledLockTest, ThatHangsHoldsUpNothingAndIsKilled) {
     EXPECT_EQ(l.turn(now_).alert, "");
     now_ += kSecond;
     EXPECT_NE(l.turn(now_).alert.find("was killed"), std::string::npos);
-    EXPECT_FALSE(l.busy());
+    while (l.busy()) {
+        EXPECT_EQ(l.turn(now_).alert, "") << "it was told";
+    }
+}
+
+/// Of a child that waits in the kernel for a disk that is gone: no kill ends it.
+pid_t never_ends(pid_t, int*, int options) {
+    EXPECT_EQ(options, WNOHANG) << "it would stand here for as long as the disk does";
+    return 0;
+}
+
+TEST_F(DisabledLockTest, ThatCannotEvenBeKilledHoldsUpNothing) {
+    DisabledLockOptions o;
+    o.command = {"/bin/sh", "-c", "exec sleep 1000", "sh"};
+    o.reap = &never_ends;
+    {
+        DisabledLock l{segment_, config_, o};
+        set(0, AccountState::Disabled);
+        (void)l.turn(now_);
+        now_ += 5 * kSecond;
+        EXPECT_EQ(l.turn(now_).alert, "");
+        now_ += 300 * kSecond;
+        const std::string alert = l.turn(now_).alert;
+        EXPECT_NE(alert.find("was killed"), std::string::npos);
+        EXPECT_EQ(l.turn(now_).alert, "");
+        now_ += 600 * kSecond;
+        EXPECT_EQ(l.turn(now_).alert, alert) << "while it stays";
+    }
+    EXPECT_GT(::waitpid(-1, nullptr, 0), 0) << "killed, and left to whoever reaps";
 }
 
 TEST_F(DisabledLockTest, ThatCannotBeStartedIsTold) {

@@ -298,6 +298,9 @@ std::vector<CredentialRow> rows_to_restore(CredentialDesk& desk, std::string& pa
     const bool named = !path.empty();
     const std::vector<std::string> all =
         named ? std::vector<std::string>{path} : desk.backups->list();
+    if (all.empty()) {
+        std::fprintf(stderr, "there is no backup in %s\n", desk.backups->options().dir.c_str());
+    }
     const HeldCredentials wanted = lacking(desk.backups->held(), stored);
     for (auto candidate = all.rbegin(); candidate != all.rend(); ++candidate) {
         path = *candidate;

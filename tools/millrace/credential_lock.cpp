@@ -22,6 +22,12 @@ Status lock_disabled(CredentialDesk& desk, const HeldCredentials& held, const st
     return {Errc::BadVersion, "credential"};
 }
 
+/// Locked by this call, or by one whose backup failed.
+bool needs_backup(CredentialDesk& desk, const std::string& account) {
+    const auto row = desk.store->find(account);
+    return !row || !row.value() || row.value()->changed_ns >= desk.backups->newest_ns();
+}
+
 }  // namespace
 
 bool lock_credentials(const Config& config, const std::vector<std::string>& accounts,
@@ -38,7 +44,7 @@ bool lock_credentials(const Config& config, const std::vector<std::string>& acco
     std::string failed;
     for (const std::string& account : accounts) {  // one that fails keeps no other from its lock
         const Status locked = lock_disabled(desk, held, account, why, message);
-        any = any || locked.ok();
+        any = any || (locked.ok() && needs_backup(desk, account));
         failed += locked.ok() || locked.code() == Errc::NotFound ? "" : message + "; ";
     }
     if (any && !desk.backups->make()) {

@@ -1,9 +1,9 @@
 #include "tools/millrace/disabled_lock.h"
 
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tools/millrace/process.h"
 
@@ -35,6 +35,8 @@ DisabledLock::DisabledLock(const Segment& segment, const Config& config,
 DisabledLock::~DisabledLock() {
     if (busy()) {
         kill_child();
+        int status = 0;
+        (void)options_.reap(child_, &status, WNOHANG);  // what is left is for init
     }
 }
 
@@ -47,14 +49,18 @@ DisabledLock::Told DisabledLock::turn(std::int64_t now_ns) {
         return now_ns < next_ns_ ? Told{} : start(now_ns);
     }
     int status = 0;
-    if (::waitpid(child_, &status, WNOHANG) == child_) {
+    if (options_.reap(child_, &status, WNOHANG) == child_) {
         child_ = -1;
-        return ended(now_ns, status == 0 ? "" : "ended with " + describe_wait_status(status));
+        return std::exchange(killed_, false)
+                   ? Told{}
+                   : ended(now_ns, status == 0 ? "" : "ended with " + describe_wait_status(status));
     }
-    if (now_ns - started_ns_ < options_.limit.value) {
+    const bool tell = killed_ ? now_ns >= next_ns_ : now_ns - started_ns_ >= options_.limit.value;
+    if (!tell) {
         return {};
     }
     kill_child();
+    killed_ = true;
     return ended(now_ns, "did not come to an end and was killed");
 }
 
@@ -118,11 +124,9 @@ DisabledLock::Told DisabledLock::ended(std::int64_t now_ns, const std::string& f
     return told;
 }
 
-void DisabledLock::kill_child() {
-    (void)::kill(-child_, SIGKILL);  // with pg_dump and pg_restore, which are in its session
-    int status = 0;
-    (void)::waitpid(child_, &status, 0);
-    child_ = -1;
+void DisabledLock::kill_child() const {
+    // With pg_dump and pg_restore, which are in its session. Ours, and not reaped yet.
+    (void)::kill(-child_, SIGKILL);
 }
 
 }  // namespace millrace

@@ -8,6 +8,8 @@
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
 
+#include <sys/wait.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -20,17 +22,19 @@ struct DisabledLockOptions {
     Nanos grace = seconds(5);          // for the command that disables: it locks by itself
     Nanos retry = seconds(600);        // after a failure
     Nanos limit = seconds(300);        // then the child and all that it started are killed
+    pid_t (*reap)(pid_t, int*, int) = &::waitpid;  // for tests: a child that cannot die
 };
 
 /// What `config` asks for; no command without "credentials" in it.
 [[nodiscard]] DisabledLockOptions disabled_lock_options(const Config& config);
 
-/// Threads: one. Never blocks.
+/// Threads: one. Never blocks: a child that was killed and waits in the kernel for a dead disk
+/// stays for later turns to reap.
 class DisabledLock {
 public:
     /// Of accounts that `config` names. Both outlive it.
     DisabledLock(const Segment& segment, const Config& config, DisabledLockOptions options);
-    /// Kills the child, if one runs.
+    /// Kills the child, if one runs, and does not wait for its end.
     ~DisabledLock();
     DisabledLock(const DisabledLock&) = delete;
     DisabledLock& operator=(const DisabledLock&) = delete;
@@ -53,7 +57,7 @@ private:
     void look(std::int64_t now_ns);
     [[nodiscard]] Told start(std::int64_t now_ns);
     [[nodiscard]] Told ended(std::int64_t now_ns, const std::string& failure);
-    void kill_child();
+    void kill_child() const;
 
     const Segment& segment_;
     const Config& config_;
@@ -61,6 +65,7 @@ private:
     std::map<std::string, Seen> disabled_;
     std::vector<std::string> asked_;  // of the child
     int child_ = -1;
+    bool killed_ = false;  // told already; it is to be reaped, and no other is started before
     std::int64_t started_ns_ = 0;
     std::int64_t next_ns_ = 0;
 };
