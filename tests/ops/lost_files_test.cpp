@@ -11,6 +11,7 @@
 #include "persist/journal_format.h"
 #include "persist/sqlite_files.h"
 #include "tests/ops/pipeline_fixture.h"
+#include "tests/redis/server.h"
 
 namespace millrace {
 namespace {
@@ -19,17 +20,20 @@ namespace fs = std::filesystem;
 using test::eventually;
 using test::Pipeline;
 
+using StoreCell = decltype(CoreCells::sqlite_seq) CoreCells::*;
+
 /// Runs until the store has everything, then stops clean. @return how far the store came.
-std::uint64_t run_once(Pipeline& p, const std::string& log) {
+std::uint64_t run_once(Pipeline& p, const std::string& log,
+                       StoreCell stored_up_to = &CoreCells::sqlite_seq) {
     p.up(log);
     EXPECT_TRUE(p.wait_running()) << p.log(log);
     const Segment s = p.attach();
     const CoreCells& core = s.core();
     EXPECT_TRUE(eventually([&] {
         return core.config_hash.load() != 0 && core.replica_applied.load() == core.durable.load() &&
-               core.completed.load() == core.durable.load() && core.sqlite_seq.load() != 0;
+               core.completed.load() == core.durable.load() && (core.*stored_up_to).load() != 0;
     })) << p.log(log);
-    const std::uint64_t stored = core.sqlite_seq.load();
+    const std::uint64_t stored = (core.*stored_up_to).load();
     ::kill(p.supervisor(), SIGTERM);
     EXPECT_EQ(p.wait_supervisor(), 0) << p.log(log);
     return stored;
@@ -143,14 +147,13 @@ TEST(LostJournal, IsNotBegunAnewWhereTheStoreCannotBeReadOrItsBackupAloneIsLeft)
     EXPECT_TRUE(p.wait_running()) << p.log("four.log");
 }
 
-TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
-    Pipeline p;
-    keep_store_elsewhere(p);
-    (void)run_once(p, "one.log");
+/// The directory's copy from before the last run is refused, and the directory is not.
+void expect_only_the_newer_one_is_taken(Pipeline& p, StoreCell stored_up_to) {
+    (void)run_once(p, "one.log", stored_up_to);
     const std::string older = p.dir() / "older";
     const std::string newer = p.dir() / "newer";
     fs::copy(p.journal_dir(), older, fs::copy_options::recursive);
-    const std::uint64_t stored = run_once(p, "two.log");
+    const std::uint64_t stored = run_once(p, "two.log", stored_up_to);
     fs::rename(p.journal_dir(), newer);
     fs::copy(older, p.journal_dir(), fs::copy_options::recursive);
     const std::string said = refused(p, "three.log");
@@ -163,7 +166,25 @@ TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
     EXPECT_NE(ladder.output.find("has followed this very log"), std::string::npos) << ladder.output;
     fs::remove_all(p.journal_dir());
     fs::rename(newer, p.journal_dir());
-    EXPECT_GE(run_once(p, "four.log"), stored);
+    EXPECT_GE(run_once(p, "four.log", stored_up_to), stored);
+}
+
+TEST(LostJournal, AnOlderCopyOfTheDirectoryIsRefusedAndTheNewerOneIsNot) {
+    Pipeline p;
+    keep_store_elsewhere(p);
+    expect_only_the_newer_one_is_taken(p, &CoreCells::sqlite_seq);
+}
+
+TEST(LostJournal, AnOlderCopyIsToldByAServerTooWhereTheSqliteStoreIsAsOldAsIt) {
+    const redis_test::TempDir folder;
+    test::QuietPort port;
+    redis_test::RedisProcess redis{{folder.path(), port.number(), false,
+                                    "maxmemory-policy noeviction\nmaxmemory 500mb\nsave \"\"\n"}};
+    redis.start();
+    Pipeline p;
+    p.write_config(R"(, "redis": {"servers": ["127.0.0.1:)" + std::to_string(port.number()) +
+                   R"("], "prefix": "millrace:test:"})");
+    expect_only_the_newer_one_is_taken(p, &CoreCells::redis_seq);
 }
 
 }  // namespace
