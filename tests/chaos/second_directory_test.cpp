@@ -57,9 +57,10 @@ protected:
         const std::uint64_t filled = fills();
         const std::size_t acked = world_->source().counts().accepted;
         const std::uint64_t durable = world_->segment().core().durable.load();
-        await("executions", [&] { return fills() >= filled + kFills; });
-        EXPECT_GT(world_->source().counts().accepted, acked);
-        EXPECT_GT(world_->segment().core().durable.load(), durable);
+        await("executions and acks of new records", [&] {
+            return fills() >= filled + kFills && world_->source().counts().accepted > acked &&
+                   world_->segment().core().durable.load() > durable;
+        });
     }
     /// The first disk answers again. The replica died of it, and comes back after a pause.
     void expect_good_end() {
