@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "persist/log_progress.h"
+#include "persist/sign_of_life.h"
 
 namespace millrace {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr int kRecordsPerStep = 4096;    // so that a step ends even if no record has an effect
 constexpr Nanos kPollTime = millis(50);  // the log has no doorbell of its own
 constexpr Nanos kNoteEvery = seconds(1);
+constexpr Nanos kLogReadMax = seconds(600);  // whoever watches takes longer for standing still
 constexpr const char* kSink = "clickhouse";
 
 /// One writer, read by inspectors: load and store, relaxed.
@@ -222,13 +224,32 @@ bool ClickHouseSink::flush() noexcept {
 
 // ---- comparing with SQLite ---------------------------------------------------------------------
 
+/// It is read for as long as it is large, by a stage that must show life.
+AskLog ClickHouseSink::ask_log() {
+    if (!options_.ask_log) {
+        return {};
+    }
+    return [this](const std::set<EffectAt>& ids) {
+        const SignOfLife alive{[this] {
+                                   StageEntry& self = segment_.stage(StageId::ClickHouse);
+                                   // Its runner's cells, and this is in its place: one writer.
+                                   count(self.duty_cycles);
+                                   self.heartbeat_ns.store(segment_.clock().now().value,
+                                                           std::memory_order_relaxed);
+                                   return true;
+                               },
+                               kLogReadMax};
+        return options_.ask_log(ids);
+    };
+}
+
 /// @return kinds of rows compared in this step.
 int ClickHouseSink::verify() noexcept {
     if (options_.sqlite_path.empty() || failing() || (!verify_ && now_ < verify_at_)) {
         return 0;
     }
     if (!verify_) {
-        verify_.emplace(store_, options_.sqlite_path, true, options_.ask_log);
+        verify_.emplace(store_, options_.sqlite_path, true, ask_log());
         if (auto begun = verify_->begin(); !begun) {
             const bool later = begun.code() == Errc::Busy || begun.code() == Errc::NotFound;
             if (!later) {
@@ -256,7 +277,8 @@ void ClickHouseSink::end_verify() noexcept {
     findings_ = verify_->findings();
     verify_.reset();
     ++verifications_;
-    verify_at_ = now_ + (findings_.clean() ? options_.verify_every : options_.verify_again);
+    // What nobody can mend here is there the next time, too, and to look takes long.
+    verify_at_ = now_ + (findings_.mended == 0 ? options_.verify_every : options_.verify_again);
     CoreCells& core = segment_.core();
     core.clickhouse_differences.store(findings_.missing + findings_.changed,
                                       std::memory_order_relaxed);

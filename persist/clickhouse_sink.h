@@ -68,6 +68,7 @@ private:
     [[nodiscard]] int pull() noexcept;
     [[nodiscard]] bool due() const noexcept;
     [[nodiscard]] bool flush() noexcept;
+    [[nodiscard]] AskLog ask_log();
     [[nodiscard]] int verify() noexcept;
     void end_verify() noexcept;
     bool fail(Errc code, const std::string& message) noexcept;

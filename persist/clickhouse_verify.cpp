@@ -21,18 +21,23 @@ std::string number(std::uint64_t n) {
 
 }  // namespace
 
-std::vector<Effect> effects_in(EffectSource& source, const std::set<EffectAt>& ids) {
-    std::vector<Effect> found;
+LogAnswer effects_in(EffectSource& source, const std::set<EffectAt>& ids) {
+    LogAnswer answer;
     std::vector<Effect> record;
-    bool more = source.seek({}).ok();
-    while (more) {
+    const std::uint64_t last = ids.empty() ? 0 : ids.rbegin()->first;
+    for (bool more = source.seek({}).ok(); more;) {
         record.clear();
         const auto next = source.next(record);
-        more = next.ok() && next.value().has_value();
-        std::copy_if(record.begin(), record.end(), std::back_inserter(found),
+        if (!next || !next.value()) {
+            break;
+        }
+        const std::uint64_t seq = next.value()->seq.value;
+        answer.from = std::min(answer.from, seq);
+        std::copy_if(record.begin(), record.end(), std::back_inserter(answer.effects),
                      [&](const Effect& e) { return ids.contains({e.seq.value, e.k}); });
+        more = seq < last;
     }
-    return found;
+    return answer;
 }
 
 ClickHouseVerify::ClickHouseVerify(ClickHouseStore& store, std::string sqlite_path, bool mend,
@@ -51,6 +56,7 @@ Status ClickHouseVerify::begin() noexcept {
     next_kind_ = 1;
     findings_ = {};
     changed_.clear();
+    missing_.clear();
     std::error_code ignored;
     if (!std::filesystem::exists(path_, ignored)) {
         return failed("SQLite", {Errc::NotFound, "there is no store to compare with"}, path_);
@@ -84,6 +90,7 @@ Status ClickHouseVerify::begin() noexcept {
     if (ours.seq.value == findings_.upto && ours.chain != chain) {
         return failed("SQLite", {Errc::BadChain, ""}, "it follows another log than ClickHouse");
     }
+    log_from_ = ask_log_ ? ask_log_({}).from : UINT64_MAX;
     return ok_status();
 }
 
@@ -119,28 +126,51 @@ Result<bool> ClickHouseVerify::step() noexcept {
     }
     if (++next_kind_ > kKindLast) {
         db_.close();
-        const Status settled = settle_changed();
+        const Status settled = settle();
         return settled ? Result<bool>{false} : Result<bool>{settled.error()};
     }
     return true;
 }
 
 /// Which of the two is wrong, by the log.
-Status ClickHouseVerify::settle_changed() noexcept {
+Status ClickHouseVerify::settle() noexcept {
     std::set<Id> ids;
-    std::transform(changed_.begin(), changed_.end(), std::inserter(ids, ids.end()),
-                   [](const auto& c) { return c.first; });
-    const std::vector<Effect> known =
-        ids.empty() || !ask_log_ ? std::vector<Effect>{} : ask_log_(ids);
-    std::vector<Effect> wrong_there;
-    for (const Effect& effect : known) {
-        if (clickhouse_hash(effect) == changed_.at({effect.seq.value, effect.k})) {
-            ++findings_.sqlite_wrong;
-        } else {
-            wrong_there.push_back(effect);
+    for (const auto& [id, hash] : changed_) {
+        ids.insert(id);
+    }
+    for (const Effect& effect : missing_) {
+        ids.emplace(effect.seq.value, effect.k);
+    }
+    std::map<Id, Effect> known;
+    if (!ids.empty() && ask_log_) {
+        for (const Effect& effect : ask_log_(ids).effects) {
+            known.emplace(Id{effect.seq.value, effect.k}, effect);
         }
     }
-    findings_.undecided = findings_.changed - known.size();
+    std::vector<Effect> wrong_there;
+    findings_.undecided = findings_.changed;
+    for (const auto& [id, hash] : changed_) {
+        const auto said = known.find(id);
+        if (said == known.end()) {
+            continue;
+        }
+        --findings_.undecided;
+        if (clickhouse_hash(said->second) == hash) {
+            ++findings_.sqlite_wrong;
+        } else {
+            wrong_there.push_back(said->second);
+        }
+    }
+    for (const Effect& effect : missing_) {
+        const auto said = known.find({effect.seq.value, effect.k});
+        const bool there = said != known.end() && said->second.kind == effect.kind;
+        if (!there || clickhouse_hash(said->second) != clickhouse_hash(effect)) {
+            ++findings_.sqlite_wrong;  // its key or its record is not what it was written with
+        }
+        if (there) {
+            wrong_there.push_back(said->second);
+        }
+    }
     if (!mend_ || wrong_there.empty()) {
         return ok_status();
     }
@@ -245,8 +275,12 @@ Status ClickHouseVerify::look_into(EffectKind kind, std::uint64_t range) noexcep
         if (missing || found->second != clickhouse_hash(effect)) {
             differs(missing ? "is missing" : "was changed", effect);
             ++(missing ? findings_.missing : findings_.changed);
-            if (missing) {
+            if (missing && effect.seq.value < log_from_) {
                 lacking.push_back(effect);
+            } else if (missing) {
+                // Of more the next comparison sees the rest, and soon.
+                missing_.resize(std::min(missing_.size(), kMissingMax - 1));
+                missing_.push_back(effect);
             } else if (changed_.size() < kChangedMax) {
                 changed_[{effect.seq.value, effect.k}] = found->second;
             }

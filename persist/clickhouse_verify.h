@@ -4,9 +4,10 @@
 // record up to which SQLite had come when it began, the newest row of each thing: count and sum of
 // row hashes by ranges of journal records, then row by row in the ranges that differ.
 //
-// What ClickHouse lacks is taken from SQLite. Where both have a row and differ, neither is
-// believed: a flipped bit in a value of SQLite's is found by nothing else. The effects log says
-// which is wrong; where it has the row no more, both stay as they are.
+// What ClickHouse lacks is taken from the effects log or, where that has lost it, from SQLite.
+// Where both have a row and differ, neither is believed: a flipped bit in a value of SQLite's may
+// have been found by nobody yet. The log says which is wrong; where it has the row no more, both
+// stay as they are.
 #pragma once
 
 #include "persist/clickhouse_store.h"
@@ -32,7 +33,7 @@ struct ClickHouseFindings {
     std::uint64_t changed = 0;  // same effect, other content
     std::uint64_t extra = 0;    // only in ClickHouse: SQLite was rebuilt from a shorter log
     std::uint64_t mended = 0;
-    std::uint64_t sqlite_wrong = 0;  // of those changed: ClickHouse has what the log says
+    std::uint64_t sqlite_wrong = 0;  // of those changed or missing: the log says otherwise
     std::uint64_t undecided = 0;     // of those changed: the log has them no more
     std::string first;               // difference, for messages
     [[nodiscard]] bool clean() const noexcept { return missing + changed == 0; }
@@ -40,16 +41,21 @@ struct ClickHouseFindings {
 
 /// Of an effect: its record, and which of that record's.
 using EffectAt = std::pair<std::uint64_t, std::uint32_t>;
+struct LogAnswer {
+    std::uint64_t from = UINT64_MAX;  // first record that the log still has; MAX: it cannot be read
+    std::vector<Effect> effects{};
+};
 /// The effects of these ids, as far as the log still has them.
-using AskLog = std::function<std::vector<Effect>(const std::set<EffectAt>&)>;
-/// That of the log that `source` reads: all of it, from its beginning.
-[[nodiscard]] std::vector<Effect> effects_in(EffectSource& source, const std::set<EffectAt>& ids);
+using AskLog = std::function<LogAnswer(const std::set<EffectAt>&)>;
+/// That of the log that `source` reads, from its beginning to the last of `ids`.
+[[nodiscard]] LogAnswer effects_in(EffectSource& source, const std::set<EffectAt>& ids);
 
 class ClickHouseVerify {
 public:
     static constexpr std::uint64_t kRangeRecords = 65'536;
-    static constexpr std::size_t kRangesMax = 64;     // looked into row by row, of each kind
-    static constexpr std::size_t kChangedMax = 4096;  // rows that the log is asked about
+    static constexpr std::size_t kRangesMax = 64;       // looked into row by row, of each kind
+    static constexpr std::size_t kChangedMax = 4096;    // rows that the log is asked about; and
+    static constexpr std::size_t kMissingMax = 65'536;  // missing ones: the next time for the rest
 
     /// @param store open; outlives this. @param mend store again what is missing, and what was
     /// changed there by the word of `ask_log`; without one nothing that is there is overwritten.
@@ -83,7 +89,7 @@ private:
                                                                       std::uint64_t range) noexcept;
     [[nodiscard]] Status look_into(EffectKind kind, std::uint64_t range) noexcept;
     [[nodiscard]] std::string newest(EffectKind kind) const;
-    [[nodiscard]] Status settle_changed() noexcept;
+    [[nodiscard]] Status settle() noexcept;
     void differs(const char* how, const Effect& effect) noexcept;
     Status failed(const char* doing, const Status& status, const std::string& said) noexcept;
 
@@ -91,7 +97,9 @@ private:
     std::string path_;
     bool mend_;
     AskLog ask_log_;
+    std::uint64_t log_from_ = UINT64_MAX;  // what is younger the log knows
     std::map<Id, std::uint64_t> changed_;  // the row's hash in ClickHouse
+    std::vector<Effect> missing_;          // there, by SQLite, and the log must have them
     SqliteDb db_;
     unsigned next_kind_ = 1;
     ClickHouseFindings findings_;

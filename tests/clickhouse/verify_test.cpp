@@ -89,6 +89,35 @@ TEST_F(ClickHouseVerifyTest, DoesNotMakeARightRowWrongAfterABitOfSqlitesWasFlipp
     EXPECT_TRUE(right.clean()) << "ClickHouse has what the log says: " << right.first;
 }
 
+TEST_F(ClickHouseVerifyTest, TakesNoRowFromSqliteThatTheLogDoesNotKnow) {
+    fill(240);
+    const std::string sqlite = sqlite_upto(240);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(sqlite, 1'000).ok());
+    ASSERT_TRUE(db.exec("UPDATE orders SET seq = seq + 1 WHERE intent = 9").ok());
+    const ClickHouseFindings found = compared(sqlite, true);
+    EXPECT_EQ(found.missing, 1U);
+    EXPECT_EQ(found.sqlite_wrong, 1U);
+    EXPECT_EQ(found.mended, 0U);
+    EXPECT_TRUE(holds(240));
+}
+
+TEST_F(ClickHouseVerifyTest, IsNotDoneAgainBeforeTheHourWhereThereWasNothingToMend) {
+    auto o = options();
+    o.sqlite_path = sqlite_upto(240);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(o.sqlite_path, 1'000).ok());
+    ASSERT_TRUE(db.exec("UPDATE executions SET price = price + 1048576 WHERE seq = 38").ok());
+    o.ask_log = log_of(240);
+    auto s = sink(o, 240);
+    ASSERT_TRUE(run_to(*s, 240));
+    ASSERT_TRUE(run_until(*s, [&] { return s->verifications() == 1; })) << errors();
+    EXPECT_EQ(s->last_findings().sqlite_wrong, 1U) << errors();
+    const Nanos before = now_;
+    ASSERT_TRUE(run_until(*s, [&] { return s->verifications() == 2; }, 4'000)) << errors();
+    EXPECT_GE((now_ - before).value, seconds(3'590).value);
+}
+
 TEST_F(ClickHouseVerifyTest, LeavesWhatIsChangedAloneWhereTheLogHasItNoMore) {
     fill(240);
     const std::string sqlite = sqlite_upto(240);
