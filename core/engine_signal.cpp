@@ -138,10 +138,14 @@ Reason Engine::validate_open(const Signal& s) const noexcept {
     return orders_.capacity() - orders_.live() < wanted ? Reason::TableFull : Reason::None;
 }
 
-/// An eighth of the table, or what a close of the largest group's pendings takes: half of it is
-/// beyond the reach of modifies and enough for a close of its positions.
+/// An eighth of the table, or what a close of the largest group's pendings takes, if an entry for
+/// it leaves as much: half of that is beyond the reach of modifies and enough for a close of its
+/// positions.
 std::uint32_t Engine::places_for_changes() const noexcept {
-    return std::max(places_kept(orders_.capacity()), kChildrenPerTarget * largest_group_);
+    const std::uint32_t least = places_kept(orders_.capacity());
+    const std::uint64_t close = std::uint64_t{kChildrenPerTarget} * largest_group_;
+    const bool fits = close + largest_group_ <= orders_.capacity();
+    return fits ? std::max(least, static_cast<std::uint32_t>(close)) : least;
 }
 
 /// True if the log that was lost may have had it, beyond what the store knew: executed again, it

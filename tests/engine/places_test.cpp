@@ -115,6 +115,29 @@ TEST(PlacesOfTheTable, ALargeGroupFindsPlacesForACloseOfItsPendings) {
     EXPECT_EQ(rig.replayed_hash(kTable), rig.engine.state_hash());
 }
 
+TEST(PlacesOfTheTable, AGroupTooLargeForThatLeavesAnEighthLikeAnyOther) {
+    constexpr Capacity kWide{32, 64, 64, 256};
+    Rig rig{kWide};
+    rig.number_events = false;
+    rig.world(24);  // an entry and its closes would take 72
+    rig.admin(AdminOp::DefineGroup, GroupSpec{GroupId{1}, 0, text<16>("one")});
+    rig.admin(AdminOp::DefineMember, Rig::member_spec(1, 0));
+    rig.signal(rig.open(1));
+    rig.signal(modify(rig, 2, 1));
+    EXPECT_EQ(rig.count(ResultKind::Refused), 0U) << "a trailing stop";
+    ASSERT_EQ(rig.engine.orders().live(), 48U);
+    std::uint64_t n = 10;
+    while (rig.count(ResultKind::Refused) == 0) {
+        Signal s = rig.open(n++);
+        s.group = GroupId{1};
+        rig.signal(s);
+    }
+    EXPECT_EQ(kWide.orders - rig.engine.orders().live(), kKept);
+    rig.take_results();
+    rig.signal(rig.change(99, SignalAction::Close, 10));
+    EXPECT_EQ(rig.count(ResultKind::Refused), 0U);
+}
+
 TEST(PlacesOfTheTable, OfAGroupThatIsSmallerNowAreFewer) {
     Rig rig{kTable};
     rig.world(8);
