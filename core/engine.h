@@ -250,6 +250,7 @@ private:
     [[nodiscard]] Lots least_to_close(const Order& o) const noexcept;
     [[nodiscard]] Lots closable(const Order& parent, Lots wanted) const noexcept;
     [[nodiscard]] bool waits_or_is_moot(std::uint32_t order) noexcept;
+    [[nodiscard]] bool may_close_all(const Order& p, std::uint32_t but) const noexcept;
     [[nodiscard]] static Nanos last_call_of(const Order& o) noexcept;
     void claim_what_is_left(Order& o) noexcept;
     void unclaim(Order& o) noexcept;

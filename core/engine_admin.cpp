@@ -40,7 +40,8 @@ void Engine::on_start(const StartInput& s) noexcept {
         a.ready = false;
         update_account_state(a);
         doubt_unanswered(a);
-        a.lost_some = a.spec.leaves_early != 0;
+        // Once lost it stays so for what lives, whatever the gate is by now.
+        a.lost_some = a.spec.leaves_early != 0 || (a.lost_some && a.live_orders > 0);
         if (a.lost_some) {
             doubt_held(a);
         }

@@ -119,7 +119,8 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
         const Lots volume =
             o.volume.value > 0 ? closable(p, o.volume) : close_volume(ledger_[o.signal], p);
         const bool last = volume.value > 0 && g_.time >= last_call_of(o);
-        if (p.open_volume.value > 0 && volume < least_to_close(o) && !last) {
+        const bool less = volume < least_to_close(o) && !last;
+        if (p.open_volume.value > 0 && (less || may_close_all(p, i))) {
             // Other closes have some of it, and may yet be refused: that part would stay open while
             // this one's source believes that it is closed.
             p.close_wanted = true;
@@ -137,6 +138,19 @@ bool Engine::waits_or_is_moot(std::uint32_t i) noexcept {
     return moot;
 }
 
+/// True if another close of `p` is in doubt that has a claim on whatever there was: what was filled
+/// was not known either when the segment was lost.
+bool Engine::may_close_all(const Order& p, std::uint32_t but) const noexcept {
+    std::uint32_t c = p.children > 1 && may_have_gone_on(p) ? p.next_in_account : kNoId;
+    for (; c != kNoId; c = orders_[c].next_in_account) {
+        const Order& o = orders_[c];
+        if (c != but && o.claimed && o.volume.value == 0 && &orders_[o.parent] == &p) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// From when on a close that waits takes what is free: what others have claimed of the position,
 /// one that is IN_DOUBT maybe, must not keep the rest of it open.
 Nanos Engine::last_call_of(const Order& o) noexcept {
@@ -148,7 +162,7 @@ Nanos Engine::last_call_of(const Order& o) noexcept {
 void Engine::claim_what_is_left(Order& o) noexcept {
     Order& p = orders_[o.parent];
     // One that had no volume yet may have taken all there was.
-    const Lots left = p.open_volume - p.closing;
+    const Lots left = std::max(p.open_volume - p.closing, Lots{});
     o.volume = o.volume.value > 0 ? std::min(o.volume, left) : left;
     o.claimed = true;
     p.closing = p.closing + o.volume;

@@ -107,6 +107,7 @@ void Engine::start(std::uint32_t i) noexcept {
         end(i, OrdStatus::Rejected, why);
         return;
     }
+    const Lots asked = o.volume;
     if (o.parent != kNoId && waits_or_is_moot(i)) {
         return;
     }
@@ -115,6 +116,7 @@ void Engine::start(std::uint32_t i) noexcept {
         watch_losses(a);  // a reading that stands counts, and so does a day that has begun
     }
     if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
+        orders_[i].volume = asked;  // what a close takes is known when it is sent, and not before
         hold(i);
     } else if (a.state == AccountState::Trading ||
                (a.state == AccountState::ReduceOnly && !entry)) {
@@ -222,7 +224,8 @@ void Engine::retry_at(std::uint32_t i, Nanos when) noexcept {
     }
     // Before unclaim(): end() wakes what waited for this one, if it had claimed something.
     if (o.attempt + 1U >= kAttemptsMax) {
-        end(i, OrdStatus::Rejected, Reason::RetriesExhausted);
+        const bool closed = o.retcode == retcode::kMarketClosed;
+        end(i, OrdStatus::Rejected, closed ? Reason::MarketClosed : Reason::RetriesExhausted);
         return;
     }
     if (when >= o.deadline) {

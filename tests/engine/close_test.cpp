@@ -249,6 +249,48 @@ TEST(CloseThatWaits, WakesNoOtherWhenItsTimeIsOver) {
         << "each of them looks once more and ends, and that is all";
 }
 
+TEST(CloseThatWaits, OfAPositionThatShrankClaimsNothingLessThanNothing) {
+    Rig rig;
+    rig.world(1, MarginMode::Netting);
+    AccountSpec early = Rig::account_spec(0);
+    early.margin_mode = MarginMode::Netting;
+    early.leaves_early = 1;
+    rig.admin(AdminOp::DefineAccount, early);
+    SymbolSpec coarse = Rig::eurusd();
+    coarse.volume_min = centi(10);
+    rig.admin(AdminOp::DefineSymbol, coarse);
+    rig.signal(rig.open(1, Side::Buy, centi(50)));
+    const OrderCommand entry = rig.only_order();
+    rig.fill(entry);
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    const OrderCommand first = rig.only_order();
+    rig.signal(rig.change(3, SignalAction::Close, 1));  // waits for it
+    rig.report(rig.exec(entry, ExecKind::ClosedManually, centi(5)));
+    ASSERT_EQ(rig.open_volume(), centi(45));
+    rig.input(InputType::Jump, JumpInput{rig.engine.globals().next_intent + 1000});
+    StartInput start;
+    start.new_segment = 1;
+    rig.input(InputType::Start, start);
+    rig.settle();
+    rig.now = rig.now + seconds(1);
+    rig.session_up(0);
+    const auto queries = rig.take_orders();
+    ASSERT_EQ(queries.size(), 2U);
+    const auto rejected = [&rig](const OrderCommand& c) {
+        Report no = rig.query_answer(c, ReportType::QueryFound, OrdStatus::Rejected);
+        no.retcode = retcode::kReject;
+        return no;
+    };
+    EXPECT_EQ(rig.find(queries[1].magic)->volume, Lots{});
+    rig.report(rejected(first));
+    rig.report(rig.query_answer(queries[1], ReportType::QueryUnknown));
+    rig.take_orders();
+    rig.signal(rig.change(4, SignalAction::Close, 1));
+    EXPECT_TRUE(rig.orders.empty()) << "the one in doubt may have taken it all";
+    rig.report(rejected(queries[1]));
+    EXPECT_EQ(rig.only_order().volume, centi(45)) << "more would open the other side";
+}
+
 TEST(CloseThatWaits, GoesOutWhileTheOneBeforeItWaitsForItsNextAttempt) {
     Rig rig;
     rig.world();
