@@ -28,11 +28,15 @@ void Engine::await_open(std::uint32_t i) noexcept {
     retry_at(i, std::min(g_.time + wait, Nanos{o.deadline.value - 1}));
 }
 
-/// Of the order that a Timer record is about. Where no ticks come at all nobody can say: what needs
-/// no price is tried.
+/// Of the order that a Timer record is about. What is no entry needs no price: whoever tells the
+/// ticks may be down, and the market open. Where no ticks come at all nobody can say; what is at a
+/// price of its own is tried.
 bool Engine::is_quoted(const Order& o) const noexcept {
+    if (o.type != CommandType::Open) {
+        return true;
+    }
     if (record_->tick_time.value == 0) {
-        return o.type != CommandType::Open || o.price_kind != PriceKind::Market;
+        return o.price_kind != PriceKind::Market;
     }
     return has_price() && g_.time - record_->tick_time < kProbe;
 }
