@@ -111,13 +111,17 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     if (const Reason price = check_price(o); price != Reason::None) {
         return price;
     }
-    if (o.attempt == 0 && is_recent_duplicate(o, a, now)) {
-        if (a.spec.on_duplicate != DuplicateAction::Alert) {
-            return Reason::DuplicateOrder;
-        }
+    const bool repeated = o.attempt == 0 && is_recent_duplicate(o, a, now);
+    if (repeated && a.spec.on_duplicate != DuplicateAction::Alert) {
+        return Reason::DuplicateOrder;
+    }
+    if (!take_token(a, now)) {
+        return Reason::RateLimit;
+    }
+    if (repeated) {
         alert(AlertCode::DuplicateOrder, o.account, &o, a.spec.duplicate_window_ms);
     }
-    return take_token(a, now) ? Reason::None : Reason::RateLimit;
+    return Reason::None;
 }
 
 /// Grows a rate that was cut, by the steps that are over by `now`.
