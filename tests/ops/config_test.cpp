@@ -225,11 +225,11 @@ TEST(Config, ReadsLimitsWithTheDayOfTheAccountsClock) {
     EXPECT_EQ(east.config.accounts[0].limits.day_start_s, 22U * 3600) << "midnight in UTC+2";
 }
 
-TEST(Config, StopsEntriesAfterAFillThreePercentAwayUnlessToldOtherwise) {
+TEST(Config, AlertsAFillThreePercentAwayUnlessToldToStopEntries) {
     const TempDir dir;
     const LimitSpec usual = read(dir, with_account("")).config.accounts[0].limits;
     EXPECT_EQ(usual.max_slippage, 3'000'000U);
-    EXPECT_EQ(usual.on_slippage, SlippageAction::ReduceOnly);
+    EXPECT_EQ(usual.on_slippage, SlippageAction::Alert);
     const Read own = read(dir, with_account(R"(, "limits": {"daily_loss": 5})"));
     EXPECT_EQ(own.config.accounts[0].limits.max_slippage, 3'000'000U) << "what is not named stays";
     const Read r = read(dir, with_account(R"(, "limits": {"max_slippage": 0.005,

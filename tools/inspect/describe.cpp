@@ -243,6 +243,9 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
         case AdminOp::DefineAccount:
             named(a.as<AccountSpec>().id.value, a.as<AccountSpec>().name);
             j["login"] = a.as<AccountSpec>().login;
+            j["leaves_early"] = a.as<AccountSpec>().leaves_early != 0;
+            j["on_duplicate"] =
+                a.as<AccountSpec>().on_duplicate == DuplicateAction::Alert ? "ALERT" : "REFUSE";
             break;
         case AdminOp::DefineMember:
             j["group"] = n.group(a.as<MemberSpec>().group);

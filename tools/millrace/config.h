@@ -76,10 +76,12 @@ struct GroupConfig {
     std::vector<MemberConfig> members;
     LimitSpec limits{};  // its id comes with the record
 };
-/// Of an account that names none: a fill 3 % from its reference stops entries (C16).
+/// Of an account that names none: a fill 3 % from its reference is told (C16). It stops nothing
+/// that nobody asked for: over a gap a stop order is filled so far away, on every account at once.
 [[nodiscard]] inline LimitSpec usual_limits() noexcept {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;
+    l.on_slippage = SlippageAction::Alert;
     return l;
 }
 struct AccountConfig {
