@@ -41,6 +41,7 @@ public:
             return done.error();
         }
         state.newer = std::move(newer_);
+        state.newer_than = newer_than_;
         // Its sink is dead when this is used; if it is not, the rows are of no one moment.
         if (!store_.open(link_) || store_.cursor() != state.cursor) {
             return fail(Errc::Busy, "somebody writes to it: stop the pipeline that follows it");

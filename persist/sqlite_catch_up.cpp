@@ -13,6 +13,7 @@ constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it
 struct Place {
     EffectCursor cursor;
     std::uint32_t instance = 0;
+    Nanos written;  // last, by the wall clock
 };
 
 Result<Place> place_of(const std::string& path) noexcept {
@@ -23,7 +24,7 @@ Result<Place> place_of(const std::string& path) noexcept {
     const auto version = db.number("PRAGMA user_version");
     const bool says = version && version.value() >= kInstanceVersion;
     auto cursor = db.prepare(std::string{"SELECT epoch, seq, k, chain, "} +
-                             (says ? "instance" : "0") + " FROM cursor WHERE id = 1");
+                             (says ? "instance" : "0") + ", updated_ns FROM cursor WHERE id = 1");
     const auto row = cursor ? cursor.value().row() : Result<bool>{cursor.error()};
     if (!row || !row.value()) {
         return row ? Error{Errc::BadChecksum, 0, "the cursor row is gone"} : row.error();
@@ -32,7 +33,8 @@ Result<Place> place_of(const std::string& path) noexcept {
     return Place{
         {static_cast<std::uint64_t>(s.column(0)), Sequence{static_cast<std::uint64_t>(s.column(1))},
          static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))},
-        static_cast<std::uint32_t>(s.column(4))};
+        static_cast<std::uint32_t>(s.column(4)),
+        Nanos{s.column(5)}};
 }
 
 Status refused(Errc code, std::string& message, std::string text) {
@@ -55,7 +57,7 @@ Status can_catch_up(const SqliteCatchUp& wish, std::string& message) {
     if (!found) {
         return refused(found.code(), message, wish.path + " cannot be read: " + found.error().what);
     }
-    const auto& [cursor, instance] = found.value();
+    const auto& [cursor, instance, written] = found.value();
     if (wish.instance == 0 || instance != wish.instance) {
         return refused(Errc::NotOwner, message, wish.path + " is of another journal directory");
     }
@@ -64,6 +66,19 @@ Status can_catch_up(const SqliteCatchUp& wish, std::string& message) {
         return refused(Errc::BadCursor, message,
                        wish.path + " has come to record " + std::to_string(cursor.seq.value) +
                            " of epoch " + std::to_string(cursor.epoch));
+    }
+    if (cursor == wish.to) {
+        return ok_status();
+    }
+    if (cursor.seq != wish.from) {
+        return refused(Errc::BadCursor, message,
+                       wish.path + " could not be read when it was asked what it lacks");
+    }
+    if (written < wish.not_before) {
+        return refused(Errc::Timeout, message,
+                       wish.path +
+                           " was written last so long ago that some of what it lacks is "
+                           "in no other store any more");
     }
     return ok_status();
 }

@@ -33,7 +33,8 @@ struct StoredState {
     std::vector<AccountRow> accounts;
     std::vector<SignalRow> signals;     // accepted ones, oldest first
     std::vector<RestoredOrder> orders;  // by intent
-    std::vector<Effect> newer;          // Redis only: its rows beyond StoredLimits::newer_than
+    std::vector<Effect> newer;          // Redis only: its rows beyond this record, which is
+    Sequence newer_than{UINT64_MAX};    // StoredLimits::newer_than
     /// What it should hold and does not, each by name: it is half a state. Empty = none is known.
     std::vector<std::string> gaps;
 };

@@ -194,7 +194,7 @@ TEST_F(RedisImport, BringsASqliteStoreOfTheSameLogToWhereItIs) {
     const auto history = random_history(4, Nanos{wall_ns()});
     fill(history);
     const std::vector<Effect> first{history.begin(), history.begin() + 300};
-    SqliteCatchUp wish{dir_.path() + "/behind.db", 77, end_of(history)};
+    SqliteCatchUp wish{dir_.path() + "/behind.db", 77, end_of(history), {}, {}};
     EXPECT_EQ(catch_up_sqlite(wish, {}, said_).code(), Errc::NotFound) << said_;
     SqliteStore store;
     SqliteStoreOptions o;
@@ -216,6 +216,13 @@ TEST_F(RedisImport, BringsASqliteStoreOfTheSameLogToWhereItIs) {
     wish.instance = 78;
     EXPECT_EQ(catch_up_sqlite(wish, state.value().newer, said_).code(), Errc::NotOwner) << said_;
     wish.instance = 77;
+    EXPECT_EQ(catch_up_sqlite(wish, {}, said_).code(), Errc::BadCursor)
+        << "what it lacks was not collected: " << said_;
+    wish.from = state.value().newer_than;
+    wish.not_before = Nanos{1};  // it was written at 0
+    EXPECT_EQ(catch_up_sqlite(wish, state.value().newer, said_).code(), Errc::Timeout) << said_;
+    EXPECT_EQ(sqlite_cursor_at(wish.path), end_of(first)) << "a refusal changes nothing";
+    wish.not_before = {};
     ASSERT_TRUE(catch_up_sqlite(wish, state.value().newer, said_).ok()) << said_;
     ASSERT_TRUE(catch_up_sqlite(wish, {}, said_).ok()) << "it is there: " << said_;
     const auto found = read_sqlite_state(wish.path, kAll, said_);

@@ -8,7 +8,8 @@
 namespace millrace {
 namespace {
 
-/// Redis drops orders that came to nothing a day after they ended; the rest of an hour is for us.
+/// Redis drops what came to nothing, or was closed, a day after it ended: SQLite must have been at
+/// work within that time, or it would show it as live for ever. An hour of it is for us.
 constexpr Nanos kMargin = seconds(3600);
 
 }  // namespace
@@ -18,21 +19,19 @@ std::string keep_history(const Config& config, const std::string& from, const St
     if (!config.sqlite.enabled || from == "sqlite" || !sqlite_file_exists(config.sqlite.path)) {
         return {};
     }
-    const SqliteCatchUp wish{config.sqlite.path, stored.instance, stored.cursor};
-    const Nanos age = Nanos{wall_ns()} - stored.latest;
+    SqliteCatchUp wish{config.sqlite.path, stored.instance, stored.cursor, stored.newer_than, {}};
+    wish.not_before = Nanos{wall_ns()} - redis_store(config).keep.ended + kMargin;
+    const bool behind = sqlite_cursor_at(wish.path) != stored.cursor;
     std::string why;
-    Status done = can_catch_up(wish, why);
-    const bool behind = done && sqlite_cursor_at(wish.path) != stored.cursor;
+    Status done = ok_status();
     if (behind && from != "redis") {
         done = {Errc::Unsupported, "only Redis"};
         why = from + " is not read for what SQLite lacks";
-    } else if (behind && age > redis_store(config).keep.ended - kMargin) {
-        done = {Errc::NotFound, "too old"};
-        why =
-            "what Redis had taken in last is almost a day old: it may have dropped what SQLite "
-            "lacks";
-    } else if (done && !dry_run) {
-        done = catch_up_sqlite(wish, stored.newer, why);
+    } else if (behind && !stored.gaps.empty()) {
+        done = {Errc::NotFound, "not whole"};
+        why = from + " lacks something itself, and SQLite would lack it, too";
+    } else {
+        done = dry_run ? can_catch_up(wish, why) : catch_up_sqlite(wish, stored.newer, why);
     }
     if (!done) {
         return "the history in " + wish.path +
