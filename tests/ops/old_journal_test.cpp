@@ -3,7 +3,9 @@
 // behind a clean stop (`millrace down`): 7, with snapshot images of format 2, the build of the
 // commit before "core: keep places for closes"; 9, with images of format 3, the one before "core:
 // stop entries after a fill". Its simulated broker had sold 0.10 lots three times on account a1,
-// which was then paused. Not made by any code of this tree.
+// which was then paused. logic9-held.tar.gz is of the same build, with accounts a1 and a2: a2 was
+// then made reduce-only, its terminal ended, and the first signal closed, which a1 did and a2
+// holds. Not made by any code of this tree.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 
 #include "core/engine.h"
 #include "persist/snapshot_file.h"
+#include "persist/sqlite_db.h"
 #include "tests/ops/pipeline_fixture.h"
 
 namespace millrace::test {
@@ -23,15 +26,23 @@ namespace fs = std::filesystem;
 #define EXPECT_SAYS(finished, text) \
     EXPECT_NE((finished).output.find(text), std::string::npos) << (finished).output
 
-class OldJournal : public testing::TestWithParam<std::uint32_t> {
+class OldDirectory : public testing::Test {
 protected:
-    void SetUp() override {
+    /// tests/ops/NAME.tar.gz
+    void unpack(const std::string& name) {
         fs::create_directories(p.journal_dir());
-        const std::string unpack = "tar -xzf '" MILLRACE_OLD_JOURNALS "/logic" + made_by() +
-                                   ".tar.gz' -C '" + p.journal_dir() + "'";
-        ASSERT_EQ(std::system(unpack.c_str()), 0) << unpack;
+        const std::string command =
+            "tar -xzf '" MILLRACE_OLD_JOURNALS "/" + name + ".tar.gz' -C '" + p.journal_dir() + "'";
+        ASSERT_EQ(std::system(command.c_str()), 0) << command;
     }
-    static std::string made_by() { return std::to_string(GetParam()); }
+    /// Of the SQLite store.
+    std::int64_t stored(const std::string& sql) {
+        SqliteDb db;
+        EXPECT_TRUE(db.open(p.journal_dir() + "/millrace.db", 5'000, SqliteOpen::ReadOnly).ok());
+        const auto found = db.number(sql);
+        EXPECT_TRUE(found.ok()) << sql << ": " << db.message();
+        return found ? found.value() : -1;
+    }
     /// The state of the newest snapshot.
     Engine state() {
         std::vector<std::string> bad;
@@ -43,6 +54,13 @@ protected:
         EXPECT_TRUE(engine.load(image.data(), image.size()).ok());
         return engine;
     }
+    Pipeline p;
+};
+
+class OldJournal : public OldDirectory, public testing::WithParamInterface<std::uint32_t> {
+protected:
+    void SetUp() override { unpack("logic" + made_by()); }
+    static std::string made_by() { return std::to_string(GetParam()); }
     static void expect_what_was(const Engine& engine) {
         constexpr AccountId kAccount{0};
         EXPECT_EQ(engine.globals().open_positions, 3U);
@@ -65,7 +83,6 @@ protected:
         EXPECT_EQ(engine.symbol_risk(SymbolId{0}).sold, Lots{3 * kScale / 10});
         EXPECT_EQ(engine.symbol_risk(SymbolId{0}).bought, Lots{});
     }
-    Pipeline p;
 };
 INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U),
                          [](const auto& version) { return std::to_string(version.param); });
@@ -94,6 +111,8 @@ TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {
     EXPECT_GT(second.globals().next_intent, first.globals().next_intent)
         << "ids that the old build had reserved are jumped over";
     EXPECT_SAYS(p.run({"upgrade"}), "nothing to do");
+    EXPECT_EQ(stored("SELECT whole FROM cursor"), 1) << "`recover` would refuse it";
+    EXPECT_EQ(stored("SELECT count(*) FROM positions WHERE volume = 10000000"), 3);
 }
 
 TEST_P(OldJournal, IsLeftAsItIsByADryRun) {
@@ -111,6 +130,59 @@ TEST_P(OldJournal, IsLeftAsItIsByADryRun) {
     EXPECT_SAYS(dry, "nothing was changed");
     EXPECT_EQ(files(), before);
     EXPECT_EQ(p.run({"up"}).status, 1);
+}
+
+/// Closes of `status` in the state.
+std::size_t closes(const Engine& engine, OrdStatus status) {
+    std::size_t n = 0;
+    for (std::uint32_t i = 0; i < engine.orders().used(); ++i) {
+        const Order& o = engine.orders()[i];
+        n += engine.orders().is_live(i) && o.type == CommandType::Close && o.status == status;
+    }
+    return n;
+}
+
+TEST_F(OldDirectory, KeepsItsPositionsAHeldCloseAndWhatWasStoppedWhileItsLinkWasDown) {
+    ASSERT_NO_FATAL_FAILURE(unpack("logic9-held"));
+    std::string text = p.config_text();
+    const auto put_behind = [&text](const std::string& place, const std::string& more) {
+        text.insert(text.find(place) + place.size(), more);
+    };
+    put_behind(R"({"account": "a1"})", R"(, {"account": "a2"})");
+    put_behind(R"("accounts": [)", R"({"name": "a2", "login": 1002,
+ "key": "00112233445566778899aabbccddeeff"}, )");
+    (void)p.dir().write("c.json", text);
+    EXPECT_SAYS(p.run({"up"}), "was made by logic version 9");
+    const Finished upgraded = p.run({"upgrade"});
+    ASSERT_EQ(upgraded.status, 0) << upgraded.output;
+    constexpr AccountId kStopped{1};
+    const Engine first = state();
+    EXPECT_EQ(first.globals().open_positions, 5U);
+    EXPECT_EQ(first.account(AccountId{0}).open_positions, 2U);
+    EXPECT_EQ(first.account(AccountId{0}).wanted, AccountState::Trading);
+    EXPECT_EQ(first.account(kStopped).open_positions, 3U);
+    EXPECT_EQ(first.account(kStopped).wanted, AccountState::ReduceOnly);
+    EXPECT_EQ(first.ledger().live(), 4U) << "a signal that is sent again would be new";
+    EXPECT_EQ(closes(first, OrdStatus::Held), 1U);
+
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const Segment segment = p.attach();
+    const CoreCells& core = segment.core();
+    EXPECT_TRUE(eventually([&] {
+        return core.completed.load() == core.durable.load() && core.live_orders.load() == 0;
+    })) << "its time was over long ago: "
+        << p.run({"orders"}).output;
+    ::kill(p.supervisor(), SIGTERM);
+    ASSERT_EQ(p.wait_supervisor(), 0) << p.log();
+    const Engine second = state();
+    EXPECT_EQ(second.globals().open_positions, 5U);
+    EXPECT_EQ(second.account(kStopped).wanted, AccountState::ReduceOnly);
+    EXPECT_EQ(stored("SELECT whole FROM cursor"), 1);
+    EXPECT_EQ(stored("SELECT count(*) FROM positions WHERE volume = 10000000"), 5);
+    EXPECT_EQ(stored("SELECT count(*) FROM v_orders WHERE status = 'EXPIRED'"), 1);
+    // What the account is once its link is up, which `recover` goes by.
+    EXPECT_EQ(stored("SELECT permissions >> 1 & 7 FROM accounts WHERE account = 1"), 2);
 }
 
 }  // namespace
