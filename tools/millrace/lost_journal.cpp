@@ -31,7 +31,7 @@ constexpr int kSqliteBusyMs = 2'000;
 struct Followed {
     std::string where;
     std::uint64_t seq = 0;       // the last record; 0: none
-    std::string unknown;         // why it could not be asked
+    std::string unknown{};       // why it could not be asked
     std::uint32_t instance = 0;  // of its directory; 0: not known
 };
 
