@@ -18,14 +18,16 @@ public:
 
     /// @param waits something was asked that is not answered
     /// @param answered a count that changes with each answer
+    /// @param bound with another one something else is waited for: the count begins anew
     /// @return true if there has been none for longer than `bound`, as far as somebody looked.
     [[nodiscard]] bool is_late(bool waits, std::uint64_t answered, Nanos bound,
                                Nanos now) noexcept {
         const Nanos passed{
             std::clamp<std::int64_t>((now - looked_).value, 0, bound.value / kLooksMin)};
         looked_ = now;
-        if (!waits || !waits_ || answered != answered_) {
+        if (!waits || !waits_ || answered != answered_ || bound != bound_) {
             waits_ = waits;
+            bound_ = bound;
             answered_ = answered;
             waited_ = {};
             return false;
@@ -38,6 +40,7 @@ private:
     std::uint64_t answered_ = 0;  // when it was last seen to answer
     Nanos waited_;                // since then
     Nanos looked_;
+    Nanos bound_;
     bool waits_ = false;
 };
 

@@ -33,6 +33,16 @@ TEST(AnswerWatch, BeginsAnewWithEachAnswerAndWhereNothingWaits) {
     }
 }
 
+TEST(AnswerWatch, BeginsAnewWhereSomethingElseIsWaitedFor) {
+    AnswerWatch watch;
+    Nanos now = seconds(1'000);
+    for (int ms = 0; ms < 20'000; ms += 10) {  // the next file is filled, which may take 30 s
+        now = now + millis(10);
+        ASSERT_FALSE(watch.is_late(true, 7, seconds(30), now));
+    }
+    EXPECT_FALSE(watch.is_late(true, 7, kBound, now + millis(10))) << "its header's write began";
+}
+
 TEST(AnswerWatch, TimeInWhichNobodyLookedIsNotTheDisks) {
     AnswerWatch watch;
     Nanos now = seconds(1'000);

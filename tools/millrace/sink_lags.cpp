@@ -4,7 +4,7 @@
 
 namespace millrace {
 
-SinkLag::News SinkLag::look(std::uint64_t durable, std::uint64_t stored, Nanos now) noexcept {
+SinkLag::News SinkLag::look(std::uint64_t owed, std::uint64_t stored, Nanos now) noexcept {
     awake_ = looked_.value == 0 ? awake_ : awake_ + std::min(now - looked_, kLookMax);
     looked_ = now;
     std::size_t reached = 0;
@@ -15,8 +15,8 @@ SinkLag::News SinkLag::look(std::uint64_t durable, std::uint64_t stored, Nanos n
     std::copy(marks_ + reached, marks_ + count_, marks_);
     count_ -= reached;
     const bool is_time = count_ == 0 || awake_ - marks_[count_ - 1].at >= kMarkEvery;
-    if (durable > stored && is_time && count_ < kMarks) {
-        marks_[count_++] = {durable, awake_};
+    if (owed > stored && is_time && count_ < kMarks) {
+        marks_[count_++] = {owed, awake_};
     }
     if (late_ && follows) {
         late_ = false;
@@ -34,39 +34,53 @@ SinkLags::SinkLags(const Config& config) noexcept
              {"redis", config.redis.enabled, &CoreCells::redis_seq},
              {"clickhouse", config.clickhouse.enabled, &CoreCells::clickhouse_seq}} {}
 
+/// A store's cursor goes from effect to effect, and many a record has none: in a night without
+/// trading it stands below the journal's end and lacks nothing. So what it owes is the first record
+/// behind the one that the replica had come to when it began to write more effects.
+void SinkLags::look_at_effects(const CoreCells& core) noexcept {
+    // Acquire: pairs with the replica's release: the effects of all up to here are counted below,
+    // so those that are counted later are of later records.
+    const std::uint64_t applied = core.replica_applied.load(std::memory_order_acquire);
+    const std::uint64_t written = core.effects_written.load(std::memory_order_relaxed);
+    if (written > written_) {
+        owed_ = std::max(owed_, applied_ + 1);
+    }
+    applied_ = applied;
+    written_ = written;  // less than before: another replica counts
+}
+
 SinkLags::Told SinkLags::turn(const CoreCells& core, Nanos now) {
     Told told;
-    // Relaxed: cursors that only rise; an older value is looked at again.
-    const std::uint64_t durable = core.durable.load(std::memory_order_relaxed);
+    look_at_effects(core);
     for (Sink& sink : sinks_) {
         if (!sink.enabled) {
             continue;
         }
+        // Relaxed: a cursor that only rises; an older value is looked at again.
         const std::uint64_t stored = (core.*sink.stored).load(std::memory_order_relaxed);
-        const SinkLag::News news = sink.lag.look(durable, stored, now);
+        const SinkLag::News news = sink.lag.look(owed_, stored, now);
         if (news == SinkLag::News::Late) {
             told.alerts.push_back(std::string{sink.name} +
-                                  " lags: it lacks what has been in the journal for 30 s. Trading "
-                                  "goes on; the effects log keeps what it lacks");
+                                  " lags: it lacks what has been in the effects log for 30 s. "
+                                  "Trading goes on; that log keeps what it lacks");
             sink.shown = stored;
             sink.shown_at = now;
         } else if (news == SinkLag::News::Follows) {
             told.infos.push_back(std::string{sink.name} + " follows again");
         } else if (sink.lag.is_late() && now - sink.shown_at >= kShowEvery) {
-            show(sink, durable, stored, now, told);
+            show(sink, stored, now, told);
         }
     }
     return told;
 }
 
 /// Nothing of one that does not move: that it is late was told.
-void SinkLags::show(Sink& sink, std::uint64_t durable, std::uint64_t stored, Nanos now,
-                    Told& told) {
+void SinkLags::show(Sink& sink, std::uint64_t stored, Nanos now, Told& told) const {
     sink.shown_at = now;
     if (stored != sink.shown) {
         sink.shown = stored;
         told.infos.push_back(std::string{sink.name} + " has come to record " +
-                             std::to_string(stored) + " of " + std::to_string(durable));
+                             std::to_string(stored) + " of " + std::to_string(applied_));
     }
 }
 

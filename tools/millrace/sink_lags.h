@@ -23,14 +23,14 @@ public:
     enum class News : std::uint8_t { None, Late, Follows };
 
     /// To be called several times a second.
-    /// @param durable the last record that is on the journal's disk
+    /// @param owed a record that the store comes to once it has all of the effects log
     /// @param stored the last one whose effects are all in the store
-    [[nodiscard]] News look(std::uint64_t durable, std::uint64_t stored, Nanos now) noexcept;
+    [[nodiscard]] News look(std::uint64_t owed, std::uint64_t stored, Nanos now) noexcept;
     /// Told so, and does not follow again.
     [[nodiscard]] bool is_late() const noexcept { return late_; }
 
 private:
-    /// A record that the store lacked, and when it was the last one that was durable.
+    /// A record that the store lacked, and since when it owed it.
     struct Mark {
         std::uint64_t seq = 0;
         Nanos at;
@@ -69,10 +69,13 @@ private:
     };
     static constexpr Nanos kShowEvery = seconds(30);
 
-    static void show(Sink& sink, std::uint64_t durable, std::uint64_t stored, Nanos now,
-                     Told& told);
+    void look_at_effects(const CoreCells& core) noexcept;
+    void show(Sink& sink, std::uint64_t stored, Nanos now, Told& told) const;
 
     Sink sinks_[3];
+    std::uint64_t owed_ = 0;     // each store comes to this record
+    std::uint64_t applied_ = 0;  // by the replica, when it was looked at last
+    std::uint64_t written_ = 0;  // effects, then
 };
 
 }  // namespace millrace
