@@ -347,7 +347,8 @@ TEST_F(RedisHoldTest, GivesAnEndToWhatNothingNeedsAnyMore) {
             closed.push_back(Effect::make(EffectKind::Order, row));
         } else if (e.kind == EffectKind::Signal && e.as<SignalRow>().done == 0) {
             auto row = e.as<SignalRow>();
-            row.done = row.filled = 1;
+            row.done = 1;
+            row.filled = 1;
             closed.push_back(Effect::make(EffectKind::Signal, row));
         }
     }

@@ -49,7 +49,7 @@ void read_cursor(SqliteDb& db, Followed& found) {
 }
 
 Followed ask_sqlite(const Config& config) {
-    Followed found{config.sqlite.path};
+    Followed found{config.sqlite.path, 0, {}, 0};
     if (sqlite_file_exists(config.sqlite.path)) {
         SqliteDb db;
         if (db.open(config.sqlite.path, kSqliteBusyMs, SqliteOpen::ReadOnly)) {
@@ -63,7 +63,7 @@ Followed ask_sqlite(const Config& config) {
     }
     for (const SqliteBackup& backup : list_sqlite_backups(config.sqlite.backup_dir)) {
         if (backup.seq.value > found.seq) {
-            found = {backup.path, backup.seq.value};
+            found = {backup.path, backup.seq.value, {}, 0};
         }
     }
     return found;
@@ -71,7 +71,7 @@ Followed ask_sqlite(const Config& config) {
 
 Followed ask_redis(const Config& config) {
     RedisStore store{redis_store(config)};
-    Followed found{"Redis, keys " + store.options().prefix + "*,"};
+    Followed found{"Redis, keys " + store.options().prefix + "*,", 0, {}, 0};
     RedisPlace place = redis_place(config.redis);
     place.timeouts = {kConnectMax, kAnswerMax};
     RedisPrimary primary{std::move(place)};
@@ -93,7 +93,7 @@ Followed ask_clickhouse(const Config& config) {
     options.server.connect = kConnectMax;
     options.server.answer = kAnswerMax;
     ClickHouseStore store{options};
-    Followed found{"ClickHouse, database " + options.database + ","};
+    Followed found{"ClickHouse, database " + options.database + ",", 0, {}, 0};
     const Status opened = store.open();
     if (opened) {
         found.seq = store.cursor().seq.value;
