@@ -109,6 +109,14 @@ TEST_F(Credentials, AreNotPassedOverInSilenceWhereTheConfigurationIsNotNamed) {
     EXPECT_SAYS(list(), "the account was disabled");
 }
 
+TEST_F(Credentials, OfAnAccountThatTradesAreNotLockedAsADisabledOnes) {
+    start();
+    const Finished asked = p_.run({"account", "lock-disabled", "a1"});
+    EXPECT_EQ(asked.status, 0) << asked.output;
+    EXPECT_SAYS(asked, "a1 is not disabled");
+    EXPECT_SAYS(list(), "ACTIVE");
+}
+
 TEST(WithoutCredentials, DisablingAnAccountNeedsNoConfiguration) {
     Pipeline p;
     p.up();

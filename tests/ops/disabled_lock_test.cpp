@@ -84,6 +84,21 @@ TEST_F(DisabledLockTest, LocksEachAccountThatIsDisabledOnceAndAgainAfterItTraded
     EXPECT_EQ(run(l, 10).info, "credentials of a1 are locked: disabled");
 }
 
+TEST_F(DisabledLockTest, WhoComesBackWhileItLocksIsTold) {
+    DisabledLock l = lock("while [ ! -e '" + (dir_ / "go") + "' ]; do sleep 0.01; done");
+    set(0, AccountState::Disabled);
+    set(1, AccountState::Disabled);
+    (void)l.turn(now_);
+    now_ += 5 * kSecond;
+    (void)l.turn(now_);
+    ASSERT_TRUE(l.busy());
+    set(1, AccountState::Trading);
+    dir_.write("go", "");
+    const auto told = run(l, 1);
+    EXPECT_EQ(told.info, "credentials of a0 are locked: disabled");
+    EXPECT_EQ(told.alert.find("credentials: a1 came back"), 0U) << told.alert;
+}
+
 TEST_F(DisabledLockTest, ThatFailsIsToldAndTriedAgain) {
     DisabledLock l = lock("exit 1");
     set(0, AccountState::Disabled);

@@ -1,5 +1,6 @@
 #include "tools/millrace/commands.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -7,6 +8,7 @@
 #include "tools/millrace/config_backup.h"
 #include "tools/millrace/config_check.h"
 #include "tools/millrace/credential_lock.h"
+#include "tools/millrace/disabled_lock.h"
 #include "tools/millrace/locate.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator.h"
@@ -119,6 +121,31 @@ int lock_disabled(const Target& target, const std::vector<std::string>& names) {
                  "`millrace credential lock`\n",
                  message.c_str());
     return 1;
+}
+
+/// The same of those that are disabled at this moment: whoever asked may have done so minutes ago.
+int lock_if_disabled(const Target& target, const std::vector<std::string>& names) {
+    Config config;
+    std::string message;
+    if (!load_config(target.config, config)) {
+        return kExitBadConfig;
+    }
+    const auto segment = attach_target(target, message);
+    if (!segment) {
+        std::fprintf(stderr, "millrace: %s\n", message.c_str());
+        return kExitError;
+    }
+    const std::vector<std::string> disabled = disabled_accounts(segment.value(), config);
+    std::vector<std::string> wanted;
+    for (const std::string& name : names) {
+        if (std::find(disabled.begin(), disabled.end(), name) != disabled.end()) {
+            wanted.push_back(name);
+        } else {
+            std::fprintf(stderr, "%s is not disabled: its credentials stay as they are\n",
+                         name.c_str());
+        }
+    }
+    return wanted.empty() ? kExitOk : lock_disabled(target, wanted);
 }
 
 void add_set_account(CLI::App* account, Command& command, const char* word, AccountState state,
@@ -249,7 +276,7 @@ void add_account_commands(CLI::App& app, Command& command) {
     auto names = options_for<std::vector<std::string>>();
     lock->add_option("NAME", *names, "accounts that are disabled")->required();
     lock->callback([&command, lock_target, names] {
-        command.run = [=] { return lock_disabled(*lock_target, *names); };
+        command.run = [=] { return lock_if_disabled(*lock_target, *names); };
     });
     CLI::App* list = account->add_subcommand("list", "every account and how it stands");
     auto list_target = add_target(list);

@@ -28,6 +28,26 @@ DisabledLockOptions disabled_lock_options(const Config& config) {
     return o;
 }
 
+/// By its login, as a session knows it: ids are another file's matter.
+std::vector<std::string> disabled_accounts(const Segment& segment, const Config& config) {
+    std::vector<std::string> names;
+    for (std::uint32_t i = 0; i < segment.sessions(); ++i) {
+        const SessionEntry& cell = segment.session(AccountId{i});
+        // Relaxed: a state that is looked at again; the login stays what it is.
+        const std::uint64_t login = cell.login.load(std::memory_order_relaxed);
+        const auto state =
+            static_cast<AccountState>(cell.account_state.load(std::memory_order_relaxed));
+        const auto account =
+            std::find_if(config.accounts.begin(), config.accounts.end(),
+                         [login](const AccountConfig& a) { return a.login == login; });
+        const bool known = login != 0 && account != config.accounts.end();
+        if (known && state == AccountState::Disabled) {
+            names.push_back(account->name);
+        }
+    }
+    return names;
+}
+
 DisabledLock::DisabledLock(const Segment& segment, const Config& config,
                            DisabledLockOptions options)
     : segment_{segment}, config_{config}, options_{std::move(options)} {}
@@ -64,23 +84,11 @@ DisabledLock::Told DisabledLock::turn(std::int64_t now_ns) {
     return ended(now_ns, "did not come to an end and was killed");
 }
 
-/// By its login, as a session knows it: ids are another file's matter.
 void DisabledLock::look(std::int64_t now_ns) {
     std::map<std::string, Seen> now;
-    for (std::uint32_t i = 0; i < segment_.sessions(); ++i) {
-        const SessionEntry& cell = segment_.session(AccountId{i});
-        // Relaxed: a state that is looked at again; the login stays what it is.
-        const std::uint64_t login = cell.login.load(std::memory_order_relaxed);
-        const auto state =
-            static_cast<AccountState>(cell.account_state.load(std::memory_order_relaxed));
-        const auto account =
-            std::find_if(config_.accounts.begin(), config_.accounts.end(),
-                         [login](const AccountConfig& a) { return a.login == login; });
-        if (login == 0 || state != AccountState::Disabled || account == config_.accounts.end()) {
-            continue;
-        }
-        const auto before = disabled_.find(account->name);
-        now[account->name] = before == disabled_.end() ? Seen{now_ns, false} : before->second;
+    for (const std::string& name : disabled_accounts(segment_, config_)) {
+        const auto before = disabled_.find(name);
+        now[name] = before == disabled_.end() ? Seen{now_ns, false} : before->second;
     }
     disabled_ = std::move(now);
 }
@@ -115,12 +123,23 @@ DisabledLock::Told DisabledLock::ended(std::int64_t now_ns, const std::string& f
                      " disabled, and not locked: `millrace account lock-disabled` " + failure;
         return told;
     }
+    std::vector<std::string> locked;
+    std::vector<std::string> back;
     for (const std::string& name : asked_) {
-        if (const auto seen = disabled_.find(name); seen != disabled_.end()) {
+        const auto seen = disabled_.find(name);
+        (seen == disabled_.end() ? back : locked).push_back(name);
+        if (seen != disabled_.end()) {
             seen->second.locked = true;
         }
     }
-    told.info = "credentials of " + joined(asked_) + " are locked: disabled";
+    if (!locked.empty()) {
+        told.info = "credentials of " + joined(locked) + " are locked: disabled";
+    }
+    if (!back.empty()) {
+        told.alert = "credentials: " + joined(back) +
+                     " came back while they were being locked: see `millrace credential list`, "
+                     "and unlock them if they are LOCKED";
+    }
     return told;
 }
 

@@ -28,6 +28,10 @@ struct DisabledLockOptions {
 /// What `config` asks for; no command without "credentials" in it.
 [[nodiscard]] DisabledLockOptions disabled_lock_options(const Config& config);
 
+/// Names of those accounts of `config` that are disabled now, in the order of their sessions.
+[[nodiscard]] std::vector<std::string> disabled_accounts(const Segment& segment,
+                                                         const Config& config);
+
 /// Threads: one. Never blocks: a child that was killed and waits in the kernel for a dead disk
 /// stays for later turns to reap.
 class DisabledLock {
