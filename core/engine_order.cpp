@@ -116,7 +116,11 @@ void Engine::start(std::uint32_t i) noexcept {
         watch_losses(a);  // a reading that stands counts, and so does a day that has begun
     }
     if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
-        orders_[i].volume = asked;  // what a close takes is known when it is sent, and not before
+        const Lots taken = o.volume;
+        orders_[i].volume = asked;
+        if (o.type != CommandType::Close || taken >= least_to_close(o)) {
+            orders_[i].volume = taken;  // else its last call, in which it could not go
+        }
         hold(i);
     } else if (a.state == AccountState::Trading ||
                (a.state == AccountState::ReduceOnly && !entry)) {
