@@ -228,8 +228,12 @@ bool Engine::is_news_of_lost_log(std::uint32_t known, const Report& r) noexcept 
     if (known != kNoId) {
         // The store had it, and its terminal has not heard that we have it.
         const auto& deals = orders_[known].deals;
-        return is_of_lost_log(orders_[known]) && r.deal_ticket != 0 &&
-               std::find(std::begin(deals), std::end(deals), r.deal_ticket) != std::end(deals);
+        const bool told =
+            std::find(std::begin(deals), std::end(deals), r.deal_ticket) != std::end(deals);
+        // Of many deals the newest are known; tickets rise, so one below them all came before.
+        const bool before = deals[3] != 0 && is_of_lost_log(r) &&
+                            r.deal_ticket < *std::min_element(std::begin(deals), std::end(deals));
+        return is_of_lost_log(orders_[known]) && r.deal_ticket != 0 && (told || before);
     }
     if (g_.ledger_from_s == 0 || find_order(r) != kNoId) {
         return false;
