@@ -18,6 +18,7 @@ SinkLag::News SinkLag::look(std::uint64_t owed, std::uint64_t stored, Nanos now)
     if (owed > stored && is_time && count_ < kMarks) {
         marks_[count_++] = {owed, awake_};
     }
+    follows = follows || (count_ == 0 && stored >= owed);  // in one leap
     if (late_ && follows) {
         late_ = false;
         return News::Follows;
