@@ -104,7 +104,9 @@ TEST(PlacesOfTheTable, ALargeGroupFindsPlacesForACloseOfItsPendings) {
     rig.take_results();
     std::vector<std::byte> image;
     rig.engine.save(image);
-    ASSERT_TRUE(rig.engine.load(image.data(), image.size()).ok());
+    Engine heir{kTable};
+    ASSERT_TRUE(heir.load(image.data(), image.size()).ok());
+    rig.engine = std::move(heir);
     rig.signal(rig.open(98));
     EXPECT_EQ(rig.reasons(ResultKind::Refused), std::vector{Reason::TableFull})
         << "known again from the image";
