@@ -33,6 +33,8 @@ protected:
     void start(const std::string& rings) {
         WorldOptions options;
         options.rate = 120;
+        // Its own doing: an account's queue that is full, and nobody who empties it.
+        options.exits_excused = {Reason::QueueFull};
         // Nobody is replaced: who is stopped goes on.
         options.edits = {Beside::configured(),
                          {"\"accounts_max\"", "\"rings\": {\"admin\": 16, " + rings +
