@@ -40,7 +40,7 @@ inline AdminRecord definition(std::uint64_t n) {
         a.id = AccountId{account};
         a.margin_mode = account % 3 == 2 ? MarginMode::Netting : MarginMode::Hedging;
         a.rate_per_second = a.rate_burst = 100;
-        a.leaves_early = account % 2 == 0 ? 1 : 0;
+        a.leaves_early = account == 1 ? 1 : 0;
         return AdminRecord::make(AdminOp::DefineAccount, a);
     }
     MemberSpec m;
@@ -92,7 +92,7 @@ inline AdminRecord operation(Draw& random) {
             l.max_drawdown_share =
                 Ratio{static_cast<std::int64_t>(random.below(40)) * kScale / 100};
             l.max_slippage =
-                random.one_in(4) ? static_cast<std::uint32_t>(500 + random.below(500)) : 0;
+                random.one_in(10) ? static_cast<std::uint32_t>(500 + random.below(500)) : 0;
             l.on_slippage = static_cast<SlippageAction>(random.below(3));
             return AdminRecord::make(AdminOp::DefineLimits, l);
         }
@@ -172,7 +172,7 @@ inline Signal signal(Draw& random, std::uint64_t n, Nanos now) {
     }
     s.symbol = SymbolId{static_cast<std::uint32_t>(of % 2)};
     s.send_time = now;
-    if (n % 6 == 0) {
+    if (n % 10 == 0) {
         s.flags = kHoldUntilOpen;
         s.ttl_ms = 300'000;
     }
