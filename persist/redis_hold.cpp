@@ -147,7 +147,10 @@ Status RedisHold::find_needed(RedisLink& link) noexcept {
             needs(account_in(key), fields[1].text());
             if (position) {
                 opened_.insert(order_of_position(key));
-            } else if (fields[2].text() != redis_word(CommandType::Open)) {
+                return;
+            }
+            opened_.insert(key.substr(4));  // what follows RTS:
+            if (fields[2].text() != redis_word(CommandType::Open)) {
                 accounts.emplace_back(account_in(key));
                 ask_target(targets, prefix_, fields[1].text());
             }
@@ -202,7 +205,8 @@ Status RedisHold::look_at_closes(RedisLink& link, std::vector<Row>& rows) const 
         return ok_status();
     }
     return but_for_damage(link.run(targets, [&](std::size_t i, const RedisView& target) {
-        closes[i]->needed = shares_.contains(share_of(account_in(closes[i]->key), target.text()));
+        const std::string share = share_of(account_in(closes[i]->key), target.text());
+        closes[i]->needed = closes[i]->needed || shares_.contains(share);
     }));
 }
 

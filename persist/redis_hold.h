@@ -25,6 +25,8 @@ public:
     /// @param every from the end of a sweep to the next; the first begins at once.
     explicit RedisHold(Nanos every) noexcept : every_{every} {}
 
+    /// Whether a sweep is under way: the next slice is due at once.
+    [[nodiscard]] bool sweeping() const noexcept { return phase_ != Phase::Rest; }
     /// The next slice, about a thousand keys, if a sweep is due.
     /// @return as RedisLink; after a failure the sweep begins again.
     [[nodiscard]] Status step(RedisLink& link, const RedisStore& store, Nanos wall) noexcept;
@@ -56,7 +58,7 @@ private:
     Sequence began_seq_;                      // what was written later waits for the next sweep
     std::string cursor_ = "0";                // of SCAN
     std::vector<std::string> found_;          // keys of this slice, without prefix
-    std::unordered_set<std::string> opened_;  // "<account>:<intent>" of open positions
+    std::unordered_set<std::string> opened_;  // "<account>:<intent>" of these and of live orders
     // Of open positions, live orders, and what live closes, modifies and cancels act on:
     std::unordered_set<std::string> shares_;   // "<account>:<signal>"
     std::unordered_set<std::string> signals_;  // ids

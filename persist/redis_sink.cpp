@@ -5,6 +5,7 @@
 #include "core/assert.h"
 #include "persist/log_progress.h"
 #include "persist/redis_settings.h"
+#include "persist/sign_of_life.h"
 
 namespace millrace {
 namespace {
@@ -13,6 +14,8 @@ constexpr int kRecordsPerStep = 4096;    // so that a step ends even if no recor
 constexpr Nanos kPollTime = millis(20);  // the log has no doorbell of its own
 constexpr Nanos kLate = seconds(10);     // requirement C32: alert at 10 s
 constexpr Nanos kVeryLate = seconds(60);
+constexpr Nanos kHoldSlice = millis(50);  // of each upkeep_every, while it sweeps
+constexpr Nanos kFeedMax = seconds(300);  // for SQLite to find the next rows
 
 /// One writer, read by inspectors: load and store, relaxed.
 void count(AtomicU64& cell) noexcept {
@@ -163,12 +166,16 @@ bool RedisSink::rebuild(const char* why, bool other_history) noexcept {
         report("state is filled into a new generation: " + why_);
     }
     other_history_ = other_history;
+    auto fed = source_->begins_whole() ? nullptr : open_feed();
+    if (refilling_ && (fed == nullptr || !fed->whole())) {
+        return give_up_refill("the SQLite store cannot give it now");
+    }
     if (auto begun = store_.begin_rebuild(other_history); !begun) {
         return fail(begun.code(), store_.message());
     }
     building_ = store_.generation();
     filled_from_ = filled_quarters_ = 0;
-    feed_ = source_->begins_whole() ? nullptr : open_feed();
+    feed_ = std::move(fed);
     fed_to_ = feed_ ? feed_->cursor() : EffectCursor{};
     fed_whole_ = feed_ && feed_->whole();
     if (auto found = source_->seek({}); !found) {
@@ -205,8 +212,9 @@ std::unique_ptr<SqliteFeed> RedisSink::open_feed() noexcept {
     }
     const Nanos wall{wall_ns()};
     const RedisKeep& keep = options_.store.keep;
-    auto feed = std::make_unique<SqliteFeed>(
-        SqliteFeedOptions{options_.sqlite_path, wall - keep.ended, wall - keep.signals});
+    feed_stop_.store(false, std::memory_order_relaxed);  // before its reader begins
+    auto feed = std::make_unique<SqliteFeed>(SqliteFeedOptions{
+        options_.sqlite_path, wall - keep.ended, wall - keep.signals, &feed_stop_});
     const Status opened = feed->open();
     if (opened.code() == Errc::NotFound) {
         return nullptr;  // as on the first day
@@ -223,7 +231,11 @@ std::unique_ptr<SqliteFeed> RedisSink::open_feed() noexcept {
 /// Takes the next rows of the SQLite store. What the log still has of them comes again behind it:
 /// its results, and its own word on each. @return rows and 1; 0 after a failure.
 int RedisSink::feed() noexcept {
-    const auto more = feed_->next(batch_, options_.batch_rows);
+    const auto more = next_of_feed();
+    if (!more && refilling_) {
+        (void)give_up_refill("the SQLite store cannot be read to its end");
+        return 0;
+    }
     if (!more) {
         report(std::string{"the SQLite store cannot be read on: "} + more.error().what);
         fed_whole_ = false;
@@ -240,6 +252,35 @@ int RedisSink::feed() noexcept {
     return keep_up() ? rows + 1 : 0;
 }
 
+/// The first row of a kind takes as long to find as the store is large, and a stage must show life
+/// meanwhile; beyond kFeedMax the log alone has to do.
+Result<bool> RedisSink::next_of_feed() noexcept {
+    const std::int64_t began = monotonic_ns();
+    const SignOfLife alive{
+        [this, began] {
+            StageEntry& self = segment_.stage(StageId::Redis);
+            // Its runner's cells, and this is in its place: one writer.
+            count(self.duty_cycles);
+            self.heartbeat_ns.store(segment_.clock().now().value, std::memory_order_relaxed);
+            // Relaxed: a wish, nothing is published by it.
+            feed_stop_.store(monotonic_ns() - began > kFeedMax.value, std::memory_order_relaxed);
+            return true;
+        },
+        kFeedMax + seconds(10)};
+    return feed_->next(batch_, options_.batch_rows);
+}
+
+/// The generation in use, which has more than the log alone, stays in use. @return false.
+bool RedisSink::give_up_refill(const char* reason) noexcept {
+    refilling_ = false;
+    why_.clear();
+    building_ = 0;
+    refill_at_ = now_ + options_.refill_later;
+    return fail(Errc::NotFound,
+                "the generation in use still lacks what retention had taken from the log: " +
+                    std::string{reason});
+}
+
 /// A generation that was filled from a log without its beginning is filled anew once the SQLite
 /// store can give what it lacks.
 void RedisSink::make_whole() noexcept {
@@ -248,8 +289,9 @@ void RedisSink::make_whole() noexcept {
     }
     refill_at_ = now_ + options_.refill_every;
     const auto found = make_source_();
-    SqliteFeed sqlite{SqliteFeedOptions{options_.sqlite_path, {}, {}}};
+    SqliteFeed sqlite{SqliteFeedOptions{options_.sqlite_path, {}, {}, nullptr}};
     if (sqlite.open() && sqlite.whole() && found->seek(sqlite.cursor())) {
+        refilling_ = true;
         (void)rebuild("it lacked what retention had taken from the effects log", false);
     }
 }
@@ -356,10 +398,20 @@ bool RedisSink::keep_up() noexcept {
     if (phase_ != Phase::Follow) {
         return true;
     }
-    if (auto held = hold_.step(link_, store_, Nanos{wall_ns()}); !held) {
+    if (auto held = hold(); !held) {
         return fail(held.code(), "keeping what open positions need: " + link_.message());
     }
     return true;
+}
+
+/// Keys without an end must not come faster than they get one.
+Status RedisSink::hold() noexcept {
+    const std::int64_t end = monotonic_ns() + kHoldSlice.value;
+    Status held = ok_status();
+    do {
+        held = hold_.step(link_, store_, Nanos{wall_ns()});
+    } while (held && hold_.sweeping() && monotonic_ns() < end);
+    return held;
 }
 
 Status RedisSink::upkeep() noexcept {
@@ -445,7 +497,7 @@ bool RedisSink::verify() noexcept {
     report("generation " + std::to_string(store_.generation()) + " is in use, " +
            std::to_string(findings_.rows) + " hashes compared with the log: " + why_);
     why_.clear();
-    other_history_ = false;
+    other_history_ = refilling_ = false;
     building_ = 0;
     follow(Phase::Follow);
     return true;

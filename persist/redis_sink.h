@@ -18,6 +18,7 @@
 #include "shm/segment.h"
 #include "shm/stage.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,6 +46,7 @@ struct RedisSinkOptions {
     std::string sqlite_path;        // of the store that has what the log has lost; empty: none has
     /// How often a generation that lacks something looks whether that store has it by now.
     Nanos refill_every = seconds(3600);
+    Nanos refill_later = seconds(24 * 3600);  // after one that came to nothing
 };
 
 class RedisSink final : public Stage {
@@ -81,7 +83,10 @@ private:
     [[nodiscard]] bool resume_rebuild() noexcept;
     [[nodiscard]] std::unique_ptr<SqliteFeed> open_feed() noexcept;
     [[nodiscard]] int feed() noexcept;
+    [[nodiscard]] Result<bool> next_of_feed() noexcept;
+    [[nodiscard]] Status hold() noexcept;
     void make_whole() noexcept;
+    bool give_up_refill(const char* reason) noexcept;
     [[nodiscard]] bool wait_for_log() noexcept;
     void follow(Phase phase) noexcept;
     [[nodiscard]] int pull() noexcept;
@@ -123,6 +128,8 @@ private:
     std::unique_ptr<SqliteFeed> feed_;   // it comes before the log
     EffectCursor fed_to_;     // of the store that it was filled from; {}: of the log alone
     bool fed_whole_ = false;  // that one was whole
+    bool refilling_ = false;  // the one in use stays unless the new one lacks nothing
+    std::atomic<bool> feed_stop_{false};
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
     Nanos batch_since_{};

@@ -19,13 +19,8 @@ std::string since(Nanos time) {
     return " > " + std::to_string(time.value);
 }
 
-/// Intents of all orders that are given: with the newest one, which says how far ids have come.
-std::string intents(const SqliteFeedOptions& o) {
-    return "(" + sqlite_needed_intents() + " UNION " + sqlite_share_intents() +
-           " UNION SELECT intent FROM orders WHERE time_ns" + since(o.ended_since) +
-           " UNION SELECT " + kSqliteOpener + " FROM positions WHERE time_ns" +
-           since(o.ended_since) + " UNION SELECT max(intent) FROM orders)";
-}
+// Found once: each of its parts goes over a table of years.
+constexpr const char* kNeeded = "(SELECT intent FROM temp.needed)";
 
 }  // namespace
 
@@ -34,6 +29,9 @@ Status SqliteFeed::open() noexcept {
         return {Errc::NotFound, "there is no store"};
     }
     Status done = db_.open(options_.path, kBusyMs, SqliteOpen::ReadOnly);
+    if (done) {
+        db_.stop_when(options_.stop);
+    }
     done = done ? db_.exec("BEGIN") : done;
     return done ? read_cursor() : done;
 }
@@ -59,21 +57,34 @@ Status SqliteFeed::read_cursor() noexcept {
     return cursor_ == EffectCursor{} ? Status{Errc::NotFound, "the store is empty"} : ok_status();
 }
 
+/// Orders that are given: with the newest one, which says how far ids have come.
+Status SqliteFeed::find_needed() noexcept {
+    const Status done = db_.exec(
+        "PRAGMA temp_store = MEMORY; CREATE TEMP TABLE needed (intent INTEGER PRIMARY KEY);"
+        "INSERT OR IGNORE INTO temp.needed SELECT intent FROM (" +
+        sqlite_needed_intents() + " UNION " + sqlite_share_intents() +
+        " UNION SELECT intent FROM orders WHERE time_ns" + since(options_.ended_since) +
+        " UNION SELECT " + kSqliteOpener + " FROM positions WHERE time_ns" +
+        since(options_.ended_since) +
+        " UNION SELECT max(intent) FROM orders) WHERE intent IS NOT NULL");
+    found_ = done.ok();
+    return done;
+}
+
 std::string SqliteFeed::select(EffectKind kind) const {
     const std::string all = sqlite_select(kind, false);
     switch (kind) {
         case EffectKind::Position:
             return all + " WHERE volume > 0 OR time_ns" + since(options_.ended_since);
-        case EffectKind::Order: return all + " WHERE intent IN " + intents(options_);
+        case EffectKind::Order: return all + " WHERE intent IN " + kNeeded;
         case EffectKind::Execution:
             return all +
                    " WHERE (seq, k) IN (SELECT x.seq, x.k FROM orders AS o JOIN executions AS x"
                    " ON x.magic BETWEEN (o.magic & ~7) AND (o.magic | 7) WHERE o.intent IN " +
-                   intents(options_) + ")";
+                   kNeeded + ")";
         case EffectKind::Signal:
             return all + " WHERE reason = 0 AND (accepted_ns" + since(options_.signals_since) +
-                   " OR id IN (SELECT signal FROM orders WHERE intent IN " + intents(options_) +
-                   "))";
+                   " OR id IN (SELECT signal FROM orders WHERE intent IN " + kNeeded + "))";
         case EffectKind::Alert:
             return all +
                    " WHERE code = " + std::to_string(static_cast<unsigned>(AlertCode::Killed)) +
@@ -83,6 +94,11 @@ std::string SqliteFeed::select(EffectKind kind) const {
 }
 
 Result<bool> SqliteFeed::next(std::vector<Effect>& out, std::size_t rows_max) noexcept {
+    if (!found_) {
+        if (auto done = find_needed(); !done) {
+            return done.error();
+        }
+    }
     for (std::size_t n = 0; at_ < kKinds.size() && n < rows_max;) {
         if (!reading_) {
             auto made = db_.prepare(select(kKinds[at_]));

@@ -6,6 +6,7 @@
 #include "persist/effect_source.h"
 #include "persist/sqlite_db.h"
 
+#include <atomic>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@ struct SqliteFeedOptions {
     std::string path;
     Nanos ended_since;    // what ended, or closed, before this is left out, and
     Nanos signals_since;  // signals accepted before this; unless something that stands needs them
+    const std::atomic<bool>* stop = nullptr;  // true: what is being read fails; outlives the feed
 };
 
 /// Threads: one. Blocks for as long as SQLite takes to find the first rows of a kind.
@@ -40,6 +42,7 @@ public:
 
 private:
     [[nodiscard]] Status read_cursor() noexcept;
+    [[nodiscard]] Status find_needed() noexcept;
     [[nodiscard]] std::string select(EffectKind kind) const;
 
     SqliteFeedOptions options_;
@@ -47,6 +50,7 @@ private:
     bool whole_ = false;
     std::size_t at_ = 0;  // of the kinds
     bool reading_ = false;
+    bool found_ = false;  // the intents of the orders that are given
     // In this order: a statement ends before its connection does.
     SqliteDb db_;
     SqliteStatement rows_;

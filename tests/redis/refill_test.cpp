@@ -82,10 +82,8 @@ TEST_F(RedisRefill, GivesAnEmptiedRedisWhatTheLogHasLost) {
     ASSERT_TRUE(run_to(*s, 300));
     EXPECT_TRUE(has_all(300));
     EXPECT_TRUE(gaps().empty()) << gaps().front();
-    const std::string results =
-        redis_->ask({"XRANGE", "millrace:test:RTRS", "-", "+", "COUNT", "1"});
-    EXPECT_NE(results.find("150-1"), std::string::npos)
-        << "those that the log still has: " << results;
+    const std::string all = dump(*redis_);
+    EXPECT_EQ(all.find("RTRS "), all.find("RTRS 150-1 ")) << "results that the log still has";
     *last_ = 400;
     ASSERT_TRUE(run_to(*s, 400));
     EXPECT_TRUE(has_all(400));
@@ -188,6 +186,28 @@ TEST_F(RedisRefill, MakesAGenerationWholeThatWasFilledWithoutIt) {
     const std::uint64_t then = s->audits();
     EXPECT_TRUE(run_until(*s, [&] { return s->audits() > then + 5; }));
     EXPECT_EQ(s->generation(), 2U) << "once is enough";
+}
+
+TEST_F(RedisRefill, LeavesTheGenerationInUseWhereSqliteCannotBeReadToItsEnd) {
+    first_ = 150;
+    *last_ = 300;
+    auto o = with_sqlite();
+    o.audit_every = millis(50);
+    o.refill_every = millis(100);
+    auto s = sink(o);
+    ASSERT_TRUE(run_to(*s, 300));
+    const std::string before = dump(*redis_);
+    keep_in_sqlite(290);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(sqlite_, 1'000).ok());
+    ASSERT_TRUE(db.exec("DROP TABLE executions").ok());
+    db.close();
+    ASSERT_TRUE(run_until(*s, [&] { return errors_mention("cannot be read to its end"); }));
+    const std::uint64_t audits = s->audits();
+    ASSERT_TRUE(run_until(*s, [&] { return s->audits() > audits + 3; })) << error_log();
+    EXPECT_TRUE(s->following());
+    EXPECT_EQ(s->generation(), 1U);
+    EXPECT_TRUE(same(dump(*redis_), before));
 }
 
 TEST_F(RedisRefill, TakesNothingFromAStoreOfAnotherLog) {
