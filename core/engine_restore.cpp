@@ -161,9 +161,18 @@ void Engine::restore_counts(std::uint32_t i, const RestoredOrder& from) noexcept
     }
 }
 
-/// A signal without an order that may still tell something is over.
+/// A signal without an order that may still tell something is over. The row of one that was under
+/// way is of before its orders: those that are known are counted, and no more can be.
 void Engine::settle_restored(std::uint32_t entry) noexcept {
     SignalEntry& e = ledger_[entry];
+    std::uint32_t i = e.orders_made == 0 ? e.first_order : kNoId;
+    for (; i != kNoId; i = orders_[i].next_in_signal) {
+        const Order& o = orders_[i];
+        const bool over = is_final(o.status);
+        ++e.orders_made;
+        e.filled += over && o.cum.value > 0 ? 1U : 0U;
+        e.rejected += over && o.cum.value == 0 ? 1U : 0U;
+    }
     e.done = e.orders_open == 0;
     if (!e.done) {
         reserve_results(e.signal.source, 1);  // SignalDone

@@ -101,6 +101,26 @@ protected:
     OrderCommand sent_;
 };
 
+TEST_F(Restore, CountsTheOrdersOfASignalThatWasUnderWay) {
+    old_.world(2);
+    old_.signal(old_.open(1));
+    auto sent = old_.take_orders();
+    old_.fill(sent.front());
+    EXPECT_EQ(Store{old_}.restore_into(heir_, old_.now, 2), 0U);
+    heir_.number_events = false;
+    heir_.session_up(1);
+    heir_.report(heir_.query_answer(sent.back(), ReportType::QueryFound, OrdStatus::Filled,
+                                    sent.back().volume));
+    const auto results = heir_.take_results();
+    const auto over = std::find_if(results.begin(), results.end(), [](const SignalResult& r) {
+        return r.kind == ResultKind::SignalDone;
+    });
+    ASSERT_NE(over, results.end());
+    EXPECT_EQ(over->accounts, 2U);
+    EXPECT_EQ(over->filled, 2U);
+    EXPECT_EQ(over->rejected, 0U);
+}
+
 TEST_F(Restore, LooksUpEveryAttemptOfWhatWasInFlightAndSendsNone) {
     send_one();
     recover();
