@@ -203,31 +203,45 @@ void SqliteKeeper::back_up() {
     }
 }
 
-/// What it finds wrong the sink puts back: nobody else writes the file.
-void SqliteKeeper::audit() {
+/// A slice of a comparison, so that looks and backups go on. What it finds wrong the sink puts
+/// back: nobody else writes the file. @return whether more is to be done.
+bool SqliteKeeper::audit() {
     if (health() != StoreHealth::Good) {
-        return;
+        audit_.reset();
+        return false;
     }
-    const auto log = options_.make_log();
-    auto compared = audit_sqlite(options_.store, *log, &stop_);
-    if (!compared) {
-        if (is_damage(compared.error())) {
+    Status begun = ok_status();
+    if (!audit_) {
+        audit_ = std::make_unique<SqliteAudit>(options_.store, options_.make_log(), &stop_);
+        audit_life_ = looked_life_;
+        begun = audit_->begin();
+    }
+    const auto more = begun ? audit_->step() : Result<bool>{begun.error()};
+    if (more && more.value()) {
+        return true;
+    }
+    const auto ended = std::move(audit_);
+    if (audit_life_ != looked_life_) {
+        return false;  // of a file that was replaced meanwhile
+    }
+    if (!more) {
+        if (is_damage(more.error())) {
             found(StoreHealth::Damaged,
-                  options_.store +
-                      " does not compare with the effects log: " + compared.error().what);
+                  options_.store + " does not compare with the effects log: " + more.error().what);
         }
-        return;  // others pass, or are the sink's to see
+        return false;  // others pass, or are the sink's to see
     }
-    if (compared.value().wrong.empty()) {
+    if (ended->findings().clean()) {
         // Relaxed: one writer, a count.
         clean_audits_.fetch_add(1, std::memory_order_relaxed);
-        return;
+        return false;
     }
     const std::lock_guard lock{mutex_};
     // Acquire: pairs with the release in forget(), which clears what is here behind it.
-    if ((state_.load(std::memory_order_acquire) & ~kHealthMask) == looked_life_) {
-        wrong_ = std::move(compared).value();
+    if ((state_.load(std::memory_order_acquire) & ~kHealthMask) == audit_life_) {
+        wrong_ = std::move(ended->findings());
     }
+    return false;
 }
 
 void SqliteKeeper::run() {
@@ -246,8 +260,8 @@ void SqliteKeeper::run() {
             next_backup_ns = now_ns() + std::max(options_.every.value, kRestFactor * took);
         }
         if (options_.make_log && now_ns() >= next_audit_ns) {
-            audit();
-            next_audit_ns = now_ns() + options_.audit_every.value;
+            const bool more = audit();
+            next_audit_ns = more ? 0 : now_ns() + options_.audit_every.value;
         }
     }
 }

@@ -75,7 +75,7 @@ private:
     void full_check();
     void look();
     void back_up();
-    void audit();
+    bool audit();
     void found(StoreHealth health, const std::string& why);
     void tell(const std::string& text) const;
 
@@ -88,8 +88,10 @@ private:
     std::atomic<std::uint64_t> state_{0};
     std::atomic<bool> stop_{false};
     std::atomic<std::uint64_t> clean_audits_{0};
-    std::mutex mutex_;           // for waiting, and of wrong_
-    SqliteAuditFindings wrong_;  // for the sink
+    std::mutex mutex_;                    // for waiting, and of wrong_
+    SqliteAuditFindings wrong_;           // for the sink
+    std::unique_ptr<SqliteAudit> audit_;  // under way; the thread's,
+    std::uint64_t audit_life_ = 0;        // as is the life that it is of
     std::condition_variable wake_;
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
     Sequence backed_up_;             // cursor of the newest backup of this life

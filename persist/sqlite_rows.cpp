@@ -260,6 +260,14 @@ void each_key(const Effect& e, F f) {
     }
 }
 
+std::string where_key(EffectKind kind) {
+    std::string where;
+    each_column(table_of(kind).keys, [&](std::string_view column) {
+        where += (where.empty() ? " WHERE " : " AND ") + std::string{column} + " = ?";
+    });
+    return where;
+}
+
 std::string key_text(const Text<1>& kind) {
     return {kind.bytes, 1};
 }
@@ -342,11 +350,12 @@ std::string sqlite_select(EffectKind kind, bool of_range) {
 }
 
 std::string sqlite_select_row(EffectKind kind) {
-    std::string where;
-    each_column(table_of(kind).keys, [&](std::string_view column) {
-        where += (where.empty() ? " WHERE " : " AND ") + std::string{column} + " = ?";
-    });
-    return sqlite_select(kind, false) + where;
+    return sqlite_select(kind, false) + where_key(kind);
+}
+
+std::string sqlite_delete_row(EffectKind kind) {
+    return "DELETE FROM " + std::string{table_of(kind).name} + where_key(kind) +
+           " AND seq = ? AND k = ?";
 }
 
 void sqlite_bind_key(SqliteStatement& select_row, const Effect& effect) noexcept {

@@ -16,7 +16,10 @@ namespace millrace {
 /// whatever the row says; one that was written since, up to `now`, stays.
 [[nodiscard]] std::string sqlite_put_back(EffectKind kind, Sequence upto, Sequence now);
 
-/// Binds `effect` to the statement made from one of these for its kind, and runs it.
+/// DELETE of the row that sqlite_bind_key() names, if `seq` and `k`, bound behind it, wrote it.
+[[nodiscard]] std::string sqlite_delete_row(EffectKind kind);
+
+/// Binds `effect` to the statement made from one of the first two for its kind, and runs it.
 [[nodiscard]] Status sqlite_put(SqliteStatement& upsert, const Effect& effect) noexcept;
 
 /// SELECT of all rows of `kind`, optionally of those with seq in [first, last].

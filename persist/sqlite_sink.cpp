@@ -163,12 +163,12 @@ void SqliteSink::heed_keeper() noexcept {
 /// Rows that are not what the log says are written again. One that cannot be is found again.
 void SqliteSink::put_back() noexcept {
     const SqliteAuditFindings found = keeper_->take_wrong();
-    if (found.wrong.empty()) {
+    if (found.clean()) {
         return;
     }
-    const Status done = store_.put_back(found.wrong, found.upto);
+    const Status done = store_.put_back(found.wrong, found.extra, found.upto);
     segment_.report_error("sqlite", "ALERT " + options_.store.path + ": " +
-                                        std::to_string(found.wrong.size()) +
+                                        std::to_string(found.wrong.size() + found.extra.size()) +
                                         " rows differed from the effects log" +
                                         (done ? " and were put back" : "") + "; " + found.first);
     if (!done) {

@@ -204,8 +204,31 @@ Status SqliteStore::store(std::span<const Effect> effects, const EffectCursor& c
     return done;
 }
 
-Status SqliteStore::put_back(std::span<const Effect> effects, Sequence upto) noexcept {
-    return transact("putting rows back", [&] { return put_back_rows(effects, upto); });
+Status SqliteStore::put_back(std::span<const Effect> effects, std::span<const Effect> extra,
+                             Sequence upto) noexcept {
+    return transact("putting rows back", [&] {
+        const Status removed = remove_rows(extra);
+        return removed ? put_back_rows(effects, upto) : removed;
+    });
+}
+
+Status SqliteStore::remove_rows(std::span<const Effect> rows) noexcept {
+    for (const Effect& row : rows) {
+        auto remove = db_.prepare(sqlite_delete_row(row.kind));
+        if (!remove) {
+            return remove.error();
+        }
+        sqlite_bind_key(remove.value(), row);
+        const auto seq = static_cast<std::int64_t>(row.seq.value);
+        if (auto done = remove.value().bind(seq).bind(row.k).run(); !done) {
+            return done;
+        }
+        const auto removed = db_.number("SELECT changes()");
+        if (!removed || removed.value() == 0) {
+            return {Errc::BadChecksum, "a row is not where its key belongs"};
+        }
+    }
+    return ok_status();
 }
 
 Status SqliteStore::put_back_rows(std::span<const Effect> effects, Sequence upto) noexcept {

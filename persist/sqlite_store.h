@@ -43,9 +43,11 @@ public:
                                Nanos now) noexcept;
 
     /// Puts back rows that were found wrong when the file had come to record `upto`, as the log's
-    /// `effects` have them; what was written since stays. In one transaction.
-    /// @return as store(): nothing of it is done then.
-    [[nodiscard]] Status put_back(std::span<const Effect> effects, Sequence upto) noexcept;
+    /// `effects` have them, and removes `extra` rows; what was written since stays. In one
+    /// transaction. @return as store(): nothing of it is done then; BadChecksum also if a row
+    /// cannot be found by its key.
+    [[nodiscard]] Status put_back(std::span<const Effect> effects, std::span<const Effect> extra,
+                                  Sequence upto) noexcept;
 
     /// Notes what befell the store itself (table store_events).
     [[nodiscard]] Status note(Nanos now, std::string_view event, std::string_view detail) noexcept;
@@ -69,6 +71,7 @@ private:
     [[nodiscard]] Status read_cursor() noexcept;
     [[nodiscard]] Status write_rows(std::span<const Effect> effects) noexcept;
     [[nodiscard]] Status put_back_rows(std::span<const Effect> effects, Sequence upto) noexcept;
+    [[nodiscard]] Status remove_rows(std::span<const Effect> rows) noexcept;
     template <class Work>
     [[nodiscard]] Status transact(const char* doing, Work work) noexcept;
     [[nodiscard]] Status write_cursor(const EffectCursor& cursor, std::size_t effects,
