@@ -70,7 +70,10 @@ void Session::recount() noexcept {
 }
 
 bool Session::enqueue(const OrderCommand& command, Nanos now) noexcept {
-    if (stopped_ || stop_if(queue_.front_defect()) || !queue_.push(command, now)) {
+    if (stopped_ || stop_if(queue_.front_defect())) {
+        return false;
+    }
+    if ((is_entry(command) && queue_.is_full_for_entries()) || !queue_.push(command, now)) {
         return false;
     }
     way_outs_ += is_entry(command) ? 0U : 1U;

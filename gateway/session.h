@@ -161,7 +161,8 @@ public:
     /// True if the command was put into the queue before: the stage was killed before it released
     /// the slot in `orders`.
     [[nodiscard]] bool has_taken(OutputId id) noexcept;
-    /// Puts a command taken from `orders` into the queue. @return false if it is full, or stopped.
+    /// Puts a command taken from `orders` into the queue. @return false if it is full (for entries,
+    /// seven eighths of it), or stopped.
     [[nodiscard]] bool enqueue(const OrderCommand& command, Nanos now) noexcept;
     /// Does what can be done now: answers what may not leave any more, sends what may.
     /// Needs no room in `reports`: without it, it stops where an answer is due.

@@ -151,6 +151,13 @@ public:
         return number;
     }
 
+    /// True if what is free is kept for closes, modifies and cancels: an eighth. Entries that wait
+    /// for the disk or a slow executor must not shut the way out.
+    [[nodiscard]] bool is_full_for_entries() const noexcept {
+        const std::uint64_t slots = mask_ + 1;
+        return producer_.written() - released_ >= slots - slots / 8;
+    }
+
     /// Numbers that hold a command: first() .. last(), empty if first() > last().
     [[nodiscard]] std::uint64_t first() const noexcept { return released_ + 1; }
     [[nodiscard]] std::uint64_t last() const noexcept { return producer_.written(); }

@@ -134,8 +134,8 @@ TEST(BrokerQueue, GivesUpToLookUpWhatAJournalOfAnotherSegmentCannotDisprove) {
 
 TEST(BrokerQueue, AnswersALookUpThatFindsNoRoomWithUnknown) {
     World w{{.accounts = 1, .session_slots = 16}};
-    for (int i = 0; i < 16; ++i) {
-        w.order(0);  // its terminal never came
+    for (int i = 0; i < 16; ++i) {  // entries leave some room; its terminal never came
+        w.order(0, i < 14 ? CommandType::Open : CommandType::Close);
     }
     w.order(0, CommandType::Query);
     ASSERT_TRUE(w.until([&] { return !w.reports.empty(); }));
@@ -153,14 +153,29 @@ TEST(BrokerQueue, AnswersOverflowOfOneAccountAndServesTheOthers) {
         w.order(0);  // its terminal never came
     }
     const Magic other = w.order(1);
-    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1 && w.reports.size() >= 6; }));
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1 && w.reports.size() >= 8; }));
     EXPECT_EQ(t.commands[0].command.magic, other.value);
-    EXPECT_EQ(w.count(ReportType::Unsent, 0), 4U);
-    EXPECT_EQ(w.stage->stats().queue_full, 4U);
-    const Report* r = w.unsent(Magic::make(kTag, 17, 0));
+    EXPECT_EQ(w.count(ReportType::Unsent, 0), 6U);
+    EXPECT_EQ(w.stage->stats().queue_full, 6U);
+    const Report* r = w.unsent(Magic::make(kTag, 15, 0));
     ASSERT_NE(r, nullptr);
     EXPECT_EQ(r->reason, static_cast<std::uint16_t>(Reason::QueueFull));
-    EXPECT_EQ(r->journal_id, 17U) << "the answer names the engine's output";
+    EXPECT_EQ(r->journal_id, 15U) << "the answer names the engine's output";
+}
+
+TEST(BrokerQueue, KeepsPlacesForClosesThatEntriesCannotTake) {
+    World w{{.accounts = 1, .session_slots = 16}};
+    for (int i = 0; i < 20; ++i) {
+        w.order(0);  // its terminal never came
+    }
+    ASSERT_TRUE(w.until([&] { return w.count(ReportType::Unsent, 0) == 6; }));
+    const Magic close = w.order(0, CommandType::Close);
+    const Magic cancel = w.order(0, CommandType::Cancel);
+    const Magic late = w.order(0, CommandType::Close);
+    ASSERT_TRUE(w.until([&] { return w.unsent(late) != nullptr; }));
+    EXPECT_EQ(w.unsent(late)->reason, static_cast<std::uint16_t>(Reason::QueueFull));
+    EXPECT_EQ(w.unsent(close), nullptr);
+    EXPECT_EQ(w.unsent(cancel), nullptr);
 }
 
 TEST(BrokerQueue, AnswersExpiryBehindAnOrderThatMayStillWait) {
