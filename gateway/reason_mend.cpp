@@ -9,7 +9,8 @@ std::string_view of_signal(Reason reason) noexcept {
         case Reason::DuplicateSignal:
             return "nothing: the first one's results count; give a new signal a new id";
         case Reason::StaleSignal:
-            return "stamp created_ns when the signal is made, and check this host's clock";
+            return "give send_time_ns the time at which the signal is made, and check this host's "
+                   "clock";
         case Reason::LedgerFull:
             return "send it again later; raise capacity.ledger if this comes again";
         case Reason::Expired:
@@ -25,15 +26,18 @@ std::string_view of_signal(Reason reason) noexcept {
         case Reason::BadSignal:
             return "compare its fields with SIGNALS.md; the text names the field";
         case Reason::UnknownTarget:
-            return "name the id of an open that was accepted, by this source, and is still held";
+            return "name the id of an open that was accepted and is still remembered";
         case Reason::NothingToDo: return "nothing: no position or order of its target is left";
         case Reason::EmptyGroup: return "add accounts to the group: millrace group member";
         case Reason::TableFull:
             return "wait for orders to end; raise capacity.orders if it comes again";
         case Reason::GroupPaused: return "wait, or have an operator call millrace group resume";
-        case Reason::QueueFull: return "send it again in a few milliseconds, doubling the wait";
+        case Reason::QueueFull:
+            return "if Refused: the same again in some milliseconds; of an account: a new signal, "
+                   "later";
         case Reason::JournalDown:
-            return "send it again later; an operator frees or mends the journal's disk";
+            return "if Refused: the same again later; of an account: a new signal, when the disk "
+                   "writes";
         default: return {};
     }
 }
