@@ -85,8 +85,24 @@ TEST(Verdict, CallsCloseUnfilledThatDidNothingWherePositionStoodOpen) {
         EXPECT_NE(texts(w.verdict()).find(text), std::string::npos) << texts(w.verdict());
         EXPECT_EQ(w.verdict(true).count(Wrong::Unfilled), 1U) << "no market explains that";
         w.outages.add({"engine", w.lives.find(r.id)->sent, w.lives.find(r.id)->sent});
-        EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
+        EXPECT_EQ(w.verdict().good(), told) << "no order at all: lost. " << texts(w.verdict());
     }
+}
+
+TEST(Verdict, CallsCloseLostThatMadeNoOrderWherePositionStoodWhateverDiedMeanwhile) {
+    Witnesses w;
+    std::uint64_t position = 0;
+    const SignalRequest opened = open(w, 1, position);
+    w.outages.add({"engine", millis(w.now_ms + 10), Nanos{}});
+    const SignalRequest r = change(w, opened, SignalAction::Close);
+    w.done(r, 0, 0);
+    w.pass();
+    ASSERT_EQ(w.verdict().count(Wrong::Lost), 1U) << texts(w.verdict());
+    EXPECT_NE(texts(w.verdict()).find("on 1 accounts, and it ended with orders on 0"),
+              std::string::npos)
+        << texts(w.verdict());
+    w.done(r, 0, 1);  // one that was told why not: that is a result which was missed
+    EXPECT_TRUE(w.verdict().good()) << texts(w.verdict());
 }
 
 TEST(Verdict, CallsCloseOfAllUnfilledThatClosedAPart) {

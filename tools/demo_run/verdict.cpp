@@ -84,6 +84,7 @@ private:
         // A signal that ended needs its life up to the end; one that expired, up to its deadline.
         const Nanos end = life.over() ? life.ended : life.deadline();
         if (case_.outages.touch(life.sent, std::max(end, life.acked))) {
+            check_orders_of_change(id, life);
             return;
         }
         ++verdict_.untouched;
@@ -152,6 +153,32 @@ private:
             life.accounts != group->second) {
             add(Wrong::Lost, id,
                 "group " + group->first + " has " + std::to_string(group->second) +
+                    " accounts, and it ended with orders on " + std::to_string(life.accounts));
+        }
+    }
+
+    /// A close or modify that was accepted, and ended, has an order on each account where what it
+    /// is about stood open all the time, whatever died meanwhile. (A cancel has nothing to do
+    /// there.)
+    void check_orders_of_change(const SignalId& id, const Life& life) {
+        const bool counts = life.answer == Answer::Accepted && life.ended.value != 0;
+        const bool acts_on_positions = life.request.action == SignalAction::Close ||
+                                       life.request.action == SignalAction::Modify;
+        if (!acts_on_positions || !counts || life.forgotten || case_.log_was_lost) {
+            return;
+        }
+        const std::string target = comment_of(life.request.target);
+        std::size_t stood = life.shares.size();
+        for (const auto& [account, login] : case_.logins) {
+            const bool untold = !life.shares.contains(account) && was_told_filled(life, account);
+            stood += untold && standing_.stood(login, target, life.sent - case_.clocks_apart,
+                                               life.ended + case_.clocks_apart)
+                         ? 1U
+                         : 0U;
+        }
+        if (stood > life.accounts) {
+            add(Wrong::Lost, id,
+                "what it is about stood open, or was acted on, on " + std::to_string(stood) +
                     " accounts, and it ended with orders on " + std::to_string(life.accounts));
         }
     }
