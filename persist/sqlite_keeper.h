@@ -77,9 +77,9 @@ private:
     [[nodiscard]] std::int64_t now_ns() const noexcept;
     void full_check();
     void look();
-    void watch_wal();
     void back_up();
     bool audit();
+    void watch_wal();
     void found(StoreHealth health, const std::string& why);
     void tell(const std::string& text) const;
 
@@ -98,9 +98,9 @@ private:
     std::uint64_t audit_life_ = 0;        // as is the life that it is of
     std::condition_variable wake_;
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
+    bool wal_told_ = false;
     Sequence backed_up_;             // cursor of the newest backup of this life
     std::uint64_t inode_ = 0;
-    bool wal_told_ = false;
     std::latch named_{1};
     std::thread thread_;
 };
