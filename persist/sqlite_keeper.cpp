@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "persist/backup_stream.h"
+#include "persist/sqlite_catch_up.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
@@ -182,6 +183,10 @@ void SqliteKeeper::full_check() {
 void SqliteKeeper::back_up() {
     const auto at = segment_.core().sqlite_seq.load(std::memory_order_relaxed);
     if (options_.dir.empty() || health() != StoreHealth::Good || at == backed_up_.value) {
+        return;
+    }
+    // The cell counts records without an effect, too, which leave the store as it is.
+    if (backed_up_.value != 0 && sqlite_cursor_at(options_.store).seq == backed_up_) {
         return;
     }
     SqliteBackupOptions options;

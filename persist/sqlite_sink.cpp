@@ -56,12 +56,15 @@ int SqliteSink::work() noexcept {
     if (phase_ == Phase::Closed && !open()) {
         return 0;
     }
+    stored_up_to_.begin_reading(segment_);
     const int pulled = pull();
     if (pulled < 0 || (due() && !flush())) {
         return 0;
     }
     quiet_ = pulled == 0 && pending_ == store_.cursor();
     if (quiet_) {
+        stored_up_to_.at_end();
+        publish_cursor();
         succeeded();
     }
     const bool caught_up = quiet_ || store_.cursor().seq.value >= rebuild_to_;
@@ -306,6 +309,7 @@ void SqliteSink::follow(Phase phase) noexcept {
     told_ahead_ = false;
     drop_batch();
     retry_at_ = {};
+    stored_up_to_.forget();
     publish_cursor();
 }
 
@@ -444,7 +448,8 @@ void SqliteSink::succeeded() noexcept {
 void SqliteSink::publish_cursor() noexcept {
     // Relaxed: for inspectors. Retention must not trust it to the last record: without full_sync a
     // power cut takes the store back to its last checkpoint.
-    segment_.core().sqlite_seq.store(store_.cursor().seq.value, std::memory_order_relaxed);
+    segment_.core().sqlite_seq.store(stored_up_to_.of(store_.cursor().seq),
+                                     std::memory_order_relaxed);
 }
 
 }  // namespace millrace

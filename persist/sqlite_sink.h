@@ -6,6 +6,7 @@
 #pragma once
 
 #include "persist/effect_source.h"
+#include "persist/log_progress.h"
 #include "persist/sqlite_keeper.h"
 #include "persist/sqlite_store.h"
 #include "shm/segment.h"
@@ -96,6 +97,7 @@ private:
 
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
+    StoredUpTo stored_up_to_;
     Nanos batch_since_{};
     bool quiet_ = false;  // everything that the log holds is stored
     bool starting_ = true;

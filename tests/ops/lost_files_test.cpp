@@ -31,7 +31,8 @@ std::uint64_t run_once(Pipeline& p, const std::string& log,
     const CoreCells& core = s.core();
     EXPECT_TRUE(eventually([&] {
         return core.config_hash.load() != 0 && core.replica_applied.load() == core.durable.load() &&
-               core.completed.load() == core.durable.load() && (core.*stored_up_to).load() != 0;
+               core.completed.load() == core.durable.load() &&
+               (core.*stored_up_to).load() >= core.durable.load();
     })) << p.log(log);
     const std::uint64_t stored = (core.*stored_up_to).load();
     ::kill(p.supervisor(), SIGTERM);

@@ -71,6 +71,19 @@ RetentionLimits limits_of(const Config& config, const CoreCells& core, const Spa
 
 }  // namespace
 
+std::string detached_text(const std::string& sink, bool from_sqlite) {
+    const std::string text =
+        "retention: " + sink + " is detached, effects that it lacks are gone: ";
+    if (sink == "sqlite") {
+        return text +
+               "it is made again from its newest backup that the log follows on, else from "
+               "what is left";
+    }
+    return text + (from_sqlite
+                       ? "it is filled again from the SQLite store and the log"
+                       : "it is filled again from what the log has left, and lacks the rest");
+}
+
 StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
     : segment_{segment},
       config_{config},
@@ -208,9 +221,7 @@ void StorageKeeper::tell_detached(const std::vector<std::string>& now) {
     };
     for (const std::string& sink : now) {
         if (!has(detached_, sink)) {
-            alert("retention: " + sink +
-                  " was too far behind and is detached: effects that it lacks were removed, and "
-                  "it holds back no others; it rebuilds itself from what is left");
+            alert(detached_text(sink, config_.sqlite.enabled && !has(now, "sqlite")));
         }
     }
     for (const std::string& sink : detached_) {

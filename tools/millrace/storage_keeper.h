@@ -17,6 +17,10 @@
 
 namespace millrace {
 
+/// What an operator is told of a sink that retention has left behind.
+/// @param from_sqlite the SQLite store has what went
+[[nodiscard]] std::string detached_text(const std::string& sink, bool from_sqlite);
+
 /// Threads: one (the supervisor's housekeeper). May block for as long as a disk does.
 class StorageKeeper {
 public:
