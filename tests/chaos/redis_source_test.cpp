@@ -325,6 +325,8 @@ TEST_F(ChaosRedisFailover, DoublesNothingThatAnOldPrimaryTookBesideTheNewOne) {
         add(entry_of(n));
     }
     add_signals(20, 40);
+    ASSERT_TRUE(world_->turn_until([&] { return all_done(); }, kLong))
+        << "the source stays with the old one: " << world_->log();
     (void)cluster_->node(0).ask({"ACL", "SETUSER", "watcher", "+@all"});
     ASSERT_TRUE(world_->turn_until(
         [&] { return cluster_->node(0).ask({"ROLE"}).starts_with("slave"); }, kLong));
