@@ -1,63 +1,27 @@
-// What tools/redis ships, as an operator puts it to use. Its user's CMake gives
-// MILLRACE_SOURCE_DIR.
+// What tools/redis ships, as an operator puts it to use.
 #pragma once
 
 #include "tests/redis/server.h"
 
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace millrace::redis_test {
 
-inline const std::string kTools = MILLRACE_SOURCE_DIR "/tools/redis/";
+/// Where it lies, with a slash at the end.
+extern const std::string kTools;
 
-inline std::string text_of(const std::string& file) {
-    std::ifstream in{file, std::ios::binary};
-    std::stringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
+std::string text_of(const std::string& file);
 
 /// Every active line of a shipped file.
-inline std::vector<std::string> lines_of(const std::string& file) {
-    std::vector<std::string> lines;
-    std::istringstream in{text_of(kTools + file)};
-    for (std::string line; std::getline(in, line);) {
-        if (!line.empty() && line.front() != '#') {
-            lines.push_back(line);
-        }
-    }
-    return lines;
-}
+std::vector<std::string> lines_of(const std::string& file);
 
 /// The shipped file as an operator edits it: lines that begin so are replaced.
-inline std::string edited(const std::string& file,
-                          const std::vector<std::pair<std::string, std::string>>& edits) {
-    std::string text;
-    for (std::string line : lines_of(file)) {
-        for (const auto& [begins, now] : edits) {
-            line = line.starts_with(begins + " ") ? now : line;
-        }
-        text += line + "\n";
-    }
-    return text;
-}
+std::string edited(const std::string& file,
+                   const std::vector<std::pair<std::string, std::string>>& edits);
 
 /// A cluster of both files, as they are but for what says where it runs.
-inline RedisClusterOptions shipped_cluster() {
-    RedisClusterOptions options;
-    options.primary = "mymaster";
-    options.servers = edited("redis.conf", {{"bind", ""}, {"port", ""}, {"dir", ""}});
-    options.sentinels = edited("sentinel.conf", {{"bind", ""},
-                                                 {"port", ""},
-                                                 {"dir", ""},
-                                                 {"protected-mode", ""},
-                                                 {"sentinel monitor", ""},
-                                                 {"sentinel announce-ip", ""}});
-    return options;
-}
+RedisClusterOptions shipped_cluster();
 
 }  // namespace millrace::redis_test
