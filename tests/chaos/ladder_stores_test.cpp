@@ -2,11 +2,8 @@
 // lost by nobody and done twice by nobody, with every rung above it gone.
 // Method: ladder.h, over real servers that go down with the host and come back with what is on
 // their disks.
-#include <sys/stat.h>
-
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "persist/redis_parse.h"
@@ -112,13 +109,7 @@ protected:
         ::unsetenv("MILLRACE_CLICKHOUSE_URL");  // a server of our own: this one is killed
         server_ = std::make_unique<clickhouse_test::ClickHouseProcess>(dir_.path() + "/server");
         server_->start();
-        const std::string password = dir_.path() + "/password";
-        std::ofstream{password} << server_->at().password << "\n";
-        ASSERT_EQ(::chmod(password.c_str(), 0600), 0);
-        begin({{"\"accounts_max\"", R"("clickhouse": {"url": ")" + server_->at().url +
-                                        R"(", "user": ")" + server_->at().user +
-                                        R"(", "password_file": ")" + password +
-                                        R"(", "database": "desk"}, "accounts_max")"}});
+        begin({{"\"accounts_max\"", server_->configured("desk") + ", \"accounts_max\""}});
     }
 
     redis_test::TempDir dir_;
