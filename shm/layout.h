@@ -215,6 +215,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU64 commands_sent;
     AtomicU64 events_received;
     AtomicU64 named;  // highest command number that the present intent journal has named
+    AtomicU32 permissions;  // last told by an executor that was connected: bridge::kInfo...
     // Engine's line.
     alignas(kCacheLineBytes) AtomicU64 applied_event;  // executor event applied
     AtomicU64 applied_event_seq;                       // by this journal record
