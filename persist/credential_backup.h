@@ -28,10 +28,10 @@ struct CredentialSource {
 
 struct CredentialBackupOptions {
     CredentialSource source;
-    std::string dir;                               // made with mode 0700
-    std::size_t keep = 30;                         // older ones are removed once a newer one counts
-    int tool_timeout_s = 60;                       // for pg_dump and pg_restore
-    int wait_s = 120;                              // for another that writes into `dir`
+    std::string dir;          // made with mode 0700
+    std::size_t keep = 30;    // older ones are removed once a newer one counts
+    int tool_timeout_s = 60;  // for pg_dump and pg_restore
+    int wait_s = 120;         // for another that writes into `dir`
     std::function<void(const std::string&)> step = {};  // what is being done now; may be empty
 };
 

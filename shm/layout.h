@@ -214,7 +214,7 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU64 reconnects;
     AtomicU64 commands_sent;
     AtomicU64 events_received;
-    AtomicU64 named;  // highest command number that the present intent journal has named
+    AtomicU64 named;        // highest command number that the present intent journal has named
     AtomicU32 permissions;  // last told by an executor that was connected: bridge::kInfo...
     // Engine's line.
     alignas(kCacheLineBytes) AtomicU64 applied_event;  // executor event applied
