@@ -23,7 +23,7 @@ namespace millrace {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31454341524C4D4DULL;  // "MMLRACE1"
 /// Raise it with every change of a struct in this file.
-inline constexpr std::uint32_t kLayoutVersion = 5;
+inline constexpr std::uint32_t kLayoutVersion = 6;
 
 using AtomicU32 = std::atomic<std::uint32_t>;
 using AtomicU64 = std::atomic<std::uint64_t>;
