@@ -162,6 +162,9 @@ inline constexpr std::uint8_t kInfoServerAway = 2;
 inline constexpr std::uint8_t kInfoStopsMissing = 4;
 /// The terminal is to stream its ticks (gateway/TICKS.md), and ten attempts have led to nothing.
 inline constexpr std::uint8_t kInfoTicksAway = 8;
+/// It is the broker who lets this account not trade, or not by a program; not a switch of the
+/// terminal.
+inline constexpr std::uint8_t kInfoBrokerForbids = 16;
 
 struct EventAck {
     std::uint64_t event_seq;

@@ -323,8 +323,13 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
         r.symbol = symbols_.find(context_->segment.names(), name);
     }
     if (r.type == ReportType::AccountInfo) {
-        server_away_ = (event.value().permissions & bridge::kInfoServerAway) != 0;
-        heed_complaints(event.value().permissions);
+        const std::uint8_t permissions = event.value().permissions;
+        server_away_ = (permissions & bridge::kInfoServerAway) != 0;
+        if (!server_away_) {  // else it knows nothing new of what the broker allows
+            // Relaxed: a state that is looked at again.
+            entry().permissions.store(permissions, std::memory_order_relaxed);
+        }
+        heed_complaints(permissions);
     }
     last_event_report_ = context_->reports.publish(r);
     last_event_ = frame.header.seq;

@@ -173,6 +173,15 @@ public:
 
     bool may_trade() { return ready_ && refusal() == 0; }
 
+    /// The broker's word on the account, whatever the switches of this terminal. Without a
+    /// connection the terminal shows the same: then it is no word.
+    bool is_forbidden()
+    {
+        return ready_ && may_send() &&
+               (AccountInfoInteger(ACCOUNT_TRADE_ALLOWED) == 0 ||
+                AccountInfoInteger(ACCOUNT_TRADE_EXPERT) == 0);
+    }
+
     bool is_hedging()
     {
         return AccountInfoInteger(ACCOUNT_MARGIN_MODE) == ACCOUNT_MARGIN_MODE_RETAIL_HEDGING;

@@ -18,6 +18,8 @@ void Session::offer_info()
         permissions |= INFO_STOPS_MISSING;
     if (g_ticks.is_away())
         permissions |= INFO_TICKS_AWAY;
+    if (g_account.is_forbidden())
+        permissions |= INFO_BROKER_FORBIDS;
     if (!first && equity == info_equity_ && balance == info_balance_ &&
         permissions == info_permissions_)
         return;

@@ -95,6 +95,26 @@ TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
     EXPECT_EQ(world->reports.back().permissions, bridge::kInfoMayTrade);
 }
 
+/// Who locks its credentials goes by it (tools/millrace/disabled_lock.h).
+TEST_F(BrokerWatch, ShowsWhatTheBrokerForbidsForAsLongAsItsTerminalSeesTheBroker) {
+    begin(1);
+    Terminal& t = world->connect(kFirstLogin);
+    const auto shown_after = [&](std::uint8_t permissions) {
+        bridge::Event info{};
+        info.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
+        info.permissions = permissions;
+        t.send_event(info);
+        const std::size_t events = t.events.size();
+        EXPECT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == events; }));
+        return world->segment.session(AccountId{0}).permissions.load();
+    };
+    EXPECT_EQ(shown_after(bridge::kInfoBrokerForbids), bridge::kInfoBrokerForbids);
+    EXPECT_EQ(world->reports.back().permissions, 0U) << "that bit is not the engine's";
+    EXPECT_EQ(shown_after(bridge::kInfoServerAway), bridge::kInfoBrokerForbids) << "no news";
+    EXPECT_EQ(shown_after(bridge::kInfoMayTrade), bridge::kInfoMayTrade);
+    EXPECT_EQ(shown_after(bridge::kInfoServerAway), bridge::kInfoMayTrade);
+}
+
 class BrokerComplaints : public BrokerWatch {
 protected:
     void SetUp() override {

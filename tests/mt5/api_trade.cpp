@@ -130,7 +130,7 @@ long AccountInfoInteger(int property) {
             return static_cast<long>(host().options().login) +
                    (host().knobs.other_account == 1 ? 1 : 0);
         case ACCOUNT_TRADE_ALLOWED:
-            return host().knobs.account_denied == 0 &&
+            return host().knobs.account_denied == 0 && host().connected() &&
                            host().server().trade_allowed(host().options().login)
                        ? 1
                        : 0;

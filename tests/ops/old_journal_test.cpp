@@ -7,6 +7,9 @@
 // then made reduce-only, its terminal ended, and the first signal closed, which a1 did and a2
 // holds. Not made by any code of this tree.
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -113,6 +116,37 @@ TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {
     EXPECT_SAYS(p.run({"upgrade"}), "nothing to do");
     EXPECT_EQ(stored("SELECT whole FROM cursor"), 1) << "`recover` would refuse it";
     EXPECT_EQ(stored("SELECT count(*) FROM positions WHERE volume = 10000000"), 3);
+}
+
+/// What somebody sees who waits at a terminal.
+std::string shown_on_a_terminal(std::vector<std::string> arguments) {
+    std::vector<char*> argv;
+    for (std::string& a : arguments) {
+        argv.push_back(a.data());
+    }
+    argv.push_back(nullptr);
+    int fd = -1;
+    const int pid = ::forkpty(&fd, nullptr, nullptr, nullptr);
+    if (pid == 0) {
+        ::execv(argv[0], argv.data());
+        ::_exit(127);
+    }
+    std::string shown;
+    char bytes[4096];
+    for (ssize_t n = ::read(fd, bytes, sizeof bytes); n > 0; n = ::read(fd, bytes, sizeof bytes)) {
+        shown.append(bytes, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    ::waitpid(pid, nullptr, 0);
+    return shown;
+}
+
+TEST_P(OldJournal, TellsItsStepsToSomebodyWhoWaits) {
+    const std::string shown =
+        shown_on_a_terminal({MILLRACE_EXECUTABLE, "upgrade", "-c", p.config()});
+    EXPECT_NE(shown.find("verifying the snapshot of record "), std::string::npos) << shown;
+    EXPECT_NE(shown.find("comparing both ways to record "), std::string::npos) << shown;
+    EXPECT_EQ(p.run({"upgrade"}).output.find("verifying"), std::string::npos) << "no terminal";
 }
 
 TEST_P(OldJournal, IsLeftAsItIsByADryRun) {

@@ -448,4 +448,15 @@ AccountConfig read_account(const std::string& file, std::string_view text,
     return account;
 }
 
+void merge_group_text(Config& config, const std::string& file, std::string_view text,
+                      std::vector<Mistake>& mistakes) {
+    ReadLog log{file};
+    if (const auto doc = parse_object(text, log)) {
+        ObjectReader reader{*doc, "", log};
+        merge_group(config.groups, read_group(reader));
+        reader.done();
+    }
+    mistakes.insert(mistakes.end(), log.mistakes.begin(), log.mistakes.end());
+}
+
 }  // namespace millrace

@@ -198,6 +198,10 @@ struct Config {
 [[nodiscard]] AccountConfig read_account(const std::string& file, std::string_view text,
                                          std::vector<Mistake>& mistakes);
 
+/// Adds to `config` what `text` says of a group, as a file in groups_folder() would.
+void merge_group_text(Config& config, const std::string& file, std::string_view text,
+                      std::vector<Mistake>& mistakes);
+
 /// The accounts that were added at run time.
 [[nodiscard]] std::vector<AccountConfig> read_added_accounts(const std::string& journal_dir,
                                                              std::vector<Mistake>& mistakes);

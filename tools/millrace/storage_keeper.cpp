@@ -144,13 +144,29 @@ void StorageKeeper::keep_locked(std::int64_t now_ns) {
 
 void StorageKeeper::keep_config() {
     std::string message;
-    if (const std::string made = back_up_config(config_, message); !made.empty()) {
+    std::string broken;
+    if (!started_kept_) {
+        tell_kept(back_up_config(config_, message), message);
+        started_kept_ = message.empty();
+    }
+    if (started_kept_) {
+        tell_kept(back_up_edited_config(config_, message, broken), message);
+    }
+    if (!broken.empty() && broken != broken_config_) {
+        alert(broken);
+    }
+    if (broken.empty() && !broken_config_.empty()) {
+        log_info(config_.file + " is valid again");
+    }
+    broken_config_ = broken;
+}
+
+void StorageKeeper::tell_kept(const std::string& made, const std::string& trouble) {
+    if (!made.empty()) {
         log_info("configuration kept as " + made);
     }
-    for (const std::string& trouble : {message, broken_config(config_.file)}) {
-        if (!trouble.empty()) {
-            alert(trouble);
-        }
+    if (!trouble.empty()) {
+        alert(trouble);
     }
 }
 

@@ -55,7 +55,7 @@ void Terminal::offer_account_info() {
     }
     bridge::Event event{};
     event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
-    event.permissions = allowed ? 1 : 0;
+    event.permissions = allowed ? bridge::kInfoMayTrade : bridge::kInfoBrokerForbids;
     event.equity = money.equity.value;
     event.balance = money.balance.value;
     event.broker_time_ns = EventLoop::wall_now().value;
