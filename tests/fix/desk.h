@@ -45,6 +45,7 @@ inline bridge::Command close_command(std::uint64_t intent) {
 
 class FixExecutor : public testing::Test {
 protected:
+    bool denial_is_proof = true;  // of the venue's status request
     void start_venue() { venue.start(); }
     /// @param bridge the broker stage's port.
     void write_config(std::uint16_t bridge) {
@@ -56,7 +57,9 @@ protected:
             << R"(, "key": "00112233445566778899aabbccddeeff", "margin_mode": "netting",)"
             << R"( "kind": "fix", "fix": {"server": "127.0.0.1:)" << venue.port()
             << R"(", "sender_comp_id": "DESK", "target_comp_id": "VENUE", "reconnect_s": 1,)"
-            << R"( "pause_s": 1, "absent_after_ms": 300, "quotes": true}, "rate_per_second": 1000,)"
+            << R"( "pause_s": 1, "absent_after_ms": 300,)"
+            << (denial_is_proof ? R"( "denial_is_proof": true,)" : "")
+            << R"( "quotes": true}, "rate_per_second": 1000,)"
             << R"( "rate_burst": 1000}], "risk": {"answer_timeout_ms": 500},)"
             << R"( "groups": [{"name": "g", "members": [{"account": "venue"}]}],)"
             << R"( "sources": [{"name": "src", "key": "00112233445566778899aabbccddeeff"}]})";
