@@ -129,7 +129,7 @@ TEST_F(FixExecutor, TakesADenialForNoProofOfAnOrderThatTheVenueMayHaveFilled) {
     EXPECT_EQ(answer_to(command).retcode, retcode::kConnection);
     ASSERT_TRUE(eventually([&] { return venue.stat("status") >= 8; }));  // twice the settling time
     send(query_command(command.magic));
-    const Event still = next(command.magic);
+    const Event still = next(command.magic, true);
     EXPECT_TRUE(is(still, ReportType::QueryUnknown)) << int{still.type};
     EXPECT_EQ(venue.executions().size(), 1U);
     EXPECT_NE(text("log").find("which may mean that it was filled"), std::string::npos);
