@@ -15,8 +15,9 @@ namespace {
 std::string folder_of_jspurefix() {
     const char* named = std::getenv("JSPF_DIR");
     const char* home = std::getenv("HOME");
-    for (const std::string& folder : {std::string{named == nullptr ? "" : named},
-                                      std::string{home == nullptr ? "" : home} + "/.cache/jspurefix"}) {
+    const std::string folders[] = {named == nullptr ? "" : named,
+                                   std::string{home == nullptr ? "" : home} + "/.cache/jspurefix"};
+    for (const std::string& folder : folders) {
         if (std::filesystem::exists(folder + "/node_modules/jspurefix")) {
             return folder;
         }
