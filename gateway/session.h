@@ -52,7 +52,7 @@ struct SessionTimes {
     /// again once it has been so without a break for the last of these.
     Nanos away_notice_ns = seconds(15);
     Nanos away_alert_ns = seconds(30);
-    Nanos refused_ns = seconds(3);  // trading not allowed: for so long before it is told
+    Nanos refused_ns = seconds(3);     // trading not allowed: for so long before it is told
     Nanos kill_waits_ns = seconds(2);  // nobody can carry out a kill: the same
     Nanos stable_ns = seconds(5);
 };
@@ -318,8 +318,8 @@ private:
     bool refusal_told_ = false;
     bool kill_told_ = false;  // that its kill waits for somebody who can carry it out
     Nanos refused_since_;     // trading is not allowed there; 0 = it is, or nobody knows
-    Nanos away_since_;             // 0 = it can be reached
-    Nanos reached_since_;  // while away_since_ is not 0: it can, from here on; 0 = it cannot
+    Nanos away_since_;        // 0 = it can be reached
+    Nanos reached_since_;     // while away_since_ is not 0: it can, from here on; 0 = it cannot
     bool away_noted_ = false;
     bool away_alerted_ = false;
     bool away_named_ = false;    // one of kAwayNamedMax

@@ -25,10 +25,10 @@ void Session::reject_login(Rejection why) noexcept {
     rejections_told_ = told | reason;
     // Without its login: the error log's entries are few, and where a directory is lost every
     // terminal is refused. Their cells say which (`millrace account list`).
-    context_->segment.report_error("broker",
-                                   why == Rejection::WrongKey         ? kWrongKeyAlert
-                                   : why == Rejection::OtherDirectory ? kOtherDirectoryAlert
-                                                                      : kOtherMarginModeAlert);
+    context_->segment.report_error("broker", why == Rejection::WrongKey ? kWrongKeyAlert
+                                             : why == Rejection::OtherDirectory
+                                                 ? kOtherDirectoryAlert
+                                                 : kOtherMarginModeAlert);
 }
 
 /// The event number to resume after. The terminal forgets its events up to it, so it must never

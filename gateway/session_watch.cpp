@@ -45,8 +45,8 @@ constexpr Complaint kComplaints[] = {
 };
 constexpr Complaint kRefused = {
     bridge::kInfoMayTrade, &BrokerStats::refused_named, "ALERT trading is not allowed on account ",
-    ": the Algo Trading button, the program's own setting, a read-only password, or the broker. "
-    "Closes do not go either",
+    ", closes neither: its Algo Trading button, the program's own setting, a read-only password, "
+    "or the broker",
     "ALERT trading is not allowed on further accounts: see their terminals' Algo Trading button, "
     "password, and the broker"};
 constexpr Complaint kKillWaits = {

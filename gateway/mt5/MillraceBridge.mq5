@@ -166,7 +166,7 @@ int OnInit()
     string wrong = configure();
     g_waiting = wrong == "" && !g_account.is_known();
     if (g_waiting)
-        Print("millrace: waits until the terminal is logged in to an account");
+        PrintFormat("millrace: waits until %s is logged in", IntegerToString((long)InpLogin));
     else if (wrong == "")
         wrong = begin();
     if (wrong == "" && !EventSetMillisecondTimer(InpTimerMs))

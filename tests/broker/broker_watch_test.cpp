@@ -135,8 +135,7 @@ TEST_F(BrokerComplaints, AlertOnceOfTicksThatDoNotArriveUntilTheyDo) {
 }
 
 TEST_F(BrokerComplaints, AlertOnceOfAKillThatCannotBeCarriedOut) {
-    expect_once_until_it_is_over(bridge::kInfoKillWaits,
-                                 "ALERT account 0 cannot be flattened yet");
+    expect_once_until_it_is_over(bridge::kInfoKillWaits, "ALERT account 0 cannot be flattened yet");
 }
 
 TEST_F(BrokerComplaints, AlertOnceThatTradingIsNotAllowedButNotOfOneThatStartsOrIsCutOff) {

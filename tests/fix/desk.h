@@ -54,8 +54,7 @@ protected:
         std::ofstream{folder / "c.json"}
             << R"({"name": "fix-)" << ::getpid() << R"(", "journal": {"dir": "j"}, "listen": {)"
             << R"("signals": "127.0.0.1:)" << signals.number() << R"(", "bridge": "127.0.0.1:)"
-            << bridge << R"("}, "symbols": [)" << symbols
-            << R"(], "accounts": [{"name": "venue",)"
+            << bridge << R"("}, "symbols": [)" << symbols << R"(], "accounts": [{"name": "venue",)"
             << R"( "login": )" << sim::test::kLogin
             << R"(, "key": "00112233445566778899aabbccddeeff", "margin_mode": "netting",)"
             << R"( "kind": "fix", "fix": {"server": "127.0.0.1:)"

@@ -209,8 +209,8 @@ void Host::roll_over(bool both, double factor) {
             deal.type = buy ? DEAL_TYPE_BUY : DEAL_TYPE_SELL;
             deal.entry = out ? DEAL_ENTRY_OUT : DEAL_ENTRY_IN;
             deal.reason = DEAL_REASON_ROLLOVER;
-            deal.volume = unscaled(position.lots()) * (out ? 1.0 : factor);
-            deal.price = unscaled(position.open_price);
+            deal.volume = unscaled(position.lots().value) * (out ? 1.0 : factor);
+            deal.price = unscaled(position.open_price.value);
             deal.time_msc = server_msc(wall_ns());
             deal.symbol = std::string{market::view_of(position.symbol)};
             deals.push_back(deal);

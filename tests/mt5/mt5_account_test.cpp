@@ -189,8 +189,7 @@ TEST_F(OfTheAccount, OneThatComesBackSaysThatItSettlesNotThatItMayNotTrade) {
     EXPECT_NE(desk.hello.permissions & bridge::kHelloMayTrade, 0);
     ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));
     host->knob("disconnected", 1);
-    ASSERT_TRUE(desk.until(
-        [&] { return (desk.info.permissions & bridge::kInfoServerAway) != 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoServerAway) != 0; }));
     EXPECT_EQ(desk.info.permissions & bridge::kInfoSettling, 0);
 }
 

@@ -1,7 +1,7 @@
 // Goal: each command of the command line has a role, and a user gets the one that "operators" gives
 // him.
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 
@@ -64,13 +64,13 @@ TEST(Roles, LookingNeedsNoneAndChangingDoes) {
         EXPECT_EQ(of(looks), Role::Viewer) << looks;
     }
     EXPECT_EQ(of("kill"), Role::Viewer) << "a red button asks nobody";
-    for (const char* trades : {"unkill", "resolve", "account pause", "account stop", "group resume",
-                               "terminal stop"}) {
+    for (const char* trades :
+         {"unkill", "resolve", "account pause", "account stop", "group resume", "terminal stop"}) {
         EXPECT_EQ(of(trades), Role::Trader) << trades;
     }
-    for (const char* changes : {"up", "down", "account add", "account remove", "group member",
-                                "recover", "restore", "upgrade", "credential add",
-                                "credential erase"}) {
+    for (const char* changes :
+         {"up", "down", "account add", "account remove", "group member", "recover", "restore",
+          "upgrade", "credential add", "credential erase"}) {
         EXPECT_EQ(of(changes), Role::Admin) << changes;
     }
     Role role{};

@@ -69,10 +69,10 @@ private:
     struct Doubt {
         Magic target;  // the order that the venue is asked about
         Nanos next_ask;
-        Nanos last_no;       // when the venue last said that it does not know it
-        unsigned noes = 0;   // how often, each a third of the settling time after the last
+        Nanos last_no;        // when the venue last said that it does not know it
+        unsigned noes = 0;    // how often, each a third of the settling time after the last
         bool denied = false;  // so often that it would be proof at a venue where that is one
-        unsigned asked = 0;  // without an answer
+        unsigned asked = 0;   // without an answer
     };
 
     // LinkOwner

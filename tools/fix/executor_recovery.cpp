@@ -166,7 +166,8 @@ void Executor::venue_says_no(Magic magic) {
     if (doubt.target == magic && !options_.denial_is_proof) {
         if (!std::exchange(doubt.denied, true)) {
             note(
-                "ALERT in doubt: the venue does not know it, which may mean that it was filled. See "
+                "ALERT in doubt: the venue does not know it, which may mean that it was filled. "
+                "See "
                 "its positions, then `millrace resolve`; or fix.denial_is_proof",
                 magic);
         }

@@ -45,7 +45,7 @@ struct Listed {
 };
 
 std::uint32_t owner_of(const std::string& folder) {
-    struct stat st {};
+    struct stat st{};
     return ::stat(folder.c_str(), &st) == 0 ? st.st_uid : ::getuid();
 }
 
@@ -104,10 +104,9 @@ bool permitted(const CLI::App& app) {
     if (role >= needed) {
         return true;
     }
-    const std::string refusal = "`millrace " + words + "` needs the role " +
-                                std::string{to_string(needed)} + ", and " + login.name + " is " +
-                                std::string{to_string(role)} + " by \"operators\" of " +
-                                listed.file;
+    const std::string refusal =
+        "`millrace " + words + "` needs the role " + std::string{to_string(needed)} + ", and " +
+        login.name + " is " + std::string{to_string(role)} + " by \"operators\" of " + listed.file;
     std::fprintf(stderr, "millrace: %s; ask %s, or who keeps that file\n", refusal.c_str(),
                  who_may(listed.operators, needed).c_str());
     std::string message;

@@ -24,7 +24,7 @@ constexpr int kLookEveryMs = 100;
 constexpr std::size_t kColumns = 80;
 
 /// What the log says of an account.
-struct Standing {
+struct OpenThere {
     std::string name;
     AccountId id;
     std::int64_t orders = 0;
@@ -38,7 +38,7 @@ const Sheet::Cell& cell(const Sheet& sheet, std::size_t row, const char* column)
     return sheet.rows[row].at(static_cast<std::size_t>(at - sheet.columns.begin()));
 }
 
-void look(const Watched& watched, Standing& account) {
+void look(const Watched& watched, OpenThere& account) {
     const Sheet sheet = watched.now()->sheet(OpenOf::Accounts, account.id, Nanos{wall_ns()});
     if (sheet.rows.empty()) {
         return;
@@ -48,7 +48,7 @@ void look(const Watched& watched, Standing& account) {
     account.killed = std::get<std::string>(cell(sheet, 0, "killed")) != "-";
 }
 
-void show(const Watched& watched, const Standing& account) {
+void show(const Watched& watched, const OpenThere& account) {
     std::printf("%s: %ld positions, %ld orders\n", account.name.c_str(),
                 static_cast<long>(account.positions), static_cast<long>(account.orders));
     for (const auto& [of, some] : {std::pair{OpenOf::Positions, account.positions != 0},
@@ -81,7 +81,7 @@ bool agreed(const StopRequest& request) {
     return false;
 }
 
-KillRequest kill_of(const Standing& account, bool clear) {
+KillRequest kill_of(const OpenThere& account, bool clear) {
     KillRequest kill;
     kill.account = account.name;
     kill.cancel = !clear;
@@ -91,7 +91,7 @@ KillRequest kill_of(const Standing& account, bool clear) {
 }
 
 /// Until the log says flat of all. @return false: `message` says why that will not be seen.
-bool wait_flat(Watched& watched, std::vector<Standing>& accounts, int wait_s,
+bool wait_flat(Watched& watched, std::vector<OpenThere>& accounts, int wait_s,
                std::string& message) {
     const std::int64_t until = monotonic_ns() + seconds(wait_s).value;
     inspect::Interruptible waiting;
@@ -100,7 +100,7 @@ bool wait_flat(Watched& watched, std::vector<Standing>& accounts, int wait_s,
             return false;
         }
         bool flat = true;
-        for (Standing& account : accounts) {
+        for (OpenThere& account : accounts) {
             look(watched, account);
             flat = flat && account.flat();
         }
@@ -119,12 +119,11 @@ bool wait_flat(Watched& watched, std::vector<Standing>& accounts, int wait_s,
 }
 
 /// The accounts that are named, as they stand. @return nothing: it was said why.
-std::optional<std::vector<Standing>> find(const StopRequest& request, const Watched& watched) {
-    std::vector<Standing> accounts;
+std::optional<std::vector<OpenThere>> find(const StopRequest& request, const Watched& watched) {
+    std::vector<OpenThere> accounts;
     std::string message;
     for (const std::string& name : request.accounts) {
-        const auto subject =
-            parse_subject(Subject::What::Account, name, watched.where(), message);
+        const auto subject = parse_subject(Subject::What::Account, name, watched.where(), message);
         if (!subject) {
             complain(message);
             return std::nullopt;
@@ -135,14 +134,14 @@ std::optional<std::vector<Standing>> find(const StopRequest& request, const Watc
     return accounts;
 }
 
-int not_flat(const std::vector<Standing>& accounts, const std::string& why) {
-    for (const Standing& account : accounts) {
+int not_flat(const std::vector<OpenThere>& accounts, const std::string& why) {
+    for (const OpenThere& account : accounts) {
         if (!account.flat()) {
             complain(account.name + ": " + std::to_string(account.positions) + " positions and " +
                      std::to_string(account.orders) +
                      " orders are open; it is paused and its kill switch stays in force. See "
-                     "`millrace positions -a " + account.name +
-                     "`, and its terminal: trading may be switched off there");
+                     "`millrace positions -a " +
+                     account.name + "`, and its terminal: trading may be switched off there");
         }
     }
     complain(why + "; the same command again goes on");
@@ -158,15 +157,16 @@ int stop_accounts(const StopRequest& request) {
         return complain(message);
     }
     if (watched.now() == nullptr) {
-        return complain("what is open there is not known: " + watched.take_notice() +
-                        "; `millrace kill --account NAME --cancel --flatten` needs no such picture");
+        return complain(
+            "what is open there is not known: " + watched.take_notice() +
+            "; `millrace kill --account NAME --cancel --flatten` needs no such picture");
     }
     auto accounts = find(request, watched);
     if (!accounts) {
         return kExitError;
     }
-    const std::vector<Standing> before = *accounts;
-    for (const Standing& account : before) {
+    const std::vector<OpenThere> before = *accounts;
+    for (const OpenThere& account : before) {
         show(watched, account);
     }
     if (request.dry_run) {
@@ -180,7 +180,7 @@ int stop_accounts(const StopRequest& request) {
         code != kExitOk) {
         return code;
     }
-    for (const Standing& account : before) {
+    for (const OpenThere& account : before) {
         if (const int code = kill_switch(request.target, kill_of(account, false));
             code != kExitOk) {
             return code;
@@ -189,7 +189,7 @@ int stop_accounts(const StopRequest& request) {
     if (!wait_flat(watched, *accounts, request.wait_s, message)) {
         return not_flat(*accounts, message);
     }
-    for (const Standing& account : before) {
+    for (const OpenThere& account : before) {
         // One that stood before is somebody else's word.
         if (!account.killed) {
             if (const int code = kill_switch(request.target, kill_of(account, true));

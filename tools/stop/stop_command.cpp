@@ -22,7 +22,8 @@ void add_stop_command(CLI::App& app, Command& command) {
     sub->add_option("--wait", request->wait_s, "seconds to wait until all is flat")
         ->check(CLI::Range(1, 86'400))
         ->capture_default_str();
-    sub->callback([&command, request] { command.run = [request] { return stop_accounts(*request); }; });
+    sub->callback(
+        [&command, request] { command.run = [request] { return stop_accounts(*request); }; });
 }
 
 }  // namespace millrace
