@@ -129,6 +129,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
     heard_ = now;
     server_away_ = false;  // until it says so
+    has_told_ = false;
     busy_until_ = Nanos{};
     beat_at_ = now + context_->times.heartbeat_ns;
     set_link(LinkState::Authenticated);

@@ -11,9 +11,13 @@ void Session::offer_info()
         return;
     double equity = AccountInfoDouble(ACCOUNT_EQUITY);
     double balance = AccountInfoDouble(ACCOUNT_BALANCE);
-    int permissions = g_account.may_trade() ? INFO_MAY_TRADE : 0;
+    int permissions = g_account.is_allowed() ? INFO_MAY_TRADE : 0;
     if (!g_account.connected())
         permissions |= INFO_SERVER_AWAY;
+    else if (!g_account.ready())
+        permissions |= INFO_SETTLING;
+    if (g_kill_switch.is_waiting())
+        permissions |= INFO_KILL_WAITS;
     if (g_stops.missing())
         permissions |= INFO_STOPS_MISSING;
     if (g_ticks.is_away())

@@ -127,7 +127,7 @@ void Session::on_challenge()
     put_u64(hello, 48, g_journal.event_seq);
     put_u32(hello, 56, (uint)TerminalInfoInteger(TERMINAL_BUILD));
     put_u8(hello, 60, g_account.is_hedging() ? 0 : 1);
-    put_u8(hello, 61, (g_account.may_trade() ? HELLO_MAY_TRADE : 0) |
+    put_u8(hello, 61, (g_account.is_allowed() ? HELLO_MAY_TRADE : 0) |
                           (g_journal.is_suspect() ? HELLO_SUSPECT : 0));
     bool can = draw_nonce(g_link.body, g_journal.id ^ ((ulong)MathRand() << 48), nonce_);
     for (int i = 0; i < NONCE_BYTES; i++)

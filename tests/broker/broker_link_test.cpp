@@ -112,6 +112,19 @@ TEST(BrokerLink, DeniesUnknownLoginWrongKeyAndOtherVersionWithTheReason) {
     EXPECT_TRUE(w.reports.empty());
 }
 
+TEST(BrokerLink, DeniesATerminalWhoseAccountNetsWhereOursHedges) {
+    World w;
+    w.terminals.push_back(std::make_unique<Terminal>(kFirstLogin));
+    Terminal& t = *w.terminals.back();
+    t.margin_mode = MarginMode::Netting;
+    EXPECT_EQ(denial(w, t), Session::kOtherMarginModeText);
+    EXPECT_EQ(w.errors(Session::kOtherMarginModeAlert), 1U);
+    EXPECT_EQ(link_of(w, 0), "AUTH_REJECTED");
+    EXPECT_TRUE(w.reports.empty());
+    w.connect(kFirstLogin);
+    EXPECT_NE(link_of(w, 0), "AUTH_REJECTED");
+}
+
 TEST(BrokerLink, SendsATerminalAwayThatIsFasterThanTheConfiguration) {
     World w;
     w.entry(0).login.store(0, std::memory_order_release);

@@ -154,6 +154,51 @@ TEST_F(BrokerComplaints, AlertOnceOfTicksThatDoNotArriveUntilTheyDo) {
     EXPECT_EQ(world->errors("ALERT a position"), 0U);
 }
 
+TEST_F(BrokerComplaints, AlertOnceOfAKillThatCannotBeCarriedOut) {
+    expect_once_until_it_is_over(bridge::kInfoKillWaits, "ALERT account 0 cannot be flattened yet");
+}
+
+TEST_F(BrokerComplaints, AlertOnceThatTradingIsNotAllowedButNotOfOneThatStartsOrIsCutOff) {
+    const char* said = "ALERT trading is not allowed on account 0";
+    for (const std::uint8_t unknown : {bridge::kInfoSettling, bridge::kInfoServerAway}) {
+        tell(unknown);
+        pass(10);
+        EXPECT_EQ(world->errors(said), 0U) << int{unknown};
+    }
+    tell(0);
+    pass(2);
+    EXPECT_EQ(world->errors(said), 0U) << "for a moment";
+    pass(2);
+    EXPECT_EQ(world->errors(said), 1U);
+    pass(30);
+    EXPECT_EQ(world->errors(said), 1U) << "once";
+    tell(bridge::kInfoMayTrade);
+    pass(2);
+    tell(0);
+    pass(5);
+    EXPECT_EQ(world->errors(said), 2U) << "it was allowed in between";
+}
+
+TEST_F(BrokerComplaints, AlertAtOnceOfAKillThatReachesNobody) {
+    const char* said = "ALERT the kill of account 0 waits";
+    tell(bridge::kInfoMayTrade);
+    world->entry(0).killed.store(kKillStop | kKillFlatten, std::memory_order_relaxed);
+    pass(1);
+    EXPECT_EQ(world->errors(said), 0U) << "its terminal is there";
+    tell(bridge::kInfoMayTrade | bridge::kInfoServerAway);
+    pass(1);
+    EXPECT_EQ(world->errors(said), 0U) << "it may be coming back just now";
+    pass(3);
+    EXPECT_EQ(world->errors(said), 1U);
+    pass(10);
+    EXPECT_EQ(world->errors(said), 1U) << "once";
+    tell(bridge::kInfoMayTrade);
+    world->entry(0).killed.store(kKillStop, std::memory_order_relaxed);
+    tell(bridge::kInfoMayTrade | bridge::kInfoServerAway);
+    pass(5);
+    EXPECT_EQ(world->errors(said), 1U) << "a stop needs nobody";
+}
+
 TEST_F(BrokerWatch, SaysNothingOfAnAccountThatIsNotDefined) {
     begin(1);
     world->entry(0).login.store(0, std::memory_order_release);

@@ -127,6 +127,9 @@ bool select_history(const Wanted& wanted) {
 long AccountInfoInteger(int property) {
     switch (property) {
         case ACCOUNT_LOGIN:
+            if (host().knobs.logged_out != 0) {
+                return 0;
+            }
             return static_cast<long>(host().options().login) +
                    (host().knobs.other_account == 1 ? 1 : 0);
         case ACCOUNT_TRADE_ALLOWED:
@@ -136,7 +139,8 @@ long AccountInfoInteger(int property) {
                        : 0;
         case ACCOUNT_TRADE_EXPERT: return host().knobs.expert_denied == 0 ? 1 : 0;
         case ACCOUNT_MARGIN_MODE:
-            return host().options().margin_mode == millrace::MarginMode::Hedging
+            return host().knobs.logged_out == 0 &&
+                           host().options().margin_mode == millrace::MarginMode::Hedging
                        ? ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
                        : ACCOUNT_MARGIN_MODE_RETAIL_NETTING;
     }
@@ -147,6 +151,12 @@ double AccountInfoDouble(int property) {
     return unscaled(property == ACCOUNT_EQUITY ? money.equity.value : money.balance.value);
 }
 string AccountInfoString(int property) {
+    if (host().knobs.logged_out != 0) {
+        return "";
+    }
+    if (property == ACCOUNT_CURRENCY) {
+        return "USD";
+    }
     if (property != ACCOUNT_SERVER) {
         mql_halt("AccountInfoString: a property that the host does not know");
     }

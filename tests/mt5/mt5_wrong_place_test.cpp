@@ -122,9 +122,12 @@ TEST_F(WrongPlace, AKillWithAlgoTradingOffSendsNothingAndActsWhenItIsOnAgain) {
     const std::uint64_t before = number("sends");
     desk.kill(9, kKillStop | kKillFlatten);
     ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoKillWaits) != 0; }))
+        << "nobody is told that it cannot be flattened";
     EXPECT_EQ(number("sends"), before);
     host->knob("terminal_denied", 0);
     ASSERT_TRUE(desk.until([&] { return number("positions") == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoKillWaits) == 0; }));
 }
 
 TEST_F(WrongPlace, ACommandOfAnotherTagThanTheTerminalWasToldIsRefusedAndForgotten) {

@@ -310,6 +310,7 @@ void read_document(ObjectReader& o, Config& c) {
     });
     o.object("restart", [&](ObjectReader& r) { read_restart(r, c.restart); });
     o.object("log", [&](ObjectReader& l) { read_log(l, file, c.log); });
+    o.list("operators", [&](ObjectReader& p) { c.operators.push_back(read_operator(p)); });
 }
 
 /// `text` as one JSON object.

@@ -11,6 +11,7 @@
 #include "tools/millrace/credential_config.h"
 #include "tools/millrace/json_doc.h"
 #include "tools/millrace/redis_config.h"
+#include "tools/millrace/roles.h"
 
 #include <array>
 #include <cstddef>
@@ -172,6 +173,7 @@ struct Config {
     CredentialConfig credentials;
     RestartConfig restart;
     LogConfig log;
+    std::vector<OperatorConfig> operators;  // empty: everybody may do everything
 
     [[nodiscard]] std::string segment_path() const {
         return (memory.hugetlbfs.empty() ? "/dev/shm" : memory.hugetlbfs) + "/millrace-" + name;

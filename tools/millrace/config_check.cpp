@@ -200,6 +200,17 @@ void check_threads(Checker& check) {
     }
 }
 
+void check_operators(Checker& check) {
+    std::set<std::string> users;
+    for (std::size_t i = 0; i < check.config.operators.size(); ++i) {
+        const std::string& user = check.config.operators[i].user;
+        if (!users.insert(user).second) {
+            check.add("operators[" + std::to_string(i) + "].user",
+                      "\"" + user + "\" stands there twice; a user has one role");
+        }
+    }
+}
+
 }  // namespace
 
 void check_config(const Config& c, std::vector<Mistake>& mistakes) {
@@ -223,6 +234,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_redis(check);
     check_threads(check);
     check_core_threads(check);
+    check_operators(check);
 }
 
 std::vector<std::string> config_warnings(const Config& c) {
