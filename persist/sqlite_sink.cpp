@@ -152,6 +152,10 @@ void SqliteSink::heed_keeper() noexcept {
         return;
     }
     const StoreHealth health = keeper_->health();
+    if (health == StoreHealth::Mendable) {
+        renew();
+        return;
+    }
     if (health != StoreHealth::Damaged && health != StoreHealth::Gone) {
         put_back();
         return;
@@ -174,15 +178,33 @@ void SqliteSink::put_back() noexcept {
                                         std::to_string(found.wrong.size() + found.extra.size()) +
                                         " rows differed from the effects log" +
                                         (done ? " and were put back" : "") + "; " + found.first);
-    if (!done) {
-        damaged_ = done.code() == Errc::BadChecksum;
-        const std::string message = store_.message();
-        if (damaged_) {
-            store_.close();
-            phase_ = Phase::Closed;
-        }
-        (void)fail(done.code(), message);
+    mended(done);
+}
+
+/// The cursor's row, the words that views show: no effect tells of them, this does.
+void SqliteSink::renew() noexcept {
+    const Status done = store_.renew();
+    if (done) {
+        segment_.report_error("sqlite", "ALERT " + options_.store.path +
+                                            ": what was not as it was written is so again, or is "
+                                            "marked");
+        keeper_->forget();
     }
+    mended(done);
+}
+
+/// Heeds how that went: a file that cannot be mended is made anew.
+void SqliteSink::mended(const Status& done) noexcept {
+    if (done) {
+        return;
+    }
+    damaged_ = done.code() == Errc::BadChecksum;
+    const std::string message = store_.message();
+    if (damaged_) {
+        store_.close();
+        phase_ = Phase::Closed;
+    }
+    (void)fail(done.code(), message);
 }
 
 /// A store, or a backup, that stands at `seq` is ahead of the log: the replica may be on its way

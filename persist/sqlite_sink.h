@@ -66,6 +66,8 @@ private:
     [[nodiscard]] bool restore_backup() noexcept;
     void heed_keeper() noexcept;
     void put_back() noexcept;
+    void renew() noexcept;
+    void mended(const Status& done) noexcept;
     [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
     [[nodiscard]] bool show_life() noexcept;
     [[nodiscard]] SqliteStoreOptions store_options() noexcept;
