@@ -38,6 +38,9 @@ SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> sou
     ASSERT(source_ != nullptr);
     ASSERT(options_.batch_rows > 0);
     batch_.reserve(options_.batch_rows);
+    if (!options_.shipper.backups.empty()) {
+        shipper_ = std::make_unique<LogShipper>(segment_, options_.shipper);
+    }
 }
 
 int SqliteSink::step(Nanos now) noexcept {

@@ -7,6 +7,7 @@
 
 #include "persist/effect_source.h"
 #include "persist/log_progress.h"
+#include "persist/log_shipper.h"
 #include "persist/sqlite_keeper.h"
 #include "persist/sqlite_store.h"
 #include "shm/segment.h"
@@ -30,6 +31,8 @@ struct SqliteSinkOptions {
     /// Who looks at the store and makes its backups; `store` is taken from above. Without a `dir`
     /// nobody does, and a lost store is made again from the log alone.
     SqliteKeeperOptions keeper{};
+    /// What is shipped beside the backups, by a thread of its own. Without `backups` nothing is.
+    LogShipperOptions shipper{};
 };
 
 class SqliteSink final : public Stage {
@@ -113,6 +116,7 @@ private:
     bool told_ahead_ = false;               // of the log that stays behind
     EffectCursor cursor_sought_;            // of the main store, when it was opened last
     std::unique_ptr<SqliteKeeper> keeper_;  // once there is a store
+    std::unique_ptr<LogShipper> shipper_;   // whatever becomes of the store
 };
 
 }  // namespace millrace

@@ -311,6 +311,28 @@ TEST(Config, WarnsOfATableWhoseKeptPlacesACloseForAGroupDoesNotFit) {
     EXPECT_NE(config_warnings(config)[0].find("it may be refused (TABLE_FULL)"), std::string::npos);
 }
 
+TEST(Config, ShipsTheEffectsLogToBackupsThatLieElsewhereAndWarnsIfThatIsTheSameDisk) {
+    const TempDir dir;
+    const auto with = [&](const std::string& sqlite) {
+        return read(dir, R"({"journal": {"dir": "j"}, "sqlite": {)" + sqlite + "}}");
+    };
+    EXPECT_EQ(with("").config.sqlite.ship_ms, 0U);
+    EXPECT_EQ(with(R"("backup_dir": "b", "backup_s": 0)").config.sqlite.ship_ms, 0U);
+    EXPECT_EQ(with(R"("backup_dir": "b", "ship_ms": 0)").config.sqlite.ship_ms, 0U);
+    const Read shipping = with(R"("backup_dir": "b")");
+    EXPECT_EQ(shipping.config.sqlite.ship_ms, 500U);
+    EXPECT_TRUE(config_warnings(shipping.config).empty()) << "nobody knows the disks yet";
+    dir.write("j/a", "");
+    dir.write("b/a", "");
+    const auto warnings = config_warnings(shipping.config);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("lies on the journal's disk"), std::string::npos) << warnings[0];
+    const Read alone = with(R"("ship_ms": 500)");
+    EXPECT_NE(alone.mistakes.find("sqlite.ship_ms: needs backups in a backup_dir of their own"),
+              std::string::npos)
+        << alone.mistakes;
+}
+
 TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {
     const TempDir dir;
     const Read r = read(dir, with_account(R"(, "limits": {"day_begins": "24:00"})"));

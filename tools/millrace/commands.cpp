@@ -24,6 +24,7 @@ struct UpOptions {
     bool threads = false;
     bool json = false;
     bool begin_anew = false;
+    std::uint32_t stores_wait_s = SupervisorOptions{}.stores_wait_s;
     std::int64_t executed_ns = 0;
 };
 
@@ -50,6 +51,7 @@ int up(const UpOptions& options) {
     SupervisorOptions supervisor;
     supervisor.threads = config.threads;
     supervisor.begin_anew = options.begin_anew;
+    supervisor.stores_wait_s = options.stores_wait_s;
     supervisor.executed_ns = options.executed_ns;
     return log_stop(supervise(config, supervisor));
 }
@@ -120,7 +122,12 @@ void add_pipeline_commands(CLI::App& app, Command& command) {
     up_app->add_flag("--threads", options->threads, "stages as threads of this process");
     up_app->add_flag("--log-json", options->json, "one JSON object a line");
     up_app->add_flag("--begin-anew", options->begin_anew,
-                     "begin with an empty journal although a store has followed one");
+                     "begin with an empty journal although a store has followed one, or may have");
+    up_app
+        ->add_option("--stores-wait", options->stores_wait_s,
+                     "seconds that a start in an empty directory waits for stores that do not "
+                     "answer yet, before it refuses to begin (default 60)")
+        ->check(CLI::Range(0, 3600));
     up_app->callback([&command, options] {
         command.run = [&command, options] {
             options->executed_ns = command.executed_ns;

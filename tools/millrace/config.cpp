@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kMillion = 1'000'000;
 constexpr DecimalRange kAnyVolume{0, kMillion* kScale};
 constexpr IntRange kRingSlots{16, 1 << 22};
+constexpr std::uint32_t kShipMs = 500;  // requirement C6
 
 std::string beside(const std::string& file, const std::string& path) {
     return fs::absolute(fs::absolute(file).parent_path() / path).lexically_normal().string();
@@ -250,6 +251,13 @@ void read_sqlite(ObjectReader& o, const std::string& file, SqliteConfig& s) {
     s.backup_dir = s.backup_dir.empty() ? "" : beside(file, s.backup_dir);
     o.integer("backup_s", s.backup_s, {0, 86'400});
     o.integer("backups_kept", s.backups_kept, {1, 1000});
+    // Beside the store it would go with the same disk.
+    const bool apart = !s.backup_dir.empty() && s.backup_s != 0;
+    s.ship_ms = apart ? kShipMs : 0;
+    o.integer("ship_ms", s.ship_ms, {0, 60'000});
+    if (s.ship_ms != 0 && !apart) {
+        o.complain("ship_ms", "needs backups in a backup_dir of their own, on another disk");
+    }
 }
 
 void read_restart(ObjectReader& o, RestartConfig& r) {

@@ -129,6 +129,7 @@ struct SqliteConfig {
     std::string backup_dir;
     std::uint32_t backup_s = 60;  // 0 = no backups
     std::uint32_t backups_kept = 10;
+    std::uint32_t ship_ms = 0;  // the effects log goes to backup_dir, too; 0 = it does not
 };
 /// What becomes of a stage that stands still while work waits for it.
 enum class StallPolicy : std::uint8_t {

@@ -1,5 +1,7 @@
 #include "tools/millrace/config_check.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -211,6 +213,14 @@ void check_operators(Checker& check) {
     }
 }
 
+/// On one file system, as far as both are there.
+bool lie_together(const std::string& first, const std::string& second) {
+    struct stat a{};
+    struct stat b{};
+    return ::stat(first.c_str(), &a) == 0 && ::stat(second.c_str(), &b) == 0 &&
+           a.st_dev == b.st_dev;
+}
+
 }  // namespace
 
 void check_config(const Config& c, std::vector<Mistake>& mistakes) {
@@ -239,6 +249,11 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
 
 std::vector<std::string> config_warnings(const Config& c) {
     std::vector<std::string> warnings;
+    if (c.sqlite.ship_ms != 0 && lie_together(c.journal.dir, c.sqlite.backup_dir)) {
+        warnings.push_back("sqlite.backup_dir: " + c.sqlite.backup_dir +
+                           " lies on the journal's disk and is lost with it, and with it what is "
+                           "shipped there; name a folder on another disk, or set ship_ms to 0");
+    }
     const std::uint32_t kept = places_kept(c.capacity.orders);
     for (const GroupConfig& g : c.groups) {
         const std::size_t at_once = kChildrenPerTarget * g.members.size();
