@@ -82,6 +82,7 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
     o.type = type;
     o.side = e.signal.side;
     o.created = g_.time;
+    order_value_[i] = Money{};
     const std::uint32_t ttl = e.signal.ttl_ms == 0 ? kDefaultTtlMs : e.signal.ttl_ms;
     o.deadline = e.born + millis(ttl);
     o.signal_time = e.signal.send_time;
@@ -114,6 +115,7 @@ void Engine::start(std::uint32_t i) noexcept {
     const bool entry = o.type == CommandType::Open;
     if (entry) {
         watch_losses(a);  // a reading that stands counts, and so does a day that has begun
+        watch_week(a);
     }
     if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
         const Lots taken = o.volume;
@@ -124,7 +126,7 @@ void Engine::start(std::uint32_t i) noexcept {
         hold(i);
     } else if (a.state == AccountState::Trading ||
                (a.state == AccountState::ReduceOnly && !entry)) {
-        const Reason why = entry ? check_entry(o, a, g_.time) : Reason::None;
+        const Reason why = entry ? check_entry(o, a, g_.time) : check_change(o, a);
         if (why == Reason::None) {
             send(i);
         } else {
@@ -328,6 +330,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     }
     o.open_volume = o.open_volume + volume;
     recount(o, exposed);
+    note_filled(i, volume);
     index_position(i);
     position_row(o);
     if (o.closed_early.value > 0) {

@@ -74,6 +74,8 @@ void Engine::on_report(const Report& r) noexcept {
             a->balance = r.balance;
             a->permitted = (r.permissions & 1) != 0;
             take_equity(*a, r.equity, r.balance);
+            take_margin(*a, r);
+            watch_week(*a);
             update_account_state(*a);
             account_row(*a);
             return;

@@ -282,6 +282,7 @@ constexpr Word kWords[] = {
     {"alert_code", 16, "SLIPPAGE"},
     {"alert_code", 17, "MARKET_CLOSED"},
     {"alert_code", 18, "DUPLICATE_ORDER"},
+    {"alert_code", 19, "WEEK_END"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

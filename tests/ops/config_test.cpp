@@ -431,17 +431,18 @@ void schema_keys(const nlohmann::json& schema, const std::string& path,
 
 TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
     const TempDir dir;
-    const std::string file =
-        dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
+    const std::string file = dir.write(
+        "c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S", "currency": "USD"}],
+ "money": {"currency": "USD", "rates": [{"currency": "EUR", "rate": 1}]},
  "accounts": [{"name": "a", "login": 1, "margin_mode": "netting", "kind": "fix",
   "fix": {"server": "h:1", "sender_comp_id": "a", "target_comp_id": "b",
           "symbols": [{"name": "S"}]}, "key": ")" +
-                                std::string{kKey} + R"("}],
+                      std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [{"account": "a"}]}],
  "ticks": {"distribute": {"consumers": [{"name": "c", "key": ")" +
-                                std::string{kKey} + R"("}]}},
+                      std::string{kKey} + R"("}]}},
  "sources": [{"name": "s", "key": ")" +
-                                std::string{kKey} + "\"}]}");
+                      std::string{kKey} + "\"}]}");
     std::vector<Mistake> mistakes;
     std::set<std::string> known;
     const Config ignored = read_config(file, mistakes, &known);
