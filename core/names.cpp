@@ -149,6 +149,8 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::CanceledByUser: return "CANCELED";
         case Reason::Slippage: return "SLIPPAGE";
         case Reason::SymbolLimit: return "SYMBOL_LIMIT";
+        case Reason::SymbolBlocked: return "SYMBOL_BLOCKED";
+        case Reason::DuplicateClosed: return "DUPLICATE_CLOSED";
     }
     return "?";
 }
