@@ -4,6 +4,7 @@
 // a replay sees each change at the same place in the sequence (DESIGN rule 1).
 #pragma once
 
+#include "core/guards.h"
 #include "core/order_status.h"
 #include "core/types.h"
 
@@ -29,6 +30,10 @@ enum class AdminOp : std::uint8_t {
     RemoveGroup = 14,    // GroupRemoval: the same
     DefineLimits = 15,   // LimitSpec: of one account or group, in the place of those before
     DefineSymbolLimits = 16,  // SymbolLimitSpec: the same of one symbol
+    DefineCurrency = 17,      // CurrencySpec
+    DefineMoneyLimits = 18,   // MoneyLimitSpec: of one account or group, in the place of those before
+    DefineHours = 19,         // HoursSpec: of one account or symbol, the same
+    DefineSymbolGuard = 20,   // SymbolGuardSpec: of one symbol, the same
 };
 
 enum class SizingMode : std::uint8_t {
@@ -123,7 +128,6 @@ struct GroupCommand {
     GroupState state{};
     std::uint8_t reserved[3] = {};
 };
-enum class LimitScope : std::uint8_t { Account = 0, Group = 1 };
 /// What an account does that has lost too much.
 enum class LossAction : std::uint8_t {
     ReduceOnly = 0,  // closes, modifies and cancels go on

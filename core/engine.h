@@ -10,6 +10,8 @@
 //     engine_report.cpp   what executors say
 //     engine_outcome.cpp  second executions, partial fills, symbols switched off, brokers away
 //     engine_limits.cpp   limits of accounts and groups, halts after losses
+//     engine_money.cpp    currencies, notional, leverage, free margin
+//     engine_hours.cpp    hours, the week's end, collars in points, how often orders are changed
 //     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
 //     engine_admin.cpp    configuration and operator commands
 //     engine_remove.cpp   groups paused; accounts and groups removed for good
@@ -74,7 +76,9 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 /// Format of what save() makes: raised with every change of an entity in state.h.
 /// 3: tables of AccountRisk and GroupRisk at the end.
 /// 4: SymbolRisk and SegmentLoss behind them.
-inline constexpr std::uint32_t kImageFormat = 4;
+/// 5: currencies, guards of accounts, groups and symbols, values of orders, and AccountOutcome
+/// behind them.
+inline constexpr std::uint32_t kImageFormat = 5;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
 /// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
@@ -97,6 +101,9 @@ public:
     [[nodiscard]] SymbolId timer_symbol() const noexcept;
     /// Earliest deadline; a Timer record is due when the clock has passed it. max() if none.
     [[nodiscard]] Nanos next_deadline() const noexcept;
+    /// Symbol whose quote a Rate record must tell before a Signal, Timer or Continue record of `now`;
+    /// kNoId if none is due. One that has been told is due again a second later.
+    [[nodiscard]] SymbolId rate_symbol(Nanos now) const noexcept;
     /// Result slots that `signal` may need; the driver takes it only if they are free.
     [[nodiscard]] std::uint32_t results_needed(const Signal& signal) const noexcept;
     /// Result slots promised to what `source` has in flight.
@@ -145,6 +152,19 @@ public:
     }
     [[nodiscard]] const SymbolRisk& symbol_risk(SymbolId id) const noexcept {
         return symbol_risk_[id.value];
+    }
+    [[nodiscard]] const AccountGuard& account_guard(AccountId id) const noexcept {
+        return account_guard_[id.value];
+    }
+    [[nodiscard]] const GroupGuard& group_guard(GroupId id) const noexcept {
+        return group_guard_[id.value];
+    }
+    [[nodiscard]] const SymbolGuard& symbol_guard(SymbolId id) const noexcept {
+        return symbol_guard_[id.value];
+    }
+    /// @param index below kCurrenciesMax.
+    [[nodiscard]] const CurrencyState& currency(std::uint32_t index) const noexcept {
+        return currencies_[index];
     }
     [[nodiscard]] const AccountOutcome& account_outcome(AccountId id) const noexcept {
         return account_outcome_[id.value];
@@ -215,6 +235,42 @@ private:
     void measure_anew(Account& a) noexcept;
     [[nodiscard]] AccountState within_halt(const Account& a) const noexcept;
     [[nodiscard]] Reason why_not(const Account& a) const noexcept;
+
+    // engine_money.cpp
+    struct Rate;  // common units for one of a currency
+    [[nodiscard]] AdminAnswer define_currency(const CurrencySpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_money_limits(const MoneyLimitSpec& spec) noexcept;
+    void note_currencies() noexcept;
+    void forget_values() noexcept;
+    void begin_naming() noexcept;
+    void end_unnamed() noexcept;
+    void end_unnamed_of_accounts() noexcept;
+    void on_rate(const RateInput& r) noexcept;
+    [[nodiscard]] Rate rate_of(std::uint8_t currency) const noexcept;
+    [[nodiscard]] Money lot_value(SymbolId symbol, Price price) const noexcept;
+    [[nodiscard]] Price valued_at(const Order& o) const noexcept;
+    void value_order(std::uint32_t order) noexcept;
+    void value_again(std::uint32_t order) noexcept;
+    void value_rest() noexcept;
+    void recount_money(const Order& o, Lots before, Lots now) noexcept;
+    [[nodiscard]] Lots share_of_equity(const Account& a, SymbolId symbol, Price price,
+                                       std::int64_t share) const noexcept;
+    [[nodiscard]] bool is_converted(const Account& a, SymbolId symbol) const noexcept;
+    [[nodiscard]] bool has_rates(const Account& a, SymbolId symbol) const noexcept;
+    [[nodiscard]] Reason check_money(const Order& o, const Account& a) noexcept;
+    [[nodiscard]] Reason check_account_money(const Order& o, const Account& a) const noexcept;
+    [[nodiscard]] bool is_beyond_margin(const Order& o, const Account& a) const noexcept;
+    [[nodiscard]] Reason check_group_money(const Order& o) const noexcept;
+    void take_margin(Account& a, const Report& r) noexcept;
+    void note_filled(std::uint32_t order, Lots volume) noexcept;
+
+    // engine_hours.cpp
+    [[nodiscard]] AdminAnswer define_hours(const HoursSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_symbol_guard(const SymbolGuardSpec& spec) noexcept;
+    [[nodiscard]] Reason check_hours(const Order& o, const Account& a) const noexcept;
+    void watch_week(const Account& a) noexcept;
+    [[nodiscard]] Reason check_change(const Order& o, const Account& a) noexcept;
+    [[nodiscard]] bool is_beyond_collar(const Order& o, std::int64_t moved) const noexcept;
 
     // engine_outcome.cpp
     [[nodiscard]] AccountOutcome& outcome_of(const Account& a) noexcept {
@@ -419,6 +475,13 @@ private:
     std::uint32_t jobs_head_ = 0;
     std::uint32_t jobs_size_ = 0;
     SegmentLoss segment_loss_;
+    std::unique_ptr<CurrencyState[]> currencies_;
+    std::unique_ptr<AccountGuard[]> account_guard_;
+    std::unique_ptr<GroupGuard[]> group_guard_;
+    std::unique_ptr<SymbolGuard[]> symbol_guard_;
+    std::unique_ptr<Money[]> order_value_;  // by order: one lot of it, in the common currency
+    std::uint32_t crosses_ = 0;             // currencies with one; found again after a load
+    std::uint32_t unvalued_ = 0;            // the sum of the accounts'; the same
     std::uint32_t largest_group_ = 0;  // in members; found again after a load
 
     // Of the record being applied.
@@ -430,6 +493,9 @@ private:
     std::uint32_t orders_out_ = 0;
 
     // Computed last, to be used again; no part of the state.
+    SymbolId valued_symbol_{kNoId};
+    Price valued_price_;
+    Money value_;
     SignalId comment_signal_;
     Text<16> comment_;
 };

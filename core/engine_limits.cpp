@@ -101,22 +101,35 @@ void Engine::recount(const Order& o, Lots before) noexcept {
     Lots& side = o.side == Side::Buy ? symbol.bought : symbol.sold;
     side = side + (now - before);
     symbol.positions += more - less;
+    if (currencies_[0].defined) {
+        recount_money(o, before, now);
+    }
     if (const GroupId group = ledger_[o.signal].signal.group; group.value < kGroupsMax) {
         GroupRisk& all = group_risk_[group.value];
         all.volume = all.volume + (now - before);
         all.positions += more - less;
+        GroupGuard& guard = group_guard_[group.value];
+        Lots& one_side = o.side == Side::Buy ? guard.bought_volume : guard.sold_volume;
+        one_side = one_side + (now - before);
     }
 }
 
-/// From the table, after a load: images of older formats have no counts.
+/// From the table, after a load: images of older formats have no counts. And when the common
+/// currency changes: there were none before, or they were of another.
 void Engine::recount_all() noexcept {
+    unvalued_ = 0;
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         account_risk_[n].volume = Lots{};
         account_risk_[n].positions = 0;
+        account_guard_[n].notional = 0;
+        account_guard_[n].unvalued = 0;
     }
     for (std::uint32_t n = 0; n < kGroupsMax; ++n) {
         group_risk_[n].volume = Lots{};
         group_risk_[n].positions = 0;
+        group_guard_[n].bought = group_guard_[n].sold = 0;
+        group_guard_[n].bought_volume = group_guard_[n].sold_volume = Lots{};
+        group_guard_[n].unvalued = 0;
     }
     for (std::uint32_t n = 0; n < kSymbolsMax; ++n) {
         symbol_risk_[n].bought = symbol_risk_[n].sold = Lots{};

@@ -83,6 +83,7 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
     o.origin = origin;
     o.side = e.signal.side;
     o.created = g_.time;
+    order_value_[i] = Money{};
     const std::uint32_t ttl = e.signal.ttl_ms == 0 ? kDefaultTtlMs : e.signal.ttl_ms;
     o.deadline = e.born + millis(ttl);
     o.signal_time = e.signal.send_time;
@@ -121,6 +122,7 @@ void Engine::start(std::uint32_t i) noexcept {
     const bool entry = o.type == CommandType::Open;
     if (entry) {
         watch_losses(a);  // a reading that stands counts, and so does a day that has begun
+        watch_week(a);
     }
     const AccountState state = entry ? a.state : state_for_exit(o, a);
     if (state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
@@ -131,7 +133,7 @@ void Engine::start(std::uint32_t i) noexcept {
         }
         hold(i);
     } else if (state == AccountState::Trading || (state == AccountState::ReduceOnly && !entry)) {
-        const Reason why = entry ? check_entry(o, a, g_.time) : Reason::None;
+        const Reason why = entry ? check_entry(o, a, g_.time) : check_change(o, a);
         if (why == Reason::None) {
             send(i);
         } else {
@@ -335,6 +337,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     }
     o.open_volume = o.open_volume + volume;
     recount(o, exposed);
+    note_filled(i, volume);
     index_position(i);
     position_row(o);
     if (o.closed_early.value > 0) {

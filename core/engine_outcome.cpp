@@ -199,6 +199,7 @@ void Engine::send_rest(std::uint32_t i) noexcept {
 
 /// Limits count `i` from here on.
 void Engine::count_anew(std::uint32_t i) noexcept {
+    value_order(i);
     recount(orders_[i], Lots{});
 }
 

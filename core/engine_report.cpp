@@ -74,6 +74,8 @@ void Engine::on_report(const Report& r) noexcept {
             a->balance = r.balance;
             take_permissions(*a, r);
             take_equity(*a, r.equity, r.balance);
+            take_margin(*a, r);
+            watch_week(*a);
             update_account_state(*a);
             account_row(*a);
             return;

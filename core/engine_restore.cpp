@@ -156,6 +156,8 @@ void Engine::restore_counts(std::uint32_t i, const RestoredOrder& from) noexcept
         o.close_shares = from.close_shares;
         o.open_volume = from.open_volume;
     }
+    order_value_[i] = Money{};
+    value_order(i);
     recount(o, Lots{});
     if (o.open_volume.value > 0) {
         ++a.open_positions;

@@ -90,7 +90,7 @@ struct Report {
                                   // broker stage. The engine drops what it has seen
     std::uint64_t session_generation = 0;
     Magic magic;
-    std::uint32_t retcode = 0;     // TRADE_RETCODE_*
+    std::uint32_t retcode = 0;     // TRADE_RETCODE_*; AccountInfo: leverage, 0 = it is not told
     std::uint8_t ord_status = 0;   // OrdStatus the executor reports (QueryFound, Outcome)
     Side side{};                   // of the deal: a Sell closes (part of) a long position
     std::uint8_t permissions = 0;  // AccountInfo: kAccount...
@@ -100,8 +100,8 @@ struct Report {
     std::uint64_t position_id = 0;  // POSITION_IDENTIFIER, never changes in a position's life
     Lots volume;                    // of this deal; QueryFound: cumulated
     Lots requested;                 // what the order asked for
-    Price price;
-    Price bid;  // quote at answer time (requote)
+    Price price;                    // AccountInfo with leverage: free margin, 1e-8
+    Price bid;                      // quote at answer time (requote)
     Price ask;
     Money equity;  // AccountInfo
     Money balance;

@@ -145,10 +145,10 @@ struct Account {
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
     bool lost_some = false;  // the log may lack what had left for it when a segment was lost last
-    bool away = false;        // its executor does not reach the broker, or has not settled there
-    bool exits_go = false;    // closes, modifies and cancels could leave now
-    bool has_blocks = false;  // some symbol is set in AccountOutcome::blocked
-    std::uint8_t reserved[1] = {};
+    std::uint8_t guarded = 0;  // kGuard...: what of AccountGuard is in force
+    bool away = false;         // its executor does not reach the broker, or has not settled there
+    bool exits_go = false;     // closes, modifies and cancels could leave now
+    bool has_blocks = false;   // some symbol is set in AccountOutcome::blocked
     std::uint64_t last_event = 0;  // executor events applied
     std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
@@ -204,7 +204,7 @@ struct GroupRisk {
     LimitSpec limits;
     Lots volume;  // as of an account
     std::uint32_t positions = 0;
-    std::uint32_t reserved = 0;
+    std::uint32_t guarded = 0;  // kGuard...: what of GroupGuard is in force
 };
 
 /// What a symbol's limits go by, over all accounts. Images of format 3 end before it.
@@ -238,7 +238,8 @@ struct SymbolState {
     SymbolSpec spec;
     bool defined = false;
     std::uint8_t killed = 0;
-    std::uint8_t reserved[6] = {};
+    std::uint8_t guarded = 0;  // kGuard...: what of SymbolGuard is in force
+    std::uint8_t reserved[5] = {};
 };
 
 struct SourceState {
@@ -295,7 +296,62 @@ struct Globals {
     std::uint64_t duplicate_executions = 0;
 };
 
-/// Of the loss of a segment. The last in an image: those of format 3 end before it.
+/// Bits of `guarded`: whoever has none of them pays for none.
+inline constexpr std::uint8_t kGuardMoney = 1;
+inline constexpr std::uint8_t kGuardMargin = 2;
+inline constexpr std::uint8_t kGuardHours = 4;
+inline constexpr std::uint8_t kGuardChanges = 8;
+inline constexpr std::uint8_t kGuardCollar = 16;
+
+/// A currency and its latest quote. Images of format 4 end before this and the tables below.
+struct CurrencyState {
+    CurrencySpec spec;
+    Price bid;
+    Price ask;
+    Nanos tick_time;
+    Nanos asked;  // when a Rate record last spoke of it
+    bool defined = false;
+    bool named = false;  // since the last ConfigCommit
+    std::uint8_t reserved[6] = {};
+};
+
+/// Bits of `named`: what was defined since the last ConfigCommit, which ends all else.
+inline constexpr std::uint32_t kNamedMoney = 1;
+inline constexpr std::uint32_t kNamedHours = 2;
+inline constexpr std::uint32_t kNamedQuotes = 4;
+
+/// What an account's guards go by. Notional is in whole units of the common currency.
+struct AccountGuard {
+    MoneyLimitSpec money;
+    HoursSpec hours;
+    std::int64_t notional = 0;      // of entries: open, and on its way
+    std::int64_t filled_since = 0;  // of what was filled since free_margin was told
+    Money free_margin;
+    std::uint32_t leverage = 0;      // 0 = free_margin is not told
+    std::uint32_t unvalued = 0;      // entries that count whose notional is not known
+    std::int64_t change_tokens = 0;  // 1e9 = one change
+    Nanos changes_time;
+    std::int64_t told_week = 0;  // the last one at whose end positions were open
+    std::uint32_t named = 0;
+    std::uint32_t reserved = 0;
+};
+struct GroupGuard {
+    MoneyLimitSpec money;
+    std::int64_t bought = 0;  // notional
+    std::int64_t sold = 0;
+    Lots bought_volume;
+    Lots sold_volume;
+    std::uint32_t unvalued = 0;
+    std::uint32_t named = 0;
+};
+struct SymbolGuard {
+    SymbolGuardSpec spec;
+    HoursSpec hours;
+    std::uint32_t named = 0;
+    std::uint32_t reserved = 0;
+};
+
+/// Of the loss of a segment.
 struct SegmentLoss {
     Nanos at;  // when the engine of the next one began; 0 = none was lost
 };
@@ -308,6 +364,8 @@ static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>
 static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
 static_assert(kNoPadding<AccountOutcome>);
 static_assert(kNoPadding<SymbolRisk> && kNoPadding<SegmentLoss>);
+static_assert(kNoPadding<CurrencyState> && kNoPadding<AccountGuard>);
+static_assert(kNoPadding<GroupGuard> && kNoPadding<SymbolGuard>);
 static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
 static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
 static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);

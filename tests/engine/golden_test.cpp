@@ -276,6 +276,31 @@ SymbolLimitSpec symbol_limit_spec() {
     return all_set(&SymbolLimitSpec::id, &SymbolLimitSpec::max_positions,
                    &SymbolLimitSpec::max_volume, &SymbolLimitSpec::max_net_volume);
 }
+CurrencySpec currency_spec() {
+    return all_set(&CurrencySpec::index, &CurrencySpec::age_max_ms, &CurrencySpec::name,
+                   &CurrencySpec::rate, &CurrencySpec::cross, &CurrencySpec::inverse,
+                   &CurrencySpec::reserved);
+}
+MoneyLimitSpec money_limit_spec() {
+    using L = MoneyLimitSpec;
+    return all_set(&L::scope, &L::currency, &L::margin_check, &L::reserved, &L::id,
+                   &L::max_order_notional, &L::max_notional, &L::max_order_leverage,
+                   &L::max_leverage, &L::max_net_notional, &L::max_net_volume,
+                   &L::changes_per_minute, &L::reserved2);
+}
+HoursSpec hours_spec() {
+    using H = HoursSpec;
+    return all_set(&H::scope, &H::count, &H::reserved, &H::id, &H::week_closes, &H::week_opens,
+                   &H::flat_before_min, &H::reserved2, &H::windows);
+}
+SymbolGuardSpec symbol_guard_spec() {
+    using G = SymbolGuardSpec;
+    return all_set(&G::id, &G::currency, &G::reserved, &G::collar_points, &G::reserved2,
+                   &G::collar_spreads);
+}
+RateInput rate_input() {
+    return all_set(&RateInput::symbol, &RateInput::reserved);
+}
 SkipInput skip_input() {
     return all_set(&SkipInput::seq);
 }
@@ -459,6 +484,11 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"GroupRemoval", hex(group_removal())},
         {"LimitSpec", hex(limit_spec())},
         {"SymbolLimitSpec", hex(symbol_limit_spec())},
+        {"CurrencySpec", hex(currency_spec())},
+        {"MoneyLimitSpec", hex(money_limit_spec())},
+        {"HoursSpec", hex(hours_spec())},
+        {"SymbolGuardSpec", hex(symbol_guard_spec())},
+        {"RateInput", hex(rate_input())},
         {"JournalRecord", hex(journal_record())},
         {"DefinitionRow", hex(definition_row())},
         {"SignalRow", hex(signal_row())},
@@ -488,7 +518,8 @@ TEST(Golden, BodiesOnDiskKeepTheirLengths) {
     const std::pair<InputType, std::size_t> lengths[] = {
         {InputType::Start, 16},   {InputType::Jump, 8},    {InputType::Signal, 112},
         {InputType::Report, 160}, {InputType::Admin, 128}, {InputType::Timer, 8},
-        {InputType::Continue, 8}, {InputType::Skip, 8},    {InputType::Deliver, 8}};
+        {InputType::Continue, 8}, {InputType::Skip, 8},    {InputType::Deliver, 8},
+        {InputType::Rate, 8}};
     for (const auto& [type, bytes] : lengths) {
         EXPECT_EQ(body_bytes(type), bytes) << "bump kRecordVersion";
     }

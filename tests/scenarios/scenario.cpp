@@ -60,7 +60,10 @@ const std::map<std::string, Scenario::Verb>& Scenario::verbs() {
         {"restart", &Scenario::restart}, {"reboot", &Scenario::reboot},
         {"expect", &Scenario::expect},   {"simulate", &Scenario::simulate},
         {"equity", &Scenario::equity},   {"limit", &Scenario::limit},
-        {"quotes", &Scenario::quotes}};
+        {"quotes", &Scenario::quotes},   {"currency", &Scenario::currency},
+        {"quoted", &Scenario::quoted},   {"money", &Scenario::money},
+        {"hours", &Scenario::hours},     {"margin", &Scenario::margin},
+        {"quote", &Scenario::quote},     {"configured", &Scenario::configured}};
     return verbs;
 }
 

@@ -25,6 +25,7 @@ AlertCode alert_of(const std::string& name) {
         {"LINK_DOWN", AlertCode::LinkDown},
         {"KILLED", AlertCode::Killed},
         {"LOSS_LIMIT", AlertCode::LossLimit},
+        {"WEEK_END", AlertCode::WeekEnd},
         {"RATE_PAUSED", AlertCode::RatePaused},
         {"NO_MONEY", AlertCode::NoMoney},
         {"SLIPPAGE", AlertCode::Slippage},

@@ -77,6 +77,7 @@ private:
     bool take_admin();
     bool take_report();
     bool take_deferred();
+    bool take_rate();
     bool take_signal();
     [[nodiscard]] JournalRecord begin_record(SymbolId symbol) const;
     bool commit_record(const JournalRecord& record);
