@@ -62,15 +62,14 @@ struct SourceSpec {
     Text<16> name;
 };
 /// What becomes of a market entry that the broker has carried out in part, its rest being gone.
-enum class PartialAction : std::uint8_t {
+enum class PartialAction : std::uint32_t {
     Accept = 0,  // what was filled counts
     Refill = 1,  // the rest is sent once more, as an order of its own, within 10 s
     Close = 2,   // what was filled is closed
 };
 struct GroupSpec {
     GroupId id{kNoId};
-    PartialAction on_partial{};
-    std::uint8_t reserved[3] = {};
+    std::uint32_t on_partial = 0;  // PartialAction
     Text<16> name;
 };
 /// What becomes of an entry like one that left within the duplicate window.

@@ -133,7 +133,7 @@ AdminAnswer Engine::define_group(const GroupSpec& spec) noexcept {
     if (g.state == GroupState::Removed) {
         return AdminAnswer::GroupRemoved;
     }
-    if (spec.on_partial > PartialAction::Close) {
+    if (spec.on_partial > static_cast<std::uint32_t>(PartialAction::Close)) {
         return AdminAnswer::BadState;
     }
     g.spec = spec;

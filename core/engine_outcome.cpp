@@ -41,7 +41,8 @@ AccountState Engine::state_for_exit(const Order& o, const Account& a) const noex
     return a.permitted || own ? AccountState::Reconciling : AccountState::Suspended;
 }
 
-/// Notes whether exits could leave; what waited for that goes on.
+/// Notes whether exits could leave; what waited for that goes on. (Whoever is TRADING or REDUCE_ONLY
+/// releases all that waits by becoming so.)
 void Engine::watch_exits(Account& a) noexcept {
     const bool went = a.exits_go;
     a.exits_go = a.permitted && a.ready && !a.away;
@@ -80,7 +81,8 @@ void Engine::close_by_itself(std::uint32_t parent) noexcept {
     const std::uint32_t i = create_child(p.signal, parent, CommandType::Close, Origin::Engine);
     Order& o = orders_[i];
     o.side = opposite(p.side);
-    o.volume = p.open_volume;
+    const Lots unclaimed = p.open_volume - p.closing;
+    o.volume = unclaimed.value > 0 ? unclaimed : p.open_volume;  // who has a claim may be refused
     o.position_id = p.position_id;  // by which a store's row of it names its parent
     o.deadline = g_.time + kOwnCloseTtl;
     o.signal_time = o.edge_time = Nanos{};
@@ -161,8 +163,9 @@ void Engine::close_second(std::uint32_t i, const Report& r) noexcept {
 /// The rest of market entry `i` is gone; its end is told next. Once for each that a signal made.
 void Engine::settle_partial(std::uint32_t i) noexcept {
     const Order& o = orders_[i];
-    const PartialAction action = groups_[ledger_[o.signal].signal.group.value].spec.on_partial;
-    alert(AlertCode::PartialFill, o.account, &o, static_cast<std::uint64_t>(action));
+    const Group& group = groups_[ledger_[o.signal].signal.group.value];
+    const auto action = static_cast<PartialAction>(group.spec.on_partial);
+    alert(AlertCode::PartialFill, o.account, &o, group.spec.on_partial);
     if (o.origin == Origin::Signal && action == PartialAction::Refill) {
         send_rest(i);
     } else if (action == PartialAction::Close) {
