@@ -196,7 +196,7 @@ void loss_limits(const LimitSpec& l, std::vector<std::string>& out) {
                                   l.day_start_s / 3600, l.day_start_s / 60 % 60));
     }
     if (l.max_slippage > 0) {
-        static constexpr const char* kActions[] = {"reduce_only", "suspend", "alert"};
+        static constexpr const char* kActions[] = {"reduce_only", "suspend", "alert", "close"};
         const auto action = static_cast<std::size_t>(l.on_slippage);
         out.push_back(fmt::format("max_slippage {}, on_slippage {}", percent(l.max_slippage),
                                   action < std::size(kActions) ? kActions[action] : "?"));
