@@ -41,6 +41,7 @@ private:
     ulong info_ms_;
     double info_equity_;
     double info_balance_;
+    double info_free_margin_;
     int info_permissions_;
     bool settled_;
     ulong last_up_ms_;
@@ -94,6 +95,7 @@ void Session::reset()
     info_ms_ = 0;
     info_equity_ = 0;
     info_balance_ = 0;
+    info_free_margin_ = 0;
     info_permissions_ = 0;
     g_link.begin_anew();
     settled_ = false;

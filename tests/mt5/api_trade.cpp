@@ -139,11 +139,16 @@ long AccountInfoInteger(int property) {
             return host().options().margin_mode == millrace::MarginMode::Hedging
                        ? ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
                        : ACCOUNT_MARGIN_MODE_RETAIL_NETTING;
+        case ACCOUNT_LEVERAGE:
+            return static_cast<long>(host().server().money(host().options().login).leverage);
     }
     mql_halt("AccountInfoInteger: a property that the host does not know");
 }
 double AccountInfoDouble(int property) {
     const auto money = host().server().money(host().options().login);
+    if (property == ACCOUNT_MARGIN_FREE) {  // may be below 0, as a terminal's
+        return unscaled(money.equity.value - money.margin.value);
+    }
     return unscaled(property == ACCOUNT_EQUITY ? money.equity.value : money.balance.value);
 }
 string AccountInfoString(int property) {

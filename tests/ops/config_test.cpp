@@ -261,6 +261,11 @@ TEST(Config, ReadsWhatBecomesOfFillsThatNobodyAskedFor) {
     EXPECT_NE(wrong.mistakes.find("on_duplicate_execution"), std::string::npos) << wrong.mistakes;
     const Read slips = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
     EXPECT_EQ(slips.config.accounts[0].limits.on_slippage, SlippageAction::Close);
+    const Read group = read(dir, R"({"journal": {"dir": "j"},
+ "groups": [{"name": "g", "on_partial": "refill"}, {"name": "h", "on_partial": "retry"}]})");
+    ASSERT_EQ(group.config.groups.size(), 2U);
+    EXPECT_EQ(group.config.groups[0].on_partial, PartialAction::Refill);
+    EXPECT_NE(group.mistakes.find("on_partial"), std::string::npos) << group.mistakes;
 }
 
 TEST(Config, ReadsWhatAllAccountsMayHoldInASymbol) {

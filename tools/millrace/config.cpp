@@ -11,6 +11,7 @@
 #include "tools/millrace/config_check.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
+#include "tools/millrace/guards_config.h"
 #include "tools/millrace/key_config.h"
 #include "tools/millrace/limits_config.h"
 #include "tools/millrace/second_config.h"
@@ -104,6 +105,7 @@ void read_memory(ObjectReader& o, MemoryConfig& m) {
 
 SymbolConfig read_symbol(ObjectReader& o) {
     SymbolConfig s;
+    s.line = o.line();
     o.require("name");
     o.name("name", s.name);
     o.integer("digits", s.digits, {0, 8});
@@ -114,6 +116,7 @@ SymbolConfig read_symbol(ObjectReader& o) {
     o.decimal("contract_size", s.contract_size, {1, 1000 * kMillion * kScale});
     o.decimal("collar", s.collar, {0, kScale});
     o.object("limits", [&s](ObjectReader& l) { read_symbol_limits(l, s.limits); });
+    read_symbol_guard(o, s);
     if (s.tick_size == 0) {
         s.tick_size = kScale;
         for (std::uint32_t i = 0; i < s.digits; ++i) {
@@ -153,12 +156,16 @@ GroupConfig read_group(ObjectReader& o) {
               {"refill", PartialAction::Refill},
               {"close", PartialAction::Close}});
     o.list("members", [&g](ObjectReader& m) { g.members.push_back(read_member(m)); });
-    o.object("limits", [&g](ObjectReader& l) { read_group_limits(l, g.limits); });
+    o.object("limits", [&g](ObjectReader& l) {
+        read_group_limits(l, g.limits);
+        read_group_money(l, g.money);
+    });
     return g;
 }
 
 AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     AccountConfig a;
+    a.line = o.line();
     std::int64_t login = 0;
     o.require("name");
     o.require("login");
@@ -180,7 +187,13 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
              {{"refuse", DuplicateAction::Refuse}, {"alert", DuplicateAction::Alert}});
     o.choice("on_duplicate_execution", a.on_double,
              {{"close", DoubleAction::Close}, {"alert", DoubleAction::Alert}});
-    o.object("limits", [&a](ObjectReader& l) { read_account_limits(l, a.limits); });
+    o.text("currency", a.currency, {3, 8});
+    o.object("limits", [&a](ObjectReader& l) {
+        read_account_limits(l, a.limits);
+        read_account_money(l, a.money);
+        read_week(l, a.hours);
+    });
+    read_hours(o, a.hours);
     read_durability(o, "gate", a.gate);
     const std::string folder = fs::absolute(file).parent_path().string();
     check_fix_keys(o, folder, a.limits);
@@ -300,6 +313,7 @@ void read_document(ObjectReader& o, Config& c) {
     check_tick_keys(o, fs::path{file}.parent_path().string());
     o.list("sources", [&](ObjectReader& s) { c.sources.push_back(read_source(s, file)); });
     o.object("risk", [&](ObjectReader& r) { read_risk(r, c.risk); });
+    o.object("money", [&](ObjectReader& m) { read_money(m, c.money); });
     o.object("capacity", [&](ObjectReader& p) { read_capacity(p, c.capacity); });
     o.object("placement", [&](ObjectReader& p) { read_placement(p, c); });
     o.object("sqlite", [&](ObjectReader& s) { read_sqlite(s, file, c.sqlite); });

@@ -62,6 +62,22 @@ struct SymbolConfig {
     std::int64_t contract_size = 100'000 * kScale;
     std::int64_t collar = 0;   // 0 = risk.collar
     SymbolLimitSpec limits{};  // its id comes with the record
+    std::string currency;      // of its prices; "" = by its name
+    SymbolGuardSpec guard{};   // id and currency come with the record
+    HoursSpec hours{};         // its id comes with the record
+    unsigned line = 0;
+};
+/// What a currency is worth in the common one.
+struct RateConfig {
+    std::string currency;
+    std::string symbol;     // whose quotes say so; "" = none
+    std::int64_t rate = 0;  // common units for one of it, without a quote; 1e-8, 0 = none
+    unsigned line = 0;
+};
+struct MoneyConfig {
+    std::string currency;  // the common one; "" = nothing is measured in money
+    std::uint32_t rate_age_max_ms = 60'000;
+    std::vector<RateConfig> rates;
 };
 struct MemberConfig {
     std::string account;
@@ -75,7 +91,8 @@ struct GroupConfig {
     std::string name;
     PartialAction on_partial = PartialAction::Accept;
     std::vector<MemberConfig> members;
-    LimitSpec limits{};  // its id comes with the record
+    LimitSpec limits{};      // its id comes with the record
+    MoneyLimitSpec money{};  // the same
 };
 /// Of an account that names none: a fill 3 % from its reference is told (C16). It stops and closes
 /// nothing that nobody asked for: over a gap a stop order is filled so far away, on every account at
@@ -102,6 +119,10 @@ struct AccountConfig {
     DuplicateAction on_duplicate = DuplicateAction::Refuse;
     DoubleAction on_double = DoubleAction::Close;  // key "on_duplicate_execution"
     LimitSpec limits = usual_limits();  // its id comes with the record
+    std::string currency;               // "" = the common one
+    MoneyLimitSpec money{};             // id and currency come with the record
+    HoursSpec hours{};                  // its id comes with the record
+    unsigned line = 0;
     Durability gate = Durability::Disk;
 };
 struct SourceConfig {
@@ -166,6 +187,7 @@ struct Config {
     std::vector<AccountConfig> accounts;
     std::vector<SourceConfig> sources;
     RiskSpec risk;
+    MoneyConfig money;
     CapacityConfig capacity;
     bool threads = false;  // stages as threads of one process
     std::array<StagePlacement, kStages> placement;

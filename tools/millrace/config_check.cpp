@@ -8,6 +8,7 @@
 #include "gateway/fix/profile.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
+#include "tools/millrace/guards_config.h"
 
 namespace millrace {
 namespace {
@@ -217,6 +218,7 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_symbol_names(check);
     check_members(check, accounts, symbols);
     check_fix(check, symbols);
+    check_money(c, mistakes);
     check_capacity(check);
     check_results(check);
     check_ports(check);

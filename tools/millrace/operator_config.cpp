@@ -102,6 +102,15 @@ ConfigRecords records_of(const Change& change, const ConfigRecords& all, const I
                 return l.scope == LimitScope::Group ? l.id == group
                                                     : change.group.empty() && l.id == account;
             }
+            case AdminOp::DefineMoneyLimits: {
+                const auto l = r.as<MoneyLimitSpec>();
+                return l.scope == LimitScope::Group ? l.id == group
+                                                    : change.group.empty() && l.id == account;
+            }
+            case AdminOp::DefineHours: {
+                const auto h = r.as<HoursSpec>();
+                return h.scope == HoursScope::Account && change.group.empty() && h.id == account;
+            }
             case AdminOp::DefineMember: {
                 const auto m = r.as<MemberSpec>();
                 return m.group.value == group && m.account.value == account;
