@@ -182,6 +182,9 @@ TEST_F(Closing, LetsAModifyWaitOutItsBackoff) {
 
 TEST_F(Closing, OfAPositionThatNobodyKnowsTakesNoOther) {
     // Executed twice: the second position has an id of its own, and a human closes that one.
+    AccountSpec told = Rig::account_spec(0);
+    told.on_double = DoubleAction::Alert;
+    rig.admin(AdminOp::DefineAccount, told);
     Report twice = rig.outcome(entry, retcode::kDone, centi(10));
     twice.deal_ticket = 4711;
     twice.position_id = 4712;
