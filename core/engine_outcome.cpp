@@ -100,13 +100,15 @@ void Engine::tell_own_end(const Order& o) noexcept {
 // ---- second executions --------------------------------------------------------------------------
 
 /// True if `r` proves that the broker has executed `o` twice: a deal that is none of its own made
-/// more than it asked for, and on a hedging account another position, which no order has. Whatever
+/// more than it asked for, and on a hedging account a position that no other order made. Whatever
 /// is only like it (an order that is forgotten by now, a deal of before a log was lost) may be the
 /// same execution told again: somebody is told, and nothing closed.
 bool Engine::is_second(const Order& o, const Report& r) const noexcept {
     const bool hedging = accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging;
-    const bool apart = !hedging || (r.position_id != 0 && r.position_id != o.position_id &&
-                                    by_position_.find(key_of(o.account, r.position_id)) == kNoId);
+    const std::uint32_t has = by_position_.find(key_of(o.account, r.position_id));
+    const bool strange = has == kNoId || orders_[has].origin == Origin::Double;  // in two deals
+    const bool apart =
+        !hedging || (r.position_id != 0 && r.position_id != o.position_id && strange);
     const bool deals_known = o.deals[std::size(o.deals) - 1] == 0;
     return o.type == CommandType::Open && o.origin != Origin::Double && r.deal_ticket != 0 &&
            apart && deals_known && o.cum + r.volume > o.volume && !is_of_lost_log(o);
@@ -121,6 +123,9 @@ void Engine::on_second(std::uint32_t i, const Report& r) noexcept {
     if (i == kNoId || !is_second(orders_[i], r)) {
         return;
     }
+    Order& first = orders_[i];  // a deal counts once
+    std::rotate(std::begin(first.deals), std::end(first.deals) - 1, std::end(first.deals));
+    first.deals[0] = r.deal_ticket;
     Account& a = accounts_[r.account.value];
     if (a.spec.on_double == DoubleAction::Close) {
         close_second(i, r);

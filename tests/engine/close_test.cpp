@@ -190,6 +190,11 @@ TEST_F(Closing, OfAPositionThatNobodyKnowsTakesNoOther) {
     twice.position_id = 4712;
     rig.report(twice);
     ASSERT_EQ(rig.engine.globals().duplicate_executions, 1U);
+    told.on_double = DoubleAction::Close;
+    rig.admin(AdminOp::DefineAccount, told);
+    twice.deal_ticket = 0;
+    rig.report(twice);
+    EXPECT_TRUE(rig.take_orders().empty()) << "without a deal it is not proven";
     rig.signal(rig.open(5));  // not answered yet: not its door either
     const OrderCommand another = rig.only_order();
     Report end = rig.exec(entry, ExecKind::ClosedManually, centi(10));

@@ -216,9 +216,16 @@ void Scenario::each_unanswered(bool queries, const Tell& tell) {
 void Scenario::answer(Words& words) {
     const std::string which = take(words);
     const auto code = static_cast<std::uint32_t>(std::stoul(take(words)));
-    std::string volume = words.empty() || words.front() == "deal" ? "0" : take(words);
-    const std::uint64_t deal = words.empty() ? 0 : (take(words), std::stoull(take(words)));
-    const std::uint64_t position = words.empty() ? 0 : (take(words), std::stoull(take(words)));
+    const bool says = !words.empty() && words.front() != "deal" && words.front() != "position";
+    const std::string volume = says ? take(words) : "0";
+    std::map<std::string, std::uint64_t> tickets;
+    while (!words.empty()) {
+        const std::string key = take(words);
+        ASSERT_TRUE(key == "deal" || key == "position") << key;
+        tickets[key] = std::stoull(take(words));
+    }
+    const std::uint64_t deal = tickets["deal"];
+    const std::uint64_t position = tickets["position"];
     const auto tell = [&](const OrderCommand& c) {
         Report r = rig().outcome(c, code, volume == "full" ? c.volume : Lots{decimal(volume)});
         r.deal_ticket = deal != 0 ? deal : r.deal_ticket;
