@@ -31,9 +31,10 @@ enum class AdminOp : std::uint8_t {
     DefineLimits = 15,   // LimitSpec: of one account or group, in the place of those before
     DefineSymbolLimits = 16,  // SymbolLimitSpec: the same of one symbol
     DefineCurrency = 17,      // CurrencySpec
-    DefineMoneyLimits = 18,   // MoneyLimitSpec: of one account or group, in the place of those before
-    DefineHours = 19,         // HoursSpec: of one account or symbol, the same
-    DefineSymbolGuard = 20,   // SymbolGuardSpec: of one symbol, the same
+    DefineMoneyLimits =
+        18,            // MoneyLimitSpec: of one account or group, in the place of those before
+    DefineHours = 19,  // HoursSpec: of one account or symbol, the same
+    DefineSymbolGuard = 20,  // SymbolGuardSpec: of one symbol, the same
 };
 
 enum class SizingMode : std::uint8_t {

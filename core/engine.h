@@ -101,8 +101,8 @@ public:
     [[nodiscard]] SymbolId timer_symbol() const noexcept;
     /// Earliest deadline; a Timer record is due when the clock has passed it. max() if none.
     [[nodiscard]] Nanos next_deadline() const noexcept;
-    /// Symbol whose quote a Rate record must tell before a Signal, Timer or Continue record of `now`;
-    /// kNoId if none is due. One that has been told is due again a second later.
+    /// Symbol whose quote a Rate record must tell before a Signal, Timer or Continue record of
+    /// `now`; kNoId if none is due. One that has been told is due again a second later.
     [[nodiscard]] SymbolId rate_symbol(Nanos now) const noexcept;
     /// Result slots that `signal` may need; the driver takes it only if they are free.
     [[nodiscard]] std::uint32_t results_needed(const Signal& signal) const noexcept;
@@ -165,9 +165,6 @@ public:
     /// @param index below kCurrenciesMax.
     [[nodiscard]] const CurrencyState& currency(std::uint32_t index) const noexcept {
         return currencies_[index];
-    }
-    [[nodiscard]] const AccountOutcome& account_outcome(AccountId id) const noexcept {
-        return account_outcome_[id.value];
     }
     [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
@@ -482,7 +479,7 @@ private:
     std::unique_ptr<Money[]> order_value_;  // by order: one lot of it, in the common currency
     std::uint32_t crosses_ = 0;             // currencies with one; found again after a load
     std::uint32_t unvalued_ = 0;            // the sum of the accounts'; the same
-    std::uint32_t largest_group_ = 0;  // in members; found again after a load
+    std::uint32_t largest_group_ = 0;       // in members; found again after a load
 
     // Of the record being applied.
     const JournalRecord* record_ = nullptr;

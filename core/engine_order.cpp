@@ -67,8 +67,8 @@ Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
 
 }  // namespace
 
-std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
-                                   CommandType type, Origin origin) noexcept {
+std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account, CommandType type,
+                                   Origin origin) noexcept {
     const std::uint32_t i = orders_.allocate();
     ASSERT(i != kNoId);  // validate() saw room for all
     Order& o = orders_[i];

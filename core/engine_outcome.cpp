@@ -2,9 +2,9 @@
 // order, an entry done in part, a symbol that the broker has switched off, an executor that has
 // lost its broker.
 //
-// Its own closes are orders like any other, with an intent, look-ups and retries; they belong to the
-// signal that opened the position, take no slot of a results ring, and are told in the stores and,
-// if nothing came of them, in an alert.
+// Its own closes are orders like any other, with an intent, look-ups and retries; they belong to
+// the signal that opened the position, take no slot of a results ring, and are told in the stores
+// and, if nothing came of them, in an alert.
 #include "core/engine.h"
 
 #include <algorithm>
@@ -41,8 +41,8 @@ AccountState Engine::state_for_exit(const Order& o, const Account& a) const noex
     return a.permitted || own ? AccountState::Reconciling : AccountState::Suspended;
 }
 
-/// Notes whether exits could leave; what waited for that goes on. (Whoever is TRADING or REDUCE_ONLY
-/// releases all that waits by becoming so.)
+/// Notes whether exits could leave; what waited for that goes on. (Whoever is TRADING or
+/// REDUCE_ONLY releases all that waits by becoming so.)
 void Engine::watch_exits(Account& a) noexcept {
     const bool went = a.exits_go;
     a.exits_go = a.permitted && a.ready && !a.away;
@@ -235,8 +235,7 @@ void Engine::block_symbol(const Order& o) noexcept {
 
 bool Engine::is_blocked(const Order& o, const Account& a) const noexcept {
     const AccountOutcome& out = account_outcome_[o.account.value];
-    return a.has_blocks &&
-           (out.blocked[o.symbol.value / 64] >> (o.symbol.value % 64) & 1U) != 0;
+    return a.has_blocks && (out.blocked[o.symbol.value / 64] >> (o.symbol.value % 64) & 1U) != 0;
 }
 
 }  // namespace millrace

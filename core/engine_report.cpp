@@ -264,8 +264,8 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         update_account_state(a);
         return;
     }
-    if (cls == RetcodeClass::Queue && (o.origin == Origin::Engine ||
-                                       (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0)) {
+    if (cls == RetcodeClass::Queue &&
+        (o.origin == Origin::Engine || (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0)) {
         await_open(i);
         update_account_state(a);
         return;

@@ -112,17 +112,17 @@ enum class Reason : std::uint16_t {
     MarketClosed = 41,
     NoMoney = 42,
     RetriesExhausted = 43,
-    CanceledByUser = 44,  // cancelled at the broker by its owner or by us on request
-    Slippage = 45,        // an earlier entry of the account was filled far from its reference
-    SymbolLimit = 46,     // positions, lots or net lots of all accounts in that symbol
-    MaxNotional = 47,     // of one order or of all that the account holds, in its currency
-    MaxLeverage = 48,     // the same as a multiple of its equity
-    NoRate = 49,          // a limit in money cannot be measured: a currency's rate is not known
-    FreeMargin = 50,      // the account's free margin cannot carry it
-    OutsideHours = 51,    // outside the hours of the account or symbol; closes go on
-    WeekEnd = 52,         // so near the week's end the account takes no entries; closes go on
-    ChangeRate = 53,      // the account has changed orders as often as it may
-    SymbolBlocked = 60,   // the broker has switched the symbol off for the account; closes go on
+    CanceledByUser = 44,   // cancelled at the broker by its owner or by us on request
+    Slippage = 45,         // an earlier entry of the account was filled far from its reference
+    SymbolLimit = 46,      // positions, lots or net lots of all accounts in that symbol
+    MaxNotional = 47,      // of one order or of all that the account holds, in its currency
+    MaxLeverage = 48,      // the same as a multiple of its equity
+    NoRate = 49,           // a limit in money cannot be measured: a currency's rate is not known
+    FreeMargin = 50,       // the account's free margin cannot carry it
+    OutsideHours = 51,     // outside the hours of the account or symbol; closes go on
+    WeekEnd = 52,          // so near the week's end the account takes no entries; closes go on
+    ChangeRate = 53,       // the account has changed orders as often as it may
+    SymbolBlocked = 60,    // the broker has switched the symbol off for the account; closes go on
     DuplicateClosed = 61,  // of a second execution of one order: the engine closes it
 };
 [[nodiscard]] std::string_view to_string(Reason r) noexcept;

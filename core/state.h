@@ -144,7 +144,7 @@ struct Account {
     AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
-    bool lost_some = false;  // the log may lack what had left for it when a segment was lost last
+    bool lost_some = false;    // the log may lack what had left for it when a segment was lost last
     std::uint8_t guarded = 0;  // kGuard...: what of AccountGuard is in force
     bool away = false;         // its executor does not reach the broker, or has not settled there
     bool exits_go = false;     // closes, modifies and cancels could leave now

@@ -61,8 +61,8 @@ Status add_symbols_and_loss(std::vector<std::byte>& image) {
     return ok_status();
 }
 
-/// Format 5 knows currencies, limits in money and hours, and what brokers' answers have led to; there
-/// was none of it, so no order has a value.
+/// Format 5 knows currencies, limits in money and hours, and what brokers' answers have led to;
+/// there was none of it, so no order has a value.
 Status add_guards(std::vector<std::byte>& image) {
     const std::uint32_t orders = number_at(image, kGlobalsAt + number_at(image, kGlobalsBytesAt));
     if (orders > image.size() / sizeof(Order)) {

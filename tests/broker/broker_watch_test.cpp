@@ -88,8 +88,8 @@ TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
     EXPECT_EQ(world->errors(alert(0) + ": its terminal has lost its trade server"), 1U);
     ASSERT_EQ(world->count(ReportType::AccountInfo), 1U);
     EXPECT_EQ(world->reports.back().permissions, kAccountAway) << "the engine holds what comes";
-    info.permissions =
-        static_cast<std::uint8_t>(bridge::kInfoMayTrade | bridge::kInfoTicksAway | kAccountSettling);
+    info.permissions = static_cast<std::uint8_t>(bridge::kInfoMayTrade | bridge::kInfoTicksAway |
+                                                 kAccountSettling);
     t.send_event(info);
     ASSERT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == 2; }));
     EXPECT_EQ(world->reports.back().permissions, kAccountPermitted | kAccountSettling)

@@ -181,8 +181,8 @@ protected:
     std::uint64_t doubted_ = 0;
 
 private:
-    /// What a refusal does to the account: 10019 reduces it, 10017 blocks its symbol, the rest of the
-    /// class SUSPEND suspends it.
+    /// What a refusal does to the account: 10019 reduces it, 10017 blocks its symbol, the rest of
+    /// the class SUSPEND suspends it.
     std::string touched(RetcodeStand& orders, std::uint32_t code, bool changed) {
         const AccountState wanted = orders.account().wanted;
         AccountState should = AccountState::Trading;

@@ -41,10 +41,9 @@ void Scenario::kill(Words& words) {
 }
 
 void Scenario::group(Words& words) {
-    static const std::map<std::string, PartialAction> partial = {
-        {"accept", PartialAction::Accept},
-        {"refill", PartialAction::Refill},
-        {"close", PartialAction::Close}};
+    static const std::map<std::string, PartialAction> partial = {{"accept", PartialAction::Accept},
+                                                                 {"refill", PartialAction::Refill},
+                                                                 {"close", PartialAction::Close}};
     const std::string what = take(words);
     if (what == "remove") {
         rig().admin(AdminOp::RemoveGroup, GroupRemoval{GroupId{0}, 0});

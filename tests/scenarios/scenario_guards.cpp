@@ -91,9 +91,8 @@ void Scenario::hours(Words& words) {
     HoursSpec h;
     h.scope = take(words) == "symbol" ? HoursScope::Symbol : HoursScope::Account;
     h.id = number(words);
-    const std::map<std::string, std::uint16_t*> minutes = {{"flat_before", &h.flat_before_min},
-                                                           {"closes", &h.week_closes},
-                                                           {"opens", &h.week_opens}};
+    const std::map<std::string, std::uint16_t*> minutes = {
+        {"flat_before", &h.flat_before_min}, {"closes", &h.week_closes}, {"opens", &h.week_opens}};
     while (!words.empty()) {
         const std::string key = take(words);
         if (key == "open") {

@@ -57,7 +57,8 @@ const char* check_words(Reason reason) noexcept {
         case Reason::NoRate: return "there was no rate to measure it in the limits' currency";
         case Reason::FreeMargin: return "the account's free margin could not carry it";
         case Reason::OutsideHours: return "it was outside the hours of the account or the symbol";
-        case Reason::WeekEnd: return "the week was about to close, and the account holds nothing over it";
+        case Reason::WeekEnd:
+            return "the week was about to close, and the account holds nothing over it";
         case Reason::ChangeRate: return "the account had changed its orders as often as it may";
         case Reason::SymbolBlocked: return "the broker had switched the symbol off for the account";
         case Reason::Slippage:

@@ -36,9 +36,8 @@ constexpr const char* kReports[] = {"?",
 constexpr const char* kExecs[] = {"NONE",      "PENDING_FILLED", "PENDING_CANCELED",
                                   "STOP_LOSS", "TAKE_PROFIT",    "STOP_OUT",
                                   "MANUAL",    "KILL",           "FOREIGN"};
-constexpr const char* kInputs[] = {"?",     "START", "JUMP",     "SIGNAL", "REPORT",
-                                   "ADMIN", "TIMER", "CONTINUE", "SKIP",   "DELIVER",
-                                   "RATE"};
+constexpr const char* kInputs[] = {"?",     "START",    "JUMP", "SIGNAL",  "REPORT", "ADMIN",
+                                   "TIMER", "CONTINUE", "SKIP", "DELIVER", "RATE"};
 constexpr const char* kAdminOps[] = {"?",
                                      "DEFINE_SYMBOL",
                                      "DEFINE_SOURCE",
@@ -234,9 +233,8 @@ ordered_json describe_guard(const AdminRecord& a, const Names& n) {
         return j;
     }
     const auto s = a.as<SymbolGuardSpec>();
-    ordered_json j{{"symbol", n.symbol(s.id)},
-                   {"currency", s.currency},
-                   {"collar_points", s.collar_points}};
+    ordered_json j{
+        {"symbol", n.symbol(s.id)}, {"currency", s.currency}, {"collar_points", s.collar_points}};
     put_amount(j, "collar_spreads", s.collar_spreads.value);
     return j;
 }

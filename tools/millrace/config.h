@@ -95,8 +95,8 @@ struct GroupConfig {
     MoneyLimitSpec money{};  // the same
 };
 /// Of an account that names none: a fill 3 % from its reference is told (C16). It stops and closes
-/// nothing that nobody asked for: over a gap a stop order is filled so far away, on every account at
-/// once, and all of them would stand still in a market that moves.
+/// nothing that nobody asked for: over a gap a stop order is filled so far away, on every account
+/// at once, and all of them would stand still in a market that moves.
 [[nodiscard]] inline LimitSpec usual_limits() noexcept {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;
@@ -118,10 +118,10 @@ struct AccountConfig {
     std::uint32_t duplicate_window_ms = 0;
     DuplicateAction on_duplicate = DuplicateAction::Refuse;
     DoubleAction on_double = DoubleAction::Close;  // key "on_duplicate_execution"
-    LimitSpec limits = usual_limits();  // its id comes with the record
-    std::string currency;               // "" = the common one
-    MoneyLimitSpec money{};             // id and currency come with the record
-    HoursSpec hours{};                  // its id comes with the record
+    LimitSpec limits = usual_limits();             // its id comes with the record
+    std::string currency;                          // "" = the common one
+    MoneyLimitSpec money{};                        // id and currency come with the record
+    HoursSpec hours{};                             // its id comes with the record
     unsigned line = 0;
     Durability gate = Durability::Disk;
 };

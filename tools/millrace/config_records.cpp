@@ -139,8 +139,8 @@ private:
     void add_guards(const AccountConfig& a, AccountId account) {
         MoneyLimitSpec money = a.money;
         money.id = account.value;
-        money.currency = currency_number(
-            config_, a.currency.empty() ? config_.money.currency : a.currency);
+        money.currency =
+            currency_number(config_, a.currency.empty() ? config_.money.currency : a.currency);
         if (money.currency != kNoCurrency || money.changes_per_minute > 0) {
             add(AdminOp::DefineMoneyLimits, money);
         }
