@@ -217,7 +217,8 @@ void Scenario::simulate(Words& words) {
         {"slow_reader", &sim::Faults::slow_reader},
         {"resend", &sim::Faults::resend},
         {"kill", &sim::Faults::kill},
-        {"losses", &sim::Faults::losses}};
+        {"losses", &sim::Faults::losses},
+        {"away", &sim::Faults::away}};
     sim::Options options;
     options.seed = std::stoull(take(words));
     const std::uint64_t count = std::stoull(take(words));
