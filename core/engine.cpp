@@ -42,6 +42,7 @@ Engine::Engine(const Capacity& capacity)
       account_risk_{std::make_unique<AccountRisk[]>(capacity.accounts)},
       group_risk_{std::make_unique<GroupRisk[]>(kGroupsMax)},
       symbol_risk_{std::make_unique<SymbolRisk[]>(kSymbolsMax)},
+      account_outcome_{std::make_unique<AccountOutcome[]>(capacity.accounts)},
       sources_{std::make_unique<SourceState[]>(kSourcesMax)},
       by_signal_{capacity.signals},
       by_intent_{capacity.orders},

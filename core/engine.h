@@ -8,6 +8,7 @@
 //     engine_order.cpp    an order's life: create, send, retry, end
 //     engine_close.cpp    what acts on another order: closes, modifies, cancels
 //     engine_report.cpp   what executors say
+//     engine_outcome.cpp  second executions, partial fills, symbols switched off, brokers away
 //     engine_limits.cpp   limits of accounts and groups, halts after losses
 //     engine_money.cpp    currencies, notional, leverage, free margin
 //     engine_hours.cpp    hours, the week's end, collars in points, how often orders are changed
@@ -75,7 +76,8 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 /// Format of what save() makes: raised with every change of an entity in state.h.
 /// 3: tables of AccountRisk and GroupRisk at the end.
 /// 4: SymbolRisk and SegmentLoss behind them.
-/// 5: currencies, guards of accounts, groups and symbols, and values of orders behind them.
+/// 5: currencies, guards of accounts, groups and symbols, values of orders, and AccountOutcome
+/// behind them.
 inline constexpr std::uint32_t kImageFormat = 5;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
@@ -225,7 +227,7 @@ private:
     [[nodiscard]] Reason check_limits(const Order& o, const Account& a) const noexcept;
     [[nodiscard]] Reason check_shared_limits(const Order& o) const noexcept;
     void take_equity(Account& a, Money equity, Money balance) noexcept;
-    void watch_slippage(const Order& o, Price filled) noexcept;
+    void watch_slippage(std::uint32_t order, Price filled) noexcept;
     void watch_losses(Account& a) noexcept;
     void measure_anew(Account& a) noexcept;
     [[nodiscard]] AccountState within_halt(const Account& a) const noexcept;
@@ -267,9 +269,29 @@ private:
     [[nodiscard]] Reason check_change(const Order& o, const Account& a) noexcept;
     [[nodiscard]] bool is_beyond_collar(const Order& o, std::int64_t moved) const noexcept;
 
+    // engine_outcome.cpp
+    [[nodiscard]] AccountOutcome& outcome_of(const Account& a) noexcept {
+        return account_outcome_[a.spec.id.value];
+    }
+    void take_permissions(Account& a, const Report& r) noexcept;
+    [[nodiscard]] AccountState state_for_exit(const Order& o, const Account& a) const noexcept;
+    void watch_exits(Account& a) noexcept;
+    void forget_outcomes(Account& a) noexcept;
+    void close_by_itself(std::uint32_t parent) noexcept;
+    void tell_own_end(const Order& o) noexcept;
+    [[nodiscard]] bool is_second(const Order& o, const Report& r) const noexcept;
+    void on_second(std::uint32_t order, const Report& r) noexcept;
+    void close_second(std::uint32_t order, const Report& r) noexcept;
+    void settle_partial(std::uint32_t order) noexcept;
+    void send_rest(std::uint32_t order) noexcept;
+    void count_anew(std::uint32_t order) noexcept;
+    void block_symbol(const Order& o) noexcept;
+    [[nodiscard]] bool is_blocked(const Order& o, const Account& a) const noexcept;
+
     // engine_order.cpp
     [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
-                                             CommandType type) noexcept;
+                                             CommandType type,
+                                             Origin origin = Origin::Signal) noexcept;
     void start(std::uint32_t order) noexcept;
     void send(std::uint32_t order) noexcept;
     void query(std::uint32_t order) noexcept;
@@ -295,7 +317,8 @@ private:
 
     // engine_close.cpp
     [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
-                                             CommandType type) noexcept;
+                                             CommandType type,
+                                             Origin origin = Origin::Signal) noexcept;
     void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
@@ -438,6 +461,7 @@ private:
     std::unique_ptr<AccountRisk[]> account_risk_;
     std::unique_ptr<GroupRisk[]> group_risk_;
     std::unique_ptr<SymbolRisk[]> symbol_risk_;
+    std::unique_ptr<AccountOutcome[]> account_outcome_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
     RunIndexMap by_intent_;  // (account, intent) -> order; intents count up

@@ -133,6 +133,9 @@ AdminAnswer Engine::define_group(const GroupSpec& spec) noexcept {
     if (g.state == GroupState::Removed) {
         return AdminAnswer::GroupRemoved;
     }
+    if (spec.on_partial > static_cast<std::uint32_t>(PartialAction::Close)) {
+        return AdminAnswer::BadState;
+    }
     g.spec = spec;
     g.defined = true;
     define(named('G', spec.id.value, spec.name, g.state));  // one that is paused stays so
@@ -163,6 +166,7 @@ AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
         guard.leverage = 0;
         guard.free_margin = Money{};
         guard.filled_since = 0;
+        forget_outcomes(a);
         update_account_state(a);
     }
     a.spec = spec;
@@ -233,6 +237,7 @@ AdminAnswer Engine::set_account(const AccountCommand& c) noexcept {
     a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
     if (a->wanted == AccountState::Trading) {
         measure_anew(*a);
+        forget_outcomes(*a);
     }
     update_account_state(*a);
     account_row(*a);
@@ -246,12 +251,16 @@ void Engine::update_account_state(Account& a) noexcept {
     }
     AccountState next = within_halt(a);
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
-        next = !a.permitted ? AccountState::Suspended : !a.ready ? AccountState::Reconciling : next;
+        next = !a.permitted         ? AccountState::Suspended
+               : a.away || !a.ready ? AccountState::Reconciling
+                                    : next;
     }
-    if (next == a.state) {
+    const bool changes = next != a.state;
+    a.state = next;
+    watch_exits(a);
+    if (!changes) {
         return;
     }
-    a.state = next;
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
         queue_release(a);
     }

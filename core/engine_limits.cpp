@@ -44,7 +44,7 @@ Money middle_of(const AccountRisk& r) noexcept {
 }  // namespace
 
 AdminAnswer Engine::define_limits(const LimitSpec& spec) noexcept {
-    if (spec.action > LossAction::Suspend || spec.on_slippage > SlippageAction::Alert ||
+    if (spec.action > LossAction::Suspend || spec.on_slippage > SlippageAction::Close ||
         spec.day_start_s >= kDaySeconds) {
         return AdminAnswer::BadState;
     }
@@ -242,7 +242,8 @@ void Engine::watch_losses(Account& a) noexcept {
 /// A deal of an entry. The collar and the deviation hold a price that moved a little; one that is
 /// far worse says that a quote is wrong, here or at the broker, and so may the next one be (C16).
 /// A limit or stop order is measured from its own price.
-void Engine::watch_slippage(const Order& o, Price filled) noexcept {
+void Engine::watch_slippage(std::uint32_t i, Price filled) noexcept {
+    const Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
     AccountRisk& r = risk_of(a);
     const Price reference = o.price_kind == PriceKind::Market ? o.reference : o.price;
@@ -258,6 +259,9 @@ void Engine::watch_slippage(const Order& o, Price filled) noexcept {
     }
     alert(AlertCode::Slippage, o.account, &o,
           static_cast<std::uint64_t>(std::min<__int128>(share, INT64_MAX)));
+    if (r.limits.on_slippage == SlippageAction::Close) {
+        close_by_itself(i);
+    }
     if (r.limits.slippage() && r.slipped == 0) {
         r.slipped = 1;
         update_account_state(a);

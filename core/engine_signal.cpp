@@ -364,7 +364,9 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
 void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept {
     const SignalAction action = ledger_[entry].signal.action;
     const Order& t = orders_[target];
-    ASSERT(t.type == CommandType::Open);
+    if (t.type != CommandType::Open) {
+        return;  // a close of the engine's own, under way already
+    }
     const bool works = t.status == OrdStatus::New || t.status == OrdStatus::PartiallyFilled;
     const bool unanswered = is_unanswered(t.status);
     if (action == SignalAction::Modify) {

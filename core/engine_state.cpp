@@ -96,6 +96,7 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(group_guard_.get(), sizeof(GroupGuard) * kGroupsMax);
     visitor(symbol_guard_.get(), sizeof(SymbolGuard) * kSymbolsMax);
     visitor(order_value_.get(), sizeof(Money) * orders_.used());
+    visitor(account_outcome_.get(), sizeof(AccountOutcome) * capacity_.accounts);
 }
 
 std::uint64_t Engine::state_hash() noexcept {

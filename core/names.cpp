@@ -156,6 +156,8 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::OutsideHours: return "OUTSIDE_HOURS";
         case Reason::WeekEnd: return "WEEK_END";
         case Reason::ChangeRate: return "CHANGE_RATE";
+        case Reason::SymbolBlocked: return "SYMBOL_BLOCKED";
+        case Reason::DuplicateClosed: return "DUPLICATE_CLOSED";
     }
     return "?";
 }

@@ -104,6 +104,9 @@ Reason Engine::check_price(const Order& o) const noexcept {
 
 Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     const SymbolSpec& spec = symbols_[o.symbol.value].spec;
+    if (is_blocked(o, a)) {
+        return Reason::SymbolBlocked;
+    }
     if (o.volume > spec.volume_max || (a.spec.max_lots.value > 0 && o.volume > a.spec.max_lots)) {
         return Reason::MaxLots;
     }
@@ -123,7 +126,8 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     if (const Reason money = check_money(o, a); money != Reason::None) {
         return money;
     }
-    const bool repeated = o.attempt == 0 && is_recent_duplicate(o, a, now);
+    const bool first = o.attempt == 0 && o.origin == Origin::Signal;
+    const bool repeated = first && is_recent_duplicate(o, a, now);
     if (repeated && a.spec.on_duplicate != DuplicateAction::Alert) {
         return Reason::DuplicateOrder;
     }

@@ -22,6 +22,18 @@ enum class ResultsDue : std::uint8_t {
     Nothing = 4,  // all told
 };
 
+/// Who wanted an order.
+enum class Origin : std::uint8_t {
+    Signal = 0,
+    Rest = 1,    // Open: its group has what a partial fill left sent once more
+    Double = 2,  // Open: the position of a second execution, taken over as it is; never sent
+    Engine = 3,  // Close: that no source asked for
+};
+/// True of what its source hears of.
+[[nodiscard]] constexpr bool is_told(Origin o) noexcept {
+    return o == Origin::Signal || o == Origin::Rest;
+}
+
 /// One intent on one account: the life of an order and, once filled, of the position it opened.
 /// Freed when it is final and its source told, its position is closed and no close or modify of
 /// ours refers to it.
@@ -49,7 +61,9 @@ struct Order {
     Reason reason = Reason::None;
     std::uint32_t retcode = 0;
     std::uint32_t parent = kNoId;  // Close, Modify, Cancel: the order they act on
-    std::uint32_t children = 0;    // live orders that have this one as parent
+    std::uint16_t children = 0;    // live orders that have this one as parent
+    Origin origin{};
+    std::uint8_t reserved = 0;
     std::uint32_t next_in_account = kNoId;
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
@@ -132,7 +146,9 @@ struct Account {
     LinkState link = LinkState::Down;
     bool lost_some = false;    // the log may lack what had left for it when a segment was lost last
     std::uint8_t guarded = 0;  // kGuard...: what of AccountGuard is in force
-    std::uint8_t reserved[3] = {};
+    bool away = false;         // its executor does not reach the broker, or has not settled there
+    bool exits_go = false;     // closes, modifies and cancels could leave now
+    bool has_blocks = false;   // some symbol is set in AccountOutcome::blocked
     std::uint64_t last_event = 0;  // executor events applied
     std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
@@ -175,6 +191,14 @@ struct AccountRisk {
     std::uint32_t knee_milli = 0;     // the rate that was too much last
     Nanos cut;                        // when the rate was last halved
     Nanos paused_until;               // no entries before
+};
+/// What the answers of its broker have led to, until an operator lets the account trade again.
+/// Images of format 4 end before it.
+struct AccountOutcome {
+    std::uint64_t blocked[kSymbolsMax / 64] = {};  // symbols that the broker has switched off
+    Nanos blocked_at;                              // the latest; 0 = none
+    std::uint32_t doubles = 0;                     // proven second executions
+    std::uint32_t reserved = 0;
 };
 struct GroupRisk {
     LimitSpec limits;
@@ -338,6 +362,7 @@ inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
 static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
+static_assert(kNoPadding<AccountOutcome>);
 static_assert(kNoPadding<SymbolRisk> && kNoPadding<SegmentLoss>);
 static_assert(kNoPadding<CurrencyState> && kNoPadding<AccountGuard>);
 static_assert(kNoPadding<GroupGuard> && kNoPadding<SymbolGuard>);

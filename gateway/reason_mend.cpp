@@ -90,6 +90,11 @@ std::string_view of_account(Reason reason) noexcept {
         case Reason::WeekEnd: return "send it when the week has begun; closes go on";
         case Reason::ChangeRate:
             return "modify less often, or raise the account's changes_per_minute";
+        case Reason::SymbolBlocked:
+            return "have somebody ask the broker why the symbol is off; then millrace account "
+                   "resume";
+        case Reason::DuplicateClosed:
+            return "nothing: the engine closes what was executed twice, and tells an operator";
         default: return {};
     }
 }

@@ -66,7 +66,8 @@ Report to_report(const bridge::Event& e, std::uint64_t seq) noexcept {
     r.retcode = e.retcode;
     r.ord_status = e.ord_status;
     r.side = static_cast<Side>(e.side);
-    r.permissions = e.permissions & bridge::kInfoMayTrade;
+    constexpr auto kEngines = kAccountPermitted | kAccountAway | kAccountSettling;
+    r.permissions = static_cast<std::uint8_t>(e.permissions & kEngines);
     r.order_ticket = e.order_ticket;
     r.deal_ticket = e.deal_ticket;
     r.position_id = e.position_id;

@@ -33,6 +33,7 @@ void set_format(std::vector<std::byte>& image, std::uint32_t format) {
 static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
 static_assert(sizeof(SymbolRisk) == 48 && sizeof(SegmentLoss) == 8);
 static_assert(sizeof(CurrencyState) == 72 && sizeof(AccountGuard) == 208);
+static_assert(sizeof(AccountOutcome) == 48);
 static_assert(sizeof(GroupGuard) == 104 && sizeof(SymbolGuard) == 112);
 
 std::uint32_t number_at(const std::vector<std::byte>& image, std::size_t at) {
@@ -60,7 +61,8 @@ Status add_symbols_and_loss(std::vector<std::byte>& image) {
     return ok_status();
 }
 
-/// Format 5 knows currencies, limits in money and hours; there were none, so no order has a value.
+/// Format 5 knows currencies, limits in money and hours, and what brokers' answers have led to;
+/// there was none of it, so no order has a value.
 Status add_guards(std::vector<std::byte>& image) {
     const std::uint32_t orders = number_at(image, kGlobalsAt + number_at(image, kGlobalsBytesAt));
     if (orders > image.size() / sizeof(Order)) {
@@ -71,6 +73,7 @@ Status add_guards(std::vector<std::byte>& image) {
     append<GroupGuard>(image, kGroupsMax);
     append<SymbolGuard>(image, kSymbolsMax);
     append<Money>(image, orders);
+    append<AccountOutcome>(image, number_at(image, kAccountsAt));
     set_format(image, 5);
     return ok_status();
 }

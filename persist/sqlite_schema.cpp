@@ -283,6 +283,9 @@ constexpr Word kWords[] = {
     {"alert_code", 17, "MARKET_CLOSED"},
     {"alert_code", 18, "DUPLICATE_ORDER"},
     {"alert_code", 19, "WEEK_END"},
+    {"alert_code", 30, "SYMBOL_BLOCKED"},
+    {"alert_code", 31, "PARTIAL_FILL"},
+    {"alert_code", 32, "OWN_CLOSE_FAILED"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

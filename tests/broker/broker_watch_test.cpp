@@ -87,7 +87,13 @@ TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
     EXPECT_EQ(world->errors(kNote), 1U);
     EXPECT_EQ(world->errors(alert(0) + ": its terminal has lost its trade server"), 1U);
     ASSERT_EQ(world->count(ReportType::AccountInfo), 1U);
-    EXPECT_EQ(world->reports.back().permissions, 0U) << "that bit is not the engine's";
+    EXPECT_EQ(world->reports.back().permissions, kAccountAway) << "the engine holds what comes";
+    info.permissions = static_cast<std::uint8_t>(bridge::kInfoMayTrade | bridge::kInfoTicksAway |
+                                                 kAccountSettling);
+    t.send_event(info);
+    ASSERT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == 2; }));
+    EXPECT_EQ(world->reports.back().permissions, kAccountPermitted | kAccountSettling)
+        << "and what is for a person stays here";
     info.permissions = bridge::kInfoMayTrade;
     t.send_event(info);
     pass(7);

@@ -142,7 +142,7 @@ SourceSpec source_spec() {
     return all_set(&SourceSpec::id, &SourceSpec::reserved, &SourceSpec::name);
 }
 GroupSpec group_spec() {
-    return all_set(&GroupSpec::id, &GroupSpec::reserved, &GroupSpec::name);
+    return all_set(&GroupSpec::id, &GroupSpec::on_partial, &GroupSpec::name);
 }
 AccountSpec account_spec() {
     AccountSpec r{};
@@ -151,7 +151,7 @@ AccountSpec account_spec() {
     set(r.margin_mode, next);
     set(r.leaves_early, next);
     set(r.on_duplicate, next);
-    set(r.reserved, next);
+    set(r.on_double, next);
     set(r.name, next);
     set(r.login, next);
     set(r.symbol_prefix, next);

@@ -137,7 +137,7 @@ inline AdminRecord operation(Draw& random) {
                 Ratio{static_cast<std::int64_t>(random.below(40)) * kScale / 100};
             l.max_slippage =
                 random.one_in(10) ? static_cast<std::uint32_t>(500 + random.below(500)) : 0;
-            l.on_slippage = static_cast<SlippageAction>(random.below(3));
+            l.on_slippage = static_cast<SlippageAction>(random.below(4));
             return AdminRecord::make(AdminOp::DefineLimits, l);
         }
         case 5: {

@@ -238,7 +238,7 @@ TEST(Config, AlertsAFillThreePercentAwayUnlessToldToStopEntries) {
     EXPECT_EQ(r.config.accounts[0].limits.on_slippage, SlippageAction::Suspend);
     const Read wrong = read(dir, with_account(R"(, "limits": {"max_slippage": 3})"));
     EXPECT_NE(wrong.mistakes.find("limits.max_slippage"), std::string::npos) << wrong.mistakes;
-    const Read word = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
+    const Read word = read(dir, with_account(R"(, "limits": {"on_slippage": "warn"})"));
     EXPECT_NE(word.mistakes.find("limits.on_slippage"), std::string::npos) << word.mistakes;
 }
 
@@ -249,6 +249,23 @@ TEST(Config, TellsARepeatedOrderInPlaceOfRefusingItIfAskedTo) {
     EXPECT_EQ(r.config.accounts[0].on_duplicate, DuplicateAction::Alert);
     const Read wrong = read(dir, with_account(R"(, "on_duplicate": "warn")"));
     EXPECT_NE(wrong.mistakes.find("on_duplicate"), std::string::npos) << wrong.mistakes;
+}
+
+TEST(Config, ReadsWhatBecomesOfFillsThatNobodyAskedFor) {
+    const TempDir dir;
+    const Config usual = read(dir, with_account("")).config;
+    EXPECT_EQ(usual.accounts[0].on_double, DoubleAction::Close);
+    const Read told = read(dir, with_account(R"(, "on_duplicate_execution": "alert")"));
+    EXPECT_EQ(told.config.accounts[0].on_double, DoubleAction::Alert);
+    const Read wrong = read(dir, with_account(R"(, "on_duplicate_execution": "ignore")"));
+    EXPECT_NE(wrong.mistakes.find("on_duplicate_execution"), std::string::npos) << wrong.mistakes;
+    const Read slips = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
+    EXPECT_EQ(slips.config.accounts[0].limits.on_slippage, SlippageAction::Close);
+    const Read group = read(dir, R"({"journal": {"dir": "j"},
+ "groups": [{"name": "g", "on_partial": "refill"}, {"name": "h", "on_partial": "retry"}]})");
+    ASSERT_EQ(group.config.groups.size(), 2U);
+    EXPECT_EQ(group.config.groups[0].on_partial, PartialAction::Refill);
+    EXPECT_NE(group.mistakes.find("on_partial"), std::string::npos) << group.mistakes;
 }
 
 TEST(Config, ReadsWhatAllAccountsMayHoldInASymbol) {

@@ -98,6 +98,7 @@ private:
     void faults_strike();
     void kill_or_clear();
     void tell_equity();
+    void tell_reach(std::uint32_t account, std::uint8_t permissions);
 
     // Source.
     void emit_signal();
@@ -117,6 +118,7 @@ private:
     Rng faults_rng_;
     Rng source_rng_;
     Rng equity_rng_;
+    Rng reach_rng_;
     Faults faults_;
     Faults none_;
     Faults active_;  // faults_, or none while healing

@@ -266,9 +266,11 @@ ordered_json describe_limits(const LimitSpec& l, const Names& n) {
         j["day_start_s"] = l.day_start_s;
     }
     if (l.max_slippage > 0) {
-        const bool suspends = l.on_slippage == SlippageAction::Suspend;
         amount("max_slippage", l.max_slippage);
-        j["on_slippage"] = l.slippage() ? suspends ? "SUSPEND" : "REDUCE_ONLY" : "ALERT";
+        j["on_slippage"] = l.on_slippage == SlippageAction::Suspend ? "SUSPEND"
+                           : l.on_slippage == SlippageAction::Alert ? "ALERT"
+                           : l.on_slippage == SlippageAction::Close ? "CLOSE"
+                                                                    : "REDUCE_ONLY";
     }
     return j;
 }
@@ -304,13 +306,20 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
         case AdminOp::DefineSource:
             named(a.as<SourceSpec>().id.value, a.as<SourceSpec>().name);
             break;
-        case AdminOp::DefineGroup: named(a.as<GroupSpec>().id.value, a.as<GroupSpec>().name); break;
+        case AdminOp::DefineGroup:
+            named(a.as<GroupSpec>().id.value, a.as<GroupSpec>().name);
+            j["on_partial"] = a.as<GroupSpec>().on_partial == 1   ? "REFILL"
+                              : a.as<GroupSpec>().on_partial == 2 ? "CLOSE"
+                                                                  : "ACCEPT";
+            break;
         case AdminOp::DefineAccount:
             named(a.as<AccountSpec>().id.value, a.as<AccountSpec>().name);
             j["login"] = a.as<AccountSpec>().login;
             j["leaves_early"] = a.as<AccountSpec>().leaves_early != 0;
             j["on_duplicate"] =
                 a.as<AccountSpec>().on_duplicate == DuplicateAction::Alert ? "ALERT" : "REFUSE";
+            j["on_duplicate_execution"] =
+                a.as<AccountSpec>().on_double == DoubleAction::Alert ? "ALERT" : "CLOSE";
             break;
         case AdminOp::DefineMember:
             j["group"] = n.group(a.as<MemberSpec>().group);

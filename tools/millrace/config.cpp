@@ -152,6 +152,10 @@ GroupConfig read_group(ObjectReader& o) {
     GroupConfig g;
     o.require("name");
     o.name("name", g.name);
+    o.choice("on_partial", g.on_partial,
+             {{"accept", PartialAction::Accept},
+              {"refill", PartialAction::Refill},
+              {"close", PartialAction::Close}});
     o.list("members", [&g](ObjectReader& m) { g.members.push_back(read_member(m)); });
     o.object("limits", [&g](ObjectReader& l) {
         read_group_limits(l, g.limits);
@@ -182,6 +186,8 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
     o.choice("on_duplicate", a.on_duplicate,
              {{"refuse", DuplicateAction::Refuse}, {"alert", DuplicateAction::Alert}});
+    o.choice("on_duplicate_execution", a.on_double,
+             {{"close", DoubleAction::Close}, {"alert", DoubleAction::Alert}});
     o.text("currency", a.currency, {3, 8});
     o.object("limits", [&a](ObjectReader& l) {
         read_account_limits(l, a.limits);

@@ -90,12 +90,14 @@ struct MemberConfig {
 };
 struct GroupConfig {
     std::string name;
+    PartialAction on_partial = PartialAction::Accept;
     std::vector<MemberConfig> members;
     LimitSpec limits{};      // its id comes with the record
     MoneyLimitSpec money{};  // the same
 };
-/// Of an account that names none: a fill 3 % from its reference is told (C16). It stops nothing
-/// that nobody asked for: over a gap a stop order is filled so far away, on every account at once.
+/// Of an account that names none: a fill 3 % from its reference is told (C16). It stops and closes
+/// nothing that nobody asked for: over a gap a stop order is filled so far away, on every account
+/// at once, and all of them would stand still in a market that moves.
 [[nodiscard]] inline LimitSpec usual_limits() noexcept {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;
@@ -116,10 +118,11 @@ struct AccountConfig {
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;
     DuplicateAction on_duplicate = DuplicateAction::Refuse;
-    LimitSpec limits = usual_limits();  // its id comes with the record
-    std::string currency;               // "" = the common one
-    MoneyLimitSpec money{};             // id and currency come with the record
-    HoursSpec hours{};                  // its id comes with the record
+    DoubleAction on_double = DoubleAction::Close;  // key "on_duplicate_execution"
+    LimitSpec limits = usual_limits();             // its id comes with the record
+    std::string currency;                          // "" = the common one
+    MoneyLimitSpec money{};                        // id and currency come with the record
+    HoursSpec hours{};                             // its id comes with the record
     unsigned line = 0;
     Durability gate = Durability::Disk;
 };

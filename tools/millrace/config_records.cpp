@@ -38,6 +38,7 @@ AccountSpec spec_of(const AccountConfig& a, AccountId id) {
     spec.deviation_points = a.deviation_points;
     spec.duplicate_window_ms = a.duplicate_window_ms;
     spec.on_duplicate = a.on_duplicate;
+    spec.on_double = a.on_double;
     return spec;
 }
 
@@ -76,7 +77,9 @@ public:
         }
         for (const GroupConfig& g : config_.groups) {
             const GroupId group{id(NameKind::Group, g.name, kNamesPerKind)};
-            add(AdminOp::DefineGroup, named<GroupSpec>(group, g.name));
+            GroupSpec spec = named<GroupSpec>(group, g.name);
+            spec.on_partial = static_cast<std::uint32_t>(g.on_partial);
+            add(AdminOp::DefineGroup, spec);
             add_limits(LimitScope::Group, group.value, g.limits);
             MoneyLimitSpec money = g.money;
             money.id = group.value;
