@@ -234,7 +234,7 @@ TEST_F(SqliteLiveDamage, OfSingleBitsIsPutBackOrTheFileIsMadeAnew) {
         SCOPED_TRACE("seed " + std::to_string(seed) + ", round " + std::to_string(round) +
                      ", byte " + std::to_string(at) + ", bit " + std::to_string(bit));
         ASSERT_NO_FATAL_FAILURE(flip(at, bit));
-        ASSERT_NO_FATAL_FAILURE(settle());
+        ASSERT_NO_FATAL_FAILURE(settle(12));
         ASSERT_TRUE(is_right()) << error_log();
     }
     EXPECT_TRUE(errors_mention("were put back")) << error_log();
