@@ -327,7 +327,8 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
     if (r.type == ReportType::AccountInfo) {
         const std::uint8_t permissions = event.value().permissions;
         server_away_ = (permissions & bridge::kInfoServerAway) != 0;
-        if (!server_away_) {  // else it knows nothing new of what the broker allows
+        constexpr auto kNoNews = bridge::kInfoServerAway | bridge::kInfoSettling;
+        if ((permissions & kNoNews) == 0) {  // else it knows nothing new of what the broker allows
             // Relaxed: a state that is looked at again.
             entry().permissions.store(permissions, std::memory_order_relaxed);
         }
