@@ -18,7 +18,7 @@ std::vector<std::byte> as_format(std::uint32_t format, std::vector<std::byte> im
     const std::size_t of_5 = kCurrenciesMax * sizeof(CurrencyState) +
                              Rig::kSmall.accounts * sizeof(AccountGuard) +
                              kGroupsMax * sizeof(GroupGuard) + kSymbolsMax * sizeof(SymbolGuard) +
-                             orders * sizeof(Money);
+                             orders * sizeof(Money) + Rig::kSmall.accounts * sizeof(AccountOutcome);
     const std::size_t of_4 = kSymbolsMax * sizeof(SymbolRisk) + sizeof(SegmentLoss);
     const std::size_t of_3 =
         Rig::kSmall.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
