@@ -317,6 +317,7 @@ private:
     bool has_told_ = false;        // it has sent AccountInfo since it is connected
     bool refusal_told_ = false;
     bool kill_told_ = false;  // that its kill waits for somebody who can carry it out
+    Nanos gone_since_;        // nobody reaches its broker; 0 = somebody does
     Nanos refused_since_;     // trading is not allowed there; 0 = it is, or nobody knows
     Nanos away_since_;        // 0 = it can be reached
     Nanos reached_since_;     // while away_since_ is not 0: it can, from here on; 0 = it cannot

@@ -148,8 +148,8 @@ void Session::watch(Nanos now) noexcept {
     const bool wanted = entry().login.load(std::memory_order_acquire) != 0 && !stopped_;
     const bool reached = link_ == LinkState::Up && !server_away_;
     watch_permission(now);
-    const bool gone = wanted && !reached && away_since_.value != 0;
-    watch_kill(gone && now - away_since_ >= context_->times.kill_waits_ns);
+    gone_since_ = reached || !wanted ? Nanos{} : gone_since_.value == 0 ? now : gone_since_;
+    watch_kill(gone_since_.value != 0 && now - gone_since_ >= context_->times.kill_waits_ns);
     if (!wanted || (reached && away_since_.value == 0)) {
         away_since_ = Nanos{};
         away_noted_ = away_alerted_ = false;

@@ -251,6 +251,9 @@ public:
     /// of the kill switch. @return false if a list could not be read.
     bool net_of_deals(const ulong position_id, long &net, long &ours);
 
+    /// Our first magic among the deals of a position that somebody else may have opened; 0 = none.
+    ulong own_of(const ulong position_id);
+
     /// The magic of the deal that opened a position; 0 = not found.
     ulong opener_of(const ulong position_id);
 

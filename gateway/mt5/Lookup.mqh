@@ -201,6 +201,19 @@ bool Account::net_of_deals(const ulong position_id, long &net, long &ours)
     return true;
 }
 
+ulong Account::own_of(const ulong position_id)
+{
+    if (!HistorySelectByPosition((long)position_id))
+        return 0;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket != 0 && is_ours((ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC)))
+            return (ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC);
+    }
+    return 0;
+}
+
 ulong Account::opener_of(const ulong position_id)
 {
     if (!HistorySelectByPosition((long)position_id))

@@ -249,6 +249,8 @@ void Scanner::tell_deal(const Deal &deal)
     }
     if (opener == 0 && g_account.is_ours(deal.magic))
         opener = deal.magic;
+    if (deal.magic == KILL_MAGIC && !g_account.is_ours(opener))
+        opener = g_account.own_of(deal.position);  // our part of a position that a hand began
     if (!g_account.is_ours(opener))
     {
         tell_exec(deal, EXEC_FOREIGN, deal.magic, STATUS_FILLED);

@@ -241,7 +241,7 @@ TEST_F(OfTheAccount, ListsThatAreNotThereYetAfterAReconnectAreNotFlat) {
     const bridge::Event opened = answer_to(open(1));
     host->knob("lists_empty_ms", 300);
     host->knob("disconnected", 1);
-    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & kNotYet) != 0; }));
     const std::uint64_t close = desk.submit(close_of(2, opened.position_id));
     host->control(R"("cmd":"reconnect")");
     ASSERT_TRUE(desk.until_answered(close));
