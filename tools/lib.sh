@@ -93,7 +93,7 @@ run_tests() {
     # Before the run: asking ctest for names writes over the log of the last one.
     counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos|demo)$' | names_of_tests)"
     rm -f Testing/Temporary/LastTestsFailed.log
-    if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then
+    if ctest --parallel 3 --output-on-failure --no-tests=error "$@"; then
         say_covered "$counting"
         say_skipped
         return 0
