@@ -4,6 +4,7 @@
 // a replay sees each change at the same place in the sequence (DESIGN rule 1).
 #pragma once
 
+#include "core/guards.h"
 #include "core/order_status.h"
 #include "core/types.h"
 
@@ -29,6 +30,11 @@ enum class AdminOp : std::uint8_t {
     RemoveGroup = 14,    // GroupRemoval: the same
     DefineLimits = 15,   // LimitSpec: of one account or group, in the place of those before
     DefineSymbolLimits = 16,  // SymbolLimitSpec: the same of one symbol
+    DefineCurrency = 17,      // CurrencySpec
+    DefineMoneyLimits =
+        18,            // MoneyLimitSpec: of one account or group, in the place of those before
+    DefineHours = 19,  // HoursSpec: of one account or symbol, the same
+    DefineSymbolGuard = 20,  // SymbolGuardSpec: of one symbol, the same
 };
 
 enum class SizingMode : std::uint8_t {
@@ -56,20 +62,28 @@ struct SourceSpec {
     std::uint32_t reserved = 0;
     Text<16> name;
 };
+/// What becomes of a market entry that the broker has carried out in part, its rest being gone.
+enum class PartialAction : std::uint32_t {
+    Accept = 0,  // what was filled counts
+    Refill = 1,  // the rest is sent once more, as an order of its own, within 10 s
+    Close = 2,   // what was filled is closed
+};
 struct GroupSpec {
     GroupId id{kNoId};
-    std::uint32_t reserved = 0;
+    std::uint32_t on_partial = 0;  // PartialAction
     Text<16> name;
 };
 /// What becomes of an entry like one that left within the duplicate window.
 enum class DuplicateAction : std::uint8_t { Refuse = 0, Alert = 1 };
+/// What becomes of the second execution of one order, once it is proven to be one.
+enum class DoubleAction : std::uint8_t { Close = 0, Alert = 1 };
 /// With another login than before: refused while an order or position of the account lives.
 struct AccountSpec {
     AccountId id{kNoId};
     MarginMode margin_mode{};
     std::uint8_t leaves_early = 0;  // 1: orders may leave before they are on disk (gate `process`)
     DuplicateAction on_duplicate{};
-    std::uint8_t reserved = 0;
+    DoubleAction on_double{};
     Text<16> name;
     std::uint64_t login = 0;  // ACCOUNT_LOGIN
     Text<8> symbol_prefix;
@@ -114,7 +128,6 @@ struct GroupCommand {
     GroupState state{};
     std::uint8_t reserved[3] = {};
 };
-enum class LimitScope : std::uint8_t { Account = 0, Group = 1 };
 /// What an account does that has lost too much.
 enum class LossAction : std::uint8_t {
     ReduceOnly = 0,  // closes, modifies and cancels go on
@@ -125,6 +138,7 @@ enum class SlippageAction : std::uint8_t {
     ReduceOnly = 0,  // closes, modifies and cancels go on
     Suspend = 1,     // nothing but operator and kill
     Alert = 2,       // goes on; somebody is told
+    Close = 3,       // what was filled so is closed; closes, modifies and cancels go on
 };
 /// Limits besides those of AccountSpec; 0 = none. Positions and volumes count what is open and what
 /// is on its way, whatever its side. A group has the first and the third: of all its accounts.

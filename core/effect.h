@@ -134,6 +134,12 @@ enum class AlertCode : std::uint32_t {
     Slippage = 16,        // an entry was filled too far from its reference; detail: share in 1e-8
     MarketClosed = 17,    // an order has waited for the market to open for an hour
     DuplicateOrder = 18,  // like one just before it; sent. detail: the window in ms
+    WeekEnd = 19,         // positions are open shortly before the week's end, against the account's
+                          // settings; detail: how many
+    SymbolBlocked = 30,  // the broker has switched off that symbol: no entries. detail: return code
+    PartialFill = 31,    // a market order was done in part. detail: PartialAction
+    OwnCloseFailed = 32,  // a close that the engine made itself came to nothing: the position
+                          // stands open. detail: Reason
 };
 struct AlertRow {
     AlertCode code{};

@@ -42,6 +42,7 @@ Engine::Engine(const Capacity& capacity)
       account_risk_{std::make_unique<AccountRisk[]>(capacity.accounts)},
       group_risk_{std::make_unique<GroupRisk[]>(kGroupsMax)},
       symbol_risk_{std::make_unique<SymbolRisk[]>(kSymbolsMax)},
+      account_outcome_{std::make_unique<AccountOutcome[]>(capacity.accounts)},
       sources_{std::make_unique<SourceState[]>(kSourcesMax)},
       by_signal_{capacity.signals},
       by_intent_{capacity.orders},
@@ -50,7 +51,12 @@ Engine::Engine(const Capacity& capacity)
       // One fan-out at a time (the driver takes no signal while there is work) and two jobs an
       // account.
       jobs_{std::make_unique<Job[]>(capacity.accounts * 2 + 4)},
-      jobs_capacity_{capacity.accounts * 2 + 4} {}
+      jobs_capacity_{capacity.accounts * 2 + 4},
+      currencies_{std::make_unique<CurrencyState[]>(kCurrenciesMax)},
+      account_guard_{std::make_unique<AccountGuard[]>(capacity.accounts)},
+      group_guard_{std::make_unique<GroupGuard[]>(kGroupsMax)},
+      symbol_guard_{std::make_unique<SymbolGuard[]>(kSymbolsMax)},
+      order_value_{std::make_unique<Money[]>(capacity.orders)} {}
 
 void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
     ASSERT(record.seq > g_.seq);
@@ -60,6 +66,7 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
     next_k_ = 0;
     next_effect_k_ = 0;
     orders_out_ = 0;
+    valued_symbol_ = SymbolId{kNoId};
     g_.seq = record.seq;
     g_.time = record.time;
     record_symbol_ = symbol_of(record);
@@ -80,6 +87,7 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
                   record.as<SkipInput>().seq);
             break;
         case InputType::Deliver: on_deliver(record.as<DeliverInput>()); break;
+        case InputType::Rate: on_rate(record.as<RateInput>()); break;
     }
     run_jobs(record.budget > orders_out_ ? record.budget - orders_out_ : 0);
     record_ = nullptr;
@@ -90,6 +98,7 @@ void Engine::apply(const JournalRecord& record, OutputPort& out) noexcept {
 SymbolId Engine::symbol_of(const JournalRecord& record) const noexcept {
     switch (record.type) {
         case InputType::Signal: return record.as<Signal>().symbol;
+        case InputType::Rate: return record.as<RateInput>().symbol;
         case InputType::Timer: return timer_symbol();
         case InputType::Continue: return work_symbol();
         default: return SymbolId{kNoId};

@@ -8,7 +8,10 @@
 //     engine_order.cpp    an order's life: create, send, retry, end
 //     engine_close.cpp    what acts on another order: closes, modifies, cancels
 //     engine_report.cpp   what executors say
+//     engine_outcome.cpp  second executions, partial fills, symbols switched off, brokers away
 //     engine_limits.cpp   limits of accounts and groups, halts after losses
+//     engine_money.cpp    currencies, notional, leverage, free margin
+//     engine_hours.cpp    hours, the week's end, collars in points, how often orders are changed
 //     engine_timer.cpp    deadlines: TTL, answer timeout, look-ups, retries
 //     engine_admin.cpp    configuration and operator commands
 //     engine_remove.cpp   groups paused; accounts and groups removed for good
@@ -73,7 +76,9 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 /// Format of what save() makes: raised with every change of an entity in state.h.
 /// 3: tables of AccountRisk and GroupRisk at the end.
 /// 4: SymbolRisk and SegmentLoss behind them.
-inline constexpr std::uint32_t kImageFormat = 4;
+/// 5: currencies, guards of accounts, groups and symbols, values of orders, and AccountOutcome
+/// behind them.
+inline constexpr std::uint32_t kImageFormat = 5;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
 /// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
@@ -96,6 +101,9 @@ public:
     [[nodiscard]] SymbolId timer_symbol() const noexcept;
     /// Earliest deadline; a Timer record is due when the clock has passed it. max() if none.
     [[nodiscard]] Nanos next_deadline() const noexcept;
+    /// Symbol whose quote a Rate record must tell before a Signal, Timer or Continue record of
+    /// `now`; kNoId if none is due. One that has been told is due again a second later.
+    [[nodiscard]] SymbolId rate_symbol(Nanos now) const noexcept;
     /// Result slots that `signal` may need; the driver takes it only if they are free.
     [[nodiscard]] std::uint32_t results_needed(const Signal& signal) const noexcept;
     /// Result slots promised to what `source` has in flight.
@@ -144,6 +152,19 @@ public:
     }
     [[nodiscard]] const SymbolRisk& symbol_risk(SymbolId id) const noexcept {
         return symbol_risk_[id.value];
+    }
+    [[nodiscard]] const AccountGuard& account_guard(AccountId id) const noexcept {
+        return account_guard_[id.value];
+    }
+    [[nodiscard]] const GroupGuard& group_guard(GroupId id) const noexcept {
+        return group_guard_[id.value];
+    }
+    [[nodiscard]] const SymbolGuard& symbol_guard(SymbolId id) const noexcept {
+        return symbol_guard_[id.value];
+    }
+    /// @param index below kCurrenciesMax.
+    [[nodiscard]] const CurrencyState& currency(std::uint32_t index) const noexcept {
+        return currencies_[index];
     }
     [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
     [[nodiscard]] const Pool<Order>& orders() const noexcept { return orders_; }
@@ -206,15 +227,71 @@ private:
     [[nodiscard]] Reason check_limits(const Order& o, const Account& a) const noexcept;
     [[nodiscard]] Reason check_shared_limits(const Order& o) const noexcept;
     void take_equity(Account& a, Money equity, Money balance) noexcept;
-    void watch_slippage(const Order& o, Price filled) noexcept;
+    void watch_slippage(std::uint32_t order, Price filled) noexcept;
     void watch_losses(Account& a) noexcept;
     void measure_anew(Account& a) noexcept;
     [[nodiscard]] AccountState within_halt(const Account& a) const noexcept;
     [[nodiscard]] Reason why_not(const Account& a) const noexcept;
 
+    // engine_money.cpp
+    struct Rate;  // common units for one of a currency
+    [[nodiscard]] AdminAnswer define_currency(const CurrencySpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_money_limits(const MoneyLimitSpec& spec) noexcept;
+    void note_currencies() noexcept;
+    void forget_values() noexcept;
+    void begin_naming() noexcept;
+    void end_unnamed() noexcept;
+    void end_unnamed_of_accounts() noexcept;
+    void on_rate(const RateInput& r) noexcept;
+    [[nodiscard]] Rate rate_of(std::uint8_t currency) const noexcept;
+    [[nodiscard]] Money lot_value(SymbolId symbol, Price price) const noexcept;
+    [[nodiscard]] Price valued_at(const Order& o) const noexcept;
+    void value_order(std::uint32_t order) noexcept;
+    void value_again(std::uint32_t order) noexcept;
+    void value_rest() noexcept;
+    void recount_money(const Order& o, Lots before, Lots now) noexcept;
+    [[nodiscard]] Lots share_of_equity(const Account& a, SymbolId symbol, Price price,
+                                       std::int64_t share) const noexcept;
+    [[nodiscard]] bool is_converted(const Account& a, SymbolId symbol) const noexcept;
+    [[nodiscard]] bool has_rates(const Account& a, SymbolId symbol) const noexcept;
+    [[nodiscard]] Reason check_money(const Order& o, const Account& a) noexcept;
+    [[nodiscard]] Reason check_account_money(const Order& o, const Account& a) const noexcept;
+    [[nodiscard]] bool is_beyond_margin(const Order& o, const Account& a) const noexcept;
+    [[nodiscard]] Reason check_group_money(const Order& o) const noexcept;
+    void take_margin(Account& a, const Report& r) noexcept;
+    void note_filled(std::uint32_t order, Lots volume) noexcept;
+
+    // engine_hours.cpp
+    [[nodiscard]] AdminAnswer define_hours(const HoursSpec& spec) noexcept;
+    [[nodiscard]] AdminAnswer define_symbol_guard(const SymbolGuardSpec& spec) noexcept;
+    [[nodiscard]] Reason check_hours(const Order& o, const Account& a) const noexcept;
+    void watch_week(const Account& a) noexcept;
+    [[nodiscard]] Reason check_change(const Order& o, const Account& a) noexcept;
+    [[nodiscard]] bool is_beyond_collar(const Order& o, std::int64_t moved) const noexcept;
+
+    // engine_outcome.cpp
+    [[nodiscard]] AccountOutcome& outcome_of(const Account& a) noexcept {
+        return account_outcome_[a.spec.id.value];
+    }
+    void take_permissions(Account& a, const Report& r) noexcept;
+    [[nodiscard]] AccountState state_for_exit(const Order& o, const Account& a) const noexcept;
+    void watch_exits(Account& a) noexcept;
+    void forget_outcomes(Account& a) noexcept;
+    void close_by_itself(std::uint32_t parent) noexcept;
+    void tell_own_end(const Order& o) noexcept;
+    [[nodiscard]] bool is_second(const Order& o, const Report& r) const noexcept;
+    void on_second(std::uint32_t order, const Report& r) noexcept;
+    void close_second(std::uint32_t order, const Report& r) noexcept;
+    void settle_partial(std::uint32_t order) noexcept;
+    void send_rest(std::uint32_t order) noexcept;
+    void count_anew(std::uint32_t order) noexcept;
+    void block_symbol(const Order& o) noexcept;
+    [[nodiscard]] bool is_blocked(const Order& o, const Account& a) const noexcept;
+
     // engine_order.cpp
     [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
-                                             CommandType type) noexcept;
+                                             CommandType type,
+                                             Origin origin = Origin::Signal) noexcept;
     void start(std::uint32_t order) noexcept;
     void send(std::uint32_t order) noexcept;
     void query(std::uint32_t order) noexcept;
@@ -240,7 +317,8 @@ private:
 
     // engine_close.cpp
     [[nodiscard]] std::uint32_t create_child(std::uint32_t entry, std::uint32_t parent,
-                                             CommandType type) noexcept;
+                                             CommandType type,
+                                             Origin origin = Origin::Signal) noexcept;
     void request_close(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_cancel(std::uint32_t entry, std::uint32_t parent) noexcept;
     void request_modify(std::uint32_t entry, std::uint32_t parent) noexcept;
@@ -383,6 +461,7 @@ private:
     std::unique_ptr<AccountRisk[]> account_risk_;
     std::unique_ptr<GroupRisk[]> group_risk_;
     std::unique_ptr<SymbolRisk[]> symbol_risk_;
+    std::unique_ptr<AccountOutcome[]> account_outcome_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
     RunIndexMap by_intent_;  // (account, intent) -> order; intents count up
@@ -393,7 +472,14 @@ private:
     std::uint32_t jobs_head_ = 0;
     std::uint32_t jobs_size_ = 0;
     SegmentLoss segment_loss_;
-    std::uint32_t largest_group_ = 0;  // in members; found again after a load
+    std::unique_ptr<CurrencyState[]> currencies_;
+    std::unique_ptr<AccountGuard[]> account_guard_;
+    std::unique_ptr<GroupGuard[]> group_guard_;
+    std::unique_ptr<SymbolGuard[]> symbol_guard_;
+    std::unique_ptr<Money[]> order_value_;  // by order: one lot of it, in the common currency
+    std::uint32_t crosses_ = 0;             // currencies with one; found again after a load
+    std::uint32_t unvalued_ = 0;            // the sum of the accounts'; the same
+    std::uint32_t largest_group_ = 0;       // in members; found again after a load
 
     // Of the record being applied.
     const JournalRecord* record_ = nullptr;
@@ -404,6 +490,9 @@ private:
     std::uint32_t orders_out_ = 0;
 
     // Computed last, to be used again; no part of the state.
+    SymbolId valued_symbol_{kNoId};
+    Price valued_price_;
+    Money value_;
     SignalId comment_signal_;
     Text<16> comment_;
 };

@@ -63,17 +63,24 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
         case AdminOp::DefineMember: return define_member(r.as<MemberSpec>());
         case AdminOp::ConfigCommit:
             g_.config_hash = r.as<ConfigCommit>().config_hash;
+            end_unnamed();
             return AdminAnswer::Ok;
         case AdminOp::SetAccount: return set_account(r.as<AccountCommand>());
         case AdminOp::Kill: return on_kill(r.as<KillCommand>(), false);
         case AdminOp::ClearKill: return on_kill(r.as<KillCommand>(), true);
         case AdminOp::Resolve: return on_resolve(r.as<ResolveCommand>());
-        case AdminOp::RiskLimits: return set_risk(r.as<RiskSpec>());
+        case AdminOp::RiskLimits:
+            begin_naming();  // the first record of a configuration
+            return set_risk(r.as<RiskSpec>());
         case AdminOp::SetGroup: return set_group(r.as<GroupCommand>());
         case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
         case AdminOp::DefineLimits: return define_limits(r.as<LimitSpec>());
         case AdminOp::DefineSymbolLimits: return define_symbol_limits(r.as<SymbolLimitSpec>());
+        case AdminOp::DefineCurrency: return define_currency(r.as<CurrencySpec>());
+        case AdminOp::DefineMoneyLimits: return define_money_limits(r.as<MoneyLimitSpec>());
+        case AdminOp::DefineHours: return define_hours(r.as<HoursSpec>());
+        case AdminOp::DefineSymbolGuard: return define_symbol_guard(r.as<SymbolGuardSpec>());
     }
     return AdminAnswer::UnknownScope;
 }
@@ -126,6 +133,9 @@ AdminAnswer Engine::define_group(const GroupSpec& spec) noexcept {
     if (g.state == GroupState::Removed) {
         return AdminAnswer::GroupRemoved;
     }
+    if (spec.on_partial > static_cast<std::uint32_t>(PartialAction::Close)) {
+        return AdminAnswer::BadState;
+    }
     g.spec = spec;
     g.defined = true;
     define(named('G', spec.id.value, spec.name, g.state));  // one that is paused stays so
@@ -152,6 +162,11 @@ AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
         AccountRisk fresh;
         fresh.limits = risk_of(a).limits;
         risk_of(a) = fresh;
+        AccountGuard& guard = account_guard_[spec.id.value];
+        guard.leverage = 0;
+        guard.free_margin = Money{};
+        guard.filled_since = 0;
+        forget_outcomes(a);
         update_account_state(a);
     }
     a.spec = spec;
@@ -222,6 +237,7 @@ AdminAnswer Engine::set_account(const AccountCommand& c) noexcept {
     a->wanted = c.state == AccountState::Reconciling ? AccountState::Trading : c.state;
     if (a->wanted == AccountState::Trading) {
         measure_anew(*a);
+        forget_outcomes(*a);
     }
     update_account_state(*a);
     account_row(*a);
@@ -235,12 +251,16 @@ void Engine::update_account_state(Account& a) noexcept {
     }
     AccountState next = within_halt(a);
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
-        next = !a.permitted ? AccountState::Suspended : !a.ready ? AccountState::Reconciling : next;
+        next = !a.permitted         ? AccountState::Suspended
+               : a.away || !a.ready ? AccountState::Reconciling
+                                    : next;
     }
-    if (next == a.state) {
+    const bool changes = next != a.state;
+    a.state = next;
+    watch_exits(a);
+    if (!changes) {
         return;
     }
-    a.state = next;
     if (next == AccountState::Trading || next == AccountState::ReduceOnly) {
         queue_release(a);
     }

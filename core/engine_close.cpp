@@ -12,9 +12,9 @@ constexpr Nanos kLastCall = seconds(1);  // time enough to send it
 }  // namespace
 
 /// An order that acts on `parent`, which stays in the table as long as this one lives.
-std::uint32_t Engine::create_child(std::uint32_t entry, std::uint32_t parent,
-                                   CommandType type) noexcept {
-    const std::uint32_t i = create_order(entry, orders_[parent].account, type);
+std::uint32_t Engine::create_child(std::uint32_t entry, std::uint32_t parent, CommandType type,
+                                   Origin origin) noexcept {
+    const std::uint32_t i = create_order(entry, orders_[parent].account, type, origin);
     Order& o = orders_[i];
     Order& p = orders_[parent];
     o.parent = parent;

@@ -44,7 +44,7 @@ Money middle_of(const AccountRisk& r) noexcept {
 }  // namespace
 
 AdminAnswer Engine::define_limits(const LimitSpec& spec) noexcept {
-    if (spec.action > LossAction::Suspend || spec.on_slippage > SlippageAction::Alert ||
+    if (spec.action > LossAction::Suspend || spec.on_slippage > SlippageAction::Close ||
         spec.day_start_s >= kDaySeconds) {
         return AdminAnswer::BadState;
     }
@@ -101,22 +101,35 @@ void Engine::recount(const Order& o, Lots before) noexcept {
     Lots& side = o.side == Side::Buy ? symbol.bought : symbol.sold;
     side = side + (now - before);
     symbol.positions += more - less;
+    if (currencies_[0].defined) {
+        recount_money(o, before, now);
+    }
     if (const GroupId group = ledger_[o.signal].signal.group; group.value < kGroupsMax) {
         GroupRisk& all = group_risk_[group.value];
         all.volume = all.volume + (now - before);
         all.positions += more - less;
+        GroupGuard& guard = group_guard_[group.value];
+        Lots& one_side = o.side == Side::Buy ? guard.bought_volume : guard.sold_volume;
+        one_side = one_side + (now - before);
     }
 }
 
-/// From the table, after a load: images of older formats have no counts.
+/// From the table, after a load: images of older formats have no counts. And when the common
+/// currency changes: there were none before, or they were of another.
 void Engine::recount_all() noexcept {
+    unvalued_ = 0;
     for (std::uint32_t n = 0; n < capacity_.accounts; ++n) {
         account_risk_[n].volume = Lots{};
         account_risk_[n].positions = 0;
+        account_guard_[n].notional = 0;
+        account_guard_[n].unvalued = 0;
     }
     for (std::uint32_t n = 0; n < kGroupsMax; ++n) {
         group_risk_[n].volume = Lots{};
         group_risk_[n].positions = 0;
+        group_guard_[n].bought = group_guard_[n].sold = 0;
+        group_guard_[n].bought_volume = group_guard_[n].sold_volume = Lots{};
+        group_guard_[n].unvalued = 0;
     }
     for (std::uint32_t n = 0; n < kSymbolsMax; ++n) {
         symbol_risk_[n].bought = symbol_risk_[n].sold = Lots{};
@@ -229,7 +242,8 @@ void Engine::watch_losses(Account& a) noexcept {
 /// A deal of an entry. The collar and the deviation hold a price that moved a little; one that is
 /// far worse says that a quote is wrong, here or at the broker, and so may the next one be (C16).
 /// A limit or stop order is measured from its own price.
-void Engine::watch_slippage(const Order& o, Price filled) noexcept {
+void Engine::watch_slippage(std::uint32_t i, Price filled) noexcept {
+    const Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
     AccountRisk& r = risk_of(a);
     const Price reference = o.price_kind == PriceKind::Market ? o.reference : o.price;
@@ -245,6 +259,9 @@ void Engine::watch_slippage(const Order& o, Price filled) noexcept {
     }
     alert(AlertCode::Slippage, o.account, &o,
           static_cast<std::uint64_t>(std::min<__int128>(share, INT64_MAX)));
+    if (r.limits.on_slippage == SlippageAction::Close) {
+        close_by_itself(i);
+    }
     if (r.limits.slippage() && r.slipped == 0) {
         r.slipped = 1;
         update_account_state(a);

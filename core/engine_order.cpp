@@ -67,8 +67,8 @@ Text<16> broker_symbol(const AccountSpec& a, const SymbolSpec& s) noexcept {
 
 }  // namespace
 
-std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
-                                   CommandType type) noexcept {
+std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account, CommandType type,
+                                   Origin origin) noexcept {
     const std::uint32_t i = orders_.allocate();
     ASSERT(i != kNoId);  // validate() saw room for all
     Order& o = orders_[i];
@@ -80,19 +80,27 @@ std::uint32_t Engine::create_order(std::uint32_t entry, AccountId account,
     o.symbol = e.signal.symbol;
     o.source = e.signal.source;
     o.type = type;
+    o.origin = origin;
     o.side = e.signal.side;
     o.created = g_.time;
+    order_value_[i] = Money{};
     const std::uint32_t ttl = e.signal.ttl_ms == 0 ? kDefaultTtlMs : e.signal.ttl_ms;
     o.deadline = e.born + millis(ttl);
     o.signal_time = e.signal.send_time;
     o.edge_time = e.signal.edge_time;
     link(i);
     by_intent_.insert(key_of(account, o.intent), i);
-    ++e.orders_made;
-    ++e.orders_open;
     ++accounts_[account.value].live_orders;
     ++g_.live_orders;
-    reserve_results(o.source, 2);
+    if (is_told(origin)) {
+        ++e.orders_made;
+        ++e.orders_open;
+    }
+    if (origin == Origin::Signal) {
+        reserve_results(o.source, 2);
+    } else {
+        o.results = ResultsDue::Nothing;  // it came unasked: nobody has kept a slot for it
+    }
     return i;
 }
 
@@ -114,17 +122,18 @@ void Engine::start(std::uint32_t i) noexcept {
     const bool entry = o.type == CommandType::Open;
     if (entry) {
         watch_losses(a);  // a reading that stands counts, and so does a day that has begun
+        watch_week(a);
     }
-    if (a.state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
+    const AccountState state = entry ? a.state : state_for_exit(o, a);
+    if (state == AccountState::Reconciling || (entry && symbol_in_doubt(o, a))) {
         const Lots taken = o.volume;
         orders_[i].volume = asked;
         if (o.type != CommandType::Close || taken >= least_to_close(o)) {
             orders_[i].volume = taken;  // else its last call, in which it could not go
         }
         hold(i);
-    } else if (a.state == AccountState::Trading ||
-               (a.state == AccountState::ReduceOnly && !entry)) {
-        const Reason why = entry ? check_entry(o, a, g_.time) : Reason::None;
+    } else if (state == AccountState::Trading || (state == AccountState::ReduceOnly && !entry)) {
+        const Reason why = entry ? check_entry(o, a, g_.time) : check_change(o, a);
         if (why == Reason::None) {
             send(i);
         } else {
@@ -328,6 +337,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     }
     o.open_volume = o.open_volume + volume;
     recount(o, exposed);
+    note_filled(i, volume);
     index_position(i);
     position_row(o);
     if (o.closed_early.value > 0) {
@@ -366,7 +376,7 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
         close_query(o);
         update_account_state(a);
     }
-    if (o.type == CommandType::Close && o.cum.value == 0) {
+    if (o.type == CommandType::Close && o.cum.value == 0 && is_told(o.origin)) {
         Order& p = orders_[o.parent];  // nothing came of it: its share is still to close
         p.close_shares = p.close_shares - ledger_[o.signal].signal.volume;
     }
@@ -374,10 +384,14 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     --g_.live_orders;
     SignalEntry& e = ledger_[o.signal];
     const bool done = status == OrdStatus::Filled || o.cum.value > 0;
-    ++(done ? e.filled : e.rejected);
+    if (is_told(o.origin)) {
+        ++(done ? e.filled : e.rejected);
+    }
     ++(done ? g_.orders_filled : g_.orders_rejected);
     order_row(o);
-    if (o.results == ResultsDue::Resting) {
+    if (!is_told(o.origin)) {
+        tell_own_end(o);
+    } else if (o.results == ResultsDue::Resting) {
         owe_end(i);
     } else {
         unreserve_results(o.source, o.results == ResultsDue::Both ? 2 : 1);

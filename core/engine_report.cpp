@@ -72,8 +72,10 @@ void Engine::on_report(const Report& r) noexcept {
         case ReportType::AccountInfo:
             a->equity = r.equity;
             a->balance = r.balance;
-            a->permitted = (r.permissions & 1) != 0;
+            take_permissions(*a, r);
             take_equity(*a, r.equity, r.balance);
+            take_margin(*a, r);
+            watch_week(*a);
             update_account_state(*a);
             account_row(*a);
             return;
@@ -100,9 +102,7 @@ void Engine::on_late(std::uint32_t i, const Report& r) noexcept {
     if (executed && i == kNoId && is_of_lost_log(r)) {
         alert(AlertCode::UnknownReport, r.account, nullptr, r.magic.value);
     } else if (executed) {
-        ++g_.duplicate_executions;
-        alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
-              r.deal_ticket);
+        on_second(i, r);
     }
 }
 
@@ -170,6 +170,7 @@ void Engine::on_opened(std::uint32_t i, const Report& r) noexcept {
     } else if (o.price_kind != PriceKind::Market) {
         working(i);
     } else if (o.cum.value > 0) {
+        settle_partial(i);
         end(i, OrdStatus::Canceled, Reason::None);  // the rest of an IOC is gone
     }
     // A market order that was only placed waits for its deal, or for the answer timeout.
@@ -196,7 +197,7 @@ void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
     execution_row(entry ? o : orders_[o.parent], deal, entry);
     fill(i, volume, r.price, r.deal_ticket);
     if (entry) {
-        watch_slippage(o, r.price);
+        watch_slippage(i, r.price);
     } else {
         // The parent stays in the table while this child refers to it.
         const Lots excess = volume - orders_[o.parent].open_volume;
@@ -263,7 +264,8 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         update_account_state(a);
         return;
     }
-    if (cls == RetcodeClass::Queue && (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0) {
+    if (cls == RetcodeClass::Queue &&
+        (o.origin == Origin::Engine || (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0)) {
         await_open(i);
         update_account_state(a);
         return;
@@ -277,6 +279,8 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
             stop_account(a, AccountState::ReduceOnly);  // closes stay allowed (C13)
             alert(AlertCode::NoMoney, o.account, &o, code);
         }
+    } else if (code == retcode::kTradeDisabled && a.permitted) {
+        block_symbol(o);
     } else if (cls == RetcodeClass::Suspend && a.wanted != AccountState::Suspended) {
         stop_account(a, AccountState::Suspended);
         alert(AlertCode::AccountSuspended, o.account, &o, code);
@@ -345,6 +349,9 @@ void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
     if (news.volume.value > 0 && !has_seen(o, r.deal_ticket)) {
         add_fill(i, news, news.volume);  // done in part before it was taken away
     }
+    if (o.type == CommandType::Open && o.price_kind == PriceKind::Market && o.cum.value > 0) {
+        settle_partial(i);
+    }
     end(i, status, status == OrdStatus::Expired ? Reason::Expired : Reason::CanceledByUser);
 }
 
@@ -360,6 +367,12 @@ void Engine::on_exec(const Report& r) noexcept {
     }
     const std::uint32_t i = find_order(r);
     if (i == kNoId || is_final(orders_[i].status)) {
+        const bool filled = r.exec_kind == ExecKind::PendingFilled && r.volume.value > 0;
+        if (filled && i != kNoId && !has_seen(orders_[i], r.deal_ticket) &&
+            is_second(orders_[i], r)) {
+            on_second(i, r);
+            return;
+        }
         alert(AlertCode::UnknownReport, r.account, nullptr, r.deal_ticket);
         return;
     }

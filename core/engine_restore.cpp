@@ -73,11 +73,16 @@ void Engine::restore_signal(const SignalRow& row) noexcept {
 
 /// The order that a close, modify or cancel acts on: its account's share of the target.
 std::uint32_t Engine::restored_parent(const OrderRow& row, std::uint32_t entry) const noexcept {
-    const std::uint32_t target = by_signal_.find(key_of(ledger_[entry].signal.target));
+    const bool own = ledger_[entry].signal.action == SignalAction::Open;  // the engine's own close
+    const std::uint32_t target =
+        own ? entry : by_signal_.find(key_of(ledger_[entry].signal.target));
     std::uint32_t i = target == kNoId ? kNoId : ledger_[target].first_order;
-    while (i != kNoId &&
-           (orders_[i].account != row.account || orders_[i].type != CommandType::Open)) {
-        i = orders_[i].next_in_signal;
+    for (; i != kNoId; i = orders_[i].next_in_signal) {
+        const Order& o = orders_[i];
+        if (o.account == row.account && o.type == CommandType::Open &&
+            (!own || o.position_id == row.position_id)) {
+            break;
+        }
     }
     return i;
 }
@@ -105,6 +110,8 @@ bool Engine::restore_order(const RestoredOrder& from) noexcept {
     o.symbol = row.symbol;
     o.source = ledger_[entry].signal.source;
     o.type = type;
+    const bool opens = ledger_[entry].signal.action == SignalAction::Open;
+    o.origin = opens && type == CommandType::Close ? Origin::Engine : Origin::Signal;
     o.side = row.side;
     o.price_kind = row.price_kind;
     // Not final: the broker may have seen it. The Start record of a new segment puts it in doubt.
@@ -135,17 +142,22 @@ bool Engine::restore_order(const RestoredOrder& from) noexcept {
 void Engine::restore_counts(std::uint32_t i, const RestoredOrder& from) noexcept {
     Order& o = orders_[i];
     Account& a = accounts_[o.account.value];
-    o.results = is_final(o.status) ? ResultsDue::Nothing : ResultsDue::Both;
-    if (!is_final(o.status)) {
+    const bool told = !is_final(o.status) && is_told(o.origin);
+    o.results = told ? ResultsDue::Both : ResultsDue::Nothing;
+    if (told) {
         ++ledger_[o.signal].orders_open;
+        reserve_results(o.source, 2);
+    }
+    if (!is_final(o.status)) {
         ++a.live_orders;
         ++g_.live_orders;
-        reserve_results(o.source, 2);
     }
     if (o.type == CommandType::Open) {
         o.close_shares = from.close_shares;
         o.open_volume = from.open_volume;
     }
+    order_value_[i] = Money{};
+    value_order(i);
     recount(o, Lots{});
     if (o.open_volume.value > 0) {
         ++a.open_positions;

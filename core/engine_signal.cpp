@@ -343,13 +343,19 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
     const SymbolSpec& spec = symbols_[s.symbol.value].spec;
     const Account& a = accounts_[m.account.value];
     o.volume = sized_volume(s, a, m, spec);
+    value_order(i);
     recount(o, Lots{});
     if ((m.symbols[s.symbol.value / 64] >> (s.symbol.value % 64) & 1) == 0) {
         end(i, OrdStatus::Rejected, Reason::SymbolFiltered);
     } else if (o.volume < spec.volume_min || o.volume.value <= 0) {
         // Sizing by equity needs a price; without one the volume is 0.
-        const bool no_price = m.sizing == SizingMode::EquityShare && !has_price();
-        end(i, OrdStatus::Rejected, no_price ? Reason::NoPrice : Reason::VolumeBelowMin);
+        const bool by_equity = m.sizing == SizingMode::EquityShare;
+        const bool no_price = by_equity && !has_price();
+        const bool no_rate = by_equity && is_converted(a, s.symbol) && !has_rates(a, s.symbol);
+        end(i, OrdStatus::Rejected,
+            no_price  ? Reason::NoPrice
+            : no_rate ? Reason::NoRate
+                      : Reason::VolumeBelowMin);
     } else {
         start(i);
     }
@@ -358,7 +364,9 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
 void Engine::fan_out_to_order(std::uint32_t entry, std::uint32_t target) noexcept {
     const SignalAction action = ledger_[entry].signal.action;
     const Order& t = orders_[target];
-    ASSERT(t.type == CommandType::Open);
+    if (t.type != CommandType::Open) {
+        return;  // a close of the engine's own, under way already
+    }
     const bool works = t.status == OrdStatus::New || t.status == OrdStatus::PartiallyFilled;
     const bool unanswered = is_unanswered(t.status);
     if (action == SignalAction::Modify) {

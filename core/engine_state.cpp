@@ -91,6 +91,12 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(group_risk_.get(), sizeof(GroupRisk) * kGroupsMax);
     visitor(symbol_risk_.get(), sizeof(SymbolRisk) * kSymbolsMax);
     visitor(&segment_loss_, sizeof segment_loss_);
+    visitor(currencies_.get(), sizeof(CurrencyState) * kCurrenciesMax);
+    visitor(account_guard_.get(), sizeof(AccountGuard) * capacity_.accounts);
+    visitor(group_guard_.get(), sizeof(GroupGuard) * kGroupsMax);
+    visitor(symbol_guard_.get(), sizeof(SymbolGuard) * kSymbolsMax);
+    visitor(order_value_.get(), sizeof(Money) * orders_.used());
+    visitor(account_outcome_.get(), sizeof(AccountOutcome) * capacity_.accounts);
 }
 
 std::uint64_t Engine::state_hash() noexcept {
@@ -157,6 +163,7 @@ Status Engine::load(const std::byte* image, std::size_t bytes) {
         return {Errc::BadLayout, "snapshot image has another length than its tables say"};
     }
     rebuild_indexes();
+    note_currencies();
     recount_all();
     measure_groups();
     return ok_status();

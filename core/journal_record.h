@@ -25,6 +25,7 @@ enum class InputType : std::uint8_t {
     Continue = 7,  // no body: go on with a fan-out or release that ran out of output slots
     Skip = 8,      // SkipInput: an operator took a poisonous input out of the log
     Deliver = 9,   // DeliverInput: a results ring has room for what the engine owes its source
+    Rate = 10,     // RateInput: the quote of a symbol that says what a currency is worth
 };
 
 struct StartInput {
@@ -44,6 +45,12 @@ struct SkipInput {
 struct DeliverInput {
     SourceId source{kNoId};
     std::uint32_t slots = 0;  // of its results ring, free and promised to nobody
+};
+
+/// The quote stands where that of other records does; NO_PRICE says that there was none.
+struct RateInput {
+    SymbolId symbol{kNoId};
+    std::uint32_t reserved = 0;
 };
 
 /// Input ring that a record came from; kNoRing for inputs that the engine stage makes itself.
@@ -96,6 +103,7 @@ static_assert(offsetof(JournalRecord, body) == JournalRecord::kHeaderBytes);
         case InputType::Continue: return 8;
         case InputType::Skip: return sizeof(SkipInput);
         case InputType::Deliver: return sizeof(DeliverInput);
+        case InputType::Rate: return sizeof(RateInput);
     }
     return 0;
 }

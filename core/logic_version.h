@@ -28,7 +28,13 @@ namespace millrace {
 ///    its account's entries; 10019 is alerted; a signal may ask to be held while its market is
 ///    closed. Entries leave the places that a close of the largest group takes. A repeated
 ///    order may be told in place of refused. Symbols have limits over all accounts.
-inline constexpr std::uint32_t kLogicVersion = 10;
+/// 11: limits in money, with rates of currencies as inputs; net limits of groups; hours of accounts
+///    and symbols, and the week's end; the free margin that a terminal tells; how often orders are
+///    changed; collars in points and spreads. An account's share of equity is converted.
+///    A second execution of one order is closed; groups refill or close what was done in part, an
+///    account closes what slipped. 10017 of a symbol blocks that symbol alone. A broker out of its
+///    executor's reach makes its account wait; one that its user stopped closes on.
+inline constexpr std::uint32_t kLogicVersion = 11;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -149,6 +149,15 @@ std::string_view to_string(Reason r) noexcept {
         case Reason::CanceledByUser: return "CANCELED";
         case Reason::Slippage: return "SLIPPAGE";
         case Reason::SymbolLimit: return "SYMBOL_LIMIT";
+        case Reason::MaxNotional: return "MAX_NOTIONAL";
+        case Reason::MaxLeverage: return "MAX_LEVERAGE";
+        case Reason::NoRate: return "NO_RATE";
+        case Reason::FreeMargin: return "FREE_MARGIN";
+        case Reason::OutsideHours: return "OUTSIDE_HOURS";
+        case Reason::WeekEnd: return "WEEK_END";
+        case Reason::ChangeRate: return "CHANGE_RATE";
+        case Reason::SymbolBlocked: return "SYMBOL_BLOCKED";
+        case Reason::DuplicateClosed: return "DUPLICATE_CLOSED";
     }
     return "?";
 }

@@ -73,6 +73,12 @@ enum class ExecKind : std::uint8_t {
     Foreign = 8,         // a deal that is not ours: counted, never managed
 };
 
+/// Bits of Report::permissions. Whether trading is allowed says something only while the executor
+/// reaches the broker and has settled there.
+inline constexpr std::uint8_t kAccountPermitted = 1;
+inline constexpr std::uint8_t kAccountAway = 2;       // its executor has lost the trade server
+inline constexpr std::uint8_t kAccountSettling = 32;  // it has it again, and reads what happened
+
 /// Whether (part of) the order was executed, as far as the executor can prove.
 struct Report {
     Nanos time;  // receipt at the broker stage
@@ -84,18 +90,18 @@ struct Report {
                                   // broker stage. The engine drops what it has seen
     std::uint64_t session_generation = 0;
     Magic magic;
-    std::uint32_t retcode = 0;     // TRADE_RETCODE_*
+    std::uint32_t retcode = 0;     // TRADE_RETCODE_*; AccountInfo: leverage, 0 = it is not told
     std::uint8_t ord_status = 0;   // OrdStatus the executor reports (QueryFound, Outcome)
     Side side{};                   // of the deal: a Sell closes (part of) a long position
-    std::uint8_t permissions = 0;  // AccountInfo: bit 0 trading allowed
+    std::uint8_t permissions = 0;  // AccountInfo: kAccount...
     std::uint8_t flags = 0;
     std::uint64_t order_ticket = 0;
     std::uint64_t deal_ticket = 0;  // 0 = none; fills are counted once per deal ticket
     std::uint64_t position_id = 0;  // POSITION_IDENTIFIER, never changes in a position's life
     Lots volume;                    // of this deal; QueryFound: cumulated
     Lots requested;                 // what the order asked for
-    Price price;
-    Price bid;  // quote at answer time (requote)
+    Price price;                    // AccountInfo with leverage: free margin, 1e-8
+    Price bid;                      // quote at answer time (requote)
     Price ask;
     Money equity;  // AccountInfo
     Money balance;

@@ -42,12 +42,13 @@ enum class OrdStatus : std::uint8_t {
 /// closed. 10017 means the account or one symbol, 10018 a symbol's hours, a refused login stays in
 /// the terminal: Suspended, Reason::MarketClosed and a dead link are what is known of these.
 enum class AccountState : std::uint8_t {
-    Reconciling = 0,  // state after start, take-over or a lost link: no new entries yet
+    Reconciling = 0,  // after start, take-over or a lost link, and while its broker is out of its
+                      // executor's reach: orders wait
     Trading = 1,
     ReduceOnly = 2,  // closes only (no money, operator)
-    Suspended = 3,   // no orders but operator and kill
+    Suspended = 3,   // no orders but operator and kill, and what the engine itself has to close
     Disabled = 4,    // by the operator
-    Inactive = 5,    // stopped by the user
+    Inactive = 5,    // stopped by the user: no entries; closes, modifies and cancels go on
     Removed = 7,     // for good, by the operator; its id is not used again
 };
 [[nodiscard]] std::string_view to_string(AccountState s) noexcept;
@@ -111,9 +112,18 @@ enum class Reason : std::uint16_t {
     MarketClosed = 41,
     NoMoney = 42,
     RetriesExhausted = 43,
-    CanceledByUser = 44,  // cancelled at the broker by its owner or by us on request
-    Slippage = 45,        // an earlier entry of the account was filled far from its reference
-    SymbolLimit = 46,     // positions, lots or net lots of all accounts in that symbol
+    CanceledByUser = 44,   // cancelled at the broker by its owner or by us on request
+    Slippage = 45,         // an earlier entry of the account was filled far from its reference
+    SymbolLimit = 46,      // positions, lots or net lots of all accounts in that symbol
+    MaxNotional = 47,      // of one order or of all that the account holds, in its currency
+    MaxLeverage = 48,      // the same as a multiple of its equity
+    NoRate = 49,           // a limit in money cannot be measured: a currency's rate is not known
+    FreeMargin = 50,       // the account's free margin cannot carry it
+    OutsideHours = 51,     // outside the hours of the account or symbol; closes go on
+    WeekEnd = 52,          // so near the week's end the account takes no entries; closes go on
+    ChangeRate = 53,       // the account has changed orders as often as it may
+    SymbolBlocked = 60,    // the broker has switched the symbol off for the account; closes go on
+    DuplicateClosed = 61,  // of a second execution of one order: the engine closes it
 };
 [[nodiscard]] std::string_view to_string(Reason r) noexcept;
 

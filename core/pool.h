@@ -52,6 +52,10 @@ public:
         ASSERT(i < used_);
         return items_[i];
     }
+    /// Of an item of this table.
+    [[nodiscard]] std::uint32_t index_of(const T& item) const noexcept {
+        return static_cast<std::uint32_t>(&item - items_.get());
+    }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t used() const noexcept { return used_; }
     [[nodiscard]] std::uint32_t live() const noexcept { return live_; }

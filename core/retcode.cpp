@@ -24,7 +24,10 @@ constexpr std::array kRows = {
     RetcodeRow{10015, C::Reject, "INVALID_PRICE",
                "market order or close: once more at a new price unless it had one; else refused"},
     RetcodeRow{10016, C::Reject, "INVALID_STOPS", "refused; never sent without its stops instead"},
-    RetcodeRow{10017, C::Suspend, "TRADE_DISABLED", ""},
+    RetcodeRow{10017, C::Suspend, "TRADE_DISABLED",
+               "refused; no entries of its symbol until an operator sets the account free; of two "
+               "symbols within a minute: REDUCE_ONLY; where the terminal says that the account may "
+               "not trade: SUSPENDED"},
     RetcodeRow{10018, C::Queue, "MARKET_CLOSED", ""},
     RetcodeRow{10019, C::Reject, "NO_MONEY",
                "refused; the account is REDUCE_ONLY until an operator sets it free"},

@@ -33,6 +33,7 @@ inline constexpr std::uint32_t kDonePartial = 10010;
 inline constexpr std::uint32_t kError = 10011;
 inline constexpr std::uint32_t kTimeout = 10012;
 inline constexpr std::uint32_t kInvalidPrice = 10015;
+inline constexpr std::uint32_t kTradeDisabled = 10017;
 inline constexpr std::uint32_t kMarketClosed = 10018;
 inline constexpr std::uint32_t kNoMoney = 10019;
 inline constexpr std::uint32_t kPriceOff = 10021;

@@ -73,6 +73,10 @@ Lots Engine::sized_volume(const Signal& s, const Account& a, const MemberSpec& m
             if (px.value <= 0 || spec.contract_size <= 0 || a.equity.value <= 0) {
                 return Lots{0};
             }
+            if (is_converted(a, s.symbol)) {
+                const Lots wanted = share_of_equity(a, s.symbol, px, m.value);
+                return floor_to_step(wanted.value, spec.volume_step);
+            }
             const __int128 money = static_cast<__int128>(a.equity.value) * m.value / kScale;
             const __int128 lot = static_cast<__int128>(px.value) * spec.contract_size / kScale;
             return lot == 0 ? Lots{0} : floor_to_step(money * kScale / lot, spec.volume_step);
@@ -92,12 +96,17 @@ Reason Engine::check_price(const Order& o) const noexcept {
     const std::int64_t collar = own.value > 0 ? own.value : g_.risk.collar.value;
     const std::int64_t moved = market_price(o.side).value - o.reference.value;
     const __int128 away = static_cast<__int128>(moved < 0 ? -moved : moved) * kScale;
-    return away > static_cast<__int128>(o.reference.value) * collar ? Reason::PriceCollar
-                                                                    : Reason::None;
+    const bool beyond = away > static_cast<__int128>(o.reference.value) * collar ||
+                        ((symbols_[o.symbol.value].guarded & kGuardCollar) != 0 &&
+                         is_beyond_collar(o, moved < 0 ? -moved : moved));
+    return beyond ? Reason::PriceCollar : Reason::None;
 }
 
 Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     const SymbolSpec& spec = symbols_[o.symbol.value].spec;
+    if (is_blocked(o, a)) {
+        return Reason::SymbolBlocked;
+    }
     if (o.volume > spec.volume_max || (a.spec.max_lots.value > 0 && o.volume > a.spec.max_lots)) {
         return Reason::MaxLots;
     }
@@ -105,13 +114,20 @@ Reason Engine::check_entry(const Order& o, Account& a, Nanos now) noexcept {
     if (a.spec.max_open_orders > 0 && a.live_orders + a.open_positions > a.spec.max_open_orders) {
         return Reason::MaxOpenOrders;
     }
+    if (const Reason hours = check_hours(o, a); hours != Reason::None) {
+        return hours;
+    }
     if (const Reason limit = check_limits(o, a); limit != Reason::None) {
         return limit;
     }
     if (const Reason price = check_price(o); price != Reason::None) {
         return price;
     }
-    const bool repeated = o.attempt == 0 && is_recent_duplicate(o, a, now);
+    if (const Reason money = check_money(o, a); money != Reason::None) {
+        return money;
+    }
+    const bool first = o.attempt == 0 && o.origin == Origin::Signal;
+    const bool repeated = first && is_recent_duplicate(o, a, now);
     if (repeated && a.spec.on_duplicate != DuplicateAction::Alert) {
         return Reason::DuplicateOrder;
     }

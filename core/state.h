@@ -22,6 +22,18 @@ enum class ResultsDue : std::uint8_t {
     Nothing = 4,  // all told
 };
 
+/// Who wanted an order.
+enum class Origin : std::uint8_t {
+    Signal = 0,
+    Rest = 1,    // Open: its group has what a partial fill left sent once more
+    Double = 2,  // Open: the position of a second execution, taken over as it is; never sent
+    Engine = 3,  // Close: that no source asked for
+};
+/// True of what its source hears of.
+[[nodiscard]] constexpr bool is_told(Origin o) noexcept {
+    return o == Origin::Signal || o == Origin::Rest;
+}
+
 /// One intent on one account: the life of an order and, once filled, of the position it opened.
 /// Freed when it is final and its source told, its position is closed and no close or modify of
 /// ours refers to it.
@@ -49,7 +61,9 @@ struct Order {
     Reason reason = Reason::None;
     std::uint32_t retcode = 0;
     std::uint32_t parent = kNoId;  // Close, Modify, Cancel: the order they act on
-    std::uint32_t children = 0;    // live orders that have this one as parent
+    std::uint16_t children = 0;    // live orders that have this one as parent
+    Origin origin{};
+    std::uint8_t reserved = 0;
     std::uint32_t next_in_account = kNoId;
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
@@ -130,8 +144,11 @@ struct Account {
     AccountState wanted = AccountState::Trading;  // by operator, or by a broker's refusal
     AccountState state = AccountState::Reconciling;
     LinkState link = LinkState::Down;
-    bool lost_some = false;  // the log may lack what had left for it when a segment was lost last
-    std::uint8_t reserved[4] = {};
+    bool lost_some = false;    // the log may lack what had left for it when a segment was lost last
+    std::uint8_t guarded = 0;  // kGuard...: what of AccountGuard is in force
+    bool away = false;         // its executor does not reach the broker, or has not settled there
+    bool exits_go = false;     // closes, modifies and cancels could leave now
+    bool has_blocks = false;   // some symbol is set in AccountOutcome::blocked
     std::uint64_t last_event = 0;  // executor events applied
     std::uint64_t journal_id = 0;  // executor's intent journal
     std::uint64_t generation = 0;
@@ -175,11 +192,19 @@ struct AccountRisk {
     Nanos cut;                        // when the rate was last halved
     Nanos paused_until;               // no entries before
 };
+/// What the answers of its broker have led to, until an operator lets the account trade again.
+/// Images of format 4 end before it.
+struct AccountOutcome {
+    std::uint64_t blocked[kSymbolsMax / 64] = {};  // symbols that the broker has switched off
+    Nanos blocked_at;                              // the latest; 0 = none
+    std::uint32_t doubles = 0;                     // proven second executions
+    std::uint32_t reserved = 0;
+};
 struct GroupRisk {
     LimitSpec limits;
     Lots volume;  // as of an account
     std::uint32_t positions = 0;
-    std::uint32_t reserved = 0;
+    std::uint32_t guarded = 0;  // kGuard...: what of GroupGuard is in force
 };
 
 /// What a symbol's limits go by, over all accounts. Images of format 3 end before it.
@@ -213,7 +238,8 @@ struct SymbolState {
     SymbolSpec spec;
     bool defined = false;
     std::uint8_t killed = 0;
-    std::uint8_t reserved[6] = {};
+    std::uint8_t guarded = 0;  // kGuard...: what of SymbolGuard is in force
+    std::uint8_t reserved[5] = {};
 };
 
 struct SourceState {
@@ -270,7 +296,62 @@ struct Globals {
     std::uint64_t duplicate_executions = 0;
 };
 
-/// Of the loss of a segment. The last in an image: those of format 3 end before it.
+/// Bits of `guarded`: whoever has none of them pays for none.
+inline constexpr std::uint8_t kGuardMoney = 1;
+inline constexpr std::uint8_t kGuardMargin = 2;
+inline constexpr std::uint8_t kGuardHours = 4;
+inline constexpr std::uint8_t kGuardChanges = 8;
+inline constexpr std::uint8_t kGuardCollar = 16;
+
+/// A currency and its latest quote. Images of format 4 end before this and the tables below.
+struct CurrencyState {
+    CurrencySpec spec;
+    Price bid;
+    Price ask;
+    Nanos tick_time;
+    Nanos asked;  // when a Rate record last spoke of it
+    bool defined = false;
+    bool named = false;  // since the last ConfigCommit
+    std::uint8_t reserved[6] = {};
+};
+
+/// Bits of `named`: what was defined since the last ConfigCommit, which ends all else.
+inline constexpr std::uint32_t kNamedMoney = 1;
+inline constexpr std::uint32_t kNamedHours = 2;
+inline constexpr std::uint32_t kNamedQuotes = 4;
+
+/// What an account's guards go by. Notional is in whole units of the common currency.
+struct AccountGuard {
+    MoneyLimitSpec money;
+    HoursSpec hours;
+    std::int64_t notional = 0;      // of entries: open, and on its way
+    std::int64_t filled_since = 0;  // of what was filled since free_margin was told
+    Money free_margin;
+    std::uint32_t leverage = 0;      // 0 = free_margin is not told
+    std::uint32_t unvalued = 0;      // entries that count whose notional is not known
+    std::int64_t change_tokens = 0;  // 1e9 = one change
+    Nanos changes_time;
+    std::int64_t told_week = 0;  // the last one at whose end positions were open
+    std::uint32_t named = 0;
+    std::uint32_t reserved = 0;
+};
+struct GroupGuard {
+    MoneyLimitSpec money;
+    std::int64_t bought = 0;  // notional
+    std::int64_t sold = 0;
+    Lots bought_volume;
+    Lots sold_volume;
+    std::uint32_t unvalued = 0;
+    std::uint32_t named = 0;
+};
+struct SymbolGuard {
+    SymbolGuardSpec spec;
+    HoursSpec hours;
+    std::uint32_t named = 0;
+    std::uint32_t reserved = 0;
+};
+
+/// Of the loss of a segment.
 struct SegmentLoss {
     Nanos at;  // when the engine of the next one began; 0 = none was lost
 };
@@ -281,7 +362,10 @@ inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
 static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
+static_assert(kNoPadding<AccountOutcome>);
 static_assert(kNoPadding<SymbolRisk> && kNoPadding<SegmentLoss>);
+static_assert(kNoPadding<CurrencyState> && kNoPadding<AccountGuard>);
+static_assert(kNoPadding<GroupGuard> && kNoPadding<SymbolGuard>);
 static_assert(kNoPadding<SourceState> && kNoPadding<Job> && kNoPadding<Globals>);
 static_assert(kNoPadding<OrderCommand> && kNoPadding<SignalResult> && kNoPadding<Report>);
 static_assert(kNoPadding<Signal> && kNoPadding<AdminRecord> && kNoPadding<Effect>);

@@ -162,6 +162,14 @@ inline constexpr std::uint8_t kInfoServerAway = 2;
 inline constexpr std::uint8_t kInfoStopsMissing = 4;
 /// The terminal is to stream its ticks (gateway/TICKS.md), and ten attempts have led to nothing.
 inline constexpr std::uint8_t kInfoTicksAway = 8;
+/// It is the broker who lets this account not trade, or not by a program; not a switch of the
+/// terminal.
+inline constexpr std::uint8_t kInfoBrokerForbids = 16;
+/// The executor has its connection, and does not know yet what happened before it: for some seconds
+/// after each start. What it says of permissions is to be trusted, that it may begin is not.
+inline constexpr std::uint8_t kInfoSettling = 32;
+/// A kill is in force, and what it is to cancel or close is still there after two seconds.
+inline constexpr std::uint8_t kInfoKillWaits = 64;
 
 struct EventAck {
     std::uint64_t event_seq;

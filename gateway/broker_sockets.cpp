@@ -214,6 +214,9 @@ void BrokerStage::on_hello(Peer& peer, const wire::Frame& frame, Nanos now) noex
         deny(peer, "the account lies beyond the segment's session table", now);
     } else if (!is_defined(terminal.account, hello.value().login)) {
         deny(peer, "the engine has not taken this account's configuration yet: come again", now);
+    } else if (hello.value().margin_mode != static_cast<std::uint8_t>(terminal.margin_mode)) {
+        sessions_[terminal.account.value].reject_login(Rejection::OtherMarginMode);
+        deny(peer, Session::kOtherMarginModeText, now);
     } else {
         log_in(peer, hello.value(), terminal, now);
     }

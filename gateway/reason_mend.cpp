@@ -78,6 +78,23 @@ std::string_view of_account(Reason reason) noexcept {
         case Reason::Slippage:
             return "have somebody look at the price feeds; then millrace account resume";
         case Reason::SymbolLimit: return "close first, or raise the limits of the symbol";
+        case Reason::MaxNotional:
+            return "send less or close first, or raise max_order_notional or max_notional";
+        case Reason::MaxLeverage:
+            return "send less or close first, or raise max_order_leverage or max_leverage";
+        case Reason::NoRate:
+            return "have the quotes of money.rates come again, or configure a rate there";
+        case Reason::FreeMargin: return "send less, close first, or add money";
+        case Reason::OutsideHours:
+            return "send it within the hours of the account and of the symbol";
+        case Reason::WeekEnd: return "send it when the week has begun; closes go on";
+        case Reason::ChangeRate:
+            return "modify less often, or raise the account's changes_per_minute";
+        case Reason::SymbolBlocked:
+            return "have somebody ask the broker why the symbol is off; then millrace account "
+                   "resume";
+        case Reason::DuplicateClosed:
+            return "nothing: the engine closes what was executed twice, and tells an operator";
         default: return {};
     }
 }

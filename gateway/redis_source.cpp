@@ -131,7 +131,8 @@ void RedisSource::finish(const SignalId& signal) noexcept {
     if (it == in_flight_.end()) {
         return;  // of an earlier process: its entry is read again and ends as a repeat
     }
-    ready_.insert(ready_.end(), it->second.begin(), it->second.end());
+    const std::vector<std::string>& entries = it->second.entries;
+    ready_.insert(ready_.end(), entries.begin(), entries.end());
     in_flight_.erase(it);
 }
 
@@ -163,8 +164,8 @@ bool RedisSource::reopen(Nanos now) noexcept {
     if (SignalGate{segment_.core()}.writes()) {
         in_flight_.clear();
     } else {  // what the engine has already is not handed over again, see submit()
-        for (auto& [id, entries] : in_flight_) {
-            entries.clear();
+        for (auto& [id, flight] : in_flight_) {
+            flight.entries.clear();
         }
     }
     failing_ = false;
@@ -238,6 +239,26 @@ bool RedisSource::is_held(const Signal& signal, const SignalGate& gate) const no
     return !gate.takes(signal.action) || held_ids_.contains(signal.target);
 }
 
+/// @return whether the entry is acknowledged with what is in flight already, and not handed over.
+bool RedisSource::joins(const SignalId& signal, const std::string& entry, const SignalGate& gate,
+                        Nanos now) noexcept {
+    const auto known = in_flight_.find(signal);
+    if (known == in_flight_.end()) {
+        return false;
+    }
+    std::vector<std::string>& entries = known->second.entries;
+    if (!gate.writes()) {
+        // Its ack waits for the disk, and a repeat would take a slot of a journal ring that nobody
+        // empties.
+        entries.push_back(entry);
+        return true;
+    }
+    // A member that takes over what has lain for long is given its own as well. Not for ever, or
+    // one whose answer was lost would never be acknowledged.
+    const bool own = std::find(entries.begin(), entries.end(), entry) != entries.end();
+    return own && now - known->second.since < options_.again_after;
+}
+
 /// @return NotNow if it is to be tried again: the ring is full, or Redis failed.
 RedisSource::Submitted RedisSource::submit(const SignalStream::Entry& entry, const SignalGate& gate,
                                            Nanos now) noexcept {
@@ -262,11 +283,7 @@ RedisSource::Submitted RedisSource::submit(const SignalStream::Entry& entry, con
         held_ids_.insert(signal.id);
         return Submitted::Held;
     }
-    if (const auto known = in_flight_.find(signal.id);
-        !gate.writes() && known != in_flight_.end()) {
-        // Its ack waits for the disk, and a repeat would take a slot of a journal ring that nobody
-        // empties: it is acknowledged with the first.
-        known->second.push_back(entry.id);
+    if (joins(signal.id, entry.id, gate, now)) {
         return Submitted::Done;
     }
     SignalSlot* slot = signals_.claim();
@@ -275,7 +292,9 @@ RedisSource::Submitted RedisSource::submit(const SignalStream::Entry& entry, con
     }
     (void)clamp_send_time(signal, now);
     signal.source = options_.id;
-    in_flight_[signal.id].push_back(entry.id);
+    InFlight& flight = in_flight_[signal.id];
+    flight.entries.push_back(entry.id);
+    flight.since = now;
     *slot = SignalSlot{signal};
     signals_.commit();
     count(segment_.core().rtss_taken);

@@ -60,7 +60,12 @@ struct RedisSourceOptions {
     std::uint32_t read_max = 128;        // entries a read
     std::uint32_t in_flight_max = 1024;  // signals without an ack
     std::uint32_t held_max = 8192;       // entries held while the journal does not write
-    Nanos claim_after = seconds(30);
+    /// What another member has had for so long is taken over. Far below the life of a signal that
+    /// names none (kDefaultTtlMs), or all that is rescued would be too old to trade. Two hosts are
+    /// kept apart by the key that says whose the stream is, and the ledger drops repeats.
+    Nanos claim_after = seconds(5);
+    /// An entry of ours that has no answer for so long is handed over again.
+    Nanos again_after = seconds(30);
     Nanos upkeep_every = seconds(1);
     /// After so long without upkeep() nothing is read or handed over before it: this process stood
     /// still, and the stream may be another's by now. Half the life of the key that says whose.
@@ -100,6 +105,8 @@ private:
     [[nodiscard]] Submitted submit(const SignalStream::Entry& entry, const SignalGate& gate,
                                    Nanos now) noexcept;
     [[nodiscard]] bool is_held(const Signal& signal, const SignalGate& gate) const noexcept;
+    [[nodiscard]] bool joins(const SignalId& signal, const std::string& entry,
+                             const SignalGate& gate, Nanos now) noexcept;
     void release_held() noexcept;
     [[nodiscard]] bool keep_up(Nanos now) noexcept;
     [[nodiscard]] bool engine_knows_names() const noexcept;
@@ -113,10 +120,15 @@ private:
     RingConsumer<ResultSlot> results_;
     Doorbell* engine_bell_ = nullptr;
     ParkedAcks parked_;
-    std::map<SignalId, std::vector<std::string>> in_flight_;  // and the entries that carried it
-    std::deque<SignalStream::Entry> waiting_;                 // read, not handed over yet
-    std::deque<SignalStream::Entry> held_;                    // read before those, in their order
-    std::set<SignalId> held_ids_;                             // the signals of held_
+    /// Handed over and not answered.
+    struct InFlight {
+        std::vector<std::string> entries;  // that carried it
+        Nanos since;                       // handed over last
+    };
+    std::map<SignalId, InFlight> in_flight_;
+    std::deque<SignalStream::Entry> waiting_;  // read, not handed over yet
+    std::deque<SignalStream::Entry> held_;     // read before those, in their order
+    std::set<SignalId> held_ids_;              // the signals of held_
     std::vector<SignalStream::Entry> fresh_;
     std::vector<std::string> ready_;  // entries to acknowledge
     bool resting_ = false;

@@ -33,6 +33,7 @@ struct TerminalAccount {
     std::array<std::byte, kKeyBytesMax> key{};
     std::size_t key_bytes = 0;  // 1 .. kKeyBytesMax
     GateLevel gate = GateLevel::Disk;
+    MarginMode margin_mode = MarginMode::Hedging;
     Text<8> symbol_prefix;  // account's symbol = prefix + canonical name + suffix
     Text<8> symbol_suffix;
 };
@@ -51,11 +52,13 @@ struct SessionTimes {
     /// again once it has been so without a break for the last of these.
     Nanos away_notice_ns = seconds(15);
     Nanos away_alert_ns = seconds(30);
+    Nanos refused_ns = seconds(3);     // trading not allowed: for so long before it is told
+    Nanos kill_waits_ns = seconds(2);  // nobody can carry out a kill: the same
     Nanos stable_ns = seconds(5);
 };
 
 /// Why an account's terminal is refused until a person has seen to it.
-enum class Rejection : std::uint8_t { OtherDirectory, WrongKey };
+enum class Rejection : std::uint8_t { OtherDirectory, WrongKey, OtherMarginMode };
 
 /// Counted in memory since the stage was made.
 struct BrokerStats {
@@ -81,6 +84,8 @@ struct BrokerStats {
     std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
     std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
     std::uint64_t ticks_named = 0;       // the same for ticks that do not arrive
+    std::uint64_t kills_named = 0;       // the same for kills that cannot be carried out
+    std::uint64_t refused_named = 0;     // the same for accounts that may not trade
     std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
 };
 
@@ -128,6 +133,16 @@ public:
         "ALERT a terminal's key is not the one configured (account list: AUTH_REJECTED): nothing "
         "is traded there. Give both the same key";
     static_assert(std::char_traits<char>::length(kWrongKeyAlert) < sizeof ErrorEntry::text);
+    /// What it is told when its account nets and ours does not, or the other way: closes by ticket,
+    /// limits and volumes would all be counted wrongly.
+    static constexpr const char* kOtherMarginModeText =
+        "margin mode: this account is not what margin_mode of the host's configuration says";
+    static_assert(std::char_traits<char>::length(kOtherMarginModeText) <
+                  sizeof bridge::Denied::reason);
+    static constexpr const char* kOtherMarginModeAlert =
+        "ALERT a terminal's account nets, or hedges, other than accounts[].margin_mode says "
+        "(account list: AUTH_REJECTED): nothing is traded there. Mend the file";
+    static_assert(std::char_traits<char>::length(kOtherMarginModeAlert) < sizeof ErrorEntry::text);
     /// Accounts that are named in an alert when they cannot be reached. One entry of the error log
     /// tells of all others: a thousand links that break together must not fill it.
     static constexpr std::uint64_t kAwayNamedMax = 8;
@@ -265,6 +280,8 @@ private:
     void measure_answer(const Report& report) noexcept;
     void tell_away() noexcept;
     void heed_complaints(std::uint8_t permissions) noexcept;
+    void watch_permission(Nanos now) noexcept;
+    void watch_kill(bool gone) noexcept;
 
     SessionContext* context_;
     AccountId account_;
@@ -297,8 +314,13 @@ private:
     Nanos beat_at_;
     bool server_away_ = false;     // the terminal has no connection to its trade server
     std::uint8_t complaints_ = 0;  // of the terminal, as bits of Event.permissions
-    Nanos away_since_;             // 0 = it can be reached
-    Nanos reached_since_;  // while away_since_ is not 0: it can, from here on; 0 = it cannot
+    bool has_told_ = false;        // it has sent AccountInfo since it is connected
+    bool refusal_told_ = false;
+    bool kill_told_ = false;  // that its kill waits for somebody who can carry it out
+    Nanos gone_since_;        // nobody reaches its broker; 0 = somebody does
+    Nanos refused_since_;     // trading is not allowed there; 0 = it is, or nobody knows
+    Nanos away_since_;        // 0 = it can be reached
+    Nanos reached_since_;     // while away_since_ is not 0: it can, from here on; 0 = it cannot
     bool away_noted_ = false;
     bool away_alerted_ = false;
     bool away_named_ = false;    // one of kAwayNamedMax

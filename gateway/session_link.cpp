@@ -66,7 +66,8 @@ Report to_report(const bridge::Event& e, std::uint64_t seq) noexcept {
     r.retcode = e.retcode;
     r.ord_status = e.ord_status;
     r.side = static_cast<Side>(e.side);
-    r.permissions = e.permissions & bridge::kInfoMayTrade;
+    constexpr auto kEngines = kAccountPermitted | kAccountAway | kAccountSettling;
+    r.permissions = static_cast<std::uint8_t>(e.permissions & kEngines);
     r.order_ticket = e.order_ticket;
     r.deal_ticket = e.deal_ticket;
     r.position_id = e.position_id;
@@ -129,6 +130,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
     heard_ = now;
     server_away_ = false;  // until it says so
+    has_told_ = false;
     busy_until_ = Nanos{};
     beat_at_ = now + context_->times.heartbeat_ns;
     set_link(LinkState::Authenticated);
@@ -323,8 +325,14 @@ Status Session::on_event(const wire::Frame& frame, Nanos now) noexcept {
         r.symbol = symbols_.find(context_->segment.names(), name);
     }
     if (r.type == ReportType::AccountInfo) {
-        server_away_ = (event.value().permissions & bridge::kInfoServerAway) != 0;
-        heed_complaints(event.value().permissions);
+        const std::uint8_t permissions = event.value().permissions;
+        server_away_ = (permissions & bridge::kInfoServerAway) != 0;
+        constexpr auto kNoNews = bridge::kInfoServerAway | bridge::kInfoSettling;
+        if ((permissions & kNoNews) == 0) {  // else it knows nothing new of what the broker allows
+            // Relaxed: a state that is looked at again.
+            entry().permissions.store(permissions, std::memory_order_relaxed);
+        }
+        heed_complaints(permissions);
     }
     last_event_report_ = context_->reports.publish(r);
     last_event_ = frame.header.seq;

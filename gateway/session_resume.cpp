@@ -7,8 +7,9 @@
 namespace millrace {
 
 /// Another directory: order ids begin anew there, and the terminal's journal would answer new
-/// orders with what it knows of old ones. Another key: it may be anybody. Only a person can know
-/// which of the two sides is out of place.
+/// orders with what it knows of old ones. Another key: it may be anybody. Another margin mode: one
+/// position where we count two, or the other way. Only a person can know which of the two sides is
+/// out of place.
 void Session::reject_login(Rejection why) noexcept {
     // With SessionDown still to be reported the cell must stay: a stage that is killed now leaves
     // its successor nothing else to know it by. The terminal comes again.
@@ -24,8 +25,10 @@ void Session::reject_login(Rejection why) noexcept {
     rejections_told_ = told | reason;
     // Without its login: the error log's entries are few, and where a directory is lost every
     // terminal is refused. Their cells say which (`millrace account list`).
-    context_->segment.report_error(
-        "broker", why == Rejection::WrongKey ? kWrongKeyAlert : kOtherDirectoryAlert);
+    context_->segment.report_error("broker", why == Rejection::WrongKey ? kWrongKeyAlert
+                                             : why == Rejection::OtherDirectory
+                                                 ? kOtherDirectoryAlert
+                                                 : kOtherMarginModeAlert);
 }
 
 /// The event number to resume after. The terminal forgets its events up to it, so it must never

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iterator>
 #include <string>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -36,13 +37,44 @@ constexpr Complaint kComplaints[] = {
      "InpTickHost, InpTickPort, allowed addresses",
      "ALERT ticks of further accounts do not arrive: millrace-ticks is out of their terminals' "
      "reach, or denies them"},
+    {bridge::kInfoKillWaits, &BrokerStats::kills_named, "ALERT account ",
+     " cannot be flattened yet: a kill is in force, and positions or orders of ours are still "
+     "there. See its terminal, or close by hand",
+     "ALERT further accounts cannot be flattened yet: a kill is in force there. See their "
+     "terminals, or close by hand"},
 };
-static_assert(std::all_of(std::begin(kComplaints), std::end(kComplaints), [](const Complaint& c) {
+constexpr Complaint kRefused = {
+    bridge::kInfoMayTrade, &BrokerStats::refused_named, "ALERT trading is not allowed on account ",
+    ", closes neither: its Algo Trading button, the program's own setting, a read-only password, "
+    "or the broker",
+    "ALERT trading is not allowed on further accounts: see their terminals' Algo Trading button, "
+    "password, and the broker"};
+constexpr Complaint kKillWaits = {
+    0, &BrokerStats::kills_named, "ALERT the kill of account ",
+    " waits: no terminal, or no connection to its trade server. Its positions and orders are as "
+    "they were: close them by hand",
+    "ALERT the kill of further accounts waits: nobody reaches their brokers. Close by hand"};
+constexpr bool fits(const Complaint& c) {
     using Length = std::char_traits<char>;
     constexpr std::size_t kDigits = 10;
     return Length::length(c.before) + kDigits + Length::length(c.after) < sizeof ErrorEntry::text &&
            Length::length(c.further) < sizeof ErrorEntry::text;
-}));
+}
+static_assert(std::all_of(std::begin(kComplaints), std::end(kComplaints), fits) && fits(kRefused) &&
+              fits(kKillWaits));
+
+/// By the account's number, as long as few have been named.
+void complain(const SessionContext& context, AccountId account, const Complaint& c) noexcept {
+    std::uint64_t& named = context.stats.*c.named;
+    if (named >= Session::kComplaintsNamedMax) {
+        context.segment.report_error("broker", c.further);
+        return;
+    }
+    ++named;
+    char text[sizeof ErrorEntry::text];
+    std::snprintf(text, sizeof text, "%s%u%s", c.before, account.value, c.after);
+    context.segment.report_error("broker", text);
+}
 
 }  // namespace
 
@@ -70,19 +102,42 @@ void Session::tell_away() noexcept {
 void Session::heed_complaints(std::uint8_t permissions) noexcept {
     const auto news = static_cast<std::uint8_t>(permissions & ~complaints_);
     complaints_ = permissions;
+    has_told_ = true;
     for (const Complaint& c : kComplaints) {
-        if ((news & c.bit) == 0) {
-            continue;
+        if ((news & c.bit) != 0) {
+            complain(*context_, account_, c);
         }
-        std::uint64_t& named = context_->stats.*c.named;
-        if (named >= kComplaintsNamedMax) {
-            context_->segment.report_error("broker", c.further);
-            continue;
-        }
-        ++named;
-        char text[sizeof ErrorEntry::text];
-        std::snprintf(text, sizeof text, "%s%u%s", c.before, account_.value, c.after);
-        context_->segment.report_error("broker", text);
+    }
+}
+
+/// Trading that is switched off for good is for a person; a terminal that starts, or has lost its
+/// trade server, says nothing of it.
+void Session::watch_permission(Nanos now) noexcept {
+    constexpr auto kUnknown = bridge::kInfoServerAway | bridge::kInfoSettling;
+    const bool refused = link_ == LinkState::Up && has_told_ && !stopped_ &&
+                         (complaints_ & (bridge::kInfoMayTrade | kUnknown)) == 0;
+    if (!refused) {
+        refused_since_ = Nanos{};
+        refusal_told_ = refusal_told_ && (complaints_ & bridge::kInfoMayTrade) == 0;
+        return;
+    }
+    refused_since_ = refused_since_.value == 0 ? now : refused_since_;
+    if (!refusal_told_ && now - refused_since_ >= context_->times.refused_ns) {
+        refusal_told_ = true;
+        complain(*context_, account_, kRefused);
+    }
+}
+
+/// The red button was pressed and nobody can carry it out: that must be said at once, but not of a
+/// terminal that is just coming.
+void Session::watch_kill(bool gone) noexcept {
+    constexpr auto kDoes = kKillCancel | kKillFlatten;
+    // Relaxed: own cell.
+    const bool wanted = (entry().killed.load(std::memory_order_relaxed) & kDoes) != 0;
+    if (!wanted || !gone) {
+        kill_told_ = false;
+    } else if (!std::exchange(kill_told_, true)) {
+        complain(*context_, account_, kKillWaits);
     }
 }
 
@@ -92,6 +147,9 @@ void Session::watch(Nanos now) noexcept {
     // Acquire: pairs with the engine stage's release when it defines the account.
     const bool wanted = entry().login.load(std::memory_order_acquire) != 0 && !stopped_;
     const bool reached = link_ == LinkState::Up && !server_away_;
+    watch_permission(now);
+    gone_since_ = reached || !wanted ? Nanos{} : gone_since_.value == 0 ? now : gone_since_;
+    watch_kill(gone_since_.value != 0 && now - gone_since_ >= context_->times.kill_waits_ns);
     if (!wanted || (reached && away_since_.value == 0)) {
         away_since_ = Nanos{};
         away_noted_ = away_alerted_ = false;

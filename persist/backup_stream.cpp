@@ -12,6 +12,9 @@
 #include <utility>
 
 #include "persist/sign_of_life.h"
+#include "persist/sqlite_cursor.h"
+#include "persist/sqlite_layout.h"
+#include "persist/sqlite_schema.h"
 
 namespace millrace {
 namespace {
@@ -214,24 +217,6 @@ Status unpack(int from, int to, const BackupHeader& header, const SqliteBackupOp
 
 }  // namespace
 
-Result<EffectCursor> read_cursor(SqliteDb& db) noexcept {
-    auto statement = db.prepare("SELECT epoch, seq, k, chain FROM cursor WHERE id = 1");
-    if (!statement) {
-        return statement.error();
-    }
-    SqliteStatement& s = statement.value();
-    const auto row = s.row();
-    if (!row) {
-        return row.error();
-    }
-    if (!row.value()) {
-        return {Errc::BadChecksum, "the cursor row is gone"};
-    }
-    return EffectCursor{
-        static_cast<std::uint64_t>(s.column(0)), Sequence{static_cast<std::uint64_t>(s.column(1))},
-        static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))};
-}
-
 Status pack_file(const std::string& from, const std::string& to, BackupHeader& header,
                  const SqliteBackupOptions& options) {
     const CloseFd in{::open(from.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -304,11 +289,18 @@ Status check_restored(const std::string& path, const BackupHeader& header,
     if (answer.value() != "ok") {
         return {Errc::BadChecksum, "the restored store fails SQLite's integrity check"};
     }
-    const auto cursor = read_cursor(db);
+    const auto cursor = read_sqlite_cursor(db);
     if (!cursor) {
         return cursor.error();
     }
-    return cursor.value() == header.cursor()
+    if (header.schema == static_cast<std::uint32_t>(sqlite_schema_version())) {
+        const auto odd = sqlite_odd_layout(db);
+        if (!odd || !odd.value().empty()) {
+            return odd ? Status{Errc::BadChecksum, "a table or a view is not as it was made"}
+                       : Status{odd.error()};
+        }
+    }
+    return cursor.value().cursor == header.cursor()
                ? ok_status()
                : Status{Errc::BadChecksum, "the restored store has another cursor"};
 }

@@ -7,9 +7,6 @@
 
 namespace millrace {
 
-/// The cursor row of a store. @return BadChecksum if it is gone.
-[[nodiscard]] Result<EffectCursor> read_cursor(SqliteDb& db) noexcept;
-
 /// Packs `from` into the new file `to`, completes `header` (sizes and hashes) and flushes.
 /// @return NoSpace, IoError; Timeout: given up.
 [[nodiscard]] Status pack_file(const std::string& from, const std::string& to, BackupHeader& header,
@@ -21,7 +18,8 @@ namespace millrace {
 [[nodiscard]] Status unpack_file(const std::string& from, const std::string& to,
                                  const BackupHeader& header, const SqliteBackupOptions& options);
 
-/// SQLite's full integrity check of `path`, and that its cursor is the header's.
+/// SQLite's full integrity check of `path`, and that its tables are those of this build, if it is
+/// of this build's schema, and its cursor the header's.
 [[nodiscard]] Status check_restored(const std::string& path, const BackupHeader& header,
                                     const SqliteBackupOptions& options);
 

@@ -54,6 +54,7 @@ int ClickHouseSink::work() noexcept {
     }
     // What failed goes out again as it was, alone: under its own token, and as the breaker's probe.
     const bool again = failing() && !batch_.empty();
+    stored_up_to_.begin_reading(segment_);
     const int pulled = again ? 0 : pull();
     if (pulled < 0 || (due() && !flush())) {
         return 0;
@@ -62,6 +63,9 @@ int ClickHouseSink::work() noexcept {
         store_.resume({store_.place().history, pending_});  // records without an effect
     }
     quiet_ = pulled == 0 && batch_.empty() && !again;
+    if (quiet_) {
+        stored_up_to_.at_end();
+    }
     if (quiet_ && failing()) {
         succeeded();
     }
@@ -173,6 +177,7 @@ void ClickHouseSink::follow() noexcept {
     behind_since_ = retry_at_ = {};
     batch_.clear();
     pending_ = store_.cursor();
+    stored_up_to_.forget();
 }
 
 // ---- following ---------------------------------------------------------------------------------
@@ -365,7 +370,7 @@ void ClickHouseSink::publish() noexcept {
     core.clickhouse_failing_ns.store(failing() ? failing_since_.value : 0,
                                      std::memory_order_relaxed);
     if (following_) {
-        core.clickhouse_seq.store(store_.cursor().seq.value, std::memory_order_relaxed);
+        core.clickhouse_seq.store(stored_up_to_.of(store_.cursor().seq), std::memory_order_relaxed);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "persist/clickhouse_store.h"
 #include "persist/clickhouse_verify.h"
 #include "persist/failed_syncs.h"
+#include "persist/log_progress.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
 
@@ -89,7 +90,8 @@ private:
     std::uint64_t verifications_ = 0;
 
     std::vector<Effect> batch_;
-    EffectCursor pending_;    // after the last effect of batch_
+    EffectCursor pending_;  // after the last effect of batch_
+    StoredUpTo stored_up_to_;
     ClickHousePlace server_;  // what the server holds, as far as it is known
     bool following_ = false;  // source_ stands at pending_
     bool fresh_ = false;      // the history has no batch yet

@@ -6,8 +6,8 @@
 #include <sstream>
 #include <system_error>
 
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_rows.h"
-#include "persist/sqlite_schema.h"
 
 namespace millrace {
 namespace {
@@ -17,6 +17,11 @@ constexpr int kBusyMs = 1000;
 
 std::string number(std::uint64_t n) {
     return std::to_string(n);
+}
+
+/// Of a row that is not as it was put: not that of any row of ClickHouse's.
+std::uint64_t hash_of(const StoredRow& row) {
+    return row.as_put ? clickhouse_hash(row.effect) : ~clickhouse_hash(row.effect);
 }
 
 }  // namespace
@@ -56,6 +61,8 @@ Status ClickHouseVerify::begin() noexcept {
     next_kind_ = 1;
     findings_ = {};
     changed_.clear();
+    not_as_put_ = 0;
+    changed_in_both_ = 0;
     missing_.clear();
     std::error_code ignored;
     if (!std::filesystem::exists(path_, ignored)) {
@@ -68,19 +75,14 @@ Status ClickHouseVerify::begin() noexcept {
         return failed("SQLite", begun, db_.message());
     }
     // The first read makes the snapshot that all others of this transaction see.
-    const auto version = db_.number("PRAGMA user_version");
-    const bool says = version && version.value() >= kSqliteWholeVersion;
-    auto cursor = db_.prepare(std::string{"SELECT seq, chain, "} + (says ? "whole" : "0") +
-                              " FROM cursor WHERE id = 1");
-    const auto row = cursor ? cursor.value().row() : Result<bool>{cursor.error()};
-    if (!row || !row.value()) {
-        return failed("SQLite", row ? Status{Errc::BadChecksum, "no cursor"} : Status{row.error()},
-                      db_.message());
+    const auto row = read_sqlite_cursor(db_);
+    if (!row) {
+        return failed("SQLite", row.error(),
+                      row.code() == Errc::BadCursor ? row.error().what : db_.message());
     }
-    findings_.upto = static_cast<std::uint64_t>(cursor.value().column(0));
-    const auto chain = static_cast<std::uint64_t>(cursor.value().column(1));
-    findings_.sqlite_whole = cursor.value().column(2) != 0;
-    cursor = SqliteStatement{};
+    findings_.upto = row.value().cursor.seq.value;
+    findings_.sqlite_whole = row.value().whole;
+    const std::uint64_t chain = row.value().cursor.chain;
     const EffectCursor& ours = store_.cursor();
     if (ours.seq.value < findings_.upto) {
         return failed("ClickHouse", {Errc::Busy, ""},
@@ -148,7 +150,8 @@ Status ClickHouseVerify::settle() noexcept {
         }
     }
     std::vector<Effect> wrong_there;
-    findings_.undecided = findings_.changed;
+    findings_.sqlite_wrong += not_as_put_;
+    findings_.undecided = changed_in_both_;
     for (const auto& [id, hash] : changed_) {
         const auto said = known.find(id);
         if (said == known.end()) {
@@ -206,10 +209,10 @@ Result<ClickHouseVerify::Ranges> ClickHouseVerify::sqlite_ranges(EffectKind kind
         if (!row.value()) {
             return ranges;
         }
-        const Effect effect = sqlite_get(rows.value(), kind);
-        Sum& sum = ranges[effect.seq.value / kRangeRecords];
+        const StoredRow stored = sqlite_get(rows.value(), kind);
+        Sum& sum = ranges[stored.effect.seq.value / kRangeRecords];
         ++sum.rows;
-        sum.hash += clickhouse_hash(effect);
+        sum.hash += hash_of(stored);
     }
 }
 
@@ -269,19 +272,26 @@ Status ClickHouseVerify::look_into(EffectKind kind, std::uint64_t range) noexcep
         if (!row.value()) {
             break;
         }
-        const Effect effect = sqlite_get(rows.value(), kind);
+        const StoredRow stored = sqlite_get(rows.value(), kind);
+        const Effect& effect = stored.effect;
         const auto found = there.value().find({effect.seq.value, effect.k});
         const bool missing = found == there.value().end();
-        if (missing || found->second != clickhouse_hash(effect)) {
-            differs(missing ? "is missing" : "was changed", effect);
+        if (missing || found->second != hash_of(stored)) {
+            differs(missing         ? "is missing"
+                    : stored.as_put ? "was changed"
+                                    : "is stored in SQLite as what it is not",
+                    effect);
             ++(missing ? findings_.missing : findings_.changed);
-            if (missing && effect.seq.value < log_from_) {
+            const bool older = effect.seq.value < log_from_;
+            if (!stored.as_put && (older || !missing)) {
+                ++not_as_put_;  // never copied; the store's own comparison puts it back
+            } else if (missing && older) {
                 lacking.push_back(effect);
             } else if (missing) {
                 // Of more the next comparison sees the rest, and soon.
                 missing_.resize(std::min(missing_.size(), kMissingMax - 1));
                 missing_.push_back(effect);
-            } else if (changed_.size() < kChangedMax) {
+            } else if (++changed_in_both_ <= kChangedMax) {
                 changed_[{effect.seq.value, effect.k}] = found->second;
             }
         }

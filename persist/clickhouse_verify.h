@@ -33,9 +33,10 @@ struct ClickHouseFindings {
     std::uint64_t changed = 0;  // same effect, other content
     std::uint64_t extra = 0;    // only in ClickHouse: SQLite was rebuilt from a shorter log
     std::uint64_t mended = 0;
-    std::uint64_t sqlite_wrong = 0;  // of those changed or missing: the log says otherwise
-    std::uint64_t undecided = 0;     // of those changed: the log has them no more
-    std::string first;               // difference, for messages
+    /// Of those changed or missing: the log says otherwise, or a value is stored as what it is not.
+    std::uint64_t sqlite_wrong = 0;
+    std::uint64_t undecided = 0;  // of those changed: the log has them no more
+    std::string first;            // difference, for messages
     [[nodiscard]] bool clean() const noexcept { return missing + changed == 0; }
 };
 
@@ -99,6 +100,8 @@ private:
     AskLog ask_log_;
     std::uint64_t log_from_ = UINT64_MAX;  // what is younger the log knows
     std::map<Id, std::uint64_t> changed_;  // the row's hash in ClickHouse
+    std::uint64_t changed_in_both_ = 0;    // as many as that, but for kChangedMax
+    std::uint64_t not_as_put_ = 0;         // rows that SQLite does not hold as they were written
     std::vector<Effect> missing_;          // there, by SQLite, and the log must have them
     SqliteDb db_;
     unsigned next_kind_ = 1;

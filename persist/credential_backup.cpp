@@ -161,6 +161,12 @@ Error CredentialBackups::failed(Errc code, const std::string& what) {
     return {code, 0, "credential backup"};
 }
 
+void CredentialBackups::tell(const std::string& step) const {
+    if (options_.step) {
+        options_.step(step);
+    }
+}
+
 Result<std::vector<CredentialRow>> CredentialBackups::rows_of(const CredentialSource& source) {
     const auto store = make_credentials(source);
     const Status opened = store->open(CredentialOpen::Existing);
@@ -187,6 +193,7 @@ Result<std::string> CredentialBackups::make() {
 
 Result<std::string> CredentialBackups::make_held() {
     for (int i = 0; i < kSnapshotTries; ++i) {
+        tell("dumping the store");
         const auto before = rows_of(options_.source);
         if (before && before.value().empty()) {
             return failed(Errc::NotFound, "the store holds no account");
@@ -204,6 +211,7 @@ Result<std::string> CredentialBackups::make_held() {
             return path;
         }
         const auto back = restored(path.value());
+        tell("comparing");
         if (!back || spelled(back.value()) != spelled(before.value())) {
             ::unlink(path.value().c_str());
             return back ? failed(Errc::BadChecksum, "the backup restores to something else")
@@ -306,6 +314,7 @@ Result<std::vector<CredentialRow>> CredentialBackups::restore_test(const std::st
 }
 
 Result<std::vector<CredentialRow>> CredentialBackups::restored(const std::string& path) {
+    tell("restoring " + fs::path{path}.filename().string() + " into a scratch store");
     const auto dump = decrypted(path);
     if (!dump) {
         return dump.error();

@@ -11,6 +11,7 @@
 #include "persist/credential_secret.h"
 #include "persist/credential_store.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct CredentialBackupOptions {
     std::size_t keep = 30;    // older ones are removed once a newer one counts
     int tool_timeout_s = 60;  // for pg_dump and pg_restore
     int wait_s = 120;         // for another that writes into `dir`
+    std::function<void(const std::string&)> step = {};  // what is being done now; may be empty
 };
 
 /// Account -> the newest backup that holds credentials of it; without those erased since.
@@ -98,6 +100,7 @@ private:
     /// Removes what is too old.
     void prune() const;
     [[nodiscard]] Error failed(Errc code, const std::string& what);
+    void tell(const std::string& step) const;
 
     CredentialBackupOptions options_;
     const CredentialKey& key_;

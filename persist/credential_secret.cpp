@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,6 +56,35 @@ std::array<unsigned char, kIdBytes> id_of(const Secret& key) {
     return id;
 }
 
+/// By an access list, which shows its mask where a mode has the group's bits: systemd gives a
+/// credential to a unit's user like that.
+/// @return false also if there is none.
+bool is_given_to_us_alone(int fd) {
+    struct Entry {
+        std::uint16_t tag;
+        std::uint16_t permissions;
+        std::uint32_t id;
+    };
+    static constexpr std::uint32_t kVersion = 2;
+    enum Tag : std::uint16_t { kOwner = 1, kUser = 2, kMask = 16 };
+    std::array<unsigned char, 1024> list{};
+    const ssize_t n = ::fgetxattr(fd, "system.posix_acl_access", list.data(), list.size());
+    std::uint32_t version = 0;
+    if (n < static_cast<ssize_t>(sizeof version)) {
+        return false;
+    }
+    std::memcpy(&version, list.data(), sizeof version);
+    bool ours = version == kVersion;
+    for (std::size_t at = sizeof version; at + sizeof(Entry) <= static_cast<std::size_t>(n);
+         at += sizeof(Entry)) {
+        Entry e{};
+        std::memcpy(&e, list.data() + at, sizeof e);
+        const bool us = e.tag == kUser && (e.id == ::geteuid() || e.id == 0);
+        ours = ours && (e.permissions == 0 || e.tag == kOwner || e.tag == kMask || us);
+    }
+    return ours;
+}
+
 }  // namespace
 
 Secret::Secret(std::size_t bytes) : bytes_{bytes} {
@@ -91,7 +121,9 @@ Result<CredentialKey> CredentialKey::load(const std::string& path, std::string& 
     struct stat st{};
     const bool known = ::fstat(fd, &st) == 0;
     const bool ours = st.st_uid == ::geteuid() || st.st_uid == 0;
-    if (!known || !S_ISREG(st.st_mode) || (st.st_mode & 077U) != 0 || !ours) {
+    const bool alone =
+        (st.st_mode & 077U) == 0 || ((st.st_mode & 07U) == 0 && is_given_to_us_alone(fd));
+    if (!known || !S_ISREG(st.st_mode) || !alone || !ours) {
         ::close(fd);
         return fail(message, Errc::BadAuth, path,
                     "the key must be a file of yours that nobody else may read (chmod 600)");

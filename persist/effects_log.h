@@ -145,10 +145,13 @@ public:
     [[nodiscard]] const Effect& effect() const noexcept { return effect_; }
     [[nodiscard]] const LogCursor& cursor() const noexcept { return cursor_; }
     /// After Corrupt; or after End, non-empty if bytes are there that are not valid (a torn tail,
-    /// until the writer's next start cuts it).
+    /// until the writer's next start cuts it; a next file without a header).
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
     /// After Corrupt: nothing is damaged. What follows is lost, and the log begins anew behind it.
     [[nodiscard]] bool lost() const noexcept { return lost_; }
+    /// With a fault(): whether the file goes on with valid rows behind the bytes that are not, as a
+    /// torn tail hardly does. Reads the rest of the file.
+    [[nodiscard]] bool valid_behind_fault() const;
 
 private:
     explicit EffectsReader(const std::string& directory);

@@ -81,7 +81,8 @@ Result<EffectsReader> EffectsReader::resume(const std::string& directory, const 
         }
         if (status == EffectStatus::End) {
             message = directory + ": the effects log has not come to record " +
-                      std::to_string(after.seq.value) + " yet";
+                      std::to_string(after.seq.value) + " yet" +
+                      (reader.fault_.empty() ? "" : "; " + reader.fault_);
             return {Errc::Busy, "effects log has not come that far"};
         }
     }
@@ -238,6 +239,7 @@ bool EffectsReader::to_next_file() noexcept {
     }
     left = window_used_;
     if (!open_number(number_ + 1, header).ok()) {
+        fault_ = effects::path_of(directory_, number_ + 1) + ": its header is not valid (yet)";
         return false;
     }
     if (left == 0 && header.begins_anew != 0 && header.mark.seq > here.seq) {
@@ -268,6 +270,26 @@ bool EffectsReader::taken_away() const noexcept {
         return errno == ENOENT;
     }
     return ours.st_ino != there.st_ino || ours.st_dev != there.st_dev;
+}
+
+bool EffectsReader::valid_behind_fault() const {
+    std::vector<std::byte> window(kWindowBytes);
+    std::uint64_t at = offset_ + kFrameAlign;
+    while (!fault_.empty() && fd_ >= 0) {
+        const auto got = effects::read_at(fd_, at, window);
+        for (std::int64_t i = 0; i < got; i += std::int64_t{kFrameAlign}) {
+            const auto rest =
+                std::span<const std::byte>{window}.first(static_cast<std::size_t>(got));
+            if (parse_frame(rest.subspan(static_cast<std::size_t>(i))).ok()) {
+                return true;
+            }
+        }
+        if (got < static_cast<std::int64_t>(window.size())) {
+            break;
+        }
+        at += static_cast<std::uint64_t>(got) - kFrameBytesMax;  // a frame may lie across the edge
+    }
+    return false;
 }
 
 std::string EffectsReader::place() const {

@@ -82,6 +82,7 @@ private:
     void owe_start(Engine& engine, std::uint64_t epoch, std::uint32_t new_segment);
     void pay_start(Engine& engine, Nanos now) noexcept;
     void answer_admin(const Engine& engine) noexcept;
+    [[nodiscard]] bool take_rate(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_deferred(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool take_signal(Engine& engine, Nanos now) noexcept;
     [[nodiscard]] bool has_credit(const Engine& engine, const Input<SignalSlot>& in,

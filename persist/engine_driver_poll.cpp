@@ -167,10 +167,26 @@ bool EngineDriver::take_report(Engine& engine, Nanos now) noexcept {
     return true;
 }
 
+/// What currencies are worth goes before what may send an entry.
+bool EngineDriver::take_rate(Engine& engine, Nanos now) noexcept {
+    RateInput rate;
+    rate.symbol = engine.rate_symbol(std::max(now, engine.time()));
+    if (rate.symbol.value == kNoId) [[likely]] {
+        return false;
+    }
+    JournalRecord& record = begin_record(engine, now, rate.symbol, kNoRing, 0);
+    record.set_body(InputType::Rate, rate);
+    commit_record(engine, record);
+    return true;
+}
+
 bool EngineDriver::take_deferred(Engine& engine, Nanos now) noexcept {
     const bool due = engine.next_deadline() <= now || engine.has_work();
     if (!due || !outputs_.orders_free_now(kBudgetMin)) {
         return false;
+    }
+    if (take_rate(engine, now)) {
+        return true;
     }
     if (engine.next_deadline() <= now) {
         TimerInput timer;
@@ -214,6 +230,9 @@ bool EngineDriver::take_signal(Engine& engine, Nanos now) noexcept {
         }
         if (!has_credit(engine, in, slot->value)) {
             continue;  // a source that does not read its results stops itself only
+        }
+        if (take_rate(engine, now)) {
+            return true;
         }
         next_signal_ = (next_signal_ + n + 1) % signals_.size();
         const Signal& s = slot->value;

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "persist/sqlite_db.h"
+#include "persist/sqlite_schema.h"
 
 namespace millrace {
 namespace {
@@ -32,11 +33,12 @@ Status FailedSyncs::note(const FailedSync& f) noexcept {
     }
     auto put = db.prepare(
         "INSERT INTO failed_syncs (sink, after_seq, after_k, to_seq, to_k, batch_rows, failures, "
-        "error, first_failed_ns, last_failed_ns) VALUES (?,?,?,?,?,?,?,?,?,?) "
+        "error, first_failed_ns, last_failed_ns, sum) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
+        "row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,NULL)) "
         "ON CONFLICT (sink, first_failed_ns) DO UPDATE SET after_seq = excluded.after_seq, "
         "after_k = excluded.after_k, to_seq = excluded.to_seq, to_k = excluded.to_k, "
         "batch_rows = excluded.batch_rows, failures = excluded.failures, error = excluded.error, "
-        "last_failed_ns = excluded.last_failed_ns, synced_ns = NULL");
+        "last_failed_ns = excluded.last_failed_ns, synced_ns = NULL, sum = excluded.sum");
     if (!put) {
         return put.error();
     }
@@ -59,8 +61,12 @@ Status FailedSyncs::synced(const std::string& sink, Nanos now) noexcept {
     if (auto opened = open_store(db, path_); !opened) {
         return opened;
     }
+    // A row that is not what was written stays so: its checksum does not come right by this.
+    const std::string sum = kSqliteFailedSyncsSum.sum;
+    const std::string synced_sum = sum.substr(0, sum.rfind("synced_ns")) + "?1)";
     auto set =
-        db.prepare("UPDATE failed_syncs SET synced_ns = ? WHERE sink = ? AND synced_ns IS NULL");
+        db.prepare("UPDATE failed_syncs SET synced_ns = ?1, sum = CASE WHEN sum IS " + sum +
+                   " THEN " + synced_sum + " ELSE sum END WHERE sink = ?2 AND synced_ns IS NULL");
     if (!set) {
         return set.error();
     }

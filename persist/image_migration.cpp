@@ -10,6 +10,10 @@ namespace {
 /// The number of the format in an image's header, and where that of the accounts stands.
 constexpr std::size_t kFormatAt = 40;
 constexpr std::size_t kAccountsAt = 8;
+/// The size of Globals in the header, and where they begin: behind them stands how many places of
+/// the table of orders were ever used.
+constexpr std::size_t kGlobalsBytesAt = 36;
+constexpr std::size_t kGlobalsAt = 48;
 
 template <class Row>
 void append(std::vector<std::byte>& image, std::size_t count) {
@@ -25,15 +29,24 @@ void set_format(std::vector<std::byte>& image, std::uint32_t format) {
     std::memcpy(image.data() + kFormatAt, &format, sizeof format);
 }
 
-// As they are in formats 3 and 4: who changes them copies these sizes here, and adds a step.
+// As they are in formats 3 to 5: who changes them copies these sizes here, and adds a step.
 static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
 static_assert(sizeof(SymbolRisk) == 48 && sizeof(SegmentLoss) == 8);
+static_assert(sizeof(CurrencyState) == 72 && sizeof(AccountGuard) == 208);
+static_assert(sizeof(AccountOutcome) == 48);
+static_assert(sizeof(GroupGuard) == 104 && sizeof(SymbolGuard) == 112);
+
+std::uint32_t number_at(const std::vector<std::byte>& image, std::size_t at) {
+    std::uint32_t number = 0;
+    if (at + sizeof number <= image.size()) {
+        std::memcpy(&number, image.data() + at, sizeof number);
+    }
+    return number;
+}
 
 /// Format 3 has two tables more, at its end: without limits, and with counts that load() makes.
 Status add_risk_tables(std::vector<std::byte>& image) {
-    std::uint32_t accounts = 0;
-    std::memcpy(&accounts, image.data() + kAccountsAt, sizeof accounts);
-    append<AccountRisk>(image, accounts);
+    append<AccountRisk>(image, number_at(image, kAccountsAt));
     append<GroupRisk>(image, kGroupsMax);
     set_format(image, 3);
     return ok_status();
@@ -48,6 +61,23 @@ Status add_symbols_and_loss(std::vector<std::byte>& image) {
     return ok_status();
 }
 
+/// Format 5 knows currencies, limits in money and hours, and what brokers' answers have led to;
+/// there was none of it, so no order has a value.
+Status add_guards(std::vector<std::byte>& image) {
+    const std::uint32_t orders = number_at(image, kGlobalsAt + number_at(image, kGlobalsBytesAt));
+    if (orders > image.size() / sizeof(Order)) {
+        return {Errc::BadLayout, "its table of orders is larger than the image"};
+    }
+    append<CurrencyState>(image, kCurrenciesMax);
+    append<AccountGuard>(image, number_at(image, kAccountsAt));
+    append<GroupGuard>(image, kGroupsMax);
+    append<SymbolGuard>(image, kSymbolsMax);
+    append<Money>(image, orders);
+    append<AccountOutcome>(image, number_at(image, kAccountsAt));
+    set_format(image, 5);
+    return ok_status();
+}
+
 struct Step {
     std::uint32_t from;
     std::uint32_t to;
@@ -58,6 +88,7 @@ struct Step {
 constexpr Step kSteps[] = {
     {2, 3, add_risk_tables},
     {3, 4, add_symbols_and_loss},
+    {4, 5, add_guards},
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
-// What a sink may conclude from an effects log that ends before its store's cursor.
+// What a sink may conclude from how far the effects log has come: that a log which ends before its
+// store's cursor will stay so; that its store lacks nothing.
 #pragma once
 
 #include "shm/segment.h"
+
+#include <algorithm>
 
 namespace millrace {
 
@@ -23,5 +26,31 @@ namespace millrace {
     const std::uint64_t durable = core.durable.load(std::memory_order_acquire);
     return serves && applied != 0 && (applied >= seq.value || applied >= durable);
 }
+
+/// Up to which record a store has everything, for the cells that say so. Its cursor goes from mark
+/// to mark of the log, and a record without effects has none: behind one, in a night without
+/// trading, a store that lacks nothing would stand below the log's end for ever, and a stage that
+/// has nothing to do would count as one with work waiting.
+/// Threads: the sink's.
+class StoredUpTo {
+public:
+    /// Before the log is read.
+    void begin_reading(const Segment& segment) noexcept {
+        // Acquire: pairs with the replica's release; effects up to there are in the files.
+        seen_ = Sequence{segment.core().replica_applied.load(std::memory_order_acquire)};
+    }
+    /// It was read to its end, and all of it is stored.
+    void at_end() noexcept { upto_ = std::max(upto_, seen_); }
+    /// The store may stand elsewhere: opened anew, or another one.
+    void forget() noexcept { upto_ = {}; }
+    /// @param cursor of the store, all zero if it has none: then nothing is said of it.
+    [[nodiscard]] std::uint64_t of(Sequence cursor) const noexcept {
+        return cursor.value == 0 ? 0 : std::max(upto_, cursor).value;
+    }
+
+private:
+    Sequence seen_;
+    Sequence upto_;
+};
 
 }  // namespace millrace

@@ -57,6 +57,7 @@ int RedisSink::work() noexcept {
     if (feed_ != nullptr) {
         return feed();
     }
+    stored_up_to_.begin_reading(segment_);
     const int pulled = pull();
     const bool nothing = pulled == 0 && phase_ == Phase::Rebuild && pending_ == EffectCursor{};
     if (nothing && fed_to_ != EffectCursor{} && source_->seek(fed_to_)) {
@@ -67,6 +68,9 @@ int RedisSink::work() noexcept {
     }
     tell_filled();
     quiet_ = pulled == 0 && pending_ == store_.cursor();
+    if (quiet_) {
+        stored_up_to_.at_end();
+    }
     if (phase_ == Phase::Rebuild && quiet_) {
         audit_.scan_now(store_);  // all that it holds was noted on the way
         phase_ = Phase::Verify;
@@ -162,6 +166,7 @@ void RedisSink::follow(Phase phase) noexcept {
     behind_since_ = {};
     batch_.clear();
     pending_ = store_.cursor();
+    stored_up_to_.forget();
     retry_at_ = {};
     upkeep_at_ = primary_at_ = {};
     if (phase == Phase::Follow) {
@@ -405,7 +410,7 @@ void RedisSink::publish_cells() noexcept {
     // Relaxed: for inspectors and retention; one writer. While a generation is being filled, what
     // readers see is older than its cursor.
     if (phase_ == Phase::Follow) {
-        core.redis_seq.store(stored().seq.value, std::memory_order_relaxed);
+        core.redis_seq.store(stored_up_to_.of(stored().seq), std::memory_order_relaxed);
     }
     core.redis_failing_ns.store(failing_since_.value, std::memory_order_relaxed);
     core.redis_generation.store(generation(), std::memory_order_relaxed);

@@ -8,6 +8,7 @@
 // the same log.
 #pragma once
 
+#include "persist/log_progress.h"
 #include "persist/redis_audit.h"
 #include "persist/redis_hold.h"
 #include "persist/redis_owner.h"
@@ -132,6 +133,7 @@ private:
     std::atomic<bool> feed_stop_{false};
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
+    StoredUpTo stored_up_to_;
     Nanos batch_since_{};
     bool quiet_ = false;    // everything that the log holds is stored
     bool resting_ = false;  // the last step found nothing to do

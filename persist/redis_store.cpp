@@ -67,6 +67,19 @@ void put_hash(RespCommands& c, std::string_view prefix, std::string_view key,
     }
 }
 
+/// One command where put_delete(), put_hash() and PEXPIREAT are three, and a third of the server's
+/// time (2.0 us beside 5.6, redis 7.0): it copies the hash instead of building it.
+void put_dump(RespCommands& c, std::string_view prefix, std::string_view key, std::int64_t until_ms,
+              std::string_view dump) {
+    c.begin(6);
+    c.arg("RESTORE");
+    c.arg(prefix, key);
+    c.arg(until_ms);
+    c.arg(dump);
+    c.arg("REPLACE");
+    c.arg("ABSTTL");
+}
+
 }  // namespace
 
 std::string RedisStore::shared(std::string_view name) const {
@@ -85,6 +98,7 @@ Status RedisStore::failed(const Status& status, const char* doing) noexcept {
 
 Status RedisStore::open(RedisLink& link) noexcept {
     link_ = &link;
+    dumps_ = Dumps::NotAsked;
     generations_ = {};
     results_key_ = shared("RTRS");
     const auto pointer = link.call({"GET", shared("GENERATION")});
@@ -292,8 +306,23 @@ Status RedisStore::mend(std::span<const Effect> effects) noexcept {
 }
 
 void RedisStore::begin_batch() noexcept {
+    if (dumps_ == Dumps::NotAsked) {
+        dumps_ = takes_dumps() ? Dumps::Taken : Dumps::Refused;
+    }
     commands_.clear();
     commands_.add({"MULTI"});
+}
+
+/// Redis before 7.0 does not know our format, and RESTORE may be denied to this user, or renamed: a
+/// row is written field by field then. Tried, since no answer of a server says all of that.
+bool RedisStore::takes_dumps() noexcept {
+    const std::string key = shared("PROBE");
+    entry_.clear();
+    entry_.number("schema", kRedisSchema);
+    RespCommands probe;
+    probe.add({"RESTORE", key, "1000", dump_.of(entry_), "REPLACE"});
+    probe.add({"DEL", key});
+    return link_->run(probe).ok();  // a broken connection shows when the batch is sent
 }
 
 /// A connection that breaks in the middle leaves a MULTI without its EXEC: nothing is done.
@@ -310,7 +339,7 @@ void RedisStore::put_rows(std::span<const Effect> effects, Rows rows) noexcept {
     for (std::size_t i = 0; i < effects.size(); ++i) {
         const Effect& e = effects[i];
         if (last_[i]) {
-            put_row(e, wall, rows);
+            put_row(e, wall);
         }
         if (e.kind == EffectKind::Definition) {
             const auto r = e.as<DefinitionRow>();
@@ -327,30 +356,36 @@ void RedisStore::put_rows(std::span<const Effect> effects, Rows rows) noexcept {
     }
 }
 
-void RedisStore::put_row(const Effect& effect, Nanos wall, Rows rows) noexcept {
+/// Replaces the whole key: what anybody else put into it goes, so does the end of an earlier state.
+void RedisStore::put_row(const Effect& effect, Nanos wall) noexcept {
     if (!redis_row(effect, row_)) {
         return;
     }
     ++rows_;
-    // Deleted first: what anybody else put into it goes, so does the end of an earlier state, and
-    // writing 24 fields anew takes a third of the time of replacing them (measured, redis 7.0).
-    // A new deal has no earlier state: what somebody else left under its key, the next audit finds.
-    if (effect.kind != EffectKind::Execution || rows == Rows::Mended) {
-        put_delete(commands_, prefix_, row_.key());
-    }
-    put_hash(commands_, prefix_, row_.key(), row_.fields);
     const bool ends = row_.stay == RedisStay::Ended || row_.stay == RedisStay::Signal;
-    if (!ends) {
-        return;  // what has traded: RedisHold gives it one when nothing needs it any more
+    Nanos until;  // none: what has traded gets one from RedisHold when nothing needs it any more
+    if (ends) {
+        until = redis_until(row_, options_.keep);
     }
-    Nanos until = redis_until(row_, options_.keep);
     if (row_.stay == RedisStay::Signal) {
         until = std::max(until, wall + options_.keep.ended);  // an order of it may end later
     }
-    commands_.begin(3);
-    commands_.arg("PEXPIREAT");
-    commands_.arg(prefix_, row_.key());
-    commands_.arg(until.value / 1'000'000);
+    // 0 would be no end: what was to end before the year 1970's second millisecond ends then.
+    const std::int64_t until_ms = ends ? std::max<std::int64_t>(until.value / 1'000'000, 1) : 0;
+    if (dumps_ == Dumps::Taken) {
+        put_dump(commands_, prefix_, row_.key(), until_ms, dump_.of(row_.fields));
+        return;
+    }
+    // Deleted first: writing 24 fields anew takes a third of the time of replacing them (measured,
+    // redis 7.0).
+    put_delete(commands_, prefix_, row_.key());
+    put_hash(commands_, prefix_, row_.key(), row_.fields);
+    if (ends) {
+        commands_.begin(3);
+        commands_.arg("PEXPIREAT");
+        commands_.arg(prefix_, row_.key());
+        commands_.arg(until_ms);
+    }
 }
 
 void RedisStore::put_entry(const Effect& effect) noexcept {

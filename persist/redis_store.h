@@ -7,6 +7,7 @@
 
 #include "persist/effect_source.h"
 #include "persist/last_of_row.h"
+#include "persist/redis_dump.h"
 #include "persist/redis_link.h"
 #include "persist/redis_rows.h"
 
@@ -98,10 +99,11 @@ private:
     [[nodiscard]] Status check_cursor(const RedisView& fields) noexcept;
     void set_results_aside(const std::string& number) noexcept;
     void begin_batch() noexcept;
+    [[nodiscard]] bool takes_dumps() noexcept;
     enum class Rows : std::uint8_t { New, Mended };
     void put_rows(std::span<const Effect> effects, Rows rows) noexcept;
     void send_ahead() noexcept;
-    void put_row(const Effect& effect, Nanos wall, Rows rows) noexcept;
+    void put_row(const Effect& effect, Nanos wall) noexcept;
     void note_facts(std::span<const Effect> effects) noexcept;
     void put_entry(const Effect& effect) noexcept;
     void put_cursor(const EffectCursor& cursor) noexcept;
@@ -123,6 +125,9 @@ private:
     std::string prefix_;               // keys(), kept
     std::string results_key_;
     RedisRow row_;
+    RedisDump dump_;
+    enum class Dumps : std::uint8_t { NotAsked, Taken, Refused };
+    Dumps dumps_ = Dumps::NotAsked;  // by the server that `link_` leads to
     RedisFields entry_;
     LastOfRow last_;  // in the batch under way
     std::uint64_t rows_ = 0;

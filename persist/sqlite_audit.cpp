@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "core/index_map.h"
-#include "persist/backup_stream.h"
-#include "persist/sqlite_rows.h"
+#include "persist/sqlite_cursor.h"
 
 namespace millrace {
 namespace {
@@ -46,12 +45,12 @@ Status SqliteAudit::begin() noexcept {
     if (auto opened = db_.open(path_, kBusyMs, SqliteOpen::ReadOnly); !opened) {
         return opened;
     }
-    const auto cursor = read_cursor(db_);
-    if (!cursor) {
-        return cursor.error();
+    const auto row = read_sqlite_cursor(db_);
+    if (!row) {
+        return row.error();
     }
-    found_.upto = cursor.value().seq;
-    const Status there = log_->seek(cursor.value());
+    found_.upto = row.value().cursor.seq;
+    const Status there = log_->seek(row.value().cursor);
     return of_log(there ? log_->seek({}) : there);
 }
 
@@ -111,26 +110,29 @@ Status SqliteAudit::compare(const Effect& effect) {
     if (!row) {
         return row.error();
     }
-    const std::optional<Effect>& stored = row.value();
-    if (stored && place_of(*stored) > place_of(effect)) {
+    const std::optional<StoredRow>& stored = row.value();
+    if (stored && place_of(stored->effect) > place_of(effect)) {
         newer_.insert_or_assign(sqlite_key(effect), effect);  // a later effect has to be it
         return ok_status();
     }
     newer_.erase(sqlite_key(effect));
-    if (stored && place_of(*stored) == place_of(effect)) {
+    if (stored && place_of(stored->effect) == place_of(effect)) {
         known_.push_back(name_of(effect));
     }
-    if (stored && std::memcmp(&*stored, &effect, sizeof effect) == 0) {
+    const bool same = stored && std::memcmp(&stored->effect, &effect, sizeof effect) == 0;
+    if (same && stored->as_put) {
         ++found_.rows;
     } else {
-        wrong(effect, stored ? "is not what the log says" : "is missing");
+        wrong(effect, same     ? "has a value that is stored as what it is not"
+                      : stored ? "is not what the log says"
+                               : "is missing");
     }
     return ok_status();
 }
 
 /// What no effect of the log is, the store may have taken since this began.
 Status SqliteAudit::settle_newer() {
-    const auto now = read_cursor(db_);
+    const auto now = read_sqlite_cursor(db_);
     if (!now) {
         return now.error();
     }
@@ -139,8 +141,8 @@ Status SqliteAudit::settle_newer() {
         if (!row) {
             return row.error();
         }
-        const std::uint64_t seq = row.value() ? row.value()->seq.value : 0;
-        if (seq <= found_.upto.value || seq > now.value().seq.value) {
+        const std::uint64_t seq = row.value() ? row.value()->effect.seq.value : 0;
+        if (seq <= found_.upto.value || seq > now.value().cursor.seq.value) {
             wrong(effect, "says that a later record wrote it, which did not");
         }
     }
@@ -149,7 +151,7 @@ Status SqliteAudit::settle_newer() {
     return ok_status();
 }
 
-Result<std::optional<Effect>> SqliteAudit::row_of(const Effect& effect) {
+Result<std::optional<StoredRow>> SqliteAudit::row_of(const Effect& effect) {
     SqliteStatement& select = selects_[static_cast<std::size_t>(effect.kind) % selects_.size()];
     if (!select.is_prepared()) {
         auto made = db_.prepare(sqlite_select_row(effect.kind));
@@ -164,11 +166,11 @@ Result<std::optional<Effect>> SqliteAudit::row_of(const Effect& effect) {
         return there.error();
     }
     if (!there.value()) {
-        return std::optional<Effect>{};
+        return std::optional<StoredRow>{};
     }
-    std::optional<Effect> found{sqlite_get(select, effect.kind)};
+    std::optional<StoredRow> found{sqlite_get(select, effect.kind)};
     const auto end = select.row();  // a key has one row; this resets the statement
-    return end ? Result<std::optional<Effect>>{found} : end.error();
+    return end ? Result<std::optional<StoredRow>>{found} : end.error();
 }
 
 // ---- rows that the log does not know ------------------------------------------------------------
@@ -195,7 +197,7 @@ Status SqliteAudit::look_for_extra(EffectKind kind) {
         if (stopped()) {
             return {Errc::Timeout, "given up"};
         }
-        const Effect effect = sqlite_get(rows.value(), kind);
+        const Effect effect = sqlite_get(rows.value(), kind).effect;
         if (!std::binary_search(known_.begin(), known_.end(), name_of(effect))) {
             found_.extra.push_back(effect);
             tell(effect, "is of no effect of the log");

@@ -7,6 +7,7 @@
 #include "persist/effect_source.h"
 #include "persist/last_of_row.h"
 #include "persist/sqlite_db.h"
+#include "persist/sqlite_rows.h"
 
 #include <array>
 #include <atomic>
@@ -34,9 +35,10 @@ struct SqliteAuditFindings {
     [[nodiscard]] bool clean() const noexcept { return wrong.empty() && extra.empty(); }
 };
 
-/// Every row that the log still has an effect of, a slice at a time, each in a reader's transaction
-/// of its own: checkpoints of the store wait for one slice at the most. Rows that only older
-/// effects wrote are not looked at. Holds 8 bytes a row in memory. Threads: one.
+/// Every row that the log still has an effect of: its values, and how they are stored. A slice at a
+/// time, each in a reader's transaction of its own: checkpoints of the store wait for one slice at
+/// the most. Rows that only older effects wrote are not looked at. Holds 8 bytes a row in memory.
+/// Threads: one.
 class SqliteAudit {
 public:
     /// @param log a reader of its own. @param stop gives up soon after it turns true, or nullptr.
@@ -56,7 +58,7 @@ private:
     [[nodiscard]] Status compare(const Effect& effect);
     [[nodiscard]] Status settle_newer();
     [[nodiscard]] Status look_for_extra(EffectKind kind);
-    [[nodiscard]] Result<std::optional<Effect>> row_of(const Effect& effect);
+    [[nodiscard]] Result<std::optional<StoredRow>> row_of(const Effect& effect);
     void wrong(const Effect& effect, const char* how);
     void tell(const Effect& effect, const char* how);
     [[nodiscard]] bool stopped() const noexcept;

@@ -3,6 +3,7 @@
 #include "core/crash_point.h"
 #include "persist/backup_stream.h"
 #include "persist/file_preparer.h"
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_schema.h"
@@ -160,16 +161,17 @@ Status BackupRun::copy() {
     }
     // A reader's transaction: the writer goes on, and what it writes is not seen.
     Status done = from.exec("BEGIN");
-    const auto cursor = done ? read_cursor(from) : Result<EffectCursor>{done.error()};
+    const auto row = done ? read_sqlite_cursor(from) : Result<SqliteCursorRow>{done.error()};
     const auto schema = from.number("PRAGMA user_version");
-    if (!cursor || !schema) {
-        return fail(cursor ? Status{schema.error()} : Status{cursor.error()}, o_.store);
+    if (!row || !schema) {
+        return fail(row ? Status{schema.error()} : Status{row.error()}, o_.store);
     }
+    const EffectCursor& cursor = row.value().cursor;
     header_.schema = static_cast<std::uint32_t>(schema.value());
-    header_.epoch = cursor.value().epoch;
-    header_.seq = cursor.value().seq.value;
-    header_.k = cursor.value().k;
-    header_.chain = cursor.value().chain;
+    header_.epoch = cursor.epoch;
+    header_.seq = cursor.seq.value;
+    header_.k = cursor.k;
+    header_.chain = cursor.chain;
     auto sums = fingerprint(from);
     if (!sums) {
         return fail(sums.error(), o_.store);

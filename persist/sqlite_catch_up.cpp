@@ -1,5 +1,6 @@
 #include "persist/sqlite_catch_up.h"
 
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_store.h"
 #include "shm/clock.h"
@@ -8,33 +9,13 @@ namespace millrace {
 namespace {
 
 constexpr int kBusyMs = 5'000;
-constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it is noted
 
-struct Place {
-    EffectCursor cursor;
-    std::uint32_t instance = 0;
-    Nanos written;  // last, by the wall clock
-};
-
-Result<Place> place_of(const std::string& path) noexcept {
+Result<SqliteCursorRow> place_of(const std::string& path) noexcept {
     SqliteDb db;
     if (auto opened = db.open(path, kBusyMs, SqliteOpen::ReadOnly); !opened) {
         return opened.error();
     }
-    const auto version = db.number("PRAGMA user_version");
-    const bool says = version && version.value() >= kInstanceVersion;
-    auto cursor = db.prepare(std::string{"SELECT epoch, seq, k, chain, "} +
-                             (says ? "instance" : "0") + ", updated_ns FROM cursor WHERE id = 1");
-    const auto row = cursor ? cursor.value().row() : Result<bool>{cursor.error()};
-    if (!row || !row.value()) {
-        return row ? Error{Errc::BadChecksum, 0, "the cursor row is gone"} : row.error();
-    }
-    const SqliteStatement& s = cursor.value();
-    return Place{
-        {static_cast<std::uint64_t>(s.column(0)), Sequence{static_cast<std::uint64_t>(s.column(1))},
-         static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))},
-        static_cast<std::uint32_t>(s.column(4)),
-        Nanos{s.column(5)}};
+    return read_sqlite_cursor(db);
 }
 
 Status refused(Errc code, std::string& message, std::string text) {
@@ -45,7 +26,8 @@ Status refused(Errc code, std::string& message, std::string text) {
 }  // namespace
 
 EffectCursor sqlite_cursor_at(const std::string& path) noexcept {
-    const auto place = sqlite_file_exists(path) ? place_of(path) : Result<Place>{Place{}};
+    const auto place =
+        sqlite_file_exists(path) ? place_of(path) : Result<SqliteCursorRow>{SqliteCursorRow{}};
     return place ? place.value().cursor : EffectCursor{};
 }
 
@@ -57,7 +39,7 @@ Status can_catch_up(const SqliteCatchUp& wish, std::string& message) {
     if (!found) {
         return refused(found.code(), message, wish.path + " cannot be read: " + found.error().what);
     }
-    const auto& [cursor, instance, written] = found.value();
+    const auto& [cursor, effects, written, instance, whole] = found.value();
     if (wish.instance == 0 || instance != wish.instance) {
         return refused(Errc::NotOwner, message, wish.path + " is of another journal directory");
     }

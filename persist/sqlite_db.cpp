@@ -3,6 +3,8 @@
 #include "persist/sign_of_life.h"
 
 #include <sqlite3.h>
+#define XXH_STATIC_LINKING_ONLY  // states on the stack
+#include <xxhash.h>
 
 #include <utility>
 
@@ -14,6 +16,29 @@ constexpr int kInstructions = 10'000;  // of SQLite's own, about a millisecond
 Error error_of(int rc) noexcept {
     // Static text: sqlite3_errstr never returns memory that goes away.
     return {sqlite_errc(rc), 0, sqlite3_errstr(rc)};
+}
+
+/// row_sum(...): see SqliteDb.
+void row_sum(sqlite3_context* context, int count, sqlite3_value** values) {
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    const auto add = [&state](const void* data, std::size_t bytes) {
+        (void)XXH3_64bits_update(&state, data, bytes);  // fails for no state only
+    };
+    for (int i = 0; i < count; ++i) {
+        const int type = sqlite3_value_type(values[i]);
+        add(&type, sizeof type);
+        if (type == SQLITE_INTEGER) {
+            const std::int64_t number = sqlite3_value_int64(values[i]);
+            add(&number, sizeof number);
+            continue;
+        }
+        const void* const bytes = sqlite3_value_blob(values[i]);
+        const int size = sqlite3_value_bytes(values[i]);
+        add(&size, sizeof size);
+        add(bytes, static_cast<std::size_t>(size));
+    }
+    sqlite3_result_int64(context, static_cast<std::int64_t>(XXH3_64bits_digest(&state)));
 }
 
 }  // namespace
@@ -103,7 +128,17 @@ std::int64_t SqliteStatement::column(int index) const noexcept {
 }
 std::string SqliteStatement::column_text(int index) const {
     const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, index));
-    return text == nullptr ? std::string{} : std::string{text};
+    const auto bytes = static_cast<std::size_t>(sqlite3_column_bytes(statement_, index));
+    return text == nullptr ? std::string{} : std::string{text, bytes};
+}
+SqliteType SqliteStatement::column_type(int index) const noexcept {
+    switch (sqlite3_column_type(statement_, index)) {
+        case SQLITE_INTEGER: return SqliteType::Integer;
+        case SQLITE_FLOAT: return SqliteType::Real;
+        case SQLITE_TEXT: return SqliteType::Text;
+        case SQLITE_BLOB: return SqliteType::Blob;
+        default: return SqliteType::Null;
+    }
 }
 
 bool SqliteStatement::column_is_null(int index) const noexcept {
@@ -133,6 +168,10 @@ Status SqliteDb::open(const std::string& path, int busy_ms, SqliteOpen how) noex
     }
     (void)sqlite3_extended_result_codes(db_, 1);
     (void)sqlite3_busy_timeout(db_, busy_ms);
+    // Not for views and triggers, which a damaged schema may have.
+    (void)sqlite3_create_function_v2(db_, "row_sum", -1,
+                                     SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                     nullptr, row_sum, nullptr, nullptr, nullptr);
     return ok_status();
 }
 
@@ -143,6 +182,9 @@ void SqliteDb::close() noexcept {
 
 Status SqliteDb::exec(const std::string& sql) noexcept {
     const int rc = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+    if (rc == SQLITE_ERROR) {
+        return {Errc::BadLayout, "a table or a column is not there, or is there already"};
+    }
     if (rc != SQLITE_OK) {
         return error_of(rc);
     }

@@ -26,6 +26,9 @@ enum class SqliteOpen {
     ReadOnly,
 };
 
+/// How a value is stored. A column says which it wants, and takes any.
+enum class SqliteType : std::uint8_t { Null, Integer, Real, Text, Blob };
+
 /// One prepared statement. Bind in order, run, and it is ready to be bound again.
 class SqliteStatement {
 public:
@@ -47,7 +50,10 @@ public:
     /// Advances to the next row. @return false at the end; the statement is reset then.
     [[nodiscard]] Result<bool> row() noexcept;
     [[nodiscard]] std::int64_t column(int index) const noexcept;
+    /// With what is behind a zero byte in it, which only damage puts there.
     [[nodiscard]] std::string column_text(int index) const;
+    /// As it is stored: to be asked before the value, which converts it.
+    [[nodiscard]] SqliteType column_type(int index) const noexcept;
     [[nodiscard]] bool column_is_null(int index) const noexcept;
     /// Bytes of a blob, until the next row() or run().
     [[nodiscard]] std::span<const std::byte> column_blob(int index) const noexcept;
@@ -61,7 +67,8 @@ private:
     int failed_ = 0;  // first failed bind, reported by run()
 };
 
-/// One connection. Not for sharing between threads.
+/// One connection. Not for sharing between threads. Its statements know `row_sum(...)`, a checksum
+/// (XXH3) of values and of how they are stored: for rows that nothing else tells about.
 class SqliteDb {
 public:
     SqliteDb() = default;
@@ -75,7 +82,7 @@ public:
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return db_ != nullptr; }
 
-    /// Runs one or several statements that return nothing of interest.
+    /// Runs one or several statements that return nothing of interest. @return as prepare().
     [[nodiscard]] Status exec(const std::string& sql) noexcept;
     /// @return BadLayout: a table or column that it names is not there.
     [[nodiscard]] Result<SqliteStatement> prepare(const std::string& sql) noexcept;

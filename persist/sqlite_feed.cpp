@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_needed.h"
 #include "persist/sqlite_rows.h"
@@ -44,16 +45,12 @@ Status SqliteFeed::read_cursor() noexcept {
     if (version.value() != sqlite_schema_version()) {
         return {Errc::NotFound, "the store is of another build"};  // its sink brings it up to date
     }
-    auto found = db_.prepare("SELECT epoch, seq, k, chain, whole FROM cursor WHERE id = 1");
-    const auto row = found ? found.value().row() : Result<bool>{found.error()};
-    if (!row || !row.value()) {
-        return row ? Status{Errc::BadChecksum, "the cursor row is gone"} : Status{row.error()};
+    const auto row = read_sqlite_cursor(db_);
+    if (!row) {
+        return row.error();
     }
-    const SqliteStatement& s = found.value();
-    cursor_ = {static_cast<std::uint64_t>(s.column(0)),
-               Sequence{static_cast<std::uint64_t>(s.column(1))},
-               static_cast<std::uint32_t>(s.column(2)), static_cast<std::uint64_t>(s.column(3))};
-    whole_ = s.column(4) != 0;
+    cursor_ = row.value().cursor;
+    whole_ = row.value().whole;
     return cursor_ == EffectCursor{} ? Status{Errc::NotFound, "the store is empty"} : ok_status();
 }
 
@@ -113,7 +110,11 @@ Result<bool> SqliteFeed::next(std::vector<Effect>& out, std::size_t rows_max) no
             return row.error();
         }
         if (row.value()) {
-            out.push_back(sqlite_get(rows_, kKinds[at_]));
+            const StoredRow stored = sqlite_get(rows_, kKinds[at_]);
+            if (!stored.as_put) {
+                return {Errc::BadChecksum, "a row is not as it was written"};
+            }
+            out.push_back(stored.effect);
             ++n;
         } else {
             reading_ = false;

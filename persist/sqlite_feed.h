@@ -28,7 +28,8 @@ public:
 
     /// Takes the store's state as of now: a reader's transaction, which holds up checkpoints of the
     /// file until this is gone.
-    /// @return NotFound: no store, or none that has come to anything; Busy, BadChecksum, IoError.
+    /// @return NotFound: no store, or none that has come to anything; BadCursor: its cursor row is
+    /// not what was written; Busy, BadChecksum, IoError.
     [[nodiscard]] Status open() noexcept;
     /// How far the store had come.
     [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }

@@ -1,6 +1,7 @@
 // The engine's state out of the SQLite store: one reading transaction, nothing is changed.
 #include "persist/stored_state.h"
 
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_needed.h"
@@ -12,7 +13,6 @@ namespace millrace {
 namespace {
 
 constexpr int kBusyMs = 5'000;
-constexpr std::int64_t kInstanceVersion = 4;  // of the schema, from which on it is noted
 
 /// Of each target of closes that live or executed: intent, sum of the closes' volumes.
 std::string close_shares() {
@@ -35,6 +35,11 @@ public:
              {&Reader::read_definitions, &Reader::read_orders, &Reader::read_positions,
               &Reader::read_deals, &Reader::read_signals}) {
             done = done ? (this->*step)() : done;
+        }
+        if (done && odd_ > 0) {
+            state_.gaps.push_back(std::to_string(odd_) +
+                                  " rows with values that are stored as what they are not: a bit "
+                                  "was flipped, and what else is wrong in them shows nowhere");
         }
         return done;
     }
@@ -63,6 +68,13 @@ private:
         }
     }
 
+    template <class Row>
+    Row get(const SqliteStatement& s, EffectKind kind) {
+        const StoredRow stored = sqlite_get(s, kind);
+        odd_ += stored.as_put ? 0 : 1;
+        return stored.effect.as<Row>();
+    }
+
     Status number(const std::string& sql, std::uint64_t& to) {
         const auto found = db_.number(sql);
         to = found ? static_cast<std::uint64_t>(found.value()) : 0;
@@ -70,32 +82,20 @@ private:
     }
 
     Status read_cursor() {
-        std::uint64_t version = 0;
-        std::uint64_t instance = 0;
+        const auto row = read_sqlite_cursor(db_);
+        if (!row) {
+            return row.error();
+        }
         std::uint64_t latest = 0;
         std::uint64_t kills = 0;
-        std::uint64_t whole = 0;
-        Status done = each("SELECT epoch, seq, k, chain FROM cursor", [this](const auto& s) {
-            state_.cursor = {static_cast<std::uint64_t>(s.column(0)),
-                             Sequence{static_cast<std::uint64_t>(s.column(1))},
-                             static_cast<std::uint32_t>(s.column(2)),
-                             static_cast<std::uint64_t>(s.column(3))};
-        });
-        done = done ? number("PRAGMA user_version", version) : done;
-        if (done && static_cast<std::int64_t>(version) >= kInstanceVersion) {
-            done = number("SELECT instance FROM cursor", instance);
-        }
-        const bool says = static_cast<std::int64_t>(version) >= kSqliteWholeVersion;
-        const std::string shows = sqlite_shows_whole();
-        done = done ? number(says ? "SELECT whole OR " + shows + " FROM cursor" : "SELECT " + shows,
-                             whole)
-                    : done;
-        if (done && whole == 0) {
+        state_.cursor = row.value().cursor;
+        state_.instance = row.value().instance;
+        if (!row.value().whole) {
             state_.gaps.push_back(
                 "what stood before it was filled: it was filled from an effects log of which "
                 "retention had taken the beginning");
         }
-        done = done ? number("SELECT coalesce(max(intent), 0) FROM orders", state_.intent) : done;
+        Status done = number("SELECT coalesce(max(intent), 0) FROM orders", state_.intent);
         done = done ? number("SELECT count(*) FROM signals WHERE reason = 0", state_.signals_known)
                     : done;
         done = done ? number("SELECT count(*) FROM alerts WHERE code = 5", kills) : done;
@@ -103,7 +103,6 @@ private:
             "SELECT coalesce(max(t), 0) FROM (SELECT max(time_ns) AS t FROM signals"
             " UNION SELECT max(time_ns) FROM orders UNION SELECT max(time_ns) FROM accounts)";
         done = done ? number(newest, latest) : done;
-        state_.instance = static_cast<std::uint32_t>(instance);
         state_.latest = Nanos{static_cast<std::int64_t>(latest)};
         state_.kill_used = kills > 0;
         return done;
@@ -111,13 +110,11 @@ private:
 
     Status read_definitions() {
         Status done = each(sqlite_select(EffectKind::Definition, false), [this](const auto& s) {
-            const Effect e = sqlite_get(s, EffectKind::Definition);
-            state_.definitions.push_back(e.as<DefinitionRow>());
+            state_.definitions.push_back(get<DefinitionRow>(s, EffectKind::Definition));
         });
         return done ? each(sqlite_select(EffectKind::Account, false),
                            [this](const auto& s) {
-                               const Effect e = sqlite_get(s, EffectKind::Account);
-                               state_.accounts.push_back(e.as<AccountRow>());
+                               state_.accounts.push_back(get<AccountRow>(s, EffectKind::Account));
                            })
                     : done;
     }
@@ -127,7 +124,7 @@ private:
                                sqlite_needed_intents() + ") ORDER BY intent",
                            [this](const auto& s) {
                                RestoredOrder order;
-                               order.row = sqlite_get(s, EffectKind::Order).template as<OrderRow>();
+                               order.row = get<OrderRow>(s, EffectKind::Order);
                                state_.orders.push_back(order);
                            });
         return done ? each(close_shares(),
@@ -141,16 +138,16 @@ private:
     }
 
     Status read_positions() {
-        return each(
-            sqlite_select(EffectKind::Position, false) + " WHERE volume > 0",
-            [this](const auto& s) {
-                const auto row = sqlite_get(s, EffectKind::Position).template as<PositionRow>();
-                if (RestoredOrder* o = find_order(state_, row.magic.intent()); o != nullptr) {
-                    put_position(row, *o);
-                } else {
-                    note_lost_order(state_, row);
-                }
-            });
+        return each(sqlite_select(EffectKind::Position, false) + " WHERE volume > 0",
+                    [this](const auto& s) {
+                        const auto row = get<PositionRow>(s, EffectKind::Position);
+                        if (RestoredOrder* o = find_order(state_, row.magic.intent());
+                            o != nullptr) {
+                            put_position(row, *o);
+                        } else {
+                            note_lost_order(state_, row);
+                        }
+                    });
     }
 
     /// What was counted already must not count again when its terminal tells it again.
@@ -186,8 +183,7 @@ private:
                                " WHERE reason = 0 AND (accepted_ns > " + since + " OR id IN (" +
                                of_orders + ")) ORDER BY accepted_ns, seq, k",
                            [this](const auto& s) {
-                               state_.signals.push_back(
-                                   sqlite_get(s, EffectKind::Signal).template as<SignalRow>());
+                               state_.signals.push_back(get<SignalRow>(s, EffectKind::Signal));
                            });
         keep_newest_signals(state_, limits_);
         note_lost_signals(state_);
@@ -198,6 +194,7 @@ private:
     const StoredLimits& limits_;
     StoredState& state_;
     std::uint64_t rows_ = 0;
+    std::uint64_t odd_ = 0;  // of those, not as they were written
 };
 
 /// Refuses what is damaged, not ours, or of a newer build.

@@ -11,8 +11,11 @@
 #include <utility>
 
 #include "persist/backup_stream.h"
+#include "persist/sqlite_catch_up.h"
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
+#include "persist/sqlite_layout.h"
 #include "shm/clock.h"
 
 namespace millrace {
@@ -70,15 +73,24 @@ StoreHealth look_at_store(const std::string& path, std::string& why) {
         why = path + " is empty: somebody has cut it";
         return StoreHealth::Damaged;
     }
+    std::string odd;
     if (seen) {
-        const auto cursor = read_cursor(db);
-        seen = cursor ? read_newest(db) : Status{cursor.error()};
+        const auto cursor = read_sqlite_cursor(db);
+        odd = cursor.code() == Errc::BadCursor ? cursor.error().what : "";
+        seen = cursor || !odd.empty() ? read_newest(db) : Status{cursor.error()};
     }
-    if (!is_damage(seen)) {
-        return StoreHealth::Good;  // a lock or a lack of descriptors is no damage
+    if (seen && odd.empty()) {
+        auto rows = sqlite_odd_rows(db);
+        seen = rows ? ok_status() : Status{rows.error()};
+        odd = rows ? std::move(rows).value() : odd;
     }
-    why = path + ": " + (db.is_open() ? db.message() : seen.error().what);
-    return StoreHealth::Damaged;
+    if (is_damage(seen)) {
+        why = path + ": " + (db.is_open() ? db.message() : seen.error().what);
+        return StoreHealth::Damaged;
+    }
+    why = path + ": " + odd;
+    // A lock or a lack of descriptors is no damage.
+    return odd.empty() ? StoreHealth::Good : StoreHealth::Mendable;
 }
 
 StoreHealth check_store(const std::string& path, const std::atomic<bool>* stop, std::string& why) {
@@ -136,7 +148,7 @@ void SqliteKeeper::found(StoreHealth health, const std::string& why) {
     if ((seen & ~kHealthMask) != looked_life_) {
         return;
     }
-    if (health == StoreHealth::Damaged || health == StoreHealth::Gone) {
+    if (health != StoreHealth::Good) {
         tell(why);
     }
     // Release: pairs with the acquire in health(). Strong: it fails only if forget() was called.
@@ -151,7 +163,7 @@ void SqliteKeeper::look() {
     const bool anew = life != looked_life_ || inode_ == 0;
     looked_life_ = life;
     const StoreHealth before = health();
-    if (before == StoreHealth::Damaged || before == StoreHealth::Gone) {
+    if (before != StoreHealth::Unknown && before != StoreHealth::Good) {
         return;  // the sink has it to mend
     }
     const std::uint64_t inode = inode_of(options_.store);
@@ -166,22 +178,54 @@ void SqliteKeeper::look() {
     const StoreHealth health = look_at_store(options_.store, why);
     if (health != StoreHealth::Good) {
         found(health, why);
-    } else if (anew) {
-        full_check();
+    } else if (layout_will_do(anew) && anew) {
+        (void)full_check();
     }
 }
 
-void SqliteKeeper::full_check() {
+/// Tables and views that are not as they were made: the file is made anew, but not again and again
+/// where that brings the same ones back, as a backup of an older build might.
+bool SqliteKeeper::layout_will_do(bool anew) {
+    SqliteDb db;
+    const Status opened = db.open(options_.store, kBusyMs, SqliteOpen::ReadOnly);
+    const auto odd = opened ? sqlite_odd_layout(db) : Result<std::string>{opened.error()};
+    if (!odd) {
+        return true;  // locked, or the next look tells
+    }
+    if (anew) {
+        const bool again = !odd.value().empty() && odd.value() == odd_layout_;
+        kept_layout_ = again ? odd.value() : "";
+        if (again) {
+            tell("ALERT " + options_.store + ": " + odd.value() + ", in the new file too");
+        }
+    }
+    if (odd.value() == kept_layout_) {
+        return true;
+    }
+    odd_layout_ = odd.value();
+    if (!odd_layout_.empty()) {
+        found(StoreHealth::Damaged, options_.store + ": " + odd_layout_);
+    }
+    return odd_layout_.empty();
+}
+
+/// @return whether it found nothing.
+bool SqliteKeeper::full_check() {
     std::string why;
     const StoreHealth health = check_store(options_.store, &stop_, why);
     if (health != StoreHealth::Unknown) {
         found(health, why);
     }
+    return health == StoreHealth::Good;
 }
 
 void SqliteKeeper::back_up() {
     const auto at = segment_.core().sqlite_seq.load(std::memory_order_relaxed);
     if (options_.dir.empty() || health() != StoreHealth::Good || at == backed_up_.value) {
+        return;
+    }
+    // The cell counts records without an effect, too, which leave the store as it is.
+    if (backed_up_.value != 0 && sqlite_cursor_at(options_.store).seq == backed_up_) {
         return;
     }
     SqliteBackupOptions options;
@@ -198,7 +242,7 @@ void SqliteKeeper::back_up() {
     } else if (!given_up && made.code() != Errc::Busy) {
         tell("ALERT no backup of the store: " + message);
         if (made.code() == Errc::BadChecksum) {
-            full_check();  // the copy's fault, or the store's?
+            (void)full_check();  // the copy's fault, or the store's?
         }
     }
 }
@@ -232,8 +276,12 @@ bool SqliteKeeper::audit() {
         return false;  // others pass, or are the sink's to see
     }
     if (ended->findings().clean()) {
-        // Relaxed: one writer, a count.
-        clean_audits_.fetch_add(1, std::memory_order_relaxed);
+        // Rows are compared by their keys: one too many in the order of a table, or one too few in
+        // an index, shows in no key.
+        if (full_check()) {
+            // Relaxed: one writer, a count.
+            clean_audits_.fetch_add(1, std::memory_order_relaxed);
+        }
         return false;
     }
     const std::lock_guard lock{mutex_};

@@ -1,7 +1,7 @@
-// SqliteKeeper: looks after the store beside the sink that writes it: a look each second, the full
-// integrity check once after the start, a backup each minute, a comparison with the effects log
-// each hour. In a thread of its own, at the lowest priority, through read-only connections: the
-// sink never waits for it.
+// SqliteKeeper: looks after the store beside the sink that writes it: a look each second, a backup
+// each minute, a comparison with the effects log each hour, the full integrity check once after the
+// start and behind each comparison. In a thread of its own, at the lowest priority, through
+// read-only connections: the sink never waits for it.
 #pragma once
 
 #include "persist/sqlite_audit.h"
@@ -46,7 +46,14 @@ struct SqliteKeeperOptions {
 };
 
 /// What the look of each second finds, or a full check.
-enum class StoreHealth : std::uint8_t { Unknown = 0, Good = 1, Damaged = 2, Gone = 3 };
+/// Mendable: what no effect tells of and the sink knows is not as it was written.
+enum class StoreHealth : std::uint8_t {
+    Unknown = 0,
+    Good = 1,
+    Damaged = 2,
+    Gone = 3,
+    Mendable = 4
+};
 
 class SqliteKeeper {
 public:
@@ -57,14 +64,14 @@ public:
     SqliteKeeper(const SqliteKeeper&) = delete;
     SqliteKeeper& operator=(const SqliteKeeper&) = delete;
 
-    /// Of the file that has been looked at last. Damaged and Gone stay until forget().
+    /// Of the file that has been looked at last. Damaged, Gone and Mendable stay until forget().
     [[nodiscard]] StoreHealth health() const noexcept {
         // Acquire: pairs with the release of the thread that found it.
         return static_cast<StoreHealth>(state_.load(std::memory_order_acquire) & kHealthMask);
     }
     /// Rows that the last comparison found wrong, once; empty if none.
     [[nodiscard]] SqliteAuditFindings take_wrong();
-    /// Comparisons that found every row as the log says.
+    /// Comparisons that found every row as the log says, and every page and index sound.
     [[nodiscard]] std::uint64_t clean_audits() const noexcept {
         return clean_audits_.load(std::memory_order_relaxed);  // a count, for inspectors
     }
@@ -75,8 +82,9 @@ private:
     void run();
     [[nodiscard]] bool nap();
     [[nodiscard]] std::int64_t now_ns() const noexcept;
-    void full_check();
+    bool full_check();
     void look();
+    bool layout_will_do(bool anew);
     void back_up();
     bool audit();
     void watch_wal();
@@ -99,15 +107,17 @@ private:
     std::condition_variable wake_;
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
     bool wal_told_ = false;
-    Sequence backed_up_;             // cursor of the newest backup of this life
+    Sequence backed_up_;  // cursor of the newest backup of this life
     std::uint64_t inode_ = 0;
+    std::string odd_layout_;   // for which the last life ended
+    std::string kept_layout_;  // so it is, and a rebuild does not help
     std::latch named_{1};
     std::thread thread_;
 };
 
-/// A look that costs the same for a store of any size: the header, the schema, the cursor, and the
-/// newest rows of each table. @return Damaged, or Gone if there is no file; Good also if it is
-/// locked. `why`: what was found.
+/// A look that costs the same for a store of any size: the cursor, the newest rows of each table,
+/// and what sqlite_odd_rows() looks at. @return Damaged, Mendable, or Gone if there is no file;
+/// Good also if it is locked. `why`: what was found.
 [[nodiscard]] StoreHealth look_at_store(const std::string& path, std::string& why);
 
 /// SQLite's own check of every page, row and index. Takes as long as the store is large.

@@ -145,7 +145,8 @@ void put(RowBinder& b, const AlertRow& r) noexcept {
 
 // ---- and back: columns in the order in which put() binds them -----------------------------------
 
-/// Reads one row's fields in the order of its table's columns.
+/// Reads one row's fields in the order of its table's columns, and sees whether they are what
+/// RowBinder binds.
 class RowReader {
 public:
     explicit RowReader(const SqliteStatement& statement) noexcept : s_{statement} {}
@@ -153,7 +154,10 @@ public:
     template <class T>
         requires(std::is_integral_v<T> || std::is_enum_v<T>)
     RowReader& operator>>(T& value) noexcept {
-        value = static_cast<T>(s_.column(at_++));
+        must_be(SqliteType::Integer);
+        const std::int64_t found = s_.column(at_++);
+        value = static_cast<T>(found);
+        must(static_cast<std::int64_t>(value) == found);
         return *this;
     }
     template <class Rep, class Tag>
@@ -162,13 +166,27 @@ public:
     }
     template <std::size_t N>
     RowReader& operator>>(Text<N>& text) noexcept {
+        must_be(SqliteType::Text);
         const std::string found = s_.column_text(at_++);
         found.copy(text.bytes, N);
+        must(found.size() <= N && found.find('\0') == std::string::npos);
         return *this;
     }
     RowReader& operator>>(SignalId& id) noexcept {
-        id = {};
+        if (s_.column_type(at_) == SqliteType::Null) {
+            id = {};
+            ++at_;
+            return *this;
+        }
+        key(id);
+        must(!id.is_none());
+        return *this;
+    }
+    RowReader& key(SignalId& id) noexcept {
+        must_be(SqliteType::Blob);
         const auto bytes = s_.column_blob(at_++);
+        must(bytes.size() == 16);
+        id = {};
         for (std::size_t i = 0; i < 16 && bytes.size() == 16; ++i) {
             std::uint64_t& half = i < 8 ? id.hi : id.lo;
             half = half << 8U | static_cast<std::uint64_t>(bytes[i]);
@@ -176,19 +194,24 @@ public:
         return *this;
     }
     RowReader& id(std::uint32_t& value) noexcept {
-        const bool none = s_.column_is_null(at_);
+        if (s_.column_type(at_) == SqliteType::Null) {
+            value = kNoId;
+            ++at_;
+            return *this;
+        }
         *this >> value;
-        value = none ? kNoId : value;
+        must(value != kNoId);
         return *this;
     }
-    RowReader& skip() noexcept {
-        ++at_;
-        return *this;
-    }
+    void must(bool sound) noexcept { as_put_ = as_put_ && sound; }
+    [[nodiscard]] bool as_put() const noexcept { return as_put_; }
 
 private:
+    void must_be(SqliteType type) noexcept { must(s_.column_type(at_) == type); }
+
     const SqliteStatement& s_;
     int at_ = 0;
+    bool as_put_ = true;
 };
 
 void get(RowReader& b, DefinitionRow& r) noexcept {
@@ -197,14 +220,16 @@ void get(RowReader& b, DefinitionRow& r) noexcept {
     r.kind = kind.bytes[0];
 }
 void get(RowReader& b, SignalRow& r) noexcept {
-    b >> r.id >> r.target;
+    b.key(r.id) >> r.target;
     b.id(r.source.value).id(r.group.value).id(r.symbol.value);
     b >> r.action >> r.side >> r.price_kind >> r.done >> r.reason >> r.accounts >> r.filled >>
         r.rejected >> r.volume >> r.price >> r.stop_loss >> r.take_profit >> r.send_time >>
         r.accepted_time;
 }
 void get(RowReader& b, OrderRow& r) noexcept {
-    b.skip() >> r.magic >> r.signal;
+    std::uint64_t intent = 0;
+    b >> intent >> r.magic >> r.signal;
+    b.must(intent == r.magic.intent());
     b.id(r.account.value).id(r.symbol.value);
     b >> r.type >> r.side >> r.price_kind >> r.status >> r.reason >> r.attempts >> r.retcode >>
         r.volume >> r.cum_volume >> r.price >> r.avg_price >> r.stop_loss >> r.take_profit >>
@@ -293,13 +318,14 @@ std::string insert_or_update(const Table& table, const std::string& unless_newer
 }
 
 template <class Row>
-Effect read(const SqliteStatement& statement, EffectKind kind) noexcept {
+StoredRow read(const SqliteStatement& statement, EffectKind kind) noexcept {
     Row row;
     RowReader b{statement};
     get(b, row);
-    Effect effect = Effect::make(kind, row);
-    b >> effect.seq >> effect.k >> effect.time;
-    return effect;
+    StoredRow stored{Effect::make(kind, row)};
+    b >> stored.effect.seq >> stored.effect.k >> stored.effect.time;
+    stored.as_put = b.as_put();
+    return stored;
 }
 
 template <class Row>
@@ -379,7 +405,7 @@ std::string_view sqlite_table(EffectKind kind) noexcept {
     return table_of(kind).name;
 }
 
-Effect sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept {
+StoredRow sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept {
     switch (kind) {
         case EffectKind::Definition: return read<DefinitionRow>(row, kind);
         case EffectKind::Signal: return read<SignalRow>(row, kind);

@@ -33,8 +33,15 @@ void sqlite_bind_key(SqliteStatement& select_row, const Effect& effect) noexcept
 /// The table of `kind`, for people.
 [[nodiscard]] std::string_view sqlite_table(EffectKind kind) noexcept;
 
-/// The row that a statement made from sqlite_select...(kind) stands at, as the effect that wrote
-/// it.
-[[nodiscard]] Effect sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept;
+/// A row as the effect that wrote it.
+struct StoredRow {
+    Effect effect;
+    /// Every column is of the type, length and range that sqlite_put() gives it. A flipped bit in
+    /// the header of a record makes NULL of a 0, or TEXT of a BLOB: it reads the same, but no query
+    /// that asks for it finds it.
+    bool as_put = true;
+};
+/// The row that a statement made from sqlite_select...(kind) stands at.
+[[nodiscard]] StoredRow sqlite_get(const SqliteStatement& row, EffectKind kind) noexcept;
 
 }  // namespace millrace

@@ -196,6 +196,28 @@ static_assert(static_cast<int>(AlertCode::SegmentLost) == 11);
 constexpr const char* kWhole =
     "ALTER TABLE cursor ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; UPDATE cursor SET whole = ";
 
+// What no effect tells of bears a checksum from here on; and people are shown words for the bits
+// of an account.
+std::string summed() {
+    std::string sql;
+    for (const SqliteSummed& t : {kSqliteCursorSum, kSqliteFailedSyncsSum, kSqliteStoreEventsSum}) {
+        sql += std::string{"ALTER TABLE "} + t.table +
+               " ADD COLUMN sum INTEGER NOT NULL DEFAULT 0; " + sqlite_seal(t);
+    }
+    return sql;
+}
+constexpr const char* kAccountView = R"sql(
+DROP VIEW v_accounts;
+CREATE VIEW v_accounts AS SELECT {def:A:account} AS account, account AS id,
+    {name:account_state:state} AS state, {name:link_state:link} AS link,
+    CASE WHEN t.permissions & 1 THEN 'MAY_TRADE' ELSE 'MAY_NOT_TRADE' END AS broker,
+    CASE WHEN t.permissions & 128 THEN coalesce((SELECT name FROM names
+        WHERE domain = 'account_state' AND value = t.permissions >> 1 & 7),
+        t.permissions >> 1 & 7) END AS state_once_up,
+    {dec:equity} AS equity, {dec:balance} AS balance, live_orders, open_positions,
+    {time:time_ns} AS changed, seq FROM accounts AS t;
+)sql";
+
 /// Step n brings a file from user_version n to n + 1. Steps are never changed once released; a new
 /// layout is a new step, and a file of any age walks through all it has not seen.
 std::string migration(std::size_t step) {
@@ -205,10 +227,11 @@ std::string migration(std::size_t step) {
         case 2: return kFailedSyncs;
         case 3: return kInstance;
         case 4: return kWhole + std::string{kShowsWhole} + ";";
+        case 5: return summed() + expand(kAccountView);
         default: return {};
     }
 }
-constexpr std::int64_t kVersion = 5;
+constexpr std::int64_t kVersion = 6;
 
 struct Word {
     const char* domain;
@@ -259,6 +282,10 @@ constexpr Word kWords[] = {
     {"alert_code", 16, "SLIPPAGE"},
     {"alert_code", 17, "MARKET_CLOSED"},
     {"alert_code", 18, "DUPLICATE_ORDER"},
+    {"alert_code", 19, "WEEK_END"},
+    {"alert_code", 30, "SYMBOL_BLOCKED"},
+    {"alert_code", 31, "PARTIAL_FILL"},
+    {"alert_code", 32, "OWN_CLOSE_FAILED"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {
@@ -340,6 +367,15 @@ std::int64_t sqlite_schema_version() noexcept {
 
 const char* sqlite_shows_whole() noexcept {
     return kShowsWhole;
+}
+
+std::string sqlite_seal(const SqliteSummed& table) {
+    return std::string{"UPDATE "} + table.table + " SET sum = " + table.sum + "; ";
+}
+
+Status sqlite_put_words(SqliteDb& db) noexcept {
+    const Status emptied = db.exec("DELETE FROM names");
+    return emptied ? put_words(db) : emptied;
 }
 
 Status sqlite_migrate(SqliteDb& db) noexcept {

@@ -38,6 +38,9 @@ SqliteSink::SqliteSink(const Segment& segment, std::unique_ptr<EffectSource> sou
     ASSERT(source_ != nullptr);
     ASSERT(options_.batch_rows > 0);
     batch_.reserve(options_.batch_rows);
+    if (!options_.shipper.backups.empty()) {
+        shipper_ = std::make_unique<LogShipper>(segment_, options_.shipper);
+    }
 }
 
 int SqliteSink::step(Nanos now) noexcept {
@@ -56,12 +59,15 @@ int SqliteSink::work() noexcept {
     if (phase_ == Phase::Closed && !open()) {
         return 0;
     }
+    stored_up_to_.begin_reading(segment_);
     const int pulled = pull();
     if (pulled < 0 || (due() && !flush())) {
         return 0;
     }
     quiet_ = pulled == 0 && pending_ == store_.cursor();
     if (quiet_) {
+        stored_up_to_.at_end();
+        publish_cursor();
         succeeded();
     }
     const bool caught_up = quiet_ || store_.cursor().seq.value >= rebuild_to_;
@@ -149,6 +155,10 @@ void SqliteSink::heed_keeper() noexcept {
         return;
     }
     const StoreHealth health = keeper_->health();
+    if (health == StoreHealth::Mendable) {
+        renew();
+        return;
+    }
     if (health != StoreHealth::Damaged && health != StoreHealth::Gone) {
         put_back();
         return;
@@ -171,15 +181,33 @@ void SqliteSink::put_back() noexcept {
                                         std::to_string(found.wrong.size() + found.extra.size()) +
                                         " rows differed from the effects log" +
                                         (done ? " and were put back" : "") + "; " + found.first);
-    if (!done) {
-        damaged_ = done.code() == Errc::BadChecksum;
-        const std::string message = store_.message();
-        if (damaged_) {
-            store_.close();
-            phase_ = Phase::Closed;
-        }
-        (void)fail(done.code(), message);
+    mended(done);
+}
+
+/// The cursor's row, the words that views show: no effect tells of them, this does.
+void SqliteSink::renew() noexcept {
+    const Status done = store_.renew();
+    if (done) {
+        segment_.report_error("sqlite", "ALERT " + options_.store.path +
+                                            ": what was not as it was written is so again, or is "
+                                            "marked");
+        keeper_->forget();
     }
+    mended(done);
+}
+
+/// Heeds how that went: a file that cannot be mended is made anew.
+void SqliteSink::mended(const Status& done) noexcept {
+    if (done) {
+        return;
+    }
+    damaged_ = done.code() == Errc::BadChecksum;
+    const std::string message = store_.message();
+    if (damaged_) {
+        store_.close();
+        phase_ = Phase::Closed;
+    }
+    (void)fail(done.code(), message);
 }
 
 /// A store, or a backup, that stands at `seq` is ahead of the log: the replica may be on its way
@@ -306,6 +334,7 @@ void SqliteSink::follow(Phase phase) noexcept {
     told_ahead_ = false;
     drop_batch();
     retry_at_ = {};
+    stored_up_to_.forget();
     publish_cursor();
 }
 
@@ -444,7 +473,8 @@ void SqliteSink::succeeded() noexcept {
 void SqliteSink::publish_cursor() noexcept {
     // Relaxed: for inspectors. Retention must not trust it to the last record: without full_sync a
     // power cut takes the store back to its last checkpoint.
-    segment_.core().sqlite_seq.store(store_.cursor().seq.value, std::memory_order_relaxed);
+    segment_.core().sqlite_seq.store(stored_up_to_.of(store_.cursor().seq),
+                                     std::memory_order_relaxed);
 }
 
 }  // namespace millrace

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "persist/effect_source.h"
+#include "persist/log_progress.h"
+#include "persist/log_shipper.h"
 #include "persist/sqlite_keeper.h"
 #include "persist/sqlite_store.h"
 #include "shm/segment.h"
@@ -29,6 +31,8 @@ struct SqliteSinkOptions {
     /// Who looks at the store and makes its backups; `store` is taken from above. Without a `dir`
     /// nobody does, and a lost store is made again from the log alone.
     SqliteKeeperOptions keeper{};
+    /// What is shipped beside the backups, by a thread of its own. Without `backups` nothing is.
+    LogShipperOptions shipper{};
 };
 
 class SqliteSink final : public Stage {
@@ -65,6 +69,8 @@ private:
     [[nodiscard]] bool restore_backup() noexcept;
     void heed_keeper() noexcept;
     void put_back() noexcept;
+    void renew() noexcept;
+    void mended(const Status& done) noexcept;
     [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
     [[nodiscard]] bool show_life() noexcept;
     [[nodiscard]] SqliteStoreOptions store_options() noexcept;
@@ -96,6 +102,7 @@ private:
 
     std::vector<Effect> batch_;
     EffectCursor pending_;  // after the last effect of batch_
+    StoredUpTo stored_up_to_;
     Nanos batch_since_{};
     bool quiet_ = false;  // everything that the log holds is stored
     bool starting_ = true;
@@ -109,6 +116,7 @@ private:
     bool told_ahead_ = false;               // of the log that stays behind
     EffectCursor cursor_sought_;            // of the main store, when it was opened last
     std::unique_ptr<SqliteKeeper> keeper_;  // once there is a store
+    std::unique_ptr<LogShipper> shipper_;   // whatever becomes of the store
 };
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
 #include "persist/sqlite_store.h"
 
+#include "persist/sqlite_layout.h"
 #include "persist/sqlite_rows.h"
 #include "persist/sqlite_schema.h"
 
@@ -56,7 +57,6 @@ Status SqliteStore::failed(const char* doing, const Status& status) noexcept {
 Status SqliteStore::open(const SqliteStoreOptions& options) noexcept {
     ASSERT(!is_open());
     path_ = options.path;
-    instance_ = options.instance;
     Status opened = open_steps(options);
     if (!opened) {
         close();
@@ -83,7 +83,7 @@ Status SqliteStore::open_steps(const SqliteStoreOptions& options) noexcept {
     if (auto done = prepare(); !done) {
         return failed("preparing statements", done);
     }
-    if (auto done = read_cursor(); !done) {
+    if (auto done = read_cursor(options.instance); !done) {
         return failed("reading the cursor", done);
     }
     return ok_status();
@@ -92,8 +92,7 @@ Status SqliteStore::open_steps(const SqliteStoreOptions& options) noexcept {
 void SqliteStore::close() noexcept {
     upserts_ = {};
     put_cursor_ = {};
-    cursor_ = {};
-    whole_ = false;
+    row_ = {};
     db_.close();
 }
 
@@ -107,10 +106,7 @@ Status SqliteStore::prepare() noexcept {
         }
         upserts_[kind] = std::move(made).value();
     }
-    auto made = db_.prepare(
-        "UPDATE cursor SET epoch = ?, seq = ?, k = ?, chain = ?, "
-        "effects = effects + ?, updated_ns = ?, instance = ifnull(nullif(?, 0), instance), "
-        "whole = ? WHERE id = 1");
+    auto made = prepare_sqlite_cursor(db_);
     if (!made) {
         return made.error();
     }
@@ -118,25 +114,15 @@ Status SqliteStore::prepare() noexcept {
     return ok_status();
 }
 
-Status SqliteStore::read_cursor() noexcept {
-    auto statement = db_.prepare(std::string{"SELECT epoch, seq, k, chain, whole OR "} +
-                                 sqlite_shows_whole() + " FROM cursor WHERE id = 1");
-    if (!statement) {
-        return statement.error();
-    }
-    SqliteStatement& s = statement.value();
-    const auto row = s.row();
+Status SqliteStore::read_cursor(std::uint32_t instance) noexcept {
+    const auto row = read_sqlite_cursor(db_);
     if (!row) {
-        return row.error();
+        // Where it stands nobody knows then: as good as lost.
+        return row.code() == Errc::BadCursor ? Status{Errc::BadChecksum, row.error().what}
+                                             : Status{row.error()};
     }
-    if (!row.value()) {
-        return {Errc::BadChecksum, "the cursor row is gone"};
-    }
-    cursor_.epoch = static_cast<std::uint64_t>(s.column(0));
-    cursor_.seq = Sequence{static_cast<std::uint64_t>(s.column(1))};
-    cursor_.k = static_cast<std::uint32_t>(s.column(2));
-    cursor_.chain = static_cast<std::uint64_t>(s.column(3));
-    whole_ = s.column(4) != 0;
+    row_ = row.value();
+    row_.instance = instance != 0 ? instance : row_.instance;
     return ok_status();
 }
 
@@ -156,19 +142,6 @@ Status SqliteStore::write_rows(std::span<const Effect> effects) noexcept {
         }
     }
     return ok_status();
-}
-
-Status SqliteStore::write_cursor(const EffectCursor& cursor, std::size_t effects,
-                                 Nanos now) noexcept {
-    return put_cursor_.bind(static_cast<std::int64_t>(cursor.epoch))
-        .bind(static_cast<std::int64_t>(cursor.seq.value))
-        .bind(cursor.k)
-        .bind(static_cast<std::int64_t>(cursor.chain))
-        .bind(static_cast<std::int64_t>(effects))
-        .bind(now.value)
-        .bind(instance_)
-        .bind(whole_ ? 1 : 0)
-        .run();
 }
 
 /// Runs `work` in a transaction; nothing of it stays if it fails.
@@ -195,13 +168,23 @@ Status SqliteStore::transact(const char* doing, Work work) noexcept {
 Status SqliteStore::store(std::span<const Effect> effects, const EffectCursor& cursor,
                           Nanos now) noexcept {
     // A cursor never goes back: a log that does is another log (see the sink).
-    ASSERT(cursor.seq >= cursor_.seq);
+    ASSERT(cursor.seq >= row_.cursor.seq);
+    const SqliteCursorRow next{cursor, row_.effects + effects.size(), now, row_.instance,
+                               row_.whole};
     const Status done = transact("storing effects", [&] {
         const Status written = write_rows(effects);
-        return written ? write_cursor(cursor, effects.size(), now) : written;
+        return written ? write_sqlite_cursor(put_cursor_, next) : written;
     });
-    cursor_ = done ? cursor : cursor_;
+    row_ = done ? next : row_;
     return done;
+}
+
+Status SqliteStore::renew() noexcept {
+    return transact("writing again what the log does not tell", [&] {
+        Status done = db_.exec("DELETE FROM cursor");
+        done = done ? write_sqlite_cursor(put_cursor_, row_) : done;
+        return done ? sqlite_renew_rows(db_) : done;
+    });
 }
 
 Status SqliteStore::put_back(std::span<const Effect> effects, std::span<const Effect> extra,
@@ -236,7 +219,7 @@ Status SqliteStore::put_back_rows(std::span<const Effect> effects, Sequence upto
     for (const Effect& effect : effects) {
         SqliteStatement& put = statements[static_cast<std::size_t>(effect.kind) % kKinds];
         if (!put.is_prepared()) {
-            auto made = db_.prepare(sqlite_put_back(effect.kind, upto, cursor_.seq));
+            auto made = db_.prepare(sqlite_put_back(effect.kind, upto, row_.cursor.seq));
             if (!made) {
                 return made.error();
             }
@@ -250,7 +233,9 @@ Status SqliteStore::put_back_rows(std::span<const Effect> effects, Sequence upto
 }
 
 Status SqliteStore::note(Nanos now, std::string_view event, std::string_view detail) noexcept {
-    auto insert = db_.prepare("INSERT INTO store_events VALUES (?, ?, ?)");
+    auto insert = db_.prepare(
+        "INSERT INTO store_events (at_ns, event, detail, sum) VALUES (?1, ?2, ?3, "
+        "row_sum(?1, ?2, ?3))");
     if (!insert) {
         return failed("noting an event", insert.error());
     }

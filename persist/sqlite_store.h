@@ -7,6 +7,7 @@
 #include "core/effect.h"
 #include "persist/effect_source.h"
 #include "persist/last_of_row.h"
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 
 #include <array>
@@ -28,8 +29,9 @@ struct SqliteStoreOptions {
 class SqliteStore {
 public:
     /// Opens or makes the file: checks it, brings its schema up to date, reads its cursor.
-    /// @return BadChecksum: damaged; BadLayout: so is its schema; BadMagic: not ours; BadVersion:
-    /// newer than this build; Busy: locked; NoSpace, IoError. The file is unchanged by a refusal.
+    /// @return BadChecksum: damaged, or its cursor's row is; BadLayout: so is its schema; BadMagic:
+    /// not ours; BadVersion: newer than this build; Busy: locked; NoSpace, IoError. The file is
+    /// unchanged by a refusal.
     [[nodiscard]] Status open(const SqliteStoreOptions& options) noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return db_.is_open(); }
@@ -49,17 +51,21 @@ public:
     [[nodiscard]] Status put_back(std::span<const Effect> effects, std::span<const Effect> extra,
                                   Sequence upto) noexcept;
 
+    /// Writes again, in one transaction, what no effect tells of and this knows: the cursor's row
+    /// and the words; rows of which nobody knows what they were are marked. @return as store().
+    [[nodiscard]] Status renew() noexcept;
+
     /// Notes what befell the store itself (table store_events).
     [[nodiscard]] Status note(Nanos now, std::string_view event, std::string_view detail) noexcept;
 
     /// Moves everything from the write-ahead log into the file, so that it may be renamed alone.
     [[nodiscard]] Status checkpoint() noexcept;
 
-    [[nodiscard]] const EffectCursor& cursor() const noexcept { return cursor_; }
+    [[nodiscard]] const EffectCursor& cursor() const noexcept { return row_.cursor; }
     /// Whether it holds everything since its log began: written with the cursor. For a store that
     /// has none yet; of one that was filled from a log without its beginning it is never true.
-    void set_whole(bool whole) noexcept { whole_ = whole; }
-    [[nodiscard]] bool whole() const noexcept { return whole_; }
+    void set_whole(bool whole) noexcept { row_.whole = whole; }
+    [[nodiscard]] bool whole() const noexcept { return row_.whole; }
     /// The last failure in SQLite's words, with what was being done.
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
@@ -68,23 +74,19 @@ private:
 
     [[nodiscard]] Status open_steps(const SqliteStoreOptions& options) noexcept;
     [[nodiscard]] Status prepare() noexcept;
-    [[nodiscard]] Status read_cursor() noexcept;
+    [[nodiscard]] Status read_cursor(std::uint32_t instance) noexcept;
     [[nodiscard]] Status write_rows(std::span<const Effect> effects) noexcept;
     [[nodiscard]] Status put_back_rows(std::span<const Effect> effects, Sequence upto) noexcept;
     [[nodiscard]] Status remove_rows(std::span<const Effect> rows) noexcept;
     template <class Work>
     [[nodiscard]] Status transact(const char* doing, Work work) noexcept;
-    [[nodiscard]] Status write_cursor(const EffectCursor& cursor, std::size_t effects,
-                                      Nanos now) noexcept;
     Status failed(const char* doing, const Status& status) noexcept;
 
     SqliteDb db_;
     std::array<SqliteStatement, kKinds> upserts_;
     SqliteStatement put_cursor_;
-    LastOfRow last_;  // in the batch under way
-    EffectCursor cursor_;
-    std::uint32_t instance_ = 0;
-    bool whole_ = false;
+    LastOfRow last_;       // in the batch under way
+    SqliteCursorRow row_;  // as it was written last
     std::string path_;
     std::string message_;
 };

@@ -23,6 +23,7 @@ struct RedisStoreOptions;       // persist/redis_store.h
 
 struct StoredState {
     std::string where;           // it was read, for people
+    std::string backup;          // of the lost store, which it was read of in its place
     std::uint32_t instance = 0;  // of the lost journal directory; 0 = the store does not know it
     EffectCursor cursor;         // it follows the log up to here; what came later is unknown to it
     std::uint64_t intent = 0;    // highest order id in it

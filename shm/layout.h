@@ -23,7 +23,7 @@ namespace millrace {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31454341524C4D4DULL;  // "MMLRACE1"
 /// Raise it with every change of a struct in this file.
-inline constexpr std::uint32_t kLayoutVersion = 5;
+inline constexpr std::uint32_t kLayoutVersion = 6;
 
 using AtomicU32 = std::atomic<std::uint32_t>;
 using AtomicU64 = std::atomic<std::uint64_t>;
@@ -214,7 +214,8 @@ struct alignas(kCacheLineBytes) SessionEntry {
     AtomicU64 reconnects;
     AtomicU64 commands_sent;
     AtomicU64 events_received;
-    AtomicU64 named;  // highest command number that the present intent journal has named
+    AtomicU64 named;        // highest command number that the present intent journal has named
+    AtomicU32 permissions;  // last told by an executor that was connected: bridge::kInfo...
     // Engine's line.
     alignas(kCacheLineBytes) AtomicU64 applied_event;  // executor event applied
     AtomicU64 applied_event_seq;                       // by this journal record

@@ -104,6 +104,7 @@ inline constexpr FieldPlace kSessionEntryPlaces[] = {
     MILLRACE_FIELD(SessionEntry, commands_sent),
     MILLRACE_FIELD(SessionEntry, events_received),
     MILLRACE_FIELD(SessionEntry, named),
+    MILLRACE_FIELD(SessionEntry, permissions),
     MILLRACE_FIELD(SessionEntry, applied_event),
     MILLRACE_FIELD(SessionEntry, applied_event_seq),
     MILLRACE_FIELD(SessionEntry, account_state),

@@ -74,6 +74,22 @@ say_covered() {
         { print "    " $0 }' - "$log" <<<"$1" >&2
 }
 
+# Who did not run and why, by the test's own words in the log of the run just done: ctest names them and
+# keeps the reason to itself.
+say_skipped() {
+    local log=Testing/Temporary/LastTest.log skipped
+    [ -f "$log" ] || return 0
+    skipped="$(awk '
+        /^[0-9]+\/[0-9]+ Test: / { name = $0; sub(/^[^:]*: /, "", name); on = 0 }
+        /: Skipped$/ { on = 1; why = ""; next }
+        !on && /^SKIPPED: / { print "    " name ": " $0 }  # a script
+        on && /^\[  SKIPPED \]/ { print "    " name ": " why; on = 0 }
+        /^<end of output>$/ { on = 0 }
+        on && !/^ *$/ { why = why (why == "" ? "" : " ") $0 }' "$log")"
+    if [ -n "$skipped" ]; then say "NOT TESTED HERE:" "
+$skipped"; fi
+}
+
 # run_tests RETRY OPTION...: ctest in the current folder. With RETRY set, what failed runs twice more,
 # alone; both must pass. A machine that stalls for seconds fails a test now and then; a fault in the
 # code fails it again, and either way the log names it.
@@ -88,7 +104,12 @@ run_tests() {
 $counting"
     fi
     rm -f Testing/Temporary/LastTestsFailed.log
-    if ctest --parallel 2 --output-on-failure --no-tests=error "$@"; then say_covered "$counting"; return 0; fi
+    if ctest --parallel 3 --output-on-failure --no-tests=error "$@"; then
+        say_covered "$counting"
+        say_skipped
+        return 0
+    fi
+    say_skipped
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
     if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
     if grep -qsE "$a_fault_whenever" Testing/Temporary/LastTest.log; then

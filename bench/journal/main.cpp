@@ -35,6 +35,7 @@ constexpr std::uint64_t kThroughputBytes = 128ULL << 20;  // two rolls a round
 constexpr std::uint32_t kSpares = 4;
 constexpr std::int64_t kPoolWaitNs = 60'000'000'000;
 constexpr std::uint32_t kSlots = 1U << 15;
+constexpr unsigned kFullRestUs = 100;  // far less than writing what a full ring holds takes
 
 [[noreturn]] void die(const std::string& what) {
     std::fprintf(stderr, "bench_journal: %s\n", what.c_str());
@@ -191,13 +192,13 @@ public:
         }
         stage_ = std::move(stage).value();
     }
-    void publish() {
+    [[nodiscard]] bool publish() {
         JournalRecord record;
-        record.seq = Sequence{++seq_};
+        record.seq = Sequence{seq_ + 1};
         record.type = InputType::Signal;
-        if (!producer_.try_publish(record).ok()) {
-            --seq_;
-        }
+        const bool published = producer_.try_publish(record).ok();
+        seq_ += published ? 1 : 0;
+        return published;
     }
     void until_durable(std::uint64_t seq) {
         while (cells_->durable.load(std::memory_order_acquire) < seq) {
@@ -210,7 +211,9 @@ public:
         }
     }
     void one() {
-        publish();
+        if (!publish()) {
+            die("the ring is full");
+        }
         until_durable(seq_);
     }
     /// Until the pool is as it is kept (a pool is filled from the first roll on).
@@ -223,37 +226,61 @@ public:
             ::usleep(1000);
         }
     }
-    /// Until kThroughputBytes are on disk, with another thread that keeps the ring full, as the
-    /// engine does. @return bytes, records.
-    std::pair<std::uint64_t, std::uint64_t> sequential() {
+    struct Done {
+        std::uint64_t bytes = 0;
+        std::uint64_t records = 0;
+        std::int64_t ns = 0;
+        std::int64_t cpu_ns = 0;  // of the journal's thread, the kernel's work on its behalf too
+    };
+    /// Until kThroughputBytes are on disk, with a thread that keeps the ring full, as the engine
+    /// does: it rests when it is, or two cores would have none for the kernel's part of a write.
+    Done sequential() {
         const std::uint64_t bytes = cells_->journal_bytes.load();
         const std::uint64_t first = seq_;
-        std::atomic<bool> enough{false};
+        std::atomic<bool> enough{false};  // relaxed, pairs with nothing: a bare stop
         std::thread engine{[&] {
-            while (!enough.load(std::memory_order_relaxed)) {  // pairs with nothing: a bare stop
-                publish();
+            while (!enough.load(std::memory_order_relaxed)) {
+                if (!publish()) {
+                    ::usleep(kFullRestUs);
+                }
             }
         }};
+        std::thread retention{[&] {
+            while (!enough.load(std::memory_order_relaxed)) {
+                retire_behind();
+                ::usleep(1000);
+            }
+        }};
+        const std::int64_t cpu = thread_cpu_ns();
+        const std::int64_t began = monotonic_ns();
         while (cells_->journal_bytes.load() - bytes < kThroughputBytes) {
             if (stage_->step(Nanos{1}) == 0) {
                 stage_->wait_io(millis(1));
-            }
-            if (cells_->journal_bytes.load() > retired_bytes_ + kFileBytes) {
-                retired_bytes_ += kFileBytes;
-                retire_behind();
             }
         }
         enough.store(true, std::memory_order_relaxed);
         engine.join();
         until_durable(seq_);
+        const Done done{cells_->journal_bytes.load() - bytes, seq_ - first, monotonic_ns() - began,
+                        thread_cpu_ns() - cpu};
+        retention.join();
         rolled_ = true;
-        return {cells_->journal_bytes.load() - bytes, seq_ - first};
+        return done;
     }
     [[nodiscard]] const char* backend() const { return to_string(stage_->start().backend); }
 
 private:
-    // What retention does in its own process: the files behind the last two go.
+    static std::int64_t thread_cpu_ns() {
+        timespec t{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return t.tv_sec * 1'000'000'000 + t.tv_nsec;
+    }
+    // What retention does in its own process, too: the files behind the last two go.
     void retire_behind() {
+        if (cells_->journal_bytes.load() <= retired_bytes_ + kFileBytes) {
+            return;
+        }
+        retired_bytes_ += kFileBytes;
         DirectorySource log{dir_};
         const auto files = log.list();
         if (!files) {
@@ -377,13 +404,20 @@ void latency(RawFile& file, RawUring& uring, Journal& journal, int rounds, std::
 struct Contender {
     const char* name;
     std::unique_ptr<Journal> journal;
-    std::vector<double> megabytes, records;
+    std::vector<double> megabytes, records, cpu_ns;
     void round() {
         journal->rest();
-        std::pair<std::uint64_t, std::uint64_t> done;
-        const std::int64_t ns = timed([&] { done = journal->sequential(); });
-        megabytes.push_back(static_cast<double>(done.first) * 1e3 / static_cast<double>(ns));
-        records.push_back(static_cast<double>(done.second) * 1e9 / static_cast<double>(ns));
+        const Journal::Done done = journal->sequential();
+        const auto ns = static_cast<double>(done.ns);
+        const auto count = static_cast<double>(done.records);
+        megabytes.push_back(static_cast<double>(done.bytes) * 1e3 / ns);
+        records.push_back(count * 1e9 / ns);
+        cpu_ns.push_back(static_cast<double>(done.cpu_ns) / count);
+    }
+    void forget() {
+        for (auto* of : {&megabytes, &records, &cpu_ns}) {
+            of->clear();
+        }
     }
 };
 double median(std::vector<double> of) {
@@ -398,8 +432,7 @@ void throughput(RawFile& file, RawUring& uring, std::vector<Contender>& ours, in
         c.round();  // the first rolls, and the pool
     }
     for (Contender& c : ours) {
-        c.megabytes.clear();
-        c.records.clear();
+        c.forget();
     }
     for (int round = 0; round < rounds; ++round) {
         for (Contender& c : ours) {
@@ -423,7 +456,8 @@ void throughput(RawFile& file, RawUring& uring, std::vector<Contender>& ours, in
     }
     for (const Contender& c : ours) {
         const double mine = median(c.megabytes);
-        std::printf("%s: %.0f records/s\n", c.name, median(c.records));
+        std::printf("%s: %.0f records/s, %.0f ns of the journal thread's CPU each\n", c.name,
+                    median(c.records), median(c.cpu_ns));
         rows.push_back({c.name, mine, limit, mine / limit, ratios_of(c.megabytes, limits)});
     }
 }
@@ -441,7 +475,7 @@ int run(const Options& options) {
         RawUring uring{dir + "/raw"};
         std::vector<Contender> ours;
         const auto add = [&](const char* name, Journal::Pool pool) {
-            ours.push_back({name, std::make_unique<Journal>(dir + "/" + name, pool), {}, {}});
+            ours.push_back({name, std::make_unique<Journal>(dir + "/" + name, pool), {}, {}, {}});
         };
         add("journal_zero_filling_MB_s", Journal::Pool::None);
         add("journal_throughput_MB_s", Journal::Pool::Filled);

@@ -44,8 +44,8 @@ inline constexpr const char* kClickHouseGroup = "rows a second, ClickHouse";
 /// RedisStore beside redis-benchmark over one connection with as many commands in flight, of the
 /// same lengths and numbers of fields.
 void redis_round(redis_test::RedisProcess& server, const History& history, Results& results);
-/// SqliteStore beside prepared INSERTs without a thought for repeats, in transactions as large as
-/// its own, and in one of all.
+/// SqliteStore beside prepared INSERTs without a thought for repeats: in transactions as large as
+/// its own, of the last word on each row, as it writes them, and of every word; and in one of all.
 void sqlite_round(const std::string& folder, const History& history, Results& results);
 /// ClickHouseStore, with its compression and without, beside bare HTTP INSERTs of rows that are
 /// there already.

@@ -13,6 +13,9 @@
 // Deals of the kill switch: tag 0, "KILL" in ASCII, so that no look-up takes them for an intent's.
 #define KILL_MAGIC 0x4B494C4C
 
+// DEAL_REASON_CORPORATE_ACTION: older compilers do not know the name.
+#define REASON_CORPORATE_ACTION 10
+
 #define FOUND_NOTHING 0
 #define FOUND_FLYING 1   // the broker has it, and is not done with it
 #define FOUND_SETTLED 2  // status says how it stands
@@ -55,12 +58,19 @@ bool is_trade(const long deal_type)
     return deal_type == DEAL_TYPE_BUY || deal_type == DEAL_TYPE_SELL;
 }
 
+/// The server's own book-keeping of a position that goes on: it is closed and opened again, or its
+/// lots change, under the same identifier.
+bool is_technical(const long reason)
+{
+    return reason == DEAL_REASON_ROLLOVER || reason == DEAL_REASON_VMARGIN ||
+           reason == DEAL_REASON_SPLIT || reason == REASON_CORPORATE_ACTION;
+}
+
 /// Made by the server on its own, whatever magic it carries.
 bool is_server_deal(const long reason)
 {
     return reason == DEAL_REASON_SL || reason == DEAL_REASON_TP || reason == DEAL_REASON_SO ||
-           reason == DEAL_REASON_ROLLOVER || reason == DEAL_REASON_VMARGIN ||
-           reason == DEAL_REASON_SPLIT;
+           is_technical(reason);
 }
 
 bool is_human(const long reason)
@@ -171,7 +181,25 @@ public:
         return 0;
     }
 
-    bool may_trade() { return ready_ && refusal() == 0; }
+    /// By every switch of terminal, program and server. Not whether it is the time to begin:
+    /// connected() and ready() say that, and the engine holds what comes before.
+    bool is_allowed() { return refusal() == 0; }
+
+    /// Is the account known? A terminal that has just started shows none yet, and no margin mode.
+    bool is_known()
+    {
+        return AccountInfoInteger(ACCOUNT_LOGIN) != 0 && AccountInfoString(ACCOUNT_SERVER) != "" &&
+               AccountInfoString(ACCOUNT_CURRENCY) != "";
+    }
+
+    /// The broker's word on the account, whatever the switches of this terminal. Without a
+    /// connection the terminal shows the same: then it is no word.
+    bool is_forbidden()
+    {
+        return ready_ && may_send() &&
+               (AccountInfoInteger(ACCOUNT_TRADE_ALLOWED) == 0 ||
+                AccountInfoInteger(ACCOUNT_TRADE_EXPERT) == 0);
+    }
 
     bool is_hedging()
     {
@@ -218,6 +246,13 @@ public:
     /// order itself may not be shown yet; 0 = not known. @return false if a list could not be read:
     /// then nothing is known.
     bool look_up(const ulong magic, const long since_s, const long expected, Found &f);
+
+    /// What a position's deals add up to, 1e-8 lots, buys above 0: all of them, and ours with those
+    /// of the kill switch. @return false if a list could not be read.
+    bool net_of_deals(const ulong position_id, long &net, long &ours);
+
+    /// Our first magic among the deals of a position that somebody else may have opened; 0 = none.
+    ulong own_of(const ulong position_id);
 
     /// The magic of the deal that opened a position; 0 = not found.
     ulong opener_of(const ulong position_id);

@@ -10,6 +10,10 @@
 // Requests in one go, and how long until there is one more: the broker's limits are its own.
 #define KILL_BURST 50
 #define KILL_REFILL_MS 50
+// For so long a kill may take before somebody is told.
+#define KILL_TOLD_MS 2000
+// For so long the deals of a netting position may be missing before its magic is taken instead.
+#define KILL_BLIND_MS 5000
 
 /// A ticket that a request is out for, or was refused: not before then again.
 struct Hold
@@ -30,6 +34,8 @@ private:
     int clean_readings_;
     bool dead_man_fired_;
     bool wanted_;
+    ulong open_ms_;   // since when something has been there that a kill is to end; 0 = nothing is
+    ulong blind_ms_;  // since when the deals of a position have not added up to it; 0 = they do
     int tokens_;
     ulong refilled_ms_;
 
@@ -41,6 +47,7 @@ private:
     bool take_token();
     void send(MqlTradeRequest &request, const ulong ticket);
     int cancel_orders();
+    bool ours_of_selected(double &volume, bool &buy);
     int close_positions();
 
 public:
@@ -52,9 +59,13 @@ public:
         clean_readings_ = 0;
         dead_man_fired_ = false;
         wanted_ = true;
+        open_ms_ = 0;
+        blind_ms_ = 0;
         tokens_ = KILL_BURST;
         refilled_ms_ = 0;
     }
+    /// Is something of a kill in force still there after KILL_TOLD_MS: refused, or not allowed?
+    bool is_waiting() { return open_ms_ != 0 && now_ms() >= open_ms_ + KILL_TOLD_MS; }
     void on_kill(const Kill &kill);
     void on_dead_man(const bool silent);
     void update();
@@ -218,20 +229,63 @@ int KillSwitch::cancel_orders()
     return ArraySize(tickets);
 }
 
+/// How much of the position just selected is ours, and which way. On a hedging account all of it or
+/// nothing, by its magic. A netting position has the magic of whoever dealt first: what our deals
+/// add up to counts there, never more than is open on that side. @return false if its deals are not
+/// all there yet.
+bool KillSwitch::ours_of_selected(double &volume, bool &buy)
+{
+    buy = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY;
+    volume = 0;
+    bool by_magic = g_account.is_ours((ulong)PositionGetInteger(POSITION_MAGIC));
+    double open = PositionGetDouble(POSITION_VOLUME);
+    if (g_account.is_hedging())
+    {
+        volume = by_magic ? open : 0;
+        return true;
+    }
+    long net = 0;
+    long ours = 0;
+    bool read =
+        g_account.net_of_deals((ulong)PositionGetInteger(POSITION_IDENTIFIER), net, ours);
+    if (read && net == (buy ? to_scaled(open) : -to_scaled(open)))
+    {
+        blind_ms_ = 0;
+        if (buy ? ours > 0 : ours < 0)
+            volume = MathMin(open, from_scaled(buy ? ours : -ours));
+        return true;
+    }
+    if (blind_ms_ == 0)
+        blind_ms_ = now_ms();
+    if (now_ms() < blind_ms_ + KILL_BLIND_MS)
+        return false;
+    volume = by_magic ? open : 0;  // its history is gone: the way out does not wait for it
+    return true;
+}
+
 int KillSwitch::close_positions()
 {
     ulong tickets[];
+    double volumes[];
+    int unread = 0;
     for (int i = 0; i < PositionsTotal(); i++)
     {
         ulong ticket = PositionGetTicket(i);
         if (ticket == 0)
             return -1;
-        if (!g_account.is_ours((ulong)PositionGetInteger(POSITION_MAGIC)) ||
-            !wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+        if (!wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+            continue;
+        double volume;
+        bool buy;
+        if (!ours_of_selected(volume, buy))
+            unread++;
+        if (volume <= 0)
             continue;
         int n = ArraySize(tickets);
         ArrayResize(tickets, n + 1, 64);
+        ArrayResize(volumes, n + 1, 64);
         tickets[n] = ticket;
+        volumes[n] = volume;
     }
     for (int i = 0; i < ArraySize(tickets); i++)
     {
@@ -247,14 +301,14 @@ int KillSwitch::close_positions()
         bool buy = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY;
         request.action = TRADE_ACTION_DEAL;
         request.position = tickets[i];
-        request.volume = PositionGetDouble(POSITION_VOLUME);
+        request.volume = MathMin(volumes[i], PositionGetDouble(POSITION_VOLUME));
         request.type = buy ? ORDER_TYPE_SELL : ORDER_TYPE_BUY;
         request.price = round_price(request.symbol, buy ? bid : ask);
         request.deviation = 1000000;  // the way out is not for sale
         request.type_filling = resolve_filling(request);
         send(request, tickets[i]);
     }
-    return ArraySize(tickets);
+    return ArraySize(tickets) + unread;
 }
 
 void KillSwitch::on_kill(const Kill &kill)
@@ -295,6 +349,10 @@ void KillSwitch::update()
     bool clean = orders == 0 && positions == 0 && g_account.ready();
     clean_readings_ = clean ? clean_readings_ + 1 : 0;
     wanted_ = clean_readings_ < 2;
+    if (orders > 0 || positions > 0)
+        open_ms_ = (open_ms_ == 0) ? now_ms() : open_ms_;
+    else if (clean)
+        open_ms_ = 0;
     if (orders > 0 || positions > 0)
         g_scanner.hint();
 }

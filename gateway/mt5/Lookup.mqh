@@ -177,6 +177,43 @@ long Account::open_volume(const ulong position_id)
     return (opened > closed) ? opened - closed : 0;
 }
 
+bool Account::net_of_deals(const ulong position_id, long &net, long &ours)
+{
+    net = 0;
+    ours = 0;
+    if (!HistorySelectByPosition((long)position_id))
+        return false;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0)
+            return false;
+        long type = HistoryDealGetInteger(ticket, DEAL_TYPE);
+        if (!is_trade(type))
+            continue;
+        long volume = to_scaled(HistoryDealGetDouble(ticket, DEAL_VOLUME));
+        long signed_volume = (side_of_deal(type) == SIDE_BUY) ? volume : -volume;
+        ulong magic = (ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC);
+        net += signed_volume;
+        if (magic == KILL_MAGIC || is_ours(magic))
+            ours += signed_volume;
+    }
+    return true;
+}
+
+ulong Account::own_of(const ulong position_id)
+{
+    if (!HistorySelectByPosition((long)position_id))
+        return 0;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket != 0 && is_ours((ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC)))
+            return (ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC);
+    }
+    return 0;
+}
+
 ulong Account::opener_of(const ulong position_id)
 {
     if (!HistorySelectByPosition((long)position_id))

@@ -31,8 +31,11 @@ input int InpRefusedMs = 60000;                    // after a refused key; doubl
 input int InpTimerMs = 10;                         // how often the connection is looked at
 
 #define READ_LOOP_US 5000
+#define LOGIN_LOOK_MS 1000
 
 bool g_running = false;
+bool g_waiting = false;  // for the terminal to be logged in to an account
+ulong g_looked_ms = 0;
 string g_tick_names[];
 double g_tick_bids[];
 double g_tick_asks[];
@@ -92,8 +95,6 @@ string configure()
     g_config.backup_host = InpBackupHost;
     g_config.backup_port = InpBackupPort;
     g_config.refused_ms = InpRefusedMs;
-    g_config.login = (ulong)AccountInfoInteger(ACCOUNT_LOGIN);
-    g_config.server = AccountInfoString(ACCOUNT_SERVER);
     g_config.async = InpAsync;
     g_config.common = InpCommonFolder;
     g_config.ready_ms = InpReadyMs;
@@ -107,16 +108,8 @@ string configure()
     g_config.tick_retry_ms = InpTickRetryMs;
     if (!key_of_hex(InpKey, g_config.key))
         return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
-    if (g_config.login == 0)
-        return "the terminal is not logged in to an account";
     if (InpLogin == 0)
         return "InpLogin must be the account that this chart may trade";
-    if (InpServer != "" && InpServer != g_config.server)
-        return StringFormat("the terminal is logged in at %s, this chart is set up for %s",
-                            g_config.server, InpServer);
-    if (InpLogin != g_config.login)
-        return StringFormat("the terminal is logged in to %s, this chart is set up for %s",
-                            IntegerToString((long)g_config.login), IntegerToString((long)InpLogin));
     if (InpPort < 1 || InpPort > 65535)
         return "InpPort must be 1 to 65535";
     if (InpBackupHost != "" && (InpBackupPort < 1 || InpBackupPort > 65535))
@@ -135,18 +128,22 @@ string configure()
     return "";
 }
 
-int OnInit()
+/// Begins to serve the account that the terminal is logged in to. @return why it cannot, for a
+/// human; "" = it does.
+string begin()
 {
-    string wrong = configure();
-    if (wrong == "")
-        wrong = g_journal.open("Millrace\\" + IntegerToString((long)g_config.login) + "@" +
-                               IntegerToString((long)text_crc(g_config.server)));
+    g_config.login = (ulong)AccountInfoInteger(ACCOUNT_LOGIN);
+    g_config.server = AccountInfoString(ACCOUNT_SERVER);
+    if (InpServer != "" && InpServer != g_config.server)
+        return StringFormat("the terminal is logged in at %s, this chart is set up for %s",
+                            g_config.server, InpServer);
+    if (InpLogin != g_config.login)
+        return StringFormat("the terminal is logged in to %s, this chart is set up for %s",
+                            IntegerToString((long)g_config.login), IntegerToString((long)InpLogin));
+    string wrong = g_journal.open("Millrace\\" + IntegerToString((long)g_config.login) + "@" +
+                                  IntegerToString((long)text_crc(g_config.server)));
     if (wrong != "")
-    {
-        Alert("millrace: ", wrong);
-        g_journal.close();
-        return INIT_FAILED;
-    }
+        return wrong;
     g_account.reset();  // globals keep their values over a change of the chart
     g_executor.reset();
     g_stops.reset();
@@ -159,12 +156,44 @@ int OnInit()
     g_session.take_over();
     read_tick_names();
     g_running = true;
-    if (!EventSetMillisecondTimer(InpTimerMs))
-    {
-        Alert("millrace: no timer");
-        return INIT_FAILED;
-    }
-    return INIT_SUCCEEDED;
+    return "";
+}
+
+/// A terminal runs its programs before it is logged in; one that failed then would not be called
+/// again. So it waits.
+int OnInit()
+{
+    string wrong = configure();
+    g_waiting = wrong == "" && !g_account.is_known();
+    if (g_waiting)
+        PrintFormat("millrace: waits until %s is logged in", IntegerToString((long)InpLogin));
+    else if (wrong == "")
+        wrong = begin();
+    if (wrong == "" && !EventSetMillisecondTimer(InpTimerMs))
+        wrong = "no timer";
+    if (wrong == "")
+        return INIT_SUCCEEDED;
+    Alert("millrace: ", wrong);
+    g_journal.close();
+    g_waiting = false;
+    g_running = false;
+    return INIT_FAILED;
+}
+
+void wait_for_login()
+{
+    if (!g_waiting || now_ms() < g_looked_ms + LOGIN_LOOK_MS)
+        return;
+    g_looked_ms = now_ms();
+    if (!g_account.is_known())
+        return;
+    g_waiting = false;
+    string wrong = begin();
+    if (wrong == "")
+        return;
+    Alert("millrace: ", wrong, ": stopped");
+    g_journal.close();
+    ExpertRemove();
 }
 
 /// Called for a change of the chart, the inputs or the program, not when the terminal dies: nothing
@@ -172,6 +201,7 @@ int OnInit()
 void OnDeinit(const int reason)
 {
     EventKillTimer();
+    g_waiting = false;
     if (g_running)
         g_session.stop();
     g_ticks.stop();
@@ -206,12 +236,13 @@ void OnTimer()
 {
     // A few rounds a timer event: the timer is no finer than some 10 ms. Not longer, because trade
     // events of the terminal wait meanwhile.
-    ulong begin = GetMicrosecondCount();
+    wait_for_login();
+    ulong since = GetMicrosecondCount();
     do
     {
         run_once();
     } while (g_running && g_executor.in_flight() > 0 && !IsStopped() &&
-             GetMicrosecondCount() - begin < READ_LOOP_US);
+             GetMicrosecondCount() - since < READ_LOOP_US);
     stream_ticks();
 }
 

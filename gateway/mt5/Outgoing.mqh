@@ -11,15 +11,22 @@ void Session::offer_info()
         return;
     double equity = AccountInfoDouble(ACCOUNT_EQUITY);
     double balance = AccountInfoDouble(ACCOUNT_BALANCE);
-    int permissions = g_account.may_trade() ? INFO_MAY_TRADE : 0;
+    double free_margin = MathMax(AccountInfoDouble(ACCOUNT_MARGIN_FREE), 0.0);
+    int permissions = g_account.is_allowed() ? INFO_MAY_TRADE : 0;
     if (!g_account.connected())
         permissions |= INFO_SERVER_AWAY;
+    else if (!g_account.ready())
+        permissions |= INFO_SETTLING;
+    if (g_kill_switch.is_waiting())
+        permissions |= INFO_KILL_WAITS;
     if (g_stops.missing())
         permissions |= INFO_STOPS_MISSING;
     if (g_ticks.is_away())
         permissions |= INFO_TICKS_AWAY;
+    if (g_account.is_forbidden())
+        permissions |= INFO_BROKER_FORBIDS;
     if (!first && equity == info_equity_ && balance == info_balance_ &&
-        permissions == info_permissions_)
+        free_margin == info_free_margin_ && permissions == info_permissions_)
         return;
     Event e;
     clear_event(e);
@@ -27,12 +34,15 @@ void Session::offer_info()
     e.permissions = permissions;
     e.equity = to_scaled(equity);
     e.balance = to_scaled(balance);
+    e.price = to_scaled(free_margin);
+    e.retcode = (uint)AccountInfoInteger(ACCOUNT_LEVERAGE);
     e.broker_time_ns = wall_ns();
     g_journal.add_event(e, 0);
     info_event_ = g_journal.event_seq;
     info_ms_ = now_ms();
     info_equity_ = equity;
     info_balance_ = balance;
+    info_free_margin_ = free_margin;
     info_permissions_ = permissions;
 }
 

@@ -7,6 +7,8 @@
 #define SCAN_EVERY_MS 1000
 #define SCAN_HINTED_MS 20
 #define MARK_EVERY_S 60
+// For so long the second half of what the server did to a position may stay away, by its clock.
+#define TECHNICAL_S 60
 
 /// A deal as the scan reads it, before anything else selects another part of the history.
 struct Deal
@@ -33,6 +35,7 @@ private:
     bool set_baseline();
     bool collect_deals(Deal &found[]);
     bool collect_ends(ulong &tickets[]);
+    void tell_technical(const Deal &deals[]);
     void tell_deal(const Deal &deal);
     bool tell_own(const Deal &deal);
     void tell_exec(const Deal &deal, const int kind, const ulong magic, const int status);
@@ -184,6 +187,47 @@ bool Scanner::tell_own(const Deal &deal)
     return true;
 }
 
+/// A rollover closes a position and opens it again, under the same identifier: for us nothing has
+/// happened. What the lots have become more or less by is told, once both halves are there or the
+/// second has stayed away.
+void Scanner::tell_technical(const Deal &deals[])
+{
+    for (int i = 0; i < ArraySize(deals); i++)
+    {
+        if (!is_technical(deals[i].reason) || !is_trade(deals[i].type) ||
+            g_journal.deals.contains(deals[i].ticket) ||
+            !g_account.is_ours(g_account.opener_of(deals[i].position)))
+            continue;
+        long more = 0;  // of the position, 1e-8 lots
+        int last = i;
+        for (int j = i; j < ArraySize(deals); j++)
+        {
+            if (deals[j].position != deals[i].position || !is_technical(deals[j].reason) ||
+                !is_trade(deals[j].type))
+                continue;
+            long volume = to_scaled(deals[j].volume);
+            more += (deals[j].entry == DEAL_ENTRY_IN) ? volume : -volume;
+            last = j;
+        }
+        long waited_ms = (long)TimeTradeServer() * 1000 - deals[last].time_msc;
+        if (more != 0 && waited_ms < TECHNICAL_S * 1000)
+            continue;
+        for (int j = i; j < ArraySize(deals); j++)
+            if (j != last && deals[j].position == deals[i].position &&
+                is_technical(deals[j].reason) && is_trade(deals[j].type))
+                g_journal.remember_deal(deals[j].ticket);
+        if (more == 0)
+        {
+            g_journal.remember_deal(deals[last].ticket);
+            continue;
+        }
+        Deal change = deals[last];
+        change.volume = from_scaled((more > 0) ? more : -more);
+        tell_exec(change, (more > 0) ? EXEC_FOREIGN : EXEC_BY_HAND,
+                  g_account.opener_of(change.position), STATUS_FILLED);
+    }
+}
+
 void Scanner::tell_deal(const Deal &deal)
 {
     if (g_journal.deals.contains(deal.ticket))
@@ -194,6 +238,8 @@ void Scanner::tell_deal(const Deal &deal)
         return;
     }
     ulong opener = g_account.opener_of(deal.position);
+    if (is_technical(deal.reason) && g_account.is_ours(opener))
+        return;  // tell_technical() does, or waits for its other half
     // Some servers put the position's magic on a close by hand.
     bool by_hand = is_human(deal.reason) && deal.entry != DEAL_ENTRY_IN && deal.magic == opener;
     if (!by_hand && !is_server_deal(deal.reason) && g_account.is_ours(deal.magic))
@@ -203,6 +249,8 @@ void Scanner::tell_deal(const Deal &deal)
     }
     if (opener == 0 && g_account.is_ours(deal.magic))
         opener = deal.magic;
+    if (deal.magic == KILL_MAGIC && !g_account.is_ours(opener))
+        opener = g_account.own_of(deal.position);  // our part of a position that a hand began
     if (!g_account.is_ours(opener))
     {
         tell_exec(deal, EXEC_FOREIGN, deal.magic, STATUS_FILLED);
@@ -277,6 +325,7 @@ void Scanner::update()
     ulong ends[];
     if (!collect_deals(deals) || !collect_ends(ends))
         return;  // a failed read says nothing; the next one will
+    tell_technical(deals);
     for (int i = 0; i < ArraySize(deals); i++)
         tell_deal(deals[i]);
     for (int i = 0; i < ArraySize(ends); i++)

@@ -41,6 +41,7 @@ private:
     ulong info_ms_;
     double info_equity_;
     double info_balance_;
+    double info_free_margin_;
     int info_permissions_;
     bool settled_;
     ulong last_up_ms_;
@@ -94,6 +95,7 @@ void Session::reset()
     info_ms_ = 0;
     info_equity_ = 0;
     info_balance_ = 0;
+    info_free_margin_ = 0;
     info_permissions_ = 0;
     g_link.begin_anew();
     settled_ = false;
@@ -127,7 +129,7 @@ void Session::on_challenge()
     put_u64(hello, 48, g_journal.event_seq);
     put_u32(hello, 56, (uint)TerminalInfoInteger(TERMINAL_BUILD));
     put_u8(hello, 60, g_account.is_hedging() ? 0 : 1);
-    put_u8(hello, 61, (g_account.may_trade() ? HELLO_MAY_TRADE : 0) |
+    put_u8(hello, 61, (g_account.is_allowed() ? HELLO_MAY_TRADE : 0) |
                           (g_journal.is_suspect() ? HELLO_SUSPECT : 0));
     bool can = draw_nonce(g_link.body, g_journal.id ^ ((ulong)MathRand() << 48), nonce_);
     for (int i = 0; i < NONCE_BYTES; i++)

@@ -92,6 +92,9 @@ enum ExecKind
 #define INFO_SERVER_AWAY 2  // no connection to the trade server, or another account is logged in
 #define INFO_STOPS_MISSING 4  // a position of ours without the stops that its order asked for
 #define INFO_TICKS_AWAY 8  // ticks are to be streamed, and nobody takes them
+#define INFO_BROKER_FORBIDS 16  // the broker lets the account not trade, or not by an expert
+#define INFO_SETTLING 32   // connected, and not sure yet of what happened before
+#define INFO_KILL_WAITS 64  // a kill is in force, and something of it is still there
 #define COMMAND_RESENT 1
 
 #define KILL_STOP 1

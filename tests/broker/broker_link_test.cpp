@@ -75,6 +75,10 @@ TEST(BrokerLink, SaysAuthRejectedAfterAWrongKeyUntilAGoodOneAndAlertsOnce) {
     EXPECT_EQ(w.errors(Session::kOtherDirectoryAlert), 1U);
     EXPECT_EQ(link_of(w, 0), "AUTH_REJECTED");
     t.epoch = 0;
+    t.margin_mode = MarginMode::Netting;  // one position where we count two
+    EXPECT_EQ(denial(w, t), Session::kOtherMarginModeText);
+    EXPECT_EQ(w.errors(Session::kOtherMarginModeAlert), 1U);
+    t.margin_mode = MarginMode::Hedging;
     t.connect(w.stage->port());
     ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
     t.disconnect();

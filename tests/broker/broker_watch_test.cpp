@@ -87,12 +87,38 @@ TEST_F(BrokerWatch, TellsOfATerminalThatHasLostItsTradeServer) {
     EXPECT_EQ(world->errors(kNote), 1U);
     EXPECT_EQ(world->errors(alert(0) + ": its terminal has lost its trade server"), 1U);
     ASSERT_EQ(world->count(ReportType::AccountInfo), 1U);
-    EXPECT_EQ(world->reports.back().permissions, 0U) << "that bit is not the engine's";
+    EXPECT_EQ(world->reports.back().permissions, kAccountAway) << "the engine holds what comes";
+    info.permissions = static_cast<std::uint8_t>(bridge::kInfoMayTrade | bridge::kInfoTicksAway |
+                                                 kAccountSettling);
+    t.send_event(info);
+    ASSERT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == 2; }));
+    EXPECT_EQ(world->reports.back().permissions, kAccountPermitted | kAccountSettling)
+        << "and what is for a person stays here";
     info.permissions = bridge::kInfoMayTrade;
     t.send_event(info);
     pass(7);
     EXPECT_EQ(world->errors(kBack), 1U);
     EXPECT_EQ(world->reports.back().permissions, bridge::kInfoMayTrade);
+}
+
+/// Who locks its credentials goes by it (tools/millrace/disabled_lock.h).
+TEST_F(BrokerWatch, ShowsWhatTheBrokerForbidsForAsLongAsItsTerminalSeesTheBroker) {
+    begin(1);
+    Terminal& t = world->connect(kFirstLogin);
+    const auto shown_after = [&](std::uint8_t permissions) {
+        bridge::Event info{};
+        info.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
+        info.permissions = permissions;
+        t.send_event(info);
+        const std::size_t events = t.events.size();
+        EXPECT_TRUE(world->until([&] { return world->count(ReportType::AccountInfo) == events; }));
+        return world->segment.session(AccountId{0}).permissions.load();
+    };
+    EXPECT_EQ(shown_after(bridge::kInfoBrokerForbids), bridge::kInfoBrokerForbids);
+    EXPECT_EQ(world->reports.back().permissions, 0U) << "that bit is not the engine's";
+    EXPECT_EQ(shown_after(bridge::kInfoServerAway), bridge::kInfoBrokerForbids) << "no news";
+    EXPECT_EQ(shown_after(bridge::kInfoMayTrade), bridge::kInfoMayTrade);
+    EXPECT_EQ(shown_after(bridge::kInfoServerAway), bridge::kInfoMayTrade);
 }
 
 class BrokerComplaints : public BrokerWatch {
@@ -132,6 +158,51 @@ TEST_F(BrokerComplaints, AlertOnceOfAPositionWithoutItsStopsUntilThatIsMended) {
 TEST_F(BrokerComplaints, AlertOnceOfTicksThatDoNotArriveUntilTheyDo) {
     expect_once_until_it_is_over(bridge::kInfoTicksAway, "ALERT ticks of account 0 do not arrive");
     EXPECT_EQ(world->errors("ALERT a position"), 0U);
+}
+
+TEST_F(BrokerComplaints, AlertOnceOfAKillThatCannotBeCarriedOut) {
+    expect_once_until_it_is_over(bridge::kInfoKillWaits, "ALERT account 0 cannot be flattened yet");
+}
+
+TEST_F(BrokerComplaints, AlertOnceThatTradingIsNotAllowedButNotOfOneThatStartsOrIsCutOff) {
+    const char* said = "ALERT trading is not allowed on account 0";
+    for (const std::uint8_t unknown : {bridge::kInfoSettling, bridge::kInfoServerAway}) {
+        tell(unknown);
+        pass(10);
+        EXPECT_EQ(world->errors(said), 0U) << int{unknown};
+    }
+    tell(0);
+    pass(2);
+    EXPECT_EQ(world->errors(said), 0U) << "for a moment";
+    pass(2);
+    EXPECT_EQ(world->errors(said), 1U);
+    pass(30);
+    EXPECT_EQ(world->errors(said), 1U) << "once";
+    tell(bridge::kInfoMayTrade);
+    pass(2);
+    tell(0);
+    pass(5);
+    EXPECT_EQ(world->errors(said), 2U) << "it was allowed in between";
+}
+
+TEST_F(BrokerComplaints, AlertAtOnceOfAKillThatReachesNobody) {
+    const char* said = "ALERT the kill of account 0 waits";
+    tell(bridge::kInfoMayTrade);
+    world->entry(0).killed.store(kKillStop | kKillFlatten, std::memory_order_relaxed);
+    pass(1);
+    EXPECT_EQ(world->errors(said), 0U) << "its terminal is there";
+    tell(bridge::kInfoMayTrade | bridge::kInfoServerAway);
+    pass(1);
+    EXPECT_EQ(world->errors(said), 0U) << "it may be coming back just now";
+    pass(3);
+    EXPECT_EQ(world->errors(said), 1U);
+    pass(10);
+    EXPECT_EQ(world->errors(said), 1U) << "once";
+    tell(bridge::kInfoMayTrade);
+    world->entry(0).killed.store(kKillStop, std::memory_order_relaxed);
+    tell(bridge::kInfoMayTrade | bridge::kInfoServerAway);
+    pass(5);
+    EXPECT_EQ(world->errors(said), 1U) << "a stop needs nobody";
 }
 
 TEST_F(BrokerWatch, SaysNothingOfAnAccountThatIsNotDefined) {

@@ -126,6 +126,7 @@ void Terminal::answer(const bridge::Challenge& challenge) {
     hello.generation = generation;
     hello.epoch = epoch;
     hello.event_seq = events.size();
+    hello.margin_mode = static_cast<std::uint8_t>(margin_mode);
     hello.permissions = hello_permissions;
     wire::fill_nonce(hello.nonce);
     std::memcpy(nonce_, hello.nonce, sizeof nonce_);

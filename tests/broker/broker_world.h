@@ -72,6 +72,7 @@ public:
     bool syncs = true;  // SYNC_DONE right after the welcome
     bool spoils_mac = false;
     std::uint8_t hello_permissions = bridge::kHelloMayTrade;
+    MarginMode margin_mode = MarginMode::Hedging;
     std::uint8_t version = bridge::kVersion;
     // Intent journal.
     std::uint64_t journal_id;

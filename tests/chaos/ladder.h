@@ -19,6 +19,9 @@
 
 namespace millrace::chaos {
 
+/// Accepted signals that the SQLite store at `path` knows.
+[[nodiscard]] std::set<SignalId> known_to(const std::string& path);
+
 /// Each rung's tests make their own: first the servers that it needs, then begin().
 class Ladder : public ::testing::Test {
 protected:
@@ -47,8 +50,7 @@ protected:
     void go_on(const char* rung, const char* asked, const std::set<SignalId>& known);
     /// Sends everything again, trades on, comes to an end, and holds the result against the books.
     /// @param known accepted signals that the store knew; nothing about them may be wrong.
-    /// @param exact false: `known` is not all that the store knew, so only doubles are judged.
-    void judge(const std::set<SignalId>& known, bool exact = true);
+    void judge(const std::set<SignalId>& known);
 
 private:
     [[nodiscard]] demo::Child resume_what_is_paused();

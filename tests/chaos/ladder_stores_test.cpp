@@ -2,11 +2,8 @@
 // lost by nobody and done twice by nobody, with every rung above it gone.
 // Method: ladder.h, over real servers that go down with the host and come back with what is on
 // their disks.
-#include <sys/stat.h>
-
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "persist/redis_parse.h"
@@ -83,14 +80,58 @@ TEST_F(ChaosLadderRedis, RepeatsNothingAfterTheLossOfSegmentJournalAndSnapshots)
     }
     EXPECT_NE(said().find("read and checked whole"), std::string::npos) << said();
     EXPECT_NE(said().find("millrace recover --from "), std::string::npos) << said();
+    EXPECT_NE(said().find("=> redis"), std::string::npos) << "it has come further: " << said();
     ASSERT_EQ(recover({"--from", "redis", "--dry-run"}), 0) << said();
     EXPECT_NE(said().find("would go on: "), std::string::npos) << said();
-    ASSERT_EQ(recover({"--from", "redis"}), 0) << said();
+    ASSERT_EQ(recover({"--from", "best"}), 0) << said();
+    EXPECT_NE(said().find("not taken: sqlite: "), std::string::npos) << said();
     EXPECT_NE(said().find("IN_DOUBT, looked up"), std::string::npos) << said();
     EXPECT_NE(said().find("rows that it lacked came from Redis"), std::string::npos) << said();
     go_on("redis", "1 s and 0 s", known);
     judge(known);
     EXPECT_FALSE(std::filesystem::exists(sqlite() + ".stale-1")) << "the history was set aside";
+}
+
+/// How far `store` has come, if it was read and found whole, as the ladder says it; 0 if not.
+std::uint64_t whole_up_to(const std::string& ladder, const std::string& store) {
+    std::istringstream lines{ladder};
+    for (std::string line; std::getline(lines, line);) {
+        static constexpr std::string_view kUpTo = "up to record ";
+        const std::size_t at = line.find(kUpTo);
+        if (line.substr(3, store.size()) == store && at != std::string::npos &&
+            line.find("read and checked whole") != std::string::npos) {
+            return std::stoull(line.substr(at + kUpTo.size()));
+        }
+    }
+    return 0;
+}
+
+TEST_F(ChaosLadderRedis, IsPassedOverForSqliteThatHasComeFurtherAndIsMadeAnewOfIt) {
+    trade(60);
+    await_stored(world().segment().core().redis_seq);
+    redis_->stop();  // what SQLite takes from now on, Redis does not
+    trade(30);
+    await_stored(world().segment().core().sqlite_seq);
+    redis_->kill();
+    lose_log();
+    redis_->start();
+    ASSERT_TRUE(redis_test::eventually([this] {
+        RedisLink probe;
+        return probe.connect(redis_->at(), {}, {}).ok() && probe.call({"PING"}).ok();
+    })) << "it is still loading: "
+        << redis_->log();
+    const std::set<SignalId> known = known_to(sqlite());
+    EXPECT_GT(known.size(), signals_in(redis_->link()).size()) << "Redis is not behind";
+    EXPECT_EQ(recover({"--dry-run"}), 1) << "a start would begin with nothing: " << said();
+    EXPECT_NE(said().find("=> sqlite"), std::string::npos) << said();
+    EXPECT_LT(whole_up_to(said(), "redis"), whole_up_to(said(), "sqlite")) << said();
+    ASSERT_EQ(recover({"--from", "best"}), 0) << said();
+    EXPECT_NE(said().find("not taken: redis: "), std::string::npos) << said();
+    go_on("sqlite, ahead of redis", "5 s and 0.5 s", known);
+    judge(known);
+    ASSERT_EQ(recover({"--dry-run"}), 0) << said();
+    EXPECT_NE(whole_up_to(said(), "redis"), 0U) << said();
+    EXPECT_EQ(whole_up_to(said(), "redis"), whole_up_to(said(), "sqlite")) << said();
 }
 
 /// A query of the test's own.
@@ -112,13 +153,7 @@ protected:
         ::unsetenv("MILLRACE_CLICKHOUSE_URL");  // a server of our own: this one is killed
         server_ = std::make_unique<clickhouse_test::ClickHouseProcess>(dir_.path() + "/server");
         server_->start();
-        const std::string password = dir_.path() + "/password";
-        std::ofstream{password} << server_->at().password << "\n";
-        ASSERT_EQ(::chmod(password.c_str(), 0600), 0);
-        begin({{"\"accounts_max\"", R"("clickhouse": {"url": ")" + server_->at().url +
-                                        R"(", "user": ")" + server_->at().user +
-                                        R"(", "password_file": ")" + password +
-                                        R"(", "database": "desk"}, "accounts_max")"}});
+        begin({{"\"accounts_max\"", server_->configured("desk") + ", \"accounts_max\""}});
     }
 
     redis_test::TempDir dir_;

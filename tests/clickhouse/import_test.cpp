@@ -1,5 +1,6 @@
 // Goal: what ClickHouse says of the engine's state is what SQLite says of it, row by row; a history
 // that is not whole is known for it. Method: one history in both stores, read by both readers.
+#include "persist/sqlite_schema.h"
 #include "persist/sqlite_store.h"
 #include "persist/stored_state.h"
 #include "shm/clock.h"
@@ -107,7 +108,7 @@ TEST_F(ClickHouseImport, IsWholeOnceNothingDiffersFromASqliteStoreThatIs) {
     EXPECT_EQ(read().value().gaps.size(), 1U) << "SQLite itself may lack something";
     SqliteDb db;
     ASSERT_TRUE(db.open(o.sqlite_path, 1'000).ok());
-    ASSERT_TRUE(db.exec("UPDATE cursor SET whole = 1").ok());
+    ASSERT_TRUE(db.exec("UPDATE cursor SET whole = 1;" + sqlite_seal(kSqliteCursorSum)).ok());
     db.close();
     ASSERT_TRUE(compare()) << errors();
     log_->set_last(264);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +70,14 @@ ClickHouseServer ClickHouseProcess::at() const {
     server.user = kUser;
     server.password = kPassword;
     return server;
+}
+
+std::string ClickHouseProcess::configured(const std::string& database) const {
+    const std::string password = directory_ + "/password";
+    std::ofstream{password} << at().password << "\n";
+    EXPECT_EQ(::chmod(password.c_str(), 0600), 0);
+    return R"("clickhouse": {"url": ")" + at().url + R"(", "user": ")" + at().user +
+           R"(", "password_file": ")" + password + R"(", "database": ")" + database + "\"}";
 }
 
 void ClickHouseProcess::start() {

@@ -31,6 +31,8 @@ public:
     void resume() const { signal(SIGCONT); }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
     [[nodiscard]] ClickHouseServer at() const;
+    /// `"clickhouse": {...}` of a configuration that uses it; the password lies in a file here.
+    [[nodiscard]] std::string configured(const std::string& database) const;
     [[nodiscard]] std::string log() const;
 
     /// The server that the environment names, or one of ours.

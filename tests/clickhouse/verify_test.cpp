@@ -1,4 +1,5 @@
 // Comparing ClickHouse with the SQLite store: what it finds, what it mends, when it does not.
+#include "persist/sqlite_files.h"
 #include "tests/clickhouse/sink_fixture.h"
 
 namespace millrace::clickhouse_test {
@@ -22,7 +23,25 @@ protected:
         server_->ask("INSERT INTO " + database_ + ".effects SELECT * FROM " + database_ + ".copy");
         server_->ask("DROP TABLE " + database_ + ".copy");
     }
+    /// Removes the rows that `where` picks.
+    void lose(const std::string& where) {
+        server_->ask("CREATE TABLE " + database_ + ".kept AS " + database_ + ".effects");
+        server_->ask("INSERT INTO " + database_ + ".kept SELECT * FROM " + database_ +
+                     ".effects WHERE NOT (" + where + ")");
+        server_->ask("DROP TABLE " + database_ + ".effects");
+        server_->ask("RENAME TABLE " + database_ + ".kept TO " + database_ + ".effects");
+    }
+    /// The SQLite store after record 240, in which `sql` has changed something.
+    std::string damaged_sqlite(const std::string& sql) {
+        std::string path = sqlite_upto(240);
+        SqliteDb db;
+        EXPECT_TRUE(db.open(path, 1'000).ok());
+        EXPECT_TRUE(db.exec(sql).ok()) << db.message();
+        return path;
+    }
 };
+
+constexpr const char* kOtherPrice = "UPDATE executions SET price = price + 1048576 WHERE seq = 38";
 
 TEST_F(ClickHouseVerifyTest, FindsTwoEqualStoresEqual) {
     fill(600);
@@ -76,11 +95,7 @@ TEST_F(ClickHouseVerifyTest, FindsAndMendsARowThatWasChanged) {
 
 TEST_F(ClickHouseVerifyTest, DoesNotMakeARightRowWrongAfterABitOfSqlitesWasFlipped) {
     fill(240);
-    const std::string sqlite = sqlite_upto(240);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(sqlite, 1'000).ok());
-    ASSERT_TRUE(db.exec("UPDATE executions SET price = price + 1048576 WHERE seq = 38").ok());
-    const ClickHouseFindings found = compared(sqlite, true);
+    const ClickHouseFindings found = compared(damaged_sqlite(kOtherPrice), true);
     EXPECT_EQ(found.changed, 1U);
     EXPECT_EQ(found.sqlite_wrong, 1U);
     EXPECT_EQ(found.mended, 0U);
@@ -89,13 +104,33 @@ TEST_F(ClickHouseVerifyTest, DoesNotMakeARightRowWrongAfterABitOfSqlitesWasFlipp
     EXPECT_TRUE(right.clean()) << "ClickHouse has what the log says: " << right.first;
 }
 
+TEST_F(ClickHouseVerifyTest, FindsWhatSqliteHoldsAsWhatItIsNotAndCopiesNoneOfIt) {
+    fill(240);
+    for (const char* damage : {"UPDATE positions SET signal = CAST(signal AS TEXT) WHERE seq = 38",
+                               "UPDATE definitions SET name = CAST(name AS BLOB) WHERE id = 3",
+                               "UPDATE orders SET side = side + 256 WHERE intent = 9"}) {
+        for (const std::uint64_t log_from : {1U, 200U}) {
+            const ClickHouseFindings found = compared(damaged_sqlite(damage), true, log_from);
+            EXPECT_EQ(found.changed, 1U) << damage;
+            EXPECT_EQ(found.sqlite_wrong, 1U) << damage;
+            EXPECT_EQ(found.undecided, 0U) << damage;
+            EXPECT_EQ(found.mended, 0U) << damage;
+        }
+        ASSERT_TRUE(sqlite_remove(dir_.file("store-240.db")).ok());
+    }
+    lose("kind = 5 AND seq = 38");
+    const ClickHouseFindings found = compared(
+        damaged_sqlite("UPDATE positions SET signal = CAST(signal AS TEXT) WHERE seq = 38"), true,
+        200);
+    EXPECT_EQ(found.missing, 1U);
+    EXPECT_EQ(found.sqlite_wrong, 1U);
+    EXPECT_EQ(found.mended, 0U) << "what else a bit has changed in that row nobody knows";
+}
+
 TEST_F(ClickHouseVerifyTest, TakesNoRowFromSqliteThatTheLogDoesNotKnow) {
     fill(240);
-    const std::string sqlite = sqlite_upto(240);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(sqlite, 1'000).ok());
-    ASSERT_TRUE(db.exec("UPDATE orders SET seq = seq + 1 WHERE intent = 9").ok());
-    const ClickHouseFindings found = compared(sqlite, true);
+    const ClickHouseFindings found =
+        compared(damaged_sqlite("UPDATE orders SET seq = seq + 1 WHERE intent = 9"), true);
     EXPECT_EQ(found.missing, 1U);
     EXPECT_EQ(found.sqlite_wrong, 1U);
     EXPECT_EQ(found.mended, 0U);
@@ -104,10 +139,7 @@ TEST_F(ClickHouseVerifyTest, TakesNoRowFromSqliteThatTheLogDoesNotKnow) {
 
 TEST_F(ClickHouseVerifyTest, IsNotDoneAgainBeforeTheHourWhereThereWasNothingToMend) {
     auto o = options();
-    o.sqlite_path = sqlite_upto(240);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(o.sqlite_path, 1'000).ok());
-    ASSERT_TRUE(db.exec("UPDATE executions SET price = price + 1048576 WHERE seq = 38").ok());
+    o.sqlite_path = damaged_sqlite(kOtherPrice);
     o.ask_log = log_of(240);
     auto s = sink(o, 240);
     ASSERT_TRUE(run_to(*s, 240));
@@ -134,11 +166,7 @@ TEST_F(ClickHouseVerifyTest, FindsAndMendsRowsThatAreMissing) {
     fill(240);
     const std::string sqlite = sqlite_upto(240);
     // Signals that ended, and orders: their newest rows go, older ones stay.
-    server_->ask("CREATE TABLE " + database_ + ".kept AS " + database_ + ".effects");
-    server_->ask("INSERT INTO " + database_ + ".kept SELECT * FROM " + database_ +
-                 ".effects WHERE NOT (kind IN (2, 3) AND seq BETWEEN 24 AND 60)");
-    server_->ask("DROP TABLE " + database_ + ".effects");
-    server_->ask("RENAME TABLE " + database_ + ".kept TO " + database_ + ".effects");
+    lose("kind IN (2, 3) AND seq BETWEEN 24 AND 60");
     const ClickHouseFindings found = compared(sqlite, true);
     EXPECT_EQ(found.missing, 9U);  // three signals, six orders
     EXPECT_EQ(found.mended, 9U);
@@ -147,11 +175,8 @@ TEST_F(ClickHouseVerifyTest, FindsAndMendsRowsThatAreMissing) {
 
 TEST_F(ClickHouseVerifyTest, KeepsWhatOnlyClickHouseStillHas) {
     fill(240);
-    const std::string sqlite = sqlite_upto(240);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(sqlite, 1'000).ok());
-    ASSERT_TRUE(db.exec("DELETE FROM executions WHERE seq < 60").ok());
-    const ClickHouseFindings found = compared(sqlite, true);
+    const ClickHouseFindings found =
+        compared(damaged_sqlite("DELETE FROM executions WHERE seq < 60"), true);
     EXPECT_TRUE(found.clean());
     EXPECT_EQ(found.extra, 10U);
     EXPECT_TRUE(holds(240));

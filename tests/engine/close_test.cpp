@@ -182,11 +182,19 @@ TEST_F(Closing, LetsAModifyWaitOutItsBackoff) {
 
 TEST_F(Closing, OfAPositionThatNobodyKnowsTakesNoOther) {
     // Executed twice: the second position has an id of its own, and a human closes that one.
+    AccountSpec told = Rig::account_spec(0);
+    told.on_double = DoubleAction::Alert;
+    rig.admin(AdminOp::DefineAccount, told);
     Report twice = rig.outcome(entry, retcode::kDone, centi(10));
     twice.deal_ticket = 4711;
     twice.position_id = 4712;
     rig.report(twice);
     ASSERT_EQ(rig.engine.globals().duplicate_executions, 1U);
+    told.on_double = DoubleAction::Close;
+    rig.admin(AdminOp::DefineAccount, told);
+    twice.deal_ticket = 0;
+    rig.report(twice);
+    EXPECT_TRUE(rig.take_orders().empty()) << "without a deal it is not proven";
     rig.signal(rig.open(5));  // not answered yet: not its door either
     const OrderCommand another = rig.only_order();
     Report end = rig.exec(entry, ExecKind::ClosedManually, centi(10));

@@ -5,6 +5,7 @@
 #include "core/actor.h"
 #include "core/effect.h"
 #include "core/journal_record.h"
+#include "tests/engine/golden_guards.h"
 
 #include <gtest/gtest.h>
 
@@ -141,7 +142,7 @@ SourceSpec source_spec() {
     return all_set(&SourceSpec::id, &SourceSpec::reserved, &SourceSpec::name);
 }
 GroupSpec group_spec() {
-    return all_set(&GroupSpec::id, &GroupSpec::reserved, &GroupSpec::name);
+    return all_set(&GroupSpec::id, &GroupSpec::on_partial, &GroupSpec::name);
 }
 AccountSpec account_spec() {
     AccountSpec r{};
@@ -150,7 +151,7 @@ AccountSpec account_spec() {
     set(r.margin_mode, next);
     set(r.leaves_early, next);
     set(r.on_duplicate, next);
-    set(r.reserved, next);
+    set(r.on_double, next);
     set(r.name, next);
     set(r.login, next);
     set(r.symbol_prefix, next);
@@ -271,13 +272,6 @@ LimitSpec limit_spec() {
     set(r.day_start_s, next);
     set(r.max_slippage, next);
     return r;
-}
-SymbolLimitSpec symbol_limit_spec() {
-    return all_set(&SymbolLimitSpec::id, &SymbolLimitSpec::max_positions,
-                   &SymbolLimitSpec::max_volume, &SymbolLimitSpec::max_net_volume);
-}
-SkipInput skip_input() {
-    return all_set(&SkipInput::seq);
 }
 JournalRecord journal_record() {
     JournalRecord r{};
@@ -459,6 +453,11 @@ TEST(Golden, RecordsKeepTheirBytesOrTheVersionIsBumped) {
         {"GroupRemoval", hex(group_removal())},
         {"LimitSpec", hex(limit_spec())},
         {"SymbolLimitSpec", hex(symbol_limit_spec())},
+        {"CurrencySpec", hex(currency_spec())},
+        {"MoneyLimitSpec", hex(money_limit_spec())},
+        {"HoursSpec", hex(hours_spec())},
+        {"SymbolGuardSpec", hex(symbol_guard_spec())},
+        {"RateInput", hex(rate_input())},
         {"JournalRecord", hex(journal_record())},
         {"DefinitionRow", hex(definition_row())},
         {"SignalRow", hex(signal_row())},
@@ -488,7 +487,8 @@ TEST(Golden, BodiesOnDiskKeepTheirLengths) {
     const std::pair<InputType, std::size_t> lengths[] = {
         {InputType::Start, 16},   {InputType::Jump, 8},    {InputType::Signal, 112},
         {InputType::Report, 160}, {InputType::Admin, 128}, {InputType::Timer, 8},
-        {InputType::Continue, 8}, {InputType::Skip, 8},    {InputType::Deliver, 8}};
+        {InputType::Continue, 8}, {InputType::Skip, 8},    {InputType::Deliver, 8},
+        {InputType::Rate, 8}};
     for (const auto& [type, bytes] : lengths) {
         EXPECT_EQ(body_bytes(type), bytes) << "bump kRecordVersion";
     }

@@ -356,7 +356,7 @@ AccountState told(const Rig& rig) {
 }
 
 TEST(AccountRows, TellThatABrokersAnswerStoppedItWhileItIsReconciled) {
-    for (const std::uint32_t code : {retcode::kNoMoney, 10017U}) {
+    for (const std::uint32_t code : {retcode::kNoMoney, 10026U}) {
         Rig rig;
         rig.world();
         rig.signal(rig.open(1));

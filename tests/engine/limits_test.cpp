@@ -176,6 +176,148 @@ TEST(Limits, ADuplicateOrderMayBeToldInPlaceOfRefused) {
     EXPECT_EQ(refusals(rig), std::vector{Reason::DuplicateOrder});
 }
 
+// ---- money (the rest: tests/scenarios/risk_*.scn)
+// ------------------------------------------------
+
+/// USD is the common currency; EUR is told by EURUSD, JPY by what is symbol 1 here.
+void currencies(Rig& rig, std::uint8_t of_symbol_0 = 1) {
+    CurrencySpec c;
+    c.index = 0;
+    c.name = text<8>("USD");
+    rig.admin(AdminOp::DefineCurrency, c);
+    c.index = 1;
+    c.name = text<8>("EUR");
+    c.cross = SymbolId{0};
+    rig.admin(AdminOp::DefineCurrency, c);
+    c.index = 2;
+    c.name = text<8>("JPY");
+    c.cross = SymbolId{1};
+    c.inverse = 1;
+    rig.admin(AdminOp::DefineCurrency, c);
+    rig.quotes[1] = {Price{150 * kScale}, Price{150 * kScale}, {}};
+    for (std::uint32_t n = 0; n < 2; ++n) {
+        SymbolGuardSpec s;
+        s.id = SymbolId{n};
+        s.currency = n == 0 ? of_symbol_0 : std::uint8_t{3};
+        rig.admin(AdminOp::DefineSymbolGuard, s);
+    }
+}
+
+AdminAnswer set_money(Rig& rig, const MoneyLimitSpec& l) {
+    rig.admin(AdminOp::DefineMoneyLimits, l);
+    return answer(rig);
+}
+
+MoneyLimitSpec in_currency(std::uint8_t currency) {
+    MoneyLimitSpec l;
+    l.id = 0;
+    l.currency = currency;
+    return l;
+}
+
+TEST(Limits, AShareOfTheEquityIsConvertedFromTheAccountsCurrencyToTheSymbols) {
+    Rig rig;
+    rig.world();
+    currencies(rig);
+    MemberSpec m = Rig::member_spec(0, 0);
+    m.sizing = SizingMode::EquityShare;
+    m.value = kScale;
+    rig.admin(AdminOp::DefineMember, m);
+    rig.bid = rig.ask = points(125'000);
+    rig.equity(100'000);
+    EXPECT_EQ(set_money(rig, in_currency(2)), AdminAnswer::Ok);
+    const auto volume_and_end = [&rig] {
+        const OrderCommand c = rig.only_order();
+        rig.report(rig.outcome(c, kInvalidVolume));
+        rig.take_results();
+        return c.volume;
+    };
+    Signal s = rig.open(1);
+    rig.signal(s);  // 100,000 EUR are 125,000 USD, and so is a lot
+    EXPECT_EQ(volume_and_end(), centi(100));
+    s = rig.open(2);
+    s.symbol = SymbolId{1};
+    rig.signal(s);  // a lot is 15,000,000 JPY = 100,000 USD
+    EXPECT_EQ(volume_and_end(), centi(125));
+    EXPECT_EQ(set_money(rig, in_currency(3)), AdminAnswer::Ok);
+    rig.signal(rig.open(3));  // 100,000 JPY are 666 USD
+    EXPECT_EQ(refusals(rig), std::vector{Reason::VolumeBelowMin});
+    rig.quotes[1].time = rig.now;
+    rig.advance(seconds(61));
+    rig.signal(rig.open(4));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::NoRate});
+    EXPECT_EQ(set_money(rig, in_currency(kNoCurrency)), AdminAnswer::Ok);
+    rig.signal(rig.open(5));  // as if it were the symbol's
+    EXPECT_EQ(rig.only_order().volume, centi(80));
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST(Limits, InMoneyOfWhatIsNotThereAndWrongOnesAreRefused) {
+    Rig rig;
+    rig.world();
+    CurrencySpec c;
+    c.index = kCurrenciesMax;
+    rig.admin(AdminOp::DefineCurrency, c);
+    EXPECT_EQ(answer(rig), AdminAnswer::TableFull);
+    c.index = 1;
+    c.cross = SymbolId{7};
+    rig.admin(AdminOp::DefineCurrency, c);
+    EXPECT_EQ(answer(rig), AdminAnswer::UnknownScope);
+    MoneyLimitSpec l = in_currency(kCurrenciesMax + 1);
+    EXPECT_EQ(set_money(rig, l), AdminAnswer::BadState);
+    l = in_currency(1);
+    l.id = 5;
+    EXPECT_EQ(set_money(rig, l), AdminAnswer::UnknownAccount);
+    l.scope = LimitScope::Group;
+    EXPECT_EQ(set_money(rig, l), AdminAnswer::UnknownGroup);
+    SymbolGuardSpec s;
+    s.id = SymbolId{9};
+    rig.admin(AdminOp::DefineSymbolGuard, s);
+    EXPECT_EQ(answer(rig), AdminAnswer::UnknownScope);
+    HoursSpec h;
+    h.id = 0;
+    h.count = 1;
+    h.windows[0] = {0, kWeekMinutes};
+    rig.admin(AdminOp::DefineHours, h);
+    EXPECT_EQ(answer(rig), AdminAnswer::BadState);
+    h.count = kWindowsMax + 1;
+    rig.admin(AdminOp::DefineHours, h);
+    EXPECT_EQ(answer(rig), AdminAnswer::BadState);
+    h = {};
+    h.id = 9;
+    rig.admin(AdminOp::DefineHours, h);
+    EXPECT_EQ(answer(rig), AdminAnswer::UnknownAccount);
+    h.scope = HoursScope::Symbol;
+    rig.admin(AdminOp::DefineHours, h);
+    EXPECT_EQ(answer(rig), AdminAnswer::UnknownScope);
+}
+
+TEST(Limits, InMoneyCountWhatWasOpenBeforeThereWereCurrenciesAndAnewInAnotherOne) {
+    Rig rig;
+    rig.world();
+    rig.ask = points(120'000);
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());
+    currencies(rig, 2);
+    EXPECT_EQ(rig.engine.account_guard(AccountId{0}).notional, 0) << "EURUSD is in EUR here";
+    EXPECT_EQ(rig.engine.account_guard(AccountId{0}).unvalued, 1U);
+    rig.bid = rig.ask = points(120'000);
+    rig.rates();
+    EXPECT_EQ(rig.engine.account_guard(AccountId{0}).notional, 14'400);
+    EXPECT_EQ(rig.engine.group_guard(GroupId{0}).bought, 14'400);
+    CurrencySpec common;
+    common.index = 0;
+    common.name = text<8>("CHF");
+    rig.admin(AdminOp::DefineCurrency, common);
+    EXPECT_EQ(rig.engine.account_guard(AccountId{0}).notional, 14'400) << "valued again";
+    std::vector<std::byte> image;
+    rig.engine.save(image);
+    Engine next{Rig::kSmall};
+    ASSERT_TRUE(next.load(image.data(), image.size()).ok());
+    EXPECT_EQ(next.state_hash(), rig.engine.state_hash()) << "counted as it was";
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
 TEST(Tag, StaysWhileAnOrderOrPositionGoesByIt) {
     Rig rig;
     rig.world();

@@ -55,9 +55,53 @@ inline AdminRecord definition(std::uint64_t n) {
 }
 inline constexpr std::uint64_t kDefinitions = 3 + 2 * kStreamAccounts;
 
+/// Limits in money and time.
+inline AdminRecord guard(Draw& random) {
+    switch (random.below(5)) {
+        case 0: {
+            CurrencySpec c;
+            c.index = static_cast<std::uint32_t>(random.below(3));
+            c.cross = SymbolId{c.index == 0 ? kNoId : static_cast<std::uint32_t>(random.below(2))};
+            c.inverse = static_cast<std::uint8_t>(random.below(2));
+            c.rate = Ratio{static_cast<std::int64_t>(random.below(2)) * kScale / 2};
+            return AdminRecord::make(AdminOp::DefineCurrency, c);
+        }
+        case 1: {
+            SymbolGuardSpec s;
+            s.id = SymbolId{static_cast<std::uint32_t>(random.below(2))};
+            s.currency = static_cast<std::uint8_t>(1 + random.below(3));
+            s.collar_points = random.one_in(4) ? 400 : 0;
+            s.collar_spreads = Ratio{random.one_in(4) ? 5 * kScale : 0};
+            return AdminRecord::make(AdminOp::DefineSymbolGuard, s);
+        }
+        case 2: {
+            MoneyLimitSpec l;
+            l.scope = random.one_in(4) ? LimitScope::Group : LimitScope::Account;
+            l.id = l.scope == LimitScope::Group ? 0 : random.account().value;
+            l.currency = static_cast<std::uint8_t>(1 + random.below(3));
+            l.margin_check = static_cast<std::uint8_t>(random.below(2));
+            l.max_notional = Money{static_cast<std::int64_t>(random.below(9'000'000)) * kScale};
+            l.max_net_notional = Money{static_cast<std::int64_t>(random.below(900'000)) * kScale};
+            l.max_leverage = Ratio{static_cast<std::int64_t>(random.below(900)) * kScale};
+            l.changes_per_minute = static_cast<std::uint32_t>(random.below(20));
+            return AdminRecord::make(AdminOp::DefineMoneyLimits, l);
+        }
+        default: {
+            HoursSpec h;
+            h.scope = static_cast<HoursScope>(random.below(2));
+            h.id = static_cast<std::uint32_t>(random.below(2));
+            h.count = random.one_in(3) ? 1 : 0;
+            h.windows[0] = {100, static_cast<std::uint16_t>(random.below(kWeekMinutes))};
+            h.week_opens = 10;
+            h.flat_before_min = random.one_in(3) ? 2'000 : 0;
+            return AdminRecord::make(AdminOp::DefineHours, h);
+        }
+    }
+}
+
 /// What an operator does.
 inline AdminRecord operation(Draw& random) {
-    switch (random.below(9)) {
+    switch (random.below(12)) {
         case 0: {
             AccountCommand c;
             c.account = random.account();
@@ -93,7 +137,7 @@ inline AdminRecord operation(Draw& random) {
                 Ratio{static_cast<std::int64_t>(random.below(40)) * kScale / 100};
             l.max_slippage =
                 random.one_in(10) ? static_cast<std::uint32_t>(500 + random.below(500)) : 0;
-            l.on_slippage = static_cast<SlippageAction>(random.below(3));
+            l.on_slippage = static_cast<SlippageAction>(random.below(4));
             return AdminRecord::make(AdminOp::DefineLimits, l);
         }
         case 5: {
@@ -110,6 +154,7 @@ inline AdminRecord operation(Draw& random) {
         }
         case 7:
             return AdminRecord::make(AdminOp::ConfigCommit, ConfigCommit{random.below(1 << 30)});
+        case 8: return guard(random);
         default: return definition(random.below(kDefinitions));
     }
 }
@@ -134,6 +179,8 @@ inline Report news(Draw& random, const std::vector<OrderCommand>& known, std::ui
         const std::uint64_t lost =
             random.below(random.one_in(40) ? 5'000 : 100);  // now and then a lot
         r.equity = Money{static_cast<std::int64_t>(10'000 - lost) * kScale};
+        r.retcode = random.one_in(3) ? 100 : 0;
+        r.price = Price{static_cast<std::int64_t>(random.below(9'000)) * kScale};
         r.balance = Money{10'000 * kScale};
     } else if (kind < 8 && !known.empty()) {
         const OrderCommand& c = known[random.below(known.size())];
@@ -243,6 +290,9 @@ public:
             out_.sent.clear();  // with its rings
         } else if (engine.owes_results()) {
             r.set_body(InputType::Deliver, DeliverInput{SourceId{0}, 4});
+        } else if (const SymbolId rate = engine.rate_symbol(now_);
+                   rate.value != kNoId && !random_.one_in(4)) {
+            r.set_body(InputType::Rate, RateInput{rate, 0});
         } else if (engine.next_deadline() <= now_) {
             r.set_body(InputType::Timer, TimerInput{});
         } else if (engine.has_work()) {

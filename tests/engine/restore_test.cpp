@@ -299,6 +299,31 @@ TEST_F(Restore, KeepsAWorkingOrderAndItsEnd) {
     EXPECT_EQ(heir_.engine.results_reserved_total(), 0U);
 }
 
+TEST_F(Restore, LooksUpACloseOfTheEnginesOwnAndTellsNobody) {
+    send_one();
+    old_.fill(sent_);
+    Report twice = old_.outcome(sent_, retcode::kDone, sent_.volume);
+    twice.deal_ticket = 4711;
+    twice.position_id = 4712;
+    old_.report(twice);
+    const OrderCommand close = old_.only_order();
+    ASSERT_EQ(close.position_ticket, 4712U);
+    recover();
+    EXPECT_EQ(heir_.open_volume(), sent_.volume + sent_.volume);
+    heir_.session_up(0);
+    const OrderCommand asked = heir_.only_order();
+    EXPECT_EQ(asked.magic.value, close.magic.value);
+    heir_.take_results();
+    Report found =
+        heir_.query_answer(close, ReportType::QueryFound, OrdStatus::Filled, close.volume);
+    found.deal_ticket = 4713;
+    heir_.report(found);
+    EXPECT_EQ(heir_.open_volume(), sent_.volume) << "of the second position, not of the first";
+    EXPECT_EQ(heir_.engine.globals().live_orders, 0U);
+    EXPECT_TRUE(heir_.take_results().empty());
+    EXPECT_EQ(heir_.engine.results_reserved_total(), 0U);
+}
+
 TEST_F(Restore, IsTheSameStateFromItsSnapshot) {
     send_one();
     recover();

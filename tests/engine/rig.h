@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,7 +67,11 @@ public:
         r.seq = Sequence{engine.seq().value + 1};
         r.time = std::max(now, engine.time());
         r.budget = budget;
-        if (symbol.value != kNoId) {
+        if (const auto other = quotes.find(symbol.value); other != quotes.end()) {
+            r.bid = other->second.bid;
+            r.ask = other->second.ask;
+            r.tick_time = other->second.time.value_or(now);
+        } else if (symbol.value != kNoId) {
             r.bid = bid;
             r.ask = ask;
             r.tick_time = tick_time.value_or(now);
@@ -93,11 +98,22 @@ public:
     void admin(AdminOp op, const Body& body) {
         input(InputType::Admin, AdminRecord::make(op, body));
     }
+    /// What the engine asks for before it gets what may send an entry.
+    void rates() {
+        for (SymbolId s = engine.rate_symbol(now); s.value != kNoId; s = engine.rate_symbol(now)) {
+            JournalRecord r = next(s);
+            r.set_body(InputType::Rate, RateInput{s, 0});
+            apply(r);
+        }
+    }
     void signal(const Signal& s) {
+        rates();
         const std::size_t before = results.size();
         const std::uint32_t promised = engine.results_reserved_total();
         const std::uint32_t needed = engine.results_needed(s);
-        input(InputType::Signal, s);
+        JournalRecord r = next(quotes.contains(s.symbol.value) ? s.symbol : SymbolId{0});
+        r.set_body(InputType::Signal, s);
+        apply(r);
         settle();
         const std::size_t used = results.size() - before + engine.results_reserved_total();
         expect(used <= std::size_t{promised} + needed, "results stay within what was asked for");
@@ -117,10 +133,12 @@ public:
                 owed > 0 && owed <= results_room) {
                 input(InputType::Deliver, DeliverInput{SourceId{0}, results_room});
             } else if (engine.next_deadline() <= now) {
+                rates();
                 JournalRecord r = next(engine.timer_symbol());
                 r.set_body(InputType::Timer, TimerInput{});
                 apply(r);
             } else if (engine.has_work()) {
+                rates();
                 JournalRecord r = next(engine.work_symbol());
                 r.type = InputType::Continue;
                 apply(r);
@@ -363,6 +381,12 @@ public:
     std::uint32_t budget = 1000;
     Price bid = points(110'000);
     Price ask = points(110'010);
+    struct OtherQuote {
+        Price bid;
+        Price ask;
+        std::optional<Nanos> time;  // none = beside each record
+    };
+    std::map<std::uint32_t, OtherQuote> quotes;  // by symbol; of others: bid and ask above
     std::optional<Nanos> tick_time;  // of the latest tick; none = a new one beside each record
     bool want_effects = true;
     bool number_events = true;

@@ -54,7 +54,7 @@ TEST(Risk, AFillWithoutAPriceOrAReferenceSlipsNowhere) {
     LimitSpec l;
     l.max_slippage = 1;
     rig.limit(l);
-    l.on_slippage = static_cast<SlippageAction>(3);
+    l.on_slippage = static_cast<SlippageAction>(4);
     rig.limit(l);
     EXPECT_EQ(answer(rig), AdminAnswer::BadState);
     rig.signal(rig.open(1, Side::Sell));

@@ -159,6 +159,41 @@ TEST_F(Explained, GivesTheNumbersOfASymbolsLimit) {
         << text;
 }
 
+TEST_F(Explained, GivesTheNumbersOfLimitsInMoneyAndTime) {
+    CurrencySpec usd;
+    usd.index = 0;
+    usd.name = text<8>("USD");
+    rig().admin(AdminOp::DefineCurrency, usd);
+    MoneyLimitSpec l;
+    l.id = 0;
+    l.currency = 1;
+    l.max_notional = Money{5'000 * kScale};
+    rig().admin(AdminOp::DefineMoneyLimits, l);
+    rig().signal(rig().open(1));
+    SymbolGuardSpec s;
+    s.id = SymbolId{0};
+    s.currency = 1;
+    rig().admin(AdminOp::DefineSymbolGuard, s);
+    rig().signal(rig().open(2));
+    HoursSpec h;
+    h.id = 0;
+    h.count = 1;
+    h.windows[0] = {480, 1020};
+    rig().admin(AdminOp::DefineHours, h);
+    rig().signal(rig().open(3));
+    logs_.write();
+    const std::string rates = told(signal(1));
+    EXPECT_NE(rates.find("the symbol: no currency"), std::string::npos) << rates;
+    const std::string worth = told(signal(2));
+    EXPECT_NE(worth.find("0.1 lots; the account held 0 USD before it, equity 0 USD; max_notional "
+                         "5000"),
+              std::string::npos)
+        << worth;
+    const std::string hours = told(signal(3));
+    EXPECT_NE(hours.find("hours of the account (UTC): Mon 08:00 to Mon 17:00"), std::string::npos)
+        << hours;
+}
+
 TEST_F(Explained, SaysThatAnEarlierFillStoppedTheEntries) {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;

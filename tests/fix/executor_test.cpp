@@ -120,6 +120,24 @@ TEST_F(FixExecutor, FindsWhatWasExecutedWhenTheConnectionBrokeBeforeTheReport) {
     EXPECT_EQ(venue.executions().size(), 1U);
 }
 
+TEST_F(FixExecutor, TakesADenialForNoProofOfAnOrderThatTheVenueMayHaveFilled) {
+    denial_is_proof = false;
+    start();
+    venue.control(R"("cmd": "status", "do": "unknown")");
+    venue.control(R"("cmd": "next", "do": "lost")");  // executed, and not told
+    const auto command = open_command(1);
+    EXPECT_EQ(answer_to(command).retcode, retcode::kConnection);
+    ASSERT_TRUE(eventually([&] { return venue.stat("status") >= 8; }));  // twice the settling time
+    send(query_command(command.magic));
+    const Event still = next(command.magic, true);
+    EXPECT_TRUE(is(still, ReportType::QueryUnknown)) << int{still.type};
+    EXPECT_EQ(venue.executions().size(), 1U);
+    EXPECT_NE(text("log").find("which may mean that it was filled"), std::string::npos);
+    // The venue comes to know it: that is an answer.
+    venue.control(R"("cmd": "status", "do": "answer")");
+    EXPECT_TRUE(is(next(command.magic), ReportType::QueryFound));
+}
+
 TEST_F(FixExecutor, ProvesAbsenceOnlyAfterTheVenueHasDeniedTheOrderForTheSettlingTime) {
     start();
     venue.control(R"("cmd": "next", "do": "unread")");

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "persist/log_shipper.h"
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_store.h"
@@ -146,7 +147,7 @@ TEST_F(FullDisk, AtAnyStepOfABackupFailsItByNameAndKeepsTheOneBefore) {
     EXPECT_EQ(newest(), kAfter);
 }
 
-TEST_F(FullDisk, UnderThePipelinesBackupsIsAnAlertAndTradingGoesOn) {
+TEST_F(FullDisk, UnderThePipelinesBackupsAndWhatIsShippedIsAnAlertAndTradingGoesOn) {
     chaos::WorldOptions world_options;
     world_options.edits = {
         {"\"sqlite\": {", "\"sqlite\": {\"backup_s\": 1, \"backup_dir\": \"" + backups() + "\", "}};
@@ -173,6 +174,12 @@ TEST_F(FullDisk, UnderThePipelinesBackupsIsAnAlertAndTradingGoesOn) {
         return test::error_log(world.segment())
                    .find("ALERT no backup of the store: " + backups()) != std::string::npos;
     });
+    const auto told = [&world](const std::string& text) {
+        return test::error_log(world.segment()).find(text) != std::string::npos;
+    };
+    const std::string folder = shipped_folder(backups());
+    await("the alert of what is shipped",
+          [&] { return told("ALERT nothing is shipped to " + folder); });
     const std::uint64_t last = count();
     const std::uint64_t filled = fills();
     await("executions", [&] { return fills() > filled + 40; });
@@ -180,6 +187,8 @@ TEST_F(FullDisk, UnderThePipelinesBackupsIsAnAlertAndTradingGoesOn) {
     EXPECT_GT(newest(), 0U);
     disk_.empty();
     await("a backup once there is room", [&] { return count() > last; });
+    await("shipping once there is room",
+          [&] { return told("is shipped to " + folder + " again"); });
     const chaos::Judgement judgement = world.finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
 }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kSlowBytes = 512;
 constexpr const char* kRedisConfig =
-    "appendonly yes\nmaxmemory-policy noeviction\nmaxmemory 500mb\nsave \"\"\n";
+    "appendonly yes\nmaxmemory-policy noeviction\nmaxmemory 4gb\nsave \"\"\n";
 
 /// A server of our own, whatever the environment names: this one is killed.
 std::string own_clickhouse(const test::TempDir& dir) {

@@ -13,16 +13,22 @@ namespace millrace::test {
 namespace {
 
 std::vector<std::byte> as_format(std::uint32_t format, std::vector<std::byte> image) {
+    std::uint32_t orders = 0;  // behind a header of 48 bytes and the globals
+    std::memcpy(&orders, image.data() + 48 + sizeof(Globals), sizeof orders);
+    const std::size_t of_5 = kCurrenciesMax * sizeof(CurrencyState) +
+                             Rig::kSmall.accounts * sizeof(AccountGuard) +
+                             kGroupsMax * sizeof(GroupGuard) + kSymbolsMax * sizeof(SymbolGuard) +
+                             orders * sizeof(Money) + Rig::kSmall.accounts * sizeof(AccountOutcome);
     const std::size_t of_4 = kSymbolsMax * sizeof(SymbolRisk) + sizeof(SegmentLoss);
     const std::size_t of_3 =
         Rig::kSmall.accounts * sizeof(AccountRisk) + kGroupsMax * sizeof(GroupRisk);
-    image.resize(image.size() - of_4 - (format < 3 ? of_3 : 0));
+    image.resize(image.size() - of_5 - (format < 4 ? of_4 : 0) - (format < 3 ? of_3 : 0));
     std::memcpy(image.data() + 40, &format, sizeof format);
     return image;
 }
 
 class OldImage : public testing::TestWithParam<std::uint32_t> {};
-INSTANTIATE_TEST_SUITE_P(Formats, OldImage, testing::Values(2U, 3U));
+INSTANTIATE_TEST_SUITE_P(Formats, OldImage, testing::Values(2U, 3U, 4U));
 
 TEST_P(OldImage, IsGoneOnWithItsPositionsCounted) {
     Rig rig;

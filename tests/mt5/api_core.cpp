@@ -214,7 +214,7 @@ datetime TimeLocal() {
     return TimeGMT();
 }
 datetime TimeTradeServer() {
-    return TimeGMT() + millrace::mt5::kServerOffsetMs / 1'000;
+    return TimeGMT() + millrace::mt5::kServerOffsetMs / 1'000 + host().knobs.server_ahead_s;
 }
 long TerminalInfoInteger(int property) {
     switch (property) {

@@ -127,26 +127,41 @@ bool select_history(const Wanted& wanted) {
 long AccountInfoInteger(int property) {
     switch (property) {
         case ACCOUNT_LOGIN:
+            if (host().knobs.logged_out != 0) {
+                return 0;
+            }
             return static_cast<long>(host().options().login) +
                    (host().knobs.other_account == 1 ? 1 : 0);
         case ACCOUNT_TRADE_ALLOWED:
-            return host().knobs.account_denied == 0 &&
+            return host().knobs.account_denied == 0 && host().connected() &&
                            host().server().trade_allowed(host().options().login)
                        ? 1
                        : 0;
         case ACCOUNT_TRADE_EXPERT: return host().knobs.expert_denied == 0 ? 1 : 0;
         case ACCOUNT_MARGIN_MODE:
-            return host().options().margin_mode == millrace::MarginMode::Hedging
+            return host().knobs.logged_out == 0 &&
+                           host().options().margin_mode == millrace::MarginMode::Hedging
                        ? ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
                        : ACCOUNT_MARGIN_MODE_RETAIL_NETTING;
+        case ACCOUNT_LEVERAGE:
+            return static_cast<long>(host().server().money(host().options().login).leverage);
     }
     mql_halt("AccountInfoInteger: a property that the host does not know");
 }
 double AccountInfoDouble(int property) {
     const auto money = host().server().money(host().options().login);
+    if (property == ACCOUNT_MARGIN_FREE) {  // may be below 0, as a terminal's
+        return unscaled(money.equity.value - money.margin.value);
+    }
     return unscaled(property == ACCOUNT_EQUITY ? money.equity.value : money.balance.value);
 }
 string AccountInfoString(int property) {
+    if (host().knobs.logged_out != 0) {
+        return "";
+    }
+    if (property == ACCOUNT_CURRENCY) {
+        return "USD";
+    }
     if (property != ACCOUNT_SERVER) {
         mql_halt("AccountInfoString: a property that the host does not know");
     }

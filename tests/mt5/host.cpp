@@ -196,6 +196,29 @@ void Host::show_deal(const BookRecord& record) {
     }
 }
 
+void Host::roll_over(bool both, double factor) {
+    for (const auto& [id, position] : account().positions) {
+        for (const bool out : {true, false}) {
+            if (!out && !both) {
+                continue;
+            }
+            ViewDeal deal;
+            deal.ticket = technical_++;
+            deal.position = id;
+            const bool buy = (position.side() == Side::Buy) != out;
+            deal.type = buy ? DEAL_TYPE_BUY : DEAL_TYPE_SELL;
+            deal.entry = out ? DEAL_ENTRY_OUT : DEAL_ENTRY_IN;
+            deal.reason = DEAL_REASON_ROLLOVER;
+            deal.volume = unscaled(position.lots().value) * (out ? 1.0 : factor);
+            deal.price = unscaled(position.open_price.value);
+            deal.time_msc = server_msc(wall_ns());
+            deal.symbol = std::string{market::view_of(position.symbol)};
+            deals.push_back(deal);
+            push(TRADE_TRANSACTION_DEAL_ADD, 0, deal.ticket);
+        }
+    }
+}
+
 void Host::show_end(const BookRecord& record) {
     ViewOrder* order = find_order(record.order);
     if (order == nullptr) {

@@ -48,6 +48,8 @@ struct Knobs {
     std::int64_t timeout_error = 0;     // a read that times out sets 5273
     std::int64_t flush_lies = 0;        // FileFlush writes nothing and says nothing
     std::int64_t other_account = 0;     // logged in: 1 to another login, 2 at another server
+    std::int64_t server_ahead_s = 0;    // the trade server's clock jumps ahead
+    std::int64_t logged_out = 0;        // the terminal runs, and is not logged in yet
     std::int64_t switch_in_send = 0;    // other_account becomes that during the next OrderSend
     std::int64_t break_in_send = 0;     // the connection is new after the next OrderSend: 10012
     std::int64_t check_lies = 0;        // OrderCheck lets every filling mode pass
@@ -124,6 +126,9 @@ public:
     /// The next transaction for the program. @return false if there is none.
     [[nodiscard]] bool next_transaction(Transaction& out);
     void reconnect();  // the terminal's connection to the broker is new
+    /// The server closes every position by a deal and opens it again by another, under the same
+    /// identifier. @param both false: the second deal stays away. @param factor of the new lots.
+    void roll_over(bool both, double factor);
     /// A quote reaches the terminal. @param apart no two of a symbol in the same millisecond.
     void on_quote(const std::string& symbol, Price bid, Price ask, bool apart = false);
     [[nodiscard]] std::uint64_t calls() const { return calls_; }
@@ -182,6 +187,7 @@ private:
     std::vector<Late> late_;
     std::int64_t connected_ns_ = 0;
     ulong refused_ = 0;
+    ulong technical_ = 1'000'000;  // tickets of deals that the server makes for its own books
     bool loading_ = true;
 };
 

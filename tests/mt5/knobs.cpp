@@ -31,6 +31,8 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"timeout_error", &timeout_error},
                                                    {"flush_lies", &flush_lies},
                                                    {"other_account", &other_account},
+                                                   {"logged_out", &logged_out},
+                                                   {"server_ahead_s", &server_ahead_s},
                                                    {"switch_in_send", &switch_in_send},
                                                    {"break_in_send", &break_in_send},
                                                    {"check_lies", &check_lies},

@@ -112,6 +112,87 @@ TEST_F(OfTheAccount, AKillOfOneSymbolLeavesTheOthersAndAKillOnANettingAccountIsF
     EXPECT_EQ(answer_to(pound).retcode, kDone) << "another symbol trades on";
 }
 
+TEST_F(OfTheAccount, AKillOnANettingAccountEndsWhatIsOursAndLeavesWhatIsNot) {
+    begin({.margin_mode = "netting"});
+    // The position has the hand's magic, for the hand dealt first.
+    host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
+    ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);  // 0.10 more
+    ASSERT_EQ(number("positions"), 1U);
+    desk.kill(1, kKillStop | kKillFlatten);
+    ASSERT_NE(exec_of(ExecKind::ClosedByKill), nullptr);
+    EXPECT_EQ(exec_of(ExecKind::ClosedByKill)->volume, kScale / 10);
+    let_it_run(500);
+    EXPECT_EQ(execs_of(ExecKind::ClosedByKill), 1U);
+    EXPECT_EQ(number("positions"), 1U) << "the hand's 0.3";
+}
+
+TEST_F(OfTheAccount, AKillOnANettingAccountLeavesWhatAHandHasAddedToOurs) {
+    begin({.margin_mode = "netting"});
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
+    ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
+    desk.kill(1, kKillStop | kKillFlatten);
+    ASSERT_NE(exec_of(ExecKind::ClosedByKill), nullptr);
+    EXPECT_EQ(exec_of(ExecKind::ClosedByKill)->volume, kScale / 10);
+    let_it_run(500);
+    EXPECT_EQ(number("positions"), 1U);
+}
+
+TEST_F(OfTheAccount, ARolloverThatClosesAndOpensThePositionAgainIsToldToNobody) {
+    begin();
+    const bridge::Event ours = answer_to(open(1));
+    host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
+    ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
+    const std::size_t told = execs_of(ExecKind::Foreign) + execs_of(ExecKind::ClosedManually);
+    host->control(R"("cmd":"rollover")");
+    let_it_run(1000);
+    EXPECT_EQ(execs_of(ExecKind::ClosedManually), 0U) << "it is open";
+    EXPECT_EQ(answer_to(close_of(2, ours.position_id)).retcode, kDone) << "by the old identifier";
+    EXPECT_EQ(number("positions"), 1U) << "the hand's own";
+    EXPECT_GE(execs_of(ExecKind::Foreign), told) << "the hand's deals are told as such";
+}
+
+TEST_F(OfTheAccount, LotsThatAServerChangesAreToldAsTheDifference) {
+    begin();
+    const std::uint64_t magic = desk.submit(open(1));
+    ASSERT_TRUE(desk.until_answered(magic));
+    host->control(R"("cmd":"rollover","factor":0.5)");
+    EXPECT_EQ(execs_of(ExecKind::ClosedManually), 0U) << "the other half may come yet";
+    host->knob("server_ahead_s", 120);
+    const bridge::Event* told = exec_of(ExecKind::ClosedManually);
+    ASSERT_NE(told, nullptr);
+    EXPECT_EQ(told->magic, magic);
+    EXPECT_EQ(told->volume, kScale / 20);
+    let_it_run(500);
+    EXPECT_EQ(execs_of(ExecKind::ClosedManually), 1U);
+    EXPECT_EQ(execs_of(ExecKind::Foreign), 0U);
+}
+
+TEST_F(OfTheAccount, ATerminalThatIsNotLoggedInYetWaitsAndThenServes) {
+    host.emplace(dir, desk.port(),
+                 HostSetup{.inputs = {"InpReadyMs=20"}, .knobs = {"logged_out=1"}});
+    host->start();
+    ASSERT_GT(number("timers"), 0U) << "it has not given up";
+    EXPECT_EQ(desk.sessions, 0U);
+    host->knob("logged_out", 0);
+    ASSERT_TRUE(desk.until([&] { return desk.synced; }));
+    EXPECT_EQ(desk.hello.margin_mode, static_cast<std::uint8_t>(MarginMode::Hedging));
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+}
+
+TEST_F(OfTheAccount, OneThatComesBackSaysThatItSettlesNotThatItMayNotTrade) {
+    host.emplace(dir, desk.port(), HostSetup{.inputs = {"InpReadyMs=1000"}});
+    host->start();
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions != 0; }));
+    EXPECT_EQ(desk.info.permissions, bridge::kInfoMayTrade | bridge::kInfoSettling);
+    EXPECT_NE(desk.hello.permissions & bridge::kHelloMayTrade, 0);
+    ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));
+    host->knob("disconnected", 1);
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoServerAway) != 0; }));
+    EXPECT_EQ(desk.info.permissions & bridge::kInfoSettling, 0);
+}
+
 TEST_F(OfTheAccount, AKillOvertakesWhatIsQueued) {
     begin({.knobs = {"busy_ms=200"}});  // of a queue of 2 s, the kill may be late by one
     answer_to(open(1));
@@ -160,7 +241,7 @@ TEST_F(OfTheAccount, ListsThatAreNotThereYetAfterAReconnectAreNotFlat) {
     const bridge::Event opened = answer_to(open(1));
     host->knob("lists_empty_ms", 300);
     host->knob("disconnected", 1);
-    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & kNotYet) != 0; }));
     const std::uint64_t close = desk.submit(close_of(2, opened.position_id));
     host->control(R"("cmd":"reconnect")");
     ASSERT_TRUE(desk.until_answered(close));

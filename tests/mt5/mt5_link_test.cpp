@@ -25,6 +25,16 @@ TEST_F(LinkTo, TheSecondAddressAfterFiveAttemptsAndWhatWorkedAgain) {
     EXPECT_EQ(booked(dir, 1).executions, 1U);
 }
 
+TEST_F(LinkTo, FreeMarginAndLeverageAreTold) {
+    begin();
+    ASSERT_TRUE(desk.until([&] { return desk.synced && desk.info.equity > 0; }));
+    EXPECT_EQ(desk.info.retcode, 100U);
+    EXPECT_EQ(desk.info.price, desk.info.equity) << "nothing is open";
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return desk.info.price < desk.info.equity; }));
+    EXPECT_GT(desk.info.price, 0);
+}
+
 TEST_F(LinkTo, ATradeServerThatIsAwayIsTold) {
     begin();
     ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));

@@ -95,14 +95,19 @@ TEST_F(Orders, ASymbolThatIsNotInTheMarketWatchIsPutThere) {
 TEST_F(Orders, EachMissingPermissionIsReportedAndRefusesByItsOwnCode) {
     begin();
     ASSERT_TRUE(desk.until([&] { return desk.info.permissions == 1; }));
-    const std::pair<const char*, std::uint32_t> switches[] = {{"terminal_denied", 10027},
-                                                              {"program_denied", 10027},
-                                                              {"expert_denied", 10026},
-                                                              {"account_denied", 10017}};
+    struct Switch {
+        const char* knob;
+        std::uint32_t code;
+        std::uint8_t told;  // whose word it is: the broker's, or this terminal's
+    };
+    const Switch switches[] = {{"terminal_denied", 10027, 0},
+                               {"program_denied", 10027, 0},
+                               {"expert_denied", 10026, bridge::kInfoBrokerForbids},
+                               {"account_denied", 10017, bridge::kInfoBrokerForbids}};
     std::uint64_t intent = 1;
-    for (const auto& [knob, code] : switches) {
+    for (const auto& [knob, code, told] : switches) {
         host->knob(knob, 1);
-        EXPECT_TRUE(desk.until([&] { return desk.info.permissions == 0; })) << knob;
+        EXPECT_TRUE(desk.until([&, told = told] { return desk.info.permissions == told; })) << knob;
         EXPECT_EQ(answer_to(open(intent++)).retcode, code) << knob;
         host->knob(knob, 0);
         EXPECT_TRUE(desk.until([&] { return desk.info.permissions == 1; })) << knob;
@@ -256,7 +261,7 @@ TEST_F(OnceRefused, StopsThatTheThirdAttemptSetsAreNotToldAsMissing) {
     EXPECT_EQ(number("sends"), 4U);
     host->knob("expert_denied", 1);  // so that it has to say how it stands
     ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
-    EXPECT_EQ(desk.info.permissions, 0U);
+    EXPECT_EQ(desk.info.permissions, bridge::kInfoBrokerForbids);
 }
 
 TEST_F(OnceRefused, SendsNothingWhileItMayNotTradeAndCountsNoAttempt) {

@@ -60,6 +60,8 @@ inline std::filesystem::path journal_file(const TempDir& dir, const std::string&
 }
 
 inline constexpr std::uint32_t kDone = 10009;
+/// Bits of what a terminal tells that says nothing of the account yet.
+inline constexpr std::uint8_t kNotYet = bridge::kInfoServerAway | bridge::kInfoSettling;
 inline bool is(const bridge::Event& event, ReportType type) {
     return event.type == static_cast<std::uint8_t>(type);
 }

@@ -28,8 +28,7 @@ TEST_F(WrongPlace, ASwitchOfTheAccountInABlockingCallKeepsTheRestOfTheBatchFromT
         one.submit(open(1));
         one.submit(open(2));
         ASSERT_TRUE(one.until([&] { return one.rx_acked == 2; }));
-        ASSERT_TRUE(one.until([&] { return (one.info.permissions & bridge::kInfoMayTrade) == 0; }))
-            << "noticed";
+        ASSERT_TRUE(one.until([&] { return (one.info.permissions & kNotYet) != 0; })) << "noticed";
         EXPECT_EQ(booked(own, 2).executions, 0U);
         EXPECT_TRUE(one.told[open(2).magic].outcomes.empty()) << "it waits for its account";
         terminal.knob("other_account", 0);
@@ -122,9 +121,12 @@ TEST_F(WrongPlace, AKillWithAlgoTradingOffSendsNothingAndActsWhenItIsOnAgain) {
     const std::uint64_t before = number("sends");
     desk.kill(9, kKillStop | kKillFlatten);
     ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoMayTrade) == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoKillWaits) != 0; }))
+        << "nobody is told that it cannot be flattened";
     EXPECT_EQ(number("sends"), before);
     host->knob("terminal_denied", 0);
     ASSERT_TRUE(desk.until([&] { return number("positions") == 0; }));
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoKillWaits) == 0; }));
 }
 
 TEST_F(WrongPlace, ACommandOfAnotherTagThanTheTerminalWasToldIsRefusedAndForgotten) {

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/logic_version.h"
@@ -132,6 +133,77 @@ TEST(Administration, PausesAGroupAcrossARestartAndRemovesOne) {
     EXPECT_SAYS(p.run({"group", "list"}), "PAUSED");
     EXPECT_EQ(p.run({"group", "resume", "g"}).status, 0);
     EXPECT_SAYS(p.run({"group", "list"}), "ACTIVE");
+}
+
+/// What a command could change, as text: who is there and how it stands, files, processes, the log.
+std::string all_of(Pipeline& p) {
+    const Segment segment = p.attach();
+    std::string text = p.run({"account", "list"}).output + p.run({"group", "list"}).output;
+    for (const auto& entry : fs::recursive_directory_iterator{p.journal_dir()}) {
+        text += entry.path().string() + "\n";
+    }
+    for (std::uint32_t i = 0; i < kStages; ++i) {
+        text += std::to_string(pid_of(segment, static_cast<StageId>(i))) + " ";
+    }
+    std::ifstream ids{p.journal_dir() + "/ids.json"};
+    text.append(std::istreambuf_iterator<char>{ids}, {});
+    return text + std::to_string(segment.core().completed.load());
+}
+
+TEST(Administration, SaysInADryRunWhatItWouldDoAndToWhomAndChangesNothing) {
+    Pipeline p;
+    p.up();
+    ASSERT_TRUE(p.wait_running()) << p.log();
+    const std::string late = p.dir().write("late.json", kLate);
+    ASSERT_EQ(p.run({"account", "add", p.dir().write("more.json", R"({"name": "more", "login": 8,
+        "key": "00112233445566778899aabbccddeeff"})")})
+                  .status,
+              0);
+    ASSERT_EQ(p.run({"group", "add", "extra"}).status, 0);
+    const std::string before = all_of(p);
+    const struct {
+        std::vector<std::string> command;
+        const char* says;
+    } asked[] = {
+        {{"account", "pause", "a1"}, "a1: would be paused (now RECONCILING, link DOWN, 0 live"},
+        {{"account", "resume", "a1"}, "a1: would be resumed"},
+        {{"account", "reduce-only", "a1"}, "a1: would be reduce-only"},
+        {{"account", "disable", "a1"}, "a1: would be disabled"},
+        {{"account", "add", late}, "account late would be added, and the engine told"},
+        {{"account", "remove", "more"}, "account more: would be removed for good (now"},
+        {{"group", "pause", "g"}, "g: would be paused"},
+        {{"group", "resume", "g"}, "g: would be resumed"},
+        {{"group", "add", "third"}, "group third would be added"},
+        {{"group", "member", "g", "more"}, "group g: its member more would be changed"},
+        {{"group", "remove", "extra"}, "group extra: would be removed for good"},
+        {{"kill", "--all", "--cancel", "--flatten"}, "cancel our pending orders, close our positi"},
+        {{"kill", "--group", "g"}, "\n  a1 "},
+        {{"kill", "--account", "more"}, "\n  more "},
+        {{"unkill", "--all"}, "would let trade again"},
+        {{"resolve", "12345", "--filled", "0.1@1.08"}, "order 12345: would end as filled 0.1@1.08"},
+        {{"down"}, "would ask supervisor (pid "},
+    };
+    for (const auto& [command, says] : asked) {
+        std::vector<std::string> dry = command;
+        dry.push_back("--dry-run");
+        const Finished said = p.run(dry);
+        EXPECT_EQ(said.status, 0) << said.output;
+        EXPECT_SAYS(said, says);
+    }
+    EXPECT_EQ(p.run({"kill", "--group", "g", "--dry-run"}).output.find("more"), std::string::npos)
+        << "no member of it";
+    EXPECT_EQ(all_of(p), before);
+
+    const Finished twice = p.run({"account", "add", p.dir().write("a.json", R"({"name": "z",
+        "login": 8, "key": "00112233445566778899aabbccddeeff"})"),
+                                  "--dry-run"});
+    EXPECT_NE(twice.status, 0) << "the whole configuration is checked with it: " << twice.output;
+    EXPECT_NE(p.run({"group", "member", "g", "nobody", "--dry-run"}).status, 0);
+    EXPECT_NE(p.run({"account", "pause", "nobody", "--dry-run"}).status, 0);
+    EXPECT_EQ(p.run({"recover", "--skip", "7", "--dry-run"}).status, 1) << "nothing is halted";
+    EXPECT_EQ(all_of(p), before);
+    EXPECT_EQ(p.run({"kill", "--all", "--dry-run", "--segment", p.segment_path()}, false).status,
+              0);
 }
 
 TEST(Administration, SaysThatOnlyARunningEngineKnows) {

@@ -1,8 +1,10 @@
-// Goal: `millrace backup` and `restore` do by hand what the sink does by itself, and never beneath
-// a running one. Method: the real executable and a store of a pipeline that ran.
+// Goal: `millrace backup` and `restore` do by hand what a pipeline does by itself, and never
+// beneath a running sink. Method: the real executable and a store of a pipeline that ran.
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
@@ -63,6 +65,52 @@ TEST(BackupCommands, BackUpWhileItRunsAndRestoreWhenItDoesNot) {
     EXPECT_EQ(rows(store), held);
     EXPECT_FALSE(sqlite_file_exists(store + ".rebuild")) << "it would take the store's place again";
     EXPECT_EQ(p.run({"restore", "--from", p.config()}).status, 1) << "that is no backup";
+}
+
+std::string text_of(const std::string& file) {
+    std::ifstream in{file, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+TEST(BackupCommands, CopyConfigurationAndPreferencesAndPutACopyBackOnceItIsValid) {
+    Pipeline p;
+    const std::string preferences = p.dir().write("preferences.json", R"({"display": {}})");
+    const std::string first = text_of(p.config());
+    const Finished dry = p.run({"backup", "--dry-run"});
+    EXPECT_SAYS(dry, "configuration " + p.config() + ": would be copied");
+    EXPECT_FALSE(fs::exists(p.config() + ".backup-1"));
+    const Finished made = p.run({"backup"});
+    EXPECT_SAYS(made, "copied as " + p.config() + ".backup-1");
+    EXPECT_SAYS(made, "copied as " + preferences + ".backup-1");
+    EXPECT_SAYS(made, "as the file is now");
+    EXPECT_EQ(text_of(p.config() + ".backup-1"), first);
+    EXPECT_SAYS(p.run({"backup"}), "unchanged since its newest copy");
+
+    // Somebody breaks it: the command that puts a copy back must not need it.
+    p.dir().write("c.json", "{\"name\": ");
+    EXPECT_SAYS(p.run({"backup"}), "c.json");
+    EXPECT_FALSE(fs::exists(p.config() + ".backup-2")) << "a broken one is no backup";
+    const Finished would = p.run({"restore", "--from", p.config() + ".backup-1", "--dry-run"});
+    EXPECT_EQ(would.status, 0) << would.output;
+    EXPECT_SAYS(would, "would take the place of " + p.config());
+    EXPECT_EQ(text_of(p.config()), "{\"name\": ");
+    const Finished restored = p.run({"restore", "--from", p.config() + ".backup-1"});
+    EXPECT_EQ(restored.status, 0) << restored.output;
+    EXPECT_SAYS(restored, "the old one is " + p.config() + ".backup-2");
+    EXPECT_EQ(text_of(p.config()), first);
+    EXPECT_EQ(text_of(p.config() + ".backup-2"), "{\"name\": ");
+    EXPECT_SAYS(p.run({"backup", "--dry-run"}), "UNUSABLE");
+    const Finished broken = p.run({"restore", "--from", p.config() + ".backup-2"});
+    EXPECT_NE(broken.status, 0) << "it is not valid";
+    EXPECT_EQ(text_of(p.config()), first);
+    EXPECT_SAYS(p.run({"restore", "--from", p.config() + ".backup-1"}), "nothing to do");
+    EXPECT_EQ(p.run({"restore", "--from", p.config() + ".backup-9"}).status, 1);
+
+    p.dir().write("preferences.json", R"({"display": {"volume_decimals": 2}})");
+    const Finished wanted = p.run({"restore", "--from", preferences + ".backup-1"});
+    EXPECT_EQ(wanted.status, 0) << wanted.output;
+    EXPECT_EQ(text_of(preferences), R"({"display": {}})");
+    EXPECT_EQ(text_of(preferences + ".backup-2"), R"({"display": {"volume_decimals": 2}})");
 }
 
 }  // namespace

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/config_backup.h"
+#include "tools/millrace/storage_keeper.h"
 
 namespace millrace {
 namespace {
@@ -53,17 +55,100 @@ TEST_F(ConfigBackups, AreMadeWhenTheFileHasChangedAndTheLastFiveStay) {
     EXPECT_EQ(s.st_mode & 0777U, 0600U) << "there may be keys in it";
 }
 
-TEST_F(ConfigBackups, AreMadeOfWhatWasStartedNotOfWhatTheFileSaysByNow) {
+TEST_F(ConfigBackups, AreMadeOfAValidEditAndKeepWhatWasStarted) {
     write(config_named("started"));
     const Config started = read_config(file_, mistakes_);
+    const std::string first = back_up_config(started, message_);
+    ASSERT_NE(first, "") << message_;
+    std::string broken;
+    EXPECT_EQ(back_up_edited_config(started, message_, broken), "") << "it was not edited";
+    for (int i = 1; i <= 7; ++i) {
+        write(config_named("edit-" + std::to_string(i)));
+        const std::string made = back_up_edited_config(started, message_, broken);
+        ASSERT_NE(made, "") << message_;
+        EXPECT_EQ(read_config(made, mistakes_).name, "edit-" + std::to_string(i));
+        write(config_named("half").substr(0, 20));
+        EXPECT_EQ(back_up_edited_config(started, message_, broken), "");
+        EXPECT_NE(broken.find("is broken now"), std::string::npos);
+    }
+    const auto kept = list_config_backups(file_);
+    ASSERT_EQ(kept.size(), kConfigBackups);
+    EXPECT_EQ(kept.front(), first) << "a journal may refuse what nobody has started";
+    write(config_named("started"));
+    const std::string back = back_up_edited_config(started, message_, broken);
+    EXPECT_EQ(read_config(back, mistakes_).name, "started") << "it was put back";
+    EXPECT_EQ(list_config_backups(file_).size(), kConfigBackups);
+}
+
+/// What the supervisor's housekeeper does, by a clock that the test moves.
+class ConfigKept : public ConfigBackups {
+protected:
+    void SetUp() override {
+        write(config_named("started"));
+        config_ = read_config(file_, mistakes_);
+        ASSERT_TRUE(mistakes_.empty());
+        fs::create_directories(config_.journal.dir);
+        SegmentPlan plan;
+        plan.path = dir_ / "segment";
+        plan.journal_dir = config_.journal.dir;
+        plan.memory.lock = MemoryWish::Off;
+        segment_ = Segment::create(plan, message_).value();
+        keeper_.emplace(segment_, config_);
+    }
+    void pass(int s) {
+        now_ns_ += s * std::int64_t{1'000'000'000};
+        keeper_->turn(now_ns_);
+    }
+    [[nodiscard]] std::size_t kept() const { return list_config_backups(file_).size(); }
+    [[nodiscard]] std::uint64_t told(const std::string& part) const {
+        std::uint64_t count = 0;
+        for (std::uint32_t i = 0; i < kErrors; ++i) {
+            const ErrorEntry& e = segment_.error(i);
+            const bool is = std::string{e.text}.find(part) != std::string::npos;
+            count += is ? e.count.load() : 0;
+        }
+        return count;
+    }
+    Config config_;
+    Segment segment_;
+    std::optional<StorageKeeper> keeper_;
+    std::int64_t now_ns_ = 1'000'000'000'000;
+};
+
+TEST_F(ConfigKept, AValidEditWithinFiveMinutesAndABrokenOneIsToldOnceAndNotKept) {
+    pass(0);
+    EXPECT_EQ(kept(), 1U) << "what the pipeline was started with";
     write(config_named("edited"));
-    const std::string made = back_up_config(started, message_);
-    ASSERT_NE(made, "") << message_;
-    EXPECT_EQ(read_config(made, mistakes_).name, "started");
-    EXPECT_EQ(broken_config(file_), "");
-    write(config_named("edited").substr(0, 20));
-    EXPECT_EQ(back_up_config(started, message_), "") << "it was kept";
-    EXPECT_NE(broken_config(file_).find("is broken now"), std::string::npos);
+    pass(299);
+    EXPECT_EQ(kept(), 1U);
+    pass(1);
+    ASSERT_EQ(kept(), 2U);
+    EXPECT_EQ(read_config(list_config_backups(file_).back(), mistakes_).name, "edited");
+    pass(300);
+    EXPECT_EQ(kept(), 2U) << "it has not changed";
+    write(R"({"nmae": "x", "journal": {"dir": "j"}})");
+    for (int i = 0; i < 10; ++i) {
+        pass(300);
+    }
+    EXPECT_EQ(kept(), 2U);
+    EXPECT_EQ(told("is broken now"), 1U) << "not each time";
+    write(config_named("edited"));
+    pass(300);
+    write("{");
+    pass(300);
+    EXPECT_EQ(told("is broken now"), 2U) << "another time";
+}
+
+TEST_F(ConfigKept, WhatItWasStartedWithLaterIfTheFirstCopyFails) {
+    fs::create_directories(file_ + ".backup-1.making/in the way");
+    pass(0);
+    EXPECT_EQ(kept(), 0U);
+    EXPECT_EQ(told("no backup of the configuration"), 1U);
+    write(config_named("edited"));
+    fs::remove_all(file_ + ".backup-1.making");
+    pass(300);
+    ASSERT_EQ(kept(), 2U);
+    EXPECT_EQ(read_config(list_config_backups(file_).front(), mistakes_).name, "started");
 }
 
 TEST_F(ConfigBackups, AreNotMadeOfABackup) {

@@ -238,7 +238,7 @@ TEST(Config, AlertsAFillThreePercentAwayUnlessToldToStopEntries) {
     EXPECT_EQ(r.config.accounts[0].limits.on_slippage, SlippageAction::Suspend);
     const Read wrong = read(dir, with_account(R"(, "limits": {"max_slippage": 3})"));
     EXPECT_NE(wrong.mistakes.find("limits.max_slippage"), std::string::npos) << wrong.mistakes;
-    const Read word = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
+    const Read word = read(dir, with_account(R"(, "limits": {"on_slippage": "warn"})"));
     EXPECT_NE(word.mistakes.find("limits.on_slippage"), std::string::npos) << word.mistakes;
 }
 
@@ -249,6 +249,23 @@ TEST(Config, TellsARepeatedOrderInPlaceOfRefusingItIfAskedTo) {
     EXPECT_EQ(r.config.accounts[0].on_duplicate, DuplicateAction::Alert);
     const Read wrong = read(dir, with_account(R"(, "on_duplicate": "warn")"));
     EXPECT_NE(wrong.mistakes.find("on_duplicate"), std::string::npos) << wrong.mistakes;
+}
+
+TEST(Config, ReadsWhatBecomesOfFillsThatNobodyAskedFor) {
+    const TempDir dir;
+    const Config usual = read(dir, with_account("")).config;
+    EXPECT_EQ(usual.accounts[0].on_double, DoubleAction::Close);
+    const Read told = read(dir, with_account(R"(, "on_duplicate_execution": "alert")"));
+    EXPECT_EQ(told.config.accounts[0].on_double, DoubleAction::Alert);
+    const Read wrong = read(dir, with_account(R"(, "on_duplicate_execution": "ignore")"));
+    EXPECT_NE(wrong.mistakes.find("on_duplicate_execution"), std::string::npos) << wrong.mistakes;
+    const Read slips = read(dir, with_account(R"(, "limits": {"on_slippage": "close"})"));
+    EXPECT_EQ(slips.config.accounts[0].limits.on_slippage, SlippageAction::Close);
+    const Read group = read(dir, R"({"journal": {"dir": "j"},
+ "groups": [{"name": "g", "on_partial": "refill"}, {"name": "h", "on_partial": "retry"}]})");
+    ASSERT_EQ(group.config.groups.size(), 2U);
+    EXPECT_EQ(group.config.groups[0].on_partial, PartialAction::Refill);
+    EXPECT_NE(group.mistakes.find("on_partial"), std::string::npos) << group.mistakes;
 }
 
 TEST(Config, ReadsWhatAllAccountsMayHoldInASymbol) {
@@ -309,6 +326,28 @@ TEST(Config, WarnsOfATableWhoseKeptPlacesACloseForAGroupDoesNotFit) {
     EXPECT_TRUE(config_warnings(config).empty()) << "what it asks for is enough";
     config.capacity.orders = 128;
     EXPECT_NE(config_warnings(config)[0].find("it may be refused (TABLE_FULL)"), std::string::npos);
+}
+
+TEST(Config, ShipsTheEffectsLogToBackupsThatLieElsewhereAndWarnsIfThatIsTheSameDisk) {
+    const TempDir dir;
+    const auto with = [&](const std::string& sqlite) {
+        return read(dir, R"({"journal": {"dir": "j"}, "sqlite": {)" + sqlite + "}}");
+    };
+    EXPECT_EQ(with("").config.sqlite.ship_ms, 0U);
+    EXPECT_EQ(with(R"("backup_dir": "b", "backup_s": 0)").config.sqlite.ship_ms, 0U);
+    EXPECT_EQ(with(R"("backup_dir": "b", "ship_ms": 0)").config.sqlite.ship_ms, 0U);
+    const Read shipping = with(R"("backup_dir": "b")");
+    EXPECT_EQ(shipping.config.sqlite.ship_ms, 500U);
+    EXPECT_TRUE(config_warnings(shipping.config).empty()) << "nobody knows the disks yet";
+    dir.write("j/a", "");
+    dir.write("b/a", "");
+    const auto warnings = config_warnings(shipping.config);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("lies on the journal's disk"), std::string::npos) << warnings[0];
+    const Read alone = with(R"("ship_ms": 500)");
+    EXPECT_NE(alone.mistakes.find("sqlite.ship_ms: needs backups in a backup_dir of their own"),
+              std::string::npos)
+        << alone.mistakes;
 }
 
 TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {
@@ -409,17 +448,18 @@ void schema_keys(const nlohmann::json& schema, const std::string& path,
 
 TEST(ConfigSchema, KnowsExactlyTheKeysThatTheReaderKnows) {
     const TempDir dir;
-    const std::string file =
-        dir.write("c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S"}],
+    const std::string file = dir.write(
+        "c.json", R"({"journal": {"dir": "j"}, "symbols": [{"name": "S", "currency": "USD"}],
+ "money": {"currency": "USD", "rates": [{"currency": "EUR", "rate": 1}]},
  "accounts": [{"name": "a", "login": 1, "margin_mode": "netting", "kind": "fix",
   "fix": {"server": "h:1", "sender_comp_id": "a", "target_comp_id": "b",
           "symbols": [{"name": "S"}]}, "key": ")" +
-                                std::string{kKey} + R"("}],
+                      std::string{kKey} + R"("}],
  "groups": [{"name": "g", "members": [{"account": "a"}]}],
  "ticks": {"distribute": {"consumers": [{"name": "c", "key": ")" +
-                                std::string{kKey} + R"("}]}},
+                      std::string{kKey} + R"("}]}},
  "sources": [{"name": "s", "key": ")" +
-                                std::string{kKey} + "\"}]}");
+                      std::string{kKey} + "\"}]}");
     std::vector<Mistake> mistakes;
     std::set<std::string> known;
     const Config ignored = read_config(file, mistakes, &known);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gateway/bridge_wire.h"
 #include "persist/credential_cipher.h"
 #include "persist/credential_secret.h"
 #include "persist/sqlite_db.h"
@@ -114,7 +115,66 @@ TEST_F(Credentials, OfAnAccountThatTradesAreNotLockedAsADisabledOnes) {
     const Finished asked = p_.run({"account", "lock-disabled", "a1"});
     EXPECT_EQ(asked.status, 0) << asked.output;
     EXPECT_SAYS(asked, "a1 is not disabled");
+    p_.attach().session(AccountId{0}).permissions = bridge::kInfoBrokerForbids;
+    EXPECT_SAYS(p_.run({"account", "lock-disabled", "a1", "--dry-run"}), "would be LOCKED");
     EXPECT_SAYS(list(), "ACTIVE");
+}
+
+TEST_F(Credentials, ThatWereLockedWithAnAccountAreUnlockedWhenItIsResumed) {
+    start();
+    ASSERT_EQ(p_.run({"account", "disable", "a1"}).status, 0);
+    EXPECT_SAYS(list(), "LOCKED");
+    const Finished resumed = p_.run({"account", "resume", "a1"});
+    EXPECT_EQ(resumed.status, 0) << resumed.output;
+    EXPECT_SAYS(resumed, "a1: credentials unlocked");
+    EXPECT_SAYS(list(), "ACTIVE");
+    EXPECT_EQ(count(), 3U) << "each change is backed up";
+    ASSERT_EQ(p_.run({"credential", "lock", "a1"}).status, 0);
+    EXPECT_EQ(p_.run({"account", "resume", "a1"}).status, 0);
+    EXPECT_SAYS(list(), "LOCKED");  // not by the account's state
+}
+
+TEST_F(Credentials, OfAnAccountThatItsBrokerDisablesAreLockedUntilItIsResumed) {
+    p_.write_config(R"(, "credentials": {"key_file": "key", "lock_after_s": 1})");
+    start();
+    const Segment segment = p_.attach();
+    AtomicU32& permissions = segment.session(AccountId{0}).permissions;
+    permissions = bridge::kInfoBrokerForbids;
+    ASSERT_TRUE(eventually([&] {
+        return p_.log().find("credentials of a1 are LOCKED") != std::string::npos;
+    })) << p_.log();
+    EXPECT_SAYS(list(), "the broker disabled the account");
+    const Finished early = p_.run({"account", "resume", "a1"});
+    EXPECT_EQ(early.status, 0) << early.output;
+    EXPECT_SAYS(early, "its broker lets it not trade: locked credentials stay LOCKED");
+    EXPECT_SAYS(list(), "LOCKED");
+    permissions = bridge::kInfoMayTrade;
+    EXPECT_TRUE(eventually([&] {
+        return p_.log().find("trade again, and they are LOCKED still") != std::string::npos;
+    })) << p_.log();
+    EXPECT_SAYS(p_.run({"account", "resume", "a1"}), "a1: credentials unlocked");
+    EXPECT_SAYS(list(), "ACTIVE");
+}
+
+/// As systemd gives it to a service: a folder of its own, and a file that nobody may write.
+TEST_F(Credentials, OpenByAKeyThatSystemdGives) {
+    fs::create_directory(p_.dir() / "given");
+    fs::copy_file(p_.dir() / "key", p_.dir() / "given/millrace.key");
+    fs::permissions(p_.dir() / "given/millrace.key", fs::perms::owner_read);
+    fs::remove(p_.dir() / "key");
+    p_.write_config(R"(, "credentials": {"key_credential": "millrace.key"})");
+    const Finished unset = list();
+    EXPECT_EQ(unset.status, 1);
+    EXPECT_SAYS(unset, "CREDENTIALS_DIRECTORY is not set");
+    EXPECT_SAYS(p_.run({"credential", "init"}), "systemd gives the key");
+    ::setenv("CREDENTIALS_DIRECTORY", (p_.dir() / "given").c_str(), 1);
+    EXPECT_SAYS(list(), "ACTIVE");
+    start();
+    // Without a configuration: whoever locks is a child of the pipeline.
+    (void)p_.run({"account", "disable", "a1", "--segment", p_.segment_path()}, false);
+    EXPECT_TRUE(eventually([&] { return list().output.find("LOCKED") != std::string::npos; }))
+        << p_.log();
+    ::unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 TEST(WithoutCredentials, DisablingAnAccountNeedsNoConfiguration) {
@@ -280,6 +340,7 @@ TEST_F(Credentials, SayInADryRunWhatAChangeWouldDo) {
         EXPECT_SAYS(nobody, "nobody has no credentials");
     }
     EXPECT_SAYS(p_.run({"credential", "backup", "--dry-run"}), "would back up 1 accounts");
+    EXPECT_SAYS(p_.run({"credential", "init", "--dry-run"}), "is there already");
     EXPECT_SAYS(list(), "ACTIVE");
     EXPECT_EQ(count(), 1U) << "nothing was changed";
 }

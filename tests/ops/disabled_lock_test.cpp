@@ -1,13 +1,15 @@
-// Goal: whoever disables an account, its credentials are locked, once; a store that fails or hangs
-// is told of and tried again, and holds up nothing. Method: cells and a clock that the test moves,
-// small shells in the place of `millrace account lock-disabled`.
+// Goal: whoever disables an account, its credentials are locked, once; a broker, after a grace; a
+// store that fails or hangs is told of and tried again, and holds up nothing. Method: cells and a
+// clock that the test moves, small shells in the place of `millrace account lock-disabled`.
 #include "tools/millrace/disabled_lock.h"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "gateway/bridge_wire.h"
 #include "tests/ops/temp_dir.h"
 
 namespace millrace {
@@ -34,6 +36,10 @@ protected:
             config_.accounts.push_back(account);
         }
     }
+    void forbid(std::uint32_t account, bool forbidden = true) {
+        segment_.session(AccountId{account}).permissions =
+            forbidden ? bridge::kInfoBrokerForbids : bridge::kInfoMayTrade;
+    }
     void set(std::uint32_t account, AccountState state) {
         segment_.session(AccountId{account}).account_state = static_cast<std::uint32_t>(state);
     }
@@ -41,6 +47,7 @@ protected:
     DisabledLock lock(const std::string& script) {
         DisabledLockOptions o;
         o.command = {"/bin/sh", "-c", "echo \"$@\" >>'" + (dir_ / "ran") + "';" + script, "sh"};
+        o.broker_grace = seconds(broker_grace_s_);
         return DisabledLock{segment_, config_, o};
     }
     /// Turns each second for so long, and each time until the child has ended.
@@ -66,6 +73,7 @@ protected:
     Segment segment_;
     Config config_;
     std::int64_t now_ = 1'000 * kSecond;
+    std::int64_t broker_grace_s_ = 300;
 };
 
 TEST_F(DisabledLockTest, LocksEachAccountThatIsDisabledOnceAndAgainAfterItTraded) {
@@ -75,13 +83,62 @@ TEST_F(DisabledLockTest, LocksEachAccountThatIsDisabledOnceAndAgainAfterItTraded
     EXPECT_EQ(run(l, 5).info, "") << "the command that disables locks by itself";
     EXPECT_EQ(run(l, 1).info, "credentials of a1 are locked: disabled");
     set(0, AccountState::Disabled);
-    set(2, AccountState::Suspended);  // by the broker, or by a loss limit: it may trade again
+    set(2, AccountState::Suspended);  // by a loss limit, or by one refusal: it may trade again
     EXPECT_EQ(run(l, 1'000).info, "credentials of a0 are locked: disabled");
     EXPECT_EQ(ran(), "a1\na0\n");
     set(1, AccountState::Trading);
     EXPECT_EQ(run(l, 10).info, "");
     set(1, AccountState::Disabled);
     EXPECT_EQ(run(l, 10).info, "credentials of a1 are locked: disabled");
+}
+
+TEST_F(DisabledLockTest, LocksWhomTheBrokerLetsNotTradeOnceThatHasLasted) {
+    DisabledLock l = lock("");
+    forbid(1);
+    EXPECT_EQ(run(l, 290).alert, "");
+    forbid(1, false);
+    EXPECT_EQ(run(l, 1).alert, "");
+    forbid(1);
+    EXPECT_EQ(run(l, 300).alert, "") << "it came back in between";
+    EXPECT_EQ(run(l, 1).alert,
+              "credentials of a1 are LOCKED: the broker lets the account not trade");
+    EXPECT_EQ(run(l, 1'000).alert, "") << "once";
+    EXPECT_EQ(ran(), "a1\n");
+    forbid(1, false);
+    EXPECT_NE(run(l, 1).alert.find("the broker lets a1 trade again, and they are LOCKED still"),
+              std::string::npos);
+    EXPECT_EQ(run(l, 10).alert, "");
+}
+
+TEST_F(DisabledLockTest, LocksAtOnceWhomAnOperatorDisablesWhileTheBrokerForbids) {
+    DisabledLock l = lock("");
+    forbid(0);
+    EXPECT_EQ(run(l, 100).alert, "");
+    set(0, AccountState::Disabled);
+    EXPECT_EQ(run(l, 6).info, "credentials of a0 are locked: disabled");
+    set(0, AccountState::Trading);
+    EXPECT_EQ(run(l, 1'000).alert, "") << "they are locked, whoever it was";
+    EXPECT_EQ(ran(), "a0\n");
+}
+
+TEST_F(DisabledLockTest, WhereItIsSwitchedOffABrokersWordLocksNothing) {
+    broker_grace_s_ = 0;
+    DisabledLock l = lock("");
+    forbid(0);
+    EXPECT_EQ(run(l, 1'000).alert, "");
+    EXPECT_EQ(ran(), "");
+}
+
+TEST_F(DisabledLockTest, KnowsAccountsThatWereAddedSinceItBegan) {
+    DisabledLock l = lock("");
+    config_.journal.dir = dir_.path();
+    segment_.session(AccountId{1}).login = 777;
+    set(1, AccountState::Disabled);
+    EXPECT_EQ(run(l, 10).info, "") << "nobody knows whose login that is";
+    std::filesystem::create_directories(accounts_folder(dir_.path()));
+    dir_.write("accounts.d/late.json",
+               R"({"name": "late", "login": 777, "key": "00112233445566778899aabbccddeeff"})");
+    EXPECT_EQ(run(l, 10).info, "credentials of late are locked: disabled");
 }
 
 TEST_F(DisabledLockTest, WhoComesBackWhileItLocksIsTold) {

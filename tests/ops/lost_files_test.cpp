@@ -31,7 +31,8 @@ std::uint64_t run_once(Pipeline& p, const std::string& log,
     const CoreCells& core = s.core();
     EXPECT_TRUE(eventually([&] {
         return core.config_hash.load() != 0 && core.replica_applied.load() == core.durable.load() &&
-               core.completed.load() == core.durable.load() && (core.*stored_up_to).load() != 0;
+               core.completed.load() == core.durable.load() &&
+               (core.*stored_up_to).load() >= core.durable.load();
     })) << p.log(log);
     const std::uint64_t stored = (core.*stored_up_to).load();
     ::kill(p.supervisor(), SIGTERM);
@@ -185,6 +186,111 @@ TEST(LostJournal, AnOlderCopyIsToldByAServerTooWhereTheSqliteStoreIsAsOldAsIt) {
     p.write_config(R"(, "redis": {"servers": ["127.0.0.1:)" + std::to_string(port.number()) +
                    R"("], "prefix": "millrace:test:"})");
     expect_only_the_newer_one_is_taken(p, &CoreCells::redis_seq);
+}
+
+/// With a Redis of its own, which has followed a journal that is lost.
+class LostJournalOfRedis : public ::testing::Test {
+protected:
+    void SetUp() override { redis_.start(); }
+    void use_redis(const std::string& more = "") {
+        p_.write_config(R"(, "redis": {"servers": ["127.0.0.1:)" + std::to_string(port_.number()) +
+                        R"("], "prefix": "millrace:test:"})" + more);
+    }
+    /// Runs until Redis, too, has followed a record beyond `seq`, and stops.
+    void run_beyond(std::uint64_t seq, const std::string& log) {
+        p_.up(log);
+        ASSERT_TRUE(p_.wait_running()) << p_.log(log);
+        {
+            const Segment s = p_.attach();
+            ASSERT_TRUE(eventually([&] {
+                return s.core().redis_seq.load() > seq && s.core().sqlite_seq.load() > seq;
+            })) << p_.log(log);
+        }
+        ::kill(p_.supervisor(), SIGTERM);
+        ASSERT_EQ(p_.wait_supervisor(), 0) << p_.log(log);
+    }
+
+    const redis_test::TempDir folder_;
+    test::QuietPort port_;
+    redis_test::RedisProcess redis_{{folder_.path(), port_.number(), false,
+                                     "maxmemory-policy noeviction\nmaxmemory 500mb\nsave \"\"\n"}};
+    Pipeline p_;
+};
+
+TEST_F(LostJournalOfRedis, IsWaitedForWhileRedisIsStillLoadingAndIsNotBegunAnew) {
+    use_redis();
+    ASSERT_NO_FATAL_FAILURE(run_beyond(0, "one.log"));
+    // Keys of others, of more bytes each than it reads between two looks at its clients.
+    (void)redis_.ask({"CONFIG", "SET", "rdbcompression", "no"});
+    (void)redis_.ask({"EVAL",
+                      "for i = 1, 40 do redis.call('SET', 'other:' .. i, string.rep('x', 2000)) "
+                      "end",
+                      "0"});
+    (void)redis_.ask({"SAVE"});
+    redis_.kill();
+    std::ofstream{folder_.path() + "/redis.conf", std::ios::app}
+        << "key-load-delay 50000\nloading-process-events-interval-bytes 1024\n";
+    fs::remove_all(p_.journal_dir());  // and with it the SQLite store
+    redis_.start();
+    const std::string said = refused(p_, "two.log");
+    EXPECT_NE(said.find("is empty, and Redis cannot be asked"), std::string::npos)
+        << "it was not loading: " << said;
+    EXPECT_NE(said.find("LOADING"), std::string::npos) << said;
+    EXPECT_NE(said.find("Waiting for it, up to 60 s"), std::string::npos) << said;
+    EXPECT_NE(said.find("Redis, keys millrace:test:*, has followed one up to record"),
+              std::string::npos)
+        << said;
+    EXPECT_FALSE(fs::exists(p_.journal_dir())) << "something was begun";
+}
+
+TEST_F(LostJournalOfRedis, IsNotBegunUnaskedWhereRedisNeverAnswers) {
+    use_redis();
+    redis_.stop();
+    p_.up("first.log", {"--stores-wait", "1"});
+    const int status = p_.wait_supervisor();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << p_.log("first.log");
+    for (const char* words : {"is empty, and Redis cannot be asked", "no answer in time",
+                              "first start of all", "`millrace up --begin-anew`, this once"}) {
+        EXPECT_NE(p_.log("first.log").find(words), std::string::npos) << p_.log("first.log");
+    }
+    EXPECT_FALSE(fs::exists(p_.journal_dir())) << "something was begun";
+    redis_.kill();  // refuses at once
+    const test::Finished ladder = p_.run({"recover", "--dry-run"});
+    EXPECT_EQ(ladder.status, 1);
+    EXPECT_NE(ladder.output.find("THE START WOULD BE REFUSED"), std::string::npos) << ladder.output;
+    p_.up("second.log", {"--begin-anew"});
+    ASSERT_TRUE(p_.wait_running()) << p_.log("second.log");
+    p_.kill_all();
+    p_.up("third.log");
+    EXPECT_TRUE(p_.wait_running()) << "the flag is for once: " << p_.log("third.log");
+}
+
+TEST_F(LostJournalOfRedis, IsMadeOfSqliteAndRedisOfThatWhateverIsInIt) {
+    fs::create_directory(p_.dir() / "elsewhere");
+    use_redis(R"(, "sqlite": {"path": "elsewhere/millrace.db"})");
+    ASSERT_NO_FATAL_FAILURE(run_beyond(0, "one.log"));
+    const auto heir = [&](const std::string& log) {
+        const test::Finished made = p_.run({"recover", "--from", "best"});
+        ASSERT_EQ(made.status, 0) << made.output;
+        EXPECT_NE(made.output.find("not taken: redis: "), std::string::npos) << made.output;
+        // The heir's records are far beyond the lost log's.
+        ASSERT_NO_FATAL_FAILURE(run_beyond(std::uint64_t{1} << 40U, log));
+        const test::Finished ladder = p_.run({"recover", "--dry-run"});
+        EXPECT_EQ(ladder.status, 0) << ladder.output;
+        const std::size_t redis = ladder.output.find("   redis ");
+        ASSERT_NE(redis, std::string::npos) << ladder.output;
+        const std::string line =
+            ladder.output.substr(redis, ladder.output.find('\n', redis) - redis);
+        EXPECT_NE(line.find("read and checked whole"), std::string::npos) << ladder.output;
+    };
+    fs::remove_all(p_.journal_dir());
+    const std::string account = "millrace:test:g1:RIS:0";
+    ASSERT_EQ(redis_.ask({"EXISTS", account}), "1") << redis_.ask({"KEYS", "*"});
+    (void)redis_.ask({"HSET", account, "state", "damaged"});
+    ASSERT_NO_FATAL_FAILURE(heir("damaged.log"));
+    fs::remove_all(p_.journal_dir());
+    (void)redis_.ask({"FLUSHALL"});
+    ASSERT_NO_FATAL_FAILURE(heir("emptied.log"));
 }
 
 }  // namespace

@@ -2,11 +2,15 @@
 // its operator's word, its store. Method: logicN.tar.gz is what a build of logic version N left
 // behind a clean stop (`millrace down`): 7, with snapshot images of format 2, the build of the
 // commit before "core: keep places for closes"; 9, with images of format 3, the one before "core:
-// stop entries after a fill". Its simulated broker had sold 0.10 lots three times on account a1,
-// which was then paused. logic9-held.tar.gz is of the same build, with accounts a1 and a2: a2 was
-// then made reduce-only, its terminal ended, and the first signal closed, which a1 did and a2
-// holds. Not made by any code of this tree.
+// stop entries after a fill"; 10, with images of format 4, the one before limits in money. Its
+// simulated broker had sold 0.10 lots three times on account a1, which was then paused.
+// logic9-held.tar.gz is of the same build, with accounts a1 and a2: a2 was then made reduce-only,
+// its terminal ended, and the first signal closed, which a1 did and a2 holds. Not made by any code
+// of this tree.
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -75,16 +79,18 @@ protected:
             EXPECT_EQ(o.open_volume, Lots{kScale / 10});
             EXPECT_LT(o.intent, engine.globals().next_intent);
         }
-        // What formats 2 and 3 did not have, counted of what they had.
+        // What formats 2 to 4 did not have, counted of what they had.
         EXPECT_EQ(engine.account_risk(kAccount).positions, 3U);
         EXPECT_EQ(engine.account_risk(kAccount).volume, Lots{3 * kScale / 10});
         EXPECT_EQ(engine.group_risk(GroupId{0}).positions, 3U);
         EXPECT_EQ(engine.account_risk(kAccount).halt, Halt::None);
         EXPECT_EQ(engine.symbol_risk(SymbolId{0}).sold, Lots{3 * kScale / 10});
         EXPECT_EQ(engine.symbol_risk(SymbolId{0}).bought, Lots{});
+        EXPECT_EQ(engine.group_guard(GroupId{0}).sold_volume, Lots{3 * kScale / 10});
+        EXPECT_EQ(engine.account_guard(kAccount).notional, 0) << "no currency is configured";
     }
 };
-INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U),
+INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U, 10U),
                          [](const auto& version) { return std::to_string(version.param); });
 
 TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {
@@ -113,6 +119,37 @@ TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {
     EXPECT_SAYS(p.run({"upgrade"}), "nothing to do");
     EXPECT_EQ(stored("SELECT whole FROM cursor"), 1) << "`recover` would refuse it";
     EXPECT_EQ(stored("SELECT count(*) FROM positions WHERE volume = 10000000"), 3);
+}
+
+/// What somebody sees who waits at a terminal.
+std::string shown_on_a_terminal(std::vector<std::string> arguments) {
+    std::vector<char*> argv;
+    for (std::string& a : arguments) {
+        argv.push_back(a.data());
+    }
+    argv.push_back(nullptr);
+    int fd = -1;
+    const int pid = ::forkpty(&fd, nullptr, nullptr, nullptr);
+    if (pid == 0) {
+        ::execv(argv[0], argv.data());
+        ::_exit(127);
+    }
+    std::string shown;
+    char bytes[4096];
+    for (ssize_t n = ::read(fd, bytes, sizeof bytes); n > 0; n = ::read(fd, bytes, sizeof bytes)) {
+        shown.append(bytes, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    ::waitpid(pid, nullptr, 0);
+    return shown;
+}
+
+TEST_P(OldJournal, TellsItsStepsToSomebodyWhoWaits) {
+    const std::string shown =
+        shown_on_a_terminal({MILLRACE_EXECUTABLE, "upgrade", "-c", p.config()});
+    EXPECT_NE(shown.find("verifying the snapshot of record "), std::string::npos) << shown;
+    EXPECT_NE(shown.find("comparing both ways to record "), std::string::npos) << shown;
+    EXPECT_EQ(p.run({"upgrade"}).output.find("verifying"), std::string::npos) << "no terminal";
 }
 
 TEST_P(OldJournal, IsLeftAsItIsByADryRun) {

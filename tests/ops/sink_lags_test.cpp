@@ -99,6 +99,15 @@ TEST_F(SinkLagsTest, RecordsWithoutAnEffectAreOwedByNobody) {
     }
 }
 
+TEST_F(SinkLagsTest, OneThatHasNotSaidHowFarItIsIsNotSaidToLackAnything) {
+    core_.effects_written = core_.replica_applied = core_.durable = 1'000'000;  // a log goes on
+    const auto told = run(seconds(31), &CoreCells::sqlite_seq, 0).alerts;
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].find("sqlite lags: for 30 s it has not said how far it is"), 0U) << told[0];
+    core_.sqlite_seq = core_.durable.load();
+    EXPECT_EQ(run(seconds(1), kNone, 0).infos, std::vector<std::string>{"sqlite follows again"});
+}
+
 TEST_F(SinkLagsTest, TimeInWhichNobodyLookedIsNotTheStoresTime) {
     EXPECT_TRUE(run(seconds(20), &CoreCells::redis_seq, 0).alerts.empty());
     now_ = now_ + seconds(3'600);  // a machine that was put to sleep

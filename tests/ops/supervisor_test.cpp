@@ -362,6 +362,11 @@ TEST(Operator, LiftsAHaltOnlyForTheRecordThatCausedItAndSkipsIt) {
         p.run({"recover", "--skip", std::to_string(at + 5)}).output.find("only the record that"),
         std::string::npos);
     const int broker = pid_of(s, StageId::Broker);
+    const Finished dry = p.run({"recover", "--skip", std::to_string(at), "--dry-run"});
+    EXPECT_NE(dry.output.find("record " + std::to_string(at) + " would be skipped"),
+              std::string::npos)
+        << dry.output;
+    EXPECT_FALSE(std::filesystem::exists(p.journal_dir() + "/skip"));
     const Finished lifted = p.run({"recover", "--skip", std::to_string(at)});
     EXPECT_EQ(lifted.status, 0) << lifted.output;
     ASSERT_TRUE(p.wait_running()) << p.log("second.log");

@@ -56,6 +56,19 @@ TEST_P(Backup, RestoresToTheSameRows) {
     }
 }
 
+TEST_P(Backup, TellsWhatItDoesNow) {
+    std::vector<std::string> steps;
+    CredentialBackupOptions o{source(), dir_.file("backups")};
+    o.step = [&](const std::string& step) { steps.push_back(step.substr(0, step.find(' '))); };
+    CredentialBackups b{o, *key_};
+    const auto made = b.make();
+    ASSERT_TRUE(made.ok()) << b.message();
+    EXPECT_EQ(steps, (std::vector<std::string>{"dumping", "restoring", "comparing"}));
+    ASSERT_TRUE(b.restore_test(made.value()).ok()) << b.message();
+    EXPECT_EQ(steps.size(), 4U);
+    EXPECT_EQ(steps.back(), "restoring");
+}
+
 TEST_P(Backup, IsRefusedWhenAByteOfItWasChangedOrItWasCut) {
     CredentialBackups b = backups();
     const std::string path = b.make().value();

@@ -67,7 +67,44 @@ TEST_F(HistoryTest, ShowsEveryRowOfEachKindAndHowFarTheStoreHasCome) {
     EXPECT_EQ(ask(of(HistoryOf::Positions)).rows.size(), 100U);
     EXPECT_EQ(ask(of(HistoryOf::Signals)).rows.size(), 50U);
     EXPECT_EQ(ask(of(HistoryOf::Accounts)).rows.size(), 1U);
+    EXPECT_EQ(ask(of(HistoryOf::Alerts)).rows.size(), 8U);
     EXPECT_EQ(ask(of(HistoryOf::Orders)).stored_seq, kRecords);
+}
+
+TEST_F(HistoryTest, ShowsAlertsByAccountTimeSignalAndOrder) {
+    AlertRow doubt{AlertCode::OrderInDoubt, AccountId{2}, Magic::make(0x4D52, 9, 1), {1, 2}, 0};
+    Effect effect = Effect::make(EffectKind::Alert, doubt);
+    effect.seq = Sequence{kRecords + 1};
+    effect.k = 1;
+    effect.time = seconds(60);
+    SqliteStore store;
+    ASSERT_TRUE(store.open({path_, false, false, 0}).ok()) << store.message();
+    ASSERT_TRUE(store.store({&effect, 1}, cursor_at(kRecords + 1), Nanos{}).ok());
+    HistoryQuery query = of(HistoryOf::Alerts);
+    query.account = "gold-desk";
+    EXPECT_EQ(ask(query).rows.size(), 8U) << "of account 1";
+    EXPECT_EQ(values(ask(query), "alert"), std::set<std::string>{"LINK_DOWN"});
+    query.account.clear();
+    query.since = 59 * kSecondNs;
+    const std::string csv = print_history(ask(query), HistoryFormat::Csv);
+    EXPECT_NE(csv.find("time,alert,account,magic,signal,detail,seq\r\n"
+                       "1970-01-01T00:01:00.000Z,ORDER_IN_DOUBT,2,"),
+              std::string::npos)
+        << csv;
+    query.until = query.since;
+    query.since.reset();
+    EXPECT_EQ(ask(query).rows.size(), 8U) << "before that";
+    query.until.reset();
+    query.signal = "00000000-0000-0001-0000-000000000002";
+    EXPECT_EQ(ask(query).rows.size(), 1U);
+    query.signal.clear();
+    query.intent = 9;
+    EXPECT_EQ(ask(query).rows.size(), 1U);
+    query.intent = 10;
+    EXPECT_TRUE(ask(query).rows.empty()) << "none of the others is of an order";
+    query.intent = 0;
+    query.open_only = true;
+    EXPECT_NE(refusal(query).find("only orders and positions"), std::string::npos);
 }
 
 TEST_F(HistoryTest, ShowsOneOrderByItsNumberAndWhatIsOpenNow) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tests/recovery/pipeline.h"
+#include "tests/recovery/replayed_state.h"
 
 namespace millrace::test {
 namespace {
@@ -101,6 +102,62 @@ TEST_P(RestingCrash, MoreOrdersRestThanTheResultsRingHasSlotsAndEveryEndIsToldOn
     for (const auto& [magic, times] : p.executed) {
         EXPECT_EQ(times, 1) << "magic " << magic;
     }
+}
+
+/// EUR is told by EURUSD, and account 0 has a limit in EUR.
+void limit_in_euros(Pipeline& p) {
+    CurrencySpec currency;
+    currency.index = 0;
+    p.send_admin(AdminRecord::make(AdminOp::DefineCurrency, currency));
+    currency.index = 1;
+    currency.cross = SymbolId{0};
+    currency.age_max_ms = 0;
+    p.send_admin(AdminRecord::make(AdminOp::DefineCurrency, currency));
+    SymbolGuardSpec symbol;
+    symbol.id = SymbolId{0};
+    symbol.currency = 1;
+    p.send_admin(AdminRecord::make(AdminOp::DefineSymbolGuard, symbol));
+    MoneyLimitSpec limit;
+    limit.id = 0;
+    limit.currency = 2;
+    limit.max_notional = Money{10'000'000'000 * kScale};
+    p.send_admin(AdminRecord::make(AdminOp::DefineMoneyLimits, limit));
+}
+
+TEST(RateInputs, AreInTheLogAndAnEngineThatTakesOverGoesByThem) {
+    Pipeline p;
+    p.create_segment();
+    p.fork_journal(nullptr);
+    const pid_t engine = p.fork_core(nullptr);
+    p.send_config();
+    limit_in_euros(p);
+    p.connect_accounts(1);
+    const auto trade = [&p] {
+        p.send_signals(10);
+        EXPECT_TRUE(p.play_until([&] { return p.done_results.size() == p.signals_sent; }));
+    };
+    trade();
+    p.fork_core(nullptr);  // the spare
+    Pipeline::kill_and_reap(engine);
+    trade();
+    p.fork_core(nullptr);  // the next replica: it knows the log alone
+    const CoreCells& core = p.segment().core();
+    std::vector<std::string> bad;
+    Sequence seen;
+    EXPECT_TRUE(p.play_until([&] {
+        const auto newest = load_snapshot(p.journal_dir(), Sequence{UINT64_MAX}, bad);
+        seen = newest ? newest.value().at.seq : Sequence{};
+        return seen.value >= core.completed.load();
+    }));
+    EXPECT_EQ(state_differs_from_replay(p.journal_dir()), "");
+    const auto newest = load_snapshot(p.journal_dir(), seen, bad);
+    ASSERT_TRUE(newest.ok());
+    const auto& image = newest.value().image;
+    Engine state{image_capacity(image.data(), image.size())};
+    ASSERT_TRUE(state.load(image.data(), image.size()).ok());
+    EXPECT_GT(state.currency(1).bid.value, 0) << "a quote came by the log";
+    EXPECT_GT(state.account_guard(AccountId{0}).notional, 0);
+    EXPECT_EQ(state.account_guard(AccountId{0}).unvalued, 0U);
 }
 
 // Accepted and OrderWorking come first: 100 signals on four accounts make 500 results.

@@ -2,6 +2,7 @@
 // effects log has lost its beginning: the SQLite store has it. What is not of this log, or not
 // whole, makes nothing whole. Method: a known history in a SQLite store, its end in a log, against
 // an undisturbed run key by key; results, which only the log has, aside.
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -19,6 +20,12 @@ constexpr StoredLimits kAll{seconds(7 * 24 * 3600).value, 10'000};
 
 class RedisRefill : public RedisSinkFixture {
 protected:
+    /// Runs `sql` on the SQLite store.
+    void change(const char* sql) const {
+        SqliteDb db;
+        ASSERT_TRUE(db.open(sqlite_, 1'000).ok());
+        ASSERT_TRUE(db.exec(sql).ok()) << db.message();
+    }
     void SetUp() override {
         RedisSinkFixture::SetUp();
         redis_ = server("one");
@@ -112,10 +119,7 @@ TEST_F(RedisRefill, GivesAllOfItWhereTheLogHasNothingBehindIt) {
 
 TEST_F(RedisRefill, BelievesTheLogWhereItStillHasARow) {
     keep_in_sqlite(300);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(sqlite_, 1'000).ok());
-    ASSERT_TRUE(db.exec("UPDATE orders SET avg_price = avg_price + 1048576 WHERE seq > 200").ok());
-    db.close();
+    change("UPDATE orders SET avg_price = avg_price + 1048576 WHERE seq > 200");
     first_ = 150;
     *last_ = 300;
     ASSERT_TRUE(run_to(*sink(with_sqlite()), 300));
@@ -128,16 +132,24 @@ TEST_F(RedisRefill, BeginsAgainWhenItIsKilledInTheMiddle) {
     *last_ = 1'200;
     auto o = with_sqlite();
     o.batch_rows = 5;
-    for (int round = 0; round < 8; ++round) {
+    for (std::uint64_t round = 0; round < 8; ++round) {
+        int fed[2];  // the child tells that it has written so many rows, and goes on
+        ASSERT_EQ(::pipe2(fed, O_CLOEXEC), 0);
         const auto s = sink(o);
         const pid_t child = ::fork();
         if (child == 0) {
             ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-            for (;;) {
+            for (bool told = false;;) {
                 s->step(Nanos{monotonic_ns()});
+                if (!told && (s->rows_written() >= 60 * round || s->following())) {
+                    told = ::write(fed[1], "", 1) == 1;
+                }
             }
         }
-        ::usleep(static_cast<useconds_t>(4'000 * (round + 1)));
+        ::close(fed[1]);
+        char told = 0;
+        EXPECT_EQ(::read(fed[0], &told, 1), 1);
+        ::close(fed[0]);
         ::kill(child, SIGKILL);
         ASSERT_EQ(::waitpid(child, nullptr, 0), child);
     }
@@ -198,10 +210,8 @@ TEST_F(RedisRefill, LeavesTheGenerationInUseWhereSqliteCannotBeReadToItsEnd) {
     ASSERT_TRUE(run_to(*s, 300));
     const std::string before = dump(*redis_);
     keep_in_sqlite(290);
-    SqliteDb db;
-    ASSERT_TRUE(db.open(sqlite_, 1'000).ok());
-    ASSERT_TRUE(db.exec("DROP TABLE executions").ok());
-    db.close();
+    // A deal that reads as it was written, and is not stored so.
+    change("UPDATE executions SET side = side + 256 WHERE seq = (SELECT max(seq) FROM executions)");
     ASSERT_TRUE(run_until(*s, [&] { return errors_mention("cannot be read to its end"); }));
     const std::uint64_t audits = s->audits();
     ASSERT_TRUE(run_until(*s, [&] { return s->audits() > audits + 3; })) << error_log();

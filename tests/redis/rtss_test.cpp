@@ -55,7 +55,6 @@ protected:
         options.id = SourceId{7};
         options.retry_min = options.retry_max = millis(20);
         options.upkeep_every = millis(20);
-        options.claim_after = millis(200);
         std::string message;
         auto made = RedisSource::create(*segment_, make_signal_stream(stream), options, message);
         EXPECT_TRUE(made.ok()) << message;
@@ -125,6 +124,24 @@ protected:
         RedisLink link = redis_->link();
         return link.call({"XPENDING", "RTSS", "millrace"}).value()[0].integer();
     }
+    /// As if `consumer` had had the one that is pending for so long.
+    void age_pending(std::string_view consumer, Nanos age) {
+        RedisLink link = redis_->link();
+        const auto pending = link.call({"XPENDING", "RTSS", "millrace"});
+        ASSERT_TRUE(pending.ok()) << link.message();
+        EXPECT_TRUE(
+            link.call({"XCLAIM", "RTSS", "millrace", consumer, "0", pending.value()[1].text(),
+                       "IDLE", std::to_string(age.value / 1'000'000), "JUSTID"})
+                .ok())
+            << link.message();
+    }
+    /// How long ago it was given to its consumer.
+    [[nodiscard]] Nanos pending_for() {
+        RedisLink link = redis_->link();
+        const auto pending = link.call({"XPENDING", "RTSS", "millrace", "-", "+", "1"});
+        EXPECT_TRUE(pending.ok()) << link.message();
+        return millis(pending.ok() ? pending.value()[0][2].integer() : 0);
+    }
     [[nodiscard]] bool pending_becomes(std::int64_t n) {
         return eventually(
             [&] {
@@ -180,9 +197,32 @@ TEST_F(Rtss, TakesOverWhatADeadConsumerLeft) {
     add(1);
     (void)next_signal();
     source_ = source("another");
-    EXPECT_EQ(next_signal().id.lo, 1U);
-    answer({0x0123456789ABCDEFULL, 1}, ResultKind::Duplicate, 9, 6);
+    // Of an age at which a signal that says none still lives for long.
+    age_pending("one", millis(kDefaultTtlMs / 4));
+    const Signal taken = next_signal();
+    EXPECT_EQ(taken.id.lo, 1U);
+    EXPECT_EQ(taken.ttl_ms, 0U) << "the default";
+    answer(taken.id, ResultKind::Duplicate, 9, 6);
     EXPECT_TRUE(pending_becomes(0));
+}
+
+TEST_F(Rtss, DoesNotHandOverAgainWhatItWaitsForItself) {
+    add(1);
+    const Signal s = next_signal();
+    const auto is_taken_over = [&](Nanos later) {
+        age_pending("one", seconds(20));
+        return eventually(
+            [&] {
+                (void)source_->step(Nanos{wall_ns()} + later);
+                return pending_for() < seconds(20);
+            },
+            10);
+    };
+    ASSERT_TRUE(is_taken_over({}));
+    steps(2);
+    EXPECT_EQ(signals_.peek(), nullptr) << "each outage of the engine would fill its ring";
+    ASSERT_TRUE(is_taken_over(seconds(31)));
+    EXPECT_EQ(next_signal().id, s.id) << "one whose answer was lost is never acknowledged";
 }
 
 TEST_F(Rtss, SetsAnEntryThatIsNoSignalAsideWithTheReason) {

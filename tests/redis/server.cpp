@@ -126,44 +126,18 @@ std::string RedisProcess::ask(std::initializer_list<std::string_view> words) con
 
 // ---- a cluster ---------------------------------------------------------------------------------
 
-RedisCluster::RedisCluster(const std::string& directory, const std::string& extra) {
-    const std::uint16_t first = free_port();
-    for (std::size_t i = 0; i < 3; ++i) {
-        const std::uint16_t port = i == 0 ? first : free_port();
-        std::string config =
-            "appendonly yes\nappendfsync everysec\nsave \"\"\n"
-            "maxmemory-policy noeviction\nrepl-diskless-sync yes\n"
-            "repl-diskless-sync-delay 0\nrepl-timeout 5\n"
-            "repl-ping-replica-period 1\nmin-replicas-max-lag 2\n"
-            "replica-announce-ip 127.0.0.1\nreplica-announce-port " +
-            std::to_string(port) + "\n" + extra;
-        config += i == 0 ? "" : "\nreplicaof 127.0.0.1 " + std::to_string(first);
-        nodes_.push_back(std::make_unique<RedisProcess>(
-            RedisProcess::Options{directory + "/node" + std::to_string(i), port, false, config}));
-        nodes_.back()->start();
-    }
-    await_replicas(2);
-    for (std::size_t i = 0; i < 3; ++i) {
-        const std::string config =
-            "protected-mode no\nsentinel announce-ip 127.0.0.1\n"
-            "sentinel monitor desk 127.0.0.1 " +
-            std::to_string(first) +
-            " 2\n"
-            "sentinel down-after-milliseconds desk 500\nsentinel failover-timeout desk 3000\n"
-            "sentinel parallel-syncs desk 2\n";
-        sentinels_.push_back(std::make_unique<RedisProcess>(RedisProcess::Options{
-            directory + "/sentinel" + std::to_string(i), free_port(), true, config}));
-        sentinels_.back()->start();
-        hurry(i);
-    }
+RedisCluster::RedisCluster(const std::string& directory, RedisClusterOptions options)
+    : options_{std::move(options)} {
+    start_servers(directory);
+    start_sentinels(directory);
     // Before a Sentinel knows all others it may not be able to fail over.
     EXPECT_TRUE(eventually([this] {
         for (const auto& s : sentinels_) {
             auto l = s->link();
-            const auto about = l.call({"SENTINEL", "MASTER", "desk"});
+            const auto about = l.call({"SENTINEL", "MASTER", options_.primary});
             if (!about || about.value().field("num-slaves").integer() != 2 ||
                 about.value().field("num-other-sentinels").integer() != 2 ||
-                !l.call({"SENTINEL", "CKQUORUM", "desk"})) {
+                !l.call({"SENTINEL", "CKQUORUM", options_.primary})) {
                 return false;
             }
         }
@@ -171,9 +145,61 @@ RedisCluster::RedisCluster(const std::string& directory, const std::string& extr
     })) << sentinels_[0]->log();
 }
 
+void RedisCluster::start_servers(const std::string& directory) {
+    const std::uint16_t first = free_port();
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::uint16_t port = i == 0 ? first : free_port();
+        std::string config = options_.servers.empty()
+                                 ? "appendonly yes\nappendfsync everysec\nsave \"\"\n"
+                                   "maxmemory-policy noeviction\nrepl-diskless-sync yes\n"
+                                   "repl-diskless-sync-delay 0\nrepl-timeout 5\n"
+                                   "repl-ping-replica-period 1\nmin-replicas-max-lag 2\n"
+                                 : options_.servers;
+        config += "\nreplica-announce-ip 127.0.0.1\nreplica-announce-port " + std::to_string(port) +
+                  "\n" + options_.extra;
+        config += i == 0 ? "" : "\nreplicaof 127.0.0.1 " + std::to_string(first);
+        nodes_.push_back(std::make_unique<RedisProcess>(
+            RedisProcess::Options{directory + "/node" + std::to_string(i), port, false, config}));
+        nodes_.back()->start();
+    }
+    await_replicas(2);
+}
+
+void RedisCluster::start_sentinels(const std::string& directory) {
+    const std::string& name = options_.primary;
+    const bool ours = options_.sentinels.empty();
+    std::string config = "protected-mode no\nsentinel announce-ip 127.0.0.1\nsentinel monitor " +
+                         name + " 127.0.0.1 " + std::to_string(nodes_[0]->at().port) + " 2\n";
+    config += ours ? "sentinel down-after-milliseconds " + name +
+                         " 500\nsentinel failover-timeout " + name +
+                         " 3000\nsentinel parallel-syncs " + name + " 2\n"
+                   : options_.sentinels;
+    for (std::size_t i = 0; i < 3; ++i) {
+        sentinels_.push_back(std::make_unique<RedisProcess>(
+            RedisProcess::Options{directory + "/sentinel" + std::to_string(i), free_port(), true,
+                                  config + options_.sentinel_extra}));
+        sentinels_.back()->start();
+        if (ours) {
+            hurry(i);
+        }
+    }
+}
+
 void RedisCluster::hurry(std::size_t i) {
     (void)sentinel(i).ask({"SENTINEL", "DEBUG", "info-period", "500", "publish-period", "500",
                            "ping-period", "200", "ask-period", "200"});
+}
+
+void RedisCluster::cut_off(std::size_t replica) {
+    RedisProcess& r = node(replica);
+    (void)r.ask({"CONFIG", "SET", "masteruser", "nobody"});
+    (void)r.ask({"CONFIG", "SET", "masterauth", "nothing"});
+    (void)r.ask({"CLIENT", "KILL", "TYPE", "master"});
+}
+
+void RedisCluster::let_back(std::size_t replica) {
+    (void)node(replica).ask({"CONFIG", "SET", "masteruser", ""});
+    (void)node(replica).ask({"CONFIG", "SET", "masterauth", ""});
 }
 
 RedisPlace RedisCluster::place() const {
@@ -181,7 +207,7 @@ RedisPlace RedisCluster::place() const {
     for (const auto& s : sentinels_) {
         p.sentinels.push_back(s->at());
     }
-    p.primary_name = "desk";
+    p.primary_name = options_.primary;
     p.timeouts = {millis(300), millis(700)};
     return p;
 }
@@ -191,7 +217,7 @@ std::size_t RedisCluster::named() {
     for (const auto& s : sentinels_) {
         RedisLink l;
         if (s->running() && l.connect(s->at(), {}, {millis(200), millis(200)})) {
-            const auto named = l.call({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", "desk"});
+            const auto named = l.call({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.primary});
             ++votes[named ? named.value()[1].integer() : 0];
         }
     }

@@ -65,11 +65,20 @@ private:
     pid_t pid_ = -1;
 };
 
+struct RedisClusterOptions {
+    std::string primary = "desk";  // its name for the Sentinels
+    std::string extra{};           // more lines of each server's configuration
+    std::string sentinel_extra{};  // and of each Sentinel's
+    /// Configuration as an operator has it, in place of the tests' own: all but addresses, ports,
+    /// directories and the Sentinels' `monitor` line. Sentinel's own timers stay as they are.
+    std::string servers{};
+    std::string sentinels{};
+};
+
 /// One primary, two replicas, three Sentinels with a quorum of two.
 class RedisCluster {
 public:
-    /// @param extra configuration lines for the servers.
-    explicit RedisCluster(const std::string& directory, const std::string& extra = "");
+    explicit RedisCluster(const std::string& directory, RedisClusterOptions options = {});
 
     [[nodiscard]] RedisProcess& node(std::size_t i) { return *nodes_[i]; }
     [[nodiscard]] RedisProcess& sentinel(std::size_t i) { return *sentinels_[i]; }
@@ -81,10 +90,18 @@ public:
     [[nodiscard]] std::size_t named();
     /// Waits until the primary has `n` replicas in step with it.
     void await_replicas(std::size_t n);
+    /// This replica hears its primary no more and lives on, behind it, until let_back(). (One that
+    /// is stopped reads later what lies in its sockets by then.)
+    void cut_off(std::size_t replica);
+    void let_back(std::size_t replica);
     /// Sentinel's own timers made short; lost when it restarts.
     void hurry(std::size_t sentinel);
 
 private:
+    void start_servers(const std::string& directory);
+    void start_sentinels(const std::string& directory);
+
+    RedisClusterOptions options_;
     std::vector<std::unique_ptr<RedisProcess>> nodes_;
     std::vector<std::unique_ptr<RedisProcess>> sentinels_;
 };

@@ -8,21 +8,13 @@
 
 #include "persist/redis_settings.h"
 #include "persist/run_tool.h"
+#include "tests/redis/shipped.h"
 #include "tests/redis/sink_fixture.h"
 
 namespace millrace::redis_test {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::string kTools = MILLRACE_SOURCE_DIR "/tools/redis/";
-
-std::string text_of(const std::string& file) {
-    std::ifstream in{file, std::ios::binary};
-    std::stringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
 
 /// How a tool ended, and all that it said.
 struct Ended {
@@ -38,31 +30,6 @@ Ended run(const std::vector<std::string>& words) {
                               output.value().size()};
     }
     return e;
-}
-
-/// Every active line of a shipped file.
-std::vector<std::string> lines_of(const std::string& file) {
-    std::vector<std::string> lines;
-    std::istringstream in{text_of(kTools + file)};
-    for (std::string line; std::getline(in, line);) {
-        if (!line.empty() && line.front() != '#') {
-            lines.push_back(line);
-        }
-    }
-    return lines;
-}
-
-/// The shipped file as an operator edits it: lines that begin so are replaced.
-std::string edited(const std::string& file,
-                   const std::vector<std::pair<std::string, std::string>>& edits) {
-    std::string text;
-    for (std::string line : lines_of(file)) {
-        for (const auto& [begins, now] : edits) {
-            line = line.starts_with(begins + " ") ? now : line;
-        }
-        text += line + "\n";
-    }
-    return text;
 }
 
 /// A server of the shipped redis.conf. RedisProcess sets port, address and directory of its own

@@ -181,18 +181,23 @@ protected:
     std::uint64_t doubted_ = 0;
 
 private:
-    /// What a refusal does to the account: 10019 reduces it, the class SUSPEND suspends it.
+    /// What a refusal does to the account: 10019 reduces it, 10017 blocks its symbol, the rest of
+    /// the class SUSPEND suspends it.
     std::string touched(RetcodeStand& orders, std::uint32_t code, bool changed) {
         const AccountState wanted = orders.account().wanted;
         AccountState should = AccountState::Trading;
         if (changed && code == 10019) {
             should = AccountState::ReduceOnly;
-        } else if (changed && class_for(GetParam(), code) == "SUSPEND") {
+        } else if (changed && code != 10017 && class_for(GetParam(), code) == "SUSPEND") {
             should = AccountState::Suspended;
         }
         const bool slower = orders.risk().rate_milli > 0;
-        if (should != AccountState::Trading || slower) {
+        const bool blocked = orders.account().has_blocks;
+        if (should != AccountState::Trading || slower || blocked) {
             orders.put_back();
+        }
+        if (blocked != (changed && code == 10017)) {
+            return "10017 blocks the symbol, and nothing else does";
         }
         if (slower != (changed && code == 10024)) {
             return "10024 halves the account's rate, and nothing else does";

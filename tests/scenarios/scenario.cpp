@@ -60,7 +60,10 @@ const std::map<std::string, Scenario::Verb>& Scenario::verbs() {
         {"restart", &Scenario::restart}, {"reboot", &Scenario::reboot},
         {"expect", &Scenario::expect},   {"simulate", &Scenario::simulate},
         {"equity", &Scenario::equity},   {"limit", &Scenario::limit},
-        {"quotes", &Scenario::quotes}};
+        {"quotes", &Scenario::quotes},   {"currency", &Scenario::currency},
+        {"quoted", &Scenario::quoted},   {"money", &Scenario::money},
+        {"hours", &Scenario::hours},     {"margin", &Scenario::margin},
+        {"quote", &Scenario::quote},     {"configured", &Scenario::configured}};
     return verbs;
 }
 
@@ -209,15 +212,24 @@ void Scenario::each_unanswered(bool queries, const Tell& tell) {
     }
 }
 
-/// answer #1|all CODE [VOLUME|full] [deal N]
+/// answer #1|all CODE [VOLUME|full] [deal N] [position N]
 void Scenario::answer(Words& words) {
     const std::string which = take(words);
     const auto code = static_cast<std::uint32_t>(std::stoul(take(words)));
-    std::string volume = words.empty() || words.front() == "deal" ? "0" : take(words);
-    const std::uint64_t deal = words.empty() ? 0 : (take(words), std::stoull(take(words)));
+    const bool says = !words.empty() && words.front() != "deal" && words.front() != "position";
+    const std::string volume = says ? take(words) : "0";
+    std::map<std::string, std::uint64_t> tickets;
+    while (!words.empty()) {
+        const std::string key = take(words);
+        ASSERT_TRUE(key == "deal" || key == "position") << key;
+        tickets[key] = std::stoull(take(words));
+    }
+    const std::uint64_t deal = tickets["deal"];
+    const std::uint64_t position = tickets["position"];
     const auto tell = [&](const OrderCommand& c) {
         Report r = rig().outcome(c, code, volume == "full" ? c.volume : Lots{decimal(volume)});
         r.deal_ticket = deal != 0 ? deal : r.deal_ticket;
+        r.position_id = position != 0 ? position : r.position_id;
         report(r);
     };
     if (which != "all") {
@@ -304,10 +316,15 @@ void Scenario::foreign(Words& words) {
     report(r);
 }
 
-/// permit on|off [EQUITY]: what the terminal says of its account.
+/// permit on|off|away|settling [EQUITY]: what the terminal says of its account, and whether it
+/// reaches the trade server; away and settling say nothing of the permission.
 void Scenario::permit(Words& words) {
     Report r = rig().from(0, ReportType::AccountInfo);
-    r.permissions = take(words) == "on" ? 1 : 0;
+    static const std::map<std::string, std::uint8_t> said = {{"on", kAccountPermitted},
+                                                             {"off", 0},
+                                                             {"away", kAccountAway},
+                                                             {"settling", kAccountSettling}};
+    r.permissions = said.at(take(words));
     r.equity = r.balance = Money{words.empty() ? 10'000 * kScale : decimal(take(words))};
     report(r);
 }

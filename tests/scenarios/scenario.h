@@ -71,6 +71,14 @@ private:
     void restart(Words& words);
     void reboot(Words& words);
     void simulate(Words& words);
+    // scenario_guards.cpp: limits in money, hours, quotes of other symbols, margin
+    void currency(Words& words);
+    void quoted(Words& words);
+    void money(Words& words);
+    void hours(Words& words);
+    void margin(Words& words);
+    void quote(Words& words);
+    void configured(Words& words);
     // scenario_expect.cpp: what must come out
     void expect(Words& words);
     void expect_nothing() const;

@@ -41,9 +41,16 @@ void Scenario::kill(Words& words) {
 }
 
 void Scenario::group(Words& words) {
+    static const std::map<std::string, PartialAction> partial = {{"accept", PartialAction::Accept},
+                                                                 {"refill", PartialAction::Refill},
+                                                                 {"close", PartialAction::Close}};
     const std::string what = take(words);
     if (what == "remove") {
         rig().admin(AdminOp::RemoveGroup, GroupRemoval{GroupId{0}, 0});
+    } else if (what == "on_partial") {
+        GroupSpec spec = rig().engine.group(GroupId{0}).spec;
+        spec.on_partial = static_cast<std::uint32_t>(partial.at(take(words)));
+        rig().admin(AdminOp::DefineGroup, spec);
     } else {
         const GroupState state = what == "pause" ? GroupState::Paused : GroupState::Active;
         rig().admin(AdminOp::SetGroup, GroupCommand{GroupId{0}, state, {}});
@@ -104,6 +111,7 @@ void Scenario::limit(Words& words) {
         } else if (key == "on_slippage") {
             l.on_slippage = value == "suspend" ? SlippageAction::Suspend
                             : value == "alert" ? SlippageAction::Alert
+                            : value == "close" ? SlippageAction::Close
                                                : SlippageAction::ReduceOnly;
         } else if (key == "max_slippage") {
             l.max_slippage = static_cast<std::uint32_t>(decimal(value));
@@ -124,6 +132,12 @@ void Scenario::account(Words& words) {
     const std::string what = take(words);
     if (what == "remove") {
         rig().admin(AdminOp::RemoveAccount, AccountRemoval{AccountId{account_of(words)}, 0});
+        return;
+    }
+    if (what == "on_duplicate_execution") {
+        AccountSpec spec = rig().engine.account(AccountId{0}).spec;
+        spec.on_double = take(words) == "alert" ? DoubleAction::Alert : DoubleAction::Close;
+        rig().admin(AdminOp::DefineAccount, spec);
         return;
     }
     AccountCommand c;
@@ -203,7 +217,8 @@ void Scenario::simulate(Words& words) {
         {"slow_reader", &sim::Faults::slow_reader},
         {"resend", &sim::Faults::resend},
         {"kill", &sim::Faults::kill},
-        {"losses", &sim::Faults::losses}};
+        {"losses", &sim::Faults::losses},
+        {"away", &sim::Faults::away}};
     sim::Options options;
     options.seed = std::stoull(take(words));
     const std::uint64_t count = std::stoull(take(words));

@@ -25,12 +25,16 @@ AlertCode alert_of(const std::string& name) {
         {"LINK_DOWN", AlertCode::LinkDown},
         {"KILLED", AlertCode::Killed},
         {"LOSS_LIMIT", AlertCode::LossLimit},
+        {"WEEK_END", AlertCode::WeekEnd},
         {"RATE_PAUSED", AlertCode::RatePaused},
         {"NO_MONEY", AlertCode::NoMoney},
         {"SLIPPAGE", AlertCode::Slippage},
         {"MARKET_CLOSED", AlertCode::MarketClosed},
         {"TABLE_FULL", AlertCode::TableFull},
         {"FOREIGN", AlertCode::ForeignTrade},
+        {"SYMBOL_BLOCKED", AlertCode::SymbolBlocked},
+        {"PARTIAL_FILL", AlertCode::PartialFill},
+        {"OWN_CLOSE_FAILED", AlertCode::OwnCloseFailed},
         {"JOURNAL_LOST", AlertCode::ExecutorJournalLost},
         {"UNKNOWN_REPORT", AlertCode::UnknownReport}};
     return codes.at(name);
@@ -116,7 +120,7 @@ void Scenario::expect_nothing() const {
                                   << (results_.empty() ? 0 : static_cast<int>(results_[0].kind));
 }
 
-/// expect order TYPE [SIDE VOLUME] [attempt N] [of #1] [account N]
+/// expect order TYPE [SIDE VOLUME] [attempt N] [of #1] [ticket N] [account N]
 void Scenario::expect_order(Words& words) {
     static const std::map<std::string, CommandType> types = {{"open", CommandType::Open},
                                                              {"close", CommandType::Close},
@@ -139,6 +143,8 @@ void Scenario::expect_order(Words& words) {
             EXPECT_EQ(std::to_string(c.magic.attempt()), value);
         } else if (what == "account") {
             EXPECT_EQ(std::to_string(c.account.value), value);
+        } else if (what == "ticket") {
+            EXPECT_EQ(std::to_string(c.position_ticket), value);
         } else if (what == "of" && c.type == CommandType::Query) {  // about the same order
             EXPECT_EQ(c.magic.value, order(value).magic.value);
         } else if (what == "of") {  // the ticket of the position or order that it acts on

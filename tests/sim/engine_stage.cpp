@@ -216,6 +216,10 @@ bool World::take_deferred() {
     if (orders_free() < kBudgetMin) {
         return false;
     }
+    const bool due = engine_->next_deadline() <= now_ || engine_->has_work();
+    if (due && take_rate()) {
+        return true;
+    }
     if (engine_->next_deadline() <= now_) {
         JournalRecord r = begin_record(engine_->timer_symbol());
         r.set_body(InputType::Timer, TimerInput{});
@@ -231,6 +235,17 @@ bool World::take_deferred() {
     return true;
 }
 
+bool World::take_rate() {
+    const SymbolId symbol = engine_->rate_symbol(std::max(now_, engine_->time()));
+    if (symbol.value == kNoId) {
+        return false;
+    }
+    JournalRecord r = begin_record(symbol);
+    r.set_body(InputType::Rate, RateInput{symbol, 0});
+    static_cast<void>(commit_record(r));
+    return true;
+}
+
 bool World::take_signal() {
     if (engine_->has_work() || orders_free() < kBudgetMin || signals_ring_.empty()) {
         return false;
@@ -239,6 +254,9 @@ bool World::take_signal() {
     const std::uint64_t free = results_slots_ - results_ring_.size();
     if (free < engine_->results_reserved_total() + engine_->results_needed(s)) {
         return false;  // a source that does not read stops itself
+    }
+    if (take_rate()) {
+        return true;
     }
     JournalRecord r = begin_record(s.symbol);
     r.set_body(InputType::Signal, s);

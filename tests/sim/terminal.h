@@ -44,6 +44,7 @@ struct Faults {
     std::uint32_t resend = 0;       // source repeats itself
     std::uint32_t kill = 0;
     std::uint32_t losses = 0;  // readings of equity that fall, some wrong; with limits of accounts
+    std::uint32_t away = 0;    // its trade server is out of reach, or only just reached again
 };
 
 class Terminal {

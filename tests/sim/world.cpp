@@ -26,7 +26,8 @@ World::World(const Options& options)
       rng_{options.seed},
       faults_rng_{options.seed ^ 0xFA17ULL},
       source_rng_{options.seed ^ 0x50CEULL},
-      equity_rng_{options.seed ^ 0xE9ULL} {
+      equity_rng_{options.seed ^ 0xE9ULL},
+      reach_rng_{options.seed ^ 0xAFULL} {
     accounts_ = 1 + static_cast<std::uint32_t>(rng_.below(kAccountsMax));
     mode_ = rng_.chance(250) ? MarginMode::Netting : MarginMode::Hedging;
     price_ = Price{kScale + static_cast<std::int64_t>(rng_.below(1000))};
@@ -133,6 +134,18 @@ void World::tell_equity() {
     }
 }
 
+/// A terminal tells whether it has its trade server. (What it was sent before is answered all the
+/// same, as late answers are.)
+void World::tell_reach(std::uint32_t account, std::uint8_t permissions) {
+    Report r;
+    r.time = now_;
+    r.account = AccountId{account};
+    r.type = ReportType::AccountInfo;
+    r.permissions = permissions;
+    r.balance = r.equity = Money{equity_ * kScale};
+    reports_ring_.push_back(r);
+}
+
 Summary World::run() {
     configure();
     for (std::uint32_t a = 0; a < accounts_; ++a) {
@@ -192,6 +205,7 @@ void World::heal() {
         admin_ring_.push_back(AdminRecord::make(AdminOp::SetAccount, resume));
         disconnect(a);
         connect(a);
+        tell_reach(a, kAccountPermitted);
     }
     quiet_or_violated();
 }
@@ -316,6 +330,11 @@ void World::faults_strike() {
     }
     if (equity_rng_.chance(active_.losses)) {
         tell_equity();
+    }
+    const std::uint8_t reach[] = {kAccountPermitted, kAccountAway, kAccountSettling};
+    if (reach_rng_.chance(active_.away) && reports_ring_.size() < kReportsSlots) {
+        const auto account = static_cast<std::uint32_t>(reach_rng_.below(accounts_));
+        tell_reach(account, reach[reach_rng_.below(std::size(reach))]);
     }
     if (rng_.chance(active_.host_crash)) {
         crash_host();

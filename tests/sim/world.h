@@ -77,6 +77,7 @@ private:
     bool take_admin();
     bool take_report();
     bool take_deferred();
+    bool take_rate();
     bool take_signal();
     [[nodiscard]] JournalRecord begin_record(SymbolId symbol) const;
     bool commit_record(const JournalRecord& record);
@@ -97,6 +98,7 @@ private:
     void faults_strike();
     void kill_or_clear();
     void tell_equity();
+    void tell_reach(std::uint32_t account, std::uint8_t permissions);
 
     // Source.
     void emit_signal();
@@ -116,6 +118,7 @@ private:
     Rng faults_rng_;
     Rng source_rng_;
     Rng equity_rng_;
+    Rng reach_rng_;
     Faults faults_;
     Faults none_;
     Faults active_;  // faults_, or none while healing

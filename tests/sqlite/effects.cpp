@@ -1,5 +1,6 @@
 #include "tests/sqlite/effects.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -153,29 +154,41 @@ Result<std::optional<EffectCursor>> MemoryLog::next(std::vector<Effect>& out) no
     return std::optional{cursor_at(at_, salt_)};
 }
 
+namespace {
+
+/// All columns of `table`, as SQL that tells 0 from NULL and TEXT from BLOB.
+std::string quoted_columns(SqliteDb& db, const std::string& table) {
+    const auto columns = db.text(
+        "SELECT group_concat('quote(' || name || ')', '||'',''||') FROM "
+        "pragma_table_info('" +
+        table + "')");
+    EXPECT_TRUE(columns.ok()) << db.message();
+    return columns ? columns.value() : "''";
+}
+
+}  // namespace
+
 std::string dump(const std::string& path) {
     SqliteDb db;
     EXPECT_TRUE(db.open(path, 1'000).ok()) << path;
     std::string out;
-    for (const char* sql :
-         {"SELECT quote(kind)||id||quote(name)||seq||','||k FROM definitions ORDER BY 1",
-          "SELECT quote(id)||','||filled||','||done||','||accounts||','||seq||','||k||','||time_ns "
-          "FROM signals ORDER BY 1",
-          "SELECT intent||','||magic||','||status||','||avg_price||','||quote(signal)||','||seq||"
-          "','||k FROM orders ORDER BY intent",
-          "SELECT deal_ticket||','||magic||','||volume||','||price||','||seq||','||k "
-          "FROM executions ORDER BY seq, k",
-          "SELECT account||','||position_id||','||magic||','||volume||','||seq FROM positions "
-          "ORDER BY account, magic",
-          "SELECT account||','||state||','||equity||','||open_positions||','||seq FROM accounts",
-          "SELECT code||','||detail||','||seq||','||k FROM alerts ORDER BY seq, k"}) {
-        auto statement = db.prepare(sql);
-        EXPECT_TRUE(statement.ok()) << sql << ": " << db.message();
+    for (const std::string table : {"definitions", "signals", "orders", "executions", "positions",
+                                    "accounts", "alerts", "names"}) {
+        auto statement = db.prepare("SELECT " + quoted_columns(db, table) + " FROM " + table);
+        EXPECT_TRUE(statement.ok()) << table << ": " << db.message();
+        if (!statement) {
+            continue;
+        }
+        std::vector<std::string> rows;
         auto row = statement.value().row();
         for (; row.ok() && row.value(); row = statement.value().row()) {
-            out += statement.value().column_text(0) + "\n";
+            rows.push_back(statement.value().column_text(0) + "\n");
         }
         EXPECT_TRUE(row.ok()) << db.message();
+        std::sort(rows.begin(), rows.end());
+        for (const std::string& text : rows) {
+            out += text;
+        }
         out += "--\n";
     }
     return out;
@@ -194,6 +207,19 @@ std::string expected_dump(const std::string& dir, std::uint64_t last, std::uint6
     EXPECT_TRUE(store.store(all, cursor_at(last, salt), Nanos{}).ok()) << store.message();
     store.close();
     return dump(path);
+}
+
+void to_schema(const std::string& path, int version) {
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path, 1'000).ok());
+    std::string sql;
+    for (const char* table : {"cursor", "failed_syncs", "store_events"}) {
+        sql += std::string{"ALTER TABLE "} + table + " DROP COLUMN sum;";
+    }
+    sql += version < 5 ? "ALTER TABLE cursor DROP COLUMN whole;" : "";
+    sql += version < 4 ? "ALTER TABLE cursor DROP COLUMN instance;" : "";
+    sql += "PRAGMA user_version = " + std::to_string(version);
+    ASSERT_TRUE(db.exec(sql).ok()) << db.message();
 }
 
 ::testing::AssertionResult holds(const std::string& path, const std::string& expected) {

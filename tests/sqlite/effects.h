@@ -41,11 +41,15 @@ private:
     bool fail_ = false;
 };
 
-/// Every row of every table as text, but the cursor's and the store's own history.
+/// Every row of every table as text, with how it is stored, but the cursor's and what is of no
+/// effect: the store's own history and the failures of others.
 std::string dump(const std::string& path);
 
 /// What a store holds after records 1 .. last, made in one go.
 std::string expected_dump(const std::string& dir, std::uint64_t last, std::uint64_t salt = 0);
+
+/// Makes of a store one that a build of schema 3, 4 or 5 has left.
+void to_schema(const std::string& path, int version);
 
 /// Whether `path` holds exactly `expected`; if not, the first line that differs.
 ::testing::AssertionResult holds(const std::string& path, const std::string& expected);

@@ -1,4 +1,5 @@
 // What a store says of the engine's state, for a journal that is made of it.
+#include "persist/sqlite_schema.h"
 #include "persist/sqlite_store.h"
 #include "persist/stored_state.h"
 #include "tests/sqlite/effects.h"
@@ -40,12 +41,10 @@ protected:
     }
     /// As a build has left it that did not say in the cursor's row what it lacks.
     void to_schema_4(const std::string& and_this = "") {
+        to_schema(path_, 4);
         SqliteDb db;
         ASSERT_TRUE(db.open(path_, 100).ok());
-        ASSERT_TRUE(
-            db.exec("ALTER TABLE cursor DROP COLUMN whole; PRAGMA user_version = 4;" + and_this)
-                .ok())
-            << db.message();
+        ASSERT_TRUE(db.exec(and_this).ok()) << db.message();
     }
     StoredState read(const StoredLimits& limits = kAll) {
         std::string message;
@@ -164,7 +163,8 @@ TEST_F(StoredStateTest, IsWholeThoughABuildBeforeCouldNotTellAndSaidNo) {
     SqliteDb db;
     ASSERT_TRUE(db.open(path_, 100).ok());
     ASSERT_TRUE(db.exec("UPDATE cursor SET whole = 0; INSERT INTO alerts VALUES"
-                        " (11, NULL, 0, NULL, 1, 2, 0, 0)")
+                        " (11, NULL, 0, NULL, 1, 2, 0, 0);" +
+                        sqlite_seal(kSqliteCursorSum))
                     .ok())
         << db.message();
     EXPECT_TRUE(read().gaps.empty());
@@ -172,6 +172,29 @@ TEST_F(StoredStateTest, IsWholeThoughABuildBeforeCouldNotTellAndSaidNo) {
     follow(1, 320);
     ASSERT_TRUE(db.open(path_, 100).ok());
     EXPECT_EQ(db.number("SELECT whole FROM cursor").value(), 1);
+}
+
+TEST_F(StoredStateTest, IsNotReadWithACursorRowThatIsNotWhatWasWritten) {
+    fill(60);
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    for (const char* change :
+         {"whole = 0", "instance = 76", "epoch = 3", "k = k + 1", "effects = effects + 1"}) {
+        ASSERT_TRUE(db.exec(std::string{"UPDATE cursor SET "} + change).ok());
+        EXPECT_EQ(refused(), Errc::BadCursor) << change;
+        ASSERT_TRUE(db.exec(sqlite_seal(kSqliteCursorSum)).ok());
+        EXPECT_TRUE(read().definitions.size() == 3) << change << " by hand, and sealed";
+    }
+}
+
+TEST_F(StoredStateTest, IsNotWholeWithARowThatIsNotStoredAsItWasWritten) {
+    fill(60);
+    ASSERT_TRUE(read().gaps.empty());
+    SqliteDb db;
+    ASSERT_TRUE(db.open(path_, 100).ok());
+    ASSERT_TRUE(db.exec("UPDATE positions SET signal = CAST(signal AS TEXT) WHERE seq = 38").ok());
+    ASSERT_EQ(read().gaps.size(), 1U);
+    EXPECT_NE(read().gaps[0].find("1 rows with values"), std::string::npos) << read().gaps[0];
 }
 
 TEST_F(StoredStateTest, IsReadWithAWordOnEachRow) {
@@ -191,7 +214,7 @@ TEST_F(StoredStateTest, IsRefusedOfAFileThatIsGoneDamagedOrNotOurs) {
     ASSERT_TRUE(db.open(path_, 100).ok());
     ASSERT_TRUE(db.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99").ok());
     EXPECT_EQ(refused(), Errc::BadVersion);
-    ASSERT_TRUE(db.exec("PRAGMA user_version = 5; PRAGMA application_id = 1").ok());
+    ASSERT_TRUE(db.exec("PRAGMA user_version = 6; PRAGMA application_id = 1").ok());
     EXPECT_EQ(refused(), Errc::BadMagic);
     db.close();
     std::ofstream{path_} << std::string(40'000, 'x');

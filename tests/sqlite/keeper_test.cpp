@@ -81,6 +81,17 @@ TEST_F(SqliteKeeperTest, LooksAtTheStoreEachSecondAndBacksItUpEachMinute) {
     EXPECT_TRUE(list_sqlite_backups(o.dir).empty());
     EXPECT_EQ(clock.pass(), seconds(1));
     EXPECT_EQ(list_sqlite_backups(o.dir).size(), 1U) << error_log();
+    const auto pass_a_minute = [&clock] {
+        for (int second = 1; second <= 60; ++second) {
+            (void)clock.pass();
+        }
+    };
+    segment_->core().sqlite_seq = 45;  // records without an effect
+    pass_a_minute();
+    EXPECT_EQ(list_sqlite_backups(o.dir).size(), 1U) << "of a store that has not changed";
+    ASSERT_TRUE(run_to(*sink(60), 60)) << error_log();
+    pass_a_minute();
+    EXPECT_EQ(list_sqlite_backups(o.dir).size(), 2U) << error_log();
     ASSERT_TRUE(sqlite_remove(path_).ok());
     EXPECT_EQ(keeper.health(), StoreHealth::Good) << "it has not looked since";
     EXPECT_EQ(clock.pass(), seconds(1));

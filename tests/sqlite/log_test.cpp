@@ -71,6 +71,32 @@ TEST_F(SqliteFollowsLog, FromBeforeItsFirstRecordToItsEndOverManyFiles) {
     EXPECT_EQ(errors(), 0U) << error_log();
 }
 
+// Or an inspector would show a lag that grows, and the supervisor work that waits, for as long as
+// nobody trades.
+TEST_F(SqliteFollowsLog, IsSaidToHaveAllAlsoBehindRecordsWithoutAnEffect) {
+    const auto said = [this] { return segment_->core().sqlite_seq.load(); };
+    auto s = follower();
+    write(1, 407);
+    ASSERT_TRUE(run_to(*s, 402)) << error_log();
+    EXPECT_EQ(said(), 402U) << "the replica may be on its way to more effects";
+    replica_is_at(407);
+    ASSERT_TRUE(run_to(*s, 402)) << error_log();
+    EXPECT_EQ(s->stored().seq.value, 402U);
+    EXPECT_EQ(said(), 407U);
+    SqliteDb other;
+    ASSERT_TRUE(other.open(path_, 1'000).ok() && other.exec("BEGIN IMMEDIATE").ok());
+    write(408, 425);
+    replica_is_at(425);
+    EXPECT_FALSE(run_to(*s, 423, 500));
+    EXPECT_EQ(said(), 407U) << "what is read is not stored";
+    ASSERT_TRUE(other.exec("ROLLBACK").ok());
+    ASSERT_TRUE(run_to(*s, 423)) << error_log();
+    EXPECT_EQ(said(), 425U);
+    s = follower();
+    EXPECT_TRUE(run_to(*s, 423)) << error_log();
+    EXPECT_EQ(said(), 425U);
+}
+
 TEST_F(SqliteFollowsLog, GoesOnFromItsCursorAfterARestart) {
     write(1, 600);
     ASSERT_TRUE(run_to(*follower(), 600)) << error_log();

@@ -14,7 +14,7 @@
 
 #include "persist/sign_of_life.h"
 #include "persist/sqlite_files.h"
-#include "persist/sqlite_schema.h"
+#include "persist/sqlite_layout.h"
 #include "tests/seed.h"
 #include "tests/sqlite/effects.h"
 
@@ -285,6 +285,7 @@ TEST_F(SqliteSinkTest, LeavesTheDatabaseOfAnotherProgramAlone) {
 
 TEST_F(SqliteSinkTest, GoesOnInAFileOfTheSchemaBefore) {
     auto o = options();
+    std::string why;
     o.store.instance = 77;
     {
         SqliteSink s{*segment_, std::make_unique<MemoryLog>(20), o};
@@ -293,15 +294,15 @@ TEST_F(SqliteSinkTest, GoesOnInAFileOfTheSchemaBefore) {
     SqliteDb db;
     ASSERT_TRUE(db.open(path_, 100).ok());
     EXPECT_EQ(db.number("SELECT instance FROM cursor").value(), 77);
-    ASSERT_TRUE(db.exec("ALTER TABLE cursor DROP COLUMN instance; ALTER TABLE cursor "
-                        "DROP COLUMN whole; PRAGMA user_version = 3")
-                    .ok());
+    to_schema(path_, 3);
     db.close();
     ASSERT_TRUE(run_to(*sink(30), 30)) << error_log();  // who does not know the instance
     EXPECT_EQ(errors(), 0U) << error_log();
     EXPECT_TRUE(holds(path_, expected_dump(dir_, 30)));
     ASSERT_TRUE(db.open(path_, 100).ok());
-    EXPECT_EQ(db.number("PRAGMA user_version").value(), 5);
+    EXPECT_EQ(db.number("PRAGMA user_version").value(), 6);
+    EXPECT_EQ(look_at_store(path_, why), StoreHealth::Good) << why;
+    EXPECT_EQ(sqlite_odd_layout(db).value(), "");
     EXPECT_EQ(db.number("SELECT instance FROM cursor").value(), 0);
     db.close();
     SqliteSink s{*segment_, std::make_unique<MemoryLog>(40), o};
@@ -351,8 +352,13 @@ TEST_F(SqliteSinkTest, ShowsWordsAndDecimalsInItsViews) {
                   .value(),
               "gold-desk XAUUSD OPEN BUY FILLED 0.1 1234.56 "
               "01234567-89ab-cdef-0000-000000000001");
-    EXPECT_EQ(db.text("SELECT state || ' ' || link || ' ' || equity FROM v_accounts").value(),
-              "TRADING UP 1000.0");
+    EXPECT_EQ(db.text("SELECT state || ' ' || link || ' ' || broker || ' ' || "
+                      "ifnull(state_once_up, '?') || ' ' || equity FROM v_accounts")
+                  .value(),
+              "TRADING UP MAY_TRADE ? 1000.0");
+    ASSERT_TRUE(db.exec("UPDATE accounts SET permissions = 128 + 2 * 2").ok());
+    EXPECT_EQ(db.text("SELECT broker || ' ' || state_once_up FROM v_accounts").value(),
+              "MAY_NOT_TRADE " + std::string{to_string(static_cast<AccountState>(2))});
     EXPECT_EQ(db.text("SELECT source || ' ' || \"group\" || ' ' || accepted FROM v_signals "
                       "WHERE seq = 18")
                   .value(),

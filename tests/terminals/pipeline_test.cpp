@@ -251,10 +251,20 @@ TEST_F(TerminalPipeline, DownEndsTerminalsAndExecutorsWhoseSupervisorHasDied) {
     std::filesystem::create_directories(dir.path("j/fix/venue"));
     std::ofstream{dir.path("j/fix/venue/pid")} << executor << ' ' << process_start_time(executor);
     ASSERT_NO_FATAL_FAILURE(trade());
+    const auto command = [this](const std::string& words) {
+        return std::system((std::string{MILLRACE_EXECUTABLE} + " " + words + " -c " +
+                            dir.path("c.json") + " >" + dir.path("down") + " 2>&1")
+                               .c_str());
+    };
+    EXPECT_EQ(command("terminal stop a1 --dry-run"), 0) << text("down");
+    EXPECT_NE(text("down").find("a1: would be told to stop (now "), std::string::npos);
+    EXPECT_NE(command("terminal stop a2 --dry-run"), 0) << text("down");
     kill_supervisor();
-    const std::string down = std::string{MILLRACE_EXECUTABLE} + " down -c " + dir.path("c.json") +
-                             " >" + dir.path("down") + " 2>&1";
-    EXPECT_EQ(std::system(down.c_str()), 0) << text("down");
+    EXPECT_EQ(command("down --dry-run"), 0) << text("down");
+    EXPECT_NE(text("down").find("there is no supervisor: would drain and stop: "),
+              std::string::npos);
+    EXPECT_TRUE(terminal.alive()) << "nothing was to be stopped";
+    EXPECT_EQ(command("down"), 0) << text("down");
     runs = false;
     EXPECT_FALSE(keeper.alive()) << text("down");
     EXPECT_FALSE(terminal.alive()) << text("down");

@@ -65,6 +65,45 @@ expect 'its name is the beginning of one that may' 8 0 retry Window.0001
 echo 'x.cpp:1:2: runtime error: shift' >"$tree/Testing/Temporary/LastTest.log"
 expect 'a sanitizer found something' 8 0 retry "$(window 1)"
 rm "$tree/Testing/Temporary/LastTest.log"
+# As ctest writes it, with one that was skipped between two that ran.
+cat >"$tree/Testing/Temporary/LastTest.log" <<'EOF'
+1/3 Testing: Window.0001
+1/3 Test: Window.0001
+Output:
+----------------------------------------------------------
+[ RUN      ] Window.0001
+what it says: Skipped a beat
+[       OK ] Window.0001 (0 ms)
+<end of output>
+2/3 Testing: Disk.ThatIsFull/0
+2/3 Test: Disk.ThatIsFull/0
+Output:
+----------------------------------------------------------
+[ RUN      ] Disk.ThatIsFull/0
+/src/full.cpp:7: Skipped
+SKIPPED: needs root
+to mount a disk
+
+[  SKIPPED ] Disk.ThatIsFull/0 (0 ms)
+<end of output>
+3/3 Testing: Window.0002
+3/3 Test: Tidy.Script
+Output:
+----------------------------------------------------------
+SKIPPED: no such tool
+<end of output>
+EOF
+for failed in '' "$(window 1)"; do
+    expect 'one was skipped' "$([ -n "$failed" ] && echo 8 || echo 0)" 0 '' ${failed:+"$failed"}
+    if [ "$(grep -c 'Disk.ThatIsFull/0: SKIPPED: needs root to mount a disk$' "$tree/out")" -ne 1 ] ||
+        [ "$(grep -c 'Tidy.Script: SKIPPED: no such tool$' "$tree/out")" -ne 1 ] ||
+        [ "$(grep -c beat "$tree/out")" -ne 0 ]; then
+        echo "who was skipped, and why, is not said once:"
+        cat "$tree/out"
+        failures=$((failures + 1))
+    fi
+done
+rm "$tree/Testing/Temporary/LastTest.log"
 touch "$tree/again-fails"
 expect 'it failed again' 8 1 retry "$(window 1)"
 rm "$tree/again-fails"

@@ -146,6 +146,22 @@ std::string command_text(const AdminRecord& r, const Book& book) {
         }
         case AdminOp::DefineSymbolLimits:
             return "set the limits of symbol " + book.symbol(r.as<SymbolLimitSpec>().id);
+        case AdminOp::DefineCurrency:
+            return "set currency " + std::string{view(r.as<CurrencySpec>().name)};
+        case AdminOp::DefineMoneyLimits: {
+            const auto l = r.as<MoneyLimitSpec>();
+            return l.scope == LimitScope::Group
+                       ? "set the limits in money of group " + book.group(GroupId{l.id})
+                       : "set the limits in money of account " + book.account(AccountId{l.id});
+        }
+        case AdminOp::DefineHours: {
+            const auto h = r.as<HoursSpec>();
+            return h.scope == HoursScope::Symbol
+                       ? "set the hours of symbol " + book.symbol(SymbolId{h.id})
+                       : "set the hours of account " + book.account(AccountId{h.id});
+        }
+        case AdminOp::DefineSymbolGuard:
+            return "set currency and collars of symbol " + book.symbol(r.as<SymbolGuardSpec>().id);
     }
     return "a command that this build does not know";
 }
@@ -161,7 +177,11 @@ bool is_definition(AdminOp op) noexcept {
         case AdminOp::DefineMember:
         case AdminOp::RiskLimits:
         case AdminOp::DefineLimits:
-        case AdminOp::DefineSymbolLimits: return true;
+        case AdminOp::DefineSymbolLimits:
+        case AdminOp::DefineCurrency:
+        case AdminOp::DefineMoneyLimits:
+        case AdminOp::DefineHours:
+        case AdminOp::DefineSymbolGuard: return true;
         default: return false;
     }
 }
@@ -188,6 +208,7 @@ std::string cause_text(const JournalRecord& r, const Book& book, const OrderRow*
         case InputType::Continue: return "the handing out went on";
         case InputType::Skip: return "a record was skipped by an operator";
         case InputType::Deliver: return "its source's results ring had room";
+        case InputType::Rate: return "a quote said what a currency is worth";
     }
     return "?";
 }

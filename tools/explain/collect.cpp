@@ -339,7 +339,8 @@ void Collector::tell_limits() {
                               a.rate_burst, a.deviation_points));
     out.push_back("duplicate_window_ms " +
                   or_none(a.duplicate_window_ms, std::to_string(a.duplicate_window_ms)) +
-                  (a.on_duplicate == DuplicateAction::Alert ? ", on_duplicate alert" : ""));
+                  (a.on_duplicate == DuplicateAction::Alert ? ", on_duplicate alert" : "") +
+                  (a.on_double == DoubleAction::Alert ? "; on_duplicate_execution alert" : ""));
     if (const auto* limits = standing_.limits(story_->subject.account); limits != nullptr) {
         exposure_limits(limits->spec, out);
         loss_limits(limits->spec, out);

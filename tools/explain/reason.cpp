@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "shm/segment.h"
+#include "tools/explain/guards.h"
 #include "tools/explain/show.h"
 #include "tools/explain/words.h"
 
@@ -376,6 +377,7 @@ void numbers(const Decision& d, Reason reason, Lines& out) {
             break;
         default: break;
     }
+    guard_numbers(d, reason, out);
 }
 
 std::string by_equity(const Decision& d, const MemberSpec& m) {

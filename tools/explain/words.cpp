@@ -52,6 +52,15 @@ const char* check_words(Reason reason) noexcept {
         case Reason::DailyLoss: return "the account had lost what it may lose in a day";
         case Reason::Drawdown: return "the account was too far below its highest equity";
         case Reason::SymbolLimit: return "all accounts together had what they may in that symbol";
+        case Reason::MaxNotional: return "it, or all that the account held, was worth too much";
+        case Reason::MaxLeverage: return "it was worth too much for the account's equity";
+        case Reason::NoRate: return "there was no rate to measure it in the limits' currency";
+        case Reason::FreeMargin: return "the account's free margin could not carry it";
+        case Reason::OutsideHours: return "it was outside the hours of the account or the symbol";
+        case Reason::WeekEnd:
+            return "the week was about to close, and the account holds nothing over it";
+        case Reason::ChangeRate: return "the account had changed its orders as often as it may";
+        case Reason::SymbolBlocked: return "the broker had switched the symbol off for the account";
         case Reason::Slippage:
             return "an earlier entry of the account was filled far from its reference";
         default: return "?";
@@ -196,7 +205,7 @@ void loss_limits(const LimitSpec& l, std::vector<std::string>& out) {
                                   l.day_start_s / 3600, l.day_start_s / 60 % 60));
     }
     if (l.max_slippage > 0) {
-        static constexpr const char* kActions[] = {"reduce_only", "suspend", "alert"};
+        static constexpr const char* kActions[] = {"reduce_only", "suspend", "alert", "close"};
         const auto action = static_cast<std::size_t>(l.on_slippage);
         out.push_back(fmt::format("max_slippage {}, on_slippage {}", percent(l.max_slippage),
                                   action < std::size(kActions) ? kActions[action] : "?"));

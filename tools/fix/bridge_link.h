@@ -27,7 +27,6 @@ public:
     /// @param received on the loop's clock, never later than it arrived after a pause.
     virtual void on_command(std::uint64_t seq, const bridge::Command& command, Nanos received) = 0;
     virtual void on_kill(const bridge::Kill& kill) = 0;
-    [[nodiscard]] virtual bool may_trade() const = 0;
     /// A write to the journal failed: nothing can be promised any more.
     virtual void check(const Status& status) const = 0;
 };

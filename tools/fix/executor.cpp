@@ -105,10 +105,6 @@ void Executor::stop() {
     session_->stop();
 }
 
-bool Executor::may_trade() const {
-    return venue_up_;
-}
-
 /// The book as the order file has it. The tag that our orders carry comes with the first session.
 void Executor::make_book() {
     book_tag_ = journal_.session().magic_tag;
@@ -318,7 +314,8 @@ void Executor::offer_account_info() {
     }
     bridge::Event event{};
     event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
-    event.permissions = venue_up_ ? bridge::kInfoMayTrade : bridge::kInfoServerAway;
+    event.permissions = bridge::kInfoMayTrade;  // a venue has no other switch
+    event.permissions |= venue_up_ ? std::uint8_t{0} : bridge::kInfoServerAway;
     event.broker_time_ns = sim::EventLoop::wall_now().value;
     add_event(event, 0);
     told_seq_ = journal_.event_seq();

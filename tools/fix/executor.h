@@ -45,6 +45,10 @@ struct ExecutorOptions {
     std::vector<Instrument> instruments;  // views into `symbols`, in the same order
     bool quotes = false;                  // subscribes to market data
     std::uint32_t absent_after_ms = 60'000;
+    // Whether "no such order" proves that an order was never executed. Many venues' status request
+    // knows working orders only: an order that was filled, and whose report was lost, is unknown to
+    // it as well.
+    bool denial_is_proof = false;
 };
 
 /// Threads: one (the loop's).
@@ -65,16 +69,16 @@ private:
     struct Doubt {
         Magic target;  // the order that the venue is asked about
         Nanos next_ask;
-        Nanos last_no;       // when the venue last said that it does not know it
-        unsigned noes = 0;   // how often, each a third of the settling time after the last
-        unsigned asked = 0;  // without an answer
+        Nanos last_no;        // when the venue last said that it does not know it
+        unsigned noes = 0;    // how often, each a third of the settling time after the last
+        bool denied = false;  // so often that it would be proof at a venue where that is one
+        unsigned asked = 0;   // without an answer
     };
 
     // LinkOwner
     void on_session() override;
     void on_command(std::uint64_t seq, const bridge::Command& command, Nanos received) override;
     void on_kill(const bridge::Kill& kill) override;
-    [[nodiscard]] bool may_trade() const override;
     void check(const Status& status) const override;
 
     // executor.cpp: commands

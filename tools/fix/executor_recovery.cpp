@@ -3,6 +3,7 @@
 #include "tools/fix/executor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace::fix {
 namespace {
@@ -159,6 +160,17 @@ void Executor::venue_says_no(Magic magic) {
     }
     doubt.last_no = now;
     if (++doubt.noes <= kReadings) {  // the first one only begins the time
+        return;
+    }
+    // What was to change an order is another matter: there the venue has said how the order stands.
+    if (doubt.target == magic && !options_.denial_is_proof) {
+        if (!std::exchange(doubt.denied, true)) {
+            note(
+                "ALERT in doubt: the venue does not know it, which may mean that it was filled. "
+                "See "
+                "its positions, then `millrace resolve`; or fix.denial_is_proof",
+                magic);
+        }
         return;
     }
     doubts_.erase(at);

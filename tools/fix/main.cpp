@@ -88,6 +88,7 @@ fix::ExecutorOptions options_of(const Config& config, const AccountConfig& accou
     options.folder = executor_folder(config, account.name);
     options.quotes = f.quotes;
     options.absent_after_ms = f.absent_after_ms;
+    options.denial_is_proof = f.denial_is_proof;
     return options;
 }
 

@@ -36,8 +36,8 @@ constexpr const char* kReports[] = {"?",
 constexpr const char* kExecs[] = {"NONE",      "PENDING_FILLED", "PENDING_CANCELED",
                                   "STOP_LOSS", "TAKE_PROFIT",    "STOP_OUT",
                                   "MANUAL",    "KILL",           "FOREIGN"};
-constexpr const char* kInputs[] = {"?",     "START", "JUMP",     "SIGNAL", "REPORT",
-                                   "ADMIN", "TIMER", "CONTINUE", "SKIP",   "DELIVER"};
+constexpr const char* kInputs[] = {"?",     "START",    "JUMP", "SIGNAL",  "REPORT", "ADMIN",
+                                   "TIMER", "CONTINUE", "SKIP", "DELIVER", "RATE"};
 constexpr const char* kAdminOps[] = {"?",
                                      "DEFINE_SYMBOL",
                                      "DEFINE_SOURCE",
@@ -54,7 +54,11 @@ constexpr const char* kAdminOps[] = {"?",
                                      "REMOVE_ACCOUNT",
                                      "REMOVE_GROUP",
                                      "DEFINE_LIMITS",
-                                     "DEFINE_SYMBOL_LIMITS"};
+                                     "DEFINE_SYMBOL_LIMITS",
+                                     "DEFINE_CURRENCY",
+                                     "DEFINE_MONEY_LIMITS",
+                                     "DEFINE_HOURS",
+                                     "DEFINE_SYMBOL_GUARD"};
 constexpr const char* kScopes[] = {"ALL", "GROUP", "ACCOUNT", "SYMBOL", "SOURCE"};
 
 template <class E>
@@ -174,6 +178,67 @@ ordered_json describe(const Report& r, const Names& n) {
 namespace {
 
 /// What is no limit is left out.
+/// What is not 0.
+void put_amount(ordered_json& j, const char* key, std::int64_t value) {
+    if (value > 0) {
+        j[key] = decimal(value);
+    }
+}
+
+ordered_json describe_money(const MoneyLimitSpec& l, const Names& n) {
+    const bool group = l.scope == LimitScope::Group;
+    ordered_json j{{group ? "group" : "account",
+                    group ? ordered_json(n.group(GroupId{l.id})) : id_or_null(l.id)},
+                   {"currency", l.currency}};
+    put_amount(j, "max_order_notional", l.max_order_notional.value);
+    put_amount(j, "max_notional", l.max_notional.value);
+    put_amount(j, "max_order_leverage", l.max_order_leverage.value);
+    put_amount(j, "max_leverage", l.max_leverage.value);
+    put_amount(j, "max_net_notional", l.max_net_notional.value);
+    put_amount(j, "max_net_volume", l.max_net_volume.value);
+    j["margin_check"] = l.margin_check != 0;
+    j["changes_per_minute"] = l.changes_per_minute;
+    return j;
+}
+
+ordered_json describe_hours(const HoursSpec& h, const Names& n) {
+    ordered_json windows = ordered_json::array();
+    for (std::uint32_t i = 0; i < std::min<std::uint32_t>(h.count, kWindowsMax); ++i) {
+        windows.push_back({h.windows[i].from, h.windows[i].to});
+    }
+    const bool symbol = h.scope == HoursScope::Symbol;
+    return {{symbol ? "symbol" : "account",
+             symbol ? ordered_json(n.symbol(SymbolId{h.id})) : id_or_null(h.id)},
+            {"windows", windows},
+            {"flat_before_min", h.flat_before_min},
+            {"week_closes", h.week_closes},
+            {"week_opens", h.week_opens}};
+}
+
+ordered_json describe_guard(const AdminRecord& a, const Names& n) {
+    if (a.op == AdminOp::DefineMoneyLimits) {
+        return describe_money(a.as<MoneyLimitSpec>(), n);
+    }
+    if (a.op == AdminOp::DefineHours) {
+        return describe_hours(a.as<HoursSpec>(), n);
+    }
+    if (a.op == AdminOp::DefineCurrency) {
+        const auto c = a.as<CurrencySpec>();
+        ordered_json j{{"index", c.index}, {"name", std::string{view(c.name)}}};
+        if (c.cross.value != kNoId) {
+            j["symbol"] = n.symbol(c.cross);
+            j["inverse"] = c.inverse != 0;
+        }
+        put_amount(j, "rate", c.rate.value);
+        return j;
+    }
+    const auto s = a.as<SymbolGuardSpec>();
+    ordered_json j{
+        {"symbol", n.symbol(s.id)}, {"currency", s.currency}, {"collar_points", s.collar_points}};
+    put_amount(j, "collar_spreads", s.collar_spreads.value);
+    return j;
+}
+
 ordered_json describe_limits(const LimitSpec& l, const Names& n) {
     const bool group = l.scope == LimitScope::Group;
     ordered_json j{{group ? "group" : "account",
@@ -201,9 +266,11 @@ ordered_json describe_limits(const LimitSpec& l, const Names& n) {
         j["day_start_s"] = l.day_start_s;
     }
     if (l.max_slippage > 0) {
-        const bool suspends = l.on_slippage == SlippageAction::Suspend;
         amount("max_slippage", l.max_slippage);
-        j["on_slippage"] = l.slippage() ? suspends ? "SUSPEND" : "REDUCE_ONLY" : "ALERT";
+        j["on_slippage"] = l.on_slippage == SlippageAction::Suspend ? "SUSPEND"
+                           : l.on_slippage == SlippageAction::Alert ? "ALERT"
+                           : l.on_slippage == SlippageAction::Close ? "CLOSE"
+                                                                    : "REDUCE_ONLY";
     }
     return j;
 }
@@ -239,13 +306,20 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
         case AdminOp::DefineSource:
             named(a.as<SourceSpec>().id.value, a.as<SourceSpec>().name);
             break;
-        case AdminOp::DefineGroup: named(a.as<GroupSpec>().id.value, a.as<GroupSpec>().name); break;
+        case AdminOp::DefineGroup:
+            named(a.as<GroupSpec>().id.value, a.as<GroupSpec>().name);
+            j["on_partial"] = a.as<GroupSpec>().on_partial == 1   ? "REFILL"
+                              : a.as<GroupSpec>().on_partial == 2 ? "CLOSE"
+                                                                  : "ACCEPT";
+            break;
         case AdminOp::DefineAccount:
             named(a.as<AccountSpec>().id.value, a.as<AccountSpec>().name);
             j["login"] = a.as<AccountSpec>().login;
             j["leaves_early"] = a.as<AccountSpec>().leaves_early != 0;
             j["on_duplicate"] =
                 a.as<AccountSpec>().on_duplicate == DuplicateAction::Alert ? "ALERT" : "REFUSE";
+            j["on_duplicate_execution"] =
+                a.as<AccountSpec>().on_double == DoubleAction::Alert ? "ALERT" : "CLOSE";
             break;
         case AdminOp::DefineMember:
             j["group"] = n.group(a.as<MemberSpec>().group);
@@ -286,6 +360,10 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["max_net_volume"] = decimal(l.max_net_volume.value);
             break;
         }
+        case AdminOp::DefineCurrency:
+        case AdminOp::DefineMoneyLimits:
+        case AdminOp::DefineHours:
+        case AdminOp::DefineSymbolGuard: j.update(describe_guard(a, n)); break;
     }
     return j;
 }
@@ -308,6 +386,7 @@ ordered_json describe_body(const JournalRecord& r, const Names& n) {
         case InputType::Deliver:
             return {{"source", id_or_null(r.as<DeliverInput>().source.value)},
                     {"slots", r.as<DeliverInput>().slots}};
+        case InputType::Rate: return {{"symbol", n.symbol(r.as<RateInput>().symbol)}};
     }
     return ordered_json::object();
 }

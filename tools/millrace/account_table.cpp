@@ -37,6 +37,7 @@ void AccountTable::add(const AccountConfig& account, const IdBook& ids) {
     std::memcpy(t.key.data(), account.key.data(), account.key.size());
     t.key_bytes = account.key.size();
     t.gate = account.gate == Durability::Disk ? GateLevel::Disk : GateLevel::Process;
+    t.margin_mode = account.margin_mode;
     t.symbol_prefix = make_text<8>(account.symbol_prefix);
     t.symbol_suffix = make_text<8>(account.symbol_suffix);
     accounts_[account.login] = t;

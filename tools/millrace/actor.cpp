@@ -43,4 +43,9 @@ Actor this_actor(bool look_up) {
     return actor;
 }
 
+Login this_login() {
+    const std::uint32_t uid = login_uid(::getuid());
+    return {uid, name_of(uid)};
+}
+
 }  // namespace millrace

@@ -10,6 +10,7 @@
 #include "persist/sqlite_restore.h"
 #include "shm/role.h"
 #include "tools/millrace/config.h"
+#include "tools/millrace/file_backups.h"
 #include "tools/millrace/progress.h"
 #include "tools/millrace/stages.h"
 
@@ -55,17 +56,13 @@ void show(const SqliteBackup& backup) {
                 static_cast<unsigned long long>(header.value().raw_bytes >> 10U));
 }
 
-int back_up(const Asked& asked) {
-    Config config;
-    if (!load_config(asked.config, config)) {
-        return kExitBadConfig;
-    }
+int back_up_store(const Config& config, bool dry_run) {
     SqliteBackupOptions o;
     o.store = config.sqlite.path;
     o.dir = config.sqlite.backup_dir;
     o.keep = config.sqlite.backups_kept;
     o.progress = progress_on_terminal();
-    if (asked.dry_run) {
+    if (dry_run) {
         std::printf("would copy %s into %s, read it back, compare, and keep the newest %zu of:\n",
                     o.store.c_str(), o.dir.c_str(), o.keep);
         for (const SqliteBackup& backup : list_sqlite_backups(o.dir)) {
@@ -76,11 +73,22 @@ int back_up(const Asked& asked) {
     std::string message;
     const auto made = make_sqlite_backup(o, message);
     if (!made) {
-        return complain("no backup: " + message);
+        return complain("no backup of the store: " + message);
     }
     std::printf("backed up, read back and compared:\n");
     show(made.value());
     return kExitOk;
+}
+
+/// One that fails keeps no other from its copy.
+int back_up(const Asked& asked) {
+    Config config;
+    if (!load_config(asked.config, config)) {
+        return kExitBadConfig;
+    }
+    const int files = back_up_files(config, asked.dry_run);
+    const int store = config.sqlite.enabled ? back_up_store(config, asked.dry_run) : kExitOk;
+    return files != kExitOk ? files : store;
 }
 
 /// The backups that --from names, as a folder's worth of one.
@@ -130,6 +138,12 @@ int restore_beside(const Config& config, const Asked& asked) {
 
 /// Unpacks and checks everything also for a dry run, but puts nothing in the store's place.
 int restore(const Asked& asked) {
+    // Before the configuration is read: it may be what is broken.
+    if (is_file_backup(asked.config, asked.from)) {
+        return asked.to.empty() ? restore_file(asked.config, asked.from, asked.dry_run)
+                                : complain("--to is for backups of the store; " + asked.from +
+                                           " is text, as it lies there");
+    }
     Config config;
     if (!load_config(asked.config, config)) {
         return kExitBadConfig;
@@ -190,15 +204,17 @@ void add_backup_commands(CLI::App& app, Command& command) {
         sub->add_option("-c,--config", asked->config, "configuration of the pipeline")->required();
         sub->add_flag("--dry-run", asked->dry_run, "say what would be done");
     };
-    CLI::App* backup =
-        app.add_subcommand("backup", "back up the SQLite store now; the pipeline may run");
+    CLI::App* backup = app.add_subcommand(
+        "backup",
+        "back up configuration, preferences and the SQLite store now; the pipeline may run");
     common(backup);
     backup->callback([asked, &command] { command.run = [asked] { return back_up(*asked); }; });
-    CLI::App* restored =
-        app.add_subcommand("restore", "put a backup in the place of the SQLite store");
+    CLI::App* restored = app.add_subcommand(
+        "restore",
+        "put a backup in the place of the SQLite store, the configuration or the preferences");
     common(restored);
     restored->add_option("--from", asked->from,
-                         "a backup file; newest (default) = the newest that will do");
+                         "a backup file; newest (default) = the newest of the store that will do");
     restored->add_option("--to", asked->to, "restore into this new file instead, for a look");
     restored->callback([asked, &command] { command.run = [asked] { return restore(*asked); }; });
 }

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace millrace {
 
 struct Config;
+struct Target;
 
 /// Reads a configuration and prints its mistakes. @return whether it may be used.
 [[nodiscard]] bool load_config(const std::string& file, Config& config);
@@ -19,6 +21,17 @@ struct Command {
     std::function<int()> run;
     std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
 };
+
+/// Options of a command live as long as its callback.
+template <class Options>
+std::shared_ptr<Options> options_for() {
+    return std::make_shared<Options>();
+}
+
+/// Adds --config and --segment.
+[[nodiscard]] std::shared_ptr<Target> add_target(CLI::App* app);
+/// The same and --dry-run, to a command that changes something.
+[[nodiscard]] std::shared_ptr<Target> add_changing_target(CLI::App* app);
 
 /// up, down, upgrade, stage.
 void add_pipeline_commands(CLI::App& app, Command& command);

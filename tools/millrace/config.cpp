@@ -11,6 +11,7 @@
 #include "tools/millrace/config_check.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
+#include "tools/millrace/guards_config.h"
 #include "tools/millrace/key_config.h"
 #include "tools/millrace/limits_config.h"
 #include "tools/millrace/second_config.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kMillion = 1'000'000;
 constexpr DecimalRange kAnyVolume{0, kMillion* kScale};
 constexpr IntRange kRingSlots{16, 1 << 22};
+constexpr std::uint32_t kShipMs = 500;  // requirement C6
 
 std::string beside(const std::string& file, const std::string& path) {
     return fs::absolute(fs::absolute(file).parent_path() / path).lexically_normal().string();
@@ -104,6 +106,7 @@ void read_memory(ObjectReader& o, MemoryConfig& m) {
 
 SymbolConfig read_symbol(ObjectReader& o) {
     SymbolConfig s;
+    s.line = o.line();
     o.require("name");
     o.name("name", s.name);
     o.integer("digits", s.digits, {0, 8});
@@ -114,6 +117,7 @@ SymbolConfig read_symbol(ObjectReader& o) {
     o.decimal("contract_size", s.contract_size, {1, 1000 * kMillion * kScale});
     o.decimal("collar", s.collar, {0, kScale});
     o.object("limits", [&s](ObjectReader& l) { read_symbol_limits(l, s.limits); });
+    read_symbol_guard(o, s);
     if (s.tick_size == 0) {
         s.tick_size = kScale;
         for (std::uint32_t i = 0; i < s.digits; ++i) {
@@ -148,13 +152,21 @@ GroupConfig read_group(ObjectReader& o) {
     GroupConfig g;
     o.require("name");
     o.name("name", g.name);
+    o.choice("on_partial", g.on_partial,
+             {{"accept", PartialAction::Accept},
+              {"refill", PartialAction::Refill},
+              {"close", PartialAction::Close}});
     o.list("members", [&g](ObjectReader& m) { g.members.push_back(read_member(m)); });
-    o.object("limits", [&g](ObjectReader& l) { read_group_limits(l, g.limits); });
+    o.object("limits", [&g](ObjectReader& l) {
+        read_group_limits(l, g.limits);
+        read_group_money(l, g.money);
+    });
     return g;
 }
 
 AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     AccountConfig a;
+    a.line = o.line();
     std::int64_t login = 0;
     o.require("name");
     o.require("login");
@@ -174,7 +186,15 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
     o.integer("duplicate_window_ms", a.duplicate_window_ms, {0, 86'400'000});
     o.choice("on_duplicate", a.on_duplicate,
              {{"refuse", DuplicateAction::Refuse}, {"alert", DuplicateAction::Alert}});
-    o.object("limits", [&a](ObjectReader& l) { read_account_limits(l, a.limits); });
+    o.choice("on_duplicate_execution", a.on_double,
+             {{"close", DoubleAction::Close}, {"alert", DoubleAction::Alert}});
+    o.text("currency", a.currency, {3, 8});
+    o.object("limits", [&a](ObjectReader& l) {
+        read_account_limits(l, a.limits);
+        read_account_money(l, a.money);
+        read_week(l, a.hours);
+    });
+    read_hours(o, a.hours);
     read_durability(o, "gate", a.gate);
     const std::string folder = fs::absolute(file).parent_path().string();
     check_fix_keys(o, folder, a.limits);
@@ -250,6 +270,13 @@ void read_sqlite(ObjectReader& o, const std::string& file, SqliteConfig& s) {
     s.backup_dir = s.backup_dir.empty() ? "" : beside(file, s.backup_dir);
     o.integer("backup_s", s.backup_s, {0, 86'400});
     o.integer("backups_kept", s.backups_kept, {1, 1000});
+    // Beside the store it would go with the same disk.
+    const bool apart = !s.backup_dir.empty() && s.backup_s != 0;
+    s.ship_ms = apart ? kShipMs : 0;
+    o.integer("ship_ms", s.ship_ms, {0, 60'000});
+    if (s.ship_ms != 0 && !apart) {
+        o.complain("ship_ms", "needs backups in a backup_dir of their own, on another disk");
+    }
 }
 
 void read_restart(ObjectReader& o, RestartConfig& r) {
@@ -294,6 +321,7 @@ void read_document(ObjectReader& o, Config& c) {
     check_tick_keys(o, fs::path{file}.parent_path().string());
     o.list("sources", [&](ObjectReader& s) { c.sources.push_back(read_source(s, file)); });
     o.object("risk", [&](ObjectReader& r) { read_risk(r, c.risk); });
+    o.object("money", [&](ObjectReader& m) { read_money(m, o.has("money"), c.money); });
     o.object("capacity", [&](ObjectReader& p) { read_capacity(p, c.capacity); });
     o.object("placement", [&](ObjectReader& p) { read_placement(p, c); });
     o.object("sqlite", [&](ObjectReader& s) { read_sqlite(s, file, c.sqlite); });
@@ -310,6 +338,7 @@ void read_document(ObjectReader& o, Config& c) {
     });
     o.object("restart", [&](ObjectReader& r) { read_restart(r, c.restart); });
     o.object("log", [&](ObjectReader& l) { read_log(l, file, c.log); });
+    o.list("operators", [&](ObjectReader& p) { c.operators.push_back(read_operator(p)); });
 }
 
 /// `text` as one JSON object.
@@ -446,6 +475,17 @@ AccountConfig read_account(const std::string& file, std::string_view text,
     }
     mistakes.insert(mistakes.end(), log.mistakes.begin(), log.mistakes.end());
     return account;
+}
+
+void merge_group_text(Config& config, const std::string& file, std::string_view text,
+                      std::vector<Mistake>& mistakes) {
+    ReadLog log{file};
+    if (const auto doc = parse_object(text, log)) {
+        ObjectReader reader{*doc, "", log};
+        merge_group(config.groups, read_group(reader));
+        reader.done();
+    }
+    mistakes.insert(mistakes.end(), log.mistakes.begin(), log.mistakes.end());
 }
 
 }  // namespace millrace

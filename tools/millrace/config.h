@@ -11,6 +11,7 @@
 #include "tools/millrace/credential_config.h"
 #include "tools/millrace/json_doc.h"
 #include "tools/millrace/redis_config.h"
+#include "tools/millrace/roles.h"
 
 #include <array>
 #include <cstddef>
@@ -62,6 +63,22 @@ struct SymbolConfig {
     std::int64_t contract_size = 100'000 * kScale;
     std::int64_t collar = 0;   // 0 = risk.collar
     SymbolLimitSpec limits{};  // its id comes with the record
+    std::string currency;      // of its prices; "" = by its name
+    SymbolGuardSpec guard{};   // id and currency come with the record
+    HoursSpec hours{};         // its id comes with the record
+    unsigned line = 0;
+};
+/// What a currency is worth in the common one.
+struct RateConfig {
+    std::string currency;
+    std::string symbol;     // whose quotes say so; "" = none
+    std::int64_t rate = 0;  // common units for one of it, without a quote; 1e-8, 0 = none
+    unsigned line = 0;
+};
+struct MoneyConfig {
+    std::string currency;  // the common one; "" = nothing is measured in money
+    std::uint32_t rate_age_max_ms = 60'000;
+    std::vector<RateConfig> rates;
 };
 struct MemberConfig {
     std::string account;
@@ -73,11 +90,14 @@ struct MemberConfig {
 };
 struct GroupConfig {
     std::string name;
+    PartialAction on_partial = PartialAction::Accept;
     std::vector<MemberConfig> members;
-    LimitSpec limits{};  // its id comes with the record
+    LimitSpec limits{};      // its id comes with the record
+    MoneyLimitSpec money{};  // the same
 };
-/// Of an account that names none: a fill 3 % from its reference is told (C16). It stops nothing
-/// that nobody asked for: over a gap a stop order is filled so far away, on every account at once.
+/// Of an account that names none: a fill 3 % from its reference is told (C16). It stops and closes
+/// nothing that nobody asked for: over a gap a stop order is filled so far away, on every account
+/// at once, and all of them would stand still in a market that moves.
 [[nodiscard]] inline LimitSpec usual_limits() noexcept {
     LimitSpec l;
     l.max_slippage = kScale * 3 / 100;
@@ -98,7 +118,12 @@ struct AccountConfig {
     std::uint32_t deviation_points = 20;
     std::uint32_t duplicate_window_ms = 0;
     DuplicateAction on_duplicate = DuplicateAction::Refuse;
-    LimitSpec limits = usual_limits();  // its id comes with the record
+    DoubleAction on_double = DoubleAction::Close;  // key "on_duplicate_execution"
+    LimitSpec limits = usual_limits();             // its id comes with the record
+    std::string currency;                          // "" = the common one
+    MoneyLimitSpec money{};                        // id and currency come with the record
+    HoursSpec hours{};                             // its id comes with the record
+    unsigned line = 0;
     Durability gate = Durability::Disk;
 };
 struct SourceConfig {
@@ -128,6 +153,7 @@ struct SqliteConfig {
     std::string backup_dir;
     std::uint32_t backup_s = 60;  // 0 = no backups
     std::uint32_t backups_kept = 10;
+    std::uint32_t ship_ms = 0;  // the effects log goes to backup_dir, too; 0 = it does not
 };
 /// What becomes of a stage that stands still while work waits for it.
 enum class StallPolicy : std::uint8_t {
@@ -163,6 +189,7 @@ struct Config {
     std::vector<AccountConfig> accounts;
     std::vector<SourceConfig> sources;
     RiskSpec risk;
+    MoneyConfig money;
     CapacityConfig capacity;
     bool threads = false;  // stages as threads of one process
     std::array<StagePlacement, kStages> placement;
@@ -172,6 +199,7 @@ struct Config {
     CredentialConfig credentials;
     RestartConfig restart;
     LogConfig log;
+    std::vector<OperatorConfig> operators;  // empty: everybody may do everything
 
     [[nodiscard]] std::string segment_path() const {
         return (memory.hugetlbfs.empty() ? "/dev/shm" : memory.hugetlbfs) + "/millrace-" + name;
@@ -197,6 +225,10 @@ struct Config {
 /// Reads and checks one account's JSON object, as it stands in accounts[].
 [[nodiscard]] AccountConfig read_account(const std::string& file, std::string_view text,
                                          std::vector<Mistake>& mistakes);
+
+/// Adds to `config` what `text` says of a group, as a file in groups_folder() would.
+void merge_group_text(Config& config, const std::string& file, std::string_view text,
+                      std::vector<Mistake>& mistakes);
 
 /// The accounts that were added at run time.
 [[nodiscard]] std::vector<AccountConfig> read_added_accounts(const std::string& journal_dir,

@@ -86,6 +86,29 @@ bool write_whole(const std::string& path, const std::string& text) {
     return done && sync_directory(fs::path{path}.parent_path().string()).ok();
 }
 
+/// The newest of `backups` with this text; empty if there is none.
+std::string newest_of(const std::vector<std::pair<std::uint64_t, std::string>>& backups,
+                      const std::string& text) {
+    for (auto b = backups.rbegin(); b != backups.rend(); ++b) {
+        if (text_of(b->second) == text) {
+            return b->second;
+        }
+    }
+    return "";
+}
+
+/// Of those before a new one the oldest, but `kept`. One that stays is tried after the next one.
+void remove_old(const std::vector<std::pair<std::uint64_t, std::string>>& before,
+                const std::string& kept) {
+    std::size_t left = before.size() + 1;
+    for (auto b = before.begin(); b != before.end() && left > kConfigBackups; ++b) {
+        if (b->second != kept) {
+            (void)::unlink(b->second.c_str());
+            --left;
+        }
+    }
+}
+
 std::string made_at(const std::string& path) {
     struct stat s{};
     std::tm parts{};
@@ -112,7 +135,8 @@ std::string back_up_config(const Config& started, std::string& message) {
     return path;
 }
 
-std::string back_up_text(const std::string& file, const std::string& text, std::string& message) {
+std::string back_up_text(const std::string& file, const std::string& text, std::string& message,
+                         const std::string& keep) {
     message.clear();
     const auto before = numbered(file);
     const auto newest = before.empty() ? std::nullopt : text_of(before.back().second);
@@ -126,18 +150,24 @@ std::string back_up_text(const std::string& file, const std::string& text, std::
         message = path + ": " + std::strerror(errno);
         return "";
     }
-    for (std::size_t i = 0; i + kConfigBackups < before.size() + 1; ++i) {
-        (void)::unlink(before[i].second.c_str());  // tried again after the next one
-    }
+    remove_old(before, keep.empty() || text == keep ? "" : newest_of(before, keep));
     return path;
 }
 
-std::string broken_config(const std::string& file) {
+std::string back_up_edited_config(const Config& started, std::string& message,
+                                  std::string& broken) {
+    message.clear();
+    broken.clear();
     std::vector<Mistake> mistakes;
-    (void)read_config(file, mistakes);
-    return mistakes.empty() ? ""
-                            : file + " is broken now: " + to_string(mistakes.front()) +
-                                  "; a start would go on with the last one that ran";
+    const Config now = read_config(started.file, mistakes);
+    if (!mistakes.empty()) {
+        broken = started.file + " is broken now: " + to_string(mistakes.front()) +
+                 "; a start would go on with the last valid one";
+        return "";
+    }
+    std::string path = back_up_text(started.file, now.text, message, started.text);
+    message = message.empty() ? "" : "no backup of the configuration: " + message;
+    return path;
 }
 
 Config read_config_or_backup(const std::string& file, std::vector<Mistake>& mistakes,

@@ -1,5 +1,6 @@
-// Copies of the configuration file, each as a pipeline was started with it: what a start falls back
-// to when somebody has broken the file, or a crash has cut it short.
+// Copies of the configuration file: what a start falls back to when somebody has broken the file,
+// or a crash has cut it short. A running pipeline keeps the text that it was started with, and each
+// valid edit within five minutes.
 //
 //     FILE.backup-<n>   beside it, so that relative paths in it mean the same; n counts up
 //
@@ -23,20 +24,24 @@ inline constexpr std::size_t kConfigBackups = 5;
 [[nodiscard]] std::vector<std::string> list_config_backups(const std::string& file);
 
 /// Copies the text that a pipeline was started with beside its file, if it differs from the newest
-/// backup; keeps kConfigBackups. Not the file as it is by now: what nobody has started may be
-/// refused by the journal. A file that is itself a backup is left alone: a pipeline that runs from
-/// it needs it.
+/// backup; keeps kConfigBackups. A file that is itself a backup is left alone: a pipeline that runs
+/// from it needs it.
 /// @return the new backup's path, empty if none was due. `message`: why one that was due could not
 /// be made; empty if all is well.
 /// Crash: a backup is there whole or not at all.
 [[nodiscard]] std::string back_up_config(const Config& started, std::string& message);
 
 /// The same of any file's text, which the caller found valid: numbered copies beside `file`.
+/// @param keep a text whose newest copy stays, however many newer ones there are.
 [[nodiscard]] std::string back_up_text(const std::string& file, const std::string& text,
-                                       std::string& message);
+                                       std::string& message, const std::string& keep = {});
 
-/// What is wrong with `file` now; empty if a start would take it.
-[[nodiscard]] std::string broken_config(const std::string& file);
+/// Copies the file as it is now, if that differs from the newest backup and has no mistake. What a
+/// pipeline was started with stays among the copies: a journal may refuse what nobody has started.
+/// @param broken gets what is wrong with the file; empty if a start would take it.
+/// @return as back_up_config().
+[[nodiscard]] std::string back_up_edited_config(const Config& started, std::string& message,
+                                                std::string& broken);
 
 /// As read_config(); but where that finds mistakes, and a backup has none, the newest such backup.
 /// @param mistakes of `file`, also if a backup stands in for it.

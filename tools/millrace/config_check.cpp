@@ -1,5 +1,7 @@
 #include "tools/millrace/config_check.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -8,6 +10,7 @@
 #include "gateway/fix/profile.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
+#include "tools/millrace/guards_config.h"
 
 namespace millrace {
 namespace {
@@ -200,6 +203,25 @@ void check_threads(Checker& check) {
     }
 }
 
+void check_operators(Checker& check) {
+    std::set<std::string> users;
+    for (std::size_t i = 0; i < check.config.operators.size(); ++i) {
+        const std::string& user = check.config.operators[i].user;
+        if (!users.insert(user).second) {
+            check.add("operators[" + std::to_string(i) + "].user",
+                      "\"" + user + "\" stands there twice; a user has one role");
+        }
+    }
+}
+
+/// On one file system, as far as both are there.
+bool lie_together(const std::string& first, const std::string& second) {
+    struct stat a{};
+    struct stat b{};
+    return ::stat(first.c_str(), &a) == 0 && ::stat(second.c_str(), &b) == 0 &&
+           a.st_dev == b.st_dev;
+}
+
 }  // namespace
 
 void check_config(const Config& c, std::vector<Mistake>& mistakes) {
@@ -217,16 +239,23 @@ void check_config(const Config& c, std::vector<Mistake>& mistakes) {
     check_symbol_names(check);
     check_members(check, accounts, symbols);
     check_fix(check, symbols);
+    check_money(c, mistakes);
     check_capacity(check);
     check_results(check);
     check_ports(check);
     check_redis(check);
     check_threads(check);
     check_core_threads(check);
+    check_operators(check);
 }
 
 std::vector<std::string> config_warnings(const Config& c) {
     std::vector<std::string> warnings;
+    if (c.sqlite.ship_ms != 0 && lie_together(c.journal.dir, c.sqlite.backup_dir)) {
+        warnings.push_back("sqlite.backup_dir: " + c.sqlite.backup_dir +
+                           " lies on the journal's disk and is lost with it, and with it what is "
+                           "shipped there; name a folder on another disk, or set ship_ms to 0");
+    }
     const std::uint32_t kept = places_kept(c.capacity.orders);
     for (const GroupConfig& g : c.groups) {
         const std::size_t at_once = kChildrenPerTarget * g.members.size();

@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include "tools/millrace/guards_config.h"
+
 namespace millrace {
 
 SymbolSpec symbol_spec(const SymbolConfig& s, SymbolId id) {
@@ -36,6 +38,7 @@ AccountSpec spec_of(const AccountConfig& a, AccountId id) {
     spec.deviation_points = a.deviation_points;
     spec.duplicate_window_ms = a.duplicate_window_ms;
     spec.on_duplicate = a.on_duplicate;
+    spec.on_double = a.on_double;
     return spec;
 }
 
@@ -61,6 +64,7 @@ public:
             limits.id = symbol;
             add(AdminOp::DefineSymbolLimits, limits);
         }
+        add_money();
         for (const SourceConfig& s : config_.sources) {
             const SourceId source{id(NameKind::Source, s.name, kNamesPerKind)};
             add(AdminOp::DefineSource, named<SourceSpec>(source, s.name));
@@ -69,11 +73,19 @@ public:
             const AccountId account{id(NameKind::Account, a.name, config_.accounts_max)};
             add(AdminOp::DefineAccount, spec_of(a, account));
             add_limits(LimitScope::Account, account.value, a.limits);
+            add_guards(a, account);
         }
         for (const GroupConfig& g : config_.groups) {
             const GroupId group{id(NameKind::Group, g.name, kNamesPerKind)};
-            add(AdminOp::DefineGroup, named<GroupSpec>(group, g.name));
+            GroupSpec spec = named<GroupSpec>(group, g.name);
+            spec.on_partial = static_cast<std::uint32_t>(g.on_partial);
+            add(AdminOp::DefineGroup, spec);
             add_limits(LimitScope::Group, group.value, g.limits);
+            MoneyLimitSpec money = g.money;
+            money.id = group.value;
+            if (money.measures() || money.max_net_volume.value > 0) {
+                add(AdminOp::DefineMoneyLimits, money);
+            }
             for (const MemberConfig& m : g.members) {
                 define_member(group, m);
             }
@@ -94,6 +106,45 @@ private:
         limits.scope = scope;
         limits.id = id;
         add(AdminOp::DefineLimits, limits);
+    }
+
+    /// Currencies, and what symbols have of these and of hours. What is not named here and below
+    /// ends with the commit.
+    void add_money() {
+        const auto symbol_id = [this](const std::string& name) {
+            return SymbolId{ids_.find(NameKind::Symbol, name)};
+        };
+        for (const CurrencySpec& spec : currency_specs(config_, symbol_id)) {
+            add(AdminOp::DefineCurrency, spec);
+        }
+        for (const SymbolConfig& s : config_.symbols) {
+            SymbolGuardSpec guard = s.guard;
+            guard.id = symbol_id(s.name);
+            guard.currency = currency_number(config_, currency_of(config_, s));
+            if (guard.currency != kNoCurrency || guard.collar_points > 0 ||
+                guard.collar_spreads.value > 0) {
+                add(AdminOp::DefineSymbolGuard, guard);
+            }
+            add_hours(s.hours, guard.id.value);
+        }
+    }
+
+    void add_hours(HoursSpec hours, std::uint32_t id) {
+        hours.id = id;
+        if (hours.count > 0 || hours.flat_before_min > 0) {
+            add(AdminOp::DefineHours, hours);
+        }
+    }
+
+    void add_guards(const AccountConfig& a, AccountId account) {
+        MoneyLimitSpec money = a.money;
+        money.id = account.value;
+        money.currency =
+            currency_number(config_, a.currency.empty() ? config_.money.currency : a.currency);
+        if (money.currency != kNoCurrency || money.changes_per_minute > 0) {
+            add(AdminOp::DefineMoneyLimits, money);
+        }
+        add_hours(a.hours, account.value);
     }
 
     std::uint32_t id(NameKind kind, const std::string& name, std::uint32_t limit) {
@@ -204,6 +255,14 @@ std::string describe(const AdminRecord& record) {
         }
         case AdminOp::DefineSymbolLimits:
             return "DefineSymbolLimits " + std::to_string(record.as<SymbolLimitSpec>().id.value);
+        case AdminOp::DefineCurrency:
+            return "DefineCurrency " + std::string{view(record.as<CurrencySpec>().name)};
+        case AdminOp::DefineMoneyLimits:
+            return "DefineMoneyLimits " + std::to_string(record.as<MoneyLimitSpec>().id);
+        case AdminOp::DefineHours:
+            return "DefineHours " + std::to_string(record.as<HoursSpec>().id);
+        case AdminOp::DefineSymbolGuard:
+            return "DefineSymbolGuard " + std::to_string(record.as<SymbolGuardSpec>().id.value);
     }
     return "unknown admin record";
 }

@@ -113,12 +113,25 @@ int changed(CredentialDesk& desk, const Status& status, const std::string& done)
     return status ? backed_up(desk, done) : complain(desk.vault->message());
 }
 
-int init_key(const Config& config, const Request&) {
+int init_key(const Config& config, const Request& r) {
     if (!config.credentials.enabled) {
         return complain("no \"credentials\" in " + config.file);
     }
+    if (config.credentials.key_file.empty()) {
+        return complain(
+            "systemd gives the key: make one with `openssl rand -hex 32`, mode 0600, "
+            "and name its file in LoadCredential=" +
+            config.credentials.key_credential + ":FILE of the unit");
+    }
     std::string message;
     const std::string path = credential_key_path(config.credentials);
+    if (r.dry_run) {
+        if (std::filesystem::exists(path)) {
+            return complain(path + ": is there already");
+        }
+        std::printf("would make a key in %s, mode 0600\n", path.c_str());
+        return 0;
+    }
     const auto made = CredentialKey::create(path, message);
     if (!made) {
         return complain(message);
@@ -413,6 +426,7 @@ void add_credential_commands(CLI::App& app, Command& command) {
     const auto r = std::make_shared<Request>();
     CLI::App* init = credential->add_subcommand("init", "make the key, mode 0600");
     init->add_option("-c,--config", r->config, "configuration file")->required();
+    init->add_flag("--dry-run", r->dry_run, "say what would be done");
     init->callback([&command, r] {
         command.run = [r] {
             Config config;

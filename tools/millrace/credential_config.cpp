@@ -24,6 +24,7 @@ void read_credentials(ObjectReader& o, const std::string& folder, bool there, Cr
     read_password(o, "postgres_password_file", folder, c.postgres_password);
     read_path(o, "backup_dir", folder, c.backup_dir);
     o.integer("backups_keep", c.backups_keep, {1, 10'000});
+    o.integer("lock_after_s", c.lock_after_s, {0, 86'400});
     if (!there) {
         return;
     }

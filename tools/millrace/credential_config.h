@@ -11,12 +11,13 @@ namespace millrace {
 struct CredentialConfig {
     bool enabled = false;  // true once the object is there
     bool postgres = false;
-    std::string path;               // SQLite; empty = credentials.db in journal.dir
-    std::string key_file;           // or, if empty:
-    std::string key_credential;     // name of a systemd credential
-    std::string postgres_url;       // without a password
-    std::string postgres_password;  // from postgres_password_file
-    std::string backup_dir;         // empty = credential-backups in journal.dir
+    std::uint32_t lock_after_s = 300;  // a broker's refusal lasts so long; 0 = it locks nothing
+    std::string path;                  // SQLite; empty = credentials.db in journal.dir
+    std::string key_file;              // or, if empty:
+    std::string key_credential;        // name of a systemd credential
+    std::string postgres_url;          // without a password
+    std::string postgres_password;     // from postgres_password_file
+    std::string backup_dir;            // empty = credential-backups in journal.dir
     std::uint32_t backups_keep = 30;
 };
 

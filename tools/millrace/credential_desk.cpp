@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "tools/millrace/progress.h"
+
 namespace millrace {
 CredentialBackupOptions credential_backup_options(const Config& config) {
     const CredentialConfig& c = config.credentials;
@@ -14,6 +16,7 @@ CredentialBackupOptions credential_backup_options(const Config& config) {
     }
     o.dir = c.backup_dir.empty() ? config.journal.dir + "/credential-backups" : c.backup_dir;
     o.keep = c.backups_keep;
+    o.step = [](const std::string& step) { tell_on_terminal("credentials: " + step + " ..."); };
     return o;
 }
 
@@ -32,7 +35,14 @@ bool open_backups(const Config& config, CredentialDesk& desk, std::string& messa
     }
     auto key = CredentialKey::load(credential_key_path(config.credentials), message);
     if (!key) {
-        message += key.code() == Errc::NotFound ? "; `millrace credential init` makes one" : "";
+        const bool given = config.credentials.key_file.empty();
+        const bool none = key.code() == Errc::NotFound;
+        message += none && !given ? "; `millrace credential init` makes one" : "";
+        if (given && std::getenv("CREDENTIALS_DIRECTORY") == nullptr) {
+            message +=
+                "; CREDENTIALS_DIRECTORY is not set: systemd sets it for a unit with "
+                "LoadCredential=, and as root it is /run/credentials/UNIT";
+        }
         return false;
     }
     desk.key = std::make_unique<CredentialKey>(std::move(key).value());

@@ -54,4 +54,39 @@ bool lock_credentials(const Config& config, const std::vector<std::string>& acco
     return failed.empty();
 }
 
+bool unlock_credentials(const Config& config, const std::vector<std::string>& accounts,
+                        std::vector<std::string>& unlocked, std::string& message) {
+    CredentialDesk desk;
+    if (!config.credentials.enabled) {
+        return true;
+    }
+    if (!open_desk(config, desk, message)) {
+        return desk.no_store;  // nothing that could be locked
+    }
+    std::string failed;
+    for (const std::string& account : accounts) {
+        const auto row = desk.store->find(account);
+        if (!row) {
+            failed += desk.store->message() + "; ";
+            continue;
+        }
+        const bool ours =
+            row.value() && row.value()->state == CredentialState::Locked &&
+            (row.value()->reason == kLockedDisabled || row.value()->reason == kLockedByBroker);
+        if (!ours) {
+            continue;
+        }
+        if (desk.vault->unlock(account)) {
+            unlocked.push_back(account);
+        } else {
+            failed += desk.vault->message() + "; ";
+        }
+    }
+    if (!unlocked.empty() && !desk.backups->make()) {
+        failed += "unlocked, but not backed up: " + desk.backups->message() + "; ";
+    }
+    message = failed.substr(0, failed.size() - (failed.empty() ? 0 : 2));
+    return failed.empty();
+}
+
 }  // namespace millrace

@@ -1,4 +1,5 @@
-// DisabledLock: whoever disables an account, its credentials become LOCKED (requirement C22): also
+// DisabledLock: whoever disables an account, its credentials become LOCKED (requirement C22): its
+// broker, once that has lasted (a flag may be misread, or come back by itself); an operator also
 // where that was no command with a configuration, or one that died in between.
 //
 // A child process does it, `millrace account lock-disabled`: a credential store may hang for as
@@ -20,6 +21,7 @@ namespace millrace {
 struct DisabledLockOptions {
     std::vector<std::string> command;  // names are added; empty = nothing is to be done
     Nanos grace = seconds(5);          // for the command that disables: it locks by itself
+    Nanos broker_grace;                // of a broker's word; 0 = that locks nothing
     Nanos retry = seconds(600);        // after a failure
     Nanos limit = seconds(300);        // then the child and all that it started are killed
     pid_t (*reap)(pid_t, int*, int) = &::waitpid;  // for tests: a child that cannot die
@@ -28,15 +30,21 @@ struct DisabledLockOptions {
 /// What `config` asks for; no command without "credentials" in it.
 [[nodiscard]] DisabledLockOptions disabled_lock_options(const Config& config);
 
-/// Names of those accounts of `config` that are disabled now, in the order of their sessions.
-[[nodiscard]] std::vector<std::string> disabled_accounts(const Segment& segment,
-                                                         const Config& config);
+struct DisabledAccount {
+    std::string name;
+    bool by_broker = false;  // its executor says so (bridge::kInfoBrokerForbids); else an operator
+    friend bool operator==(const DisabledAccount&, const DisabledAccount&) = default;
+};
+/// Those that are disabled now, in the order of their sessions: accounts of `config`, and those
+/// that were added to its journal directory since.
+[[nodiscard]] std::vector<DisabledAccount> disabled_accounts(const Segment& segment,
+                                                             const Config& config);
 
 /// Threads: one. Never blocks: a child that was killed and waits in the kernel for a dead disk
 /// stays for later turns to reap.
 class DisabledLock {
 public:
-    /// Of accounts that `config` names. Both outlive it.
+    /// Both outlive it.
     DisabledLock(const Segment& segment, const Config& config, DisabledLockOptions options);
     /// Kills the child, if one runs, and does not wait for its end.
     ~DisabledLock();
@@ -55,10 +63,14 @@ public:
 private:
     struct Seen {
         std::int64_t since_ns = 0;  // it is disabled
-        bool locked = false;        // and its credentials are locked, by us
+        bool by_broker = false;
+        bool locked = false;  // and its credentials are locked, by us
     };
 
-    void look(std::int64_t now_ns);
+    /// @return an alert: who may trade again and has locked credentials; empty if nobody.
+    [[nodiscard]] std::string look(std::int64_t now_ns);
+    [[nodiscard]] Told look_after_child(std::int64_t now_ns);
+    [[nodiscard]] bool is_due(const Seen& seen, std::int64_t now_ns) const noexcept;
     [[nodiscard]] Told start(std::int64_t now_ns);
     [[nodiscard]] Told ended(std::int64_t now_ns, const std::string& failure);
     void kill_child() const;

@@ -66,6 +66,7 @@ void read_object(ObjectReader& o, const std::string& folder, bool there, FixConf
     o.integer("pause_s", f.pause_s, {1, 86'400});
     o.integer("refusals_max", f.refusals_max, {0, 1000});
     o.integer("absent_after_ms", f.absent_after_ms, {100, 86'400'000});
+    o.boolean("denial_is_proof", f.denial_is_proof);
     o.boolean("quotes", f.quotes);
     o.text("tls_ca_file", f.tls_ca_file, {1, 4096});
     if (!f.tls_ca_file.empty()) {

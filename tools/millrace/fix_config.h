@@ -38,6 +38,7 @@ struct FixConfig {
     std::uint32_t pause_s = 60;
     std::uint32_t refusals_max = 5;
     std::uint32_t absent_after_ms = 60'000;
+    bool denial_is_proof = false;  // the venue's status request knows filled orders, too
     bool quotes = false;
     std::string tls_ca_file;  // empty = no TLS
     std::string tls_name;     // in the venue's certificate; empty = the host

@@ -56,7 +56,8 @@ void read_account_limits(ObjectReader& o, LimitSpec& l) {
     o.choice("on_slippage", l.on_slippage,
              {{"reduce_only", SlippageAction::ReduceOnly},
               {"suspend", SlippageAction::Suspend},
-              {"alert", SlippageAction::Alert}});
+              {"alert", SlippageAction::Alert},
+              {"close", SlippageAction::Close}});
     read_day(o, l);
 }
 

@@ -11,8 +11,9 @@
 namespace millrace {
 
 struct Target {
-    std::string config;   // --config FILE
-    std::string segment;  // --segment NAME or path
+    std::string config;    // --config FILE
+    std::string segment;   // --segment NAME or path
+    bool dry_run = false;  // the command says what it would do, and changes nothing
 };
 
 /// The configuration as far as it says which pipeline is meant, mistakes elsewhere in it or not; of

@@ -1,5 +1,8 @@
 #include "tools/millrace/lost_journal.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -8,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "persist/log_shipper.h"
 #include "persist/redis_primary.h"
 #include "persist/reservation.h"
+#include "persist/shipped_records.h"
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
@@ -26,6 +31,7 @@ namespace {
 constexpr Nanos kConnectMax = millis(500);
 constexpr Nanos kAnswerMax = seconds(2);
 constexpr int kSqliteBusyMs = 2'000;
+constexpr std::chrono::milliseconds kAskAgain{250};
 
 /// What one store says of the log that it has followed.
 struct Followed {
@@ -65,6 +71,10 @@ Followed ask_sqlite(const Config& config) {
         if (backup.seq.value > found.seq) {
             found = {backup.path, backup.seq.value, {}, 0};
         }
+    }
+    const std::string shipped = shipped_folder(config.sqlite.backup_dir);
+    if (const Sequence upto = shipped_upto(shipped); upto.value > found.seq) {
+        found = {shipped, upto.value, {}, 0};
     }
     return found;
 }
@@ -136,24 +146,89 @@ private:
     std::thread thread_;
 };
 
-/// What the servers say, both asked at once. One that says nothing is named in the log.
-std::vector<Followed> ask_servers(const Config& config, Nanos patience, const std::string& why) {
-    const std::int64_t deadline = monotonic_ns() + patience.value;
-    std::vector<std::pair<const char*, Question>> questions;
+struct Server {
+    const char* name;
+    Followed (*ask)(const Config&);
+};
+
+std::vector<Server> servers_of(const Config& config) {
+    std::vector<Server> servers;
     if (config.redis.enabled) {
-        questions.emplace_back("Redis", Question{ask_redis, config});
+        servers.push_back({"Redis", ask_redis});
     }
     if (config.clickhouse.enabled) {
-        questions.emplace_back("ClickHouse", Question{ask_clickhouse, config});
+        servers.push_back({"ClickHouse", ask_clickhouse});
+    }
+    return servers;
+}
+
+/// What the servers say, all asked at once, in their order.
+std::vector<Followed> ask_servers(const Config& config, const std::vector<Server>& servers,
+                                  Nanos patience) {
+    const std::int64_t deadline = monotonic_ns() + patience.value;
+    std::vector<Question> questions;
+    questions.reserve(servers.size());
+    for (const Server& server : servers) {
+        questions.emplace_back(server.ask, config);
     }
     std::vector<Followed> all;
-    for (auto& [store, question] : questions) {
+    for (Question& question : questions) {
         all.push_back(question.answer(deadline));
-        if (!all.back().unknown.empty()) {
-            log_warn(std::string{store} + " could not be asked " + why + ": " + all.back().unknown);
-        }
     }
     return all;
+}
+
+void tell_silent(const Server& server, const std::string& why, const Followed& said) {
+    log_warn(std::string{server.name} + " could not be asked " + why + ": " + said.unknown);
+}
+
+/// Those that could not be asked, and why, in a sentence. What the others said goes to `told`, if
+/// one of them has followed a journal.
+std::string ask_once(const Config& config, std::vector<Server>& servers, Nanos patience,
+                     Followed& told) {
+    const std::vector<Followed> all = ask_servers(config, servers, patience);
+    std::vector<Server> silent;
+    std::string why;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (all[i].seq != 0) {
+            told = all[i];
+        } else if (!all[i].unknown.empty()) {
+            silent.push_back(servers[i]);
+            why += std::string{why.empty() ? "" : "; "} + servers[i].name +
+                   " cannot be asked whether it has followed a journal: " + all[i].unknown;
+        }
+    }
+    servers = silent;
+    return why;
+}
+
+/// `up` blocks them and reads them only when it is under way.
+bool stop_waits() noexcept {
+    sigset_t pending;
+    ::sigemptyset(&pending);
+    return ::sigpending(&pending) == 0 &&
+           (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
+}
+
+/// Asks again those that cannot be asked yet: a server that starts with the host loads for a while.
+/// @return why they could not be asked at last; empty if they could, or one has told.
+std::string ask_until_told(const Config& config, const StoresPatience& patience, Followed& told) {
+    std::vector<Server> servers = servers_of(config);
+    const std::int64_t deadline = monotonic_ns() + patience.wait.value;
+    for (bool first = true;; first = false) {
+        std::string why = ask_once(config, servers, patience.answer, told);
+        if (why.empty() || told.seq != 0) {
+            return {};
+        }
+        if (monotonic_ns() >= deadline || stop_waits()) {
+            return why;
+        }
+        if (first) {
+            log_warn(config.journal.dir + " is empty, and " + why + ". Waiting for it, up to " +
+                     std::to_string(patience.wait.value / seconds(1).value) + " s");
+        }
+        std::this_thread::sleep_for(kAskAgain);
+    }
 }
 
 /// A segment that a start goes on in, or is refused over: it knows of a log, whatever files say.
@@ -170,37 +245,49 @@ bool segment_counts(const Config& config) {
     }
 }
 
-/// That some store has followed a journal, or may have; empty if none says so.
-std::string followed_by(const Config& config, Nanos patience) {
-    const auto told = [](const Followed& found) {
-        return found.where + " has followed one up to record " + std::to_string(found.seq);
-    };
-    if (config.sqlite.enabled) {
-        const Followed sqlite = ask_sqlite(config);
-        if (sqlite.seq != 0) {
-            return told(sqlite);
-        }
-        if (!sqlite.unknown.empty()) {  // a file of ours, not a server that may be away
-            return sqlite.where + " is there, cannot be read (" + sqlite.unknown +
-                   "), and may have followed one";
-        }
+std::string to_string(const Followed& found) {
+    return found.where + " has followed one up to record " + std::to_string(found.seq);
+}
+
+/// That the SQLite store, or what is left of it, has followed a journal, or may have.
+std::string followed_by_sqlite(const Config& config) {
+    const Followed sqlite = config.sqlite.enabled ? ask_sqlite(config) : Followed{};
+    if (sqlite.seq == 0 && !sqlite.unknown.empty()) {  // a file of ours, no server that may be away
+        return sqlite.where + " is there, cannot be read (" + sqlite.unknown +
+               "), and may have followed one";
     }
-    for (const Followed& found :
-         ask_servers(config, patience, "whether there was a journal, where there is none")) {
-        if (found.seq != 0) {
-            return told(found);
-        }
-    }
-    return {};
+    return sqlite.seq == 0 ? "" : to_string(sqlite);
+}
+
+/// Of a directory of which nobody knows whether there ever was a log in it.
+std::string nobody_knows(const Config& config, const std::string& why) {
+    return config.journal.dir + " is empty, and " + why +
+           ". If there was a journal, what that store holds may be all that is left of it: bring "
+           "the store up, or the journal back (is it mounted?), and start again. If this is the "
+           "first start of all, or nothing of it is wanted: `millrace up --begin-anew`, this once";
 }
 
 }  // namespace
 
-std::string journal_may_be_lost(const Config& config, Nanos patience) {
+std::string journal_may_be_lost(const Config& config, const StoresPatience& patience) {
     if (!journal_file_in(config.journal.dir).empty() || segment_counts(config)) {
         return {};
     }
-    const std::string told = followed_by(config, patience);
+    std::string told = followed_by_sqlite(config);
+    if (told.empty()) {
+        Followed server;
+        // With ids in it a start was let through that came no further: nothing was lost there.
+        const bool begun = ::access((config.journal.dir + "/ids.json").c_str(), F_OK) == 0;
+        const std::string why =
+            ask_until_told(config, begun ? StoresPatience{patience.answer, {}} : patience, server);
+        if (!why.empty() && !begun) {
+            return nobody_knows(config, why);
+        }
+        if (!why.empty()) {
+            log_warn("beginning a journal all the same: " + why);
+        }
+        told = server.seq == 0 ? "" : to_string(server);
+    }
     if (told.empty()) {
         return {};
     }
@@ -217,8 +304,13 @@ std::string journal_is_older_copy(const Config& config, Sequence end, Nanos pati
     if (!reserved || reserved.value().instance == 0) {
         return {};
     }
-    std::vector<Followed> all =
-        ask_servers(config, patience, "whether the journal is an older copy");
+    const std::vector<Server> servers = servers_of(config);
+    std::vector<Followed> all = ask_servers(config, servers, patience);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].unknown.empty()) {
+            tell_silent(servers[i], "whether the journal is an older copy", all[i]);
+        }
+    }
     if (config.sqlite.enabled) {
         all.insert(all.begin(), ask_sqlite(config));
     }

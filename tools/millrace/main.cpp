@@ -11,6 +11,8 @@
 #include "tools/millrace/backup_commands.h"
 #include "tools/millrace/commands.h"
 #include "tools/millrace/credential_commands.h"
+#include "tools/millrace/role_gate.h"
+#include "tools/millrace/stages.h"
 #include "tools/millrace/terminal_commands.h"
 #include "tools/millrace/tick_commands.h"
 
@@ -19,6 +21,7 @@
 #include "tools/explain/explain.h"
 #include "tools/inspect/inspect.h"
 #include "tools/query/query.h"
+#include "tools/stop/stop_command.h"
 #endif
 
 namespace {
@@ -53,6 +56,9 @@ int main(int argc, char** argv) {
     add_explain_commands(app, command);
 #endif
     add_account_commands(app, command);
+#ifdef MILLRACE_READERS
+    add_stop_command(app, command);
+#endif
     add_group_commands(app, command);
     add_emergency_commands(app, command);
     add_doctor_commands(app, command);
@@ -62,5 +68,8 @@ int main(int argc, char** argv) {
     add_tick_commands(app, command);
     add_backup_commands(app, command);
     CLI11_PARSE(app, argc, argv);
+    if (!permitted(app)) {
+        return kExitNotPermitted;
+    }
     return command.run ? command.run() : 1;
 }

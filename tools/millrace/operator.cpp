@@ -1,5 +1,6 @@
 #include "tools/millrace/operator.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <set>
@@ -187,6 +188,38 @@ int send_kill(OperatorSession& s, const KillPart& part, const KillRequest& reque
     return broker_told ? kExitOk : kExitError;
 }
 
+/// What is asked of the accounts that a part is about.
+std::string asked_of(const KillRequest& r) {
+    if (r.clear) {
+        return "would let trade again";
+    }
+    return std::string{"would take no new entries from now on"} +
+           (r.cancel ? ", cancel our pending orders" : "") +
+           (r.flatten ? ", close our positions" : "");
+}
+
+/// A dry run: to whom it would be said. Nobody is told anything.
+int say_kill(const OperatorSession& s, const KillPart& part, const KillRequest& request) {
+    const auto concerned = broker_parts(s.ids, part);
+    const auto is_concerned = [&](std::uint32_t id) {
+        return part.scope != KillScope::Group && part.scope != KillScope::Account
+                   ? true
+                   : std::any_of(concerned.begin(), concerned.end(),
+                                 [id](const KillPart& p) { return p.id == id; });
+    };
+    std::printf("%s%s:\n", asked_of(request).c_str(),
+                !request.source.empty()   ? (" of source " + request.source).c_str()
+                : !request.symbol.empty() ? (" in " + request.symbol).c_str()
+                                          : "");
+    for (const auto& [name, id] : s.ids.names(NameKind::Account)) {
+        if (is_concerned(id)) {
+            std::printf("  %-16s %s\n", name.c_str(), account_now(s.segment, id).c_str());
+        }
+    }
+    std::printf("nobody was told anything\n");
+    return kExitOk;
+}
+
 bool parse_filled(const std::string& text, ResolveCommand& r, std::string& message) {
     const std::size_t at = text.find('@');
     const auto volume = parse_decimal(text.substr(0, at));
@@ -273,7 +306,8 @@ int kill_switch(const Target& target, const KillRequest& request) {
     if (!part) {
         return complain(message);
     }
-    return send_kill(session.value(), part.value(), request);
+    return target.dry_run ? say_kill(session.value(), part.value(), request)
+                          : send_kill(session.value(), part.value(), request);
 }
 
 int resolve_order(const Target& target, const std::string& magic, const std::string& filled,
@@ -294,6 +328,11 @@ int resolve_order(const Target& target, const std::string& magic, const std::str
     auto session = open_session(target, message);
     if (!session) {
         return complain(message);
+    }
+    if (target.dry_run) {
+        std::printf("order %s: would end as %s%s, if it is in doubt; nothing was changed\n",
+                    magic.c_str(), rejected ? "rejected" : "filled ", filled.c_str());
+        return kExitOk;
     }
     Sequence applied;
     {

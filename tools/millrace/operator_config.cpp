@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "tools/millrace/admin_client.h"
+#include "tools/millrace/config_check.h"
 #include "tools/millrace/config_records.h"
 #include "tools/millrace/operator.h"
 #include "tools/millrace/operator_session.h"
@@ -102,6 +103,15 @@ ConfigRecords records_of(const Change& change, const ConfigRecords& all, const I
                 return l.scope == LimitScope::Group ? l.id == group
                                                     : change.group.empty() && l.id == account;
             }
+            case AdminOp::DefineMoneyLimits: {
+                const auto l = r.as<MoneyLimitSpec>();
+                return l.scope == LimitScope::Group ? l.id == group
+                                                    : change.group.empty() && l.id == account;
+            }
+            case AdminOp::DefineHours: {
+                const auto h = r.as<HoursSpec>();
+                return h.scope == HoursScope::Account && change.group.empty() && h.id == account;
+            }
             case AdminOp::DefineMember: {
                 const auto m = r.as<MemberSpec>();
                 return m.group.value == group && m.account.value == account;
@@ -172,6 +182,29 @@ int apply(const Target& target, const Change& change, TryFile& file) {
                 running.text != wanted.text);
 }
 
+/// A dry run: checks the whole configuration with what `add` puts into it, and says what would be
+/// done. The engine is not asked: it may have no room for another one.
+template <class Add>
+int say_change(const Target& target, const Change& change, Add&& add) {
+    std::vector<Mistake> mistakes;
+    Config config = read_config(target.config, mistakes);
+    add(config, mistakes);
+    if (mistakes.empty()) {
+        check_config(config, mistakes);
+    }
+    if (!mistakes.empty()) {
+        return complain(mistakes);
+    }
+    const std::string what = change.group.empty() ? "account " + change.account + " would be added"
+                             : change.account.empty() ? "group " + change.group + " would be added"
+                                                      : "group " + change.group + ": its member " +
+                                                            change.account + " would be changed";
+    std::printf(
+        "%s, %s; nothing was changed\n", what.c_str(),
+        pipeline_of(config) ? "and the engine told" : "for the next `millrace up`: none runs");
+    return kExitOk;
+}
+
 /// The journal directory of --config, made if it is missing.
 bool journal_dir(const Target& target, std::string& dir, int& exit_code) {
     if (target.config.empty()) {
@@ -186,7 +219,9 @@ bool journal_dir(const Target& target, std::string& dir, int& exit_code) {
     }
     dir = config.journal.dir;
     std::error_code none;
-    fs::create_directories(accounts_folder(dir), none);
+    if (!target.dry_run) {
+        fs::create_directories(accounts_folder(dir), none);
+    }
     return true;
 }
 
@@ -200,11 +235,16 @@ std::string read_text(const std::string& file) {
     return text.str();
 }
 
-int write_group(const Target& target, const std::string& dir, const nlohmann::ordered_json& group) {
+int write_group(const Target& target, const std::string& dir, const Change& change,
+                const std::string& text) {
+    const std::string at = groups_folder(dir) + "/" + change.group + ".json";
+    if (target.dry_run) {
+        return say_change(target, change, [&](Config& config, std::vector<Mistake>& mistakes) {
+            merge_group_text(config, at, text, mistakes);
+        });
+    }
     std::string message;
-    const Change change{{}, group.at("name").get<std::string>()};
-    TryFile file{groups_folder(dir) + "/" + group.at("name").get<std::string>() + ".json",
-                 group.dump(2) + "\n", message};
+    TryFile file{at, text, message};
     return file.written() ? apply(target, change, file) : complain(message);
 }
 
@@ -241,6 +281,11 @@ int add_account(const Target& target, const std::string& file) {
         return complain("account \"" + account.name + "\" was added before; edit " + at +
                         " and run `millrace up` again to change it");
     }
+    if (target.dry_run) {
+        return say_change(target, {account.name, {}}, [&](Config& config, std::vector<Mistake>&) {
+            config.accounts.push_back(account);
+        });
+    }
     std::string message;
     TryFile added{at, text, message};
     return added.written() ? apply(target, {account.name, {}}, added) : complain(message);
@@ -249,8 +294,9 @@ int add_account(const Target& target, const std::string& file) {
 int add_group(const Target& target, const std::string& name) {
     std::string dir;
     int exit_code = kExitOk;
-    return journal_dir(target, dir, exit_code) ? write_group(target, dir, added_group(dir, name))
-                                               : exit_code;
+    return journal_dir(target, dir, exit_code)
+               ? write_group(target, dir, {{}, name}, added_group(dir, name).dump(2) + "\n")
+               : exit_code;
 }
 
 int change_member(const Target& target, const MemberChange& change) {
@@ -276,9 +322,7 @@ int change_member(const Target& target, const MemberChange& change) {
     if (const std::size_t at = text.find("\"@value@\""); at != std::string::npos) {
         text.replace(at, 9, change.value);
     }
-    std::string message;
-    TryFile file{groups_folder(dir) + "/" + change.group + ".json", text, message};
-    return file.written() ? apply(target, {change.account, change.group}, file) : complain(message);
+    return write_group(target, dir, {change.account, change.group}, text);
 }
 
 }  // namespace millrace

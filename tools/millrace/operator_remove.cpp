@@ -5,6 +5,7 @@
 //     3. ids.json     the name gives its id up
 //
 // Killed between any two, the same command ends it: the engine says yes again, the rest is as idle.
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -157,6 +158,20 @@ bool forget(const std::string& dir, const Thing& thing, std::string& message) {
     return retire_name(dir, thing.kind, thing.name, message).ok();
 }
 
+/// A dry run. Whether a position stands open, only the engine knows.
+int say_removal(const OperatorSession& s, const std::vector<Thing>& things) {
+    for (const Thing& thing : things) {
+        const std::string now =
+            thing.kind == NameKind::Account
+                ? " (" + account_now(s.segment, s.ids.find(thing.kind, thing.name)) + ")"
+                : "";
+        std::printf("%s %s: would be removed for good%s\n", thing.word, thing.name.c_str(),
+                    now.c_str());
+    }
+    std::printf("the engine refuses while an order or position of it lives; nothing was changed\n");
+    return kExitOk;
+}
+
 int remove_all(const Target& target, const std::vector<Thing>& things) {
     if (target.config.empty()) {
         return complain("this command needs --config FILE");
@@ -175,6 +190,9 @@ int remove_all(const Target& target, const std::vector<Thing>& things) {
             return complain(std::string{thing.word} + " \"" + thing.name + "\" stands in " + place +
                             " of " + target.config + ": take it out there, then remove it");
         }
+    }
+    if (target.dry_run) {
+        return say_removal(session.value(), things);
     }
     auto client = AdminClient::open(session.value().segment, message);
     if (!client) {

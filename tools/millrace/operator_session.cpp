@@ -46,6 +46,33 @@ void tell_if_not_durable(const Segment& segment, Sequence seq) {
     }
 }
 
+std::string account_now(const Segment& segment, std::uint32_t account) {
+    if (account >= segment.sessions()) {
+        return "not in the running pipeline yet";
+    }
+    const SessionEntry& e = segment.session(AccountId{account});
+    // Relaxed: for a person.
+    const auto load = [](const auto& cell) { return cell.load(std::memory_order_relaxed); };
+    return "now " + std::string{to_string(static_cast<AccountState>(load(e.account_state)))} +
+           ", link " + std::string{to_string(static_cast<LinkState>(load(e.link)))} + ", " +
+           std::to_string(load(e.live_orders)) + " live orders";
+}
+
+namespace {
+
+void say_for_each(const OperatorSession& s, NameKind kind, const std::vector<std::string>& names,
+                  const char* word) {
+    for (const std::string& name : names) {
+        const std::uint32_t id = s.ids.find(kind, name);
+        std::printf(
+            "%s: would be %s%s\n", name.c_str(), word,
+            kind == NameKind::Account ? (" (" + account_now(s.segment, id) + ")").c_str() : "");
+    }
+    std::printf("nothing was changed\n");
+}
+
+}  // namespace
+
 int send_for_each(const Target& target, NameKind kind, const char* what,
                   const std::vector<std::string>& names, const char* word,
                   const std::function<AdminRecord(std::uint32_t)>& record) {
@@ -59,6 +86,10 @@ int send_for_each(const Target& target, NameKind kind, const char* what,
         if (ids.find(kind, name) == kNoId) {
             return complain(unknown_name(ids, kind, what, name));
         }
+    }
+    if (target.dry_run) {
+        say_for_each(session.value(), kind, names, word);
+        return kExitOk;
     }
     Sequence applied;
     int exit_code = kExitOk;

@@ -35,8 +35,12 @@ struct OperatorSession {
 /// bound of not_durable().
 void tell_if_not_durable(const Segment& segment, Sequence seq);
 
+/// "now TRADING, link UP, 2 live orders": how an account stands, for who would change it.
+[[nodiscard]] std::string account_now(const Segment& segment, std::uint32_t account);
+
 /// Sends what `record` makes of each one's id, after all of `names` were found, and prints
 /// "NAME: WORD" for each that was done; at last whether that is on disk.
+/// A dry run says what it would do.
 /// @return the exit status; stops at the first refusal.
 [[nodiscard]] int send_for_each(const Target& target, NameKind kind, const char* what,
                                 const std::vector<std::string>& names, const char* word,

@@ -220,6 +220,27 @@ void restart_broker(const Segment& segment) {
     }
 }
 
+/// A dry run of `down`. @param supervisor 0 = there is none.
+int say_stop(const Segment* segment, const std::string& journal_dir, int supervisor) {
+    const std::string living = living_roles(journal_dir);
+    if (supervisor == 0 && living.empty()) {
+        return complain("nothing runs on " + journal_dir);
+    }
+    std::uint64_t orders = 0;
+    for (std::uint32_t i = 0; segment != nullptr && i < segment->sessions(); ++i) {
+        // Relaxed: for a person.
+        orders += segment->session(AccountId{i}).live_orders.load(std::memory_order_relaxed);
+    }
+    const std::string how =
+        supervisor != 0 ? "would ask supervisor (pid " + std::to_string(supervisor) + ") to drain"
+        : segment != nullptr ? "there is no supervisor: would drain"
+                             : "the segment is gone: would kill";
+    std::printf("%s%s: %s\n", how.c_str(), segment != nullptr ? " and stop" : "", living.c_str());
+    std::printf("%llu live orders stay at their brokers; nothing was stopped\n",
+                static_cast<unsigned long long>(orders));
+    return kExitOk;
+}
+
 }  // namespace
 
 int stop_pipeline(const Target& target) {
@@ -240,7 +261,11 @@ int stop_pipeline(const Target& target) {
     // A disk that is shut down lets nobody read the lock: then the table tells.
     const ProcessId listed =
         segment ? process_of(segment.value().stage(StageId::Supervisor)) : ProcessId{};
-    if (const int pid = holder == 0 && listed.alive() ? listed.pid : holder; pid != 0) {
+    const int pid = holder == 0 && listed.alive() ? listed.pid : holder;
+    if (target.dry_run) {
+        return say_stop(segment ? &segment.value() : nullptr, journal_dir, pid);
+    }
+    if (pid != 0) {
         const auto path = locate_segment(target, message);
         return ask_supervisor(pid, segment ? &segment.value() : nullptr,
                               path ? path.value() : std::string{});
@@ -273,6 +298,14 @@ int recover_skip(const Target& target, std::uint64_t seq) {
     std::string text;
     if (std::ifstream in{path}; in) {
         text.assign(std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{});
+    }
+    if (target.dry_run) {
+        std::printf(
+            "record %lu would be skipped, by %s; the broker stage (pid %d) would be started again, "
+            "so that every account reconciles, and then the engine; nothing was changed\n",
+            static_cast<unsigned long>(seq), path.c_str(),
+            process_of(segment.value().stage(StageId::Broker)).pid);
+        return kExitOk;
     }
     if (!replace_file(path, text + std::to_string(seq) + "\n", 0600, message)) {
         return complain(message);

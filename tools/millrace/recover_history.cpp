@@ -3,6 +3,7 @@
 #include "persist/sqlite_catch_up.h"
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
+#include "tools/millrace/recover_backup.h"
 #include "tools/millrace/redis_wiring.h"
 
 namespace millrace {
@@ -16,6 +17,9 @@ constexpr Nanos kMargin = seconds(3600);
 
 std::string keep_history(const Config& config, const std::string& from, const StoredState& stored,
                          bool dry_run) {
+    if (!stored.backup.empty()) {
+        return put_store_back(config, stored, dry_run);
+    }
     if (!config.sqlite.enabled || from == "sqlite" || !sqlite_file_exists(config.sqlite.path)) {
         return {};
     }

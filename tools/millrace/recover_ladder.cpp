@@ -110,7 +110,7 @@ int print_advice(const std::vector<StoreRung>& rungs, const StoreRung* best, con
 int show_ladder(const Config& config) {
     const inspect::RecoverPlan plan = plan_of(config);
     const bool from_log = print_log(plan);
-    const std::string lost = from_log ? "" : journal_may_be_lost(config, kPatience);
+    const std::string lost = from_log ? "" : journal_may_be_lost(config, {kPatience, {}});
     const std::vector<StoreRung> rungs = read_rungs(config, stored_limits(config));
     std::string why;
     const StoreRung* const best = from_log ? nullptr : best_rung(rungs, why);

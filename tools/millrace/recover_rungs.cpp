@@ -4,13 +4,12 @@
 #include <ctime>
 
 #include "persist/redis_primary.h"
-#include "persist/sqlite_backup.h"
 #include "persist/sqlite_catch_up.h"
-#include "persist/sqlite_files.h"
 #include "shm/clock.h"
 #include "tools/millrace/clickhouse_wiring.h"
 #include "tools/millrace/decimal.h"
 #include "tools/millrace/progress.h"
+#include "tools/millrace/recover_backup.h"
 #include "tools/millrace/redis_wiring.h"
 
 namespace millrace {
@@ -37,23 +36,8 @@ Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits
     if (state || !lost) {
         return state;
     }
-    const std::string scratch = config.sqlite.path + ".recover";
-    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
-    for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
-        std::string why;
-        Status done = sqlite_remove(scratch);
-        done = done ? restore_sqlite_backup(backup->path, scratch, {}, why) : done;
-        auto found =
-            done ? read_sqlite_state(scratch, limits, why) : Result<StoredState>{done.error()};
-        (void)sqlite_remove(scratch);
-        if (found) {
-            found.value().where = backup->path;
-            message += "; in its place " + backup->path;
-            return found;
-        }
-        message += "; " + (why.empty() ? backup->path + ": " + done.error().what : why);
-    }
-    return state;
+    auto backup = read_newest_backup(config, limits, message);
+    return backup ? std::move(backup) : std::move(state);
 }
 
 Result<StoredState> read_store(const std::string& name, const Config& config,

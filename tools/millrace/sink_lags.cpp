@@ -61,9 +61,13 @@ SinkLags::Told SinkLags::turn(const CoreCells& core, Nanos now) {
         const std::uint64_t stored = (core.*sink.stored).load(std::memory_order_relaxed);
         const SinkLag::News news = sink.lag.look(owed_, stored, now);
         if (news == SinkLag::News::Late) {
-            told.alerts.push_back(std::string{sink.name} +
-                                  " lags: it lacks what has been in the effects log for 30 s. "
-                                  "Trading goes on; that log keeps what it lacks");
+            // A large store that is being checked, or a first generation that is being filled, may
+            // lack nothing, or nothing that anybody could have read.
+            const char* what = stored == 0 ? "for 30 s it has not said how far it is: it is being "
+                                             "checked or filled, or is out of reach"
+                                           : "it lacks what has been in the effects log for 30 s";
+            told.alerts.push_back(std::string{sink.name} + " lags: " + what +
+                                  ". Trading goes on; that log keeps what it lacks");
             sink.shown = stored;
             sink.shown_at = now;
         } else if (news == SinkLag::News::Follows) {

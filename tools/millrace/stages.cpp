@@ -231,6 +231,12 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
             return std::make_unique<EffectsLogSource>(dir);
         };
     }
+    if (c.config.sqlite.ship_ms != 0) {
+        options.shipper.log = c.config.journal.dir;
+        options.shipper.backups = c.config.sqlite.backup_dir;
+        options.shipper.every = millis(c.config.sqlite.ship_ms);
+        options.shipper.bytes_max = std::uint64_t{c.config.journal.retention_gib} << 30U;
+    }
     return Result<std::unique_ptr<Stage>>{std::make_unique<SqliteSink>(
         c.segment, std::make_unique<EffectsLogSource>(c.config.journal.dir), options)};
 }

@@ -21,6 +21,7 @@ enum ExitCode : int {
     kExitRoleHeld = 3,     // somebody else is this stage already
     kExitStageFailed = 4,  // it ran and could not go on
     kExitNotClean = 5,  // `up`, `down`: stopped, but not every stage by itself; the segment stays
+    kExitNotPermitted = 6,  // "operators" of the configuration (roles.h)
 };
 
 /// What every stage is built from. Outlives the stages.

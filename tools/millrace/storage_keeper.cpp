@@ -71,6 +71,19 @@ RetentionLimits limits_of(const Config& config, const CoreCells& core, const Spa
 
 }  // namespace
 
+std::string detached_text(const std::string& sink, bool from_sqlite) {
+    const std::string text =
+        "retention: " + sink + " is detached, effects that it lacks are gone: ";
+    if (sink == "sqlite") {
+        return text +
+               "it is made again from its newest backup that the log follows on, else from "
+               "what is left";
+    }
+    return text + (from_sqlite
+                       ? "it is filled again from the SQLite store and the log"
+                       : "it is filled again from what the log has left, and lacks the rest");
+}
+
 StorageKeeper::StorageKeeper(Segment& segment, const Config& config)
     : segment_{segment},
       config_{config},
@@ -131,13 +144,29 @@ void StorageKeeper::keep_locked(std::int64_t now_ns) {
 
 void StorageKeeper::keep_config() {
     std::string message;
-    if (const std::string made = back_up_config(config_, message); !made.empty()) {
+    std::string broken;
+    if (!started_kept_) {
+        tell_kept(back_up_config(config_, message), message);
+        started_kept_ = message.empty();
+    }
+    if (started_kept_) {
+        tell_kept(back_up_edited_config(config_, message, broken), message);
+    }
+    if (!broken.empty() && broken != broken_config_) {
+        alert(broken);
+    }
+    if (broken.empty() && !broken_config_.empty()) {
+        log_info(config_.file + " is valid again");
+    }
+    broken_config_ = broken;
+}
+
+void StorageKeeper::tell_kept(const std::string& made, const std::string& trouble) {
+    if (!made.empty()) {
         log_info("configuration kept as " + made);
     }
-    for (const std::string& trouble : {message, broken_config(config_.file)}) {
-        if (!trouble.empty()) {
-            alert(trouble);
-        }
+    if (!trouble.empty()) {
+        alert(trouble);
     }
 }
 
@@ -208,9 +237,7 @@ void StorageKeeper::tell_detached(const std::vector<std::string>& now) {
     };
     for (const std::string& sink : now) {
         if (!has(detached_, sink)) {
-            alert("retention: " + sink +
-                  " was too far behind and is detached: effects that it lacks were removed, and "
-                  "it holds back no others; it rebuilds itself from what is left");
+            alert(detached_text(sink, config_.sqlite.enabled && !has(now, "sqlite")));
         }
     }
     for (const std::string& sink : detached_) {

@@ -17,6 +17,10 @@
 
 namespace millrace {
 
+/// What an operator is told of a sink that retention has left behind.
+/// @param from_sqlite the SQLite store has what went
+[[nodiscard]] std::string detached_text(const std::string& sink, bool from_sqlite);
+
 /// Threads: one (the supervisor's housekeeper). May block for as long as a disk does.
 class StorageKeeper {
 public:
@@ -31,6 +35,7 @@ private:
     void watch_space(const std::string& dir, const Space& space, SpaceWatch& watch);
     void watch_second();
     void keep_config();
+    void tell_kept(const std::string& made, const std::string& trouble);
     void keep_credentials(std::int64_t now_ns);
     void keep_locked(std::int64_t now_ns);
     void keep_preferences(std::int64_t now_ns);
@@ -49,6 +54,8 @@ private:
     PreferenceKeeper preferences_;
     std::vector<std::string> detached_;  // as told
     std::string trouble_;                // as told
+    bool started_kept_ = false;          // the configuration that the pipeline was started with
+    std::string broken_config_;          // as told
     std::int64_t next_prune_ns_ = 0;
     std::int64_t next_config_ns_ = 0;
 };

@@ -25,10 +25,11 @@ namespace millrace {
 
 struct SupervisorOptions {
     std::string executable = "/proc/self/exe";
-    bool threads = false;          // all stages as threads of this process
-    bool begin_anew = false;       // also where a store says that the journal was lost
-    std::string checked_text;      // the configuration's text for the stages; empty = its file
-    std::int64_t executed_ns = 0;  // CLOCK_MONOTONIC at the start of main()
+    bool threads = false;              // all stages as threads of this process
+    bool begin_anew = false;           // also where a store says that the journal was lost
+    std::uint32_t stores_wait_s = 60;  // for stores that cannot be asked about that
+    std::string checked_text;          // the configuration's text for the stages; empty = its file
+    std::int64_t executed_ns = 0;      // CLOCK_MONOTONIC at the start of main()
 };
 
 /// Blocks SIGTERM and SIGINT in the calling thread and all that it makes afterwards. To be called

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -27,6 +28,7 @@ struct TerminalOptions {
     Target target;
     std::vector<std::string> accounts;
     bool json = false;
+    bool dry_run = false;
 };
 
 /// Of the pipeline that is meant; by a configuration alone, if one is given: terminals may run
@@ -79,13 +81,31 @@ void print(const json& terminals) {
     }
 }
 
+/// A dry run: how those stand that are named.
+int would(const json& terminals, const std::vector<std::string>& accounts,
+          const std::string& verb) {
+    for (const std::string& account : accounts) {
+        const auto t = std::find_if(terminals.begin(), terminals.end(), [&](const json& each) {
+            return each.value("account", "") == account;
+        });
+        if (t == terminals.end()) {
+            return complain("no account with a \"terminal\" is called \"" + account + "\"");
+        }
+        std::printf("%s: would be told to %s (now %s, pid %d)\n", account.c_str(), verb.c_str(),
+                    t->value("state", "").c_str(), t->value("pid", 0));
+    }
+    std::printf("nothing was changed\n");
+    return kExitOk;
+}
+
 int say(const TerminalOptions& options, const std::string& verb) {
     std::string message;
     const auto dir = journal_dir_of(options.target, message);
     if (!dir) {
         return complain(message);
     }
-    const json request{{"verb", verb}, {"accounts", options.accounts}};
+    const bool looks = verb == "list" || options.dry_run;
+    const json request{{"verb", looks ? "list" : verb}, {"accounts", options.accounts}};
     const std::string line = ask(terminals_folder(dir.value()), request.dump());
     if (line.empty()) {
         return complain(std::string{"nobody keeps terminals of this pipeline ("} +
@@ -100,6 +120,9 @@ int say(const TerminalOptions& options, const std::string& verb) {
     }
     if (answer.contains("error")) {
         return complain(answer.value("error", ""));
+    }
+    if (options.dry_run) {
+        return would(answer.value("terminals", json::array()), options.accounts, verb);
     }
     if (verb != "list") {
         for (const std::string& account : options.accounts) {
@@ -123,6 +146,7 @@ void add_verb(CLI::App* to, Command& command, const std::string& verb, const cha
         sub->add_flag("--json", options->json, "one JSON object");
     } else {
         sub->add_option("NAME", options->accounts, "accounts")->required();
+        sub->add_flag("--dry-run", options->dry_run, "say what would be done, and to whom");
     }
     sub->callback([&command, options, verb] {
         command.run = [options, verb] { return say(*options, verb); };

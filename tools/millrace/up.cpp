@@ -199,7 +199,8 @@ int supervise(const Config& config, const SupervisorOptions& options) {
     auto watch = std::make_unique<StartWatch>([](const std::string& text) { log_warn(text); });
     const bool goes_on = ::access(config.segment_path().c_str(), F_OK) == 0;
     watch->at("looking for a journal in " + config.journal.dir);
-    if (const std::string lost = options.begin_anew ? "" : journal_may_be_lost(config);
+    const StoresPatience patience{kStoresAnswerMax, seconds(options.stores_wait_s)};
+    if (const std::string lost = options.begin_anew ? "" : journal_may_be_lost(config, patience);
         !lost.empty()) {
         end_refused(lost);
     }

@@ -15,6 +15,7 @@
 #include "shm/doorbell.h"
 #include "tools/millrace/log.h"
 #include "tools/millrace/operator_session.h"
+#include "tools/millrace/progress.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/start_check.h"
 #include "tools/millrace/startup.h"
@@ -139,6 +140,7 @@ private:
 
 /// Both ways to the state behind the new records must give the same.
 bool verify(const Config& c, const LogVersion& log, Sequence last, std::string& message) {
+    tell_on_terminal("comparing both ways to record " + number(last.value) + " ...");
     const auto replayed = hash_at(c, log.snapshot, last, log.version, message);
     const auto loaded = hash_at(c, last, last, 0, message);
     if (!replayed || !loaded) {
@@ -170,6 +172,7 @@ bool begin_epoch(const Config& config, const LogVersion& log, std::string& messa
     MILLRACE_CRASH_POINT("upgrade.segment");
     Sequence last;
     bool done = false;
+    tell_on_terminal("writing the new epoch ...");
     {
         Writer writer{own, ids, segment.value(), log.version};
         done = writer.build(message) && writer.run(message);
@@ -195,6 +198,7 @@ int upgrade_stopped(const Config& config, bool dry_run) {
     }
     // Of an upgrade that was killed: it holds nothing that the journal does not.
     ::unlink(own_segment(config).segment_path().c_str());
+    tell_on_terminal("reading the log of " + dir + " ...");
     const auto log = read_log_version(dir, message);
     if (!log) {
         return complain(message.empty() ? log.error().what : message);
@@ -208,6 +212,7 @@ int upgrade_stopped(const Config& config, bool dry_run) {
     if (const std::string why = obstacle(found, dir); !why.empty()) {
         return complain(why);
     }
+    tell_on_terminal("verifying the snapshot of record " + number(found.snapshot.value) + " ...");
     const auto before = hash_at(config, found.snapshot, found.snapshot, found.version, message);
     if (!before) {
         return complain(message);

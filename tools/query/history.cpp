@@ -50,6 +50,10 @@ const Shape& shape_of(HistoryOf of) {
          "t.id = ?2", "t.id = (SELECT o.signal FROM orders AS o WHERE o.intent = ?6)", "",
          "t.accepted_ns", "t.accepted_ns DESC, t.seq DESC"},
         {"v_accounts", "t.account = ?1", "", "", "", "t.time_ns", "t.account"},
+        // 0 is no magic: an alert that is of no order.
+        {"v_alerts", "t.account = ?1", "t.signal = ?2",
+         "t.magic <> 0 AND (t.magic >> 3) & 35184372088831 = ?6", "", "t.time_ns",
+         "t.seq DESC, t.k DESC"},
     };
     return kShapes[static_cast<std::size_t>(of)];
 }

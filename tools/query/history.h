@@ -11,8 +11,8 @@
 
 namespace millrace {
 
-/// One row per order, deal, position, signal or account.
-enum class HistoryOf : std::uint8_t { Orders, Executions, Positions, Signals, Accounts };
+/// One row per order, deal, position, signal, account or alert.
+enum class HistoryOf : std::uint8_t { Orders, Executions, Positions, Signals, Accounts, Alerts };
 
 struct HistoryQuery {
     HistoryOf of = HistoryOf::Orders;

@@ -80,16 +80,17 @@ int query(Asked& asked) {
 void add_query_command(CLI::App& app, Command& command) {
     auto asked = std::make_shared<Asked>();
     CLI::App* sub = app.add_subcommand(
-        "query", "what happened: orders, executions, positions, signals or accounts, newest first");
-    const std::map<std::string, HistoryOf> kinds{{"orders", HistoryOf::Orders},
-                                                 {"executions", HistoryOf::Executions},
-                                                 {"positions", HistoryOf::Positions},
-                                                 {"signals", HistoryOf::Signals},
-                                                 {"accounts", HistoryOf::Accounts}};
+        "query",
+        "what happened: orders, executions, positions, signals, accounts or alerts, newest first");
+    const std::map<std::string, HistoryOf> kinds{
+        {"orders", HistoryOf::Orders},       {"executions", HistoryOf::Executions},
+        {"positions", HistoryOf::Positions}, {"signals", HistoryOf::Signals},
+        {"accounts", HistoryOf::Accounts},   {"alerts", HistoryOf::Alerts}};
     const std::map<std::string, HistoryFormat> formats{{"table", HistoryFormat::Table},
                                                        {"csv", HistoryFormat::Csv},
                                                        {"json", HistoryFormat::Json}};
-    sub->add_option("what", asked->query.of, "orders, executions, positions, signals, accounts")
+    sub->add_option("what", asked->query.of,
+                    "orders, executions, positions, signals, accounts, alerts")
         ->required()
         ->transform(CLI::CheckedTransformer(kinds));
     auto* config = sub->add_option("-c,--config", asked->config, "configuration of the pipeline");

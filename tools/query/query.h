@@ -1,4 +1,5 @@
-// `millrace query orders|executions|positions|signals|accounts`: history from the SQLite store.
+// `millrace query orders|executions|positions|signals|accounts|alerts`: history from the SQLite
+// store.
 #pragma once
 
 #include "tools/millrace/commands.h"

@@ -49,15 +49,18 @@ void Terminal::offer_account_info() {
     const bool allowed = server_.trade_allowed(options_.login);
     const bool first = info_time_.value == 0;
     const bool changed = money.equity != info_money_.equity ||
-                         money.balance != info_money_.balance || allowed != info_allowed_;
+                         money.balance != info_money_.balance ||
+                         money.margin != info_money_.margin || allowed != info_allowed_;
     if (outstanding || !due || !(changed || first)) {
         return;
     }
     bridge::Event event{};
     event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
-    event.permissions = allowed ? 1 : 0;
+    event.permissions = allowed ? bridge::kInfoMayTrade : bridge::kInfoBrokerForbids;
     event.equity = money.equity.value;
     event.balance = money.balance.value;
+    event.price = money.free().value;
+    event.retcode = money.leverage;
     event.broker_time_ns = EventLoop::wall_now().value;
     add_event(event, 0, 0);
     info_event_seq_ = journal_.event_seq();

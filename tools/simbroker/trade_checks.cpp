@@ -263,7 +263,8 @@ AccountMoney TradeServer::money(std::uint64_t login) const {
     if (account == nullptr || live == nullptr) {
         return {};
     }
-    return {account->balance, Money{account->balance.value + live->floating.value}, live->margin};
+    return {account->balance, Money{account->balance.value + live->floating.value}, live->margin,
+            live->config.leverage};
 }
 
 void TradeServer::set_market_open(const Text<16>& name, bool open) {

@@ -92,6 +92,11 @@ struct AccountMoney {
     Money balance;
     Money equity;
     Money margin;
+    std::uint32_t leverage = 0;
+    /// What is left for more positions; never below 0.
+    [[nodiscard]] Money free() const noexcept {
+        return Money{equity.value > margin.value ? equity.value - margin.value : 0};
+    }
 };
 
 class TradeServer {

@@ -1,0 +1,241 @@
+// What the engine does by itself about an outcome that nobody asked for: a second execution of one
+// order, an entry done in part, a symbol that the broker has switched off, an executor that has
+// lost its broker.
+//
+// Its own closes are orders like any other, with an intent, look-ups and retries; they belong to
+// the signal that opened the position, take no slot of a results ring, and are told in the stores
+// and, if nothing came of them, in an alert.
+#include "core/engine.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+constexpr Nanos kOwnCloseTtl = seconds(86'400);  // somebody is told when it is over
+constexpr Nanos kRefillTtl = seconds(10);        // C15
+constexpr Nanos kBlocksTogether = seconds(60);
+constexpr std::uint32_t kDoublesMax = 3;  // then SUSPENDED (C17)
+
+}  // namespace
+
+// ---- who may send what --------------------------------------------------------------------------
+
+void Engine::take_permissions(Account& a, const Report& r) noexcept {
+    a.away = (r.permissions & (kAccountAway | kAccountSettling)) != 0;
+    if (!a.away) {  // else what its executor has read is as old as its connection
+        a.permitted = (r.permissions & kAccountPermitted) != 0;
+    }
+}
+
+/// What a close, modify or cancel goes by. Whoever stops an account stops its entries (C23), and a
+/// position that the engine has to close is a hazard also where nothing else may leave.
+AccountState Engine::state_for_exit(const Order& o, const Account& a) const noexcept {
+    const bool own = o.origin == Origin::Engine;
+    if (a.state != AccountState::Inactive && !(own && a.state == AccountState::Suspended)) {
+        return a.state;
+    }
+    if (a.exits_go) {
+        return AccountState::ReduceOnly;
+    }
+    return a.permitted || own ? AccountState::Reconciling : AccountState::Suspended;
+}
+
+/// Notes whether exits could leave; what waited for that goes on. (Whoever is TRADING or
+/// REDUCE_ONLY releases all that waits by becoming so.)
+void Engine::watch_exits(Account& a) noexcept {
+    const bool went = a.exits_go;
+    a.exits_go = a.permitted && a.ready && !a.away;
+    if (went || !a.exits_go) {
+        return;
+    }
+    if (a.state == AccountState::Inactive) {
+        queue_release(a);
+    } else if (a.state == AccountState::Suspended) {
+        for (std::uint32_t i = a.first_order; i != kNoId; i = orders_[i].next_in_account) {
+            const Order& o = orders_[i];
+            if (o.origin == Origin::Engine && o.status == OrdStatus::Held && !o.retrying) {
+                timers_.set(i, g_.time);
+            }
+        }
+    }
+}
+
+/// An operator lets the account trade again.
+void Engine::forget_outcomes(Account& a) noexcept {
+    outcome_of(a) = AccountOutcome{};
+    a.has_blocks = false;
+}
+
+// ---- closes of our own --------------------------------------------------------------------------
+
+/// Closes what is open of `parent` now, under a record of its own. The report that calls for it may
+/// still be at work on the parent: the close waits until its fate is known.
+void Engine::close_by_itself(std::uint32_t parent) noexcept {
+    Order& p = orders_[parent];
+    if (orders_.full() || p.open_volume.value == 0) {
+        alert(AlertCode::OwnCloseFailed, p.account, &p,
+              static_cast<std::uint64_t>(Reason::TableFull));
+        return;
+    }
+    const std::uint32_t i = create_child(p.signal, parent, CommandType::Close, Origin::Engine);
+    Order& o = orders_[i];
+    o.side = opposite(p.side);
+    const Lots unclaimed = p.open_volume - p.closing;
+    o.volume = unclaimed.value > 0 ? unclaimed : p.open_volume;  // who has a claim may be refused
+    o.position_id = p.position_id;  // by which a store's row of it names its parent
+    o.deadline = g_.time + kOwnCloseTtl;
+    o.signal_time = o.edge_time = Nanos{};
+    order_row(o);
+    timers_.set(i, g_.time);
+}
+
+/// A close of the engine's own has ended.
+void Engine::tell_own_end(const Order& o) noexcept {
+    if (o.status == OrdStatus::Rejected || o.status == OrdStatus::Expired) {
+        alert(AlertCode::OwnCloseFailed, o.account, &o, static_cast<std::uint64_t>(o.reason));
+    }
+}
+
+// ---- second executions --------------------------------------------------------------------------
+
+/// True if `r` proves that the broker has executed `o` twice: a deal that is none of its own made
+/// more than it asked for, and on a hedging account a position that no other order made. Whatever
+/// is only like it (an order that is forgotten by now, a deal of before a log was lost) may be the
+/// same execution told again: somebody is told, and nothing closed.
+bool Engine::is_second(const Order& o, const Report& r) const noexcept {
+    const bool hedging = accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging;
+    const std::uint32_t has = by_position_.find(key_of(o.account, r.position_id));
+    const bool strange = has == kNoId || orders_[has].origin == Origin::Double;  // in two deals
+    const bool apart =
+        !hedging || (r.position_id != 0 && r.position_id != o.position_id && strange);
+    const bool deals_known = o.deals[std::size(o.deals) - 1] == 0;
+    return o.type == CommandType::Open && o.origin != Origin::Double && r.deal_ticket != 0 &&
+           apart && deals_known && o.cum + r.volume > o.volume && !is_of_lost_log(o);
+}
+
+/// Of order `i`, which is over. What is proven stands in the books from here on, so that limits, a
+/// close by signal and the kill switch see it; the younger one is closed by its ticket (C17).
+void Engine::on_second(std::uint32_t i, const Report& r) noexcept {
+    ++g_.duplicate_executions;
+    alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
+          r.deal_ticket);
+    if (i == kNoId || !is_second(orders_[i], r)) {
+        return;
+    }
+    Order& first = orders_[i];  // a deal counts once
+    std::rotate(std::begin(first.deals), std::end(first.deals) - 1, std::end(first.deals));
+    first.deals[0] = r.deal_ticket;
+    Account& a = accounts_[r.account.value];
+    if (a.spec.on_double == DoubleAction::Close) {
+        close_second(i, r);
+    }
+    if (++outcome_of(a).doubles >= kDoublesMax && a.wanted != AccountState::Suspended) {
+        stop_account(a, AccountState::Suspended);
+        alert(AlertCode::AccountSuspended, r.account, nullptr, r.retcode);
+    }
+    update_account_state(a);
+}
+
+void Engine::close_second(std::uint32_t i, const Report& r) noexcept {
+    if (orders_.full()) {
+        alert(AlertCode::OwnCloseFailed, r.account, &orders_[i],
+              static_cast<std::uint64_t>(Reason::TableFull));
+        return;
+    }
+    const Order& first = orders_[i];
+    const std::uint32_t n =
+        create_order(first.signal, first.account, CommandType::Open, Origin::Double);
+    Order& o = orders_[n];
+    o.side = first.side;
+    o.price_kind = first.price_kind;
+    o.reference = first.reference;
+    o.stop_loss = first.stop_loss;
+    o.take_profit = first.take_profit;
+    o.volume = r.volume;
+    o.retcode = r.retcode;
+    o.order_ticket = r.order_ticket;
+    o.position_id = r.position_id;
+    count_anew(n);
+    execution_row(o, r, true);
+    fill(n, r.volume, r.price, r.deal_ticket);
+    end(n, OrdStatus::Filled, Reason::DuplicateClosed);  // stays: its position is open
+    close_by_itself(n);
+}
+
+// ---- entries done in part -----------------------------------------------------------------------
+
+/// The rest of market entry `i` is gone; its end is told next. Once for each that a signal made.
+void Engine::settle_partial(std::uint32_t i) noexcept {
+    const Order& o = orders_[i];
+    const Group& group = groups_[ledger_[o.signal].signal.group.value];
+    const auto action = static_cast<PartialAction>(group.spec.on_partial);
+    alert(AlertCode::PartialFill, o.account, &o, group.spec.on_partial);
+    if (o.origin == Origin::Signal && action == PartialAction::Refill) {
+        send_rest(i);
+    } else if (action == PartialAction::Close) {
+        close_by_itself(i);
+    }
+}
+
+/// One more order for the rest, with an intent of its own and the same reference: checked as every
+/// entry is. Its end takes the slot that the first one's intermediate word was promised; where that
+/// word is out, the answer was long in coming, and nothing is sent after it.
+void Engine::send_rest(std::uint32_t i) noexcept {
+    const Order& first = orders_[i];
+    const Lots rest = first.volume - first.cum;
+    if (first.results != ResultsDue::Both || orders_.full() ||
+        rest < symbols_[first.symbol.value].spec.volume_min) {
+        return;
+    }
+    const std::uint32_t n =
+        create_order(first.signal, first.account, CommandType::Open, Origin::Rest);
+    Order& o = orders_[n];
+    o.results = ResultsDue::End;
+    reserve_results(o.source, 1);
+    o.price_kind = first.price_kind;
+    o.price = first.price;
+    o.stop_loss = first.stop_loss;
+    o.take_profit = first.take_profit;
+    o.reference = first.reference;
+    o.volume = rest;
+    o.deadline = std::min(first.deadline, g_.time + kRefillTtl);
+    count_anew(n);
+    order_row(o);
+    timers_.set(n, g_.time);
+}
+
+/// Limits count `i` from here on.
+void Engine::count_anew(std::uint32_t i) noexcept {
+    value_order(i);
+    recount(orders_[i], Lots{});
+}
+
+// ---- symbols that a broker has switched off -----------------------------------------------------
+
+/// 10017 while the account may trade: it is the symbol that may not (C48, the mildest that removes
+/// the hazard). Two within a minute are no accident of one symbol.
+void Engine::block_symbol(const Order& o) noexcept {
+    Account& a = accounts_[o.account.value];
+    AccountOutcome& out = outcome_of(a);
+    std::uint64_t& word = out.blocked[o.symbol.value / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (o.symbol.value % 64);
+    if ((word & bit) != 0) {
+        return;  // it was on its way when the first one was refused
+    }
+    word |= bit;
+    a.has_blocks = true;
+    alert(AlertCode::SymbolBlocked, o.account, &o, retcode::kTradeDisabled);
+    const bool another = out.blocked_at.value != 0 && g_.time - out.blocked_at < kBlocksTogether;
+    out.blocked_at = g_.time;
+    if (another && a.wanted == AccountState::Trading) {
+        stop_account(a, AccountState::ReduceOnly);
+    }
+}
+
+bool Engine::is_blocked(const Order& o, const Account& a) const noexcept {
+    const AccountOutcome& out = account_outcome_[o.account.value];
+    return a.has_blocks && (out.blocked[o.symbol.value / 64] >> (o.symbol.value % 64) & 1U) != 0;
+}
+
+}  // namespace millrace

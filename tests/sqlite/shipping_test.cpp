@@ -1,0 +1,311 @@
+// Goal: a backup and what was shipped behind it make the store as it was at the last record that
+// was shipped, whatever is cut off, damaged, full or of another log; what cannot be read is named.
+// Method: a real effects log of a known history; the store compared row by row with one written in
+// one go.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "persist/effects_files.h"
+#include "persist/log_shipper.h"
+#include "persist/shipped_records.h"
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_files.h"
+#include "tests/sqlite/effects.h"
+
+namespace millrace::sqlite_test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Shipping : public SqliteFixture {
+protected:
+    void SetUp() override {
+        SqliteFixture::SetUp();
+        fs::create_directory(log());
+    }
+    [[nodiscard]] std::string log() const { return dir_ + "/journal"; }
+    [[nodiscard]] std::string backups() const { return dir_ + "/backups"; }
+    [[nodiscard]] std::string folder() const { return shipped_folder(backups()); }
+    [[nodiscard]] LogShipperOptions shipper() const {
+        LogShipperOptions o;
+        o.log = log();
+        o.backups = backups();
+        o.file_bytes = 32 << 10;  // many files
+        o.behind_grace = seconds(2);
+        return o;
+    }
+
+    /// Records up to `last` in the effects log; both numbers of a record with effects.
+    void write_log(std::uint64_t last, std::uint64_t salt = 0) {
+        std::string message;
+        auto opened = EffectsWriter::open(log(), {16 << 10}, message);
+        ASSERT_TRUE(opened.ok()) << message;
+        EffectsWriter& writer = opened.value();
+        for (std::uint64_t seq = writer.last_mark().seq.value + 1; seq <= last; ++seq) {
+            for (const Effect& effect : effects_of(seq, salt)) {
+                ASSERT_TRUE(writer.append(effect).ok());
+            }
+            ASSERT_TRUE(writer.end_of_record({1, Sequence{seq}, chain_at(seq, salt)}).ok());
+        }
+        ASSERT_TRUE(writer.flush().ok());
+    }
+    /// A backup of a store that has come to `last`.
+    void back_up(std::uint64_t last, std::uint64_t salt = 0) {
+        SqliteBackupOptions o;
+        o.store = dir_ + "/store-" + std::to_string(last) + ".db";
+        o.dir = backups();
+        SqliteStore store;
+        ASSERT_TRUE(store.open({o.store, false, false, 250}).ok()) << store.message();
+        std::vector<Effect> all;
+        for (std::uint64_t seq = 1; seq <= last; ++seq) {
+            const auto effects = effects_of(seq, salt);
+            all.insert(all.end(), effects.begin(), effects.end());
+        }
+        ASSERT_TRUE(store.store(all, cursor_at(last, salt), Nanos{1}).ok()) << store.message();
+        store.close();
+        std::string message;
+        ASSERT_TRUE(make_sqlite_backup(o, message).ok()) << message;
+    }
+    /// Turns until nothing more is to be done at once.
+    void ship(LogShipping& shipping) {
+        do {
+            now_ = now_ + millis(250);
+        } while (shipping.turn(now_));
+    }
+    void ship() {
+        LogShipping shipping{*segment_, shipper()};
+        ship(shipping);
+    }
+    /// The newest backup with what was shipped behind it.
+    ShippedRecords restore() {
+        const std::string to = dir_ + "/restored.db";
+        EXPECT_TRUE(sqlite_remove(to).ok());
+        std::string message;
+        const auto all = list_sqlite_backups(backups());
+        EXPECT_FALSE(all.empty());
+        EXPECT_TRUE(restore_sqlite_backup(all.back().path, to, {}, message).ok()) << message;
+        const auto added = add_shipped_records(folder(), to, message);
+        EXPECT_TRUE(added.ok()) << message;
+        return added.ok() ? added.value() : ShippedRecords{};
+    }
+    /// That the store that restore() made is as that history was at its own cursor.
+    void expect_sound(const ShippedRecords& made, std::uint64_t salt = 0) {
+        EXPECT_TRUE(holds(dir_ + "/restored.db", expected_dump(dir_, made.upto.seq.value, salt)));
+        EXPECT_EQ(made.upto, cursor_at(made.upto.seq.value, salt));
+    }
+    [[nodiscard]] std::vector<std::string> files() const {
+        std::vector<std::string> paths;
+        const auto numbers = effects::list(folder());
+        for (std::size_t i = 0; numbers.ok() && i < numbers.value().size(); ++i) {
+            paths.push_back(effects::path_of(folder(), numbers.value()[i]));
+        }
+        return paths;
+    }
+    static void flip(const std::string& path, std::uint64_t at) {
+        std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+        file.seekg(static_cast<std::streamoff>(at));
+        const char was = static_cast<char>(file.get());
+        file.seekp(static_cast<std::streamoff>(at));
+        file.put(static_cast<char>(was ^ 0x10));
+    }
+};
+
+TEST_F(Shipping, MakesOfABackupTheStoreAsItWasAtTheLastRecordShipped) {
+    write_log(306);
+    back_up(306);
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    EXPECT_EQ(restore().upto.seq.value, 306U) << "there is nothing newer";
+    write_log(1'200);
+    ship(shipping);
+    EXPECT_EQ(shipping.shipped().value, 1'200U);
+    EXPECT_EQ(shipped_upto(folder()).value, 1'200U);
+    EXPECT_GT(files().size(), 2U);
+    const ShippedRecords made = restore();
+    EXPECT_EQ(made.upto, cursor_at(1'200)) << made.end;
+    EXPECT_EQ(made.end, "");
+    expect_sound(made);
+    EXPECT_EQ(error_log(), "");
+}
+
+TEST_F(Shipping, BeginsWithTheLogsFirstRecordWhereThereIsNoBackupYet) {
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    write_log(600);
+    ship(shipping);
+    back_up(306);
+    EXPECT_EQ(restore().upto, cursor_at(600));
+    EXPECT_EQ(error_log(), "");
+}
+
+TEST_F(Shipping, GoesOnWhereItWasAfterACutAtAnyPlace) {
+    write_log(306);
+    back_up(306);
+    write_log(600);
+    ship();
+    const std::string last = files().back();
+    for (std::uint64_t cut = 1; cut < fs::file_size(last); cut += 2503) {
+        fs::resize_file(last, fs::file_size(last) - cut);
+        const ShippedRecords torn = restore();
+        EXPECT_GE(torn.upto.seq.value, 306U);
+        EXPECT_EQ(torn.end.find("DAMAGED"), std::string::npos) << torn.end;
+        expect_sound(torn);
+        ship();
+        EXPECT_EQ(restore().upto, cursor_at(600)) << cut << " bytes had been cut off";
+    }
+    EXPECT_EQ(error_log(), "");
+}
+
+TEST_F(Shipping, NamesDamageAndTakesWhatIsBeforeIt) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    ship();
+    ASSERT_GT(files().size(), 3U);
+    for (const std::size_t file : {std::size_t{1}, files().size() - 1}) {
+        const std::string path = files()[file];
+        for (const std::uint64_t at : {std::uint64_t{20}, fs::file_size(path) / 2}) {
+            flip(path, at);
+            const ShippedRecords made = restore();
+            EXPECT_LT(made.upto.seq.value, 1'200U) << path << " at " << at;
+            EXPECT_NE(made.end.find(at < sizeof(EffectsHeader) ? "" : "DAMAGED"), std::string::npos)
+                << made.end;
+            EXPECT_NE(made.end.find(at < sizeof(EffectsHeader) ? folder() : path),
+                      std::string::npos)
+                << made.end;
+            expect_sound(made);
+            flip(path, at);
+        }
+    }
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+}
+
+TEST_F(Shipping, SetsAsideWhatIsOfAnotherLogAndNeverAddsItToABackup) {
+    write_log(600, 7);
+    ship();
+    fs::remove_all(log());
+    fs::create_directory(log());
+    write_log(1'200);
+    back_up(306);
+    EXPECT_EQ(restore().upto.seq.value, 306U) << "of the other log";
+    back_up(906);
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    ship(shipping);
+    EXPECT_TRUE(errors_mention("set aside as " + folder() + ".stale: it is of another log"))
+        << error_log();
+    EXPECT_EQ(shipped_upto(folder() + ".stale").value, 600U);
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+}
+
+TEST_F(Shipping, WaitsForALogThatThePowerCutAndSetsAsideWhatItNeverComesTo) {
+    write_log(600);
+    ship();
+    fs::remove_all(log());
+    fs::create_directory(log());
+    write_log(306);
+    LogShipping shipping{*segment_, shipper()};
+    for (int i = 0; i < 40; ++i) {
+        ship(shipping);
+    }
+    EXPECT_EQ(error_log(), "") << "the replica has not come there yet";
+    write_log(612);
+    ship(shipping);
+    EXPECT_EQ(shipping.shipped().value, 612U);
+    fs::remove_all(log());
+    fs::create_directory(log());
+    write_log(306);
+    replica_is_at(306);
+    LogShipping shorter{*segment_, shipper()};
+    for (int i = 0; i < 40 && !fs::exists(folder() + ".stale"); ++i) {
+        ship(shorter);
+    }
+    EXPECT_TRUE(errors_mention("it is ahead of the effects log")) << error_log();
+}
+
+TEST_F(Shipping, LeavesWhatNoBackupGoesOnFromAndBeginsAnewWhereRetentionWasFaster) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    const std::size_t before = files().size();
+    back_up(906);
+    fs::remove(list_sqlite_backups(backups()).front().path);
+    now_ = now_ + seconds(10);
+    ship(shipping);
+    EXPECT_LT(files().size(), before);
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+    write_log(2'406);
+    std::string message;
+    auto writer = EffectsWriter::open(log(), {16 << 10}, message);
+    ASSERT_TRUE(writer.ok()) << message;
+    ASSERT_TRUE(writer.value().retain(Sequence{1'806}, UINT64_MAX).ok());
+    ship(shipping);
+    LogShipping later{*segment_, shipper()};
+    ship(later);
+    ship(later);
+    EXPECT_EQ(later.shipped().value, 2'406U) << error_log();
+    const ShippedRecords gap = restore();
+    EXPECT_EQ(gap.upto, cursor_at(1'200)) << "what lies behind the gap is not for this backup";
+    EXPECT_NE(gap.end.find("are lost"), std::string::npos) << gap.end;
+    back_up(2'106);
+    EXPECT_EQ(restore().upto, cursor_at(2'406));
+}
+
+TEST_F(Shipping, ToADiskThatIsFullIsAnAlertAndGoesOnWhenThereIsRoom) {
+    write_log(306);
+    back_up(306);
+    LogShipperOptions o = shipper();
+    o.file_bytes = 8 << 20;
+    LogShipping shipping{*segment_, o};
+    ship(shipping);
+    write_log(1'200);
+    {
+        const FileSizeLimit full{fs::file_size(files().back()) + 10'000};
+        for (int i = 0; i < 10; ++i) {
+            ship(shipping);
+        }
+    }
+    EXPECT_TRUE(errors_mention("ALERT nothing is shipped to " + folder())) << error_log();
+    EXPECT_TRUE(errors_mention("File too large")) << error_log();
+    const ShippedRecords until_then = restore();
+    EXPECT_LT(until_then.upto.seq.value, 1'200U);
+    expect_sound(until_then);
+    for (int i = 0; i < 30; ++i) {
+        ship(shipping);
+    }
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+    EXPECT_TRUE(errors_mention("shipped to " + folder() + " again")) << error_log();
+}
+
+TEST_F(Shipping, IsDoneByAThreadOfTheSinksWhateverBecomesOfTheStore) {
+    write_log(306);
+    back_up(306);
+    write_log(600);
+    SqliteSinkOptions o = options();
+    o.store.path = dir_ + "/nowhere/store.db";  // which cannot be opened
+    o.shipper = shipper();
+    o.shipper.every = millis(2);
+    {
+        SqliteSink sink{*segment_, std::make_unique<MemoryLog>(600), o};
+        do {
+            now_ = now_ + millis(1);
+            sink.step(now_);
+            ::usleep(1'000);
+        } while (now_ < seconds(1'060) && shipped_upto(folder()).value < 600);
+        EXPECT_EQ(shipped_upto(folder()).value, 600U);
+        EXPECT_TRUE(sink.failing());
+    }
+    write_log(1'200);
+    o.shipper.every = seconds(7'200);
+    {
+        const SqliteSink ends{*segment_, std::make_unique<MemoryLog>(600), o};
+    }
+    EXPECT_EQ(restore().upto, cursor_at(1'200)) << "what was there when it ended";
+}
+
+}  // namespace
+}  // namespace millrace::sqlite_test

@@ -1,0 +1,95 @@
+#include "tools/millrace/recover_backup.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "persist/log_shipper.h"
+#include "persist/shipped_records.h"
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_files.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// For the unpacked copy: a name that nothing goes by.
+std::string scratch_of(const Config& config) {
+    const fs::path folder = fs::path{config.sqlite.path}.parent_path();
+    std::error_code none;
+    return fs::is_directory(folder, none) ? config.sqlite.path + ".recover"
+                                          : config.sqlite.backup_dir + "/recover.db";
+}
+
+/// @param to a new file, or one that an earlier run has left.
+Result<ShippedRecords> unpack(const Config& config, const std::string& backup,
+                              const std::string& to, std::string& why) {
+    Status done = sqlite_remove(to);
+    done = done ? restore_sqlite_backup(backup, to, {}, why) : done;
+    if (!done) {
+        why = why.empty() ? backup + ": " + done.error().what : why;
+        return done.error();
+    }
+    return add_shipped_records(shipped_folder(config.sqlite.backup_dir), to, why);
+}
+
+std::string text_of(const std::string& backup, const ShippedRecords& shipped) {
+    return backup + (shipped.records == 0 ? ""
+                                          : " with the " + std::to_string(shipped.records) +
+                                                " records that were shipped behind it");
+}
+
+}  // namespace
+
+Result<StoredState> read_newest_backup(const Config& config, const StoredLimits& limits,
+                                       std::string& message) {
+    const std::string scratch = scratch_of(config);
+    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
+    for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
+        std::string why;
+        const auto shipped = unpack(config, backup->path, scratch, why);
+        auto found = shipped ? read_sqlite_state(scratch, limits, why)
+                             : Result<StoredState>{shipped.error()};
+        (void)sqlite_remove(scratch);
+        if (!found) {
+            message += "; " + why;
+            continue;
+        }
+        found.value().backup = backup->path;
+        found.value().where = text_of(backup->path, shipped.value());
+        message += "; in its place " + found.value().where;
+        const std::string& end = shipped.value().end;
+        message += end.empty() ? "" : "; what was shipped: " + end;
+        return found;
+    }
+    return {Errc::NotFound, "no backup will do"};
+}
+
+std::string put_store_back(const Config& config, const StoredState& stored, bool dry_run) {
+    const std::string& path = config.sqlite.path;
+    if (dry_run) {
+        return path + " would be made again of " + stored.where;
+    }
+    std::error_code none;
+    fs::create_directories(fs::path{path}.parent_path(), none);
+    const std::string fresh = scratch_of(config);
+    std::string why;
+    std::string kept;
+    const auto shipped = unpack(config, stored.backup, fresh, why);
+    Status done = shipped ? ok_status() : Status{shipped.error()};
+    if (done && shipped.value().upto != stored.cursor) {
+        done = {Errc::BadCursor, "it has changed since it was read"};
+    }
+    done = done ? remove_sqlite_rebuild(path) : done;
+    done = done ? sqlite_replace(path, fresh, kept) : done;
+    if (!done) {
+        (void)sqlite_remove(fresh);
+        return path + " could not be made again of " + stored.where + ": " +
+               (why.empty() ? done.error().what : why) +
+               ". A new history begins with what stands now";
+    }
+    return path + " is made again of " + stored.where +
+           (kept.empty() ? "" : "; the old one is kept as " + kept);
+}
+
+}  // namespace millrace
