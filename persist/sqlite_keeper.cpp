@@ -292,6 +292,20 @@ bool SqliteKeeper::audit() {
     return false;
 }
 
+/// The sink cuts it back to 64 MB at its next commit after a checkpoint, and a checkpoint waits for
+/// whoever still reads what it would overwrite.
+void SqliteKeeper::watch_wal() {
+    struct stat s{};
+    const std::string wal = options_.store + "-wal";
+    const bool large = ::stat(wal.c_str(), &s) == 0 &&
+                       static_cast<std::uint64_t>(s.st_size) >= options_.wal_bytes_told;
+    if (large && !wal_told_) {
+        tell("ALERT " + wal + " is larger than " + std::to_string(options_.wal_bytes_told >> 20U) +
+             " MB: a reader keeps a transaction open; `fuser` on the store names it");
+    }
+    wal_told_ = large;
+}
+
 void SqliteKeeper::run() {
     // Or it would bear the stage's name, and who looks for the stage's thread finds this one.
     (void)::pthread_setname_np(::pthread_self(), "sqlite-backup");
@@ -302,6 +316,7 @@ void SqliteKeeper::run() {
     std::int64_t next_audit_ns = now_ns() + options_.audit_every.value;
     while (nap()) {
         look();
+        watch_wal();
         if (const std::int64_t began = now_ns(); began >= next_backup_ns) {
             back_up();
             const std::int64_t took = now_ns() - began;

@@ -38,8 +38,11 @@ struct SqliteKeeperOptions {
     /// Makes a reader of the effects log to compare the store with; nothing: it is not compared.
     std::function<std::unique_ptr<EffectSource>()> make_log{};
     Nanos audit_every = seconds(3600);  // from the end of a comparison to the next
-    int nice = 19;                      // priority of its thread: the lowest
-    KeeperClock* clock = nullptr;       // outlives it, and ends its nap; nullptr: the machine's
+    /// The write-ahead log is told of once when it is this large: a reader that does not end its
+    /// transaction keeps it growing.
+    std::uint64_t wal_bytes_told = 128U << 20U;
+    int nice = 19;                 // priority of its thread: the lowest
+    KeeperClock* clock = nullptr;  // outlives it, and ends its nap; nullptr: the machine's
 };
 
 /// What the look of each second finds, or a full check.
@@ -84,6 +87,7 @@ private:
     bool layout_will_do(bool anew);
     void back_up();
     bool audit();
+    void watch_wal();
     void found(StoreHealth health, const std::string& why);
     void tell(const std::string& text) const;
 
@@ -102,7 +106,8 @@ private:
     std::uint64_t audit_life_ = 0;        // as is the life that it is of
     std::condition_variable wake_;
     std::uint64_t looked_life_ = 0;  // the thread's: life when it began the look under way
-    Sequence backed_up_;             // cursor of the newest backup of this life
+    bool wal_told_ = false;
+    Sequence backed_up_;  // cursor of the newest backup of this life
     std::uint64_t inode_ = 0;
     std::string odd_layout_;   // for which the last life ended
     std::string kept_layout_;  // so it is, and a rebuild does not help

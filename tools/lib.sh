@@ -50,20 +50,26 @@ may_run_again='tidy|bench|ops|inspect|explain|market|sqlite|clickhouse|postgres|
 never_again='Lose|Loss|Lost|Doubl|Once|Again|Kill|Crash|Rtss|Fence|Restart|Stop|Owner|Upgrade'
 a_fault_whenever='ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer'
 
+# Labels whose tests say in a line what went through them (tests/covers.h). They are hundreds, and so
+# said only to who chose among the tests.
+choosing=
+counting_briefly='scenarios|risk|fix|mt5|mt5-ticks|ticks|terminals'
+
 # The names in what `ctest -N` prints.
 names_of_tests() { sed -n 's/^ *Test *#[0-9]*: //p'; }
 
 # What those tests counted whose worth is in what they covered: interleavings, instructions,
 # corruptions, kills, recorded files. From ctest's log of the run just done, without GoogleTest's own lines.
-# say_covered NAMES: one a line.
+# say_covered NAMES: one a line; of one that begins with = only its lines "covers: ...".
 say_covered() {
     local log=Testing/Temporary/LastTest.log
     [ -f "$log" ] || return 0
-    awk 'NR == FNR { wanted[$0] = 1; next }
+    awk 'NR == FNR { brief = sub(/^=/, ""); wanted[$0] = brief ? 2 : 1; next }
         /^[0-9]+\/[0-9]+ Test: / { name = $0; sub(/^[^:]*: /, "", name); out = 0 }
-        /^Output:$/ { out = name in wanted; said = 0; next }
+        /^Output:$/ { out = name in wanted ? wanted[name] : 0; said = 0; next }
         /^<end of output>$/ { out = 0 }
         !out || /^ *$|^-+$|^ *\[|^Note: Google Test|^Running main/ { next }
+        out == 2 && !/^covers:/ { next }
         !said { print name; said = 1 }
         { print "    " $0 }' - "$log" <<<"$1" >&2
 }
@@ -92,6 +98,11 @@ run_tests() {
     shift
     # Before the run: asking ctest for names writes over the log of the last one.
     counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos|demo)$' | names_of_tests)"
+    # Before the others: a test of both says all.
+    if [ -n "$choosing" ]; then
+        counting="$(ctest -N -L "^($counting_briefly)\$" | names_of_tests | sed 's/^/=/')
+$counting"
+    fi
     rm -f Testing/Temporary/LastTestsFailed.log
     if ctest --parallel 3 --output-on-failure --no-tests=error "$@"; then
         say_covered "$counting"

@@ -19,6 +19,8 @@ using tick_wire::TickEntry;
 constexpr std::size_t kWriteBytes = 512 * 1024;
 /// Live packets leave this much room for answers.
 constexpr std::size_t kReserve = 8 * 1024;
+/// What is recorded leaves this much to packets.
+constexpr std::size_t kHistoryReserve = kWriteBytes / 2;
 constexpr Nanos kTcpBeat = millis(250);
 constexpr Nanos kSilence = seconds(5);
 constexpr std::uint32_t kNone = UINT32_MAX;
@@ -53,8 +55,9 @@ struct TickPublisher::Peer : TickPeer {
     std::uint32_t snapshot_at = kNone;  // rows from it on are still to be shown; kNone = all were
     std::vector<Range> ranges;          // apart from each other, oldest first
     std::uint64_t stream = 0;           // by TCP all from it on, in order; 0 = in step
-    Nanos beat;                         // last empty packet by UDP
-    Nanos tcp_beat;                     // and by TCP
+    HistoryOut history;
+    Nanos beat;      // last empty packet by UDP
+    Nanos tcp_beat;  // and by TCP
 };
 
 void TickPublisher::Peer::add_range(Range r) noexcept {
@@ -245,6 +248,7 @@ int TickPublisher::step(Nanos now) noexcept {
     }
     done += batch_.empty() ? 0 : 1;
     send_packet();
+    hand_out_histories();
     const bool due = now - sent_ >= kHeartbeat;
     std::array<std::byte, sizeof(wire::FrameHeader)> buffer;
     const std::span<const std::byte> empty = std::span{buffer}.first(wire::encode_bytes(
@@ -260,6 +264,7 @@ int TickPublisher::step(Nanos now) noexcept {
         }
         if (peer.is_up()) {
             catch_up(peer);
+            peer.history.send(peer.socket, kHistoryReserve);
             beat(peer, empty, due, now);
         }
         if (!peer.settle(poller_)) {
@@ -299,6 +304,7 @@ void TickPublisher::accept_waiting(Nanos now) noexcept {
         peer->snapshot_at = kNone;
         peer->ranges.clear();
         peer->stream = 0;
+        peer->history.forget();
         peer->beat = peer->tcp_beat = Nanos{};
         if (!peer->greet(std::move(fd).value(), poller_, now) || !peer->settle(poller_)) {
             peer->close();
@@ -328,6 +334,7 @@ Status TickPublisher::on_frame(Peer& peer, const wire::Frame& frame, Nanos now) 
     }
     switch (type) {
         case FrameType::Ask: return on_ask(peer, frame);
+        case FrameType::HistoryAsk: return on_history_ask(peer, frame);
         case FrameType::Heartbeat: return ok_status();
         default: return {Errc::BadFrame, "a frame that consumers do not send"};
     }
@@ -392,6 +399,40 @@ Status TickPublisher::on_ask(Peer& peer, const wire::Frame& frame) noexcept {
         peer.add_range({ask.from, std::min(ask.to, packets_)});
     }
     return ok_status();
+}
+
+Status TickPublisher::on_history_ask(Peer& peer, const wire::Frame& frame) noexcept {
+    const auto ask = frame.as<tick_wire::HistoryAsk>();
+    const char* wrong = ask ? mistake_in(ask.value()) : nullptr;
+    if (!ask || wrong != nullptr || peer.history.is_busy()) {
+        return !ask ? Status{ask.error()}
+                    : Status{Errc::BadFrame,
+                             wrong != nullptr ? wrong : "HISTORY_ASK: one at a time"};
+    }
+    ++stats_.histories;
+    peer.history.expect(++tickets_, frame.header.seq);
+    if (options_.history == nullptr || !options_.history->ask({tickets_, ask.value()})) {
+        // Seldom enough to take memory for it.
+        auto refusal = std::make_unique<HistoryAnswer>();
+        refusal->flags = tick_wire::kHistoryRefused;
+        peer.history.take(std::move(refusal));
+    }
+    return ok_status();
+}
+
+/// What was read meanwhile, to those who asked for it and are still there.
+void TickPublisher::hand_out_histories() noexcept {
+    if (options_.history == nullptr) {
+        return;
+    }
+    while (auto answer = options_.history->take()) {
+        const auto peer = std::find_if(peers_.begin(), peers_.end(), [&](const auto& p) {
+            return p->is_up() && p->history.expects(answer->ticket);
+        });
+        if (peer != peers_.end()) {
+            (*peer)->history.take(std::move(answer));
+        }
+    }
 }
 
 /// Sends the kept packet `number` and counts it up; tells those up to `to` that are no longer kept.

@@ -4,9 +4,10 @@
 //
 // A consumer logs in over TCP, gets every symbol's name and latest quote, then packets. It asks
 // again for numbers that it missed; those that are no longer kept are told to be lost, and a new
-// snapshot takes their place.
+// snapshot takes their place. Recorded ticks it gets by TCP, as there is room beside the packets.
 #pragma once
 
+#include "gateway/ticks/tick_history.h"
 #include "gateway/ticks/tick_peer.h"
 
 #include <netinet/in.h>
@@ -28,6 +29,7 @@ struct TickPublisherOptions {
     std::vector<TickConsumer> consumers;
     std::size_t connections_max = 64;
     std::size_t packets_kept = 8'192;  // for who asks again; 1 to kPacketsKeptMax
+    TickHistory* history = nullptr;    // recorded ticks; outlives it. nullptr: refused
 };
 
 struct TickPublisherStats {
@@ -38,10 +40,12 @@ struct TickPublisherStats {
     std::uint64_t lost = 0;              // asked for and no longer kept
     std::uint64_t passed_over = 0;       // by TCP to one that does not read: sent when it does
     std::uint64_t to_tcp = 0;            // consumers that asked for TCP
+    std::uint64_t histories = 0;         // questions for recorded ticks
 };
 
-/// Threads: one, that of the TickServer. After open() nothing here allocates or blocks, but for the
-/// first quote of a symbol. A datagram costs an HMAC-SHA256 and a system call for each consumer.
+/// Threads: one, that of the TickServer. After open() nothing here blocks, nor allocates but for
+/// the first quote of a symbol; answers of a TickHistory are freed here. A datagram costs an
+/// HMAC-SHA256 and a system call for each consumer.
 class TickPublisher {
 public:
     static constexpr Nanos kHeartbeat = millis(20);  // by UDP, if nothing else was sent
@@ -83,6 +87,8 @@ private:
     [[nodiscard]] Status on_frame(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_login(Peer& peer, const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_ask(Peer& peer, const wire::Frame& frame) noexcept;
+    [[nodiscard]] Status on_history_ask(Peer& peer, const wire::Frame& frame) noexcept;
+    void hand_out_histories() noexcept;
     void beat(Peer& peer, std::span<const std::byte> empty, bool due, Nanos now) noexcept;
     [[nodiscard]] bool send_names(Peer& peer) noexcept;
     [[nodiscard]] bool send_snapshot(Peer& peer) noexcept;
@@ -103,6 +109,7 @@ private:
     std::vector<tick_wire::TickEntry> batch_;
     std::vector<Kept> ring_;
     std::uint64_t packets_ = 0;
+    std::uint64_t tickets_ = 0;  // questions so far: a place may have another consumer by then
     Nanos sent_;
     Nanos now_;
     TickPublisherStats stats_;

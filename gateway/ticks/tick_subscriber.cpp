@@ -108,6 +108,7 @@ void TickSubscriber::lost_link(std::string why, Nanos now) {
     socket_.close();
     link_ = Link::Down;
     last_error_ = std::move(why);
+    end_history(HistoryEnd::Broken);
     // One that was up is tried again at once; each try after that waits.
     connect_at_ = was_up ? now : now + options_.reconnect;
     if (was_up) {
@@ -251,6 +252,8 @@ bool TickSubscriber::on_frame(const wire::Frame& frame, Nanos now) {
             }
             return gone.ok();
         }
+        case FrameType::Recorded: return on_recorded(frame);
+        case FrameType::RecordedEnd: return on_recorded_end(frame);
         case FrameType::Heartbeat: return true;
         default: return false;
     }
@@ -456,6 +459,7 @@ void TickSubscriber::keep_up(Nanos now) {
         if (!missing_.empty() && (now >= look_at_ || fresh_from_ != UINT64_MAX)) {
             ask_for_missing(now);
         }
+        ask_for_page();
         if (now - beat_ > kTcpBeat &&
             tick_wire::queue(socket_, FrameType::Heartbeat, tick_wire::Heartbeat{now.value})) {
             beat_ = now;

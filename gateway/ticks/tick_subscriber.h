@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,25 @@ struct TickSubscriberOptions {
     bool udp = true;             // false: TCP alone
     std::uint16_t udp_port = 0;  // 0 = the kernel chooses
     Nanos reconnect = seconds(2);
+    /// Recorded ticks that are asked for at once.
+    std::uint32_t history_page = tick_wire::kHistoryMax;
+};
+
+/// Recorded ticks of a symbol, both times inclusive, by the source's time.
+struct HistoryRange {
+    std::string symbol;  // canonical, 1..16 bytes
+    Nanos from;
+    Nanos to;
+    std::uint64_t feed = 0;  // login of the account whose terminal told them; 0 = all that did,
+                             // each with its own
+    std::uint64_t limit = UINT64_MAX;
+};
+/// How a question for recorded ticks ended.
+enum class HistoryEnd : std::uint8_t {
+    Whole,  // all that the record has, or `limit` of them
+    Torn,   // the same, but a file of the record ends early: `millrace ticks dump` there says which
+    Refused,  // there is no record, or too many ask at this moment
+    Broken,   // the connection was lost: ask again from the last time on
 };
 
 /// A quote as a consumer gets it.
@@ -39,6 +59,9 @@ struct TickCallbacks {
     /// Packets from..to are lost for good; a snapshot of all symbols follows. After a connection
     /// that was lost: to = UINT64_MAX if nobody can tell how many, for the server began anew.
     std::function<void(std::uint64_t from, std::uint64_t to)> on_lost;
+    /// What ask_history() asked for, oldest first; seq 0 = it was back-filled.
+    std::function<void(const tick_wire::TickEntry& tick)> on_recorded;
+    std::function<void(HistoryEnd how)> on_recorded_end;
     /// Ten tries to connect in vain.
     std::function<void(std::string_view why)> on_alert;
 };
@@ -56,6 +79,7 @@ struct TickSubscriberStats {
     std::uint64_t sessions = 0;
     std::uint64_t failed_connects = 0;
     std::uint64_t alerts = 0;
+    std::uint64_t recorded = 0;  // ticks that ask_history() brought
 };
 
 /// Threads: one. Callbacks come from poll().
@@ -75,6 +99,12 @@ public:
     /// One round: connects, reads, calls back, asks. Waits up to `timeout_ms` for something.
     /// @param now any steady clock. @return packets told.
     int poll(Nanos now, int timeout_ms);
+
+    /// Asks for recorded ticks, in pages, by TCP; packets go on meanwhile. The newest second may
+    /// not be in the record yet.
+    /// @return false: not connected, one is being answered, or the range is none (BadInput's cases:
+    /// no symbol, from after to, no limit): nothing is asked and nothing will be told.
+    [[nodiscard]] bool ask_history(const HistoryRange& range);
 
     [[nodiscard]] bool up() const noexcept { return link_ == Link::Up; }
     [[nodiscard]] bool by_tcp() const noexcept { return by_tcp_; }
@@ -104,6 +134,10 @@ private:
     void give_up(std::uint64_t from, std::uint64_t to);
     void give_up_missing(std::uint64_t below);
     void ask_for_missing(Nanos now);
+    [[nodiscard]] bool on_recorded(const wire::Frame& frame);
+    [[nodiscard]] bool on_recorded_end(const wire::Frame& frame);
+    void ask_for_page();
+    void end_history(HistoryEnd how);
     void keep_up(Nanos now);
     [[nodiscard]] bool ask(const tick_wire::Ask& ask);
     void flush(Nanos now);
@@ -142,6 +176,17 @@ private:
     std::map<std::uint64_t, Missing> missing_;
     std::vector<std::uint64_t> told_of_;  // by row: the packet that the newest told quote is of
     bool wants_snapshot_ = false;
+    struct History {
+        HistoryRange range;
+        std::uint64_t request = 0;
+        std::uint64_t left = 0;     // of its limit
+        std::uint64_t page = 0;     // of the page that is on its way: still to come at most
+        std::uint32_t at_last = 0;  // ticks told that have the very time of range.from
+        bool asked = false;         // the page; else there was no room for the question
+        bool torn = false;
+    };
+    std::optional<History> history_;
+    std::uint64_t requests_ = 0;
     std::map<std::uint32_t, std::string> names_;
     int told_ = 0;
     TickSubscriberStats stats_;

@@ -25,13 +25,16 @@ enum class FrameType : std::uint8_t {
     HistoryEnd = 9,  // T->S
     Heartbeat = 10,  // both
     // Between millrace-ticks and consumers: Challenge, Welcome, Denied and Heartbeat too.
-    Login = 20,     // C->S answers Challenge
-    Name = 21,      // S->C what an index of the entries is
-    Snapshot = 22,  // S->C header.seq = packets so far: the latest of some symbols
-    Packet = 23,    // S->C by UDP (sealed) or TCP, header.seq = its number:
-                    // TickEntry[0..kEntriesMax]; without one: so many packets there are so far
-    Ask = 24,       // C->S packets again; how to go on
-    Lost = 25,      // S->C packets that are no longer there; a Snapshot follows
+    Login = 20,        // C->S answers Challenge
+    Name = 21,         // S->C what an index of the entries is
+    Snapshot = 22,     // S->C header.seq = packets so far: the latest of some symbols
+    Packet = 23,       // S->C by UDP (sealed) or TCP, header.seq = its number:
+                       // TickEntry[0..kEntriesMax]; without one: so many packets there are so far
+    Ask = 24,          // C->S packets again; how to go on
+    Lost = 25,         // S->C packets that are no longer there; a Snapshot follows
+    HistoryAsk = 26,   // C->S recorded ticks, header.seq = a number of the consumer's
+    Recorded = 27,     // S->C header.seq = that number: TickEntry[1..kEntriesMax], index 0
+    RecordedEnd = 28,  // S->C
 };
 
 struct Challenge {
@@ -114,6 +117,25 @@ struct Lost {
     std::uint64_t to;
 };
 
+/// Recorded ticks of a symbol with from <= time <= to, oldest first: `limit` of those behind the
+/// first `skip`. One is answered at a time.
+struct HistoryAsk {
+    char name[16];       // canonical
+    std::uint64_t feed;  // login of the account whose terminal told them; 0 = all that did
+    std::int64_t from_ns;
+    std::int64_t to_ns;
+    std::uint32_t limit;  // 1..kHistoryMax
+    std::uint32_t skip;   // 0..kHistoryMax: goes on behind ticks of one time
+};
+struct RecordedEnd {
+    std::uint64_t request;
+    std::uint32_t flags;  // kHistoryMore, kHistoryRefused, kHistoryTorn
+    std::uint32_t reserved;
+};
+inline constexpr std::uint32_t kHistoryRefused = 4;  // no record here, or too many ask: later
+inline constexpr std::uint32_t kHistoryTorn = 8;     // a file of the record ends early
+inline constexpr std::uint32_t kHistoryMax = 100'000;
+
 inline constexpr std::size_t kEntriesMax = 24;
 inline constexpr std::uint32_t kSymbolsMax = 4'096;
 
@@ -122,6 +144,7 @@ inline constexpr std::size_t kSealBytes = 16;
 
 static_assert(sizeof(Hello) == 88 && sizeof(Welcome) == 40 && sizeof(Symbol) == 40);
 static_assert(sizeof(TickEntry) == 40 && sizeof(Backfill) == 32 && sizeof(HistoryEnd) == 16);
+static_assert(sizeof(HistoryAsk) == 48 && sizeof(RecordedEnd) == 16);
 static_assert(sizeof(Login) == 88 && sizeof(Name) == 24 && sizeof(Ask) == 24);
 static_assert(sizeof(wire::FrameHeader) + kEntriesMax * sizeof(TickEntry) + kSealBytes <=
               wire::kFrameBytesMax);

@@ -56,28 +56,70 @@ Status write_all(int fd, std::span<const std::byte> bytes) noexcept {
     return ok_status();
 }
 
-/// A file's bytes; empty if it cannot be read. Not mapped: the recorder may cut off a failed write.
-std::vector<std::byte> bytes_of(const std::string& path) {
-    std::vector<std::byte> bytes;
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat info{};
-    if (fd >= 0 && ::fstat(fd, &info) == 0) {
-        bytes.resize(static_cast<std::size_t>(info.st_size));
+/// A file, a block at a time: it may be an hour of ticks. Not mapped: the recorder may cut off a
+/// failed write. What is appended meanwhile is not seen.
+class FileBlocks {
+public:
+    explicit FileBlocks(const std::string& path) : fd_{::open(path.c_str(), O_RDONLY | O_CLOEXEC)} {
+        struct stat info{};
+        size_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
     }
-    std::size_t at = 0;
-    while (at < bytes.size()) {
-        const ssize_t n = ::read(fd, bytes.data() + at, bytes.size() - at);
-        if (n <= 0) {
-            break;
+    ~FileBlocks() {
+        if (fd_ >= 0) {
+            ::close(fd_);
         }
-        at += static_cast<std::size_t>(n);
     }
-    bytes.resize(at);
-    if (fd >= 0) {
-        ::close(fd);
+    FileBlocks(const FileBlocks&) = delete;
+    FileBlocks& operator=(const FileBlocks&) = delete;
+
+    [[nodiscard]] bool header(TickFileHeader& header) {
+        const bool whole = fill(sizeof header) == sizeof header;
+        if (whole) {
+            std::memcpy(&header, bytes_.data(), sizeof header);
+            at_ = sizeof header;
+        }
+        return whole;
     }
-    return bytes;
-}
+    /// The block that is next, or as much of one as there is; empty at the end.
+    [[nodiscard]] std::span<const std::byte> block() {
+        std::size_t there = fill(sizeof(BlockHeader));
+        BlockHeader h;
+        if (there == sizeof h) {
+            std::memcpy(&h, bytes_.data(), sizeof h);
+            // Of a size that cannot be, the header alone: check() names it.
+            const bool can_be = h.magic == kBlockMagic && h.packed_bytes <= 32 * kBlockBytes;
+            there = can_be ? fill(sizeof h + h.packed_bytes) : there;
+        }
+        return {bytes_.data(), there};
+    }
+    void pass(std::size_t bytes) noexcept { at_ += bytes; }
+    [[nodiscard]] std::size_t at() const noexcept { return at_; }
+
+private:
+    /// Reads `wanted` bytes from at() on. @return how many there are.
+    std::size_t fill(std::size_t wanted) {
+        wanted = std::min(wanted, size_ - std::min(at_, size_));
+        bytes_.resize(std::max(bytes_.size(), wanted));
+        std::size_t got = 0;
+        while (got < wanted) {
+            const ssize_t n =
+                ::pread(fd_, bytes_.data() + got, wanted - got, static_cast<off_t>(at_ + got));
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n <= 0) {
+                break;
+            }
+            got += static_cast<std::size_t>(n);
+        }
+        return got;
+    }
+
+    int fd_;
+    std::size_t size_ = 0;
+    std::size_t at_ = 0;
+    std::vector<std::byte> bytes_;
+};
 
 bool flush_folder(const std::string& directory) noexcept {
     const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -207,33 +249,30 @@ void TickFileWriter::close() noexcept {
 
 Status visit_tick_file(const std::string& path, const TimeRange& range, bool all_marks,
                        EntryVisitor& visitor, std::vector<std::string>& bad) {
-    const std::vector<std::byte> file = bytes_of(path);
-    std::span<const std::byte> rest{file};
+    FileBlocks file{path};
     TickFileHeader header;
-    if (rest.size() < sizeof header) {
+    if (!file.header(header)) {
         return {Errc::IoError, "is shorter than a header, or cannot be read"};
     }
-    std::memcpy(&header, rest.data(), sizeof header);
     if (header.magic != kTickFileMagic) {
         return {Errc::BadMagic, "is no file of the tick log"};
     }
     if (header.version != kTickFileVersion) {
         return {Errc::BadVersion, "is of another version of the tick log"};
     }
-    rest = rest.subspan(sizeof header);
     BlockReader reader;
-    while (!rest.empty()) {
-        const auto block = BlockReader::check(rest);
+    for (auto bytes = file.block(); !bytes.empty(); bytes = file.block()) {
+        const auto block = BlockReader::check(bytes);
         Status read = block ? ok_status() : Status{block.error()};
         if (block && is_wanted(block.value(), range, all_marks)) {
-            read = reader.read(rest, visitor);
+            read = reader.read(bytes, visitor);
         }
         if (!read) {
-            bad.push_back(path + " at byte " + std::to_string(file.size() - rest.size()) + ": " +
+            bad.push_back(path + " at byte " + std::to_string(file.at()) + ": " +
                           read.error().what + "; what follows is not read");
             break;
         }
-        rest = rest.subspan(sizeof(BlockHeader) + block.value().packed_bytes);
+        file.pass(sizeof(BlockHeader) + block.value().packed_bytes);
     }
     return ok_status();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 namespace millrace::ticklog {
 namespace {
@@ -18,15 +19,24 @@ public:
     struct Placed {
         FoundTick found;
         std::uint64_t place = 0;
+        std::uint64_t order = 0;  // as they were found: those of one gap have one place
+        friend bool operator<(const Placed& a, const Placed& b) noexcept {
+            return std::tuple{a.found.tick.time.value, a.place, a.order} <
+                   std::tuple{b.found.tick.time.value, b.place, b.order};
+        }
     };
-    explicit TickCollector(const QueryOptions& o) : options_{o} {}
+    explicit TickCollector(const QueryOptions& o)
+        : options_{o}, kept_{o.ticks_max < SIZE_MAX / 4 ? o.skip + o.ticks_max : SIZE_MAX / 4} {}
 
     void on_tick(const SeriesKey& key, const LogTick& tick, bool filled) override {
         const bool in_range = tick.time >= options_.range.from && tick.time <= options_.range.to;
         if (in_range && is_asked(options_, key)) {
             const auto gap = filling_.find(key);
             const bool placed = filled && gap != filling_.end();
-            found.push_back({{key, tick}, placed ? gap->second : ++arrived_});
+            found.push_back({{key, tick}, placed ? gap->second : ++arrived_, ++order_});
+            if (found.size() >= 2 * kept_ + kSlack) {
+                keep_oldest();
+            }
         }
     }
     void on_mark(const SeriesKey& key, const Mark& m) override {
@@ -37,11 +47,35 @@ public:
         }
     }
 
+    /// The ticks asked for, in their order.
+    [[nodiscard]] std::vector<FoundTick> take() {
+        keep_oldest();
+        std::sort(found.begin(), found.end());
+        std::vector<FoundTick> ticks;
+        ticks.reserve(found.size() - std::min(options_.skip, found.size()));
+        for (std::size_t i = options_.skip; i < found.size(); ++i) {
+            ticks.push_back(found[i].found);
+        }
+        return ticks;
+    }
+
     std::vector<Placed> found;
 
 private:
+    static constexpr std::size_t kSlack = 1'024;  // a small limit is not looked after at each tick
+
+    void keep_oldest() {
+        if (found.size() > kept_) {
+            const auto end = found.begin() + static_cast<std::ptrdiff_t>(kept_);
+            std::nth_element(found.begin(), end, found.end());
+            found.erase(end, found.end());
+        }
+    }
+
     const QueryOptions& options_;
+    const std::size_t kept_;
     std::uint64_t arrived_ = 0;
+    std::uint64_t order_ = 0;
     std::map<std::uint64_t, std::uint64_t> opened_;  // gap -> place
     std::map<SeriesKey, std::uint64_t> filling_;     // place of the gap being filled
 };
@@ -93,17 +127,7 @@ std::vector<FoundTick> query_ticks(const std::string& directory, const QueryOpti
                                    std::vector<std::string>& bad) {
     TickCollector collector{options};
     visit_all(directory, options, false, collector, bad);
-    auto& found = collector.found;
-    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-        return a.found.tick.time != b.found.tick.time ? a.found.tick.time < b.found.tick.time
-                                                      : a.place < b.place;
-    });
-    std::vector<FoundTick> ticks;
-    ticks.reserve(std::min(found.size(), options.ticks_max));
-    for (std::size_t i = 0; i < found.size() && i < options.ticks_max; ++i) {
-        ticks.push_back(found[i].found);
-    }
-    return ticks;
+    return collector.take();
 }
 
 std::vector<FoundGap> query_gaps(const std::string& directory, const QueryOptions& options,

@@ -13,7 +13,8 @@ struct QueryOptions {
     std::string symbol;      // canonical; "" = all
     std::uint64_t feed = 0;  // 0 = all
     TimeRange range;
-    std::size_t ticks_max = SIZE_MAX;  // the oldest of them
+    std::size_t skip = 0;              // the oldest of them are passed over
+    std::size_t ticks_max = SIZE_MAX;  // the oldest of those behind
 };
 
 struct FoundTick {
@@ -34,8 +35,8 @@ struct FoundGap {
 
 /// Reads the log, which may be being written. Ticks by time, among equal times as the source had
 /// them. @param bad gets what could not be read, a sentence each.
-/// Memory: some 120 bytes a tick found, those beyond ticks_max too; the files themselves one by
-/// one.
+/// Memory: some 120 bytes a tick found, but not more than twice for skip + ticks_max of them; of
+/// the files a block at a time.
 [[nodiscard]] std::vector<FoundTick> query_ticks(const std::string& directory,
                                                  const QueryOptions& options,
                                                  std::vector<std::string>& bad);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "tests/covers.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -47,6 +48,7 @@ public:
     void order(const OrderCommand& c) noexcept override {
         note_output(c.seq, c.k);
         orders.push_back(c);
+        covered("orders sent");
     }
     void result(const SignalResult& r) noexcept override {
         note_output(r.seq, r.k);
@@ -80,6 +82,7 @@ public:
         const std::size_t before = orders.size();
         replies_to_duplicate_ = false;
         log.push_back(record);
+        covered("records");
         engine.apply(record, *this);
         const std::size_t allowed = std::max<std::size_t>(record.budget, 1);
         expect(orders.size() - before <= allowed, "outputs within the record's budget");

@@ -5,6 +5,7 @@
 #include "core/order_status.h"
 #include "core/retcode.h"
 #include "gateway/fix/values.h"
+#include "tests/covers.h"
 #include "tests/fix/venue.h"
 #include "tests/ops/quiet_port.h"
 #include "tests/simbroker/harness.h"
@@ -100,6 +101,7 @@ protected:
         } while (answer_to(probe).retcode == kLoggedOff && !HasFailure());
     }
     void send(bridge::Command command) {
+        millrace::test::covered("commands");
         command.generation = session.generation;
         command.epoch = session.epoch;
         stage.send_command(next_command++, command);
@@ -112,6 +114,7 @@ protected:
                 ADD_FAILURE() << "no event\n" << text("log") << text("j/fix/venue/messages.log");
                 return {};
             }
+            millrace::test::covered("events");
             last_event = event->first;
             const bool skip = is(event->second, ReportType::QueryUnknown) && !unknown_too;
             if (event->second.magic == magic && !skip) {

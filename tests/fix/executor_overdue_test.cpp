@@ -107,6 +107,26 @@ TEST_F(FixExecutor, TakesTheWordOfAMassStatusWhereSingleRequestsAreNotAnswered) 
     EXPECT_EQ(found.ord_status, static_cast<std::uint8_t>(OrdStatus::New));
 }
 
+// A reset of sequence numbers takes the report's number with it: nothing asks for it again.
+TEST_F(FixExecutor, FindsWhatWasExecutedAlthoughTheVenuesNumbersBeganAnew) {
+    start();
+    // Far ahead, so that the old number is not reached by counting refused logons.
+    venue.control(R"("cmd": "numbers", "out": 1000)");
+    EXPECT_EQ(answer_to(open_command(1)).retcode, retcode::kDone);
+    venue.control(R"("cmd": "next", "do": "silent")");
+    const auto command = open_command(2);
+    send(command);
+    ASSERT_TRUE(eventually([&] { return venue.executions().size() == 2; }));
+    venue.control(R"("cmd": "numbers", "out": 1)");
+    venue.control(R"("cmd": "drop")");
+    EXPECT_EQ(next(command.magic).retcode, retcode::kConnection);
+    const Event found = next(command.magic);
+    EXPECT_TRUE(is(found, ReportType::QueryFound));
+    EXPECT_EQ(found.volume, kScale / 10);
+    EXPECT_NE(text("log").find("went back"), std::string::npos) << text("log");
+    EXPECT_EQ(venue.executions().size(), 2U);
+}
+
 // The answer of the first life is in the journal, the order itself no longer on disk.
 TEST_F(FixExecutor, AsksForWhatOnlyTheIntentJournalKnows) {
     start();

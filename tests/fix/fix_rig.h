@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/fix/order_book.h"
+#include "tests/covers.h"
 
 #include <gtest/gtest.h>
 
@@ -126,6 +127,7 @@ public:
 
     /// Takes in a whole message. A message that is refused says so.
     std::string take(std::string_view fields, std::string_view begin = "FIX.4.4") {
+        millrace::test::covered("messages of a venue");
         bytes_ = seal(fields, begin);
         const auto message = Message::parse(bytes_);
         if (!message) {
@@ -136,6 +138,7 @@ public:
             return std::string{"refused: "} + in.error().what;
         }
         last = book.apply(in.value());
+        millrace::test::covered("events told", last.count);
         return line_of(last);
     }
     /// ExecutionReport of an order of 10,000 units, with a fresh ExecID unless `more` has one.

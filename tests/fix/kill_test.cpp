@@ -119,7 +119,7 @@ TEST_F(FixKill, NothingIsExecutedTwiceAndNothingStaysUnknown) {
     }
     EXPECT_EQ(unsure, 0);
     EXPECT_EQ(venue.stat("possdup"), 0);
-    std::printf("%u orders, %zu executed\n", orders, executed.size());
+    std::printf("covers: %u orders, %zu executed, beside kills\n", orders, executed.size());
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ class Replay {
 public:
     explicit Replay(const std::vector<std::string>& lines)
         : book_{4'096, kTag, kInstruments, *find_profile("generic")} {
+        millrace::test::covered("messages of a log", lines.size());
         for (const std::string& line : lines) {
             const auto message = Message::parse(line);
             if (!message) {

@@ -225,7 +225,7 @@ TEST_F(FixPipeline, DoublesNothingAndLosesNothingWhateverIsKilledWhenever) {
     EXPECT_EQ(told, executed.size()) << "executions that no result speaks of";
     EXPECT_EQ(venue.stat("possdup"), 0);
     EXPECT_GT(executed.size(), 0U) << "nothing was traded: this proves nothing";
-    std::printf("%zu signals, %zu executed\n", lives.size(), executed.size());
+    std::printf("covers: %zu signals, %zu executed, beside kills\n", lives.size(), executed.size());
     if (HasFailure()) {
         std::printf("%s%s", text("log").c_str(), text("j/fix/venue/messages.log").c_str());
     }

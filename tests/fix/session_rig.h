@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/fix/session/venue_session.h"
+#include "tests/covers.h"
 #include "tests/fix/venue.h"
 
 #include <gtest/gtest.h>
@@ -47,6 +48,7 @@ protected:
                 if (n.kind == SessionNews::Kind::Processed && deals_with_news) {
                     session->processed(n.number);
                 }
+                millrace::test::covered("words of a session");
                 news.push_back(std::move(n));
             }
             for (std::size_t i = read; i < news.size(); ++i) {

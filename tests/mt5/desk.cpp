@@ -1,5 +1,6 @@
 #include "tests/mt5/desk.h"
 
+#include "tests/covers.h"
 #include "tools/simbroker/audit.h"
 
 #include <gtest/gtest.h>
@@ -73,6 +74,7 @@ HostProcess::HostProcess(const TempDir& dir, std::uint16_t port, HostSetup setup
 }
 
 void HostProcess::start(std::uint64_t kill_at) {
+    millrace::test::covered("runs of the Expert Advisor");
     std::vector<std::string> arguments{MT5_HOST,
                                        "-c",
                                        dir_.path("config.json"),
@@ -308,6 +310,7 @@ void Desk::on_event(std::uint64_t seq, const bridge::Event& event) {
     }
     gaps += seq != last_event_ + 1 ? 1U : 0U;
     last_event_ = seq;
+    millrace::test::covered("events");
     Told& about = told[event.magic];
     switch (type_of(event)) {
         case ReportType::Outcome:
@@ -404,6 +407,7 @@ bool Desk::until(const std::function<bool()>& condition, int ms) {
 }
 
 std::uint64_t Desk::submit(bridge::Command command) {
+    millrace::test::covered("commands");
     queue_.push_back({queue_.size() + 1, command});
     send_queue();
     return command.magic;

@@ -112,7 +112,7 @@ TEST_P(Crash, AtEveryCallOfTheApiLeavesNoDoubleAndNothingUnknown) {
         ++runs;
         deaths += desk.sessions > 1 || host.died() ? 1U : 0U;
     }
-    std::printf("[ covered  ] %s: %lu calls of the API, %lu runs, %lu with a death in a session\n",
+    std::printf("covers: %s: %lu calls of the API, %lu runs, %lu with a death in a session\n",
                 GetParam().name, calls, runs, deaths);
 }
 

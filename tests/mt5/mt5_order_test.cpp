@@ -30,8 +30,7 @@ TEST_F(Orders, EveryReturnCodeIsPassedOnAndWhatItMayHaveExecutedStaysOpen) {
         ++intent;
         ++covered;
     }
-    std::printf("[ covered  ] %lu return codes, 10005, 10037 and an unlisted one among them\n",
-                covered);
+    std::printf("covers: %lu return codes, 10005, 10037 and an unlisted one among them\n", covered);
 }
 
 TEST_F(Orders, ARefusedFillingModeIsFollowedByTheNextOneAndExecutedOnce) {

@@ -187,8 +187,7 @@ TEST_F(Ticks, ThatNobodyReadsMakeNoCommandWaitAndAreConflated) {
     ASSERT_NO_FATAL_FAILURE(ask(after_first));
     expect_burst(seen.history, 1, 10'000);
     EXPECT_TRUE(seen.ends[0].from_start);
-    std::printf("[ covered  ] %zu of 10000 ticks passed over and filled\n",
-                10'001 - seen.ticks.size());
+    std::printf("covers: %zu of 10000 ticks passed over and filled\n", 10'001 - seen.ticks.size());
 }
 
 TEST_F(Ticks, ThatTheTerminalDoesNotTellAnyMoreAreMissingInTheNumbers) {

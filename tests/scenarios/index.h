@@ -30,8 +30,8 @@ struct Row {
 [[nodiscard]] std::set<std::string> existing_evidence(const std::filesystem::path& root,
                                                       const std::filesystem::path& scenarios);
 
-/// What is wrong with the rows: missing, repeated, without a word of evidence or of what is not
-/// built, with evidence that does not exist. Empty if nothing is.
+/// What is wrong with the rows: missing, repeated, without evidence or with some that does not
+/// exist. A word of what is not built is no evidence. Empty if nothing is.
 [[nodiscard]] std::vector<std::string> problems(const std::vector<Row>& rows,
                                                 const std::set<std::string>& existing);
 

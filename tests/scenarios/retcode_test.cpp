@@ -224,7 +224,7 @@ TEST_P(EveryCode, DoesWhatItsClassSaysInEveryStateOfAnOrder) {
         }
     }
     std::printf(
-        "[ covers   ] %llu reports with a code, %llu changed their order, %llu put it "
+        "covers: %llu reports with a code, %llu changed their order, %llu put it "
         "IN_DOUBT\n",
         static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(changed_),
         static_cast<unsigned long long>(doubted_));

@@ -46,7 +46,7 @@ TEST_P(ScenarioTest, ComesOutAsWritten) {
     }
     const Covered& c = scenario.covered();
     std::printf(
-        "[ covers   ]%s: %zu signals, %zu reports in; %zu orders, %zu results expected; "
+        "covers:%s: %zu signals, %zu reports in; %zu orders, %zu results expected; "
         "%zu restarts, %zu simulated worlds: %s\n",
         shown_by(file).c_str(), c.signals, c.reports, c.orders, c.results, c.restarts, c.seeds,
         story_of(file).c_str());

@@ -1,11 +1,14 @@
-// Goal: the keeper looks at the store each second and backs it up each minute, as it says. Method:
-// a clock that the test moves, one nap of the keeper's at a time.
+// Goal: the keeper looks at the store each second, backs it up each minute and tells of a
+// write-ahead log that grows, as it says. Method: a clock that the test moves, one nap of the
+// keeper's at a time.
 #include "persist/sqlite_keeper.h"
 
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 
 #include "persist/sqlite_backup.h"
+#include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "tests/sqlite/effects.h"
 
@@ -93,6 +96,47 @@ TEST_F(SqliteKeeperTest, LooksAtTheStoreEachSecondAndBacksItUpEachMinute) {
     EXPECT_EQ(keeper.health(), StoreHealth::Good) << "it has not looked since";
     EXPECT_EQ(clock.pass(), seconds(1));
     EXPECT_EQ(keeper.health(), StoreHealth::Gone);
+}
+
+TEST_F(SqliteKeeperTest, AlertsOnceOfALargeWriteAheadLogThatTheSinkCutsBackAfterwards) {
+    constexpr std::uint64_t kTold = 65U << 20U;
+    constexpr std::uint64_t kCutTo = 64U << 20U;
+    MemoryLog* log = nullptr;
+    const auto s = sink(40, 0, &log);
+    ASSERT_TRUE(run_to(*s, 40)) << error_log();
+    HandClock clock;
+    SqliteKeeperOptions o;
+    o.store = path_;
+    o.wal_bytes_told = kTold;
+    o.nice = 0;
+    o.clock = &clock;
+    const SqliteKeeper keeper{*segment_, o};
+    const Ending ending{clock};
+    const auto wal_bytes = [this] { return std::filesystem::file_size(path_ + "-wal"); };
+    const std::string alert = "1 x ALERT " + path_ + "-wal is larger than 65 MB";
+    (void)clock.pass();
+    EXPECT_FALSE(errors_mention("-wal is larger")) << error_log();
+    // What is written behind a reader, without one: pages that do not fit into the cache go into
+    // the log, and the transaction that wanted them never happened.
+    SqliteDb other;
+    ASSERT_TRUE(other.open(path_, 1'000).ok());
+    ASSERT_TRUE(other
+                    .exec("BEGIN IMMEDIATE; CREATE TABLE filler (b); INSERT INTO filler "
+                          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                          "WHERE i < 70) SELECT zeroblob(1 << 20) FROM n; ROLLBACK")
+                    .ok())
+        << other.message();
+    ASSERT_GT(wal_bytes(), kTold);
+    (void)clock.pass();
+    EXPECT_TRUE(errors_mention(alert)) << error_log();
+    (void)clock.pass();
+    EXPECT_TRUE(errors_mention(alert)) << "once: " << error_log();
+    // The next one to write after a complete checkpoint begins the log anew, and cuts it.
+    ASSERT_TRUE(other.exec("PRAGMA wal_checkpoint(PASSIVE)").ok()) << other.message();
+    log->set_last(60);
+    ASSERT_TRUE(run_to(*s, 60)) << error_log();
+    EXPECT_LE(wal_bytes(), kCutTo);
+    EXPECT_EQ(keeper.health(), StoreHealth::Good) << error_log();
 }
 
 }  // namespace

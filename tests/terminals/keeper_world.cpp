@@ -14,6 +14,7 @@
 
 #include "core/order_status.h"
 #include "shm/role.h"
+#include "tests/covers.h"
 #include "tools/millrace/pid_file.h"
 #include "tools/millrace/startup.h"
 #include "tools/terminals/terminal_process.h"
@@ -123,6 +124,7 @@ void KeeperWorld::configure(const std::vector<Script>& scripts, const std::strin
 }
 
 void KeeperWorld::start_keeper() {
+    millrace::test::covered("runs of millrace-terminals");
     keeper = run({MILLRACE_TERMINALS, "-c", config}, dir / "log");
 }
 
@@ -177,6 +179,7 @@ ProcessId KeeperWorld::wait_process(const std::string& account, ProcessId than) 
         found = process(account);
         return found && *found != than;
     })) << account;
+    millrace::test::covered("processes of terminals");
     return found.value_or(ProcessId{});
 }
 

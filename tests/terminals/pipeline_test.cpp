@@ -20,6 +20,7 @@
 
 #include "gateway/signal_client.h"
 #include "shm/role.h"
+#include "tests/covers.h"
 #include "tests/mt5/desk.h"
 #include "tests/ops/quiet_port.h"
 #include "tests/terminals/keeper_world.h"
@@ -229,6 +230,8 @@ TEST_F(TerminalPipeline, LosesAndDoublesNothingWhateverOfItsTerminalsIsKilled) {
         }
     }
     EXPECT_GE(executed, 8) << "hardly anything was traded: this proves little";
+    millrace::test::covered("signals", lives.size());
+    millrace::test::covered("orders executed", static_cast<std::uint64_t>(executed));
     const ProcessId last = wait_process("accounts/a1/pid");
     EXPECT_EQ(stop(), 0);
     EXPECT_FALSE(last.alive()) << "`down` leaves the terminal";

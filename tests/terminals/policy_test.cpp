@@ -2,6 +2,7 @@
 // no more; what is not its fault is not held against it. Method: pure functions, a clock by hand.
 #include <gtest/gtest.h>
 
+#include "tests/covers.h"
 #include "tools/terminals/policy.h"
 
 namespace millrace::terminals {
@@ -24,6 +25,7 @@ protected:
         for (const Nanos until = now + time; now < until;) {
             now = now + millis(100);
             const Act act = policy.turn(now, sight);
+            millrace::test::covered("looks at a terminal");
             last = act == Act::None ? last : act;
         }
         return last;

@@ -109,5 +109,28 @@ expect 'it failed again' 8 1 retry "$(window 1)"
 rm "$tree/again-fails"
 touch "$tree/listing-breaks"
 expect 'nobody knows what may' 8 0 retry "$(window 1)"
+
+# What was covered: all words of the one, of the other what it says itself, nothing of a third.
+cat >"$tree/Testing/Temporary/LastTest.log" <<'EOF'
+1/3 Test: Model.All
+Output:
+[ RUN      ] Model.All
+12 interleavings
+<end of output>
+2/3 Test: Fix.Table
+Output:
+a log line
+covers: 7 messages
+<end of output>
+3/3 Test: Ops.Other
+Output:
+covers: 1 thing
+<end of output>
+EOF
+told="$(cd "$tree" && bash -c '. "$1"; say_covered "$2"' gate "$lib" $'=Fix.Table\nModel.All' 2>&1)"
+if [ "$told" != $'Model.All\n    12 interleavings\nFix.Table\n    covers: 7 messages' ]; then
+    echo "what was covered is said as: $told"
+    failures=$((failures + 1))
+fi
 [ "$failures" -eq 0 ] && echo "the gate closes"
 exit "$failures"

@@ -4,7 +4,8 @@
 //
 //   terminals ─▶ TickServer ─▶ latest-tick table              (this thread, never blocks)
 //                    ├────────▶ TickPublisher ─▶ consumers    (the same)
-//                    └─ ring ─▶ Recorder ─▶ tick log          (a thread of its own)
+//                    │               ▲ HistoryReader ◀─────┐  (a thread of its own)
+//                    └─ ring ─▶ Recorder ─────────────▶ tick log          (another)
 #include "gateway/ticks/tick_publisher.h"
 #include "shm/clock.h"
 #include "shm/role.h"
@@ -13,6 +14,7 @@
 #include "tools/millrace/pid_file.h"
 #include "tools/millrace/stages.h"
 #include "tools/millrace/tick_config.h"
+#include "tools/ticks/history_reader.h"
 #include "tools/ticks/recorder_thread.h"
 
 #include <CLI/CLI.hpp>
@@ -135,9 +137,11 @@ TickServerOptions server_options(const Config& config, const TickConfig& ticks) 
     return options;
 }
 
+/// @param history outlives it; null: there is no record to ask for.
 /// @return null with a line in the log if it cannot listen.
-std::unique_ptr<TickPublisher> start_publisher(const TickConfig& ticks) {
+std::unique_ptr<TickPublisher> start_publisher(const TickConfig& ticks, TickHistory* history) {
     TickPublisherOptions options;
+    options.history = history;
     options.listen.address = ticks.distribution.address;
     options.listen.port = ticks.distribution.port;
     for (const TickConsumerConfig& c : ticks.consumers) {
@@ -161,7 +165,9 @@ int serve(const Config& config, int stop_fd) {
         log_warn("ticks: cannot write the pid file");
     }
     const auto recorder = ticks.record ? start_recorder(config, ticks) : nullptr;
-    const auto publisher = ticks.distribute ? start_publisher(ticks) : nullptr;
+    const auto history =
+        ticks.record && ticks.distribute ? std::make_unique<HistoryReader>(ticks.dir) : nullptr;
+    const auto publisher = ticks.distribute ? start_publisher(ticks, history.get()) : nullptr;
     if (ticks.distribute && publisher == nullptr) {
         return kExitError;
     }
