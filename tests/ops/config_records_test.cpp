@@ -27,9 +27,11 @@ MemberConfig member(const std::string& name) {
 
 Config two_accounts() {
     Config c;
-    c.symbols = {{.name = "EURUSD"}, {.name = "XAUUSD"}};
+    c.symbols.emplace_back().name = "EURUSD";
+    c.symbols.emplace_back().name = "XAUUSD";
     c.accounts = {account("a", 1), account("b", 2)};
-    c.groups = {{"g", {member("a"), member("b")}}};
+    c.groups.emplace_back().name = "g";
+    c.groups.back().members = {member("a"), member("b")};
     c.sources = {{.name = "src"}};
     return c;
 }
