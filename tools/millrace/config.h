@@ -63,7 +63,7 @@ struct SymbolConfig {
     std::int64_t contract_size = 100'000 * kScale;
     std::int64_t collar = 0;   // 0 = risk.collar
     SymbolLimitSpec limits{};  // its id comes with the record
-    std::string currency;      // of its prices; "" = by its name
+    std::string currency{};    // of its prices; "" = by its name
     SymbolGuardSpec guard{};   // id and currency come with the record
     HoursSpec hours{};         // its id comes with the record
     unsigned line = 0;
@@ -90,8 +90,8 @@ struct MemberConfig {
 };
 struct GroupConfig {
     std::string name;
+    std::vector<MemberConfig> members{};
     PartialAction on_partial = PartialAction::Accept;
-    std::vector<MemberConfig> members;
     LimitSpec limits{};      // its id comes with the record
     MoneyLimitSpec money{};  // the same
 };
