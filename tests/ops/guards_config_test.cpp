@@ -107,12 +107,15 @@ TEST(GuardsConfig, NamesWhatMoneyIsNotKnownFor) {
     const Read symbol =
         read(dir, R"("money": {"currency": "USD"}, "symbols": [{"name": "GER40"}])");
     EXPECT_SAYS(symbol, "symbols[\"GER40\"].currency: is missing");
+    const Read neither = read(dir, R"("money": {"currency": "USD",
+ "rates": [{"currency": "CHF"}]})");
+    EXPECT_SAYS(neither, "\"CHF\" has neither \"symbol\" nor \"rate\"");
     const Read wrong = read(dir, R"("money": {"currency": "USD",
- "rates": [{"currency": "JPY", "symbol": "X"}, {"currency": "CHF"}, {"currency": "EUR",
- "symbol": "EURJPY"}, {"currency": "EUR", "rate": 1}]}, "symbols": [{"name": "EURJPY"}])");
+ "rates": [{"currency": "JPY", "symbol": "X"}, {"currency": "EUR", "symbol": "CHFJPY"},
+ {"currency": "EUR", "rate": 1}]}, "symbols": [{"name": "CHFJPY"}])");
+    EXPECT_SAYS(wrong, "c.json:3:");
     EXPECT_SAYS(wrong, "money.rates[\"JPY\"].symbol: \"X\" is not defined");
-    EXPECT_SAYS(wrong, "\"CHF\" has neither \"symbol\" nor \"rate\"");
-    EXPECT_SAYS(wrong, "\"EURJPY\" is priced in \"JPY\"");
+    EXPECT_SAYS(wrong, "\"CHFJPY\" is priced in \"JPY\"");
     EXPECT_SAYS(wrong, "money.rates[\"EUR\"]: is there twice");
 }
 
