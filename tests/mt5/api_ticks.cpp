@@ -11,8 +11,32 @@
 
 using millrace::mt5::host;
 
+std::set<std::uint64_t> millrace::mt5::Host::position_ids() const {
+    std::set<std::uint64_t> ids;
+    for (const auto& [id, position] : account().positions) {
+        ids.insert(id);
+    }
+    return ids;
+}
+
+/// A server that fills a pending without the stops it was placed with.
+void millrace::mt5::Host::drop_stops_of_new(const std::set<std::uint64_t>& before) {
+    for (const std::uint64_t id : position_ids()) {
+        if (!before.contains(id)) {
+            sim::TradeRequest none;
+            none.type = CommandType::Modify;
+            none.position_ticket = account().positions.at(id).ticket;
+            static_cast<void>(server().execute(options_.login, none));
+        }
+    }
+}
+
 void millrace::mt5::Host::on_quote(const std::string& symbol, Price bid, Price ask, bool apart) {
+    const std::set<std::uint64_t> before = position_ids();
     server().on_quote(market::to_text<16>(symbol), bid, ask);
+    if (knobs.drop_stops != 0) {
+        drop_stops_of_new(before);
+    }
     MqlTick tick;
     tick.bid = unscaled(bid.value);
     tick.ask = unscaled(ask.value);

@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -173,6 +174,8 @@ private:
     void push(ENUM_TRADE_TRANSACTION_TYPE type, ulong order, ulong deal);
     void push_result(const MqlTradeRequest& request, const MqlTradeResult& result);
     uint execute(const MqlTradeRequest& request, MqlTradeResult& result);
+    void drop_stops_of_new(const std::set<std::uint64_t>& before);
+    [[nodiscard]] std::set<std::uint64_t> position_ids() const;
     [[nodiscard]] ViewOrder* find_order(ulong ticket);
     void show_refused(const MqlTradeRequest& request);
     void keep_late(const Late& late);

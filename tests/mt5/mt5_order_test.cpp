@@ -293,6 +293,103 @@ TEST_F(Orders, StopsOfANettingPositionThatTurnedAreNotSetOnTheOtherSide) {
     EXPECT_EQ(number("sends"), 5U);
 }
 
+/// As `guarded`, waiting below the market.
+bridge::Command guarded_pending(std::uint64_t intent) {
+    bridge::Command command = pending(intent, PriceKind::Limit, 1.09);
+    command.stop_loss = 105 * kScale / 100;
+    return command;
+}
+
+TEST_F(Orders, StopsThatAServerDropsWhenAPendingIsFilledAreSetAsThePendingHadThemLast) {
+    begin({.knobs = {"drop_stops=1"}});
+    const bridge::Event placed = answer_to(guarded_pending(1));
+    bridge::Command change = cancel_of(2, placed.order_ticket);
+    change.type = static_cast<std::uint8_t>(CommandType::Modify);
+    change.stop_loss = 106 * kScale / 100;
+    EXPECT_EQ(answer_to(change).retcode, kDone);
+    host->quote("1.08980", "1.08990");
+    ASSERT_NE(exec_of(ExecKind::PendingFilled), nullptr);
+    ASSERT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+    EXPECT_EQ(number("first_stop_loss"), 106U * kScale / 100);
+}
+
+/// The program dies where a test says so, and is started again.
+class StopsOverARestart : public Orders {
+protected:
+    void start_again() {
+        desk.info = {};
+        desk.synced = false;
+        host->start();
+        ASSERT_TRUE(desk.until(
+            [&] { return desk.synced && desk.info.permissions == bridge::kInfoMayTrade; }));
+    }
+    void kill_and_start_again() {
+        host->kill9();
+        start_again();
+    }
+};
+
+TEST_F(StopsOverARestart, ThatWereRefusedBeforeItAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 2);
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; })) << "one attempt, in vain";
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, OfAFilledPendingThatWereRefusedBeforeItAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 2);
+    EXPECT_EQ(answer_to(guarded_pending(1)).retcode, 10008U);
+    host->quote("1.08980", "1.08990");
+    ASSERT_NE(exec_of(ExecKind::PendingFilled), nullptr);
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; })) << "one attempt, in vain";
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, OfARequestThatItDiedInAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 1);
+    host->knob("crash_send", 2);
+    desk.submit(guarded(1));
+    ASSERT_TRUE(desk.until([&] { return host->died(); }));
+    ASSERT_NO_FATAL_FAILURE(start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, ThatAPersonTookAwayBeforeItStayAway) {
+    begin();
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    let_it_run();  // it sees them there
+    host->control(R"("cmd":"manual_stop","price":"0")");
+    ASSERT_EQ(number("stop_losses"), 0U);
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    let_it_run();
+    EXPECT_EQ(number("sends"), 0U);
+    EXPECT_EQ(number("stop_losses"), 0U);
+}
+
+TEST_F(StopsOverARestart, ThatTheEngineTookAwayBeforeItStayAway) {
+    begin();
+    host->knob("drop_stops", 2);
+    const bridge::Event opened = answer_to(guarded(1));
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; }));
+    host->knob("drop_stops", 0);
+    (void)answer_to(modify_of(2, opened.position_id, 0.0));
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    let_it_run();
+    EXPECT_EQ(number("stop_losses"), 0U);
+}
+
+TEST_F(Orders, StopsOfAnOrderThatWasExecutedWithoutAnAnswerAreSetToo) {
+    begin({.inputs = {"InpAnswerMs=100"}, .knobs = {"drop_stops=1"}});
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    EXPECT_TRUE(has_status(answer_to(guarded(1)), OrdStatus::InDoubt));
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
 TEST_F(Orders, AHedgingCloseClosesItsPositionAndASecondOneFindsItClosed) {
     begin();
     const bridge::Event opened = answer_to(open(1));
