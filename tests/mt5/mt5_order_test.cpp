@@ -152,6 +152,43 @@ TEST_F(Orders, PendingsArePlacedMovedFilledAndCancelled) {
     EXPECT_EQ(exec_of(ExecKind::PendingCanceled, 100), nullptr) << "its own answer has told it";
 }
 
+/// On a symbol of two digits whose prices are 0.25 apart.
+bridge::Command in_quarters(bridge::Command command, std::int64_t stop_loss) {
+    std::memcpy(command.symbol, "QUARTERS", 8);
+    command.volume = kScale;
+    command.stop_loss = stop_loss;
+    return command;
+}
+
+TEST_F(Orders, PricesAreRoundedToTheSymbolsTickNotToItsPoint) {
+    begin();
+    host->control(R"("cmd":"tick","symbol":"QUARTERS","bid":"101.00","ask":"101.25")");
+    constexpr std::int64_t kCent = kScale / 100;
+    const bridge::Event placed =
+        answer_to(in_quarters(pending(1, PriceKind::Limit, 100.10), 9'010 * kCent));
+    EXPECT_EQ(placed.retcode, 10008U);
+    EXPECT_EQ(placed.price, 10'000 * kCent) << "what it waits at";
+    EXPECT_EQ(answer_to(cancel_of(2, placed.order_ticket)).retcode, kDone);
+    const bridge::Event opened = answer_to(in_quarters(open(3), 9'010 * kCent));
+    EXPECT_EQ(opened.retcode, kDone);
+    EXPECT_EQ(number("first_stop_loss"), 9'000U * kCent);
+    EXPECT_EQ(answer_to(modify_of(4, opened.position_id, 95.20)).retcode, kDone);
+    EXPECT_EQ(number("first_stop_loss"), 9'525U * kCent);
+}
+
+// Nobody tells what became of it: it is seen in the account, where it stands rounded.
+TEST_F(Orders, AChangeThatWasRoundedIsFoundInTheAccount) {
+    begin();
+    host->control(R"("cmd":"tick","symbol":"QUARTERS","bid":"101.00","ask":"101.25")");
+    const bridge::Event opened = answer_to(in_quarters(open(1), 0));
+    host->knob("crash_send", 2);
+    desk.submit(modify_of(2, opened.position_id, 95.20));
+    ASSERT_TRUE(desk.until([&] { return host->died(); }));
+    host->start();
+    ASSERT_TRUE(desk.until_answered(modify_of(2, 0, 0).magic));
+    EXPECT_EQ(desk.told[modify_of(2, 0, 0).magic].outcomes.back().retcode, kDone);
+}
+
 TEST_F(Orders, AStopIsSetOnceAndSettingItAgainNeedsNoChange) {
     begin();
     const bridge::Event opened = answer_to(open(1));
