@@ -83,6 +83,7 @@ void Session::on_command(const Incoming &incoming)
     intent.is_confirmed = false;
     intent.order = 0;
     intent.deal = 0;
+    intent.stops_over = false;
     clear_event(intent.answer);
     g_journal.received(intent);
     if (!command.resent)

@@ -7,6 +7,14 @@ enum DeadManAction
     DEAD_MAN_FLATTEN = 6   // cancel our pending orders and close our positions
 };
 
+// The terminal reads its history of ticks in a call that may block everything else.
+enum TickHistory
+{
+    TICK_HISTORY_NEVER = 0,
+    TICK_HISTORY_FLAT = 1,   // while the account has no position and no order
+    TICK_HISTORY_ALWAYS = 2
+};
+
 struct Config
 {
     string host;
@@ -28,6 +36,7 @@ struct Config
     string tick_host;     // of millrace-ticks; "" = as the broker stage
     int tick_port;        // 0 = ticks are not streamed
     int tick_retry_ms;    // between attempts to connect there
+    int tick_history;     // TickHistory
 };
 
 Config g_config;

@@ -110,14 +110,15 @@ bool is_changed(const Command &command)
         return false;
     long sl = 0;
     long tp = 0;
-    long price = command.price;
+    long price = 0;
+    string symbol;
     if (command.position_ticket != 0)
     {
         if (!g_account.select_position(command.position_ticket))
             return false;
         sl = to_scaled(PositionGetDouble(POSITION_SL));
         tp = to_scaled(PositionGetDouble(POSITION_TP));
-        price = 0;
+        symbol = PositionGetString(POSITION_SYMBOL);
     }
     else
     {
@@ -126,9 +127,13 @@ bool is_changed(const Command &command)
         sl = to_scaled(OrderGetDouble(ORDER_SL));
         tp = to_scaled(OrderGetDouble(ORDER_TP));
         price = to_scaled(OrderGetDouble(ORDER_PRICE_OPEN));
+        symbol = OrderGetString(ORDER_SYMBOL);
     }
-    bool same_price = command.position_ticket != 0 || command.price == 0 || price == command.price;
-    return sl == command.stop_loss && tp == command.take_profit && same_price;
+    // As it was sent, which is rounded.
+    bool same_price = command.position_ticket != 0 || command.price == 0 ||
+                      price == round_scaled(symbol, command.price);
+    return sl == round_scaled(symbol, command.stop_loss) &&
+           tp == round_scaled(symbol, command.take_profit) && same_price;
 }
 
 /// Right before the send: is it still wanted? @return true if it has been answered instead.
@@ -279,7 +284,7 @@ void Executor::conclude(const int i, const MqlTradeResult &result)
         e.retcode = TRADE_RETCODE_PLACED;
         e.ord_status = STATUS_NEW;
         e.order_ticket = result.order;
-        e.price = intent.command.price;
+        e.price = round_scaled(intent.command.symbol, intent.command.price);
         add_quote(e);
     }
     else

@@ -38,6 +38,7 @@
 #define REC_CONFIRMED 18
 #define REC_BOOT 19   // when the computer was started
 #define REC_CLEAN 20  // the program ended in order
+#define REC_STOPS_OVER 21
 
 // By so much may the computed start of one computer run differ between two readings: whole seconds
 // of the wall clock, and its being set between them.
@@ -59,6 +60,7 @@ struct Intent
     bool is_confirmed;  // the server said that it executed it
     ulong order;        // tickets that it named; 0 = none
     ulong deal;
+    bool stops_over;    // its position has been seen with its stops, or is another's matter now
     Event answer;
 };
 
@@ -178,6 +180,8 @@ public:
     void intent_at(const int i, Intent &out) { out = intents_[i]; }
     int state_at(const int i) { return intents_[i].state; }
     ulong magic_at(const int i) { return magics_[i]; }
+    bool stops_over_at(const int i) { return intents_[i].stops_over; }
+    bool changes(const ulong position, const int since);
 
     int kill_count() { return ArraySize(kills_); }
     void kill_at(const int i, Kill &out) { out = kills_[i]; }
@@ -204,6 +208,7 @@ public:
     void received(const Intent &intent);
     void sending(const ulong magic);
     void confirmed(const ulong magic, const bool is_done, const ulong order, const ulong deal);
+    void remember_stops_over(const ulong magic);
     void add_event(const Event &event, const ulong answers);
     void acknowledged(const ulong seq);
     void renumber_above(const ulong base);
@@ -230,6 +235,17 @@ bool Journal::stops(const string symbol)
     for (int i = 0; i < ArraySize(kills_); i++)
         if ((kills_[i].actions & KILL_STOP) != 0 &&
             (kills_[i].symbol == "" || kills_[i].symbol == symbol))
+            return true;
+    return false;
+}
+
+/// Has the engine given a command for this position after the one at `since`?
+bool Journal::changes(const ulong position, const int since)
+{
+    for (int i = since + 1; i < count_; i++)
+        if (intents_[i].command.position_ticket == position &&
+            (intents_[i].command.type == COMMAND_MODIFY ||
+             intents_[i].command.type == COMMAND_CLOSE))
             return true;
     return false;
 }
@@ -425,6 +441,16 @@ void Journal::confirmed(const ulong magic, const bool is_done, const ulong order
     intents_[i].order = order;
     intents_[i].deal = deal;
     write_confirmed(intents_[i]);
+}
+
+/// Nobody has to look after the stops that this order asked for any more.
+void Journal::remember_stops_over(const ulong magic)
+{
+    int i = find(magic);
+    if (i < 0 || intents_[i].stops_over)
+        return;
+    intents_[i].stops_over = true;
+    write_number(REC_STOPS_OVER, magic);
 }
 
 /// Appends an event with the next number. @param answers magic that it answers for good; 0 = none.

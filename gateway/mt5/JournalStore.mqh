@@ -115,6 +115,7 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             intent.is_confirmed = false;
             intent.order = 0;
             intent.deal = 0;
+            intent.stops_over = false;
             get_command(b, at + 24, intent.command);
             clear_event(intent.answer);
             if (kind == REC_INTENT)
@@ -139,6 +140,13 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             intents_[i].is_confirmed = get_u64(b, at + 8) != 0;
             intents_[i].order = get_u64(b, at + 16);
             intents_[i].deal = get_u64(b, at + 24);
+            return "";
+        }
+        case REC_STOPS_OVER:
+        {
+            int i = find(first);
+            if (i >= 0)
+                intents_[i].stops_over = true;
             return "";
         }
         case REC_EVENT:
@@ -239,6 +247,8 @@ string Journal::write_state(const ulong number)
         write_intent(REC_INTENT, intents_[i]);
         if (intents_[i].is_confirmed || intents_[i].order != 0)
             write_confirmed(intents_[i]);
+        if (intents_[i].stops_over)
+            write_number(REC_STOPS_OVER, magics_[i]);
     }
     for (int i = events_begin_; i < events_end_; i++)
         write_event(events_[i].seq, 0, events_[i].event);

@@ -27,6 +27,7 @@ input string InpTickSymbols = "";                  // quotes to send, comma sepa
 input string InpTickHost = "";                     // every tick of them to here; empty = as InpHost
 input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
 input int InpTickRetryMs = 2000;                   // between attempts to connect there
+input TickHistory InpTickHistory = TICK_HISTORY_FLAT;
 input int InpRefusedMs = 60000;                    // after a refused key; doubles, five times
 input int InpTimerMs = 10;                         // how often the connection is looked at
 
@@ -106,6 +107,7 @@ string configure()
     g_config.tick_host = InpTickHost;
     g_config.tick_port = InpTickPort;
     g_config.tick_retry_ms = InpTickRetryMs;
+    g_config.tick_history = (int)InpTickHistory;
     if (!key_of_hex(InpKey, g_config.key))
         return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
     if (InpLogin == 0)

@@ -44,6 +44,8 @@ bool Session::answer_from_account(const Command &command, Event &e, bool &readab
         return true;
     }
     make_found(EVENT_QUERY_FOUND, command, f, e);
+    if (f.position != 0)
+        g_stops.on_fill(command.magic, f.order, f.position);
     for (int i = 0; i < ArraySize(f.deals); i++)
         if (!g_journal.deals.contains(f.deals[i]))
             g_journal.remember_deal(f.deals[i]);

@@ -168,6 +168,7 @@ bool Scanner::tell_own(const Deal &deal)
     {
         bool working = OrderSelect(deal.order);
         tell_exec(deal, EXEC_PENDING_FILLED, deal.magic, working ? STATUS_PARTIAL : STATUS_FILLED);
+        g_stops.on_fill(deal.magic, deal.order, deal.position);
         return true;
     }
     if (known < 0)
@@ -184,6 +185,7 @@ bool Scanner::tell_own(const Deal &deal)
         f.stage != FOUND_SETTLED)
         return false;
     answer_found(intent.command, f);
+    g_stops.on_fill(deal.magic, deal.order, deal.position);
     return true;
 }
 

@@ -1,7 +1,7 @@
 // A session with the broker stage (gateway/BRIDGE.md): its state, the handshake, frames in.
 // Commands.mqh acts on commands, Queries.mqh answers look-ups, Outgoing.mqh sends.
 
-#include "Ticks.mqh"
+#include "TickAnswers.mqh"
 
 #define HEARTBEAT_MS 1000
 #define SILENCE_MS 3000

@@ -1,13 +1,17 @@
-// Sees to it that a position has the stops its order asked for. Some servers fill a market order and
-// drop them; the order's own answer does not say so. What is missing right after the fill is set
-// again, which does no harm twice. What has been there once is never touched: who moved or removed
-// it, a person or the engine, meant it.
+// Sees to it that a position has the stops its order asked for. Some servers fill an order and drop
+// them; the order's own answer does not say so. What is missing right after the fill is set again,
+// which does no harm twice. What has been there once is never touched: who moved or removed it, a
+// person or the engine, meant it. That it has been there is in the journal, so that a run of the
+// program goes on where the one before it died.
 
 #include "Executor.mqh"
 
 #define STOPS_FIRST_MS 500  // doubles with each attempt
 #define STOPS_TRIES 3
 #define STOPS_GUARDED_MAX 256
+// At the start, until every open position shows the deals that opened it: so often, so far apart.
+#define STOPS_LOOKS_MAX 60
+#define STOPS_LOOK_EVERY_MS 1000
 
 struct Guarded
 {
@@ -22,6 +26,8 @@ class StopGuard
 {
 private:
     Guarded all_[];
+    int looks_;  // at what the run before left; 0 = none yet
+    ulong next_look_ms_;
 
     void remove(const int i)
     {
@@ -30,18 +36,33 @@ private:
         ArrayResize(all_, n - 1, 16);
     }
 
+    /// For good: also a later run of the program leaves this position alone.
+    void finish(const int i)
+    {
+        g_journal.remember_stops_over(all_[i].order.magic);
+        remove(i);
+    }
+
+    void guard(const Command &order, const ulong position);
+    void take_over();
+    bool take_over_position(const ulong position);
     void set_again(const int i);
 
 public:
     StopGuard() { reset(); }
-    void reset() { ArrayResize(all_, 0); }
+    void reset()
+    {
+        ArrayResize(all_, 0);
+        looks_ = 0;
+        next_look_ms_ = 0;
+    }
 
     /// The engine has something to say about this position: it knows how it stands.
     void forget(const ulong ticket)
     {
         for (int i = ArraySize(all_) - 1; i >= 0; i--)
             if (all_[i].position == ticket)
-                remove(i);
+                finish(i);
     }
 
     /// A position has gone without its stops through every attempt to set them, the last one too:
@@ -58,25 +79,19 @@ public:
     {
         Filled filled;
         while (g_executor.take_filled(filled))
-        {
-            bool asked = filled.order.stop_loss != 0 || filled.order.take_profit != 0;
-            int n = ArraySize(all_);
-            if (!asked || n >= STOPS_GUARDED_MAX)
-                continue;
-            ArrayResize(all_, n + 1, 16);
-            all_[n].order = filled.order;
-            all_[n].position = filled.position;
-            all_[n].tries = 0;
-            all_[n].next_ms = 0;
-            all_[n].given_up = false;
-        }
+            guard(filled.order, filled.position);
     }
+
+    /// An order of ours has opened this position, or added to it.
+    void on_fill(const ulong magic, const ulong order, const ulong position);
 
     void update()
     {
         take_fills();
         if (!g_account.ready())
             return;  // an empty list says nothing
+        if (looks_ < STOPS_LOOKS_MAX && now_ms() >= next_look_ms_)
+            take_over();
         for (int i = ArraySize(all_) - 1; i >= 0; i--)
         {
             if (now_ms() < all_[i].next_ms)
@@ -87,13 +102,13 @@ public:
             // Gone, or (netting) turned or made smaller by it: its stops are not that one's.
             if (!there || side != all_[i].order.side)
             {
-                remove(i);
+                finish(i);
                 continue;
             }
             bool no_sl = all_[i].order.stop_loss != 0 && PositionGetDouble(POSITION_SL) == 0;
             bool no_tp = all_[i].order.take_profit != 0 && PositionGetDouble(POSITION_TP) == 0;
             if (!no_sl && !no_tp)
-                remove(i);
+                finish(i);
             else if (all_[i].tries < STOPS_TRIES)
                 set_again(i);
             else
@@ -104,6 +119,103 @@ public:
         }
     }
 };
+
+void StopGuard::guard(const Command &order, const ulong position)
+{
+    int n = ArraySize(all_);
+    if ((order.stop_loss == 0 && order.take_profit == 0) || n >= STOPS_GUARDED_MAX)
+        return;
+    for (int i = 0; i < n; i++)
+        if (all_[i].order.magic == order.magic)
+            return;  // filled in parts
+    ArrayResize(all_, n + 1, 16);
+    all_[n].order = order;
+    all_[n].position = position;
+    all_[n].tries = 0;
+    all_[n].next_ms = 0;
+    all_[n].given_up = false;
+}
+
+/// What a pending asked for in the end: it may have been changed since it was placed.
+void take_stops_of(const ulong order, Command &command)
+{
+    if (HistoryOrderSelect(order))
+    {
+        command.stop_loss = to_scaled(HistoryOrderGetDouble(order, ORDER_SL));
+        command.take_profit = to_scaled(HistoryOrderGetDouble(order, ORDER_TP));
+    }
+    else if (OrderSelect(order))
+    {
+        command.stop_loss = to_scaled(OrderGetDouble(ORDER_SL));
+        command.take_profit = to_scaled(OrderGetDouble(ORDER_TP));
+    }
+}
+
+void StopGuard::on_fill(const ulong magic, const ulong order, const ulong position)
+{
+    int known = g_journal.find(magic);
+    if (known < 0 || g_journal.stops_over_at(known) || g_journal.changes(position, known))
+        return;
+    Intent intent;
+    g_journal.intent_at(known, intent);
+    if (intent.command.type != COMMAND_OPEN)
+        return;
+    if (intent.command.price_kind != PRICE_MARKET)
+        take_stops_of(order, intent.command);
+    guard(intent.command, position);
+}
+
+/// What the run before left, once a run: open positions without the stops that their orders asked
+/// for, and that nobody has seen there.
+void StopGuard::take_over()
+{
+    bool whole = true;
+    ulong positions[];
+    int n = 0;
+    for (int i = 0; i < PositionsTotal(); i++)
+    {
+        if (PositionGetTicket(i) == 0)
+        {
+            whole = false;
+            break;
+        }
+        ArrayResize(positions, n + 1, 64);
+        positions[n++] = (ulong)PositionGetInteger(POSITION_IDENTIFIER);
+    }
+    for (int i = 0; i < n; i++)
+        whole = take_over_position(positions[i]) && whole;
+    looks_ = whole ? STOPS_LOOKS_MAX : looks_ + 1;
+    next_look_ms_ = now_ms() + STOPS_LOOK_EVERY_MS;
+}
+
+/// @return false if its deals are not there yet.
+bool StopGuard::take_over_position(const ulong position)
+{
+    ulong magics[];
+    ulong orders[];
+    int n = 0;
+    if (!HistorySelectByPosition((long)position))
+        return false;
+    int deals = HistoryDealsTotal();
+    for (int i = 0; i < deals; i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0)
+            return false;
+        ulong magic = (ulong)HistoryDealGetInteger(ticket, DEAL_MAGIC);
+        bool opens = HistoryDealGetInteger(ticket, DEAL_ENTRY) != DEAL_ENTRY_OUT;
+        if (!opens || !g_account.is_ours(magic))
+            continue;
+        ArrayResize(magics, n + 1, 16);
+        ArrayResize(orders, n + 1, 16);
+        magics[n] = magic;
+        orders[n] = (ulong)HistoryDealGetInteger(ticket, DEAL_ORDER);
+        n++;
+    }
+    for (int i = 0; i < n; i++)  // reads single orders, which takes their place in the history
+        on_fill(magics[i], orders[i], position);
+    return deals > 0;
+}
 
 /// The position is selected.
 void StopGuard::set_again(const int i)

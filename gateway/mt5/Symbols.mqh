@@ -30,9 +30,18 @@ bool watch_symbol(const string symbol)
     return SymbolSelect(symbol, true);
 }
 
+/// The nearest price that the symbol can have: its tick may be more than a point.
 double round_price(const string symbol, const double price)
 {
-    return NormalizeDouble(price, (int)SymbolInfoInteger(symbol, SYMBOL_DIGITS));
+    double tick = SymbolInfoDouble(symbol, SYMBOL_TRADE_TICK_SIZE);
+    double rounded = (tick > 0) ? MathRound(price / tick) * tick : price;
+    return NormalizeDouble(rounded, (int)SymbolInfoInteger(symbol, SYMBOL_DIGITS));
+}
+
+/// The same of a price as frames have it.
+long round_scaled(const string symbol, const long price)
+{
+    return to_scaled(round_price(symbol, from_scaled(price)));
 }
 
 /// Which modes a market order may try, best first. @return how many.

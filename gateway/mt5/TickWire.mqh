@@ -69,6 +69,7 @@ public:
     /// Places of the oldest one, and behind the latest.
     ulong begin() { return begin_; }
     ulong end() { return end_; }
+    bool is_full() { return end_ - begin_ == (ulong)ArraySize(kept_); }
     void at(const ulong place, ToldTick &t) { t = kept_[(int)(place % (ulong)ArraySize(kept_))]; }
     void add(const ToldTick &t)
     {

@@ -21,8 +21,11 @@
 #define TICK_OUT_BYTES_MAX 16384  // beyond that live ticks are passed over
 #define TICKS_KEPT 65536
 #define TICK_ASKED_MAX 64         // back-fill requests that wait
-#define TICK_ANSWER_PLACES 4096   // of the memory that a round goes through
-#define TICK_ANSWER_FRAMES 8      // and sends at most
+
+// Where a request is answered from (TickAnswers.mqh).
+#define TICK_SOURCE_NONE 0  // not begun
+#define TICK_SOURCE_MEMORY 1
+#define TICK_SOURCE_HISTORY 2
 
 /// A symbol in the stream.
 struct TickSeries
@@ -31,6 +34,8 @@ struct TickSeries
     TickReader reader;
     ToldTick last;
     long hole_ns;  // of the first tick after the last hole; 0 = there has been none
+    long first_hole_ns;
+    long gone_ns;  // no tick after this time has left the memory; NUMBER_MAX = there is none in it
     bool named;    // on this connection
     bool behind;   // `last` has not been sent
 };
@@ -46,6 +51,7 @@ struct TickAsked
     ulong place;
     uint sent;
     bool older;  // a tick of before the range is known
+    int source;
 };
 
 class TickFeed : public FrameStream
@@ -63,6 +69,12 @@ private:
     ulong opened_ms_;
     ulong retry_at_ms_;
     int failures_;  // in a row
+    ToldTick found_[];  // in the terminal's history: an answer on its way, to this place
+    int found_at_;
+    bool found_more_;
+    bool found_whole_;
+    bool history_begun_;  // `found_` is a request's
+    ulong history_at_ms_; // not read again before
 
     string server() { return g_config.tick_host == "" ? g_config.host : g_config.tick_host; }
     void connect();
@@ -79,8 +91,14 @@ private:
     void tell_symbol(const int i);
     void send_behind();
     void answer();
+    void forget_asked(const int i);
+    bool is_begun(TickAsked &asked);
+    bool is_in_memory(const TickAsked &asked);
+    bool may_read_history();
+    bool read_history(const TickAsked &asked);
     bool answer_on(TickAsked &asked);
-    void end_answer(const TickAsked &asked, const bool more);
+    bool answer_history(const TickAsked &asked);
+    void end_answer(const TickAsked &asked, const bool more, const bool whole);
 
 public:
     TickFeed() : FrameStream(TICK_WIRE_VERSION) { reset(); }
@@ -101,6 +119,8 @@ void TickFeed::reset()
     live_count_ = 0;
     kept_.reset(g_config.tick_port > 0 ? TICKS_KEPT : 1);
     g_tick_rest_until_ms = 0;
+    history_begun_ = false;
+    history_at_ms_ = 0;
     stream_ = 0;
     greeted_ = false;
     up_ = false;
@@ -121,6 +141,8 @@ void TickFeed::watch(const string symbol)
     ZeroMemory(all_[n].last);
     all_[n].last.series = n;
     all_[n].hole_ns = 0;
+    all_[n].first_hole_ns = 0;
+    all_[n].gone_ns = (long)NUMBER_MAX;
     all_[n].named = false;
     all_[n].behind = false;
     MqlTick ticks[];
@@ -145,6 +167,7 @@ void TickFeed::drop(const string why)
         PrintFormat("millrace: the stream of ticks ended: %s", why);
     close_socket();
     ArrayResize(asked_, 0);
+    history_begun_ = false;
     live_count_ = 0;
     greeted_ = false;
     up_ = false;
@@ -193,24 +216,6 @@ bool TickFeed::on_welcome()
         !is_signed_after(nonce_, body, TICK_WELCOME_SIGNED_BYTES))
         return false;
     up_ = true;
-    return true;
-}
-
-bool TickFeed::on_backfill()
-{
-    int n = ArraySize(asked_);
-    if (!up_ || body_bytes != TICK_BACKFILL_BYTES || n >= TICK_ASKED_MAX ||
-        get_u32(body, 8) >= (uint)ArraySize(all_))
-        return false;
-    ArrayResize(asked_, n + 1, TICK_ASKED_MAX);
-    asked_[n].request = get_u64(body, 0);
-    asked_[n].series = (int)get_u32(body, 8);
-    asked_[n].limit = get_u32(body, 12);
-    asked_[n].from_ns = get_i64(body, 16);
-    asked_[n].to_ns = get_i64(body, 24);
-    asked_[n].place = 0;
-    asked_[n].sent = 0;
-    asked_[n].older = false;
     return true;
 }
 
@@ -267,6 +272,8 @@ void TickFeed::push(const int i, const MqlTick &tick, const bool hole)
     // Its time in UTC; never back, whatever the server's clock does.
     long time_ns = (tick.time_msc - server_offset_s() * 1000) * 1000000;
     bool later = t.seq == 0 || time_ns > t.time_ns;
+    if (t.seq == 0)
+        all_[i].gone_ns = time_ns - 1;
     t.same = later ? 0 : t.same + 1;
     t.time_ns = later ? time_ns : t.time_ns;
     t.seq += hole ? 2 : 1;
@@ -275,6 +282,14 @@ void TickFeed::push(const int i, const MqlTick &tick, const bool hole)
     all_[i].last = t;
     if (hole)
         all_[i].hole_ns = t.time_ns;
+    if (hole && all_[i].first_hole_ns == 0)
+        all_[i].first_hole_ns = t.time_ns;
+    if (kept_.is_full())
+    {
+        ToldTick gone;
+        kept_.at(kept_.begin(), gone);
+        all_[gone.series].gone_ns = gone.time_ns;
+    }
     kept_.add(t);
     all_[i].behind = !(up_ && all_[i].named && add_live(t));
 }
@@ -332,75 +347,6 @@ void TickFeed::send_behind()
         if (all_[i].behind)
             all_[i].behind = !add_live(all_[i].last);
     }
-}
-
-/// A piece of the oldest request's answer.
-void TickFeed::answer()
-{
-    int n = ArraySize(asked_);
-    if (n == 0 || answer_on(asked_[0]))
-        return;
-    for (int i = 1; i < n; i++)
-        asked_[i - 1] = asked_[i];
-    ArrayResize(asked_, n - 1, TICK_ASKED_MAX);
-}
-
-/// The next piece of an answer. @return false: that was its end.
-bool TickFeed::answer_on(TickAsked &asked)
-{
-    uchar b[];
-    ArrayResize(b, TICK_ENTRIES_MAX * TICK_ENTRY_BYTES);
-    int entries = 0;
-    int frames = 0;
-    bool more = false;
-    ulong place = asked.place;
-    if (place < kept_.begin())  // what was there is gone, so nothing more is known of before it
-    {
-        place = kept_.begin();
-        asked.older = false;
-    }
-    ulong stop_at = place + TICK_ANSWER_PLACES;
-    ulong end = stop_at < kept_.end() ? stop_at : kept_.end();
-    while (place < end && frames < TICK_ANSWER_FRAMES && !more)
-    {
-        ToldTick t;
-        kept_.at(place, t);
-        bool ours = t.series == asked.series && t.time_ns <= asked.to_ns;
-        bool inside = ours && t.time_ns >= asked.from_ns;
-        asked.older = asked.older || (ours && !inside);
-        more = inside && asked.sent >= asked.limit;
-        if (inside && !more)
-        {
-            put_tick(b, entries * TICK_ENTRY_BYTES, t, false);
-            entries++;
-            asked.sent++;
-        }
-        place++;
-        if (entries == TICK_ENTRIES_MAX)
-        {
-            send(TICK_FRAME_HISTORY, asked.request, b, entries * TICK_ENTRY_BYTES);
-            entries = 0;
-            frames++;
-        }
-    }
-    if (entries > 0)
-        send(TICK_FRAME_HISTORY, asked.request, b, entries * TICK_ENTRY_BYTES);
-    asked.place = place;
-    if (!more && place < kept_.end())
-        return true;
-    end_answer(asked, more);
-    return false;
-}
-
-void TickFeed::end_answer(const TickAsked &asked, const bool more)
-{
-    // Of before the first that is kept, and of a hole, it knows nothing.
-    bool whole = asked.older && all_[asked.series].hole_ns < asked.from_ns;
-    uchar b[TICK_HISTORY_END_BYTES];
-    put_u64(b, 0, asked.request);
-    put_u32(b, 8, (more ? TICK_HISTORY_MORE : 0) | (whole ? TICK_HISTORY_FROM_START : 0));
-    put_u32(b, 12, 0);
-    send(TICK_FRAME_HISTORY_END, 0, b, TICK_HISTORY_END_BYTES);
 }
 
 // -- duty cycle ----------------------------------------------------------------------------------

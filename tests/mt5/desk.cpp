@@ -70,7 +70,8 @@ HostProcess::HostProcess(const TempDir& dir, std::uint16_t port, HostSetup setup
     std::ofstream{dir.path("config.json")}
         << R"({"accounts":[{"login":)" << kLogin << R"(,"key":")" << setup_.key
         << R"(","margin_mode":")" << setup_.margin_mode
-        << R"(","balance":"100000"}],"symbols":["EURUSD","GBPUSD"]})";
+        << R"(","balance":"100000"}],"symbols":["EURUSD","GBPUSD",)"
+        << R"({"name":"QUARTERS","digits":2,"tick_size":"0.25"}]})";
 }
 
 void HostProcess::start(std::uint64_t kill_at) {

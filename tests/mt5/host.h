@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,7 @@ struct Knobs {
     std::int64_t booted_at_ms = 0;        // when the computer was started (wall); 0 = as it was
     std::int64_t tick_cache = 4'096;      // ticks of a symbol that CopyTicks has; 0 = it fails
     std::int64_t copy_ticks_ms = 0;       // CopyTicks takes that long
+    std::int64_t no_tick_history = 0;     // and has the latest ones alone
     std::int64_t send_buffer = 0;         // bytes that a new socket holds; 0 = as the kernel likes
     /// @return nullptr if there is none of that name.
     std::int64_t* find(const std::string& name);
@@ -153,6 +155,7 @@ public:
     std::uint64_t selections = 0;                       // of history, by the program
     std::uint64_t sends = 0;                            // requests, by the program
     std::uint64_t timers = 0;                           // timer events that it has had
+    std::uint64_t history_reads = 0;                    // of ticks by their time
     std::map<std::string, std::vector<MqlTick>> ticks;  // of each symbol, oldest first
 
     [[nodiscard]] sim::TradeServer& server() { return *server_; }
@@ -173,6 +176,8 @@ private:
     void push(ENUM_TRADE_TRANSACTION_TYPE type, ulong order, ulong deal);
     void push_result(const MqlTradeRequest& request, const MqlTradeResult& result);
     uint execute(const MqlTradeRequest& request, MqlTradeResult& result);
+    void drop_stops_of_new(const std::set<std::uint64_t>& before);
+    [[nodiscard]] std::set<std::uint64_t> position_ids() const;
     [[nodiscard]] ViewOrder* find_order(ulong ticket);
     void show_refused(const MqlTradeRequest& request);
     void keep_late(const Late& late);

@@ -187,6 +187,7 @@ json act(const json& command) {
                 {"calls", host().calls()},
                 {"sends", host().sends},
                 {"timers", host().timers},
+                {"history_reads", host().history_reads},
                 {"stopped", host().stopped},
                 {"positions", host().account().positions.size()},
                 {"stop_losses", count_of(&sim::Position::stop_loss)},

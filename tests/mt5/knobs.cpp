@@ -43,6 +43,7 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"booted_at_ms", &booted_at_ms},
                                                    {"tick_cache", &tick_cache},
                                                    {"copy_ticks_ms", &copy_ticks_ms},
+                                                   {"no_tick_history", &no_tick_history},
                                                    {"send_buffer", &send_buffer}};
     const auto it = all.find(name);
     return it == all.end() ? nullptr : it->second;

@@ -156,6 +156,43 @@ TEST_F(Orders, PendingsArePlacedMovedFilledAndCancelled) {
     EXPECT_EQ(exec_of(ExecKind::PendingCanceled, 100), nullptr) << "its own answer has told it";
 }
 
+/// On a symbol of two digits whose prices are 0.25 apart.
+bridge::Command in_quarters(bridge::Command command, std::int64_t stop_loss) {
+    std::memcpy(command.symbol, "QUARTERS", 8);
+    command.volume = kScale;
+    command.stop_loss = stop_loss;
+    return command;
+}
+
+TEST_F(Orders, PricesAreRoundedToTheSymbolsTickNotToItsPoint) {
+    begin();
+    host->control(R"("cmd":"tick","symbol":"QUARTERS","bid":"101.00","ask":"101.25")");
+    constexpr std::int64_t kCent = kScale / 100;
+    const bridge::Event placed =
+        answer_to(in_quarters(pending(1, PriceKind::Limit, 100.10), 9'010 * kCent));
+    EXPECT_EQ(placed.retcode, 10008U);
+    EXPECT_EQ(placed.price, 10'000 * kCent) << "what it waits at";
+    EXPECT_EQ(answer_to(cancel_of(2, placed.order_ticket)).retcode, kDone);
+    const bridge::Event opened = answer_to(in_quarters(open(3), 9'010 * kCent));
+    EXPECT_EQ(opened.retcode, kDone);
+    EXPECT_EQ(number("first_stop_loss"), 9'000U * kCent);
+    EXPECT_EQ(answer_to(modify_of(4, opened.position_id, 95.20)).retcode, kDone);
+    EXPECT_EQ(number("first_stop_loss"), 9'525U * kCent);
+}
+
+// Nobody tells what became of it: it is seen in the account, where it stands rounded.
+TEST_F(Orders, AChangeThatWasRoundedIsFoundInTheAccount) {
+    begin();
+    host->control(R"("cmd":"tick","symbol":"QUARTERS","bid":"101.00","ask":"101.25")");
+    const bridge::Event opened = answer_to(in_quarters(open(1), 0));
+    host->knob("crash_send", 2);
+    desk.submit(modify_of(2, opened.position_id, 95.20));
+    ASSERT_TRUE(desk.until([&] { return host->died(); }));
+    host->start();
+    ASSERT_TRUE(desk.until_answered(modify_of(2, 0, 0).magic));
+    EXPECT_EQ(desk.told[modify_of(2, 0, 0).magic].outcomes.back().retcode, kDone);
+}
+
 TEST_F(Orders, AStopIsSetOnceAndSettingItAgainNeedsNoChange) {
     begin();
     const bridge::Event opened = answer_to(open(1));
@@ -295,6 +332,103 @@ TEST_F(Orders, StopsOfANettingPositionThatTurnedAreNotSetOnTheOtherSide) {
     EXPECT_EQ(answer_to(open(2, 0.5, Side::Sell)).retcode, kDone);
     EXPECT_TRUE(desk.until([&] { return !missing(); }));
     EXPECT_EQ(number("sends"), 5U);
+}
+
+/// As `guarded`, waiting below the market.
+bridge::Command guarded_pending(std::uint64_t intent) {
+    bridge::Command command = pending(intent, PriceKind::Limit, 1.09);
+    command.stop_loss = 105 * kScale / 100;
+    return command;
+}
+
+TEST_F(Orders, StopsThatAServerDropsWhenAPendingIsFilledAreSetAsThePendingHadThemLast) {
+    begin({.knobs = {"drop_stops=1"}});
+    const bridge::Event placed = answer_to(guarded_pending(1));
+    bridge::Command change = cancel_of(2, placed.order_ticket);
+    change.type = static_cast<std::uint8_t>(CommandType::Modify);
+    change.stop_loss = 106 * kScale / 100;
+    EXPECT_EQ(answer_to(change).retcode, kDone);
+    host->quote("1.08980", "1.08990");
+    ASSERT_NE(exec_of(ExecKind::PendingFilled), nullptr);
+    ASSERT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+    EXPECT_EQ(number("first_stop_loss"), 106U * kScale / 100);
+}
+
+/// The program dies where a test says so, and is started again.
+class StopsOverARestart : public Orders {
+protected:
+    void start_again() {
+        desk.info = {};
+        desk.synced = false;
+        host->start();
+        ASSERT_TRUE(desk.until(
+            [&] { return desk.synced && desk.info.permissions == bridge::kInfoMayTrade; }));
+    }
+    void kill_and_start_again() {
+        host->kill9();
+        start_again();
+    }
+};
+
+TEST_F(StopsOverARestart, ThatWereRefusedBeforeItAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 2);
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; })) << "one attempt, in vain";
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, OfAFilledPendingThatWereRefusedBeforeItAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 2);
+    EXPECT_EQ(answer_to(guarded_pending(1)).retcode, 10008U);
+    host->quote("1.08980", "1.08990");
+    ASSERT_NE(exec_of(ExecKind::PendingFilled), nullptr);
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; })) << "one attempt, in vain";
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, OfARequestThatItDiedInAreSetAfterIt) {
+    begin();
+    host->knob("drop_stops", 1);
+    host->knob("crash_send", 2);
+    desk.submit(guarded(1));
+    ASSERT_TRUE(desk.until([&] { return host->died(); }));
+    ASSERT_NO_FATAL_FAILURE(start_again());
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+TEST_F(StopsOverARestart, ThatAPersonTookAwayBeforeItStayAway) {
+    begin();
+    EXPECT_EQ(answer_to(guarded(1)).retcode, kDone);
+    let_it_run();  // it sees them there
+    host->control(R"("cmd":"manual_stop","price":"0")");
+    ASSERT_EQ(number("stop_losses"), 0U);
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    let_it_run();
+    EXPECT_EQ(number("sends"), 0U);
+    EXPECT_EQ(number("stop_losses"), 0U);
+}
+
+TEST_F(StopsOverARestart, ThatTheEngineTookAwayBeforeItStayAway) {
+    begin();
+    host->knob("drop_stops", 2);
+    const bridge::Event opened = answer_to(guarded(1));
+    ASSERT_TRUE(desk.until([&] { return number("sends") == 2; }));
+    host->knob("drop_stops", 0);
+    (void)answer_to(modify_of(2, opened.position_id, 0.0));
+    ASSERT_NO_FATAL_FAILURE(kill_and_start_again());
+    let_it_run();
+    EXPECT_EQ(number("stop_losses"), 0U);
+}
+
+TEST_F(Orders, StopsOfAnOrderThatWasExecutedWithoutAnAnswerAreSetToo) {
+    begin({.inputs = {"InpAnswerMs=100"}, .knobs = {"drop_stops=1"}});
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    EXPECT_TRUE(has_status(answer_to(guarded(1)), OrdStatus::InDoubt));
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
 }
 
 TEST_F(Orders, AHedgingCloseClosesItsPositionAndASecondOneFindsItClosed) {

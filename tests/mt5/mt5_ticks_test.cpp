@@ -90,12 +90,23 @@ protected:
     }
     /// All that the terminal still has from `from` on.
     void ask(Nanos from, std::uint32_t limit = 1'000'000) {
+        send_ask(from, limit);
+        ASSERT_TRUE(until([&] { return seen.ends.size() == 1; }));
+    }
+    void send_ask(Nanos from, std::uint32_t limit = 1'000'000) {
         seen.history.clear();
         seen.ends.clear();
         const Nanos to = sim::EventLoop::wall_now() + seconds(60);
         ASSERT_TRUE(
             server->ask({kLogin, ++request, millrace::test::tick_name("EURUSD"), from, to, limit}));
-        ASSERT_TRUE(until([&] { return seen.ends.size() == 1; }));
+    }
+    /// The program comes back with an empty memory, and has told the latest tick.
+    void restart_program() {
+        server.reset();
+        host->control(R"("cmd":"reinit")");
+        seen = Seen{};
+        open_server();
+        ASSERT_TRUE(until([&] { return seen.ticks.size() == 1; }));
     }
     /// Are these the quotes of a burst, whole and in order?
     static void expect_burst(std::span<const FeedTick> ticks, std::int64_t first_point,
@@ -172,6 +183,53 @@ TEST_F(Ticks, ThatCameWhileTheLinkWasCutAreFilledFromTheTerminalsMemory) {
     ASSERT_NO_FATAL_FAILURE(ask(seconds(1)));
     expect_burst(seen.history, 0, 101);
     EXPECT_FALSE(seen.ends[0].from_start) << "of before its first one it knows nothing";
+}
+
+TEST_F(Ticks, OfBeforeTheProgramsStartAreFilledFromTheTerminalsHistory) {
+    begin_stream();
+    const Nanos first = seen.ticks[0].time;
+    burst_apart(1, 100);
+    ASSERT_NO_FATAL_FAILURE(restart_program());
+    ASSERT_EQ(seen.ticks[0].seq, 1U) << "the numbers begin anew";
+    const std::uint64_t busy = desk.busy_frames;
+    ASSERT_NO_FATAL_FAILURE(ask(first));
+    expect_burst(seen.history, 0, 101);
+    EXPECT_TRUE(seen.ends[0].from_start);
+    EXPECT_FALSE(seen.ends[0].more);
+    EXPECT_TRUE(desk.until([&] { return desk.busy_frames > busy; })) << "the call may block";
+    ASSERT_NO_FATAL_FAILURE(ask(first, 30));
+    expect_burst(seen.history, 0, 30);
+    EXPECT_TRUE(seen.ends[0].more);
+    EXPECT_EQ(number("history_reads"), 2U);
+}
+
+TEST_F(Ticks, ThatTheTerminalsHistoryHasNotGotAreAnsweredFromMemory) {
+    begin_stream();
+    const Nanos first = seen.ticks[0].time;
+    burst_apart(1, 10);
+    ASSERT_NO_FATAL_FAILURE(restart_program());
+    host->knob("no_tick_history", 1);
+    ASSERT_NO_FATAL_FAILURE(ask(first));
+    EXPECT_EQ(seen.history.size(), 1U);
+    EXPECT_FALSE(seen.ends[0].from_start);
+}
+
+// While it is read nobody is served, a kill neither.
+TEST_F(Ticks, AreNotReadFromTheHistoryWhileAPositionIsOpen) {
+    begin_stream();
+    const Nanos first = seen.ticks[0].time;
+    burst_apart(1, 10);
+    ASSERT_NO_FATAL_FAILURE(restart_program());
+    const bridge::Event opened = answer_to(open(1));
+    ASSERT_EQ(opened.retcode, kDone);
+    ASSERT_NO_FATAL_FAILURE(send_ask(first));
+    const std::uint64_t rounds = number("timers") + 200;
+    ASSERT_TRUE(until([&] { return number("timers") > rounds; }));
+    EXPECT_TRUE(seen.ends.empty());
+    EXPECT_EQ(number("history_reads"), 0U);
+    EXPECT_EQ(answer_to(close_of(2, opened.position_id)).retcode, kDone);
+    ASSERT_TRUE(until([&] { return seen.ends.size() == 1; }));
+    expect_burst(seen.history, 0, 11);
 }
 
 TEST_F(Ticks, ThatNobodyReadsMakeNoCommandWaitAndAreConflated) {
