@@ -74,6 +74,7 @@ TEST_F(StopAccount, FlattensPausesAndLeavesNoKillBehind) {
     ASSERT_EQ(run({"kill", "--account", name}, output), 0) << output;
     ASSERT_EQ(run({"account", "stop", name, "--flatten", "--yes"}, output), 0) << output;
     EXPECT_EQ(cell_of_account("killed"), "ACCOUNT") << "somebody else's kill stays";
+    EXPECT_NE(output.find("millrace unkill --account " + name), std::string::npos) << output;
 
     ASSERT_EQ(run({"unkill", "--account", name}, output), 0) << output;
     ASSERT_EQ(run({"account", "resume", name}, output), 0) << output;

@@ -29,7 +29,7 @@ struct OpenThere {
     AccountId id;
     std::int64_t orders = 0;
     std::int64_t positions = 0;
-    bool killed = false;  // by whatever scope
+    bool killed = false;  // by itself; a kill of all is taken back as one
     [[nodiscard]] bool flat() const noexcept { return orders == 0 && positions == 0; }
 };
 
@@ -45,7 +45,7 @@ void look(const Watched& watched, OpenThere& account) {
     }
     account.orders = std::get<std::int64_t>(cell(sheet, 0, "orders"));
     account.positions = std::get<std::int64_t>(cell(sheet, 0, "positions"));
-    account.killed = std::get<std::string>(cell(sheet, 0, "killed")) != "-";
+    account.killed = std::get<std::string>(cell(sheet, 0, "killed")) == "ACCOUNT";
 }
 
 void show(const Watched& watched, const OpenThere& account) {
@@ -190,15 +190,20 @@ int stop_accounts(const StopRequest& request) {
         return not_flat(*accounts, message);
     }
     for (const OpenThere& account : before) {
-        // One that stood before is somebody else's word.
-        if (!account.killed) {
-            if (const int code = kill_switch(request.target, kill_of(account, true));
-                code != kExitOk) {
-                return code;
-            }
+        const char* name = account.name.c_str();
+        if (account
+                .killed) {  // by somebody else, or by this command when it did not come to its end
+            std::printf(
+                "%s: flat, INACTIVE; a kill was in force before and still is: `millrace unkill "
+                "--account %s` and `millrace account resume %s` let it trade again\n",
+                name, name, name);
+            continue;
         }
-        std::printf("%s: flat, INACTIVE; `millrace account resume %s` lets it trade again\n",
-                    account.name.c_str(), account.name.c_str());
+        if (const int code = kill_switch(request.target, kill_of(account, true)); code != kExitOk) {
+            return code;
+        }
+        std::printf("%s: flat, INACTIVE; `millrace account resume %s` lets it trade again\n", name,
+                    name);
     }
     return kExitOk;
 }
