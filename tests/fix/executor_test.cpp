@@ -138,6 +138,25 @@ TEST_F(FixExecutor, TakesADenialForNoProofOfAnOrderThatTheVenueMayHaveFilled) {
     EXPECT_TRUE(is(next(command.magic), ReportType::QueryFound));
 }
 
+TEST_F(FixExecutor, AKillFlattensPastAnOrderThatTheVenueDenies) {
+    denial_is_proof = false;
+    start();
+    const Event open = answer_to(open_command(1));
+    ASSERT_EQ(open.ord_status, static_cast<std::uint8_t>(OrdStatus::Filled));
+    venue.control(R"("cmd": "next", "do": "unread")");
+    const auto lost = open_command(2);
+    EXPECT_EQ(answer_to(lost).retcode, retcode::kConnection);
+    ASSERT_TRUE(eventually([&] {
+        return text("log").find("which may mean that it was filled") != std::string::npos;
+    }));
+    bridge::Kill kill{};
+    kill.kill_id = 1;
+    kill.actions = kKillStop | kKillFlatten;
+    stage.send_kill(kill);
+    ASSERT_TRUE(eventually([&] { return venue.executions().size() == 2; })) << text("log");
+    EXPECT_EQ(venue.executions().back().side, '2') << "what was bought is sold";
+}
+
 TEST_F(FixExecutor, ProvesAbsenceOnlyAfterTheVenueHasDeniedTheOrderForTheSettlingTime) {
     start();
     venue.control(R"("cmd": "next", "do": "unread")");

@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kOrdersMax = 16'384;
 constexpr std::uint32_t kLimitOrders = 10033;
 constexpr std::uint32_t kInvalid = 10013;
+constexpr Nanos kKillTold = seconds(2);  // a kill may take so long before somebody is told
 constexpr std::uint32_t kServerDisables = 10026;
 
 std::uint64_t new_journal_id() noexcept {
@@ -306,21 +307,25 @@ void Executor::sync() {
 /// Whether the account can trade, one event on its way at a time. FIX 4.4 does not tell money: it
 /// stays 0.
 void Executor::offer_account_info() {
+    const bool kill_waits =
+        kill_open_since_.value != 0 && sim::EventLoop::now() - kill_open_since_ >= kKillTold;
     const auto& events = journal_.unacknowledged();
     const bool on_its_way = told_seq_ != 0 && !events.empty() && events.front().seq <= told_seq_;
     if (link_ == nullptr || !link_->is_up() || on_its_way ||
-        (told_once_ && told_up_ == venue_up_)) {
+        (told_once_ && told_up_ == venue_up_ && told_kill_waits_ == kill_waits)) {
         return;
     }
     bridge::Event event{};
     event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
     event.permissions = bridge::kInfoMayTrade;  // a venue has no other switch
     event.permissions |= venue_up_ ? std::uint8_t{0} : bridge::kInfoServerAway;
+    event.permissions |= kill_waits ? bridge::kInfoKillWaits : std::uint8_t{0};
     event.broker_time_ns = sim::EventLoop::wall_now().value;
     add_event(event, 0);
     told_seq_ = journal_.event_seq();
     told_up_ = venue_up_;
     told_once_ = true;
+    told_kill_waits_ = kill_waits;
     sync();
 }
 

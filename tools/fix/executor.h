@@ -146,6 +146,7 @@ private:
     std::map<std::string, Quote> quotes_;       // by the account's symbol
     std::uint64_t last_own_ = 0;                // intent
     Nanos kill_due_;                            // when the kills in force are looked at again
+    Nanos kill_open_since_;  // something of a kill is still there; 0 = nothing is
     std::uint64_t mass_status_ = 0;
     Nanos refresh_due_;  // requests may have been passed over; 0 = none
     bool venue_up_ = false;
@@ -153,6 +154,7 @@ private:
     bool told_away_ = false;
     bool told_up_ = false;  // as AccountInfo last said
     bool told_once_ = false;
+    bool told_kill_waits_ = false;
     std::uint64_t told_seq_ = 0;  // event number of that AccountInfo
     sim::EventLoop::TimerId timer_ = 0;
 };

@@ -55,11 +55,17 @@ void Executor::carry_out_kills() {
             return (k.second.actions & action) != 0 && (k.first == Text<16>{} || k.first == symbol);
         });
     };
+    // What the venue has denied so often that it will not move any more moves nothing here either:
+    // the way out does not wait for a person (the alert has told him to see the positions).
+    const auto is_denied = [&](std::uint64_t magic) {
+        const auto at = doubts_.find(magic);
+        return at != doubts_.end() && at->second.denied;
+    };
     std::set<std::string> moving;  // symbols whose position is not known
     const auto may_move = [&](std::uint64_t magic) {
         // A cancel or a replace moves no position itself, and may stay in doubt for ever.
         const sim::Intent* intent = journal_.find(magic);
-        if (intent != nullptr && is_order(intent->command)) {
+        if (intent != nullptr && is_order(intent->command) && !is_denied(magic)) {
             moving.insert(std::string{intent->command.symbol, 16});
         }
     };
@@ -75,7 +81,7 @@ void Executor::carry_out_kills() {
         const Text<16> symbol = symbol_of(state->command);
         const bool pending =
             state->command.price_kind != static_cast<std::uint8_t>(PriceKind::Market);
-        if (!pending) {
+        if (!pending && !is_denied(magic.value)) {
             moving.insert(std::string{symbol.bytes, sizeof(symbol.bytes)});
         }
         if (!pending || !hits(symbol, kKillCancel)) {
@@ -109,7 +115,9 @@ void Executor::carry_out_kills() {
             submit_own(command);
         }
     }
-    kill_due_ = left ? sim::EventLoop::now() + kKillRetry : Nanos{};
+    const Nanos now = sim::EventLoop::now();
+    kill_due_ = left ? now + kKillRetry : Nanos{};
+    kill_open_since_ = !left ? Nanos{} : kill_open_since_.value == 0 ? now : kill_open_since_;
 }
 
 /// An order of the executor itself, journalled and looked up like any other.

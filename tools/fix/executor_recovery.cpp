@@ -8,8 +8,9 @@
 namespace millrace::fix {
 namespace {
 
-constexpr std::size_t kAsksMax = 50;  // a tick: a venue's limit on messages is not known
-constexpr unsigned kReadings = 3;     // "no such order", before it is proof
+constexpr std::size_t kAsksMax = 50;        // a tick: a venue's limit on messages is not known
+constexpr std::int64_t kDeniedSlower = 10;  // one that the venue has denied for good, it thinks
+constexpr unsigned kReadings = 3;           // "no such order", before it is proof
 // A venue answers an order in milliseconds; the engine asks for one that is overdue by its own
 // limit, but nobody asks for the executor's own.
 constexpr Nanos kAnswerMax = seconds(5);
@@ -163,7 +164,8 @@ void Executor::venue_says_no(Magic magic) {
         return;
     }
     // What was to change an order is another matter: there the venue has said how the order stands.
-    if (doubt.target == magic && !options_.denial_is_proof) {
+    // And a close of the kill switch's own has to be tried again: nobody else ends it.
+    if (doubt.target == magic && !options_.denial_is_proof && !is_own(magic)) {
         if (!std::exchange(doubt.denied, true)) {
             note(
                 "ALERT in doubt: the venue does not know it, which may mean that it was filled. "
@@ -257,7 +259,7 @@ void Executor::ask_again() {
             continue;
         }
         ++asks;
-        doubt.next_ask = now + pause;
+        doubt.next_ask = now + (doubt.denied ? Nanos{kDeniedSlower * pause.value} : pause);
         if (++doubt.asked == kReadings + 1) {
             note(
                 "ALERT in doubt, and the venue does not answer OrderStatusRequest; it stays in "
