@@ -1,9 +1,7 @@
 #include "tests/mt5/desk.h"
 
-#include "tests/covers.h"
-#include "tools/simbroker/audit.h"
-
 #include <gtest/gtest.h>
+#include "tests/covers.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -16,7 +14,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cmath>
 #include <fstream>
 
 namespace millrace::mt5::test {
@@ -34,21 +31,8 @@ int left_ms(Clock::time_point deadline) {
     return std::max(0, static_cast<int>(left.count()));
 }
 
-std::int64_t scaled(double v) {
-    return std::llround(v * static_cast<double>(kScale));
-}
-
 ReportType type_of(const bridge::Event& event) {
     return static_cast<ReportType>(event.type);
-}
-
-bridge::Command command_of(std::uint64_t intent, CommandType type) {
-    bridge::Command command{};
-    command.epoch = 1;
-    command.magic = Magic::make(kTag, intent, 0).value;
-    command.type = static_cast<std::uint8_t>(type);
-    std::memcpy(command.symbol, "EURUSD", 6);
-    return command;
 }
 
 }  // namespace
@@ -449,55 +433,6 @@ bridge::Event Desk::resolve(std::uint64_t magic, int ms) {
     }
     ADD_FAILURE() << "magic " << magic << " stays unknown";
     return told[magic].query.value_or(bridge::Event{});
-}
-
-// -- commands ------------------------------------------------------------------------------------
-
-bridge::Command open(std::uint64_t intent, double lots, Side side) {
-    bridge::Command command = command_of(intent, CommandType::Open);
-    command.volume = scaled(lots);
-    command.side = static_cast<std::uint8_t>(side);
-    return command;
-}
-bridge::Command pending(std::uint64_t intent, PriceKind kind, double price) {
-    bridge::Command command = open(intent);
-    command.price_kind = static_cast<std::uint8_t>(kind);
-    command.price = scaled(price);
-    return command;
-}
-bridge::Command close_of(std::uint64_t intent, std::uint64_t position) {
-    bridge::Command command = command_of(intent, CommandType::Close);
-    command.side = static_cast<std::uint8_t>(Side::Sell);
-    command.position_ticket = position;
-    return command;
-}
-bridge::Command modify_of(std::uint64_t intent, std::uint64_t position, double sl) {
-    bridge::Command command = command_of(intent, CommandType::Modify);
-    command.position_ticket = position;
-    command.stop_loss = scaled(sl);
-    return command;
-}
-bridge::Command cancel_of(std::uint64_t intent, std::uint64_t order) {
-    bridge::Command command = command_of(intent, CommandType::Cancel);
-    command.order_ticket = order;
-    return command;
-}
-
-Booked booked(const TempDir& dir, std::uint64_t intent) {
-    const auto audit = sim::audit_books(dir.path("books"), kTag);
-    EXPECT_TRUE(audit.ok());
-    Booked out;
-    for (const sim::BookedIntent& one : audit.value().intents) {
-        if (one.intent != intent) {
-            continue;
-        }
-        out.doubled = one.doubled();
-        for (const sim::BookedOrder& order : one.orders) {
-            out.volume += order.executed.value;
-            out.executions += order.deals > 0 ? 1U : 0U;
-        }
-    }
-    return out;
 }
 
 }  // namespace millrace::mt5::test

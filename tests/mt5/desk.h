@@ -177,6 +177,7 @@ private:
 };
 
 /// Commands as the broker stage sends them.
+[[nodiscard]] bridge::Command command_of(std::uint64_t intent, CommandType type);
 [[nodiscard]] bridge::Command open(std::uint64_t intent, double lots = 0.10, Side side = Side::Buy);
 [[nodiscard]] bridge::Command pending(std::uint64_t intent, PriceKind kind, double price);
 [[nodiscard]] bridge::Command close_of(std::uint64_t intent, std::uint64_t position);
