@@ -16,6 +16,9 @@
 // DEAL_REASON_CORPORATE_ACTION: older compilers do not know the name.
 #define REASON_CORPORATE_ACTION 10
 
+// For so long the second half of what the server did to a position may stay away, by its clock.
+#define TECHNICAL_S 60
+
 #define FOUND_NOTHING 0
 #define FOUND_FLYING 1   // the broker has it, and is not done with it
 #define FOUND_SETTLED 2  // status says how it stands
@@ -238,7 +241,8 @@ public:
         return false;
     }
 
-    /// How much of a position is open by its deals, 1e-8 lots; -1 = they are not there.
+    /// How much of a position is open by its deals, 1e-8 lots; -1 = they are not there. One that
+    /// the server has closed to open it again counts as open until it has had time to.
     long open_volume(const ulong position_id);
 
     /// Goes through orders, history and deals for `magic`. @param since_s server time of the

@@ -26,16 +26,24 @@ struct Hold
     double bid;
 };
 
+/// A netting position whose deals do not add up to it.
+struct Blind
+{
+    ulong position;
+    ulong since_ms;
+    bool seen;  // in this reading of the account
+};
+
 class KillSwitch
 {
 private:
     Hold holds_[];
+    Blind blind_[];
     ulong next_ms_;
     int clean_readings_;
     bool dead_man_fired_;
     bool wanted_;
     ulong open_ms_;   // since when something has been there that a kill is to end; 0 = nothing is
-    ulong blind_ms_;  // since when the deals of a position have not added up to it; 0 = they do
     int tokens_;
     ulong refilled_ms_;
 
@@ -47,6 +55,8 @@ private:
     bool take_token();
     void send(MqlTradeRequest &request, const ulong ticket);
     int cancel_orders();
+    ulong blind_since(const ulong position);
+    void forget_blind();
     bool ours_of_selected(double &volume, bool &buy);
     int close_positions();
 
@@ -60,7 +70,7 @@ public:
         dead_man_fired_ = false;
         wanted_ = true;
         open_ms_ = 0;
-        blind_ms_ = 0;
+        ArrayResize(blind_, 0);
         tokens_ = KILL_BURST;
         refilled_ms_ = 0;
     }
@@ -229,6 +239,38 @@ int KillSwitch::cancel_orders()
     return ArraySize(tickets);
 }
 
+/// Since when its deals have not added up; from now on, if they did in the reading before.
+ulong KillSwitch::blind_since(const ulong position)
+{
+    int n = ArraySize(blind_);
+    int i = 0;
+    while (i < n && blind_[i].position != position)
+        i++;
+    if (i == n)
+    {
+        ArrayResize(blind_, n + 1, 16);
+        blind_[i].position = position;
+        blind_[i].since_ms = now_ms();
+    }
+    blind_[i].seen = true;
+    return blind_[i].since_ms;
+}
+
+/// After a whole reading: those that are gone, that add up, or that no kill asks for any more.
+void KillSwitch::forget_blind()
+{
+    int kept = 0;
+    for (int i = 0; i < ArraySize(blind_); i++)
+    {
+        if (!blind_[i].seen)
+            continue;
+        blind_[kept] = blind_[i];
+        blind_[kept].seen = false;
+        kept++;
+    }
+    ArrayResize(blind_, kept, 16);
+}
+
 /// How much of the position just selected is ours, and which way. On a hedging account all of it or
 /// nothing, by its magic. A netting position has the magic of whoever dealt first: what our deals
 /// add up to counts there, never more than is open on that side. @return false if its deals are not
@@ -246,18 +288,15 @@ bool KillSwitch::ours_of_selected(double &volume, bool &buy)
     }
     long net = 0;
     long ours = 0;
-    bool read =
-        g_account.net_of_deals((ulong)PositionGetInteger(POSITION_IDENTIFIER), net, ours);
+    ulong position = (ulong)PositionGetInteger(POSITION_IDENTIFIER);
+    bool read = g_account.net_of_deals(position, net, ours);
     if (read && net == (buy ? to_scaled(open) : -to_scaled(open)))
     {
-        blind_ms_ = 0;
         if (buy ? ours > 0 : ours < 0)
             volume = MathMin(open, from_scaled(buy ? ours : -ours));
         return true;
     }
-    if (blind_ms_ == 0)
-        blind_ms_ = now_ms();
-    if (now_ms() < blind_ms_ + KILL_BLIND_MS)
+    if (now_ms() < blind_since(position) + KILL_BLIND_MS)
         return false;
     volume = by_magic ? open : 0;  // its history is gone: the way out does not wait for it
     return true;
@@ -287,6 +326,7 @@ int KillSwitch::close_positions()
         tickets[n] = ticket;
         volumes[n] = volume;
     }
+    forget_blind();
     for (int i = 0; i < ArraySize(tickets); i++)
     {
         double bid;

@@ -156,6 +156,8 @@ long Account::open_volume(const ulong position_id)
         return -1;
     long opened = 0;
     long closed = 0;
+    long rolling = 0;  // closed by the server, and not opened again yet
+    long young_msc = (long)(TimeTradeServer() - TECHNICAL_S) * 1000;
     for (int i = 0; i < HistoryDealsTotal(); i++)
     {
         ulong ticket = HistoryDealGetTicket(i);
@@ -165,6 +167,13 @@ long Account::open_volume(const ulong position_id)
             continue;
         long volume = to_scaled(HistoryDealGetDouble(ticket, DEAL_VOLUME));
         long entry = HistoryDealGetInteger(ticket, DEAL_ENTRY);
+        if (is_technical(HistoryDealGetInteger(ticket, DEAL_REASON)))
+        {
+            if (entry == DEAL_ENTRY_IN)
+                rolling = 0;
+            else if (HistoryDealGetInteger(ticket, DEAL_TIME_MSC) >= young_msc)
+                rolling += volume;
+        }
         if (entry == DEAL_ENTRY_INOUT)
             return -1;  // reversed: its volumes do not tell
         if (entry == DEAL_ENTRY_IN)
@@ -174,6 +183,7 @@ long Account::open_volume(const ulong position_id)
     }
     if (opened == 0)
         return -1;
+    closed -= rolling;
     return (opened > closed) ? opened - closed : 0;
 }
 

@@ -7,8 +7,6 @@
 #define SCAN_EVERY_MS 1000
 #define SCAN_HINTED_MS 20
 #define MARK_EVERY_S 60
-// For so long the second half of what the server did to a position may stay away, by its clock.
-#define TECHNICAL_S 60
 
 /// A deal as the scan reads it, before anything else selects another part of the history.
 struct Deal
@@ -225,6 +223,9 @@ void Scanner::tell_technical(const Deal &deals[])
         }
         Deal change = deals[last];
         change.volume = from_scaled((more > 0) ? more : -more);
+        // Fewer lots are a deal against the position, whichever half came last.
+        if ((change.entry == DEAL_ENTRY_IN) != (more > 0))
+            change.type = (change.type == DEAL_TYPE_BUY) ? DEAL_TYPE_SELL : DEAL_TYPE_BUY;
         tell_exec(change, (more > 0) ? EXEC_FOREIGN : EXEC_BY_HAND,
                   g_account.opener_of(change.position), STATUS_FILLED);
     }
@@ -240,8 +241,8 @@ void Scanner::tell_deal(const Deal &deal)
         return;
     }
     ulong opener = g_account.opener_of(deal.position);
-    if (is_technical(deal.reason) && g_account.is_ours(opener))
-        return;  // tell_technical() does, or waits for its other half
+    if (is_technical(deal.reason) && (opener == 0 || g_account.is_ours(opener)))
+        return;  // tell_technical() does, or waits for its other half, or to learn whose it is
     // Some servers put the position's magic on a close by hand.
     bool by_hand = is_human(deal.reason) && deal.entry != DEAL_ENTRY_IN && deal.magic == opener;
     if (!by_hand && !is_server_deal(deal.reason) && g_account.is_ours(deal.magic))

@@ -40,7 +40,7 @@ std::vector<ViewOrder> active_orders() {
 
 std::vector<millrace::sim::Position> open_positions() {
     std::vector<millrace::sim::Position> out;
-    if (!host().connected() || host().lists_hidden()) {
+    if (!host().connected() || host().lists_hidden() || host().between_halves) {
         return out;
     }
     for (const auto& [id, position] : host().account().positions) {
@@ -113,7 +113,8 @@ bool select_history(const Wanted& wanted) {
         }
     }
     for (const ViewDeal& deal : host().deals) {
-        if (host().is_visible(deal.visible_ns) && wanted(deal.time_msc, deal.position)) {
+        const bool hidden = deal.position == static_cast<ulong>(host().knobs.hidden_position);
+        if (!hidden && host().is_visible(deal.visible_ns) && wanted(deal.time_msc, deal.position)) {
             history_deals.push_back(deal);
         }
     }

@@ -196,10 +196,11 @@ void Host::show_deal(const BookRecord& record) {
     }
 }
 
-void Host::roll_over(bool both, double factor) {
+void Host::roll_over(bool out_half, bool in_half, double factor) {
+    between_halves = !in_half;
     for (const auto& [id, position] : account().positions) {
         for (const bool out : {true, false}) {
-            if (!out && !both) {
+            if (out ? !out_half : !in_half) {
                 continue;
             }
             ViewDeal deal;

@@ -41,6 +41,7 @@ struct Knobs {
     std::int64_t unwatched = 0;         // no symbol is in the market watch
     std::int64_t server_magic = 0;      // 1: server-made deals carry the position's magic
     std::int64_t no_history = 0;        // HistorySelect fails
+    std::int64_t hidden_position = 0;   // whose deals no history shows
     std::int64_t file_full = 0;         // files cannot be written
     std::int64_t drop_read = 0;         // the next command read is lost with the connection
     std::int64_t drop_send = 0;         // the connection breaks at the next send after an execution
@@ -129,8 +130,9 @@ public:
     [[nodiscard]] bool next_transaction(Transaction& out);
     void reconnect();  // the terminal's connection to the broker is new
     /// The server closes every position by a deal and opens it again by another, under the same
-    /// identifier. @param both false: the second deal stays away. @param factor of the new lots.
-    void roll_over(bool both, double factor);
+    /// identifier; between the two it is in no list. @param out, in which of the two. @param factor
+    /// of the new lots.
+    void roll_over(bool out, bool in, double factor);
     /// A quote reaches the terminal. @param apart no two of a symbol in the same millisecond.
     void on_quote(const std::string& symbol, Price bid, Price ask, bool apart = false);
     [[nodiscard]] std::uint64_t calls() const { return calls_; }
@@ -145,6 +147,7 @@ public:
     [[nodiscard]] const sim::Account& account() const;
 
     Knobs knobs;
+    bool between_halves = false;    // of a rollover
     std::vector<ViewOrder> orders;  // in the order of their tickets
     std::vector<ViewDeal> deals;
     int last_error = 0;

@@ -176,7 +176,8 @@ json act(const json& command) {
         ea_deinit(3);
         return ea_init() == INIT_SUCCEEDED ? done() : failed("OnInit failed");
     } else if (cmd == "rollover") {
-        host().roll_over(command.value("both", true), command.value("factor", 1.0));
+        host().roll_over(command.value("out", true), command.value("in", true),
+                         command.value("factor", 1.0));
     } else if (cmd == "reconnect") {
         host().knobs.disconnected = 0;
         host().reconnect();

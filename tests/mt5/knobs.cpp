@@ -23,6 +23,7 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"unwatched", &unwatched},
                                                    {"server_magic", &server_magic},
                                                    {"no_history", &no_history},
+                                                   {"hidden_position", &hidden_position},
                                                    {"file_full", &file_full},
                                                    {"drop_read", &drop_read},
                                                    {"drop_send", &drop_send},

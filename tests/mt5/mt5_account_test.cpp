@@ -153,6 +153,31 @@ TEST_F(OfTheAccount, ARolloverThatClosesAndOpensThePositionAgainIsToldToNobody) 
     EXPECT_GE(execs_of(ExecKind::Foreign), told) << "the hand's deals are told as such";
 }
 
+TEST_F(OfTheAccount, ACloseBetweenTheHalvesOfARolloverWaitsForThePositionToComeBack) {
+    begin();
+    const bridge::Event ours = answer_to(open(1));
+    host->control(R"("cmd":"rollover","in":false)");
+    const std::uint64_t close = desk.submit(close_of(2, ours.position_id));
+    let_it_run(500);
+    EXPECT_TRUE(desk.told[close].outcomes.empty()) << "it is not closed";
+    host->control(R"("cmd":"rollover","out":false)");
+    ASSERT_TRUE(desk.until_answered(close));
+    EXPECT_EQ(desk.told[close].outcomes.back().retcode, kDone);
+    EXPECT_EQ(number("positions"), 0U);
+}
+
+// A position next to it that adds up is no reason to wait for longer.
+TEST_F(OfTheAccount, AKillOnANettingAccountEndsAPositionWhoseDealsStayAway) {
+    begin({.margin_mode = "netting"});
+    host->control(R"("cmd":"tick","symbol":"GBPUSD","bid":"1.3","ask":"1.3001")");
+    host->control(R"("cmd":"manual_trade","symbol":"GBPUSD","volume":"0.3")");
+    ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
+    const bridge::Event ours = answer_to(open(1));
+    host->knob("hidden_position", static_cast<std::int64_t>(ours.position_id));
+    desk.kill(1, kKillStop | kKillFlatten);
+    EXPECT_TRUE(desk.until([&] { return number("positions") == 1; }, 20'000));
+}
+
 TEST_F(OfTheAccount, LotsThatAServerChangesAreToldAsTheDifference) {
     begin();
     const std::uint64_t magic = desk.submit(open(1));
@@ -164,6 +189,7 @@ TEST_F(OfTheAccount, LotsThatAServerChangesAreToldAsTheDifference) {
     ASSERT_NE(told, nullptr);
     EXPECT_EQ(told->magic, magic);
     EXPECT_EQ(told->volume, kScale / 20);
+    EXPECT_EQ(told->side, static_cast<std::uint8_t>(Side::Sell)) << "against the position";
     let_it_run(500);
     EXPECT_EQ(execs_of(ExecKind::ClosedManually), 1U);
     EXPECT_EQ(execs_of(ExecKind::Foreign), 0U);
