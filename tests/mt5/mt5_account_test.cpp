@@ -23,6 +23,10 @@ protected:
         const int status = host->wait_end();
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
+    /// What happens from now on is told: deals of before are another's to tell.
+    void until_settled() {
+        ASSERT_TRUE(desk.until([&] { return desk.info.permissions == bridge::kInfoMayTrade; }));
+    }
     std::size_t execs_of(ExecKind kind) const {
         return static_cast<std::size_t>(
             std::count_if(desk.execs.begin(), desk.execs.end(), [kind](const bridge::Event& event) {
@@ -114,6 +118,7 @@ TEST_F(OfTheAccount, AKillOfOneSymbolLeavesTheOthersAndAKillOnANettingAccountIsF
 
 TEST_F(OfTheAccount, AKillOnANettingAccountEndsWhatIsOursAndLeavesWhatIsNot) {
     begin({.margin_mode = "netting"});
+    ASSERT_NO_FATAL_FAILURE(until_settled());
     // The position has the hand's magic, for the hand dealt first.
     host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
     ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
@@ -169,6 +174,7 @@ TEST_F(OfTheAccount, ACloseBetweenTheHalvesOfARolloverWaitsForThePositionToComeB
 // A position next to it that adds up is no reason to wait for longer.
 TEST_F(OfTheAccount, AKillOnANettingAccountEndsAPositionWhoseDealsStayAway) {
     begin({.margin_mode = "netting"});
+    ASSERT_NO_FATAL_FAILURE(until_settled());
     host->control(R"("cmd":"tick","symbol":"GBPUSD","bid":"1.3","ask":"1.3001")");
     host->control(R"("cmd":"manual_trade","symbol":"GBPUSD","volume":"0.3")");
     ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
