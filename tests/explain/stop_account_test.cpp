@@ -78,6 +78,7 @@ TEST_F(StopAccount, FlattensPausesAndLeavesNoKillBehind) {
 
     ASSERT_EQ(run({"unkill", "--account", name}, output), 0) << output;
     ASSERT_EQ(run({"account", "resume", name}, output), 0) << output;
+    world_.hush(false);
     EXPECT_TRUE(world_.turn_until([this] { return open_at_broker() > 0; }, kWait)) << world_.log();
     EXPECT_EQ(world_.pipeline().stop(), "") << world_.log();
 }
