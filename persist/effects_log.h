@@ -56,6 +56,9 @@ class EffectsWriter {
 public:
     struct Options {
         std::uint64_t file_bytes = 32ULL << 20;  // rolled at the first mark beyond it
+        /// open() cuts off what is of later records, as a torn tail: after a flush that failed it
+        /// may not be on the disk, whatever is read of it, and no later flush would put it there.
+        std::uint64_t upto = UINT64_MAX;
     };
 
     /// Finds the last complete effect, cuts off a torn tail, goes on behind it.

@@ -64,6 +64,12 @@ Result<EffectsWriter> EffectsWriter::open(const std::string& directory, const Op
         return numbers.error();
     }
     auto& all = numbers.value();
+    const auto leave_out = [&](const std::string& path, const char* why) {
+        ::close(std::exchange(writer.fd_, -1));
+        writer.cut_ = path + why;
+        ::unlink(path.c_str());
+        all.pop_back();
+    };
     while (!all.empty()) {
         const std::string path = effects::path_of(directory, all.back());
         writer.fd_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
@@ -72,6 +78,10 @@ Result<EffectsWriter> EffectsWriter::open(const std::string& directory, const Op
             return effects::failed("effects log: cannot open a file");
         }
         const auto header = effects::read_header(writer.fd_, all.back());
+        if (header.ok() && header.value().mark.seq.value >= options.upto) {
+            leave_out(path, ": removed, it may not be on the disk");
+            continue;
+        }
         if (header.ok()) {
             writer.number_ = all.back();
             writer.chain_ = header.value().previous_chain;
@@ -84,21 +94,19 @@ Result<EffectsWriter> EffectsWriter::open(const std::string& directory, const Op
             return writer;
         }
         const bool half_made = size_of(writer.fd_) <= sizeof(EffectsHeader);
-        ::close(std::exchange(writer.fd_, -1));
         if (header.code() == Errc::BadVersion || !half_made) {
             message = path + ": " + header.error().what +
                       ". Remove the effects files and rebuild the stores from the journal";
             return header.error();
         }
         // A crash while it was made: nothing was in it.
-        writer.cut_ = path + ": removed, it had no header yet";
-        ::unlink(path.c_str());
-        all.pop_back();
+        leave_out(path, ": removed, it had no header yet");
     }
     return writer;
 }
 
-// Walks the last file; what is not valid at its end was never given to anybody as complete.
+// Walks the last file; what is not valid at its end was never given to anybody as complete, and
+// what is behind `upto` is written anew.
 Status EffectsWriter::find_end(std::string& message) {
     const std::string path = effects::path_of(directory_, number_);
     const std::uint64_t size = size_of(fd_);
@@ -116,15 +124,18 @@ Status EffectsWriter::find_end(std::string& message) {
             if (!frame || frame.value().chain != chain_next(chain_, frame.value().payload)) {
                 break;
             }
-            chain_ = frame.value().chain;
             if (frame.value().kind == FrameKind::Effect) {
                 Effect effect;
                 std::memcpy(&effect, frame.value().payload.data(), sizeof(effect));
+                if (effect.seq.value > options_.upto) {
+                    break;
+                }
                 last_ = {effect.seq.value, effect.k};
                 ++written_;
             } else {
                 std::memcpy(&mark_, frame.value().payload.data(), sizeof(mark_));
             }
+            chain_ = frame.value().chain;
             used += frame.value().bytes;
         }
         if (used == 0) {

@@ -1,6 +1,7 @@
 #include "persist/log_shipper.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,7 +11,6 @@
 #include <utility>
 
 #include "persist/log_progress.h"
-#include "persist/sqlite_backup.h"
 #include "shm/clock.h"
 
 namespace millrace {
@@ -44,7 +44,13 @@ LogShipping::LogShipping(const Segment& segment, LogShipperOptions options)
 
 bool LogShipping::turn(Nanos now) noexcept {
     now_ = now;
-    if (now < retry_at_ || (!writer_ && !open())) {
+    if (now < retry_at_) {
+        return false;
+    }
+    if (!has_room()) {
+        return fail("too little room on the disk of the log itself");
+    }
+    if (!writer_ && !open()) {
         return false;
     }
     int records = 0;
@@ -83,6 +89,16 @@ Status LogShipping::put_record(const EffectCursor& at) noexcept {
 
 // ---- where to go on ----------------------------------------------------------------------------
 
+/// A copy that fills the journal's disk stops the journal. On another one it stops itself alone.
+bool LogShipping::has_room() const noexcept {
+    struct stat log{};
+    struct stat copy{};
+    const bool shared = options_.free_floor_bytes != 0 && ::stat(options_.log.c_str(), &log) == 0 &&
+                        ::stat(options_.backups.c_str(), &copy) == 0 && log.st_dev == copy.st_dev;
+    std::error_code ignored;  // none is as much as there can be
+    return !shared || fs::space(options_.backups, ignored).available >= options_.free_floor_bytes;
+}
+
 bool LogShipping::open() noexcept {
     std::error_code error;
     fs::create_directories(folder_, error);
@@ -90,12 +106,18 @@ bool LogShipping::open() noexcept {
         fs::permissions(folder, fs::perms::owner_all, error);
     }
     std::string message;
-    auto opened = EffectsWriter::open(folder_, {options_.file_bytes}, message);
+    const std::uint64_t upto = doubtful_ ? flushed_->value : UINT64_MAX;
+    auto opened = EffectsWriter::open(folder_, {options_.file_bytes, upto}, message);
     if (!opened) {
         const bool passes = opened.code() == Errc::IoError || opened.code() == Errc::NoSpace;
         return passes ? fail(message) : set_aside(message);
     }
     writer_.emplace(std::move(opened).value());
+    doubtful_ = false;
+    if (auto synced = writer_->sync(); !synced) {  // a writer that was killed has not
+        return fail_disk(synced.error());
+    }
+    flushed_ = writer_->last_mark().seq;
     if (!find_place()) {
         writer_.reset();
         return false;
@@ -162,6 +184,9 @@ bool LogShipping::may_still_come(Sequence seq) noexcept {
 /// Never removed unasked: it may be all that is left of a log that was lost.
 bool LogShipping::set_aside(const std::string& why) noexcept {
     writer_.reset();
+    flushed_.reset();
+    doubtful_ = false;
+    goes_on_.clear();
     const std::string stale = folder_ + ".stale";
     std::error_code error;
     fs::remove_all(stale, error);
@@ -175,11 +200,50 @@ bool LogShipping::set_aside(const std::string& why) noexcept {
     return false;
 }
 
+/// Nothing if it cannot be told now.
+std::optional<bool> LogShipping::goes_on_from(const SqliteBackup& backup) const {
+    std::string ignored;
+    const auto header = read_sqlite_backup(backup.path, ignored);
+    if (!header) {
+        return header.code() == Errc::IoError ? std::nullopt : std::optional{false};
+    }
+    const auto from = EffectsReader::resume(folder_, mark_of(header.value().cursor()), ignored);
+    switch (from.code()) {
+        case Errc::Ok: return true;
+        case Errc::NotFound:
+        case Errc::BadChain:
+        case Errc::BadChecksum: return false;
+        default: return std::nullopt;
+    }
+}
+
+/// Of the backups that what was shipped goes on from, the oldest one's record. One of another log
+/// has other numbers, and may be kept for long as it is the largest. @return 0: none is known.
+Sequence LogShipping::oldest_needed() {
+    std::map<std::string, bool> known;
+    Sequence oldest{0};
+    bool told = true;
+    for (const SqliteBackup& backup : list_sqlite_backups(options_.backups)) {
+        if (backup.seq > shipped_) {
+            continue;  // its place is not there yet
+        }
+        const auto was = goes_on_.find(backup.path);
+        const auto on = was != goes_on_.end() ? std::optional{was->second} : goes_on_from(backup);
+        told = told && on.has_value();
+        if (on) {
+            known.emplace(backup.path, *on);
+        }
+        if (on.value_or(false) && (oldest.value == 0 || backup.seq < oldest)) {
+            oldest = backup.seq;
+        }
+    }
+    goes_on_ = std::move(known);
+    return told ? oldest : Sequence{0};
+}
+
 /// Nothing that any backup goes on from.
 void LogShipping::prune() noexcept {
-    const auto backups = list_sqlite_backups(options_.backups);
-    const Sequence oldest = backups.empty() ? Sequence{0} : backups.front().seq;
-    if (auto kept = writer_->retain(oldest, options_.bytes_max); !kept) {
+    if (auto kept = writer_->retain(oldest_needed(), options_.bytes_max); !kept) {
         segment_.report_error("sqlite", folder_ + ": " + kept.error().what);
     }
 }
@@ -195,7 +259,10 @@ bool LogShipping::fail(const std::string& why) noexcept {
     return false;
 }
 
+/// A failed flush leaves pages that the system calls clean: who tries again is told that all is on
+/// the disk, and it is not. So what is not known to be there is cut off, and written anew.
 bool LogShipping::fail_disk(const Error& error) noexcept {
+    doubtful_ = doubtful_ || flushed_.has_value();
     return fail(error.what + (error.sys_errno == 0
                                   ? std::string{}
                                   : std::string{": "} + std::strerror(error.sys_errno)));
@@ -208,6 +275,7 @@ bool LogShipping::fail_log(const Error& error) noexcept {
 
 void LogShipping::succeeded() noexcept {
     shipped_ = writer_->last_mark().seq;
+    flushed_ = shipped_;
     if (std::exchange(retry_wait_, {}).value != 0) {
         segment_.report_error("sqlite", "what is new is shipped to " + folder_ + " again");
     }

@@ -10,11 +10,13 @@
 
 #include "persist/effects_log.h"
 #include "persist/effects_log_source.h"
+#include "persist/sqlite_backup.h"
 #include "shm/segment.h"
 
 #include <atomic>
 #include <condition_variable>
 #include <latch>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -29,6 +31,8 @@ struct LogShipperOptions {
     Nanos every = millis(500);  // an effect is there, flushed, at most so much later
     std::uint64_t file_bytes = 8ULL << 20;
     std::uint64_t bytes_max = 16ULL << 30;  // in all: beyond it the oldest go
+    /// Where log and backups share a file system, nothing is shipped while less is free there.
+    std::uint64_t free_floor_bytes = 0;
     Nanos retry_min = millis(200);
     Nanos retry_max = seconds(5);
     /// How long a log that ends before what was shipped of it may take to grow there again
@@ -56,12 +60,15 @@ public:
     [[nodiscard]] Sequence shipped() const noexcept { return shipped_; }
 
 private:
+    [[nodiscard]] bool has_room() const noexcept;
     [[nodiscard]] bool open() noexcept;
     [[nodiscard]] bool find_place() noexcept;
     [[nodiscard]] bool begin() noexcept;
     [[nodiscard]] bool begin_behind(const LogCursor& mark, bool whole) noexcept;
     [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
     [[nodiscard]] Status put_record(const EffectCursor& at) noexcept;
+    [[nodiscard]] std::optional<bool> goes_on_from(const SqliteBackup& backup) const;
+    [[nodiscard]] Sequence oldest_needed();
     void prune() noexcept;
     bool set_aside(const std::string& why) noexcept;
     bool fail(const std::string& why) noexcept;
@@ -76,6 +83,10 @@ private:
     std::optional<EffectsWriter> writer_;
     std::vector<Effect> record_;
     Sequence shipped_;
+    std::optional<Sequence> flushed_;  // what is in the folder is on the disk up to here
+    bool doubtful_ = false;            // what is behind it may not be, and is written anew
+    /// Of each backup whether what was shipped goes on from it, once that is known.
+    std::map<std::string, bool> goes_on_;
     Nanos now_;
     Nanos retry_at_;
     Nanos retry_wait_;  // 0: the last turn went well

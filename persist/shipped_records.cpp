@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -93,6 +94,23 @@ Status add_to(SqliteStore& store, const std::string& folder, ShippedRecords& add
     return done ? store.checkpoint() : done;
 }
 
+/// Of the newest file that has one: a power cut may leave the one that was just begun without.
+std::optional<EffectsHeader> newest_header(const std::string& folder) {
+    const auto numbers = effects::list(folder);
+    for (std::size_t i = numbers ? numbers.value().size() : 0; i-- > 0;) {
+        const std::uint64_t number = numbers.value()[i];
+        const int fd = ::open(effects::path_of(folder, number).c_str(), O_RDONLY | O_CLOEXEC);
+        const auto header = effects::read_header(fd, number);
+        if (fd >= 0) {
+            ::close(fd);
+        }
+        if (header) {
+            return header.value();
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Result<ShippedRecords> add_shipped_records(const std::string& folder, const std::string& path,
@@ -113,21 +131,14 @@ Result<ShippedRecords> add_shipped_records(const std::string& folder, const std:
 }
 
 Sequence shipped_upto(const std::string& folder) {
-    const auto numbers = effects::list(folder);
-    if (!numbers || numbers.value().empty()) {
+    const auto header = newest_header(folder);
+    if (!header) {
         return Sequence{0};
     }
-    const std::uint64_t last = numbers.value().back();
-    const int fd = ::open(effects::path_of(folder, last).c_str(), O_RDONLY | O_CLOEXEC);
-    const auto header = effects::read_header(fd, last);
-    if (fd >= 0) {
-        ::close(fd);
-    }
     std::string ignored;
-    auto reader = header ? EffectsReader::resume(folder, header.value().mark, ignored)
-                         : Result<EffectsReader>{header.error()};
+    auto reader = EffectsReader::resume(folder, header->mark, ignored);
     if (!reader) {
-        return header ? header.value().mark.seq : Sequence{0};
+        return header->mark.seq;
     }
     for (EffectStatus status = EffectStatus::Mark;
          status == EffectStatus::Effect || status == EffectStatus::Mark;) {

@@ -13,6 +13,7 @@
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_files.h"
 #include "tests/sqlite/effects.h"
+#include "tests/sqlite/failing_flush.h"
 
 namespace millrace::sqlite_test {
 namespace {
@@ -128,6 +129,9 @@ TEST_F(Shipping, MakesOfABackupTheStoreAsItWasAtTheLastRecordShipped) {
     EXPECT_EQ(made.end, "");
     expect_sound(made);
     EXPECT_EQ(error_log(), "");
+    const std::uint64_t next = effects::list(folder()).value().back() + 1;
+    std::ofstream{effects::path_of(folder(), next)} << std::string(96, '\0');
+    EXPECT_EQ(shipped_upto(folder()).value, 1'200U) << "power was cut while a file was begun";
 }
 
 TEST_F(Shipping, BeginsWithTheLogsFirstRecordWhereThereIsNoBackupYet) {
@@ -279,6 +283,95 @@ TEST_F(Shipping, ToADiskThatIsFullIsAnAlertAndGoesOnWhenThereIsRoom) {
     }
     EXPECT_EQ(restore().upto, cursor_at(1'200));
     EXPECT_TRUE(errors_mention("shipped to " + folder() + " again")) << error_log();
+}
+
+TEST_F(Shipping, LeavesTheLogsOwnDiskItsRoom) {
+    write_log(306);
+    back_up(306);
+    LogShipperOptions o = shipper();
+    o.free_floor_bytes = UINT64_MAX / 2;
+    LogShipping none{*segment_, o};
+    ship(none);
+    EXPECT_TRUE(errors_mention("ALERT nothing is shipped to " + folder() + ": too little room"))
+        << error_log();
+    EXPECT_TRUE(files().empty());
+    o.free_floor_bytes = 1;
+    LogShipping shipping{*segment_, o};
+    write_log(600);
+    ship(shipping);
+    EXPECT_EQ(restore().upto, cursor_at(600));
+}
+
+TEST_F(Shipping, WritesAnewWhatAFlushThatFailedMayNotHavePutOnTheDisk) {
+    write_log(306);
+    back_up(306);
+    LogShipperOptions o = shipper();
+    o.file_bytes = 8 << 20;  // all in one
+    LogShipping shipping{*segment_, o};
+    ship(shipping);
+    write_log(366);
+    FailingFlush disk{folder()};
+    ship(shipping);
+    ASSERT_GT(disk.flushed(), 0);
+    write_log(600);
+    disk.fail_after(0);
+    ship(shipping);
+    ASSERT_TRUE(disk.failed());
+    EXPECT_EQ(shipping.shipped().value, 366U);
+    EXPECT_TRUE(errors_mention("a flush failed: Input/output error")) << error_log();
+    for (int i = 0; i < 10; ++i) {
+        ship(shipping);
+    }
+    EXPECT_EQ(shipping.shipped().value, 600U);
+    EXPECT_EQ(disk.written_from(), disk.flushed()) << "nothing that a reader sees is trusted";
+    EXPECT_EQ(restore().upto, cursor_at(600));
+}
+
+TEST_F(Shipping, GoesOnWhicheverFlushFails) {
+    write_log(306);
+    back_up(306);
+    bool failed = true;
+    for (int good = 0; failed; ++good) {
+        fs::remove_all(folder());
+        FailingFlush disk{folder()};
+        LogShipping shipping{*segment_, shipper()};
+        disk.fail_after(good);
+        for (const std::uint64_t last : {306U, 606U, 1'206U}) {
+            write_log(last);
+            for (int i = 0; i < 10; ++i) {
+                ship(shipping);
+            }
+        }
+        failed = disk.failed();
+        EXPECT_EQ(shipping.shipped().value, 1'206U) << good;
+        const ShippedRecords made = restore();
+        EXPECT_EQ(made.upto, cursor_at(1'206)) << good << ": " << made.end;
+        EXPECT_GT(good, failed ? -1 : 5) << "files that end are flushed, too";
+    }
+    EXPECT_FALSE(fs::exists(folder() + ".stale"));
+}
+
+TEST_F(Shipping, KeepsWhatItsOwnBackupsGoOnFromWhateverBackupsOfAnotherLogThereAre) {
+    back_up(1'806, 7);  // of a log before, whose numbers are higher
+    back_up(6, 7);      // and, of one more, lower
+    write_log(306);
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    back_up(306);
+    write_log(1'200);
+    now_ = now_ + seconds(10);
+    ship(shipping);
+    now_ = now_ + seconds(10);
+    ship(shipping);
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+    const std::size_t before = files().size();
+    back_up(906);
+    fs::remove(list_sqlite_backups(backups())[2].path);
+    now_ = now_ + seconds(10);
+    ship(shipping);
+    EXPECT_LT(files().size(), before) << "none of this log's goes on from there";
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+    EXPECT_EQ(error_log(), "");
 }
 
 TEST_F(Shipping, IsDoneByAThreadOfTheSinksWhateverBecomesOfTheStore) {

@@ -235,6 +235,7 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
         options.shipper.log = c.config.journal.dir;
         options.shipper.backups = c.config.sqlite.backup_dir;
         options.shipper.every = millis(c.config.sqlite.ship_ms);
+        options.shipper.free_floor_bytes = std::uint64_t{c.config.journal.free_floor_mib} << 20U;
         options.shipper.bytes_max = std::uint64_t{c.config.journal.retention_gib} << 30U;
     }
     return Result<std::unique_ptr<Stage>>{std::make_unique<SqliteSink>(
