@@ -58,6 +58,7 @@ struct StoredLimits {
     std::size_t signals_max = 0;    // as are the oldest beyond this many
     ReadingHeard* heard = nullptr;  // by the reading thread; outlives the reading
     Sequence newer_than{UINT64_MAX};  // rows of later records are wanted as they are, too
+    bool gaps_will_do = false;        // a store with gaps, rather than a whole backup behind it
 };
 
 /// Reads the SQLite store, or the copy of one, at `path`: read-only, after an integrity check.

@@ -11,12 +11,19 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <utility>
 
+#include "persist/reservation.h"
+#include "persist/sqlite_backup.h"
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_files.h"
+#include "persist/sqlite_schema.h"
 #include "persist/sqlite_store.h"
 #include "shm/clock.h"
 #include "shm/role.h"
 #include "tests/ops/temp_dir.h"
+#include "tools/millrace/lost_journal.h"
 #include "tools/millrace/recover_files.h"
 #include "tools/millrace/recover_ladder.h"
 #include "tools/millrace/recover_store.h"
@@ -212,6 +219,116 @@ TEST_F(RecoverGaps, KeepStartsOutWhileTheStoresAreRead) {
     EXPECT_NE(said.find("redis cannot be read now"), std::string::npos) << said;
     EXPECT_EQ(redis.exit_status(), 0) << "the command holds what `up` would need";
     ::close(listener);
+}
+
+/// A store that lacks nothing, with a backup of it; then damage in the store itself.
+class RecoverBackup : public RecoverGaps {
+protected:
+    void SetUp() override {
+        RecoverGaps::SetUp();
+        ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
+        AccountRow row;
+        row.account = AccountId{3};
+        Effect e = Effect::make(EffectKind::Account, row);
+        e.seq = Sequence{9};
+        e.k = 1;
+        store(e);
+        SqliteBackupOptions o;
+        o.store = config_.sqlite.path;
+        o.dir = config_.sqlite.backup_dir;
+        std::string message;
+        ASSERT_TRUE(make_sqlite_backup(o, message).ok()) << message;
+    }
+    void store(const Effect& effect) {
+        SqliteStore store;
+        SqliteStoreOptions o;
+        o.path = config_.sqlite.path;
+        ASSERT_TRUE(store.open(o).ok()) << store.message();
+        store.set_whole(true);
+        const EffectCursor at{1, effect.seq, 1, effect.seq.value};
+        ASSERT_TRUE(store.store({&effect, 1}, at, Nanos{}).ok()) << store.message();
+    }
+    void change(const std::string& sql) {
+        SqliteDb db;
+        ASSERT_TRUE(db.open(config_.sqlite.path, 100).ok());
+        ASSERT_TRUE(db.exec(sql).ok()) << db.message();
+    }
+    /// That the backup is named as what a journal would be made of, whoever chooses.
+    void expect_taken(const std::string& why) {
+        for (const char* from : {"sqlite", "best"}) {
+            const std::string said = recover({from, true, false}, kExitOk);
+            EXPECT_NE(said.find("in its place " + config_.sqlite.backup_dir), std::string::npos)
+                << why << ": " << said;
+            EXPECT_NE(said.find(".mrb has followed the log up to record 9"), std::string::npos)
+                << why << ": " << said;
+        }
+    }
+};
+
+TEST_F(RecoverBackup, IsTakenWhereTheStoresCursorRowIsDamagedOrGone) {
+    change("UPDATE cursor SET seq = seq + 1");
+    expect_taken("not what was written");
+    change("DELETE FROM cursor");
+    expect_taken("gone");
+}
+
+TEST_F(RecoverBackup, IsTakenWhereItIsWholeAndTheStoreIsNot) {
+    EXPECT_NE(recover({"sqlite", true, false}, kExitOk).find("store.db has followed"),
+              std::string::npos);
+    change("UPDATE accounts SET equity = CAST(equity AS BLOB)");
+    expect_taken("an odd value");
+    const std::string no_worse = recover({"sqlite", true, true}, kExitOk);
+    EXPECT_NE(no_worse.find(".mrb has followed"), std::string::npos) << no_worse;
+}
+
+TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorInPlaceOfMoreThatIsAccepted) {
+    PositionRow position;  // whose order is not there
+    position.account = AccountId{3};
+    position.position_id = 42;
+    position.magic = Magic::make(0x4D52, 5, 0);
+    position.volume = Lots{kScale};
+    Effect e = Effect::make(EffectKind::Position, position);
+    e.seq = Sequence{12};
+    e.k = 1;
+    store(e);
+    expect_taken("it lacks an order");
+    const std::string accepted = recover({"sqlite", true, true}, kExitOk);
+    EXPECT_NE(accepted.find("store.db has followed the log up to record 12"), std::string::npos)
+        << accepted;
+    ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
+    e.seq = Sequence{9};
+    SqliteStore other;
+    SqliteStoreOptions o;
+    o.path = config_.sqlite.path;
+    ASSERT_TRUE(other.open(o).ok()) << other.message();
+    ASSERT_TRUE(other.store({&e, 1}, {1, Sequence{9}, 1, 77}, Nanos{}).ok()) << other.message();
+    other.close();
+    const std::string said = recover({"sqlite", true, false}, kExitError);
+    EXPECT_NE(said.find("the order of position 42"), std::string::npos) << said;
+}
+
+TEST_F(RecoverBackup, IsWhatAStartGoesByWhereTheStoresCursorRowIsDamaged) {
+    fs::create_directories(config_.journal.dir);
+    std::string message;
+    ASSERT_TRUE(Reservation::succeed(config_.journal.dir, {1, 1, 7}, message).ok()) << message;
+    change("UPDATE cursor SET instance = 7; " + sqlite_seal(kSqliteCursorSum));
+    const std::string older = journal_is_older_copy(config_, Sequence{8});
+    EXPECT_NE(older.find("up to record 9"), std::string::npos) << older;
+    EXPECT_EQ(journal_is_older_copy(config_, Sequence{9}), "");
+    change("UPDATE cursor SET seq = seq + (1 << 40)");
+    EXPECT_EQ(journal_is_older_copy(config_, Sequence{9}), "") << "a bit that was flipped";
+    fs::remove_all(config_.journal.dir);
+    const std::string lost = journal_may_be_lost(config_, {});
+    EXPECT_NE(lost.find(".mrb has followed one up to record 9"), std::string::npos) << lost;
+    fs::remove_all(config_.sqlite.backup_dir);
+    const std::string alone = journal_may_be_lost(config_, {});
+    EXPECT_NE(alone.find("cannot be read (the cursor row is not what was"), std::string::npos)
+        << alone;
+    ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
+    EXPECT_EQ(journal_may_be_lost(config_, {}), "");
+    std::ofstream{config_.sqlite.backup_dir} << "no folder";
+    const std::string nobody_knows = journal_may_be_lost(config_, {});
+    EXPECT_NE(nobody_knows.find("Not a directory"), std::string::npos) << nobody_knows;
 }
 
 TEST_F(RecoverGaps, AreShownOnTheLadder) {

@@ -26,13 +26,40 @@ std::size_t open_positions(const StoredState& state) {
                       [](const RestoredOrder& o) { return o.open_volume.value > 0; }));
 }
 
+bool further(const EffectCursor& a, const EffectCursor& b) {
+    return std::pair{a.epoch, a.seq} > std::pair{b.epoch, b.seq};
+}
+
+/// Two stores of which one cannot be the other's past.
+bool differ(const StoredState& a, const StoredState& b) {
+    const bool other = a.instance != 0 && b.instance != 0 && a.instance != b.instance;
+    return other || (a.cursor.seq == b.cursor.seq && a.cursor.chain != b.cursor.chain);
+}
+
+/// A store that lacks something, or in its place a backup that does not.
+StoredState whole_one(StoredState state, const Config& config, const StoredLimits& limits,
+                      std::string& message) {
+    std::string said = state.where + " is not whole, it lacks " + state.gaps.front();
+    auto backup = read_newest_backup(config, limits, said);
+    const bool whole = backup && backup.value().gaps.empty() && !differ(backup.value(), state);
+    if (!whole || (limits.gaps_will_do && further(state.cursor, backup.value().cursor))) {
+        return state;
+    }
+    message = said;
+    return std::move(backup).value();
+}
+
 /// The store, or in its place the newest backup that comes back whole.
 Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
                                 std::string& message) {
     auto state = read_sqlite_state(config.sqlite.path, limits, message);
+    if (state && !state.value().gaps.empty()) {
+        return whole_one(std::move(state).value(), config, limits, message);
+    }
     const Errc why_not = state.code();
     const bool lost = why_not == Errc::NotFound || why_not == Errc::BadChecksum ||
-                      why_not == Errc::BadLayout;  // damage in its schema
+                      why_not == Errc::BadLayout ||  // damage in its schema
+                      why_not == Errc::BadCursor;    // or in the row that says how far it came
     if (state || !lost) {
         return state;
     }
@@ -69,16 +96,6 @@ bool is_configured(const std::string& name, const Config& config) {
     return name == "redis"    ? config.redis.enabled
            : name == "sqlite" ? config.sqlite.enabled
                               : config.clickhouse.enabled;
-}
-
-bool further(const EffectCursor& a, const EffectCursor& b) {
-    return std::pair{a.epoch, a.seq} > std::pair{b.epoch, b.seq};
-}
-
-/// Two stores of which one cannot be the other's past.
-bool differ(const StoredState& a, const StoredState& b) {
-    const bool other = a.instance != 0 && b.instance != 0 && a.instance != b.instance;
-    return other || (a.cursor.seq == b.cursor.seq && a.cursor.chain != b.cursor.chain);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ struct StoreRung {
 [[nodiscard]] StoredLimits stored_limits(const Config& config);
 
 /// Reads one store, every row of it that counts; writes nothing there. SQLite: the store, or in
-/// its place the newest backup that comes back whole and what was shipped behind it.
+/// its place, if it is lost or damaged or has gaps that they have not, the newest backup that comes
+/// back whole and what was shipped behind it.
 [[nodiscard]] StoreRung read_rung(const std::string& name, const Config& config,
                                   const StoredLimits& limits);
 /// All that the configuration names, in the ladder's order.

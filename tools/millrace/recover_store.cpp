@@ -153,10 +153,11 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
         return complain(why);
     }
     std::string message;
-    const std::vector<StoreRung> rungs =
-        request.from == "best"
-            ? read_rungs(config, stored_limits(config))
-            : std::vector{read_rung(request.from, config, stored_limits(config))};
+    StoredLimits limits = stored_limits(config);
+    limits.gaps_will_do = request.accept_gaps;
+    const std::vector<StoreRung> rungs = request.from == "best"
+                                             ? read_rungs(config, limits)
+                                             : std::vector{read_rung(request.from, config, limits)};
     const StoreRung* const rung =
         request.from == "best" ? best_rung(rungs, message) : &rungs.front();
     if (rung == nullptr || !rung->state) {
