@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <future>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "persist/reservation.h"
 #include "persist/shipped_records.h"
 #include "persist/sqlite_backup.h"
+#include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
 #include "shm/clock.h"
@@ -27,6 +30,8 @@
 
 namespace millrace {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr Nanos kConnectMax = millis(500);
 constexpr Nanos kAnswerMax = seconds(2);
@@ -46,12 +51,21 @@ void read_cursor(SqliteDb& db, Followed& found) {
     if (tables && tables.value() == 0) {
         return;  // its maker came no further
     }
-    const auto seq = db.number("SELECT seq FROM cursor");
-    found.unknown = seq ? "" : db.message();
-    found.seq = seq ? static_cast<std::uint64_t>(seq.value()) : 0;
-    const auto instance = db.number("SELECT instance FROM cursor");
-    // An older build's store has no such column.
-    found.instance = instance ? static_cast<std::uint32_t>(instance.value()) : 0;
+    const auto row = read_sqlite_cursor(db);
+    if (!row) {
+        found.unknown = row.code() == Errc::BadCursor ? row.error().what : db.message();
+        return;
+    }
+    found.seq = row.value().cursor.seq.value;
+    found.instance = row.value().instance;
+}
+
+/// Why nobody knows what is in a folder; empty if it can be listed, or is not there.
+std::string unlisted(const std::string& folder) {
+    std::error_code error;
+    for (fs::directory_iterator it{folder, error}, end; !error && it != end; it.increment(error)) {
+    }
+    return error && error != std::errc::no_such_file_or_directory ? error.message() : "";
 }
 
 Followed ask_sqlite(const Config& config) {
@@ -73,6 +87,11 @@ Followed ask_sqlite(const Config& config) {
         }
     }
     const std::string shipped = shipped_folder(config.sqlite.backup_dir);
+    for (const std::string& folder : {config.sqlite.backup_dir, shipped}) {
+        if (const std::string why = unlisted(folder); !why.empty() && found.seq == 0) {
+            found = {folder, 0, why, 0};
+        }
+    }
     if (const Sequence upto = shipped_upto(shipped); upto.value > found.seq) {
         found = {shipped, upto.value, {}, 0};
     }
@@ -313,6 +332,10 @@ std::string journal_is_older_copy(const Config& config, Sequence end, Nanos pati
     }
     if (config.sqlite.enabled) {
         all.insert(all.begin(), ask_sqlite(config));
+        if (!all.front().unknown.empty()) {
+            tell_silent({"SQLite", ask_sqlite}, "whether the journal is an older copy",
+                        all.front());
+        }
     }
     for (const Followed& found : all) {
         if (found.instance != reserved.value().instance || found.seq <= end.value) {
