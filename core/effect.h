@@ -139,7 +139,8 @@ enum class AlertCode : std::uint32_t {
     SymbolBlocked = 30,  // the broker has switched off that symbol: no entries. detail: return code
     PartialFill = 31,    // a market order was done in part. detail: PartialAction
     OwnCloseFailed = 32,  // a close that the engine made itself came to nothing: the position
-                          // stands open. detail: Reason
+                          // stands open until somebody closes it. detail: Reason (MARKET_CLOSED:
+                          // eight attempts in two hours met a closed market)
 };
 struct AlertRow {
     AlertCode code{};

@@ -74,10 +74,8 @@ inline constexpr std::uint32_t kChangesPerOrder = 16;
 }
 
 /// Format of what save() makes: raised with every change of an entity in state.h.
-/// 3: tables of AccountRisk and GroupRisk at the end.
-/// 4: SymbolRisk and SegmentLoss behind them.
-/// 5: currencies, guards of accounts, groups and symbols, values of orders, and AccountOutcome
-/// behind them.
+/// 3: AccountRisk and GroupRisk at the end; 4: SymbolRisk and SegmentLoss behind; 5: currencies,
+/// guards of accounts, groups and symbols, values of orders, and AccountOutcome behind them.
 inline constexpr std::uint32_t kImageFormat = 5;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
@@ -275,12 +273,14 @@ private:
     }
     void take_permissions(Account& a, const Report& r) noexcept;
     [[nodiscard]] AccountState state_for_exit(const Order& o, const Account& a) const noexcept;
-    void watch_exits(Account& a) noexcept;
+    void watch_exits(Account& a, bool changes) noexcept;
     void forget_outcomes(Account& a) noexcept;
+    [[nodiscard]] bool has_place() const noexcept;
     void close_by_itself(std::uint32_t parent) noexcept;
     void tell_own_end(const Order& o) noexcept;
     [[nodiscard]] bool is_second(const Order& o, const Report& r) const noexcept;
     void on_second(std::uint32_t order, const Report& r) noexcept;
+    void name_fill(std::uint32_t order, const Report& r) noexcept;
     void close_second(std::uint32_t order, const Report& r) noexcept;
     void settle_partial(std::uint32_t order) noexcept;
     void send_rest(std::uint32_t order) noexcept;

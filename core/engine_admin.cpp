@@ -257,7 +257,7 @@ void Engine::update_account_state(Account& a) noexcept {
     }
     const bool changes = next != a.state;
     a.state = next;
-    watch_exits(a);
+    watch_exits(a, changes);
     if (!changes) {
         return;
     }

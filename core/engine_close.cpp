@@ -20,6 +20,7 @@ std::uint32_t Engine::create_child(std::uint32_t entry, std::uint32_t parent, Co
     o.parent = parent;
     o.symbol = p.symbol;
     o.side = p.side;
+    o.position_id = p.position_id;  // by which a store's row of it names its parent
     ++p.children;
     return i;
 }

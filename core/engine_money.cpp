@@ -31,6 +31,12 @@ bool is_market_entry(const Order& o) noexcept {
     return o.type == CommandType::Open && o.price_kind == PriceKind::Market;
 }
 
+bool has_quote(const CurrencyState& c, Nanos now) noexcept {
+    const std::int64_t age_max = std::int64_t{c.spec.age_max_ms} * 1'000'000;
+    const bool fresh = age_max == 0 || now.value - c.tick_time.value <= age_max;
+    return c.bid.value > 0 && c.ask.value > 0 && fresh;
+}
+
 /// One equity that is wrong neither frees an account nor halts it: of three the middle one.
 Money trusted_equity(const AccountRisk& r) noexcept {
     const auto& [a, b, c] = r.samples;
@@ -122,6 +128,7 @@ void Engine::begin_naming() noexcept {
     for (std::uint32_t n = 0; n < kCurrenciesMax; ++n) {
         currencies_[n].named = false;
     }
+    g_.naming = true;
 }
 
 /// A configuration is complete: what it has not named is no more.
@@ -157,6 +164,8 @@ void Engine::end_unnamed() noexcept {
         forget_values();
     }
     begin_naming();
+    g_.naming = false;
+    value_rest();
 }
 
 void Engine::end_unnamed_of_accounts() noexcept {
@@ -201,23 +210,31 @@ SymbolId Engine::rate_symbol(Nanos now) const noexcept {
 }
 
 void Engine::on_rate(const RateInput& r) noexcept {
+    bool news = false;
     for (std::uint32_t n = 0; n < kCurrenciesMax; ++n) {
         CurrencyState& c = currencies_[n];
         if (!c.defined || c.spec.cross != r.symbol) {
             continue;
         }
+        const bool had = has_quote(c, g_.time);
         c.asked = g_.time;
         if (record_->bid.value > 0 && record_->ask.value > 0) {
             c.bid = record_->bid;
             c.ask = record_->ask;
             c.tick_time = record_->tick_time;
         }
+        news = news || (!had && has_quote(c, g_.time));
     }
-    value_rest();
+    if (news) {  // a walk over the table: not each second, in front of somebody's entry
+        value_rest();
+    }
 }
 
+/// None while a configuration is being sent: a currency is named by its place in it, and who has
+/// which is said record by record. What money measures is refused until it is whole (NO_RATE).
 Engine::Rate Engine::rate_of(std::uint8_t currency) const noexcept {
-    if (currency == kNoCurrency || currency > kCurrenciesMax || !currencies_[0].defined) {
+    if (currency == kNoCurrency || currency > kCurrenciesMax || !currencies_[0].defined ||
+        g_.naming) {
         return {};
     }
     const CurrencyState& c = currencies_[currency - 1U];
@@ -227,9 +244,7 @@ Engine::Rate Engine::rate_of(std::uint8_t currency) const noexcept {
     if (!c.defined) {
         return {};
     }
-    const std::int64_t age_max = std::int64_t{c.spec.age_max_ms} * 1'000'000;
-    const bool fresh = age_max == 0 || g_.time.value - c.tick_time.value <= age_max;
-    if (c.spec.cross.value != kNoId && c.bid.value > 0 && c.ask.value > 0 && fresh) {
+    if (c.spec.cross.value != kNoId && has_quote(c, g_.time)) {
         return {c.bid.value + (c.ask.value - c.bid.value) / 2, c.spec.inverse != 0};
     }
     return {c.spec.rate.value, false};
@@ -287,7 +302,7 @@ void Engine::value_again(std::uint32_t i) noexcept {
 }
 
 void Engine::value_rest() noexcept {
-    for (std::uint32_t i = 0; unvalued_ > 0 && i < orders_.used(); ++i) {
+    for (std::uint32_t i = 0; !g_.naming && unvalued_ > 0 && i < orders_.used(); ++i) {
         if (orders_.is_live(i) && order_value_[i].value == 0) {
             value_again(i);
         }

@@ -177,6 +177,7 @@ void Engine::send(std::uint32_t i) noexcept {
         Order& p = orders_[o.parent];
         c.position_ticket = p.open_volume.value > 0 ? p.position_id : 0;
         c.order_ticket = p.order_ticket;
+        o.position_id = p.position_id;  // known since, perhaps
         if (o.type == CommandType::Close) {
             p.closing = p.closing + o.volume;
             o.claimed = true;
@@ -319,6 +320,7 @@ void Engine::fill(std::uint32_t i, Lots volume, Price price, std::uint64_t deal)
     const Lots exposed = exposure_of(o);
     std::rotate(o.deals, o.deals + 3, o.deals + 4);
     o.deals[0] = deal;
+    o.marks |= o.type == CommandType::Open && deal == 0 ? kUnnamedFill : std::uint8_t{0};
     const Lots before = o.cum;
     o.cum = o.cum + volume;
     // Volume-weighted average in 1e-8; 128 bits hold any product.

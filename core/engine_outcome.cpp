@@ -43,8 +43,8 @@ AccountState Engine::state_for_exit(const Order& o, const Account& a) const noex
 
 /// Notes whether exits could leave; what waited for that goes on. (Whoever is TRADING or
 /// REDUCE_ONLY releases all that waits by becoming so.)
-void Engine::watch_exits(Account& a) noexcept {
-    const bool went = a.exits_go;
+void Engine::watch_exits(Account& a, bool changes) noexcept {
+    const bool went = a.exits_go && !changes;
     a.exits_go = a.permitted && a.ready && !a.away;
     if (went || !a.exits_go) {
         return;
@@ -69,11 +69,28 @@ void Engine::forget_outcomes(Account& a) noexcept {
 
 // ---- closes of our own --------------------------------------------------------------------------
 
+/// True if the table has a place that no fan-out under way has been promised: one that was accepted
+/// finds room for all its orders, whatever reports come between its records.
+bool Engine::has_place() const noexcept {
+    std::uint64_t promised = 0;
+    for (std::uint32_t n = 0; n < jobs_size_; ++n) {
+        const Job& job = jobs_[(jobs_head_ + n) % jobs_capacity_];
+        if (job.kind == JobKind::FanOut && job.cursor != kNoId) {
+            const bool opens = ledger_[job.subject].signal.action == SignalAction::Open;
+            promised += std::uint64_t{job.detail} * (opens ? 1 : kChildrenPerTarget);
+        }
+    }
+    return orders_.capacity() - orders_.live() > promised;
+}
+
 /// Closes what is open of `parent` now, under a record of its own. The report that calls for it may
 /// still be at work on the parent: the close waits until its fate is known.
 void Engine::close_by_itself(std::uint32_t parent) noexcept {
-    Order& p = orders_[parent];
-    if (orders_.full() || p.open_volume.value == 0) {
+    const Order& p = orders_[parent];
+    if (p.open_volume.value == 0) {
+        return;  // closed at the broker before its fill was told
+    }
+    if (!has_place()) {
         alert(AlertCode::OwnCloseFailed, p.account, &p,
               static_cast<std::uint64_t>(Reason::TableFull));
         return;
@@ -83,7 +100,6 @@ void Engine::close_by_itself(std::uint32_t parent) noexcept {
     o.side = opposite(p.side);
     const Lots unclaimed = p.open_volume - p.closing;
     o.volume = unclaimed.value > 0 ? unclaimed : p.open_volume;  // who has a claim may be refused
-    o.position_id = p.position_id;  // by which a store's row of it names its parent
     o.deadline = g_.time + kOwnCloseTtl;
     o.signal_time = o.edge_time = Nanos{};
     order_row(o);
@@ -100,18 +116,20 @@ void Engine::tell_own_end(const Order& o) noexcept {
 // ---- second executions --------------------------------------------------------------------------
 
 /// True if `r` proves that the broker has executed `o` twice: a deal that is none of its own made
-/// more than it asked for, and on a hedging account a position that no other order made. Whatever
-/// is only like it (an order that is forgotten by now, a deal of before a log was lost) may be the
-/// same execution told again: somebody is told, and nothing closed.
+/// more than can still be expected of it (nothing, once its rest was sent again), and on a hedging
+/// account a position that no other order made. Whatever is only like it (an order that is
+/// forgotten by now, a deal of before a log was lost, one of an order whose own deals are not all
+/// known by number) may be the same execution told again: somebody is told, and nothing closed.
 bool Engine::is_second(const Order& o, const Report& r) const noexcept {
     const bool hedging = accounts_[o.account.value].spec.margin_mode == MarginMode::Hedging;
     const std::uint32_t has = by_position_.find(key_of(o.account, r.position_id));
     const bool strange = has == kNoId || orders_[has].origin == Origin::Double;  // in two deals
-    const bool apart =
-        !hedging || (r.position_id != 0 && r.position_id != o.position_id && strange);
-    const bool deals_known = o.deals[std::size(o.deals) - 1] == 0;
+    const bool another = r.position_id != 0 && o.position_id != 0 && r.position_id != o.position_id;
+    const bool apart = !hedging || (another && strange);
+    const bool deals_known = o.deals[std::size(o.deals) - 1] == 0 && (o.marks & kUnnamedFill) == 0;
+    const Lots most = (o.marks & kRestSent) != 0 ? o.cum : o.volume;
     return o.type == CommandType::Open && o.origin != Origin::Double && r.deal_ticket != 0 &&
-           apart && deals_known && o.cum + r.volume > o.volume && !is_of_lost_log(o);
+           apart && deals_known && o.cum + r.volume > most && !is_of_lost_log(o);
 }
 
 /// Of order `i`, which is over. What is proven stands in the books from here on, so that limits, a
@@ -121,6 +139,9 @@ void Engine::on_second(std::uint32_t i, const Report& r) noexcept {
     alert(AlertCode::DuplicateExecution, r.account, i == kNoId ? nullptr : &orders_[i],
           r.deal_ticket);
     if (i == kNoId || !is_second(orders_[i], r)) {
+        if (i != kNoId) {
+            name_fill(i, r);
+        }
         return;
     }
     Order& first = orders_[i];  // a deal counts once
@@ -137,8 +158,23 @@ void Engine::on_second(std::uint32_t i, const Report& r) noexcept {
     update_account_state(a);
 }
 
+/// What was counted of `i` by an operator's word or a sum may be this deal: its number and its
+/// position, where none was named, are known from here on.
+void Engine::name_fill(std::uint32_t i, const Report& r) noexcept {
+    Order& o = orders_[i];
+    if ((o.marks & kUnnamedFill) == 0 || r.deal_ticket == 0 || o.open_volume.value == 0) {
+        return;
+    }
+    std::rotate(std::begin(o.deals), std::end(o.deals) - 1, std::end(o.deals));
+    o.deals[0] = r.deal_ticket;
+    bind_tickets(o, r);
+    index_position(i);
+    order_row(o);
+    position_row(o);
+}
+
 void Engine::close_second(std::uint32_t i, const Report& r) noexcept {
-    if (orders_.full()) {
+    if (!has_place()) {
         alert(AlertCode::OwnCloseFailed, r.account, &orders_[i],
               static_cast<std::uint64_t>(Reason::TableFull));
         return;
@@ -180,14 +216,17 @@ void Engine::settle_partial(std::uint32_t i) noexcept {
 
 /// One more order for the rest, with an intent of its own and the same reference: checked as every
 /// entry is. Its end takes the slot that the first one's intermediate word was promised; where that
-/// word is out, the answer was long in coming, and nothing is sent after it.
+/// word is out, the answer was long in coming, and nothing is sent after it; nor where something
+/// closes what there is: its source would hold what it believes to be closed.
 void Engine::send_rest(std::uint32_t i) noexcept {
-    const Order& first = orders_[i];
+    Order& first = orders_[i];
     const Lots rest = first.volume - first.cum;
-    if (first.results != ResultsDue::Both || orders_.full() ||
+    const bool closes = ledger_[first.signal].leaving || first.children > 0;
+    if (first.results != ResultsDue::Both || closes || !has_place() ||
         rest < symbols_[first.symbol.value].spec.volume_min) {
         return;
     }
+    first.marks |= kRestSent;
     const std::uint32_t n =
         create_order(first.signal, first.account, CommandType::Open, Origin::Rest);
     Order& o = orders_[n];

@@ -342,6 +342,11 @@ void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
     Report news = r;
     news.retcode = retcode::kDone;
     news.volume = r.volume - o.cum;  // the answer cumulates: what we have counted is not new
+    if (news.volume.value > 0 &&
+        accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {
+        o.marks |=
+            kUnnamedFill;  // a sum has no number of its own, and no position tells them apart
+    }
     if (status != OrdStatus::Canceled && status != OrdStatus::Expired) {
         on_executed(i, news);
         return;

@@ -76,15 +76,20 @@ std::uint32_t Engine::restored_parent(const OrderRow& row, std::uint32_t entry) 
     const bool own = ledger_[entry].signal.action == SignalAction::Open;  // the engine's own close
     const std::uint32_t target =
         own ? entry : by_signal_.find(key_of(ledger_[entry].signal.target));
+    std::uint32_t first = kNoId;
     std::uint32_t i = target == kNoId ? kNoId : ledger_[target].first_order;
     for (; i != kNoId; i = orders_[i].next_in_signal) {
         const Order& o = orders_[i];
-        if (o.account == row.account && o.type == CommandType::Open &&
-            (!own || o.position_id == row.position_id)) {
-            break;
+        if (o.account != row.account || o.type != CommandType::Open) {
+            continue;
         }
+        // Its rest and a second execution are of the same signal: the position tells them apart.
+        if (o.position_id == row.position_id && (own || row.position_id != 0)) {
+            return i;
+        }
+        first = first == kNoId ? i : first;
     }
-    return i;
+    return own ? kNoId : first;
 }
 
 bool Engine::restore_order(const RestoredOrder& from) noexcept {

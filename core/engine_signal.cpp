@@ -79,6 +79,9 @@ void Engine::on_signal(const Signal& s) noexcept {
     } else {
         const std::uint32_t target = find_target(s.target);
         job.cursor = ledger_[target].first_order;
+        if (s.action != SignalAction::Modify) {
+            ledger_[target].leaving = true;
+        }
         job.detail = r.accounts = ledger_[target].in_table;
     }
     emit(r);

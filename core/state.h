@@ -63,7 +63,7 @@ struct Order {
     std::uint32_t parent = kNoId;  // Close, Modify, Cancel: the order they act on
     std::uint16_t children = 0;    // live orders that have this one as parent
     Origin origin{};
-    std::uint8_t reserved = 0;
+    std::uint8_t marks = 0;  // kUnnamedFill, kRestSent
     std::uint32_t next_in_account = kNoId;
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
@@ -88,6 +88,11 @@ struct Order {
     Nanos signal_time;
     Nanos edge_time;
 };
+
+/// Order::marks. Some of what was counted has no deal number that its deal will be told by: named
+/// by an operator, or the sum that a look-up found.
+inline constexpr std::uint8_t kUnnamedFill = 1;
+inline constexpr std::uint8_t kRestSent = 2;  // its rest is another order's by now
 
 /// What limits count of an order: what it holds and, until it is final, may yet get. 0 for what is
 /// no entry.
@@ -114,7 +119,8 @@ struct SignalEntry {
     std::uint32_t orders_open = 0;     // whose end is not told yet
     std::uint32_t orders_resting = 0;  // of them, Resting or Owed
     bool done_returned = false;  // only resting orders are left: SignalDone waits for a slot too
-    std::uint8_t reserved[3] = {};
+    bool leaving = false;        // a close or cancel of it was accepted: no rest is sent any more
+    std::uint8_t reserved[2] = {};
     std::uint32_t filled = 0;
     std::uint32_t rejected = 0;
     std::uint32_t in_table = 0;  // orders linked from first_order
@@ -274,7 +280,8 @@ struct Globals {
     std::uint32_t logic_version = 0;
     std::uint8_t killed_all = 0;
     AdminAnswer admin_answer{};  // to the latest admin record
-    std::uint8_t reserved[2] = {};
+    bool naming = false;         // a configuration has begun whose ConfigCommit has not come yet
+    std::uint8_t reserved = 0;
     std::uint64_t admin_cursor = 0;  // its number in the admin ring; 0 = none in this segment
     AdminDetail admin_detail;
     std::uint32_t ends_owed = 0;      // orders in the sources' owed lists

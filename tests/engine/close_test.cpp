@@ -236,6 +236,27 @@ std::size_t timers(const Rig& rig) {
                       [](const JournalRecord& r) { return r.type == InputType::Timer; }));
 }
 
+TEST(Positions, OneThatAnOperatorNamedGetsItsIdFromTheDealThatIsToldAfterAll) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    rig.report(rig.outcome(entry, retcode::kTimeout));
+    rig.take_orders();  // the look-up
+    ResolveCommand filled;
+    filled.magic = entry.magic;
+    filled.status = OrdStatus::Filled;
+    filled.volume = entry.volume;
+    rig.admin(AdminOp::Resolve, filled);
+    rig.fill(entry);
+    EXPECT_EQ(rig.alerts(AlertCode::DuplicateExecution), 1U);
+    EXPECT_TRUE(rig.orders.empty()) << "no proof of a second one: nothing is closed";
+    EXPECT_EQ(rig.open_volume(), entry.volume);
+    const std::uint64_t id = rig.outcome(entry, retcode::kDone).position_id;
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    EXPECT_EQ(rig.only_order().position_ticket, id);
+}
+
 TEST(CloseThatWaits, WakesNoOtherWhenItsTimeIsOver) {
     Rig rig;
     rig.world();
@@ -317,6 +338,29 @@ TEST(CloseThatWaits, GoesOutWhileTheOneBeforeItWaitsForItsNextAttempt) {
     rig.report(rig.outcome(other, retcode::kReject));
     EXPECT_EQ(rig.reasons(ResultKind::OrderDone),
               (std::vector{Reason::BrokerReject, Reason::AccountNotTrading}));
+}
+
+TEST(Refill, IsNotSentWhileACloseThatWasAcceptedIsOnItsWayToIt) {
+    Rig rig;
+    rig.world(6);
+    GroupSpec refills{GroupId{0}, 0, text<16>("grp")};
+    refills.on_partial = static_cast<std::uint32_t>(PartialAction::Refill);
+    rig.admin(AdminOp::DefineGroup, refills);
+    rig.signal(rig.open(1));
+    const std::vector<OrderCommand> entries = rig.take_orders();
+    for (std::size_t n = 0; n + 1 < entries.size(); ++n) {
+        rig.fill(entries[n]);
+    }
+    rig.budget = 4;
+    rig.input(InputType::Signal, rig.change(2, SignalAction::Close, 1));
+    ASSERT_EQ(rig.take_orders().size(), 3U);
+    rig.input(InputType::Report, rig.outcome(entries.back(), retcode::kDonePartial, centi(4)));
+    rig.settle();
+    const std::vector<OrderCommand> rest = rig.take_orders();
+    ASSERT_EQ(rest.size(), 3U);
+    EXPECT_EQ(rest.front().type, CommandType::Close);
+    EXPECT_EQ(rest.back().type, CommandType::Close);
+    EXPECT_EQ(rest.back().volume, centi(4));
 }
 
 }  // namespace

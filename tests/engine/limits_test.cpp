@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 namespace millrace::test {
 namespace {
 
@@ -381,6 +385,86 @@ TEST(Login, StaysWhileTheAccountHasAnOrderOrPosition) {
     rig.fill(rig.only_order());
     EXPECT_EQ(set_login(rig, 0, 4711), AdminAnswer::Ok);
     EXPECT_EQ(rig.engine.account(AccountId{0}).spec.login, 4711U);
+}
+
+/// USD is common; EURUSD is quoted in it.
+struct Currencies : testing::Test {
+    Currencies() {
+        rig.world();
+        define({"USD", "EUR", "JPY"});
+        quoted_in(1);
+    }
+    void define(const std::vector<std::string>& names) {
+        const std::map<std::string, std::int64_t> rates = {
+            {"EUR", kScale}, {"JPY", kScale / 160}, {"USD", 150 * kScale}};
+        for (std::uint32_t n = 0; n < names.size(); ++n) {
+            CurrencySpec spec;
+            spec.index = n;
+            spec.name = text<8>(names[n]);
+            spec.rate = Ratio{rates.at(names[n])};
+            rig.admin(AdminOp::DefineCurrency, spec);
+        }
+    }
+    void quoted_in(std::uint8_t currency) {
+        SymbolGuardSpec spec;
+        spec.id = SymbolId{0};
+        spec.currency = currency;
+        rig.admin(AdminOp::DefineSymbolGuard, spec);
+    }
+    void account_in(std::uint8_t currency) {
+        MoneyLimitSpec spec;
+        spec.id = 0;
+        spec.currency = currency;
+        spec.max_notional = Money{100'000'000 * kScale};
+        rig.admin(AdminOp::DefineMoneyLimits, spec);
+    }
+    /// A configuration begins.
+    void begin() { rig.admin(AdminOp::RiskLimits, RiskSpec{}); }
+    void commit() { rig.admin(AdminOp::ConfigCommit, ConfigCommit{1}); }
+    [[nodiscard]] std::int64_t notional() const {
+        return rig.engine.account_guard(AccountId{0}).notional;
+    }
+    Rig rig;
+};
+
+TEST_F(Currencies, AreNotTakenForOthersWhileAConfigurationThatShiftsThemIsSent) {
+    MemberSpec by_equity = Rig::member_spec(0, 0);
+    by_equity.sizing = SizingMode::EquityShare;
+    by_equity.value = kScale;
+    rig.admin(AdminOp::DefineMember, by_equity);
+    account_in(3);
+    rig.equity(16'000'000);
+    rig.signal(rig.open(1));
+    const OrderCommand before = rig.only_order();
+    rig.report(rig.outcome(before, kInvalidVolume));
+    rig.take_results();
+    begin();
+    define({"USD", "JPY", "EUR"});
+    rig.signal(rig.open(2));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::NoRate}) << "the account has no number of now";
+    quoted_in(1);
+    account_in(2);
+    commit();
+    rig.signal(rig.open(3));
+    EXPECT_EQ(rig.only_order().volume, before.volume);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST_F(Currencies, ThatAreCommonAnewMeasureWhatIsOpenByTheNumbersOfTheirConfiguration) {
+    account_in(1);
+    rig.signal(rig.open(1));
+    rig.fill(rig.only_order());
+    EXPECT_EQ(notional(), 11'001);
+    begin();
+    define({"JPY", "USD"});
+    EXPECT_EQ(notional(), 0);
+    rig.take_results();
+    rig.signal(rig.open(2));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::NoRate});
+    quoted_in(2);
+    account_in(1);
+    commit();
+    EXPECT_EQ(notional(), 1'650'150);
 }
 
 }  // namespace

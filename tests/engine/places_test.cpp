@@ -212,5 +212,29 @@ TEST_F(GroupThatFillsTheTable, GoesOnFromASnapshotOfTheFullTable) {
     EXPECT_EQ(heir.state_hash(), rig.engine.state_hash());
 }
 
+TEST(PlacesOfTheTable, OfACloseUnderWayAreNotTakenByWhatTheEngineClosesItself) {
+    constexpr Capacity kFull{8, 32, 16, 64};
+    Rig rig{kFull};
+    rig.world(8);
+    rig.signal(rig.open(1));
+    const std::vector<OrderCommand> entries = rig.take_orders();
+    for (const OrderCommand& entry : entries) {
+        rig.fill(entry);
+    }
+    rig.take_results();
+    rig.budget = 4;
+    rig.input(InputType::Signal, rig.change(2, SignalAction::Close, 1));
+    ASSERT_EQ(rig.take_orders().size(), 3U) << "the rest of the places are promised";
+    Report twice = rig.outcome(entries.back(), retcode::kDone, entries.back().volume);
+    twice.deal_ticket = 4711;
+    twice.position_id = 4712;
+    rig.input(InputType::Report, twice);
+    EXPECT_EQ(rig.alerts(AlertCode::OwnCloseFailed), 1U) << "somebody is told instead";
+    rig.settle();
+    EXPECT_EQ(rig.take_orders().size(), 5U);
+    EXPECT_TRUE(rig.engine.orders().full());
+    EXPECT_EQ(rig.replayed_hash(kFull), rig.engine.state_hash());
+}
+
 }  // namespace
 }  // namespace millrace::test

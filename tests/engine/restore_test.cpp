@@ -324,6 +324,31 @@ TEST_F(Restore, LooksUpACloseOfTheEnginesOwnAndTellsNobody) {
     EXPECT_EQ(heir_.engine.results_reserved_total(), 0U);
 }
 
+TEST_F(Restore, HangsEachCloseOnTheEntryWhosePositionItNames) {
+    old_.world();
+    GroupSpec refills{GroupId{0}, 0, text<16>("grp")};
+    refills.on_partial = static_cast<std::uint32_t>(PartialAction::Refill);
+    old_.admin(AdminOp::DefineGroup, refills);
+    old_.signal(old_.open(1));
+    old_.report(old_.outcome(old_.only_order(), retcode::kDonePartial, centi(4)));
+    old_.fill(old_.only_order());
+    old_.signal(old_.change(2, SignalAction::Close, 1));
+    const std::vector<OrderCommand> closes = old_.take_orders();
+    ASSERT_EQ(closes.size(), 2U);
+    recover();
+    EXPECT_EQ(heir_.open_volume(), centi(10));
+    heir_.session_up(0);
+    EXPECT_EQ(heir_.take_orders().size(), 2U);
+    const auto found = [&](const OrderCommand& close) {
+        heir_.report(
+            heir_.query_answer(close, ReportType::QueryFound, OrdStatus::Filled, close.volume));
+    };
+    found(closes.back());
+    EXPECT_EQ(heir_.open_volume(), centi(4)) << "the rest is closed, not the first part";
+    found(closes.front());
+    EXPECT_EQ(heir_.open_volume(), Lots{});
+}
+
 TEST_F(Restore, IsTheSameStateFromItsSnapshot) {
     send_one();
     recover();
