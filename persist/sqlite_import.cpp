@@ -14,14 +14,16 @@ namespace {
 
 constexpr int kBusyMs = 5'000;
 
-/// Of each target of closes that live or executed: intent, sum of the closes' volumes.
+/// Of each target of closes that live or executed: intent, sum of the closes' volumes. A signal
+/// that closes an order, its rest and a second execution has an order for each and one volume.
 std::string close_shares() {
     return std::string{
-               "SELECT p.intent, sum(s.volume) FROM orders AS c JOIN signals AS s"
+               "SELECT intent, sum(volume) FROM (SELECT DISTINCT p.intent, s.id, s.volume"
+               " FROM orders AS c JOIN signals AS s"
                " ON s.id = c.signal JOIN orders AS p ON p.signal = s.target"
                " AND p.account = c.account AND p.type = 1 WHERE c.type = 2 AND (c.cum_volume > 0"
                " OR "} +
-           kSqliteLive + ") GROUP BY p.intent";
+           kSqliteLive + ")) GROUP BY intent";
 }
 
 class Reader {

@@ -40,7 +40,7 @@ void StoredFold::add(const Effect& effect) {
             const auto row = effect.as<OrderRow>();
             orders_.emplace(row.magic.intent(), row);
             if (row.type == kOpen) {
-                opens_.emplace(Share{row.signal, row.account.value}, row.magic.intent());
+                opens_[Share{row.signal, row.account.value}].insert(row.magic.intent());
             }
             break;
         }
@@ -76,14 +76,27 @@ void StoredFold::finish(const StoredLimits& limits, StoredState& state) {
     note_lost_signals(state);
 }
 
-/// The order that a close, modify or cancel acts on; nullptr if it is not there.
-const OrderRow* StoredFold::target_of(const OrderRow& order) const {
+/// What the signal that `order` is of acts on at its account: the order that opened, its rest, a
+/// second execution. nullptr if none is there.
+const std::set<std::uint64_t>* StoredFold::targets_of(const OrderRow& order) const {
     const auto signal = signals_.find(order.signal);
     if (signal == signals_.end()) {
         return nullptr;
     }
     const auto open = opens_.find({signal->second.target, order.account.value});
-    return open == opens_.end() ? nullptr : &orders_.at(open->second);
+    return open == opens_.end() ? nullptr : &open->second;
+}
+
+/// The order that a close, modify or cancel acts on; nullptr if it is not there.
+const OrderRow* StoredFold::target_of(const OrderRow& order) const {
+    const std::set<std::uint64_t>* const all = targets_of(order);
+    if (all == nullptr) {
+        return nullptr;
+    }
+    const auto same = std::find_if(all->begin(), all->end(), [&](std::uint64_t intent) {
+        return order.position_id != 0 && orders_.at(intent).position_id == order.position_id;
+    });
+    return &orders_.at(same != all->end() ? *same : *all->begin());
 }
 
 void StoredFold::find_needed() {
@@ -132,15 +145,19 @@ void StoredFold::take_positions(StoredState& state) {
     }
 }
 
-/// What closes that live or executed have claimed of their targets.
+/// What closes that live or executed have claimed of their targets: each signal its share of all.
 void StoredFold::take_close_shares(StoredState& state) {
+    std::set<Share> counted;
     for (const auto& [intent, row] : orders_) {
         const bool counts = row.type == kClose && (row.cum_volume.value > 0 || is_live(row));
-        const OrderRow* const target = counts ? target_of(row) : nullptr;
-        RestoredOrder* const of =
-            target == nullptr ? nullptr : find_order(state, target->magic.intent());
-        if (of != nullptr) {
-            of->close_shares = of->close_shares + signals_.at(row.signal).volume;
+        const auto* const targets = counts ? targets_of(row) : nullptr;
+        if (targets == nullptr || !counted.insert({row.signal, row.account.value}).second) {
+            continue;
+        }
+        for (const std::uint64_t target : *targets) {
+            if (RestoredOrder* const of = find_order(state, target); of != nullptr) {
+                of->close_shares = of->close_shares + signals_.at(row.signal).volume;
+            }
         }
     }
 }

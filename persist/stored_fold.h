@@ -34,14 +34,15 @@ private:
     void take_orders(StoredState& state);
     void take_positions(StoredState& state);
     void take_close_shares(StoredState& state);
+    [[nodiscard]] const std::set<std::uint64_t>* targets_of(const OrderRow& order) const;
     [[nodiscard]] const OrderRow* target_of(const OrderRow& order) const;
 
     std::vector<DefinitionRow> definitions_;
     std::vector<AccountRow> accounts_;
     std::vector<PositionRow> positions_;  // open ones
     std::map<SignalId, SignalRow> signals_;
-    std::map<std::uint64_t, OrderRow> orders_;  // by intent
-    std::map<Share, std::uint64_t> opens_;      // orders that open: intents
+    std::map<std::uint64_t, OrderRow> orders_;        // by intent
+    std::map<Share, std::set<std::uint64_t>> opens_;  // orders that open: intents
     std::unordered_map<std::uint64_t, std::vector<Deal>> deals_;
     std::set<std::uint64_t> needed_;  // intents
 };
