@@ -42,6 +42,8 @@ struct Listed {
     std::vector<OperatorConfig> operators;
     std::string file;
     std::uint32_t owner = 0;
+    bool unreadable =
+        false;  // there is one, and it cannot be read: only the owner may change things
 };
 
 std::uint32_t owner_of(const std::string& folder) {
@@ -49,31 +51,40 @@ std::uint32_t owner_of(const std::string& folder) {
     return ::stat(folder.c_str(), &st) == 0 ? st.st_uid : ::getuid();
 }
 
+/// The journal directory of the pipeline that is meant: as the running one says itself, so that a
+/// file of one's own with the same name does not pass for its; else as the file says.
+std::string directory_of(const Target& target) {
+    std::string message;
+    if (const auto segment = attach_target(target, message)) {
+        return segment.value().header().journal_dir;
+    }
+    const auto config = target.config.empty() ? Result<Config>{Errc::NotFound, "configuration"}
+                                              : config_that_locates(target.config, message);
+    return config ? config.value().journal.dir : "";
+}
+
 /// What the pipeline was started with; of one that never was, its file. `up` brings the file's own
 /// list into force, so it is held against that. Nothing if no pipeline can be found: the command
 /// then ends by itself, and says why.
 Listed list_of(const std::string& words, const Target& target) {
-    std::string message;
-    std::string dir;
-    std::string file = target.config;
-    if (!file.empty()) {
-        const auto config = config_that_locates(file, message);
-        if (!config) {
-            return {};
-        }
-        dir = config.value().journal.dir;
-    } else if (const auto segment = attach_target(target, message)) {
-        dir = segment.value().header().journal_dir;
-    } else {
-        return {};
-    }
+    Listed listed;
+    const std::string dir = directory_of(target);
+    listed.file = target.config;
     std::error_code none;
-    if (words != "up" && fs::exists(checked_config_path(dir), none)) {
-        file = checked_config_path(dir);
+    if (words != "up" && !dir.empty() && fs::exists(checked_config_path(dir), none)) {
+        listed.file = checked_config_path(dir);
     }
-    std::vector<Mistake> mistakes;  // whatever can be read counts
-    return {file.empty() ? std::vector<OperatorConfig>{} : read_config(file, mistakes).operators,
-            file, owner_of(dir)};
+    if (listed.file.empty()) {
+        return listed;
+    }
+    std::vector<Mistake> mistakes;  // a key file that is not this user's to read is one
+    const Config config = read_config(listed.file, mistakes);
+    listed.operators = config.operators;
+    listed.owner = owner_of(dir);
+    listed.unreadable =
+        !mistakes.empty() && config.operators.empty() &&
+        (config.text.empty() || config.text.find("\"operators\"") != std::string::npos);
+    return listed;
 }
 
 std::string who_may(const std::vector<OperatorConfig>& operators, Role needed) {
@@ -100,7 +111,9 @@ bool permitted(const CLI::App& app) {
                         .segment = given(*command, "--segment")};
     const Listed listed = list_of(words, target);
     const Login login = this_login();
-    const Role role = role_of(listed.operators, login, listed.owner);
+    const Role role = listed.unreadable && login.uid != listed.owner
+                          ? Role::Viewer
+                          : role_of(listed.operators, login, listed.owner);
     if (role >= needed) {
         return true;
     }
