@@ -29,6 +29,7 @@ struct OpenThere {
     AccountId id;
     std::int64_t orders = 0;
     std::int64_t positions = 0;
+    Sequence seq;         // the last record that this takes in
     bool killed = false;  // by itself; a kill of all is taken back as one
     [[nodiscard]] bool flat() const noexcept { return orders == 0 && positions == 0; }
 };
@@ -43,6 +44,7 @@ void look(const Watched& watched, OpenThere& account) {
     if (sheet.rows.empty()) {
         return;
     }
+    account.seq = sheet.seq;
     account.orders = std::get<std::int64_t>(cell(sheet, 0, "orders"));
     account.positions = std::get<std::int64_t>(cell(sheet, 0, "positions"));
     account.killed = std::get<std::string>(cell(sheet, 0, "killed")) == "ACCOUNT";
@@ -90,8 +92,10 @@ KillRequest kill_of(const OpenThere& account, bool clear) {
     return kill;
 }
 
-/// Until the log says flat of all. @return false: `message` says why that will not be seen.
-bool wait_flat(Watched& watched, std::vector<OpenThere>& accounts, int wait_s,
+/// Until the log says flat of all, and has got to `from`, where the kill stands: what it holds
+/// before may lack an entry that a slow disk has not taken yet. @return false: `message` says why
+/// that will not be seen.
+bool wait_flat(Watched& watched, std::vector<OpenThere>& accounts, Sequence from, int wait_s,
                std::string& message) {
     const std::int64_t until = monotonic_ns() + seconds(wait_s).value;
     inspect::Interruptible waiting;
@@ -102,7 +106,7 @@ bool wait_flat(Watched& watched, std::vector<OpenThere>& accounts, int wait_s,
         bool flat = true;
         for (OpenThere& account : accounts) {
             look(watched, account);
-            flat = flat && account.flat();
+            flat = flat && account.flat() && account.seq >= from;
         }
         if (flat) {
             return true;
@@ -186,7 +190,11 @@ int stop_accounts(const StopRequest& request) {
             return code;
         }
     }
-    if (!wait_flat(watched, *accounts, request.wait_s, message)) {
+    // Acquire: pairs with the engine's release; the kills were applied before it.
+    const Segment* segment = watched.where().segment.get();
+    const Sequence from{
+        segment == nullptr ? 0 : segment->core().completed.load(std::memory_order_acquire)};
+    if (!wait_flat(watched, *accounts, from, request.wait_s, message)) {
         return not_flat(*accounts, message);
     }
     for (const OpenThere& account : before) {
