@@ -259,6 +259,36 @@ void Account::look_up_ticket(const ulong order, const ulong deal, Found &f)
                  to_scaled(initial - HistoryOrderGetDouble(order, ORDER_VOLUME_CURRENT)));
 }
 
+bool Account::look_up_untold(const ulong order, const ulong position, Found &f)
+{
+    if (!HistorySelectByPosition((long)position))
+        return false;
+    ulong untold[];
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        if (ticket == 0)
+            return false;
+        if ((ulong)HistoryDealGetInteger(ticket, DEAL_ORDER) != order ||
+            !is_trade(HistoryDealGetInteger(ticket, DEAL_TYPE)))
+            continue;
+        add_deal(f, ticket);
+        if (g_journal.deals.contains(ticket))
+            continue;
+        int n = ArraySize(untold);
+        ArrayResize(untold, n + 1);
+        untold[n] = ticket;
+    }
+    look_up_ticket(order, 0, f);  // by all of them: is it over?
+    f.volume = 0;
+    f.price = 0;
+    ArrayResize(f.deals, 0);
+    for (int i = 0; i < ArraySize(untold); i++)
+        if (HistoryDealSelect(untold[i]))
+            add_deal(f, untold[i]);
+    return ArraySize(f.deals) == ArraySize(untold);
+}
+
 bool Account::highest_intent(ulong &intent)
 {
     intent = 0;

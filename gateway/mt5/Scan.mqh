@@ -174,13 +174,13 @@ bool Scanner::tell_own(const Deal &deal)
         g_journal.remember_deal(deal.ticket);  // of a lost journal: the engine looks it up
         return true;
     }
-    // Executed after all, although the answer did not say so.
+    // Executed after all, although the answer did not say so; or once more. By its own order, and
+    // only what has not been told: there may be two orders of one magic.
     Intent intent;
     Found f;
+    clear_found(f);
     g_journal.intent_at(known, intent);
-    long since_s = intent.received_ns / 1000000000 + server_offset_s();
-    if (!g_account.look_up(deal.magic, since_s, intent.command.volume, f) ||
-        f.stage != FOUND_SETTLED)
+    if (!g_account.look_up_untold(deal.order, deal.position, f) || f.stage != FOUND_SETTLED)
         return false;
     answer_found(intent.command, f);
     g_stops.on_fill(deal.magic, deal.order, deal.position);

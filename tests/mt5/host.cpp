@@ -333,7 +333,11 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
         done = server_->refuse(options_.login, ask, injected->code);
     } else {
         const auto partial = faults_.strike(sim::FaultKind::PartialFill, options_.login, ask.type);
-        done = server_->execute(options_.login, ask, partial ? partial->share : Ratio{kScale});
+        const Ratio share = partial ? partial->share : Ratio{kScale};
+        done = server_->execute(options_.login, ask, share);
+        if (std::exchange(knobs.twice, 0) != 0) {
+            (void)server_->execute(options_.login, ask, share);
+        }
     }
     result.bid = unscaled(done.bid.value);
     result.ask = unscaled(done.ask.value);

@@ -29,6 +29,7 @@ struct Knobs {
     std::int64_t lose_events_ppm = 0;   // transactions that never arrive
     std::int64_t result_form = 0;       // 1: DONE without a deal; 2: PLACED without a deal
     std::int64_t late_ms = 0;           // the next request is answered 10012 and executed later
+    std::int64_t twice = 0;             // the server executes the next request twice
     std::int64_t async_ms = 0;          // OrderSendAsync executes that much later
     std::int64_t disconnected = 0;      // the terminal has no connection to the broker
     std::int64_t terminal_denied = 0;   // the Algo Trading button is off

@@ -11,6 +11,7 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"lose_events_ppm", &lose_events_ppm},
                                                    {"result_form", &result_form},
                                                    {"late_ms", &late_ms},
+                                                   {"twice", &twice},
                                                    {"async_ms", &async_ms},
                                                    {"disconnected", &disconnected},
                                                    {"terminal_denied", &terminal_denied},

@@ -90,6 +90,21 @@ TEST_F(LateTruth, ARequestThatExecutesAfterTheTerminalsDeathIsFoundByTheNextOne)
     EXPECT_EQ(booked(dir, 1).executions, 1U);
 }
 
+TEST_F(LateTruth, OfTwoExecutionsEachIsToldOnceAlthoughBothWereThereBeforeTheAnswer) {
+    begin({.knobs = {"result_form=1"}});  // whose answer names no deal: it is looked up
+    host->knob("twice", 1);
+    const std::uint64_t magic = desk.submit(open(1));
+    const auto& told = desk.told[magic].outcomes;
+    ASSERT_TRUE(desk.until([&] { return told.size() == 2; }));
+    EXPECT_NE(told.front().deal_ticket, told.back().deal_ticket);
+    EXPECT_NE(told.front().order_ticket, told.back().order_ticket);
+    EXPECT_EQ(told.front().volume, kScale / 10);
+    EXPECT_EQ(told.back().volume, kScale / 10);
+    let_it_run(1'200);  // two scans more
+    EXPECT_EQ(told.size(), 2U) << "told again and again";
+    EXPECT_EQ(booked(dir, 1).executions, 2U);
+}
+
 TEST_F(LateTruth, AnIncompleteHistoryAfterAReconnectProvesNothing) {
     begin({.settle_ms = "300"});
     host->fault(R"("kind":"retcode","code":10012,"executed":true)");
