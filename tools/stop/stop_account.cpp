@@ -29,7 +29,7 @@ struct OpenThere {
     AccountId id;
     std::int64_t orders = 0;
     std::int64_t positions = 0;
-    Sequence seq;         // the last record that this takes in
+    Sequence seq{};       // the last record that this takes in
     bool killed = false;  // by itself; a kill of all is taken back as one
     [[nodiscard]] bool flat() const noexcept { return orders == 0 && positions == 0; }
 };
