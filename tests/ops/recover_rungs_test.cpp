@@ -14,6 +14,7 @@
 #include <fstream>
 #include <utility>
 
+#include "persist/log_shipper.h"
 #include "persist/reservation.h"
 #include "persist/sqlite_backup.h"
 #include "persist/sqlite_db.h"
@@ -307,6 +308,24 @@ TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorInPlaceOfMoreThatIsAccepted) {
     EXPECT_NE(said.find("the order of position 42"), std::string::npos) << said;
 }
 
+TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {
+    change("DELETE FROM cursor");
+    const std::string stem = config_.sqlite.path + ".recover-";
+    Child dead{[] {}};
+    const std::string left = stem + std::to_string(dead.pid);
+    ASSERT_EQ(dead.exit_status(), 0);
+    const std::string others = stem + std::to_string(::getppid());
+    for (const std::string& path : {left, others, config_.sqlite.path + ".recover"}) {
+        std::ofstream{path} << "a copy";
+    }
+    expect_taken("gone");
+    EXPECT_FALSE(fs::exists(left)) << "of a process that was killed";
+    EXPECT_FALSE(fs::exists(stem + std::to_string(::getpid())));
+    for (const std::string& path : {others, config_.sqlite.path + ".recover"}) {
+        EXPECT_EQ(fs::file_size(path), 6U) << path << " is being unpacked to";
+    }
+}
+
 TEST_F(RecoverBackup, IsWhatAStartGoesByWhereTheStoresCursorRowIsDamaged) {
     fs::create_directories(config_.journal.dir);
     std::string message;
@@ -326,6 +345,13 @@ TEST_F(RecoverBackup, IsWhatAStartGoesByWhereTheStoresCursorRowIsDamaged) {
         << alone;
     ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
     EXPECT_EQ(journal_may_be_lost(config_, {}), "");
+    const std::string shipped = shipped_folder(config_.sqlite.backup_dir);
+    fs::create_directories(shipped);
+    std::ofstream{shipped + "/effects-0000000001.mre"} << std::string(200, 'x');
+    const std::string of_another = journal_may_be_lost(config_, {});
+    EXPECT_NE(of_another.find("no file in it is one of this build's"), std::string::npos)
+        << of_another;
+    fs::remove_all(config_.sqlite.backup_dir);
     std::ofstream{config_.sqlite.backup_dir} << "no folder";
     const std::string nobody_knows = journal_may_be_lost(config_, {});
     EXPECT_NE(nobody_knows.find("Not a directory"), std::string::npos) << nobody_knows;

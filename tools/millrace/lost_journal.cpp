@@ -68,6 +68,19 @@ std::string unlisted(const std::string& folder) {
     return error && error != std::errc::no_such_file_or_directory ? error.message() : "";
 }
 
+/// Whether there is more in what was shipped than a file that was just begun.
+bool holds_records(const std::string& shipped) {
+    std::error_code error;
+    for (fs::directory_iterator it{shipped, error}, end; !error && it != end; it.increment(error)) {
+        std::error_code none;
+        const auto bytes = it->file_size(none);
+        if (!none && bytes > sizeof(EffectsHeader)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 Followed ask_sqlite(const Config& config) {
     Followed found{config.sqlite.path, 0, {}, 0};
     if (sqlite_file_exists(config.sqlite.path)) {
@@ -94,6 +107,8 @@ Followed ask_sqlite(const Config& config) {
     }
     if (const Sequence upto = shipped_upto(shipped); upto.value > found.seq) {
         found = {shipped, upto.value, {}, 0};
+    } else if (found.seq == 0 && found.unknown.empty() && holds_records(shipped)) {
+        found = {shipped, 0, "no file in it is one of this build's", 0};
     }
     return found;
 }

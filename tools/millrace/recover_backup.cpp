@@ -1,7 +1,14 @@
 #include "tools/millrace/recover_backup.h"
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "persist/log_shipper.h"
 #include "persist/shipped_records.h"
@@ -13,18 +20,61 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// For the unpacked copy: a name that nothing goes by.
+/// What a process that was killed has left under such a name.
+void remove_leftovers(const std::string& stem) {
+    const fs::path folder = fs::path{stem}.parent_path();
+    std::vector<std::string> left;
+    std::error_code error;
+    for (fs::directory_iterator it{folder, error}, end; !error && it != end; it.increment(error)) {
+        const std::string path = it->path().string();
+        const char* const last = path.data() + path.size();
+        pid_t pid = 0;
+        if (path.starts_with(stem) &&
+            std::from_chars(path.data() + stem.size(), last, pid).ptr == last && pid > 0 &&
+            ::kill(pid, 0) != 0 && errno == ESRCH) {
+            left.push_back(path);
+        }
+    }
+    for (const std::string& path : left) {
+        (void)sqlite_remove(path);
+    }
+}
+
+/// For the unpacked copy: a name that nothing goes by, this process's own. A dry run takes no lock,
+/// and must not change what a recovery is about to put in the store's place.
 std::string scratch_of(const Config& config) {
     const fs::path folder = fs::path{config.sqlite.path}.parent_path();
     std::error_code none;
-    return fs::is_directory(folder, none) ? config.sqlite.path + ".recover"
-                                          : config.sqlite.backup_dir + "/recover.db";
+    const std::string stem = fs::is_directory(folder, none)
+                                 ? config.sqlite.path + ".recover-"
+                                 : config.sqlite.backup_dir + "/recover.db-";
+    remove_leftovers(stem);
+    return stem + std::to_string(::getpid());
 }
 
-/// @param to a new file, or one that an earlier run has left.
+/// On the disk of a journal that may be alive: it is not filled for a look at a backup.
+Status room(const std::string& backup, const std::string& to, std::string& why) {
+    const auto header = read_sqlite_backup(backup, why);
+    if (!header) {
+        return header.error();
+    }
+    const std::string folder = fs::path{to}.parent_path().string();
+    const std::uint64_t needed = header.value().raw_bytes / 2 * 3;  // and what was shipped
+    std::error_code error;
+    const fs::space_info space = fs::space(folder, error);
+    if (!error && space.available < needed) {
+        why = folder + ": " + std::to_string(space.available >> 20U) + " MiB free, " +
+              std::to_string(needed >> 20U) + " MiB wanted to unpack " + backup;
+        return {Errc::NoSpace, "too little room to unpack a backup"};
+    }
+    return ok_status();
+}
+
+/// @param to a new file, or one that this process has left.
 Result<ShippedRecords> unpack(const Config& config, const std::string& backup,
                               const std::string& to, std::string& why) {
     Status done = sqlite_remove(to);
+    done = done ? room(backup, to, why) : done;
     done = done ? restore_sqlite_backup(backup, to, {}, why) : done;
     if (!done) {
         why = why.empty() ? backup + ": " + done.error().what : why;

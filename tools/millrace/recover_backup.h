@@ -10,7 +10,8 @@
 namespace millrace {
 
 /// The newest backup that comes back whole, read with what was shipped behind it. Unpacks it beside
-/// the store, or beside the backups where that folder is gone, and removes it again.
+/// the store, or beside the backups where that folder is gone, in a file of this process's own, and
+/// removes it again.
 /// @return NotFound: no backup will do. `message` says what was read, and what was passed over.
 [[nodiscard]] Result<StoredState> read_newest_backup(const Config& config,
                                                      const StoredLimits& limits,
