@@ -121,6 +121,47 @@ TEST_F(StoredStateTest, KeepsOfTooManySignalsTheNewestAndThoseThatOrdersNeed) {
     EXPECT_EQ(s.signals_known, 10U);
 }
 
+TEST_F(StoredStateTest, CountsWhatASignalClosesOfAnOrderAndOfItsRestOnceForEach) {
+    const SignalId opened{0x0123456789ABCDEFULL, 0};
+    SignalRow half;
+    half.id = {opened.hi, 900};
+    half.target = opened;
+    half.source = SourceId{1};
+    half.group = GroupId{2};
+    half.symbol = SymbolId{3};
+    half.action = SignalAction::Close;
+    half.volume = Lots{kScale / 20};
+    const auto order = [](std::uint64_t intent, CommandType type, SignalId signal) {
+        OrderRow r;
+        r.magic = Magic::make(0x4D52, intent, 0);
+        r.signal = signal;
+        r.account = AccountId{0};
+        r.symbol = SymbolId{3};
+        r.type = static_cast<std::uint8_t>(type);
+        r.status = OrdStatus::Filled;
+        r.attempts = 1;
+        r.volume = r.cum_volume = Lots{kScale / 20};
+        return Effect::make(EffectKind::Order, r);
+    };
+    PositionRow rest;
+    rest.account = AccountId{0};
+    rest.position_id = 950;
+    rest.magic = Magic::make(0x4D52, 900, 0);
+    rest.signal = opened;
+    rest.volume = Lots{kScale / 20};
+    fill(26, {order(900, CommandType::Open, opened), Effect::make(EffectKind::Position, rest),
+              Effect::make(EffectKind::Signal, half), order(901, CommandType::Close, half.id),
+              order(902, CommandType::Close, half.id)});
+    std::size_t seen = 0;
+    for (const RestoredOrder& o : read().orders) {
+        if (o.row.signal == opened && o.row.account == AccountId{0}) {
+            EXPECT_EQ(o.close_shares, half.volume) << o.row.magic.intent();
+            ++seen;
+        }
+    }
+    EXPECT_EQ(seen, 2U);
+}
+
 TEST_F(StoredStateTest, IsNotWholeOfAStoreThatWasSwitchedOnAfterRetentionHadCutTheLog) {
     follow(150, 200);  // what was opened before has no row: nothing else in it tells
     const StoredState s = read();
