@@ -342,10 +342,10 @@ void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
     Report news = r;
     news.retcode = retcode::kDone;
     news.volume = r.volume - o.cum;  // the answer cumulates: what we have counted is not new
+    // A sum has no deal number of its own, and here no position tells one deal from another.
     if (news.volume.value > 0 &&
         accounts_[o.account.value].spec.margin_mode == MarginMode::Netting) {
-        o.marks |=
-            kUnnamedFill;  // a sum has no number of its own, and no position tells them apart
+        o.marks |= kUnnamedFill;
     }
     if (status != OrdStatus::Canceled && status != OrdStatus::Expired) {
         on_executed(i, news);
