@@ -190,7 +190,7 @@ int main(int argc, char** argv) {
     millrace::bench::Options o;
     o.world.rate = 100;
     // On a machine that takes seconds to start a process what leaves meanwhile fills its queue.
-    o.world.exits_excused = {Reason::QueueFull};
+    o.world.exits_excused = {millrace::Reason::QueueFull};
     CLI::App app{"kill -> detected -> attached -> first message -> backlog drained"};
     app.add_option("--kills", o.kills, "in all, over all stages in turn")
         ->check(CLI::Range(1, 1'000'000))
