@@ -257,6 +257,33 @@ TEST(Positions, OneThatAnOperatorNamedGetsItsIdFromTheDealThatIsToldAfterAll) {
     EXPECT_EQ(rig.only_order().position_ticket, id);
 }
 
+TEST(CloseThatWaits, OfTheEnginesOwnGoesOutOnceItsAccountIsNoMoreDisabled) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    rig.fill(entry);
+    const auto told = [&](std::uint8_t permissions) {
+        Report r = rig.from(0, ReportType::AccountInfo);
+        r.permissions = permissions;
+        rig.report(r);
+    };
+    const auto becomes = [&](AccountState state) {
+        rig.admin(AdminOp::SetAccount, AccountCommand{AccountId{0}, state, {}});
+        rig.settle();
+    };
+    told(kAccountPermitted | kAccountAway);
+    Report twice = rig.outcome(entry, retcode::kDone, entry.volume);
+    twice.deal_ticket = 4711;
+    twice.position_id = 4712;
+    rig.report(twice);
+    becomes(AccountState::Disabled);
+    told(kAccountPermitted);
+    EXPECT_TRUE(rig.orders.empty());
+    becomes(AccountState::Suspended);
+    EXPECT_EQ(rig.only_order().position_ticket, 4712U);
+}
+
 TEST(CloseThatWaits, WakesNoOtherWhenItsTimeIsOver) {
     Rig rig;
     rig.world();
