@@ -258,6 +258,9 @@ bool RedisSink::keep_up() noexcept {
     if (auto done = upkeep(); !done) {
         return fail(done.code(), "upkeep: " + link_.message());
     }
+    if (auto watched = watch_memory(); !watched) {
+        return fail(watched.code(), "INFO memory: " + link_.message());
+    }
     if (auto ours = owner_.keep(link_); !ours) {
         return fail(ours.code(), owner_.message());
     }
@@ -268,6 +271,24 @@ bool RedisSink::keep_up() noexcept {
         return fail(held.code(), "keeping what open positions need: " + link_.message());
     }
     return true;
+}
+
+/// Nothing is evicted to make room (requirement C24), so somebody has to be told in time.
+Status RedisSink::watch_memory() noexcept {
+    if (now_ < memory_at_) {
+        return ok_status();
+    }
+    memory_at_ = now_ + options_.memory_every;
+    const auto percent = RedisUpkeep::memory_percent(link_);
+    if (!percent) {
+        return percent.error();
+    }
+    if (const unsigned level = memory_.look(percent.value()); level != 0) {
+        report("ALERT " + std::to_string(percent.value()) +
+               " % of the server's maxmemory is in use (" + std::to_string(level) +
+               " % reached). Once it is full it refuses signals and state: raise maxmemory");
+    }
+    return ok_status();
 }
 
 /// Keys without an end must not come faster than they get one.

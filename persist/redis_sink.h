@@ -15,6 +15,7 @@
 #include "persist/redis_primary.h"
 #include "persist/redis_store.h"
 #include "persist/redis_upkeep.h"
+#include "persist/space_watch.h"
 #include "persist/sqlite_feed.h"
 #include "shm/segment.h"
 #include "shm/stage.h"
@@ -39,6 +40,7 @@ struct RedisSinkOptions {
     Nanos retry_min = millis(200);
     Nanos retry_max = seconds(2);  // requirement C32: reconnect each 2 s
     Nanos upkeep_every = seconds(1);
+    Nanos memory_every = seconds(60);  // a look at how full the server is, at most with each upkeep
     Nanos primary_every = seconds(2);  // asking the Sentinels whether it moved
     Nanos audit_every = seconds(300);
     /// How long a log that ends before Redis' cursor may take to grow there again.
@@ -94,6 +96,7 @@ private:
     [[nodiscard]] bool due() const noexcept;
     [[nodiscard]] bool flush() noexcept;
     [[nodiscard]] bool keep_up() noexcept;
+    [[nodiscard]] Status watch_memory() noexcept;
     [[nodiscard]] Status upkeep() noexcept;
     [[nodiscard]] int audit() noexcept;
     void end_audit() noexcept;
@@ -115,6 +118,7 @@ private:
     RedisStore store_;
     RedisOwner owner_;
     RedisUpkeep upkeep_;
+    SpaceWatch memory_;
     RedisHold hold_;
     RedisAudit audit_;
     RedisAudit::Findings findings_;
@@ -146,6 +150,7 @@ private:
     Nanos failing_since_{};
     Nanos behind_since_{};
     Nanos upkeep_at_{};
+    Nanos memory_at_{};
     Nanos primary_at_{};
     Nanos audit_at_{};
     Nanos refill_at_{};

@@ -15,6 +15,17 @@ std::uint64_t seq_of(std::string_view id) noexcept {
     return seq;
 }
 
+/// The number behind `name` in what INFO says; 0 if it is not there.
+std::uint64_t number_of(std::string_view info, std::string_view name) noexcept {
+    const std::size_t at = info.find(name);
+    std::uint64_t number = 0;
+    if (at != std::string_view::npos) {
+        const char* begin = info.data() + at + name.size();
+        (void)std::from_chars(begin, info.data() + info.size(), number);
+    }
+    return number;
+}
+
 /// The first record that `group` may still ask for.
 Result<std::uint64_t> needed_by(RedisLink& link, const std::string& key, const RedisView& group) {
     if (group.field("pending").integer() == 0) {
@@ -58,6 +69,16 @@ Status RedisUpkeep::beat(RedisLink& link, const RedisStore& store, Nanos wall) n
                                     std::to_string(store.cursor().seq.value),
                                 "PX", std::to_string(options_.heartbeat_life.value / 1'000'000)});
     return set ? ok_status() : Status{set.error()};
+}
+
+Result<unsigned> RedisUpkeep::memory_percent(RedisLink& link) noexcept {
+    const auto info = link.call({"INFO", "memory"});
+    if (!info) {
+        return info.error();
+    }
+    const std::uint64_t limit = number_of(info.value().text(), "\nmaxmemory:");
+    const std::uint64_t used = number_of(info.value().text(), "\nused_memory:");
+    return limit == 0 ? 0U : static_cast<unsigned>(used * 100 / limit);
 }
 
 Result<std::uint64_t> RedisUpkeep::trim_below(RedisLink& link, const RedisStore& store, Nanos wall,

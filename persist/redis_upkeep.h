@@ -32,6 +32,10 @@ public:
     [[nodiscard]] Result<std::uint64_t> trim_below(RedisLink& link, const RedisStore& store,
                                                    Nanos wall, Sequence confirmed) noexcept;
 
+    /// How much of its limit of memory the server uses, in percent; 0 = it has no limit (the look at
+    /// its settings says so). With `noeviction` a full one refuses signals, too.
+    [[nodiscard]] static Result<unsigned> memory_percent(RedisLink& link) noexcept;
+
 private:
     [[nodiscard]] Status beat(RedisLink& link, const RedisStore& store, Nanos wall) noexcept;
     [[nodiscard]] Status trim(RedisLink& link, const RedisStore& store, Nanos wall,

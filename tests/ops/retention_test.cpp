@@ -8,6 +8,7 @@
 #include "persist/journal_format.h"
 #include "persist/second_directory.h"
 #include "persist/snapshot_file.h"
+#include "persist/space_watch.h"
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/retention.h"
 

@@ -147,5 +147,28 @@ TEST_F(RedisSinkFixture, KeepsResultsUntilItsSegmentSaysThatSqliteHasThem) {
     EXPECT_EQ(left(*redis), above);
 }
 
+// Nothing is evicted, so a server that fills up must be told of before it refuses signals.
+TEST_F(RedisResults, OfAServerThatFillsUpAreWarnedOfOnceAtEachLevel) {
+    RedisSinkOptions o = options(*redis_);
+    o.upkeep_every = millis(5);
+    o.memory_every = millis(5);
+    const auto limit = [&](double times_used) {
+        const std::string info = redis_->ask({"INFO", "memory"});
+        const double used = std::stod(info.substr(info.find("\nused_memory:") + 13));
+        EXPECT_EQ(redis_->ask({"CONFIG", "SET", "maxmemory",
+                               std::to_string(static_cast<std::uint64_t>(used * times_used))}),
+                  "OK");
+    };
+    *last_ = 100;
+    const auto s = sink(o);
+    ASSERT_TRUE(run_to(*s, *last_));
+    EXPECT_FALSE(errors_mention("of the server's maxmemory"));
+    limit(1.3);
+    ASSERT_TRUE(run_until(*s, [&] { return errors_mention("(70 % reached)"); })) << error_log();
+    EXPECT_FALSE(errors_mention("(85 % reached)"));
+    limit(1.1);
+    ASSERT_TRUE(run_until(*s, [&] { return errors_mention("(85 % reached)"); })) << error_log();
+}
+
 }  // namespace
 }  // namespace millrace::redis_test

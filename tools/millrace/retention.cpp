@@ -316,19 +316,4 @@ Space file_system_space(const std::string& path) noexcept {
     return {(s.f_blocks - s.f_bfree + s.f_bavail) * s.f_frsize, s.f_bavail * s.f_frsize};
 }
 
-unsigned SpaceWatch::look(unsigned used_percent) noexcept {
-    unsigned reached = 0;
-    for (const unsigned level : levels_) {
-        reached = used_percent >= level ? level : reached;
-    }
-    if (reached > told_) {
-        told_ = reached;
-        return reached;
-    }
-    if (used_percent + 2 < told_) {
-        told_ = reached;
-    }
-    return 0;
-}
-
 }  // namespace millrace

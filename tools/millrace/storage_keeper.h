@@ -4,6 +4,7 @@
 // an account is disabled.
 #pragma once
 
+#include "persist/space_watch.h"
 #include "shm/segment.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/credential_keeper.h"
