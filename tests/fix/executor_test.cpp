@@ -157,6 +157,25 @@ TEST_F(FixExecutor, AKillFlattensPastAnOrderThatTheVenueDenies) {
     EXPECT_EQ(venue.executions().back().side, '2') << "what was bought is sold";
 }
 
+TEST_F(FixExecutor, AKillDoesNotCloseAgainWhatTheVenueOnlyDoesNotKnow) {
+    denial_is_proof = false;
+    start();
+    ASSERT_EQ(answer_to(open_command(1)).ord_status, static_cast<std::uint8_t>(OrdStatus::Filled));
+    venue.control(R"("cmd": "status", "do": "unknown")");
+    venue.control(R"("cmd": "next", "do": "lost")");  // executed, and not told
+    bridge::Kill kill{};
+    kill.kill_id = 1;
+    kill.actions = kKillStop | kKillFlatten;
+    stage.send_kill(kill);
+    ASSERT_TRUE(eventually([&] {
+        return text("log").find("which may mean that it was filled") != std::string::npos;
+    })) << text("log");
+    const int asked = venue.stat("status");
+    ASSERT_TRUE(eventually([&] { return venue.stat("status") >= asked + 2; }));
+    EXPECT_EQ(venue.executions().size(), 2U) << "a third one would open the other side";
+    EXPECT_EQ(venue.stat("orders"), 2) << "nor was one sent";
+}
+
 TEST_F(FixExecutor, ProvesAbsenceOnlyAfterTheVenueHasDeniedTheOrderForTheSettlingTime) {
     start();
     venue.control(R"("cmd": "next", "do": "unread")");

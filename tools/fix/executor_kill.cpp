@@ -55,8 +55,9 @@ void Executor::carry_out_kills() {
             return (k.second.actions & action) != 0 && (k.first == Text<16>{} || k.first == symbol);
         });
     };
-    // What the venue has denied so often that it will not move any more moves nothing here either:
-    // the way out does not wait for a person (the alert has told him to see the positions).
+    // What the venue has denied so often that it would be proof elsewhere does not hold up the way
+    // out: the alert has told a person to see the positions. But what it may have taken of a
+    // position is not sold a second time, which would open the other side.
     const auto is_denied = [&](std::uint64_t magic) {
         const auto at = doubts_.find(magic);
         return at != doubts_.end() && at->second.denied;
@@ -75,6 +76,18 @@ void Executor::carry_out_kills() {
     for (const auto& [magic, doubt] : doubts_) {
         may_move(magic);
     }
+    const auto may_be_closed = [&](const Text<16>& symbol, Side closing) {
+        Lots volume;
+        for (const auto& [magic, doubt] : doubts_) {
+            const sim::Intent* intent = doubt.denied ? journal_.find(magic) : nullptr;
+            if (intent != nullptr && is_order(intent->command) &&
+                symbol_of(intent->command) == symbol &&
+                intent->command.side == static_cast<std::uint8_t>(closing)) {
+                volume.value += intent->command.volume;
+            }
+        }
+        return volume;
+    };
     bool left = false;
     for (const Magic magic : book_->alive()) {
         const auto state = book_->state(magic);
@@ -111,8 +124,12 @@ void Executor::carry_out_kills() {
         if (!moving.contains(std::string{command.symbol, 16}) && venue_up_) {
             command.type = static_cast<std::uint8_t>(CommandType::Close);
             command.side = static_cast<std::uint8_t>(net > 0 ? Side::Sell : Side::Buy);
-            command.volume = lots_of(net > 0 ? net : -net, *traded).value;
-            submit_own(command);
+            const Side closing = net > 0 ? Side::Sell : Side::Buy;
+            command.volume =
+                lots_of(net > 0 ? net : -net, *traded).value - may_be_closed(symbol, closing).value;
+            if (command.volume > 0) {
+                submit_own(command);
+            }
         }
     }
     const Nanos now = sim::EventLoop::now();

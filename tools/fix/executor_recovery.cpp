@@ -164,8 +164,7 @@ void Executor::venue_says_no(Magic magic) {
         return;
     }
     // What was to change an order is another matter: there the venue has said how the order stands.
-    // And a close of the kill switch's own has to be tried again: nobody else ends it.
-    if (doubt.target == magic && !options_.denial_is_proof && !is_own(magic)) {
+    if (doubt.target == magic && !options_.denial_is_proof) {
         if (!std::exchange(doubt.denied, true)) {
             note(
                 "ALERT in doubt: the venue does not know it, which may mean that it was filled. "

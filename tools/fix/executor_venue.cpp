@@ -176,6 +176,7 @@ void Executor::on_event_of_book(const bridge::Event& event) {
         // A status answer of one that is on its way: it is there, and its Outcome follows.
         if (const auto at = doubts_.find(event.magic); at != doubts_.end()) {
             at->second.noes = at->second.asked = 0;
+            at->second.denied = false;
         }
         return;
     }
