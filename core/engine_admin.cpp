@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::int64_t kToken = 1'000'000'000;
 
+/// Globals::config_hash between RiskLimits and ConfigCommit where there was a configuration before:
+/// names are known (not 0), and no configuration has it (tools/millrace/config_records.cpp).
+constexpr std::uint64_t kHalfSent = 1;
+
 DefinitionRow named(char kind, std::uint32_t id, const Text<16>& name,
                     GroupState state = GroupState::Active) noexcept {
     DefinitionRow row;
@@ -69,9 +73,7 @@ AdminAnswer Engine::answer_admin(const AdminRecord& r) noexcept {
         case AdminOp::Kill: return on_kill(r.as<KillCommand>(), false);
         case AdminOp::ClearKill: return on_kill(r.as<KillCommand>(), true);
         case AdminOp::Resolve: return on_resolve(r.as<ResolveCommand>());
-        case AdminOp::RiskLimits:
-            begin_naming();  // the first record of a configuration
-            return set_risk(r.as<RiskSpec>());
+        case AdminOp::RiskLimits: return set_risk(r.as<RiskSpec>());
         case AdminOp::SetGroup: return set_group(r.as<GroupCommand>());
         case AdminOp::RemoveAccount: return remove_account(r.as<AccountRemoval>().account);
         case AdminOp::RemoveGroup: return remove_group(r.as<GroupRemoval>().group);
@@ -91,6 +93,9 @@ void Engine::define(DefinitionRow row) noexcept {
     emit_definition(row);
 }
 
+/// The first record of a configuration. From here on none is in force whole, the one before
+/// neither: whoever would send that one again must not find that it is there.
+///
 /// An order's id at the broker is made of the tag in force: under another one a look-up would ask
 /// for an id that nobody ever had, and "never seen" would be proof enough to send it again.
 /// (Rejected: a tag for each order. Terminals and FIX sessions know one, and refuse commands and
@@ -102,6 +107,8 @@ AdminAnswer Engine::set_risk(const RiskSpec& risk) noexcept {
         return AdminAnswer::TagInUse;
     }
     g_.risk = risk;
+    begin_naming();
+    g_.config_hash = std::min(g_.config_hash, kHalfSent);
     return AdminAnswer::Ok;
 }
 

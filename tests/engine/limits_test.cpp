@@ -467,5 +467,29 @@ TEST_F(Currencies, ThatAreCommonAnewMeasureWhatIsOpenByTheNumbersOfTheirConfigur
     EXPECT_EQ(notional(), 1'650'150);
 }
 
+TEST_F(Currencies, AreThoseOfTheConfigurationBeforeOnceItIsSentAgainAfterHalfOfAnother) {
+    const auto send = [this] {
+        begin();
+        define({"USD", "EUR", "JPY"});
+        quoted_in(1);
+        account_in(1);
+        rig.admin(AdminOp::ConfigCommit, ConfigCommit{77});
+    };
+    send();
+    rig.signal(rig.open(1));
+    expect_sent(rig);
+    EXPECT_EQ(set_tag(rig, kOtherTag), AdminAnswer::TagInUse);
+    EXPECT_EQ(rig.engine.globals().config_hash, 77U) << "refused, nothing has begun";
+    rig.signal(rig.open(2));
+    expect_sent(rig);
+    begin();
+    EXPECT_EQ(rig.engine.globals().config_hash, 1U) << "else who has the first one sends nothing";
+    rig.signal(rig.open(3));
+    EXPECT_EQ(refusals(rig), std::vector{Reason::NoRate});
+    send();
+    rig.signal(rig.open(4));
+    expect_sent(rig);
+}
+
 }  // namespace
 }  // namespace millrace::test
