@@ -17,6 +17,34 @@ constexpr Nanos kRefillTtl = seconds(10);        // C15
 constexpr Nanos kBlocksTogether = seconds(60);
 constexpr std::uint32_t kDoublesMax = 3;  // then SUSPENDED (C17)
 
+/// True if a close or cancel of order `i` lives.
+bool has_exit(const Pool<Order>& orders, std::uint32_t i) noexcept {
+    std::uint32_t c = orders[i].children > 0 ? orders[i].next_in_account : kNoId;
+    for (; c != kNoId; c = orders[c].next_in_account) {
+        if (orders[c].parent == i && orders[c].type != CommandType::Modify) {
+            return true;
+        }
+    }
+    return false;
+}
+
+template <class From>
+void copy_stops(const From& from, Order& to) noexcept {
+    to.stop_loss = from.stop_loss;
+    to.take_profit = from.take_profit;
+}
+
+/// Those of order `i`, or of the newest modify that waits for its fate.
+void take_stops(const Pool<Order>& orders, std::uint32_t i, Order& to) noexcept {
+    copy_stops(orders[i], to);
+    std::uint32_t c = orders[i].children > 0 ? orders[i].next_in_account : kNoId;
+    for (; c != kNoId; c = orders[c].next_in_account) {
+        if (orders[c].parent == i && orders[c].type == CommandType::Modify) {
+            copy_stops(orders[c], to);
+        }
+    }
+}
+
 }  // namespace
 
 // ---- who may send what --------------------------------------------------------------------------
@@ -217,11 +245,13 @@ void Engine::settle_partial(std::uint32_t i) noexcept {
 /// One more order for the rest, with an intent of its own and the same reference: checked as every
 /// entry is. Its end takes the slot that the first one's intermediate word was promised; where that
 /// word is out, the answer was long in coming, and nothing is sent after it; nor where something
-/// closes what there is: its source would hold what it believes to be closed.
+/// closes what there is: its source would hold what it believes to be closed. Modifies that were
+/// accepted by now, waiting or still in their fan-out, act on the first one alone: the rest is made
+/// with their stops, or it would be without.
 void Engine::send_rest(std::uint32_t i) noexcept {
     Order& first = orders_[i];
     const Lots rest = first.volume - first.cum;
-    const bool closes = ledger_[first.signal].leaving || first.children > 0;
+    const bool closes = ledger_[first.signal].leaving || has_exit(orders_, i);
     if (first.results != ResultsDue::Both || closes || !has_place() ||
         rest < symbols_[first.symbol.value].spec.volume_min) {
         return;
@@ -234,8 +264,14 @@ void Engine::send_rest(std::uint32_t i) noexcept {
     reserve_results(o.source, 1);
     o.price_kind = first.price_kind;
     o.price = first.price;
-    o.stop_loss = first.stop_loss;
-    o.take_profit = first.take_profit;
+    take_stops(orders_, i, o);
+    for (std::uint32_t j = 0; j < jobs_size_; ++j) {  // oldest first
+        const Job& job = jobs_[(jobs_head_ + j) % jobs_capacity_];
+        const Signal* s = job.kind == JobKind::FanOut ? &ledger_[job.subject].signal : nullptr;
+        if (s != nullptr && s->action == SignalAction::Modify && s->target == first.signal_id) {
+            copy_stops(*s, o);
+        }
+    }
     o.reference = first.reference;
     o.volume = rest;
     o.deadline = std::min(first.deadline, g_.time + kRefillTtl);

@@ -367,8 +367,8 @@ TEST(CloseThatWaits, GoesOutWhileTheOneBeforeItWaitsForItsNextAttempt) {
               (std::vector{Reason::BrokerReject, Reason::AccountNotTrading}));
 }
 
-TEST(Refill, IsNotSentWhileACloseThatWasAcceptedIsOnItsWayToIt) {
-    Rig rig;
+/// An entry on six accounts, whose group refills; filled on all but the last, which is returned.
+OrderCommand last_of_six(Rig& rig) {
     rig.world(6);
     GroupSpec refills{GroupId{0}, 0, text<16>("grp")};
     refills.on_partial = static_cast<std::uint32_t>(PartialAction::Refill);
@@ -378,10 +378,63 @@ TEST(Refill, IsNotSentWhileACloseThatWasAcceptedIsOnItsWayToIt) {
     for (std::size_t n = 0; n + 1 < entries.size(); ++n) {
         rig.fill(entries[n]);
     }
+    return entries.back();
+}
+
+Signal stop_at(const Rig& rig, std::uint64_t n, Price stop) {
+    Signal s = rig.change(n, SignalAction::Modify, 1);
+    s.stop_loss = stop;
+    return s;
+}
+
+/// The rest that came out, and a modify of what it is the rest of: both with `stop`.
+void expect_rest_with(Rig& rig, Price stop) {
+    std::size_t rests = 0;
+    for (const OrderCommand& c : rig.take_orders()) {
+        EXPECT_EQ(c.stop_loss, stop) << static_cast<int>(c.type);
+        rests += c.type == CommandType::Open && c.volume == centi(6) ? 1U : 0U;
+    }
+    EXPECT_EQ(rests, 1U);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
+TEST(Refill, IsMadeWithTheStopOfAModifyThatHasNotComeToItsOrder) {
+    Rig rig;
+    const OrderCommand last = last_of_six(rig);
+    rig.budget = 4;
+    rig.input(InputType::Signal, stop_at(rig, 2, points(105'000)));
+    for (const OrderCommand& c : rig.take_orders()) {
+        EXPECT_NE(c.account, last.account) << "its turn has come already";
+    }
+    rig.input(InputType::Report, rig.outcome(last, retcode::kDonePartial, centi(4)));
+    rig.settle();
+    expect_rest_with(rig, points(105'000));
+}
+
+TEST(Refill, IsMadeWithTheStopOfTheNewestModifyThatWaitsForTheAnswer) {
+    Rig rig;
+    const OrderCommand last = last_of_six(rig);
+    rig.signal(stop_at(rig, 2, points(104'000)));
+    rig.signal(stop_at(rig, 3, points(105'000)));
+    rig.take_orders();
+    rig.report(rig.outcome(last, retcode::kDonePartial, centi(4)));
+    const std::vector<OrderCommand> out = rig.take_orders();
+    const auto rest = std::find_if(out.begin(), out.end(), [](const OrderCommand& c) {
+        return c.type == CommandType::Open;
+    });
+    ASSERT_NE(rest, out.end());
+    EXPECT_EQ(rest->volume, centi(6));
+    EXPECT_EQ(rest->stop_loss, points(105'000));
+    EXPECT_EQ(out.size(), 3U) << "and both modifies of what is filled";
+}
+
+TEST(Refill, IsNotSentWhileACloseThatWasAcceptedIsOnItsWayToIt) {
+    Rig rig;
+    const OrderCommand last = last_of_six(rig);
     rig.budget = 4;
     rig.input(InputType::Signal, rig.change(2, SignalAction::Close, 1));
     ASSERT_EQ(rig.take_orders().size(), 3U);
-    rig.input(InputType::Report, rig.outcome(entries.back(), retcode::kDonePartial, centi(4)));
+    rig.input(InputType::Report, rig.outcome(last, retcode::kDonePartial, centi(4)));
     rig.settle();
     const std::vector<OrderCommand> rest = rig.take_orders();
     ASSERT_EQ(rest.size(), 3U);
