@@ -373,10 +373,12 @@ void Engine::on_exec(const Report& r) noexcept {
     const std::uint32_t i = find_order(r);
     if (i == kNoId || is_final(orders_[i].status)) {
         const bool filled = r.exec_kind == ExecKind::PendingFilled && r.volume.value > 0;
-        if (filled && i != kNoId && !has_seen(orders_[i], r.deal_ticket) &&
-            is_second(orders_[i], r)) {
-            on_second(i, r);
-            return;
+        if (filled && i != kNoId && !has_seen(orders_[i], r.deal_ticket)) {
+            if (is_second(orders_[i], r)) {
+                on_second(i, r);
+                return;
+            }
+            name_fill(i, r);
         }
         alert(AlertCode::UnknownReport, r.account, nullptr, r.deal_ticket);
         return;

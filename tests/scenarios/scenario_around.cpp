@@ -159,6 +159,10 @@ void Scenario::resolve(Words& words) {
     r.volume = words.empty() ? Lots{} : Lots{decimal(take(words))};
     r.price = rig().ask;
     r.position_id = 1'000'000 + c.magic.intent();
+    if (!words.empty()) {
+        ASSERT_EQ(take(words), "position");
+        r.position_id = std::stoull(take(words));
+    }
     rig().admin(AdminOp::Resolve, r);
     rig().settle();
 }
