@@ -34,6 +34,8 @@ namespace millrace {
 ///    A second execution of one order is closed; groups refill or close what was done in part, an
 ///    account closes what slipped. 10017 of a symbol blocks that symbol alone. A broker out of its
 ///    executor's reach makes its account wait; one that its user stopped closes on.
+/// The newest number is settled by the release that has it first: a directory that a build of
+/// before that release wrote under it may replay to another state, and is not kept.
 inline constexpr std::uint32_t kLogicVersion = 11;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
