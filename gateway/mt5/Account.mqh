@@ -264,9 +264,10 @@ public:
     /// What the server said about a request, by its tickets: where it put another magic on it, or
     /// the time of its history is not where it was looked for. 0 = not known.
     void look_up_ticket(const ulong order, const ulong deal, Found &f);
-    /// How the one order `order` stands, with those of its deals that have not been told. @return
-    /// false if the history of its position could not be read.
-    bool look_up_untold(const ulong order, const ulong position, Found &f);
+    /// How the one order `order` stands, with those of its deals that have not been told. @param
+    /// position 0 = not known. @param dealt by all its deals, 1e-8 lots. @return false if the
+    /// history could not be read.
+    bool look_up_untold(const ulong order, const ulong position, long &dealt, Found &f);
 
     /// Highest intent with our tag in the account, open, working or past; 0 = none. @return false
     /// if a list could not be read.

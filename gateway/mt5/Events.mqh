@@ -116,13 +116,26 @@ void make_found(const int type, const Command &command, const Found &f, Event &e
 /// Answers an intent for good. Events are sent by the session, from the journal.
 void answer(const ulong magic, const Event &e) { g_journal.add_event(e, magic); }
 
+/// The deals of `f` besides its last that nobody has been told of.
+void others_of(const Found &f, ulong &others[])
+{
+    int n = 0;
+    ArrayResize(others, 0);
+    for (int i = 0; i < ArraySize(f.deals); i++)
+    {
+        if (f.deals[i] == f.deal || g_journal.deals.contains(f.deals[i]))
+            continue;
+        ArrayResize(others, n + 1, 16);
+        others[n++] = f.deals[i];
+    }
+}
+
 /// Answers with what the account shows; its deals are told with it.
 void answer_found(const Command &command, const Found &f)
 {
     Event e;
     make_found(EVENT_OUTCOME, command, f, e);
-    g_journal.add_event(e, command.magic);
-    for (int i = 0; i < ArraySize(f.deals); i++)
-        if (!g_journal.deals.contains(f.deals[i]))
-            g_journal.remember_deal(f.deals[i]);
+    ulong others[];
+    others_of(f, others);
+    g_journal.add_event(e, command.magic, others);
 }

@@ -13,6 +13,8 @@
 
 #define INTENTS_MAX 10000
 #define COMPACT_ABOVE_BYTES 8388608
+// Tickets that one record lists.
+#define DEALS_LISTED_MAX 40
 
 #define INTENT_RECEIVED 1  // journalled, not sent: sending it is safe
 #define INTENT_SENDING 2   // the trade server may have seen it
@@ -141,7 +143,8 @@ private:
     bool may_have_lost_records();
     void write_confirmed(const Intent &intent);
     void write_intent(const int kind, const Intent &intent);
-    void write_event(const ulong seq, const ulong answers, const Event &event);
+    void write_event(const ulong seq, const ulong answers, const Event &event,
+                     const ulong &others[]);
 
 public:
     ulong id;
@@ -203,12 +206,14 @@ public:
     void remember_baseline(const ulong deal, const ulong order, const long server_s);
     void remember_scanned(const long server_s);
     void remember_deal(const ulong ticket);
+    void remember_deals(const ulong &tickets[]);
     void remember_order(const ulong ticket);
     void received_without_intent(const ulong seq);
     void received(const Intent &intent);
     void sending(const ulong magic);
     void confirmed(const ulong magic, const bool is_done, const ulong order, const ulong deal);
     void remember_stops_over(const ulong magic);
+    void add_event(const Event &event, const ulong answers, const ulong &others[]);
     void add_event(const Event &event, const ulong answers);
     void acknowledged(const ulong seq);
     void renumber_above(const ulong base);
@@ -453,11 +458,21 @@ void Journal::remember_stops_over(const ulong magic)
     write_number(REC_STOPS_OVER, magic);
 }
 
-/// Appends an event with the next number. @param answers magic that it answers for good; 0 = none.
 void Journal::add_event(const Event &event, const ulong answers)
 {
-    write_event(event_seq + 1, answers, event);
+    ulong none[];
+    add_event(event, answers, none);
+}
+
+/// Appends an event with the next number. @param answers magic that it answers for good; 0 = none.
+/// @param others deals that it tells of besides its own: a flush that a death has torn keeps them
+/// and the event, or neither.
+void Journal::add_event(const Event &event, const ulong answers, const ulong &others[])
+{
+    write_event(event_seq + 1, answers, event, others);
     keep_event(event_seq + 1, answers, event);
+    for (int k = 0; k < ArraySize(others); k++)
+        remember_deal(others[k]);
     int i = (answers != 0) ? find(answers) : -1;
     if (i >= 0)
         intents_[i].answered_ms = now_ms();

@@ -70,13 +70,32 @@ void Journal::write_confirmed(const Intent &intent)
     file_.append(REC_CONFIRMED, b, 32);
 }
 
-void Journal::write_event(const ulong seq, const ulong answers, const Event &event)
+/// @param others deals that it tells of besides its own, in the record as far as they fit.
+void Journal::write_event(const ulong seq, const ulong answers, const Event &event,
+                          const ulong &others[])
 {
-    uchar b[16 + EVENT_BYTES];
+    uchar b[16 + EVENT_BYTES + 8 * DEALS_LISTED_MAX];
+    int n = MathMin(ArraySize(others), DEALS_LISTED_MAX);
     put_u64(b, 0, seq);
     put_u64(b, 8, answers);
     put_event(b, 16, event);
-    file_.append(REC_EVENT, b, 16 + EVENT_BYTES);
+    for (int i = 0; i < n; i++)
+        put_u64(b, 16 + EVENT_BYTES + 8 * i, others[i]);
+    file_.append(REC_EVENT, b, 16 + EVENT_BYTES + 8 * n);
+}
+
+/// In one record: with half of what belongs together the other half would be told. And each by
+/// itself behind it: a list has an end, and an older version reads none.
+void Journal::remember_deals(const ulong &tickets[])
+{
+    uchar b[8 * DEALS_LISTED_MAX];
+    int n = MathMin(ArraySize(tickets), DEALS_LISTED_MAX);
+    for (int i = 0; i < n; i++)
+        put_u64(b, 8 * i, tickets[i]);
+    if (n > 1)
+        file_.append(REC_DEAL, b, 8 * n);
+    for (int i = 0; i < ArraySize(tickets); i++)
+        remember_deal(tickets[i]);
 }
 
 // -- reading -------------------------------------------------------------------------------------
@@ -154,6 +173,8 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             Event event;
             get_event(b, at + 16, event);
             keep_event(first, get_u64(b, at + 8), event);
+            for (int i = 16 + EVENT_BYTES; i + 8 <= bytes; i += 8)
+                deals.add(get_u64(b, at + i));
             return "";
         }
         case REC_EVENT_ACK: forget_events(first); return "";
@@ -171,7 +192,10 @@ string Journal::replay(const int kind, const uchar &b[], const int at, const int
             return "";
         case REC_COMMAND_SEQ: command_seq = first; return "";
         case REC_COUNTERS: event_seq = first; return "";
-        case REC_DEAL: deals.add(first); return "";
+        case REC_DEAL:
+            for (int i = 0; i + 8 <= bytes; i += 8)
+                deals.add(get_u64(b, at + i));
+            return "";
         case REC_ORDER: orders.add(first); return "";
         case REC_SCANNED: scanned_s = (long)first; return "";
         case REC_BASELINE:
@@ -250,8 +274,9 @@ string Journal::write_state(const ulong number)
         if (intents_[i].stops_over)
             write_number(REC_STOPS_OVER, magics_[i]);
     }
+    ulong none[];
     for (int i = events_begin_; i < events_end_; i++)
-        write_event(events_[i].seq, 0, events_[i].event);
+        write_event(events_[i].seq, 0, events_[i].event, none);
     write_number(REC_COUNTERS, event_seq);
     write_session();
     for (int i = 0; i < ArraySize(kills_); i++)

@@ -259,11 +259,10 @@ void Account::look_up_ticket(const ulong order, const ulong deal, Found &f)
                  to_scaled(initial - HistoryOrderGetDouble(order, ORDER_VOLUME_CURRENT)));
 }
 
-bool Account::look_up_untold(const ulong order, const ulong position, Found &f)
+/// All deals of an order in the history selected. @param untold those that nobody has been told of.
+/// @return false if a list could not be read.
+bool add_deals_of(const ulong order, Found &f, ulong &untold[])
 {
-    if (!HistorySelectByPosition((long)position))
-        return false;
-    ulong untold[];
     for (int i = 0; i < HistoryDealsTotal(); i++)
     {
         ulong ticket = HistoryDealGetTicket(i);
@@ -279,6 +278,22 @@ bool Account::look_up_untold(const ulong order, const ulong position, Found &f)
         ArrayResize(untold, n + 1);
         untold[n] = ticket;
     }
+    return true;
+}
+
+bool Account::look_up_untold(const ulong order, const ulong position, long &dealt, Found &f)
+{
+    ulong untold[];
+    ArrayResize(untold, 0);
+    if (position != 0 && (!HistorySelectByPosition((long)position) ||
+                          !add_deals_of(order, f, untold)))
+        return false;
+    // A gateway may name the position late: by time, as the scan found the deal.
+    datetime from = (datetime)MathMax(0, g_journal.scanned_s - DAY_S);
+    if (f.volume == 0 && (!HistorySelect(from, TimeTradeServer() + DAY_S) ||
+                          !add_deals_of(order, f, untold)))
+        return false;
+    dealt = f.volume;
     look_up_ticket(order, 0, f);  // by all of them: is it over?
     f.volume = 0;
     f.price = 0;

@@ -6,9 +6,10 @@
 #define NEGATIVES_MAX 1000
 
 /// What the account shows of a command, by its magic or, where there is no order of its own, by
-/// what it was to change. @param readable false = the lists could not be read. @return false if no
-/// trace.
-bool Session::answer_from_account(const Command &command, Event &e, bool &readable)
+/// what it was to change. @param others deals that `e` tells of besides its own. @param readable
+/// false = the lists could not be read. @return false if no trace.
+bool Session::answer_from_account(const Command &command, Event &e, ulong &others[],
+                                  bool &readable)
 {
     Found f;
     long since_s = 0;
@@ -46,9 +47,7 @@ bool Session::answer_from_account(const Command &command, Event &e, bool &readab
     make_found(EVENT_QUERY_FOUND, command, f, e);
     if (f.position != 0)
         g_stops.on_fill(command.magic, f.order, f.position);
-    for (int i = 0; i < ArraySize(f.deals); i++)
-        if (!g_journal.deals.contains(f.deals[i]))
-            g_journal.remember_deal(f.deals[i]);
+    others_of(f, others);
     return true;
 }
 
@@ -140,7 +139,8 @@ void Session::answer_query(const Command &asked)
     }
     bool readable = true;
     Event shown;
-    bool trace = answer_from_account(command, shown, readable);
+    ulong others[];
+    bool trace = answer_from_account(command, shown, others, readable);
     if (trace)
     {
         e = shown;  // the account outweighs whatever answer we got
@@ -163,5 +163,5 @@ void Session::answer_query(const Command &asked)
         }
     }
     e.broker_time_ns = (e.broker_time_ns != 0) ? e.broker_time_ns : wall_ns();
-    g_journal.add_event(e, 0);
+    g_journal.add_event(e, 0, others);
 }

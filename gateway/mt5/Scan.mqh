@@ -37,6 +37,9 @@ private:
     void tell_deal(const Deal &deal);
     bool tell_own(const Deal &deal);
     void tell_exec(const Deal &deal, const int kind, const ulong magic, const int status);
+    void tell_exec(const Deal &deal, const int kind, const ulong magic, const int status,
+                   const ulong &others[]);
+    ulong owner_of(const ulong position);
     void tell_end(const ulong ticket);
 
 public:
@@ -129,6 +132,14 @@ bool Scanner::collect_ends(ulong &tickets[])
 
 void Scanner::tell_exec(const Deal &deal, const int kind, const ulong magic, const int status)
 {
+    ulong none[];
+    tell_exec(deal, kind, magic, status, none);
+}
+
+/// @param others deals that are told with it.
+void Scanner::tell_exec(const Deal &deal, const int kind, const ulong magic, const int status,
+                        const ulong &others[])
+{
     Event e;
     clear_event(e);
     e.type = EVENT_EXEC;
@@ -146,7 +157,7 @@ void Scanner::tell_exec(const Deal &deal, const int kind, const ulong magic, con
     e.symbol = deal.symbol;
     e.broker_time_ns = utc_ns(deal.time_msc);
     add_quote(e);
-    g_journal.add_event(e, 0);
+    g_journal.add_event(e, 0, others);
 }
 
 /// A deal under a magic of ours. @return false if it must be looked at again later.
@@ -180,11 +191,27 @@ bool Scanner::tell_own(const Deal &deal)
     Found f;
     clear_found(f);
     g_journal.intent_at(known, intent);
-    if (!g_account.look_up_untold(deal.order, deal.position, f) || f.stage != FOUND_SETTLED)
+    long dealt = 0;
+    if (!g_account.look_up_untold(deal.order, deal.position, dealt, f) || f.stage != FOUND_SETTLED)
         return false;
+    // A death may have kept an answer and lost the list of its deals: they are in what it told.
+    if (intent.answer.order_ticket == deal.order && intent.answer.volume >= dealt)
+    {
+        g_journal.remember_deals(f.deals);
+        return true;
+    }
     answer_found(intent.command, f);
-    g_stops.on_fill(deal.magic, deal.order, deal.position);
+    if (deal.position != 0)
+        g_stops.on_fill(deal.magic, deal.order, deal.position);
     return true;
+}
+
+/// Our magic that opened a position, else our first in it: on netting accounts a hand may have
+/// begun it. 0 = none of ours, or not there yet.
+ulong Scanner::owner_of(const ulong position)
+{
+    ulong opener = g_account.opener_of(position);
+    return g_account.is_ours(opener) ? opener : g_account.own_of(position);
 }
 
 /// A rollover closes a position and opens it again, under the same identifier: for us nothing has
@@ -195,8 +222,10 @@ void Scanner::tell_technical(const Deal &deals[])
     for (int i = 0; i < ArraySize(deals); i++)
     {
         if (!is_technical(deals[i].reason) || !is_trade(deals[i].type) ||
-            g_journal.deals.contains(deals[i].ticket) ||
-            !g_account.is_ours(g_account.opener_of(deals[i].position)))
+            g_journal.deals.contains(deals[i].ticket))
+            continue;
+        ulong owner = owner_of(deals[i].position);
+        if (owner == 0)
             continue;
         long more = 0;  // of the position, 1e-8 lots
         int last = i;
@@ -212,13 +241,20 @@ void Scanner::tell_technical(const Deal &deals[])
         long waited_ms = (long)TimeTradeServer() * 1000 - deals[last].time_msc;
         if (more != 0 && waited_ms < TECHNICAL_S * 1000)
             continue;
+        ulong with_it[];
+        ArrayResize(with_it, 0);
+        int n = 0;
         for (int j = i; j < ArraySize(deals); j++)
-            if (j != last && deals[j].position == deals[i].position &&
-                is_technical(deals[j].reason) && is_trade(deals[j].type))
-                g_journal.remember_deal(deals[j].ticket);
+        {
+            if ((j == last && more != 0) || deals[j].position != deals[i].position ||
+                !is_technical(deals[j].reason) || !is_trade(deals[j].type))
+                continue;
+            ArrayResize(with_it, n + 1, 16);
+            with_it[n++] = deals[j].ticket;
+        }
         if (more == 0)
         {
-            g_journal.remember_deal(deals[last].ticket);
+            g_journal.remember_deals(with_it);
             continue;
         }
         Deal change = deals[last];
@@ -226,8 +262,10 @@ void Scanner::tell_technical(const Deal &deals[])
         // Fewer lots are a deal against the position, whichever half came last.
         if ((change.entry == DEAL_ENTRY_IN) != (more > 0))
             change.type = (change.type == DEAL_TYPE_BUY) ? DEAL_TYPE_SELL : DEAL_TYPE_BUY;
-        tell_exec(change, (more > 0) ? EXEC_FOREIGN : EXEC_BY_HAND,
-                  g_account.opener_of(change.position), STATUS_FILLED);
+        // What part of a hand's position is ours by now nobody says: a human has to look.
+        bool opened = owner == g_account.opener_of(change.position);
+        tell_exec(change, (more > 0 || !opened) ? EXEC_FOREIGN : EXEC_BY_HAND, owner,
+                  STATUS_FILLED, with_it);
     }
 }
 
@@ -241,7 +279,7 @@ void Scanner::tell_deal(const Deal &deal)
         return;
     }
     ulong opener = g_account.opener_of(deal.position);
-    if (is_technical(deal.reason) && (opener == 0 || g_account.is_ours(opener)))
+    if (is_technical(deal.reason) && (opener == 0 || owner_of(deal.position) != 0))
         return;  // tell_technical() does, or waits for its other half, or to learn whose it is
     // Some servers put the position's magic on a close by hand.
     bool by_hand = is_human(deal.reason) && deal.entry != DEAL_ENTRY_IN && deal.magic == opener;

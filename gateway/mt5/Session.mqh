@@ -59,7 +59,7 @@ private:
     void on_command(const Incoming &incoming);
     void raise_floor(const Command &command);
     void answer_query(const Command &command);
-    bool answer_from_account(const Command &command, Event &e, bool &readable);
+    bool answer_from_account(const Command &command, Event &e, ulong &others[], bool &readable);
     bool has_settled(const int known);
     bool is_absent(const ulong magic, const int known);
     int count_negative(const ulong magic);

@@ -333,7 +333,7 @@ bool HistorySelect(datetime from, datetime to) {
 bool HistorySelectByPosition(long position_id) {
     host().call("HistorySelectByPosition");
     return select_history([position_id](long, ulong position) {
-        return position == static_cast<ulong>(position_id);
+        return position != 0 && position == static_cast<ulong>(position_id);
     });
 }
 bool HistoryOrderSelect(ulong ticket) {

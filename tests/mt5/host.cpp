@@ -165,19 +165,26 @@ void Host::show_deal(const BookRecord& record) {
     ViewDeal deal;
     deal.ticket = record.deal;
     deal.order = record.order;
-    deal.position = record.position;
+    deal.position = knobs.late_position != 0 ? 0 : record.position;
     const bool by_server = is_by_server(record.reason);
     deal.magic = by_server && knobs.server_magic == 0 ? 0 : record.magic;
     deal.type = record.side == Side::Buy ? DEAL_TYPE_BUY : DEAL_TYPE_SELL;
     deal.entry = static_cast<int>(record.entry);
     deal.reason = reason_of(record.reason);
-    deal.volume = unscaled(record.volume);
     deal.price = unscaled(record.price);
     deal.time_msc = server_msc(record.time_ns);
     deal.symbol = std::string{market::view_of(record.symbol)};
     deal.visible_ns = visible;
-    deals.push_back(deal);
-    push(TRADE_TRANSACTION_DEAL_ADD, deal.order, deal.ticket);
+    std::int64_t left = record.volume;
+    for (std::int64_t parts = knobs.deals_each; parts > 0; --parts) {  // the last has their ticket
+        constexpr ulong kPartTickets = 10'000'000;
+        const auto part = static_cast<ulong>(parts - 1);
+        deal.ticket = part == 0 ? record.deal : kPartTickets + record.deal * 100 - part;
+        deal.volume = unscaled(left / parts);
+        left -= left / parts;
+        deals.push_back(deal);
+        push(TRADE_TRANSACTION_DEAL_ADD, deal.order, deal.ticket);
+    }
     ViewOrder* order = find_order(record.order);
     if (order == nullptr) {  // the server's own order
         BookRecord made = record;

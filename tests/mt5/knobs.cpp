@@ -24,6 +24,8 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"unwatched", &unwatched},
                                                    {"server_magic", &server_magic},
                                                    {"no_history", &no_history},
+                                                   {"deals_each", &deals_each},
+                                                   {"late_position", &late_position},
                                                    {"hidden_position", &hidden_position},
                                                    {"file_full", &file_full},
                                                    {"drop_read", &drop_read},

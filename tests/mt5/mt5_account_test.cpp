@@ -158,6 +158,23 @@ TEST_F(OfTheAccount, ARolloverThatClosesAndOpensThePositionAgainIsToldToNobody) 
     EXPECT_GE(execs_of(ExecKind::Foreign), told) << "the hand's deals are told as such";
 }
 
+TEST_F(OfTheAccount, LotsThatChangeInAPositionThatAHandBeganAreToldAsForeign) {
+    begin({.margin_mode = "netting"});
+    ASSERT_NO_FATAL_FAILURE(until_settled());
+    host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
+    ASSERT_NE(exec_of(ExecKind::Foreign), nullptr);
+    EXPECT_EQ(answer_to(open(1)).retcode, kDone);  // 0.10 more
+    host->control(R"("cmd":"rollover")");
+    let_it_run(700);
+    EXPECT_EQ(desk.execs.size(), 1U) << "a night is no trade";
+    host->control(R"("cmd":"rollover","factor":0.5)");
+    host->knob("server_ahead_s", 120);
+    ASSERT_TRUE(desk.until([&] { return execs_of(ExecKind::Foreign) == 2; }, 20'000));
+    EXPECT_EQ(desk.execs.back().volume, kScale / 5);
+    let_it_run(700);
+    EXPECT_EQ(desk.execs.size(), 2U);
+}
+
 TEST_F(OfTheAccount, ACloseBetweenTheHalvesOfARolloverWaitsForThePositionToComeBack) {
     begin();
     const bridge::Event ours = answer_to(open(1));

@@ -4,6 +4,8 @@
 // ways of sending.
 #include "tests/mt5/mt5_world.h"
 
+#include <algorithm>
+
 namespace millrace::mt5::test {
 namespace {
 
@@ -103,6 +105,103 @@ TEST_F(LateTruth, OfTwoExecutionsEachIsToldOnceAlthoughBothWereThereBeforeTheAns
     let_it_run(1'200);  // two scans more
     EXPECT_EQ(told.size(), 2U) << "told again and again";
     EXPECT_EQ(booked(dir, 1).executions, 2U);
+}
+
+TEST_F(LateTruth, DealsThatDoNotNameTheirPositionYetAreToldToo) {
+    begin({.knobs = {"late_position=1"}});
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    const std::uint64_t magic = desk.submit(open(1));
+    const auto& told = desk.told[magic].outcomes;
+    ASSERT_TRUE(desk.until([&] { return told.size() == 2; }, 20'000));
+    EXPECT_EQ(told.back().volume, kScale / 10);
+    let_it_run(1'200);
+    EXPECT_EQ(told.size(), 2U);
+}
+
+/// A death that leaves of the last flush what a file may keep: its first records.
+class TornFlush : public World {
+protected:
+    std::vector<JournalRecord> records() const { return records_of(journal_file(dir, ".a")); }
+    /// The event that answers `magic` for good.
+    static auto answer_in(const std::vector<JournalRecord>& records, std::uint64_t magic) {
+        return std::find_if(records.begin(), records.end(), [magic](const JournalRecord& record) {
+            return record.kind == JournalRecord::kEvent && record.second == magic;
+        });
+    }
+    /// Comes back with the journal up to `end`, and looks at the account.
+    void start_with_journal_up_to(std::uintmax_t end) {
+        std::filesystem::resize_file(journal_file(dir, ".a"), end);
+        desk.expects_rollback = true;  // of what was told behind it
+        desk.synced = false;
+        desk.info = {};
+        host->start();
+        ASSERT_TRUE(desk.until(
+            [&] { return desk.synced && desk.info.permissions == bridge::kInfoMayTrade; }));
+        let_it_run(700);
+    }
+};
+
+class TornFlushOf : public TornFlush, public testing::WithParamInterface<int> {};
+
+// More deals than the record of an answer lists: by the sum that it told.
+INSTANTIATE_TEST_SUITE_P(Deals, TornFlushOf, testing::Values(2, 60),
+                         testing::PrintToStringParamName());
+
+TEST_P(TornFlushOf, SeveralDealsNoneIsToldAsASecondExecution) {
+    begin({.margin_mode = "netting", .knobs = {"deals_each=" + std::to_string(GetParam())}});
+    const bridge::Event told = answer_to(open(1));
+    EXPECT_EQ(told.volume, kScale / 10);
+    host->kill9();
+    const std::vector<JournalRecord> all = records();
+    const auto answer = answer_in(all, open(1).magic);
+    ASSERT_NE(answer, all.end());
+    ASSERT_NO_FATAL_FAILURE(start_with_journal_up_to(answer->end));
+    for (const bridge::Event& outcome : desk.told[open(1).magic].outcomes) {
+        EXPECT_EQ(outcome.deal_ticket, told.deal_ticket);
+        EXPECT_EQ(outcome.volume, kScale / 10);
+    }
+    EXPECT_TRUE(desk.execs.empty());
+}
+
+TEST_F(TornFlush, OfAnAnswerToALookUpThatIsLostNoPartIsTold) {
+    // Asked about before the account is gone through.
+    begin({.inputs = {"InpReadyMs=600"}, .knobs = {"deals_each=2"}});
+    host->fault(R"("kind":"retcode","code":10012,"executed":true)");
+    EXPECT_EQ(answer_to(open(1)).retcode, 10012U);
+    EXPECT_EQ(desk.resolve(open(1).magic).volume, kScale / 10);
+    host->kill9();
+    const std::vector<JournalRecord> all = records();
+    const auto deal = std::find_if(
+        answer_in(all, open(1).magic), all.end(),
+        [](const JournalRecord& record) { return record.kind == JournalRecord::kDeal; });
+    ASSERT_NE(deal, all.end());
+    ASSERT_NO_FATAL_FAILURE(start_with_journal_up_to(deal->end));
+    for (const bridge::Event& outcome : desk.told[open(1).magic].outcomes) {
+        EXPECT_TRUE(outcome.volume == 0 || outcome.volume == kScale / 10) << outcome.volume;
+    }
+}
+
+TEST_F(TornFlush, HalfOfARolloverIsNotRememberedWithoutTheOther) {
+    begin();
+    answer_to(open(1));
+    host->control(R"("cmd":"rollover")");
+    const auto deals = [&] {
+        const std::vector<JournalRecord> all = records();
+        return std::count_if(all.begin(), all.end(), [](const JournalRecord& record) {
+            return record.kind == JournalRecord::kDeal;
+        });
+    };
+    ASSERT_TRUE(desk.until([&] { return deals() >= 2; }));
+    host->kill9();
+    const std::vector<JournalRecord> all = records();
+    const auto last = std::find_if(all.rbegin(), all.rend(), [](const JournalRecord& record) {
+        return record.kind == JournalRecord::kDeal;
+    });
+    host->at_start("server_ahead_s=120");  // no second half is waited for any more
+    ASSERT_NO_FATAL_FAILURE(start_with_journal_up_to(std::next(last)->end));
+    host->control(R"("cmd":"rollover")");  // the host has forgotten it: the same deals again
+    let_it_run(700);
+    EXPECT_TRUE(desk.execs.empty());
 }
 
 TEST_F(LateTruth, AnIncompleteHistoryAfterAReconnectProvesNothing) {

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 namespace millrace::mt5::test {
 
 class World : public testing::Test {
@@ -57,6 +60,35 @@ inline std::filesystem::path journal_file(const TempDir& dir, const std::string&
         }
     }
     return {};
+}
+
+/// A record of the journal's file (gateway/mt5/JournalFile.mqh).
+struct JournalRecord {
+    static constexpr int kEvent = 5;
+    static constexpr int kDeal = 13;
+    int kind;
+    std::uint64_t second;  // of its body: of an event the magic that it answers
+    std::uintmax_t end;    // where the next one begins
+};
+inline std::vector<JournalRecord> records_of(const std::filesystem::path& journal) {
+    std::ifstream file{journal, std::ios::binary};
+    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    std::vector<JournalRecord> records;
+    constexpr std::size_t kHead = 8;
+    for (std::size_t at = 0; at + kHead <= text.size();) {
+        std::uint16_t bytes = 0;
+        std::memcpy(&bytes, text.data() + at + 4, sizeof bytes);
+        if (bytes < kHead || at + bytes > text.size()) {
+            break;
+        }
+        JournalRecord record{text[at + 6], 0, at + bytes};
+        if (bytes >= kHead + 16) {
+            std::memcpy(&record.second, text.data() + at + kHead + 8, sizeof record.second);
+        }
+        records.push_back(record);
+        at += bytes;
+    }
+    return records;
 }
 
 inline constexpr std::uint32_t kDone = 10009;
