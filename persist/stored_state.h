@@ -59,6 +59,7 @@ struct StoredLimits {
     ReadingHeard* heard = nullptr;  // by the reading thread; outlives the reading
     Sequence newer_than{UINT64_MAX};  // rows of later records are wanted as they are, too
     bool gaps_will_do = false;        // a store with gaps, rather than a whole backup behind it
+    bool backup_will_do = false;      // that backup, rather than a store with gaps
 };
 
 /// Reads the SQLite store, or the copy of one, at `path`: read-only, after an integrity check.

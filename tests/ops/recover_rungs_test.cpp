@@ -24,6 +24,7 @@
 #include "shm/clock.h"
 #include "shm/role.h"
 #include "tests/ops/temp_dir.h"
+#include "tests/sqlite/effects.h"
 #include "tools/millrace/lost_journal.h"
 #include "tools/millrace/recover_files.h"
 #include "tools/millrace/recover_ladder.h"
@@ -234,6 +235,9 @@ protected:
         e.seq = Sequence{9};
         e.k = 1;
         store(e);
+        back_up();
+    }
+    void back_up() {
         SqliteBackupOptions o;
         o.store = config_.sqlite.path;
         o.dir = config_.sqlite.backup_dir;
@@ -282,7 +286,7 @@ TEST_F(RecoverBackup, IsTakenWhereItIsWholeAndTheStoreIsNot) {
     EXPECT_NE(no_worse.find(".mrb has followed"), std::string::npos) << no_worse;
 }
 
-TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorInPlaceOfMoreThatIsAccepted) {
+TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorUnaskedInPlaceOfMore) {
     PositionRow position;  // whose order is not there
     position.account = AccountId{3};
     position.position_id = 42;
@@ -292,7 +296,16 @@ TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorInPlaceOfMoreThatIsAccepted) {
     e.seq = Sequence{12};
     e.k = 1;
     store(e);
-    expect_taken("it lacks an order");
+    for (const char* from : {"sqlite", "best"}) {
+        const std::string both = recover({from, true, false}, kExitError);
+        for (const char* part : {"the order of position 42", "--take-backup", "--accept-gaps",
+                                 ".mrb, up to record 9 of", "the store, up to record 12 of"}) {
+            EXPECT_NE(both.find(part), std::string::npos) << part << " is not in: " << both;
+        }
+        const std::string asked = recover({from, true, false, true}, kExitOk);
+        EXPECT_NE(asked.find(".mrb has followed the log up to record 9"), std::string::npos)
+            << asked;
+    }
     const std::string accepted = recover({"sqlite", true, true}, kExitOk);
     EXPECT_NE(accepted.find("store.db has followed the log up to record 12"), std::string::npos)
         << accepted;
@@ -308,11 +321,26 @@ TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorInPlaceOfMoreThatIsAccepted) {
     EXPECT_NE(said.find("the order of position 42"), std::string::npos) << said;
 }
 
+TEST_F(RecoverBackup, IsNoOlderOneWhereThereIsNoRoomForTheNewest) {
+    change("CREATE TABLE of_others(x); INSERT INTO of_others VALUES(randomblob(4000000))");
+    back_up();
+    const std::string newest = list_sqlite_backups(config_.sqlite.backup_dir).back().path;
+    change("DELETE FROM cursor");
+    expect_taken("there is room");
+    const sqlite_test::FileSizeLimit full{2 << 20};  // the one before is smaller
+    for (const char* from : {"sqlite", "best"}) {
+        const std::string said = recover({from, true, false}, kExitError);
+        EXPECT_NE(said.find(newest), std::string::npos) << said;
+        EXPECT_NE(said.find("no older one is taken"), std::string::npos) << said;
+    }
+}
+
 TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {
     change("DELETE FROM cursor");
     const std::string stem = config_.sqlite.path + ".recover-";
     Child dead{[] {}};
-    const std::string left = stem + std::to_string(dead.pid);
+    const std::string pid = std::to_string(dead.pid);
+    const std::string left = stem + pid;
     ASSERT_EQ(dead.exit_status(), 0);
     const std::string others = stem + std::to_string(::getppid());
     for (const std::string& path : {left, others, config_.sqlite.path + ".recover"}) {
@@ -324,6 +352,16 @@ TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {
     for (const std::string& path : {others, config_.sqlite.path + ".recover"}) {
         EXPECT_EQ(fs::file_size(path), 6U) << path << " is being unpacked to";
     }
+    char host[256] = {};
+    ASSERT_EQ(::gethostname(host, sizeof host - 1), 0);
+    config_.sqlite.path = dir_ / "gone/store.db";
+    const std::string in_backups = config_.sqlite.backup_dir + "/recover.db-";
+    for (const std::string& path : {in_backups + host + "-" + pid, in_backups + pid}) {
+        std::ofstream{path} << "a copy";
+    }
+    expect_taken("its folder is gone");
+    EXPECT_FALSE(fs::exists(in_backups + host + "-" + pid));
+    EXPECT_TRUE(fs::exists(in_backups + pid)) << "it may be of another host";
 }
 
 TEST_F(RecoverBackup, IsWhatAStartGoesByWhereTheStoresCursorRowIsDamaged) {

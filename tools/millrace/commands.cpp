@@ -185,11 +185,16 @@ void add_recover(CLI::App& app, Command& command) {
     recover->add_flag("--dry-run", request->dry_run,
                       "say what would be made or skipped; with neither, what each rung of the "
                       "ladder holds");
+    CLI::Option* gaps = recover->add_flag(
+        "--accept-gaps", request->accept_gaps,
+        "take a store that does not hold everything; what it lacks is in the brokers' books only");
+    gaps->needs(from);
     recover
-        ->add_flag("--accept-gaps", request->accept_gaps,
-                   "take a store that does not hold everything; what it lacks is in the brokers' "
-                   "books only")
-        ->needs(from);
+        ->add_flag("--take-backup", request->take_backup,
+                   "where the SQLite store does not hold everything: its newest whole backup, "
+                   "though that is behind it; what came later is in the brokers' books only")
+        ->needs(from)
+        ->excludes(gaps);
     recover->callback([&command, target, seq, request, skip, from] {
         if (skip->count() != 0) {
             target->dry_run = request->dry_run;

@@ -40,6 +40,13 @@ void remove_leftovers(const std::string& stem) {
     }
 }
 
+/// Where backups of several hosts lie, a process id says nothing without it.
+std::string host_name() {
+    char name[256] = {};
+    (void)::gethostname(name, sizeof name - 1);
+    return name;
+}
+
 /// For the unpacked copy: a name that nothing goes by, this process's own. A dry run takes no lock,
 /// and must not change what a recovery is about to put in the store's place.
 std::string scratch_of(const Config& config) {
@@ -47,7 +54,7 @@ std::string scratch_of(const Config& config) {
     std::error_code none;
     const std::string stem = fs::is_directory(folder, none)
                                  ? config.sqlite.path + ".recover-"
-                                 : config.sqlite.backup_dir + "/recover.db-";
+                                 : config.sqlite.backup_dir + "/recover.db-" + host_name() + "-";
     remove_leftovers(stem);
     return stem + std::to_string(::getpid());
 }
@@ -103,6 +110,10 @@ Result<StoredState> read_newest_backup(const Config& config, const StoredLimits&
         (void)sqlite_remove(scratch);
         if (!found) {
             message += "; " + why;
+            if (found.code() == Errc::NoSpace) {  // hours may lie between it and the one before
+                message += ". Make room there: no older one is taken in its place";
+                return found;
+            }
             continue;
         }
         found.value().backup = backup->path;

@@ -12,7 +12,8 @@ namespace millrace {
 /// The newest backup that comes back whole, read with what was shipped behind it. Unpacks it beside
 /// the store, or beside the backups where that folder is gone, in a file of this process's own, and
 /// removes it again.
-/// @return NotFound: no backup will do. `message` says what was read, and what was passed over.
+/// @return NotFound: no backup will do; NoSpace: there is no room to unpack the newest that may,
+/// and no older one is taken for that. `message` says what was read, and what was passed over.
 [[nodiscard]] Result<StoredState> read_newest_backup(const Config& config,
                                                      const StoredLimits& limits,
                                                      std::string& message);

@@ -36,13 +36,30 @@ bool differ(const StoredState& a, const StoredState& b) {
     return other || (a.cursor.seq == b.cursor.seq && a.cursor.chain != b.cursor.chain);
 }
 
+std::string reach_of(const StoredState& state) {
+    return "up to record " + std::to_string(state.cursor.seq.value) + " of epoch " +
+           std::to_string(state.cursor.epoch) + ", newest time " + time_text(state.latest);
+}
+
+/// The store lacks what is damaged in it, the backup all that came after it: who knows which is
+/// worse has to choose.
+std::string choice_of(const StoredState& store, const StoredState& backup) {
+    return "its newest whole backup is behind it: " + backup.where + ", " + reach_of(backup) +
+           "; the store, " + reach_of(store) +
+           ". --take-backup goes back to the backup, --accept-gaps takes the store";
+}
+
 /// A store that lacks something, or in its place a backup that does not.
 StoredState whole_one(StoredState state, const Config& config, const StoredLimits& limits,
                       std::string& message) {
     std::string said = state.where + " is not whole, it lacks " + state.gaps.front();
     auto backup = read_newest_backup(config, limits, said);
-    const bool whole = backup && backup.value().gaps.empty() && !differ(backup.value(), state);
-    if (!whole || (limits.gaps_will_do && further(state.cursor, backup.value().cursor))) {
+    if (!backup || !backup.value().gaps.empty() || differ(backup.value(), state)) {
+        message = backup.code() == Errc::NoSpace ? said : message;
+        return state;
+    }
+    if (!limits.backup_will_do && further(state.cursor, backup.value().cursor)) {
+        message = limits.gaps_will_do ? message : choice_of(state, backup.value());
         return state;
     }
     message = said;
@@ -64,7 +81,8 @@ Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits
         return state;
     }
     auto backup = read_newest_backup(config, limits, message);
-    return backup ? std::move(backup) : std::move(state);
+    // Without the room for a look at it the newest one may still be what is best of all.
+    return backup || backup.code() == Errc::NoSpace ? std::move(backup) : std::move(state);
 }
 
 Result<StoredState> read_store(const std::string& name, const Config& config,
@@ -213,17 +231,16 @@ std::string to_string(const StoreRung& rung) {
         return rung.why;
     }
     const StoredState& s = *rung.state;
-    std::string text = s.where + ": up to record " + std::to_string(s.cursor.seq.value) +
-                       " of epoch " + std::to_string(s.cursor.epoch) + ", newest time " +
-                       time_text(s.latest) + "; " + std::to_string(s.signals.size()) + " of " +
-                       std::to_string(s.signals_known) + " signals, " +
+    std::string text = s.where + ": " + reach_of(s) + "; " + std::to_string(s.signals.size()) +
+                       " of " + std::to_string(s.signals_known) + " signals, " +
                        std::to_string(s.orders.size()) + " orders that matter, " +
                        std::to_string(open_positions(s)) + " open positions";
     if (s.gaps.empty()) {
         return text + "; read and checked whole";
     }
     return text + "; NOT WHOLE, it lacks " + s.gaps.front() +
-           (s.gaps.size() > 1 ? " and " + std::to_string(s.gaps.size() - 1) + " more" : "");
+           (s.gaps.size() > 1 ? " and " + std::to_string(s.gaps.size() - 1) + " more" : "") +
+           (rung.why.empty() ? "" : "; " + rung.why);
 }
 
 }  // namespace millrace

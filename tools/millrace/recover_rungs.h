@@ -14,7 +14,7 @@ namespace millrace {
 struct StoreRung {
     std::string name;                  // redis, sqlite, clickhouse
     std::optional<StoredState> state;  // what it holds, whole; gaps are named in it
-    std::string why;                   // it has none; or what was read in its place
+    std::string why;                   // it has none; what was read in its place; or what could be
     Errc code = Errc::Ok;              // of why it has none; NotFound also if it is not configured
     std::int64_t read_ns = 0;          // time that reading took
 };
@@ -24,7 +24,9 @@ struct StoreRung {
 
 /// Reads one store, every row of it that counts; writes nothing there. SQLite: the store, or in
 /// its place, if it is lost or damaged or has gaps that they have not, the newest backup that comes
-/// back whole and what was shipped behind it.
+/// back whole and what was shipped behind it. Of a store with gaps and a backup that is behind it
+/// neither is chosen unasked: the store is given, `why` names both. NoSpace: it is lost, and there
+/// is no room to unpack the newest backup.
 [[nodiscard]] StoreRung read_rung(const std::string& name, const Config& config,
                                   const StoredLimits& limits);
 /// All that the configuration names, in the ladder's order.

@@ -155,6 +155,7 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
     std::string message;
     StoredLimits limits = stored_limits(config);
     limits.gaps_will_do = request.accept_gaps;
+    limits.backup_will_do = request.take_backup;
     const std::vector<StoreRung> rungs = request.from == "best"
                                              ? read_rungs(config, limits)
                                              : std::vector{read_rung(request.from, config, limits)};
@@ -171,6 +172,7 @@ int recover_from_store(const Config& config, const RecoverRequest& request) {
     const StoredState& stored = *rung->state;
     if (!stored.gaps.empty() && !request.accept_gaps) {
         return complain(rung->name + " does not hold a whole state:" + gaps_text(stored) +
+                        (rung->why.empty() ? "" : "\n" + rung->why) +
                         "\nTake another store, or add --accept-gaps: what it lacks then stands "
                         "in the brokers' books only, and nobody here manages it");
     }

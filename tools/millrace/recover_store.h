@@ -18,6 +18,7 @@ struct RecoverRequest {
     std::string from;  // redis, sqlite, clickhouse; best = the one that has come furthest
     bool dry_run = false;
     bool accept_gaps = false;  // take a store that is known not to hold everything
+    bool take_backup = false;  // take its whole backup, though the store has come further
 };
 
 /// Reads the store (recover_rungs.h), makes a new journal directory of it (recover_build.h), and
