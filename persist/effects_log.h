@@ -96,6 +96,9 @@ public:
     /// The last effect in the log; a replay must begin at or below it.
     [[nodiscard]] EffectId last() const noexcept { return last_; }
     [[nodiscard]] const LogCursor& last_mark() const noexcept { return mark_; }
+    /// The last mark before the file that is being written: up to it all was flushed when that was
+    /// begun.
+    [[nodiscard]] const LogCursor& file_begin() const noexcept { return file_begin_; }
     /// Effects since the log began.
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
     /// What open() cut off, empty if nothing.
@@ -119,6 +122,7 @@ private:
     std::uint64_t written_ = 0;
     EffectId last_;
     LogCursor mark_;
+    LogCursor file_begin_;
     std::string cut_;
     bool failed_ = false;
 };

@@ -49,6 +49,7 @@ EffectsWriter& EffectsWriter::operator=(EffectsWriter&& other) noexcept {
     written_ = other.written_;
     last_ = other.last_;
     mark_ = other.mark_;
+    file_begin_ = other.file_begin_;
     cut_ = std::move(other.cut_);
     failed_ = other.failed_;
     return *this;
@@ -87,6 +88,7 @@ Result<EffectsWriter> EffectsWriter::open(const std::string& directory, const Op
             writer.chain_ = header.value().previous_chain;
             writer.written_ = header.value().effects_before;
             writer.mark_ = header.value().mark;
+            writer.file_begin_ = header.value().mark;
             writer.last_ = {header.value().mark.seq.value, ~std::uint32_t{0}};
             if (auto found = writer.find_end(message); !found) {
                 return found.error();
@@ -194,6 +196,7 @@ Status EffectsWriter::open_file(std::uint64_t first_seq, std::uint64_t begins_an
     header.mark = mark_;
     header.begins_anew = begins_anew;
     header.header_hash = effects::hash_of(header);
+    file_begin_ = mark_;
     std::memcpy(buffer_.data(), &header, sizeof(header));
     buffered_ = sizeof(header);
     file_bytes_ = 0;

@@ -47,7 +47,7 @@ bool LogShipping::turn(Nanos now) noexcept {
     if (now < retry_at_) {
         return false;
     }
-    if (!has_room()) {
+    if (!has_room() && !make_room()) {
         return fail("too little room on the disk of the log itself");
     }
     if (!writer_ && !open()) {
@@ -73,7 +73,7 @@ bool LogShipping::turn(Nanos now) noexcept {
     succeeded();
     if (now >= prune_at_) {
         prune_at_ = now + kPruneEvery;
-        prune();
+        prune(*writer_);
     }
     return records == kRecordsPerTurn;
 }
@@ -99,6 +99,28 @@ bool LogShipping::has_room() const noexcept {
     return !shared || fs::space(options_.backups, ignored).available >= options_.free_floor_bytes;
 }
 
+/// What no backup goes on from goes first: it may be all that is in the way.
+bool LogShipping::make_room() noexcept {
+    if (now_ < prune_at_) {
+        return false;
+    }
+    prune_at_ = now_ + kPruneEvery;
+    if (writer_) {
+        prune(*writer_);
+        return has_room();
+    }
+    std::string ignored;  // there may be none yet; open() names what is wrong
+    if (auto opened = EffectsWriter::open(folder_, {options_.file_bytes, upto()}, ignored)) {
+        prune(opened.value());
+    }
+    return has_room();
+}
+
+/// What open() may go on behind.
+std::uint64_t LogShipping::upto() const noexcept {
+    return doubtful_ ? flushed_->value : UINT64_MAX;
+}
+
 bool LogShipping::open() noexcept {
     std::error_code error;
     fs::create_directories(folder_, error);
@@ -106,8 +128,7 @@ bool LogShipping::open() noexcept {
         fs::permissions(folder, fs::perms::owner_all, error);
     }
     std::string message;
-    const std::uint64_t upto = doubtful_ ? flushed_->value : UINT64_MAX;
-    auto opened = EffectsWriter::open(folder_, {options_.file_bytes, upto}, message);
+    auto opened = EffectsWriter::open(folder_, {options_.file_bytes, upto()}, message);
     if (!opened) {
         const bool passes = opened.code() == Errc::IoError || opened.code() == Errc::NoSpace;
         return passes ? fail(message) : set_aside(message);
@@ -115,6 +136,7 @@ bool LogShipping::open() noexcept {
     writer_.emplace(std::move(opened).value());
     doubtful_ = false;
     if (auto synced = writer_->sync(); !synced) {  // a writer that was killed has not
+        doubt_last_file();
         return fail_disk(synced.error());
     }
     flushed_ = writer_->last_mark().seq;
@@ -200,14 +222,13 @@ bool LogShipping::set_aside(const std::string& why) noexcept {
     return false;
 }
 
-/// Nothing if it cannot be told now.
-std::optional<bool> LogShipping::goes_on_from(const SqliteBackup& backup) const {
-    std::string ignored;
-    const auto header = read_sqlite_backup(backup.path, ignored);
+/// Nothing if it cannot be told now, and why.
+std::optional<bool> LogShipping::goes_on_from(const SqliteBackup& backup, std::string& why) const {
+    const auto header = read_sqlite_backup(backup.path, why);
     if (!header) {
         return header.code() == Errc::IoError ? std::nullopt : std::optional{false};
     }
-    const auto from = EffectsReader::resume(folder_, mark_of(header.value().cursor()), ignored);
+    const auto from = EffectsReader::resume(folder_, mark_of(header.value().cursor()), why);
     switch (from.code()) {
         case Errc::Ok: return true;
         case Errc::NotFound:
@@ -218,17 +239,25 @@ std::optional<bool> LogShipping::goes_on_from(const SqliteBackup& backup) const 
 }
 
 /// Of the backups that what was shipped goes on from, the oldest one's record. One of another log
-/// has other numbers, and may be kept for long as it is the largest. @return 0: none is known.
-Sequence LogShipping::oldest_needed() {
+/// has other numbers, and may be kept for long as it is the largest.
+/// @param last record in the folder. @return 0: none is known.
+Sequence LogShipping::oldest_needed(Sequence last) {
     std::map<std::string, bool> known;
     Sequence oldest{0};
     bool told = true;
     for (const SqliteBackup& backup : list_sqlite_backups(options_.backups)) {
-        if (backup.seq > shipped_) {
+        if (backup.seq > last) {
             continue;  // its place is not there yet
         }
         const auto was = goes_on_.find(backup.path);
-        const auto on = was != goes_on_.end() ? std::optional{was->second} : goes_on_from(backup);
+        std::string why;
+        const auto on =
+            was != goes_on_.end() ? std::optional{was->second} : goes_on_from(backup, why);
+        if (!on && told && std::exchange(unsure_, backup.path) != backup.path) {
+            segment_.report_error("sqlite", folder_ + " keeps all that it has: whether " +
+                                                backup.path +
+                                                " goes on from it is not known: " + why);
+        }
         told = told && on.has_value();
         if (on) {
             known.emplace(backup.path, *on);
@@ -238,12 +267,14 @@ Sequence LogShipping::oldest_needed() {
         }
     }
     goes_on_ = std::move(known);
+    unsure_ = told ? std::string{} : unsure_;
     return told ? oldest : Sequence{0};
 }
 
 /// Nothing that any backup goes on from.
-void LogShipping::prune() noexcept {
-    if (auto kept = writer_->retain(oldest_needed(), options_.bytes_max); !kept) {
+void LogShipping::prune(EffectsWriter& writer) noexcept {
+    const Sequence needed = oldest_needed(writer.last_mark().seq);
+    if (auto kept = writer.retain(needed, options_.bytes_max); !kept) {
         segment_.report_error("sqlite", folder_ + ": " + kept.error().what);
     }
 }
@@ -266,6 +297,17 @@ bool LogShipping::fail_disk(const Error& error) noexcept {
     return fail(error.what + (error.sys_errno == 0
                                   ? std::string{}
                                   : std::string{": "} + std::strerror(error.sys_errno)));
+}
+
+/// The first flush has failed of what a writer before has left. Where it ended a file it had
+/// flushed it; the last one is written anew, if this log has all of it: else it may be all that is
+/// left of a log that was lost.
+void LogShipping::doubt_last_file() noexcept {
+    const LogCursor& begin = writer_->file_begin();
+    if (!flushed_ && source_.seek(cursor_of(writer_->last_mark())) &&
+        source_.seek(cursor_of(begin))) {
+        flushed_ = begin.seq;
+    }
 }
 
 bool LogShipping::fail_log(const Error& error) noexcept {

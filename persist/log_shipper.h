@@ -61,15 +61,19 @@ public:
 
 private:
     [[nodiscard]] bool has_room() const noexcept;
+    [[nodiscard]] bool make_room() noexcept;
+    [[nodiscard]] std::uint64_t upto() const noexcept;
     [[nodiscard]] bool open() noexcept;
     [[nodiscard]] bool find_place() noexcept;
     [[nodiscard]] bool begin() noexcept;
     [[nodiscard]] bool begin_behind(const LogCursor& mark, bool whole) noexcept;
     [[nodiscard]] bool may_still_come(Sequence seq) noexcept;
     [[nodiscard]] Status put_record(const EffectCursor& at) noexcept;
-    [[nodiscard]] std::optional<bool> goes_on_from(const SqliteBackup& backup) const;
-    [[nodiscard]] Sequence oldest_needed();
-    void prune() noexcept;
+    [[nodiscard]] std::optional<bool> goes_on_from(const SqliteBackup& backup,
+                                                   std::string& why) const;
+    [[nodiscard]] Sequence oldest_needed(Sequence last);
+    void prune(EffectsWriter& writer) noexcept;
+    void doubt_last_file() noexcept;
     bool set_aside(const std::string& why) noexcept;
     bool fail(const std::string& why) noexcept;
     bool fail_disk(const Error& error) noexcept;
@@ -87,6 +91,7 @@ private:
     bool doubtful_ = false;            // what is behind it may not be, and is written anew
     /// Of each backup whether what was shipped goes on from it, once that is known.
     std::map<std::string, bool> goes_on_;
+    std::string unsure_;  // the backup that was last reported because that cannot be told of it
     Nanos now_;
     Nanos retry_at_;
     Nanos retry_wait_;  // 0: the last turn went well

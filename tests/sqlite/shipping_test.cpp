@@ -302,6 +302,76 @@ TEST_F(Shipping, LeavesTheLogsOwnDiskItsRoom) {
     EXPECT_EQ(restore().upto, cursor_at(600));
 }
 
+TEST_F(Shipping, RemovesWhatNoBackupGoesOnFromWhereThereIsTooLittleRoom) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    ship();
+    const std::size_t before = files().size();
+    back_up(906);
+    fs::remove(list_sqlite_backups(backups()).front().path);
+    LogShipperOptions o = shipper();
+    o.free_floor_bytes = UINT64_MAX / 2;
+    LogShipping none{*segment_, o};
+    ship(none);
+    EXPECT_TRUE(errors_mention("too little room")) << error_log();
+    EXPECT_LT(files().size(), before) << "it may be all that is in the way";
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+}
+
+TEST_F(Shipping, NamesTheBackupThatItKeepsEverythingFor) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    LogShipping shipping{*segment_, shipper()};
+    ship(shipping);
+    const std::string odd = backups() + "/store-0000000000-00000000000000000306.mrb";
+    fs::create_symlink(odd, odd);  // cannot be read, and is not gone
+    back_up(906);
+    fs::remove(list_sqlite_backups(backups())[1].path);
+    const std::size_t before = files().size();
+    for (int i = 0; i < 3; ++i) {
+        now_ = now_ + seconds(10);
+        ship(shipping);
+    }
+    EXPECT_EQ(files().size(), before);
+    EXPECT_TRUE(errors_mention("1 x " + folder() + " keeps all that it has: whether " + odd))
+        << error_log();
+    fs::remove(odd);
+    now_ = now_ + seconds(10);
+    ship(shipping);
+    EXPECT_LT(files().size(), before);
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+}
+
+TEST_F(Shipping, WritesAnewTheLastFileWhereTheFirstFlushAfterAStartFails) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    ship();
+    const auto before = files();
+    ASSERT_GT(before.size(), 2U);
+    FailingFlush disk{folder()};
+    const auto start = [&] {
+        disk.fail_after(0);
+        LogShipping shipping{*segment_, shipper()};
+        for (int i = 0; i < 10; ++i) {
+            ship(shipping);
+        }
+        EXPECT_TRUE(disk.failed());
+    };
+    start();
+    EXPECT_EQ(disk.written_from(), 0) << "what a writer before left may not be on the disk";
+    EXPECT_EQ(files(), before);
+    EXPECT_EQ(restore().upto, cursor_at(1'200));
+    fs::remove_all(log());
+    fs::create_directory(log());
+    write_log(1'800, 3);
+    start();
+    EXPECT_EQ(shipped_upto(folder() + ".stale").value, 1'200U)
+        << "of a log that is lost, nothing is removed: " << error_log();
+}
+
 TEST_F(Shipping, WritesAnewWhatAFlushThatFailedMayNotHavePutOnTheDisk) {
     write_log(306);
     back_up(306);
