@@ -419,9 +419,8 @@ TEST(Refill, IsMadeWithTheStopOfTheNewestModifyThatWaitsForTheAnswer) {
     rig.take_orders();
     rig.report(rig.outcome(last, retcode::kDonePartial, centi(4)));
     const std::vector<OrderCommand> out = rig.take_orders();
-    const auto rest = std::find_if(out.begin(), out.end(), [](const OrderCommand& c) {
-        return c.type == CommandType::Open;
-    });
+    const auto rest = std::find_if(
+        out.begin(), out.end(), [](const OrderCommand& c) { return c.type == CommandType::Open; });
     ASSERT_NE(rest, out.end());
     EXPECT_EQ(rest->volume, centi(6));
     EXPECT_EQ(rest->stop_loss, points(105'000));
