@@ -65,7 +65,9 @@ std::string unlisted(const std::string& folder) {
     std::error_code error;
     for (fs::directory_iterator it{folder, error}, end; !error && it != end; it.increment(error)) {
     }
-    return error && error != std::errc::no_such_file_or_directory ? error.message() : "";
+    const bool none = error == std::errc::no_such_file_or_directory ||
+                      error == std::errc::not_a_directory;  // a file where its parent should be
+    return error && !none ? error.message() : "";
 }
 
 /// Whether there is more in what was shipped than a file that was just begun.
