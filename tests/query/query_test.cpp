@@ -244,6 +244,10 @@ TEST_F(HistoryTest, RefusesAFileThatIsNoStore) {
 TEST_F(HistoryTest, NeverKeepsTheWriterWaiting) {
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> asked{0};
+    // As in a pipeline it is there before who asks: the last one to leave a store locks it.
+    SqliteStore store;
+    // No patience: one lock held against it would be a failure here.
+    ASSERT_TRUE(store.open({path_, false, false, 0}).ok()) << store.message();
     std::vector<std::thread> readers;
     for (int i = 0; i < 2; ++i) {
         readers.emplace_back([&] {
@@ -253,9 +257,6 @@ TEST_F(HistoryTest, NeverKeepsTheWriterWaiting) {
             }
         });
     }
-    SqliteStore store;
-    // No patience: one lock held against it would be a failure here.
-    ASSERT_TRUE(store.open({path_, false, false, 0}).ok()) << store.message();
     for (std::uint64_t seq = kRecords + 1; seq <= kRecords + 400; ++seq) {
         ASSERT_TRUE(store.store(effects_of(seq), cursor_at(seq), Nanos{}).ok()) << store.message();
     }

@@ -122,6 +122,9 @@ void limit_in_euros(Pipeline& p) {
     limit.currency = 2;
     limit.max_notional = Money{10'000'000'000 * kScale};
     p.send_admin(AdminRecord::make(AdminOp::DefineMoneyLimits, limit));
+    ConfigCommit commit;
+    commit.config_hash = 7;
+    p.send_admin(AdminRecord::make(AdminOp::ConfigCommit, commit));  // before it there is no rate
 }
 
 TEST(RateInputs, AreInTheLogAndAnEngineThatTakesOverGoesByThem) {
