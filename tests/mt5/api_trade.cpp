@@ -113,7 +113,8 @@ bool select_history(const Wanted& wanted) {
         }
     }
     for (const ViewDeal& deal : host().deals) {
-        const bool hidden = deal.position == static_cast<ulong>(host().knobs.hidden_position);
+        const auto unseen = static_cast<ulong>(host().knobs.hidden_position);
+        const bool hidden = unseen != 0 && deal.position == unseen;
         if (!hidden && host().is_visible(deal.visible_ns) && wanted(deal.time_msc, deal.position)) {
             history_deals.push_back(deal);
         }
