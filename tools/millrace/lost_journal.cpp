@@ -65,9 +65,12 @@ std::string unlisted(const std::string& folder) {
     std::error_code error;
     for (fs::directory_iterator it{folder, error}, end; !error && it != end; it.increment(error)) {
     }
-    const bool none = error == std::errc::no_such_file_or_directory ||
-                      error == std::errc::not_a_directory;  // a file where its parent should be
-    return error && !none ? error.message() : "";
+    if (!error || error == std::errc::no_such_file_or_directory) {
+        return {};
+    }
+    std::error_code ignored;  // its parent may be a file: then it is not there either
+    const bool none = error == std::errc::not_a_directory && !fs::exists(folder, ignored);
+    return none ? std::string{} : error.message();
 }
 
 /// Whether there is more in what was shipped than a file that was just begun.
