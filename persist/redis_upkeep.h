@@ -32,8 +32,8 @@ public:
     [[nodiscard]] Result<std::uint64_t> trim_below(RedisLink& link, const RedisStore& store,
                                                    Nanos wall, Sequence confirmed) noexcept;
 
-    /// How much of its limit of memory the server uses, in percent; 0 = it has no limit (the look at
-    /// its settings says so). With `noeviction` a full one refuses signals, too.
+    /// How much of its limit of memory the server uses, in percent; 0 = it has no limit (the look
+    /// at its settings says so). With `noeviction` a full one refuses signals, too.
     [[nodiscard]] static Result<unsigned> memory_percent(RedisLink& link) noexcept;
 
 private:
