@@ -23,7 +23,9 @@ using FrameHeadWords = std::array<std::uint64_t, 2>;
 inline std::uint32_t put_words_plain(std::byte* at, std::size_t bytes, const FrameHeadWords& head,
                                      std::span<const std::byte> payload) noexcept {
     std::memcpy(at, head.data(), sizeof(head));
-    std::memcpy(at + sizeof(head), payload.data(), payload.size());
+    if (!payload.empty()) {  // an empty one may have no address, which memcpy must not be given
+        std::memcpy(at + sizeof(head), payload.data(), payload.size());
+    }
     const std::size_t used = sizeof(head) + payload.size();
     std::memset(at + used, 0, bytes - used);
     return crc32c(std::span{at + 4, bytes - 4});
