@@ -20,8 +20,9 @@ protected:
     /// Keeps the sink at work until Sentinel has made another node the primary.
     std::size_t failover_from(std::size_t old) {
         std::size_t now = SIZE_MAX;
+        cluster_->allow_failover();
         EXPECT_TRUE(
-            run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }, 30));
+            run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }, 60));
         return now == SIZE_MAX ? old : cluster_->primary(old);
     }
     /// Up to which record this node has the projection.

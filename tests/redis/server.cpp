@@ -170,8 +170,8 @@ void RedisCluster::start_sentinels(const std::string& directory) {
     const bool ours = options_.sentinels.empty();
     std::string config = "protected-mode no\nsentinel announce-ip 127.0.0.1\nsentinel monitor " +
                          name + " 127.0.0.1 " + std::to_string(nodes_[0]->at().port) + " 2\n";
-    config += ours ? "sentinel down-after-milliseconds " + name +
-                         " 500\nsentinel failover-timeout " + name +
+    config += ours ? "sentinel down-after-milliseconds " + name + " " + kPatient +
+                         "\nsentinel failover-timeout " + name +
                          " 3000\nsentinel parallel-syncs " + name + " 2\n"
                    : options_.sentinels;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -188,6 +188,16 @@ void RedisCluster::start_sentinels(const std::string& directory) {
 void RedisCluster::hurry(std::size_t i) {
     (void)sentinel(i).ask({"SENTINEL", "DEBUG", "info-period", "500", "publish-period", "500",
                            "ping-period", "200", "ask-period", "200"});
+}
+
+void RedisCluster::set_patience(const char* down_after_ms) {
+    for (const auto& s : sentinels_) {
+        if (options_.sentinels.empty() && s->running()) {
+            EXPECT_EQ(s->ask({"SENTINEL", "SET", options_.primary, "down-after-milliseconds",
+                              down_after_ms}),
+                      "OK");
+        }
+    }
 }
 
 void RedisCluster::cut_off(std::size_t replica) {
@@ -231,6 +241,9 @@ std::size_t RedisCluster::named() {
 
 std::size_t RedisCluster::primary(std::size_t not_this) {
     std::size_t found = SIZE_MAX;
+    if (not_this != SIZE_MAX) {
+        allow_failover();
+    }
     EXPECT_TRUE(eventually([&] {
         found = named();
         if (found == SIZE_MAX || found == not_this || !node(found).running()) {
@@ -244,6 +257,9 @@ std::size_t RedisCluster::primary(std::size_t not_this) {
         return role.ok() && role.value()[0].text() == "master";
     })) << "no primary: "
         << sentinels_[0]->log();
+    if (not_this != SIZE_MAX) {
+        forbid_failover();
+    }
     return found;
 }
 

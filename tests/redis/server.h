@@ -83,8 +83,12 @@ public:
     [[nodiscard]] RedisProcess& node(std::size_t i) { return *nodes_[i]; }
     [[nodiscard]] RedisProcess& sentinel(std::size_t i) { return *sentinels_[i]; }
     [[nodiscard]] RedisPlace place() const;
+    /// Sentinels of the tests' own settings replace nobody by themselves: on a busy machine a server
+    /// that is well is silent for seconds. From here on until forbid_failover() they do.
+    void allow_failover() { set_patience("500"); }
+    void forbid_failover() { set_patience(kPatient); }
     /// Index of the node that the Sentinels (a majority) name and that says `master` itself; waits.
-    /// @param not_this another one than this node.
+    /// @param not_this another one than this node, which they may replace meanwhile.
     [[nodiscard]] std::size_t primary(std::size_t not_this = SIZE_MAX);
     /// Index of the node that a majority of Sentinels names now; SIZE_MAX if there is none.
     [[nodiscard]] std::size_t named();
@@ -98,6 +102,8 @@ public:
     void hurry(std::size_t sentinel);
 
 private:
+    static constexpr const char* kPatient = "600000";
+    void set_patience(const char* down_after_ms);
     void start_servers(const std::string& directory);
     void start_sentinels(const std::string& directory);
 
