@@ -75,6 +75,10 @@ TEST(ChaosAnotherDirectory, GetsNoAnswersFromTerminalsThatRememberTheLostOne) {
     ASSERT_EQ(world.start(), "") << world.log();
     ASSERT_TRUE(world.turn_until([&] { return all_fills(world) >= 30; }, kLong));
     EXPECT_TRUE(world.rest(kLong));
+    // By its store `up` knows that there was a log.
+    const CoreCells& core = world.segment().core();
+    ASSERT_TRUE(
+        world.turn_until([&] { return core.sqlite_seq.load() >= core.completed.load(); }, kLong));
     stop_as_by_a_power_cut(world);
     fs::remove_all(world.workspace().path("journal"));
     world.lose_log();
