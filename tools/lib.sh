@@ -90,11 +90,64 @@ say_skipped() {
 $skipped"; fi
 }
 
+# What a test says when chance did not give it what it needs (tests/not_proven.h).
+not_proven='NOT PROVEN: '
+
+# why_failed LOG NAMES: of each of these failed tests what its own output in ctest's LOG says of the
+# failure: each line with a failure or an error and the 10 after it, then how it ends; 60 lines at
+# most. Of the first 10 tests.
+why_failed() {
+    [ -s "$1" ] || return 0
+    say "WHY:"
+    awk -v most=60 -v ends=12 -v tests=10 'NR == FNR { if ($0 != "") wanted[$0] = 1; next }
+        /^[0-9]+\/[0-9]+ Test: / { name = $0; sub(/^[^:]*: /, "", name); on = 0 }
+        /^Output:$/ && name in wanted { on = ++told <= tests; n = chosen = after = 0; next }
+        /^<end of output>$/ && on {
+            on = 0
+            print name
+            for (i = 1; i <= n; ++i) {
+                if (!(i in pick) && i <= n - ends) { gap = 1; continue }
+                if (gap) print "    ..."
+                gap = 0
+                print "    " line[i]
+            }
+            split("", pick)
+        }
+        !on { next }
+        { line[++n] = $0 }
+        /: Failure$|[Ee]rror: |Assertion|Sanitizer|^FAIL/ { after = 11 }
+        after > 0 && chosen < most - ends { pick[n] = 1; ++chosen }
+        after > 0 { --after }
+        END { if (told > tests) print "and " (told - tests) " more" }' - "$1" <<<"$2" >&2
+}
+
+# Of these failed tests those that failed for nothing but a precondition that chance did not give:
+# which ran to their own end, where each failure says so itself.
+only_not_proven() {
+    [ -s "$1" ] || return 0
+    awk -v mark="$not_proven" 'NR == FNR { wanted[$0] = 1; next }
+        /^[0-9]+\/[0-9]+ Test: / { name = $0; sub(/^[^:]*: /, "", name); on = 0 }
+        /^Output:$/ && name in wanted { on = 1; failures = excused = whole = at = 0; next }
+        /^<end of output>$/ && on {
+            on = 0
+            ended = failures > 0 && failures == excused && whole
+            next
+        }
+        /^Test Failed\.$/ && ended { print name }
+        /^Test (Failed|Passed|timed out)/ { ended = 0 }
+        !on { next }
+        # GoogleTest: where, "Failed", and the message; each begins a line.
+        at == 2 && index($0, mark) == 1 { ++excused }
+        { at = at == 1 && $0 == "Failed" ? 2 : 0 }
+        /: Failure$/ { ++failures; at = 1 }
+        /^ *1 FAILED TEST$/ { whole = 1 }' - "$1" <<<"$2"
+}
+
 # run_tests RETRY OPTION...: ctest in the current folder. With RETRY set, what failed runs twice more,
 # alone; both must pass. A machine that stalls for seconds fails a test now and then; a fault in the
-# code fails it again, and either way the log names it.
+# code fails it again, and either way the log names it. Says last why, of what failed.
 run_tests() {
-    local retry="$1" failed names counting allowed
+    local retry="$1" counting status=0 failed log again=
     shift
     # Before the run: asking ctest for names writes over the log of the last one.
     counting="$(ctest -N -L '^(model|instruction-kill|attach-fuzz|chaos|demo)$' | names_of_tests)"
@@ -111,8 +164,24 @@ $counting"
     fi
     say_skipped
     failed="$(sed 's/^[0-9]*://' Testing/Temporary/LastTestsFailed.log 2>/dev/null || true)"
-    if [ -z "$retry" ] || [ -z "$failed" ]; then return 8; fi
-    if grep -qsE "$a_fault_whenever" Testing/Temporary/LastTest.log; then
+    if [ -z "$failed" ]; then return 8; fi
+    # Of this run: the next ctest writes over it.
+    log="$(mktemp)"
+    cat Testing/Temporary/LastTest.log >"$log" 2>/dev/null || true
+    if [ -z "$retry" ]; then status=8; else run_failed_again || status=8; fi
+    why_failed "$log" "$failed"
+    if [ -n "$again" ] && [ "$status" -ne 0 ]; then
+        say "Of the runs after it:"
+        why_failed Testing/Temporary/LastTest.log "$failed"
+    fi
+    rm -f "$log"
+    return "$status"
+}
+
+# Of run_tests, whose `failed` and `log` it reads; sets its `again` once it runs something.
+run_failed_again() {
+    local names allowed unproven
+    if grep -qsE "$a_fault_whenever" "$log"; then
         say "A sanitizer found something; nothing is run again."
         return 8
     fi
@@ -121,7 +190,10 @@ $counting"
     # whoever still writes into it is killed.
     allowed="$(ctest -N -L "^($may_run_again)\$" | names_of_tests |
         { grep -vE "$never_again" || true; })" || return 8
-    if grep -vqxF -f <(printf '%s\n' "$allowed") <<<"$failed"; then
+    # But whoever says himself that nothing was shown has judged nothing yet.
+    unproven="$(only_not_proven "$log" "$failed")"
+    if [ -n "$unproven" ]; then say "Proved nothing, by their own words:" "$unproven"; fi
+    if grep -vqxF -f <(printf '%s\n' "$allowed" "$unproven") <<<"$failed"; then
         say "A test of safety failed (any but: $may_run_again); it is not run again."
         return 8
     fi
@@ -129,6 +201,7 @@ $counting"
     say "Failed, and run again twice, alone:" "$failed"
     # By name: the numbers of --rerun-failed are those of a run without a choice of labels.
     names="$(sed 's/[][\.*^$()+?{}|]/\\&/g' <<<"$failed" | paste -sd'|')"
+    again=1
     ctest -R "^($names)\$" --repeat until-fail:2 --output-on-failure --no-tests=error \
         --timeout 1800 || return 8
     say "FLAKY (failed once, then passed twice):" "$failed"

@@ -246,7 +246,7 @@ void World::steps(int n) {
 }
 
 bool World::until(const std::function<bool()>& condition) {
-    const std::int64_t give_up_at = monotonic_ns() + seconds(60).value;
+    const std::int64_t give_up_at = monotonic_ns() + seconds(180).value;
     while (!condition()) {
         if (monotonic_ns() > give_up_at) {
             return false;

@@ -13,7 +13,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kBackMax = seconds(60);
+constexpr Nanos kBackMax = seconds(180);
 constexpr StageId kStagesKilled[] = {StageId::Replica, StageId::Engine,  StageId::Broker,
                                      StageId::Journal, StageId::Ingress, StageId::Sqlite};
 

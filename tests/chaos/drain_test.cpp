@@ -19,12 +19,12 @@ TEST(ChaosDrain, IsAProblemOfTheRunIfAStageDiesInIt) {
     World world{WorldOptions{}};
     ASSERT_EQ(world.start(), "") << world.log();
     world.turn_for(seconds(1));
-    ASSERT_TRUE(world.rest(seconds(60)));
+    ASSERT_TRUE(world.rest(seconds(180)));
     // Of the last to go, and stopped by a signal since before, or it would be through first.
     ASSERT_TRUE(world.kill_stage(StageId::Sqlite, SIGSTOP));
     world.pipeline().supervisor().signal(SIGTERM);
     ASSERT_TRUE(world.turn_until([&] { return world.segment().core().stop_requested.load() != 0; },
-                                 seconds(60)));
+                                 seconds(180)));
     EXPECT_TRUE(world.kill_stage(StageId::Sqlite));
     const std::string why = world.pipeline().stop();
     EXPECT_NE(why.find("millrace up ended with exit status 5"), std::string::npos) << why;
@@ -35,10 +35,10 @@ TEST(ChaosDrain, IsAProblemOfTheRunIfItsJournalCannotBeReplayed) {
     World world{WorldOptions{}};
     ASSERT_EQ(world.start(), "") << world.log();
     world.turn_for(seconds(1));
-    ASSERT_TRUE(world.rest(seconds(60)));
+    ASSERT_TRUE(world.rest(seconds(180)));
     const CoreCells& core = world.segment().core();
     ASSERT_TRUE(world.turn_until(
-        [&] { return core.replica_applied.load() >= core.completed.load(); }, seconds(60)));
+        [&] { return core.replica_applied.load() >= core.completed.load(); }, seconds(180)));
     DirectorySource source{world.workspace().path("journal")};
     const std::string oldest = source.path_of(list_log(source).value().front().name);
     std::fstream file{oldest, std::ios::binary | std::ios::in | std::ios::out};

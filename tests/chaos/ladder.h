@@ -25,7 +25,7 @@ namespace millrace::chaos {
 /// Each rung's tests make their own: first the servers that it needs, then begin().
 class Ladder : public ::testing::Test {
 protected:
-    static constexpr Nanos kLong = seconds(60);
+    static constexpr Nanos kLong = seconds(180);
 
     /// @param edits of the configuration, as WorldOptions has them.
     void begin(std::vector<Edit> edits = {});

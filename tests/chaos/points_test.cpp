@@ -12,6 +12,7 @@
 #include "shm/clock.h"
 #include "tests/chaos/crash_matrix.h"
 #include "tests/chaos/world.h"
+#include "tests/not_proven.h"
 #include "tools/millrace/crash_plan.h"
 
 namespace millrace::chaos {
@@ -116,9 +117,9 @@ protected:
         std::string output;
         (void)world.kill_stage(StageId::Journal, SIGSTOP);
         world.turn_for(kEntriesWait);
-        EXPECT_EQ(world.command({"kill", "--account", name}, seconds(30), &output), 0) << output;
+        EXPECT_EQ(world.command({"kill", "--account", name}, kHitMax, &output), 0) << output;
         (void)world.kill_stage(StageId::Journal, SIGCONT);
-        EXPECT_EQ(world.command({"unkill", "--account", name}, seconds(30), &output), 0) << output;
+        EXPECT_EQ(world.command({"unkill", "--account", name}, kHitMax, &output), 0) << output;
     }
 
     std::set<int> ours_;  // pids that the test itself killed
@@ -135,12 +136,12 @@ TEST_P(ChaosPointsInTheSameSegment, LoseAndDoubleNothing) {
     }
     const std::set<std::string> missing = play_until_struck(world, group);
     for (const std::string& point : missing) {
-        ADD_FAILURE() << "crash point " << point << " was never reached";
+        ADD_FAILURE() << "NOT PROVEN: crash point " << point << " was never reached";
     }
     EXPECT_TRUE(world.each_account_fills(kHitMax)) << "one does not trade any more";
     const Judgement judgement = world.finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
-    EXPECT_GT(judgement.book_executions, 0U) << "nothing was traded: this proves nothing";
+    EXPECT_GIVEN(judgement.book_executions > 0) << "nothing was traded";
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ChaosPointsInTheSameSegment, testing::ValuesIn(kCrashMatrix),

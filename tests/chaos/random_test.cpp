@@ -14,6 +14,7 @@
 
 #include "shm/clock.h"
 #include "tests/chaos/killer.h"
+#include "tests/not_proven.h"
 
 namespace millrace::chaos {
 namespace {
@@ -116,9 +117,9 @@ TEST_P(ChaosRandom, LosesAndDoublesNothingWhateverIsKilledWhenever) {
         static_cast<unsigned long>(judgement.verdict.count(demo::Wrong::Unknown)));
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
     EXPECT_EQ(halts_in(world.log()), "") << "kills from outside halt nothing";
-    EXPECT_GT(judgement.book_executions, 0U) << "nothing was traded: this proves nothing";
+    EXPECT_GIVEN(judgement.book_executions > 0) << "nothing was traded";
     for (std::size_t i = 0; kills >= kForEachTarget && i < kTargets; ++i) {
-        EXPECT_GT(killer.kills_of(static_cast<Target>(i)), 0U) << killer.table();
+        EXPECT_GIVEN(killer.kills_of(static_cast<Target>(i)) > 0) << killer.table();
     }
 }
 

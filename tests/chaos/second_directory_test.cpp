@@ -15,7 +15,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kSlowMachine = seconds(120);
+constexpr Nanos kSlowMachine = seconds(180);
 constexpr std::uint64_t kFills = 40;
 
 class ChaosSecondDirectory : public ::testing::Test {

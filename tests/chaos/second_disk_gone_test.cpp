@@ -7,12 +7,13 @@
 
 #include "shm/clock.h"
 #include "tests/chaos/world.h"
+#include "tests/not_proven.h"
 #include "tests/ops/temp_dir.h"
 
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kSlowMachine = seconds(120);
+constexpr Nanos kSlowMachine = seconds(180);
 
 std::uint64_t sum_of_fills(const World& world) {
     std::uint64_t sum = 0;
@@ -64,7 +65,7 @@ TEST(ChaosSecondDisk, ThatIsGoneWhileNobodyUsesItIsDoneWithout) {
         << world.log();
     const Judgement judgement = world.finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
-    EXPECT_GT(judgement.book_executions, 0U) << "nothing was traded: this proves nothing";
+    EXPECT_GIVEN(judgement.book_executions > 0) << "nothing was traded";
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kNoticeMax = seconds(30);  // 3 s, and what a loaded machine adds
+constexpr Nanos kNoticeMax = seconds(180);  // 3 s, and whatever a loaded machine adds
 
 int pid_of(const Segment& segment, StageId id) {
     return static_cast<int>(segment.stage(id).pid.load(std::memory_order_relaxed));
@@ -30,7 +30,7 @@ TEST(ChaosStall, LeavesAStoppedStageAloneThatHasNoWork) {
     World world{WorldOptions{}};
     ASSERT_EQ(world.start(), "") << world.log();
     world.turn_for(seconds(2));
-    ASSERT_TRUE(world.rest(seconds(60)));
+    ASSERT_TRUE(world.rest(seconds(180)));
     const int pid = pid_of(world.segment(), StageId::Ingress);
     ASSERT_TRUE(world.kill_stage(StageId::Ingress, SIGSTOP));
     const std::string report = who(StageId::Ingress, pid) + " has not moved";
@@ -68,7 +68,7 @@ TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
         EXPECT_GE(std::stoi(log.substr(said + report.size())), 3000) << "it had 3 s to move";
         EXPECT_NE(log.find("with work waiting: killed"), std::string::npos);
         ASSERT_TRUE(
-            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
+            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(180)));
         world.turn_for(seconds(1));
     }
     const Judgement judgement = world.finish();
@@ -106,10 +106,10 @@ TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) 
         const std::int64_t woken = monotonic_ns();
         ASSERT_TRUE(world.kill_stage(id, SIGCONT));
         ASSERT_TRUE(world.turn_until([&] { return world.segment().stage(id).work.load() > work; },
-                                     seconds(60)));
+                                     seconds(180)));
         const std::int64_t works = monotonic_ns();
         ASSERT_TRUE(
-            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(60)));
+            world.turn_until([&] { return world.pipeline().accounts_ready(); }, seconds(180)));
         std::printf(
             "%-8s stopped for %2ld s and more; SIGCONT -> works %.1f ms, all accounts "
             "trade %.1f ms\n",

@@ -18,7 +18,7 @@ constexpr Nanos kDrawEvery = millis(15);
 constexpr Nanos kLookEvery = millis(40);
 constexpr std::uint64_t kArmedMax = 24;  // then those in wait have to strike first
 constexpr std::uint64_t kRestartAfterMsMax = 250;
-constexpr Nanos kCalmMax = seconds(60);
+constexpr Nanos kCalmMax = seconds(180);
 // Beyond the answer's 1 s, the look-up's 2 s, the link's 3 s, the signal's 4 s.
 constexpr std::uint64_t kLateMsMin = 1'100;
 constexpr std::uint64_t kLateMsSpread = 4'000;

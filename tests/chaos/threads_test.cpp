@@ -14,7 +14,7 @@ TEST(ChaosThreads, CarryTheWholeLoadWithoutARace) {
     WorldOptions options;
     // A stage that is held for hung is the end of the whole process: not for a disk that stalls.
     options.edits = {{"\"mode\": \"processes\"", "\"mode\": \"threads\""},
-                     {"\"accounts_max\"", "\"restart\": {\"stuck_ms\": 60000}, \"accounts_max\""}};
+                     {"\"accounts_max\"", "\"restart\": {\"stuck_ms\": 600000}, \"accounts_max\""}};
     World world{options};
     ASSERT_EQ(world.start(), "") << world.log();
     const auto pid_of = [&](StageId id) { return world.segment().stage(id).pid.load(); };

@@ -11,7 +11,7 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kSlowMachine = seconds(120);
+constexpr Nanos kSlowMachine = seconds(180);
 constexpr Nanos kLookEvery = millis(50);  // at the broker's books
 constexpr std::int64_t kTick = 1'000;     // EURUSD, in 1e-8
 

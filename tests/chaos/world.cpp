@@ -19,8 +19,9 @@
 namespace millrace::chaos {
 namespace {
 
-constexpr Nanos kStartMax = seconds(90);  // of each step, on a machine that does much else
-constexpr Nanos kHealMax = seconds(90);
+constexpr Nanos kStartMax = seconds(180);  // of each step, on a machine that does much else
+constexpr Nanos kHealMax = seconds(180);
+constexpr Nanos kStopMax = seconds(600);
 constexpr Nanos kCancelEvery = seconds(5);
 constexpr Nanos kLookEvery = millis(50);
 constexpr StageId kStageProcesses[] = {StageId::Engine,  StageId::Replica, StageId::Broker,
@@ -73,6 +74,7 @@ std::string World::prepare() {
     edit_config();
     pipeline_ = std::make_unique<demo::Pipeline>(workspace_, std::move(plan), input_.market);
     pipeline_->set_start_max(kStartMax);
+    pipeline_->set_stop_max(kStopMax);
     pipeline_->set_broker_control(workspace_.path("control"));
     return "";
 }
@@ -92,6 +94,18 @@ void World::edit_config() const {
     const auto sets_floor = [&](const Edit& e) { return e.put.find(floor) != std::string::npos; };
     if (std::none_of(edits.begin(), edits.end(), sets_floor)) {
         edits.push_back({"\"file_mib\"", floor + ": 0, \"file_mib\""});
+    }
+    // A stage has time to drain, however much the machine does besides.
+    const auto has = [&](const std::string& key) {
+        return std::any_of(edits.begin(), edits.end(),
+                           [&](const Edit& e) { return e.put.find(key) != std::string::npos; });
+    };
+    if (!has("\"drain_ms\"")) {
+        const std::string restart = "\"restart\": {";
+        const std::string drain = "\"drain_ms\": 60000";
+        edits.push_back(has(restart)
+                            ? Edit{restart, restart + drain + ", "}
+                            : Edit{"\"accounts_max\"", restart + drain + "}, \"accounts_max\""});
     }
     edits.push_back({"\"" + workspace_.path("journal") + "\"", "\"" + journal_dir() + "\""});
     for (const Edit& edit : edits) {

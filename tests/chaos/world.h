@@ -107,7 +107,7 @@ public:
 
     /// Lets everything come to its end: pendings cancelled, each signal ended, nothing in doubt;
     /// stops the pipeline in order, then judges. Each wait is bounded; what kept it is a problem.
-    [[nodiscard]] Judgement finish(Nanos settle_max = seconds(120));
+    [[nodiscard]] Judgement finish(Nanos settle_max = seconds(240));
 
     [[nodiscard]] demo::Pipeline& pipeline() noexcept { return *pipeline_; }
     [[nodiscard]] const Segment& segment() const noexcept { return pipeline_->segment(); }

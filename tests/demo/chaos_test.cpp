@@ -29,7 +29,7 @@ TEST(Child, GivesExitStatusAndWritesOutputToItsLog) {
     auto child =
         Child::spawn({"/bin/sh", "-c", "echo one; echo two >&2; exit 3"}, f.w.path("log"), message);
     ASSERT_TRUE(child) << message;
-    ASSERT_TRUE(child.value().wait(seconds(10)));
+    ASSERT_TRUE(child.value().wait(seconds(180)));
     EXPECT_EQ(child.value().how_it_ended(), "exit status 3");
     EXPECT_EQ(tail_of(f.w.path("log"), 1), "  two\n");
 }
@@ -62,7 +62,7 @@ TEST(Child, ReportsTheSignalThatKilledIt) {
     auto child = Child::spawn({"/bin/sleep", "600"}, f.w.path("log"), message);
     ASSERT_TRUE(child) << message;
     child.value().signal(SIGKILL);
-    ASSERT_TRUE(child.value().wait(seconds(10)));
+    ASSERT_TRUE(child.value().wait(seconds(180)));
     EXPECT_EQ(child.value().how_it_ended(), "killed by signal 9");
 }
 

@@ -86,7 +86,7 @@ TEST_F(FixExecutor, FlattensOnceWhereTheVenueDoesNotTell) {
     EXPECT_EQ(venue.executions().size(), 2U);
     venue.control(R"("cmd": "status", "do": "answer")");
     for (bool closed = false; !closed;) {
-        const auto event = stage.next_event(30'000);
+        const auto event = stage.next_event(180'000);
         ASSERT_TRUE(event.has_value()) << text("log") << text("j/fix/venue/messages.log");
         closed = static_cast<ExecKind>(event->second.exec_kind) == ExecKind::ClosedByKill;
     }

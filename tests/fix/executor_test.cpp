@@ -247,7 +247,7 @@ TEST_F(FixExecutor, StopsEntriesCancelsPendingsAndFlattensOnKill) {
     bool canceled = false;
     bool closed = false;
     while (!canceled || !closed) {
-        const auto event = stage.next_event(30'000);
+        const auto event = stage.next_event(180'000);
         ASSERT_TRUE(event.has_value()) << text("log") << text("j/fix/venue/messages.log");
         const auto kind = static_cast<ExecKind>(event->second.exec_kind);
         canceled |= kind == ExecKind::PendingCanceled && event->second.magic == order.magic;

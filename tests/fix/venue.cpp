@@ -187,7 +187,7 @@ std::vector<Executed> Acceptor::executions() const {
 }
 
 bool eventually(const std::function<bool()>& condition) {
-    const auto deadline = Clock::now() + std::chrono::seconds{60};
+    const auto deadline = Clock::now() + std::chrono::seconds{180};
     while (!condition()) {
         if (Clock::now() > deadline) {
             return false;

@@ -124,11 +124,11 @@ public:
     bool resends = false;
 
     /// Serves until `condition` holds. @return false after `ms`.
-    bool until(const std::function<bool()>& condition, int ms = 60'000);
+    bool until(const std::function<bool()>& condition, int ms = 180'000);
     void serve(int ms);  // one round, waiting at most that long
-    bool until_answered(std::uint64_t magic, int ms = 60'000);
+    bool until_answered(std::uint64_t magic, int ms = 180'000);
     /// Asks about `magic` until there is proof. @return the last answer.
-    bridge::Event resolve(std::uint64_t magic, int ms = 60'000);
+    bridge::Event resolve(std::uint64_t magic, int ms = 180'000);
 
     std::map<std::uint64_t, Told> told;
     std::vector<bridge::Event> execs;

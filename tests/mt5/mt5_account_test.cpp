@@ -169,7 +169,7 @@ TEST_F(OfTheAccount, LotsThatChangeInAPositionThatAHandBeganAreToldAsForeign) {
     EXPECT_EQ(desk.execs.size(), 1U) << "a night is no trade";
     host->control(R"("cmd":"rollover","factor":0.5)");
     host->knob("server_ahead_s", 120);
-    ASSERT_TRUE(desk.until([&] { return execs_of(ExecKind::Foreign) == 2; }, 20'000));
+    ASSERT_TRUE(desk.until([&] { return execs_of(ExecKind::Foreign) == 2; }));
     EXPECT_EQ(desk.execs.back().volume, kScale / 5);
     let_it_run(700);
     EXPECT_EQ(desk.execs.size(), 2U);
@@ -198,7 +198,7 @@ TEST_F(OfTheAccount, AKillOnANettingAccountEndsAPositionWhoseDealsStayAway) {
     const bridge::Event ours = answer_to(open(1));
     host->knob("hidden_position", static_cast<std::int64_t>(ours.position_id));
     desk.kill(1, kKillStop | kKillFlatten);
-    EXPECT_TRUE(desk.until([&] { return number("positions") == 1; }, 20'000));
+    EXPECT_TRUE(desk.until([&] { return number("positions") == 1; }));
 }
 
 TEST_F(OfTheAccount, LotsThatAServerChangesAreToldAsTheDifference) {

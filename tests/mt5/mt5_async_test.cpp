@@ -112,7 +112,7 @@ TEST_F(LateTruth, DealsThatDoNotNameTheirPositionYetAreToldToo) {
     host->fault(R"("kind":"retcode","code":10012,"executed":true)");
     const std::uint64_t magic = desk.submit(open(1));
     const auto& told = desk.told[magic].outcomes;
-    ASSERT_TRUE(desk.until([&] { return told.size() == 2; }, 20'000));
+    ASSERT_TRUE(desk.until([&] { return told.size() == 2; }));
     EXPECT_EQ(told.back().volume, kScale / 10);
     let_it_run(1'200);
     EXPECT_EQ(told.size(), 2U);

@@ -45,7 +45,7 @@ constexpr StageId kStageIds[] = {StageId::Engine,  StageId::Broker, StageId::Jou
 }  // namespace
 
 bool eventually(const std::function<bool()>& condition) {
-    const std::int64_t deadline = monotonic_ns() + 60'000'000'000;
+    const std::int64_t deadline = monotonic_ns() + 180'000'000'000;
     while (!condition()) {
         if (monotonic_ns() > deadline) {
             return false;
@@ -98,7 +98,7 @@ void Pipeline::kill_leftovers() {
             auto watch = ProcessWatch::open({pid, process_start_time(pid)});
             if (pid > 0 && watch) {
                 watch.value().send(SIGKILL);
-                (void)watch.value().wait_dead(seconds(10));
+                (void)watch.value().wait_dead(seconds(180));
             }
         }
     }

@@ -1,6 +1,7 @@
 // Goal: whatever happens to the servers, the projection ends up the same as after an undisturbed
 // run. Method: a primary, two replicas and three Sentinels; kills, stops, and two primaries at
 // once.
+#include "tests/not_proven.h"
 #include "tests/redis/sink_fixture.h"
 
 namespace millrace::redis_test {
@@ -21,8 +22,8 @@ protected:
     std::size_t failover_from(std::size_t old) {
         std::size_t now = SIZE_MAX;
         cluster_->allow_failover();
-        EXPECT_TRUE(
-            run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }, 60));
+        EXPECT_TRUE(run_until(*sink_, [&] { return (now = cluster_->named()) < 3 && now != old; }));
+        cluster_->forbid_failover();
         return now == SIZE_MAX ? old : cluster_->primary(old);
     }
     /// Up to which record this node has the projection.
@@ -33,9 +34,9 @@ protected:
     /// noticed and sent again.
     void expect_content(std::size_t primary) {
         const std::string wanted = expected(*last_);
-        EXPECT_TRUE(run_until(
-            *sink_, [&] { return static_cast<bool>(same(dump(cluster_->node(primary)), wanted)); },
-            30));
+        EXPECT_TRUE(run_until(*sink_, [&] {
+            return static_cast<bool>(same(dump(cluster_->node(primary)), wanted));
+        }));
         EXPECT_TRUE(same(dump(cluster_->node(primary)), wanted)) << error_log();
     }
 
@@ -87,7 +88,7 @@ TEST_F(RedisFailover, SendsAgainWhatANewPrimaryNeverGot) {
     cluster_->let_back(1);
     cluster_->let_back(2);
     const std::size_t second = cluster_->primary(0);
-    ASSERT_EQ(stored_at(second), "600") << "it is not behind: this proves nothing";
+    ASSERT_GIVEN(stored_at(second) == "600") << "it is not behind";
     ASSERT_TRUE(run_to(*sink_, 1'500));
     expect_content(second);
 }
@@ -109,7 +110,7 @@ TEST_F(RedisFailover, LosesNothingToAnOldPrimaryThatTakesWritesBesideTheNewOne) 
     }
     const auto at_second = [&] { return stored_at(second) == "1500"; };
     *last_ = 1'500;
-    ASSERT_TRUE(run_until(*sink_, at_second, 60)) << error_log();
+    ASSERT_TRUE(run_until(*sink_, at_second)) << error_log();
     ASSERT_TRUE(run_to(*sink_, 1'500));
     expect_content(second);
 }
@@ -137,7 +138,7 @@ TEST_F(RedisFailover, FinishesARebuildOverAFailover) {
     ASSERT_FALSE(sink_->following());
     cluster_->node(0).kill();
     const std::size_t second = failover_from(0);
-    ASSERT_TRUE(run_to(*sink_, 1'500, 60)) << error_log();
+    ASSERT_TRUE(run_to(*sink_, 1'500)) << error_log();
     expect_content(second);
 }
 

@@ -44,7 +44,7 @@ TEST(RedisPrimary, TellsARefusedLoginFromAMissingServer) {
 TEST(RedisPrimary, FollowsAFailoverAndThenAnother) {
     const TempDir dir;
     RedisCluster cluster{dir.path()};
-    RedisPrimary primary{cluster.place()};
+    RedisPrimary primary{cluster.place({seconds(1), seconds(4)})};
     RedisLink link;
     ASSERT_TRUE(primary.connect(link).ok()) << primary.message();
     EXPECT_EQ(link.endpoint(), cluster.node(0).at());
@@ -67,7 +67,7 @@ TEST(RedisPrimary, FollowsAFailoverAndThenAnother) {
 TEST(RedisPrimary, DoesNotBelieveASentinelThatIsBehindTheOthers) {
     const TempDir dir;
     RedisCluster cluster{dir.path()};
-    RedisPrimary primary{cluster.place()};
+    RedisPrimary primary{cluster.place({seconds(1), seconds(4)})};
     RedisLink link;
     cluster.sentinel(0).kill();  // it misses the failover
     cluster.node(0).kill();

@@ -73,12 +73,10 @@ protected:
     }
     /// Again while the server refuses: one that was just started answers LOADING for a while.
     void add(std::initializer_list<std::string_view> words) {
-        EXPECT_TRUE(eventually(
-            [&] {
-                const std::string id = redis_->ask(words);
-                return !id.empty() && id[0] >= '1' && id[0] <= '9';
-            },
-            60));
+        EXPECT_TRUE(eventually([&] {
+            const std::string id = redis_->ask(words);
+            return !id.empty() && id[0] >= '1' && id[0] <= '9';
+        }));
     }
     void journal(JournalState state) {
         segment_->core().journal_state = static_cast<std::uint32_t>(state);
@@ -96,19 +94,17 @@ protected:
     /// The next signal in the engine's ring, waited for.
     Signal next_signal() {
         Signal s;
-        EXPECT_TRUE(eventually(
-            [&] {
-                step();
-                const SignalSlot* slot = signals_.peek();
-                if (slot == nullptr) {
-                    return false;
-                }
-                s = slot->value;
-                signals_.advance();
-                signals_.release();
-                return true;
-            },
-            10));
+        EXPECT_TRUE(eventually([&] {
+            step();
+            const SignalSlot* slot = signals_.peek();
+            if (slot == nullptr) {
+                return false;
+            }
+            s = slot->value;
+            signals_.advance();
+            signals_.release();
+            return true;
+        }));
         return s;
     }
     void answer(const SignalId& id, ResultKind kind, std::uint64_t seq,
@@ -143,12 +139,10 @@ protected:
         return millis(pending.ok() ? pending.value()[0][2].integer() : 0);
     }
     [[nodiscard]] bool pending_becomes(std::int64_t n) {
-        return eventually(
-            [&] {
-                step();
-                return pending() == n;
-            },
-            10);
+        return eventually([&] {
+            step();
+            return pending() == n;
+        });
     }
 
     TempDir dir_;
@@ -168,7 +162,7 @@ TEST_F(Rtss, HandsASignalOverAndAcknowledgesItOnlyWhenItIsOnDisk) {
     EXPECT_EQ(s.group, GroupId{2});
     EXPECT_EQ(s.symbol, SymbolId{3});
     EXPECT_EQ(s.volume, Lots{kScale / 10});
-    EXPECT_LT(wall_ns() - s.send_time.value, 10'000'000'000) << "stamped from the entry's id";
+    EXPECT_LT(wall_ns() - s.send_time.value, seconds(600).value) << "stamped from the entry's id";
     answer(s.id, ResultKind::Accepted, 5);
     steps(50);
     EXPECT_EQ(pending(), 1) << "acknowledged before it was durable";
@@ -211,12 +205,10 @@ TEST_F(Rtss, DoesNotHandOverAgainWhatItWaitsForItself) {
     const Signal s = next_signal();
     const auto is_taken_over = [&](Nanos later) {
         age_pending("one", seconds(20));
-        return eventually(
-            [&] {
-                (void)source_->step(Nanos{wall_ns()} + later);
-                return pending_for() < seconds(20);
-            },
-            10);
+        return eventually([&] {
+            (void)source_->step(Nanos{wall_ns()} + later);
+            return pending_for() < seconds(20);
+        });
     };
     ASSERT_TRUE(is_taken_over({}));
     steps(2);
@@ -294,12 +286,10 @@ TEST_F(Rtss, AcknowledgesSuchACloseOnlyWhenItIsOnDiskAndHandsItOverOnce) {
     EXPECT_EQ(signals_.peek(), nullptr) << "each repeat would take a slot that nobody frees";
     (void)redis_->ask({"CONFIG", "SET", "appendfsync", "always"});
     redis_->kill();
-    EXPECT_TRUE(eventually(
-        [&] {
-            step();
-            return segment_->core().rtss_errors.load() > 0;
-        },
-        10));
+    EXPECT_TRUE(eventually([&] {
+        step();
+        return segment_->core().rtss_errors.load() > 0;
+    }));
     redis_->start();
     close(4, 9);
     EXPECT_EQ(next_signal().id.lo, 4U) << "read again from a server that was away";
@@ -314,12 +304,10 @@ TEST_F(Rtss, MakesALostGroupAnewBehindWhatIsDone) {
     add(1);
     answer(next_signal().id, ResultKind::Accepted, 5);
     EXPECT_TRUE(pending_becomes(0));
-    EXPECT_TRUE(eventually(
-        [&] {
-            step();
-            return redis_->ask({"XLEN", "RTSS"}) == "0";
-        },
-        10));
+    EXPECT_TRUE(eventually([&] {
+        step();
+        return redis_->ask({"XLEN", "RTSS"}) == "0";
+    }));
     (void)redis_->ask({"XGROUP", "DESTROY", "RTSS", "millrace"});
     add(2);
     EXPECT_EQ(next_signal().id.lo, 2U);
@@ -331,12 +319,10 @@ TEST_F(Rtss, ReadsAStreamThatBeganAgainFromItsStart) {
     for (const bool over_a_restart : {false, true}) {
         add(1);
         answer(next_signal().id, ResultKind::Accepted, 5);
-        EXPECT_TRUE(eventually(
-            [&] {
-                step();
-                return redis_->ask({"XLEN", "RTSS"}) == "0";
-            },
-            10));
+        EXPECT_TRUE(eventually([&] {
+            step();
+            return redis_->ask({"XLEN", "RTSS"}) == "0";
+        }));
         if (over_a_restart) {
             source_.reset();
         }

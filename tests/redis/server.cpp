@@ -1,20 +1,24 @@
 #include "tests/redis/server.h"
+#include "tests/ops/quiet_port.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
 
 namespace millrace::redis_test {
+namespace {
+
+constexpr RedisTimeouts kSlowMachine{seconds(5), seconds(5)};
+
+}  // namespace
 
 TempDir::TempDir() {
     std::string pattern = (std::filesystem::temp_directory_path() / "millrace-XXXXXX").string();
@@ -28,15 +32,8 @@ TempDir::~TempDir() {
 }
 
 std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t n = sizeof at;
-    EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n), 0);
-    ::close(fd);
-    return ntohs(at.sin_port);
+    static std::deque<test::QuietPort> held;
+    return held.emplace_back().number();
 }
 
 // ---- one process -------------------------------------------------------------------------------
@@ -76,7 +73,7 @@ void RedisProcess::start() {
         const auto pong = probe.call({"PING"});
         return pong.ok() || pong.code() == Errc::Busy;
     };
-    ASSERT_TRUE(eventually(answers, 30)) << program << " does not answer:\n" << this->log();
+    ASSERT_TRUE(eventually(answers)) << program << " does not answer:\n" << this->log();
 }
 
 void RedisProcess::kill() {
@@ -102,16 +99,26 @@ std::string RedisProcess::log() const {
 
 RedisLink RedisProcess::link() const {
     RedisLink l;
-    EXPECT_TRUE(l.connect(at(), {}, {seconds(2), seconds(10)}).ok()) << l.message() << log();
+    EXPECT_TRUE(l.connect(at(), {}, {seconds(60), seconds(60)}).ok()) << l.message() << log();
     return l;
 }
 
 std::string RedisProcess::ask(std::initializer_list<std::string_view> words) const {
-    RedisLink l = link();
     RespCommands c;
     c.add(words);
-    EXPECT_TRUE(l.send(c.bytes()).ok()) << l.message();
-    auto got = l.reply();
+    RedisLink l;
+    Result<RedisReply> got = Errc::IoError;
+    EXPECT_TRUE(eventually(
+        [&] {
+            l = link();
+            if (!l.is_open()) {
+                return true;  // link() has said so
+            }
+            got = l.send(c.bytes()).ok() ? l.reply() : Result<RedisReply>{Errc::IoError};
+            return got.ok() || l.is_open();
+        },
+        60))
+        << l.message();
     EXPECT_TRUE(got.ok()) << l.message();
     if (!got.ok()) {
         return {};
@@ -171,8 +178,8 @@ void RedisCluster::start_sentinels(const std::string& directory) {
     std::string config = "protected-mode no\nsentinel announce-ip 127.0.0.1\nsentinel monitor " +
                          name + " 127.0.0.1 " + std::to_string(nodes_[0]->at().port) + " 2\n";
     config += ours ? "sentinel down-after-milliseconds " + name + " " + kPatient +
-                         "\nsentinel failover-timeout " + name +
-                         " 3000\nsentinel parallel-syncs " + name + " 2\n"
+                         "\nsentinel failover-timeout " + name + " 3000\nsentinel parallel-syncs " +
+                         name + " 2\n"
                    : options_.sentinels;
     for (std::size_t i = 0; i < 3; ++i) {
         sentinels_.push_back(std::make_unique<RedisProcess>(
@@ -187,7 +194,8 @@ void RedisCluster::start_sentinels(const std::string& directory) {
 
 void RedisCluster::hurry(std::size_t i) {
     (void)sentinel(i).ask({"SENTINEL", "DEBUG", "info-period", "500", "publish-period", "500",
-                           "ping-period", "200", "ask-period", "200"});
+                           "ping-period", "200", "ask-period", "200", "tilt-trigger", "60000",
+                           "tilt-period", "1000"});
 }
 
 void RedisCluster::set_patience(const char* down_after_ms) {
@@ -212,13 +220,13 @@ void RedisCluster::let_back(std::size_t replica) {
     (void)node(replica).ask({"CONFIG", "SET", "masterauth", ""});
 }
 
-RedisPlace RedisCluster::place() const {
+RedisPlace RedisCluster::place(RedisTimeouts timeouts) const {
     RedisPlace p;
     for (const auto& s : sentinels_) {
         p.sentinels.push_back(s->at());
     }
     p.primary_name = options_.primary;
-    p.timeouts = {millis(300), millis(700)};
+    p.timeouts = timeouts;
     return p;
 }
 
@@ -226,7 +234,7 @@ std::size_t RedisCluster::named() {
     std::map<std::int64_t, int> votes;
     for (const auto& s : sentinels_) {
         RedisLink l;
-        if (s->running() && l.connect(s->at(), {}, {millis(200), millis(200)})) {
+        if (s->running() && l.connect(s->at(), {}, kSlowMachine)) {
             const auto named = l.call({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.primary});
             ++votes[named ? named.value()[1].integer() : 0];
         }
@@ -239,27 +247,41 @@ std::size_t RedisCluster::named() {
     return SIZE_MAX;
 }
 
+bool RedisCluster::replaced(std::size_t old) {
+    for (const auto& s : sentinels_) {
+        RedisLink l;
+        if (!s->running() || !l.connect(s->at(), {}, kSlowMachine)) {
+            continue;
+        }
+        const auto at = l.call({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.primary});
+        // It refuses where one is under way, and where no replica is fit yet: told again, then.
+        if (at && at.value()[1].text() == std::to_string(node(old).at().port)) {
+            (void)l.call({"SENTINEL", "FAILOVER", options_.primary});
+        }
+        break;  // another one would begin a failover of its own
+    }
+    const std::size_t now = named();
+    return now != SIZE_MAX && now != old;
+}
+
 std::size_t RedisCluster::primary(std::size_t not_this) {
     std::size_t found = SIZE_MAX;
-    if (not_this != SIZE_MAX) {
-        allow_failover();
-    }
     EXPECT_TRUE(eventually([&] {
+        if (not_this != SIZE_MAX && !replaced(not_this)) {
+            return false;
+        }
         found = named();
-        if (found == SIZE_MAX || found == not_this || !node(found).running()) {
+        if (found == SIZE_MAX || !node(found).running()) {
             return false;
         }
         RedisLink l;
-        if (!l.connect(node(found).at(), {}, {millis(200), millis(200)})) {
+        if (!l.connect(node(found).at(), {}, kSlowMachine)) {
             return false;
         }
         const auto role = l.call({"ROLE"});
         return role.ok() && role.value()[0].text() == "master";
     })) << "no primary: "
         << sentinels_[0]->log();
-    if (not_this != SIZE_MAX) {
-        forbid_failover();
-    }
     return found;
 }
 
@@ -267,7 +289,7 @@ void RedisCluster::await_replicas(std::size_t n) {
     EXPECT_TRUE(eventually([&] {
         for (const auto& node : nodes_) {
             RedisLink l;
-            if (!node->running() || !l.connect(node->at(), {}, {millis(200), millis(200)})) {
+            if (!node->running() || !l.connect(node->at(), {}, kSlowMachine)) {
                 continue;
             }
             const auto info = l.call({"INFO", "replication"});

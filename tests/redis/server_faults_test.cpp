@@ -20,7 +20,7 @@ protected:
     template <class Mend>
     void fails_until(const char* word, Mend mend) {
         *last_ = 900;
-        EXPECT_TRUE(run_until(*sink_, [&] { return errors_mention(word); }, 20)) << error_log();
+        EXPECT_TRUE(run_until(*sink_, [&] { return errors_mention(word); })) << error_log();
         EXPECT_TRUE(sink_->drained()) << "a store that fails must not hold up a stop";
         mend();
         EXPECT_TRUE(run_to(*sink_, 900));
@@ -119,7 +119,7 @@ TEST_F(RedisServerFaults, FindsAndMendsWhatWasChangedAddedRemovedOrReplaced) {
     (void)redis_->ask({"DEL", "millrace:test:g1:RTS:0:0", "millrace:test:g1:RIS:1"});
     (void)redis_->ask({"SET", "millrace:test:g1:RTP:0:100:2", "gibberish"});
     sink_->audit_now();
-    ASSERT_TRUE(run_until(*sink_, [&] { return sink_->audits() > 0; }, 20)) << error_log();
+    ASSERT_TRUE(run_until(*sink_, [&] { return sink_->audits() > 0; })) << error_log();
     EXPECT_EQ(sink_->last_audit().changed, 3U);
     EXPECT_EQ(sink_->last_audit().missing, 2U);
     EXPECT_EQ(sink_->last_audit().mended, 5U);
@@ -127,7 +127,7 @@ TEST_F(RedisServerFaults, FindsAndMendsWhatWasChangedAddedRemovedOrReplaced) {
     EXPECT_TRUE(same(dump(*redis_), before));
     const std::uint64_t after = sink_->audits();
     sink_->audit_now();
-    ASSERT_TRUE(run_until(*sink_, [&] { return sink_->audits() > after; }, 20)) << error_log();
+    ASSERT_TRUE(run_until(*sink_, [&] { return sink_->audits() > after; })) << error_log();
     EXPECT_TRUE(sink_->last_audit().clean()) << error_log();
 }
 

@@ -98,7 +98,7 @@ RedisSinkOptions RedisSinkFixture::options(const RedisPlace& place) const {
 RedisSinkOptions RedisSinkFixture::options(const RedisProcess& server) const {
     RedisPlace place;
     place.servers = {server.at()};
-    place.timeouts = {millis(300), seconds(2)};
+    place.timeouts = {seconds(1), seconds(4)};
     return options(place);
 }
 

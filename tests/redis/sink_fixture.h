@@ -45,10 +45,10 @@ protected:
     std::unique_ptr<RedisSink> sink(const RedisSinkOptions& options);
     /// Steps `s` in real time until readers see record `seq` of it.
     [[nodiscard]] ::testing::AssertionResult run_to(RedisSink& s, std::uint64_t seq,
-                                                    int limit_s = 20);
+                                                    int limit_s = 180);
     /// Steps `s` in real time until `done`.
     template <class F>
-    [[nodiscard]] bool run_until(RedisSink& s, F done, int limit_s = 20) {
+    [[nodiscard]] bool run_until(RedisSink& s, F done, int limit_s = 180) {
         const std::int64_t end = monotonic_ns() + limit_s * 1'000'000'000LL;
         while (!done() && monotonic_ns() < end) {
             if (s.step(Nanos{monotonic_ns()}) == 0) {

@@ -112,7 +112,7 @@ std::optional<wire::Frame> Stage::read_frame(Clock::time_point deadline) {
 
 bridge::Hello Stage::accept_hello() {
     bridge::Hello hello{};
-    const auto deadline = in_ms(10'000);
+    const auto deadline = in_ms(180'000);
     while (Clock::now() < deadline) {
         close();
         if (!wait_readable(listen_fd_, deadline)) {
@@ -205,7 +205,7 @@ std::optional<std::pair<std::uint64_t, bridge::Event>> Stage::next_event(int tim
 }
 
 bool Stage::wait_tick(std::int64_t bid, std::int64_t ask) {
-    const auto deadline = in_ms(30'000);
+    const auto deadline = in_ms(180'000);
     while (const auto frame = read_frame(deadline)) {
         if (frame->header.type == static_cast<std::uint8_t>(bridge::FrameType::Tick)) {
             const auto tick = frame->as<bridge::Tick>().value();
@@ -218,7 +218,7 @@ bool Stage::wait_tick(std::int64_t bid, std::int64_t ask) {
 }
 
 bool Stage::wait_rx_ack(std::uint64_t seq) {
-    const auto deadline = in_ms(5'000);
+    const auto deadline = in_ms(180'000);
     while (acked_ < seq) {
         const auto frame = read_frame(deadline);
         if (!frame) {
@@ -277,7 +277,7 @@ SimProcess::SimProcess(const TempDir& dir, std::uint16_t port, Options options)
     ::close(out[1]);
     char line[64];
     pollfd ready{out[0], POLLIN, 0};
-    EXPECT_GT(::poll(&ready, 1, 10'000), 0);
+    EXPECT_GT(::poll(&ready, 1, 180'000), 0);
     EXPECT_GT(::read(out[0], line, sizeof line), 0) << "the simulated broker did not start";
     ::close(out[0]);
 }
@@ -296,7 +296,7 @@ void SimProcess::kill9() {
 
 int SimProcess::wait_death() {
     int status = -1;
-    for (const auto deadline = in_ms(10'000); Clock::now() < deadline;) {
+    for (const auto deadline = in_ms(180'000); Clock::now() < deadline;) {
         if (::waitpid(pid_, &status, WNOHANG) == pid_) {
             pid_ = -1;
             return status;

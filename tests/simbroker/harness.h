@@ -67,7 +67,7 @@ public:
     void acknowledge(std::uint64_t event_seq);
     void send_bytes(std::span<const std::byte> bytes);
     /// The next Event with its number, passing over everything else and over AccountInfo.
-    std::optional<std::pair<std::uint64_t, bridge::Event>> next_event(int timeout_ms = 5'000);
+    std::optional<std::pair<std::uint64_t, bridge::Event>> next_event(int timeout_ms = 180'000);
     /// Waits for a quote of these prices, passing over everything else.
     bool wait_tick(std::int64_t bid, std::int64_t ask);
     /// The highest RX_ACK that was read on this connection; 0 = none.
@@ -75,7 +75,7 @@ public:
     /// Waits for RX_ACK of at least `seq`.
     bool wait_rx_ack(std::uint64_t seq);
     /// True if the terminal closes the connection in time.
-    bool wait_closed(int timeout_ms = 5'000);
+    bool wait_closed(int timeout_ms = 180'000);
     void close();
 
 private:

@@ -20,7 +20,7 @@ namespace millrace::terminals::test {
 
 /// Polls `condition` until it holds or `limit` has passed.
 bool eventually(const std::function<bool()>& condition,
-                std::chrono::seconds limit = std::chrono::seconds{60});
+                std::chrono::seconds limit = std::chrono::seconds{180});
 
 struct Script {
     std::string text = "exec sleep 100000";  // of `sh -c`, behind the line in `starts`

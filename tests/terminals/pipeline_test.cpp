@@ -184,7 +184,7 @@ protected:
 
     /// A terminal that dies between its journal and its broker leaves an order in doubt. Absence
     /// takes three readings, one a look-up, which come at once (too early), after 10, 40 and 70 s.
-    static constexpr std::chrono::seconds kDoubtEnds{100};
+    static constexpr std::chrono::seconds kDoubtEnds{240};
 
     mt5::test::TempDir dir;
     millrace::test::QuietPort signals;

@@ -70,9 +70,10 @@ protected:
         o.reconnect = millis(20);
         return TickFeed{std::move(o)};
     }
-    /// Steps everybody until `done`, 20 s at most. The server's clock is the real one unless held.
+    /// Steps everybody until `done`, three minutes at most. The server's clock is the real one
+    /// unless held.
     bool until(std::vector<TickFeed*> feeds, const std::function<bool()>& done) {
-        const std::int64_t end = monotonic_ns() + seconds(20).value;
+        const std::int64_t end = monotonic_ns() + seconds(180).value;
         while (!done()) {
             if (monotonic_ns() > end) {
                 return false;

@@ -32,9 +32,9 @@ using test::TempDir;
 
 constexpr const char* kKey = "00112233445566778899aabbccddeeff";
 
-/// Asks `done` until it says yes, 60 s at most.
+/// Asks `done` until it says yes, three minutes at most.
 bool eventually(const std::function<bool()>& done) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{180};
     while (!done()) {
         if (std::chrono::steady_clock::now() > end) {
             return false;

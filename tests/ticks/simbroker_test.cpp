@@ -43,7 +43,7 @@ TEST(TickSimulator, StreamsItsMarketAndHasWhatACutMissed) {
     ASSERT_TRUE(opened.ok()) << message;
     TickServer& server = *opened.value();
     const auto until = [&](const std::function<bool()>& done) {
-        const std::int64_t end = monotonic_ns() + seconds(30).value;
+        const std::int64_t end = monotonic_ns() + seconds(180).value;
         while (!done() && monotonic_ns() < end) {
             server.step(Nanos{monotonic_ns()});
         }

@@ -62,7 +62,7 @@ protected:
         return TickFeed{std::move(o)};
     }
     bool until(std::vector<TickFeed*> feeds, const std::function<bool()>& done) {
-        for (std::int64_t end = monotonic_ns() + seconds(30).value; monotonic_ns() < end;) {
+        for (std::int64_t end = monotonic_ns() + seconds(180).value; monotonic_ns() < end;) {
             for (TickFeed* f : feeds) {
                 f->step(Nanos{monotonic_ns()});
             }

@@ -12,7 +12,6 @@
 namespace millrace::demo {
 namespace {
 
-constexpr Nanos kStopMax = seconds(60);  // the supervisor bounds each stage with 10 s itself
 constexpr std::size_t kTailLines = 15;
 
 /// Folder of the sibling executables: this one lies in <build>/tools/demo_run.
@@ -132,8 +131,8 @@ std::string Pipeline::start_broker() {
 std::string Pipeline::stop() {
     std::string problem;
     supervisor_.signal(SIGTERM);
-    if (!supervisor_.wait(kStopMax)) {
-        problem = "millrace up did not stop within 60 s of SIGTERM; see " +
+    if (!supervisor_.wait(stop_max_)) {
+        problem = "millrace up did not stop within " + in_seconds(stop_max_) + " of SIGTERM; see " +
                   workspace_.path("millrace.log") + ":\n" +
                   tail_of(workspace_.path("millrace.log"), kTailLines);
     } else if (supervisor_.status() != 0) {
@@ -141,8 +140,9 @@ std::string Pipeline::stop() {
                   tail_of(workspace_.path("millrace.log"), kTailLines);
     }
     broker_.signal(SIGTERM);
-    if (!broker_.wait(kStopMax)) {
-        problem += "the simulated broker did not stop within 60 s of SIGTERM\n";
+    if (!broker_.wait(stop_max_)) {
+        problem +=
+            "the simulated broker did not stop within " + in_seconds(stop_max_) + " of SIGTERM\n";
     } else if (broker_.status() != 0) {
         problem += "the simulated broker ended with " + broker_.how_it_ended() +
                    "; its last words:\n" + tail_of(workspace_.path("simbroker.log"), kTailLines);

@@ -33,6 +33,8 @@ public:
 
     /// How long start() waits for each of its steps, 20 s if nothing is said.
     void set_start_max(Nanos limit) noexcept { start_max_ = limit; }
+    /// How long supervisor and broker may each take to end in order.
+    void set_stop_max(Nanos limit) noexcept { stop_max_ = limit; }
     /// Unix socket for the broker's control line (tools/simbroker/control.h); none if not set.
     void set_broker_control(std::string path) { broker_control_ = std::move(path); }
 
@@ -91,6 +93,7 @@ private:
     std::optional<Segment> segment_;
     Nanos market_start_;
     Nanos start_max_ = seconds(20);
+    Nanos stop_max_ = seconds(60);  // the supervisor bounds each stage with 10 s itself
     std::string broker_control_;
 };
 
