@@ -63,6 +63,19 @@ void take_stops(const Pool<Order>& orders, std::uint32_t i, Order& to) noexcept 
     }
 }
 
+/// True if `job`, a fan-out to the orders of a signal, will yet come to order `i`. One that has
+/// been there has left a change that lives, has changed it, or was refused for it.
+bool is_ahead(const Pool<Order>& orders, const Job& job, std::uint32_t i) noexcept {
+    std::uint32_t at = job.cursor;
+    for (std::uint32_t left = job.detail; at != kNoId && left > 0; --left) {
+        if (at == i) {
+            return true;
+        }
+        at = orders[at].next_in_signal;
+    }
+    return false;
+}
+
 }  // namespace
 
 // ---- who may send what --------------------------------------------------------------------------
@@ -305,7 +318,8 @@ void Engine::send_rest(std::uint32_t i) noexcept {
     for (std::uint32_t j = 0; j < jobs_size_; ++j) {  // oldest first
         const Job& job = jobs_[(jobs_head_ + j) % jobs_capacity_];
         const Signal* s = job.kind == JobKind::FanOut ? &ledger_[job.subject].signal : nullptr;
-        if (s != nullptr && s->action == SignalAction::Modify && s->target == first.signal_id) {
+        if (s != nullptr && s->action == SignalAction::Modify && s->target == first.signal_id &&
+            is_ahead(orders_, job, i)) {
             copy_stops(*s, o);
         }
     }
