@@ -101,7 +101,9 @@ struct MemberSpec {
     AccountId account{kNoId};
     SizingMode sizing{};
     std::uint8_t enabled = 1;
-    std::uint8_t reserved[6] = {};
+    std::uint16_t standby_after_s = 0;        // RECONCILING for so long, it is out
+    std::uint32_t standby = 0;                // 1 + the account that takes its entries while it is
+                                              // out; 0 = none, they wait or are refused
     std::int64_t value = kScale;              // by `sizing`, in 1e-8
     std::uint64_t symbols[kSymbolsMax / 64];  // bit set = symbol allowed
 };

@@ -139,8 +139,14 @@ enum class AlertCode : std::uint32_t {
     SymbolBlocked = 30,  // the broker has switched off that symbol: no entries. detail: return code
     PartialFill = 31,    // a market order was done in part. detail: PartialAction
     OwnCloseFailed = 32,  // a close that the engine made itself came to nothing: the position
-                          // stands open until somebody closes it. detail: Reason (MARKET_CLOSED:
-                          // eight attempts in two hours met a closed market)
+                          // stands open. detail: Reason (MARKET_CLOSED: eight attempts in two
+                          // hours met a closed market). Tried again, and told again each hour;
+                          // not after TABLE_FULL or CANCELED
+    LateClose = 33,       // a close was executed after it had ended otherwise; booked. detail: deal
+    StandbyTook = 34,  // an entry of an account that was out went to its standby, which the order
+                       // says. detail: AccountState of the one named here
+    BrokerLimit = 35,  // the broker takes no more orders, lots or positions, or another order of
+                       // closing: refused one by one; told once an hour. detail: return code
 };
 struct AlertRow {
     AlertCode code{};

@@ -9,6 +9,8 @@
 //     engine_close.cpp    what acts on another order: closes, modifies, cancels
 //     engine_report.cpp   what executors say
 //     engine_outcome.cpp  second executions, partial fills, symbols switched off, brokers away
+//     engine_late.cpp     closes that are executed after they were over
+//     engine_standby.cpp  which account takes an entry, where a member names a standby
 //     engine_limits.cpp   limits of accounts and groups, halts after losses
 //     engine_money.cpp    currencies, notional, leverage, free margin
 //     engine_hours.cpp    hours, the week's end, collars in points, how often orders are changed
@@ -20,6 +22,7 @@
 //     engine_restore.cpp  state from what a store knows, after the loss of the log
 #pragma once
 
+#include "core/capacity.h"
 #include "core/effect.h"
 #include "core/index_map.h"
 #include "core/journal_record.h"
@@ -46,37 +49,6 @@ public:
     [[nodiscard]] virtual bool effects_wanted() const noexcept { return false; }
 };
 
-/// Sizes of the fixed tables. A full table refuses new signals with a reason; nothing is lost.
-struct Capacity {
-    std::uint32_t accounts = 64;
-    std::uint32_t members = 1024;
-    std::uint32_t orders = 1U << 15;   // live orders and open positions
-    std::uint32_t signals = 1U << 17;  // the ledger: 7 days of signals
-    friend bool operator==(const Capacity&, const Capacity&) = default;
-};
-inline constexpr std::uint32_t kGroupsMax = 256;
-inline constexpr std::uint32_t kSourcesMax = 256;
-
-/// Most orders one input may put out besides fan-outs; the driver offers at least this budget.
-inline constexpr std::uint32_t kBudgetMin = 4;
-
-/// Most orders that one Close, Modify or Cancel makes for one order of its target: a pending that
-/// is filled in part takes a close and a cancel.
-inline constexpr std::uint32_t kChildrenPerTarget = 2;
-
-/// Most closes, modifies and cancels that act on one order at a time: what waits takes places.
-inline constexpr std::uint32_t kChangesPerOrder = 16;
-
-/// Places in a table of `orders` that entries leave free at least, for what closes, modifies and
-/// cancels. More if a close for the largest group may take more.
-[[nodiscard]] constexpr std::uint32_t places_kept(std::uint32_t orders) noexcept {
-    return orders / 8;
-}
-
-/// Format of what save() makes: raised with every change of an entity in state.h.
-/// 3: AccountRisk and GroupRisk at the end; 4: SymbolRisk and SegmentLoss behind; 5: currencies,
-/// guards of accounts, groups and symbols, values of orders, and AccountOutcome behind them.
-inline constexpr std::uint32_t kImageFormat = 5;
 /// The format of a snapshot image; 0 = none that has a number.
 [[nodiscard]] std::uint32_t image_format(const std::byte* image, std::size_t bytes) noexcept;
 /// The sizes of the tables that a snapshot image of our format was made with; all 0 for others.
@@ -160,6 +132,10 @@ public:
     [[nodiscard]] const SymbolGuard& symbol_guard(SymbolId id) const noexcept {
         return symbol_guard_[id.value];
     }
+    [[nodiscard]] const AccountSides& account_sides(AccountId id) const noexcept {
+        return account_sides_[id.value];
+    }
+    [[nodiscard]] const EndedCloses& ended_closes() const noexcept { return *ended_closes_; }
     /// @param index below kCurrenciesMax.
     [[nodiscard]] const CurrencyState& currency(std::uint32_t index) const noexcept {
         return currencies_[index];
@@ -276,8 +252,9 @@ private:
     void watch_exits(Account& a, bool changes) noexcept;
     void forget_outcomes(Account& a) noexcept;
     [[nodiscard]] bool has_place() const noexcept;
-    void close_by_itself(std::uint32_t parent) noexcept;
+    void close_by_itself(std::uint32_t parent, std::uint8_t rounds = 0) noexcept;
     void tell_own_end(const Order& o) noexcept;
+    [[nodiscard]] static std::uint8_t round_after(const Order& o) noexcept;
     [[nodiscard]] bool is_second(const Order& o, const Report& r) const noexcept;
     void on_second(std::uint32_t order, const Report& r) noexcept;
     void name_fill(std::uint32_t order, const Report& r) noexcept;
@@ -285,8 +262,19 @@ private:
     void settle_partial(std::uint32_t order) noexcept;
     void send_rest(std::uint32_t order) noexcept;
     void count_anew(std::uint32_t order) noexcept;
-    void block_symbol(const Order& o) noexcept;
+    void block_symbol(const Order& o, std::uint32_t code) noexcept;
+    void tell_broker_limit(const Order& o, std::uint32_t code) noexcept;
     [[nodiscard]] bool is_blocked(const Order& o, const Account& a) const noexcept;
+
+    // engine_late.cpp
+    void remember_ended_close(const Order& o) noexcept;
+    [[nodiscard]] bool book_late_close(const Report& r) noexcept;
+
+    // engine_standby.cpp
+    [[nodiscard]] bool is_out(const Account& a, std::uint32_t after_s) const noexcept;
+    [[nodiscard]] AccountId taker_of(const MemberSpec& m, GroupId group) noexcept;
+    void note_reconciling(const Account& a) noexcept;
+    void tell_standby(const Order& o, const MemberSpec& m) noexcept;
 
     // engine_order.cpp
     [[nodiscard]] std::uint32_t create_order(std::uint32_t entry, AccountId account,
@@ -339,9 +327,9 @@ private:
     void position_reduced(std::uint32_t order, Lots volume) noexcept;
     [[nodiscard]] SymbolId symbol_of(const Report& r) const noexcept;
     void closed_at_broker(const Report& r) noexcept;
-    void reduce_shares(const Report& r) noexcept;
+    Lots reduce_shares(const Report& r) noexcept;
     void cut_shares(Report& rest, SymbolId symbol, bool same_position) noexcept;
-    void close_early(const Report& rest, SymbolId symbol) noexcept;
+    Lots close_early(const Report& rest, SymbolId symbol) noexcept;
     void pass_on_closed_early(Order& o) noexcept;
 
     // engine_restore.cpp
@@ -462,6 +450,9 @@ private:
     std::unique_ptr<GroupRisk[]> group_risk_;
     std::unique_ptr<SymbolRisk[]> symbol_risk_;
     std::unique_ptr<AccountOutcome[]> account_outcome_;
+    std::unique_ptr<AccountSides[]> account_sides_;
+    std::unique_ptr<AccountStandby[]> account_standby_;
+    std::unique_ptr<EndedCloses> ended_closes_;
     std::unique_ptr<SourceState[]> sources_;
     IndexMap by_signal_;     // SignalId -> ledger
     RunIndexMap by_intent_;  // (account, intent) -> order; intents count up

@@ -43,6 +43,7 @@ void Engine::on_start(const StartInput& s) noexcept {
         a.synced = false;
         a.ready = false;
         update_account_state(a);
+        note_reconciling(a);  // what passed while nothing ran does not count
         doubt_unanswered(a);
         // Once lost it stays so for what lives, whatever the gate is by now.
         a.lost_some = a.spec.leaves_early != 0 || (a.lost_some && a.live_orders > 0);
@@ -188,6 +189,7 @@ AdminAnswer Engine::define_account(const AccountSpec& spec) noexcept {
     if (is_new) {
         a.tokens = std::int64_t{spec.rate_burst} * kToken;
         a.tokens_time = g_.time;
+        note_reconciling(a);
     }
     define(named('A', spec.id.value, spec.name));
     account_row(a);
@@ -209,6 +211,7 @@ AdminAnswer Engine::define_member(const MemberSpec& spec) noexcept {
     if (g.state == GroupState::Removed) {
         return spec.enabled == 0 ? AdminAnswer::Ok : AdminAnswer::GroupRemoved;
     }
+    g.standbys = spec.standby != 0 ? std::uint8_t{1} : g.standbys;
     for (std::uint32_t m = g.first_member; m != kNoId; m = members_[m].next) {
         if (members_[m].spec.account == spec.account) {
             g.enabled += spec.enabled != 0 ? 1U : 0U;
@@ -264,6 +267,9 @@ void Engine::update_account_state(Account& a) noexcept {
     }
     const bool changes = next != a.state;
     a.state = next;
+    if (changes && next == AccountState::Reconciling) {
+        note_reconciling(a);
+    }
     watch_exits(a, changes);
     if (!changes) {
         return;

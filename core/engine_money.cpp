@@ -68,6 +68,9 @@ AdminAnswer Engine::define_currency(const CurrencySpec& spec) noexcept {
     }
     CurrencyState& c = currencies_[spec.index];
     const bool renamed = !c.defined || c.spec.name != spec.name;
+    // Accounts and symbols that still go by the number mean the currency of before, until their own
+    // records of this configuration have come.
+    g_.naming = g_.naming || (c.defined && renamed);
     if (renamed || c.spec.cross != spec.cross || c.spec.inverse != spec.inverse) {
         c = CurrencyState{};  // its quote was another's
     }
@@ -128,7 +131,6 @@ void Engine::begin_naming() noexcept {
     for (std::uint32_t n = 0; n < kCurrenciesMax; ++n) {
         currencies_[n].named = false;
     }
-    g_.naming = true;
 }
 
 /// A configuration is complete: what it has not named is no more.

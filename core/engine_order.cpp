@@ -368,10 +368,14 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     Account& a = accounts_[o.account.value];
     ASSERT(is_final(status));
     const Lots exposed = exposure_of(o);
+    const bool may_be_done = o.status == OrdStatus::InDoubt || o.retrying || o.attempt > 0;
     set_status(i, status);
     recount(o, exposed);
     o.reason = reason;
     timers_.cancel(i);
+    if (o.type == CommandType::Close && o.cum < o.volume && (may_be_done || o.cum.value > 0)) {
+        remember_ended_close(o);
+    }
     const bool acted = o.claimed || o.retrying || o.attempt > 0;
     unclaim(o);
     if (o.query_open) {
@@ -403,16 +407,23 @@ void Engine::end(std::uint32_t i, OrdStatus status, Reason reason) noexcept {
     if (o.close_wanted) {
         answered(i);
     }
-    if (o.parent != kNoId) {
-        const std::uint32_t parent = o.parent;
-        o.parent = kNoId;
-        --orders_[parent].children;
-        if (acted && orders_[parent].close_wanted && !is_unknown(orders_[parent].status)) {
-            answered(parent);  // closes that waited for it; one that waited too had nothing
-        }
-        release_if_done(parent);
+    const std::uint32_t parent = o.parent;
+    if (parent == kNoId) {
+        release_if_done(i);
+        return;
     }
+    o.parent = kNoId;
+    --orders_[parent].children;
+    if (acted && orders_[parent].close_wanted && !is_unknown(orders_[parent].status)) {
+        answered(parent);  // closes that waited for it; one that waited too had nothing
+    }
+    const std::uint8_t round = round_after(o);
+    const bool stands = orders_[parent].open_volume.value > 0;
+    release_if_done(parent);
     release_if_done(i);
+    if (round > 0 && stands) {  // the place that this one leaves is there for it
+        close_by_itself(parent, round);
+    }
 }
 
 /// The fate of `i`, or of a close of its position, is known: closes and cancels that waited for it

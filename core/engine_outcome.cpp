@@ -16,6 +16,24 @@ constexpr Nanos kOwnCloseTtl = seconds(86'400);  // somebody is told when it is 
 constexpr Nanos kRefillTtl = seconds(10);        // C15
 constexpr Nanos kBlocksTogether = seconds(60);
 constexpr std::uint32_t kDoublesMax = 3;  // then SUSPENDED (C17)
+constexpr Nanos kLimitTold = seconds(3'600);
+
+/// Closes of our own that came to nothing are made again after 1, 2, 4 minutes, then each 5: slow
+/// enough for any broker's limits, and a market that opens is met soon. Every twelfth is told.
+constexpr std::uint8_t kRoundsTold = 12;
+constexpr std::uint8_t kRoundsMax = 20 * kRoundsTold;
+Nanos wait_before(std::uint8_t round) noexcept {
+    return seconds(round < 4 ? std::int64_t{30} << round : 300);
+}
+/// How many were made before `o`: 0 of the first.
+std::uint8_t rounds_of(const Order& o) noexcept {
+    return o.backoffs > kBackoffsMax ? static_cast<std::uint8_t>(o.backoffs - kBackoffsMax)
+                                     : std::uint8_t{0};
+}
+std::uint8_t next_round(const Order& o) noexcept {
+    const std::uint8_t round = rounds_of(o);
+    return static_cast<std::uint8_t>(round < kRoundsMax ? round + 1 : round + 1 - kRoundsTold);
+}
 
 /// True if a close or cancel of order `i` lives.
 bool has_exit(const Pool<Order>& orders, std::uint32_t i) noexcept {
@@ -45,6 +63,19 @@ void take_stops(const Pool<Order>& orders, std::uint32_t i, Order& to) noexcept 
     }
 }
 
+/// True if `job`, a fan-out to the orders of a signal, will yet come to order `i`. One that has
+/// been there has left a change that lives, has changed it, or was refused for it.
+bool is_ahead(const Pool<Order>& orders, const Job& job, std::uint32_t i) noexcept {
+    std::uint32_t at = job.cursor;
+    for (std::uint32_t left = job.detail; at != kNoId && left > 0; --left) {
+        if (at == i) {
+            return true;
+        }
+        at = orders[at].next_in_signal;
+    }
+    return false;
+}
+
 }  // namespace
 
 // ---- who may send what --------------------------------------------------------------------------
@@ -60,6 +91,9 @@ void Engine::take_permissions(Account& a, const Report& r) noexcept {
 /// position that the engine has to close is a hazard also where nothing else may leave.
 AccountState Engine::state_for_exit(const Order& o, const Account& a) const noexcept {
     const bool own = o.origin == Origin::Engine;
+    if (own && a.state == AccountState::Disabled) {
+        return AccountState::Reconciling;  // it waits until the account may trade
+    }
     if (a.state != AccountState::Inactive && !(own && a.state == AccountState::Suspended)) {
         return a.state;
     }
@@ -92,6 +126,7 @@ void Engine::watch_exits(Account& a, bool changes) noexcept {
 /// An operator lets the account trade again.
 void Engine::forget_outcomes(Account& a) noexcept {
     outcome_of(a) = AccountOutcome{};
+    account_sides_[a.spec.id.value] = AccountSides{};
     a.has_blocks = false;
 }
 
@@ -113,7 +148,9 @@ bool Engine::has_place() const noexcept {
 
 /// Closes what is open of `parent` now, under a record of its own. The report that calls for it may
 /// still be at work on the parent: the close waits until its fate is known.
-void Engine::close_by_itself(std::uint32_t parent) noexcept {
+///
+/// @param rounds made before that came to nothing; above 0 it has one attempt, after a while.
+void Engine::close_by_itself(std::uint32_t parent, std::uint8_t rounds) noexcept {
     const Order& p = orders_[parent];
     if (p.open_volume.value == 0) {
         return;  // closed at the broker before its fill was told
@@ -130,15 +167,28 @@ void Engine::close_by_itself(std::uint32_t parent) noexcept {
     o.volume = unclaimed.value > 0 ? unclaimed : p.open_volume;  // who has a claim may be refused
     o.deadline = g_.time + kOwnCloseTtl;
     o.signal_time = o.edge_time = Nanos{};
+    if (rounds > 0) {
+        o.reprices = kRepricesMax;
+        o.backoffs = static_cast<std::uint8_t>(kBackoffsMax + rounds);
+    }
     order_row(o);
-    timers_.set(i, g_.time);
+    timers_.set(i, rounds > 0 ? g_.time + wait_before(rounds) : g_.time);
 }
 
 /// A close of the engine's own has ended.
 void Engine::tell_own_end(const Order& o) noexcept {
-    if (o.status == OrdStatus::Rejected || o.status == OrdStatus::Expired) {
+    const bool failed = o.status == OrdStatus::Rejected || o.status == OrdStatus::Expired;
+    if (failed && rounds_of(o) % kRoundsTold == 0) {
         alert(AlertCode::OwnCloseFailed, o.account, &o, static_cast<std::uint64_t>(o.reason));
     }
+}
+
+/// The round of the close that follows on `o`, which has ended; 0 if none does: it is done, nothing
+/// was left, or an operator has ended it, who may be wrong: then another would open the other side.
+std::uint8_t Engine::round_after(const Order& o) noexcept {
+    const bool own = o.origin == Origin::Engine && o.type == CommandType::Close;
+    const bool over = o.reason == Reason::NothingToDo || o.reason == Reason::CanceledByUser;
+    return own && !over && o.cum < o.volume ? next_round(o) : std::uint8_t{0};
 }
 
 // ---- second executions --------------------------------------------------------------------------
@@ -268,7 +318,8 @@ void Engine::send_rest(std::uint32_t i) noexcept {
     for (std::uint32_t j = 0; j < jobs_size_; ++j) {  // oldest first
         const Job& job = jobs_[(jobs_head_ + j) % jobs_capacity_];
         const Signal* s = job.kind == JobKind::FanOut ? &ledger_[job.subject].signal : nullptr;
-        if (s != nullptr && s->action == SignalAction::Modify && s->target == first.signal_id) {
+        if (s != nullptr && s->action == SignalAction::Modify && s->target == first.signal_id &&
+            is_ahead(orders_, job, i)) {
             copy_stops(*s, o);
         }
     }
@@ -288,19 +339,34 @@ void Engine::count_anew(std::uint32_t i) noexcept {
 
 // ---- symbols that a broker has switched off -----------------------------------------------------
 
-/// 10017 while the account may trade: it is the symbol that may not (C48, the mildest that removes
-/// the hazard). Two within a minute are no accident of one symbol.
-void Engine::block_symbol(const Order& o) noexcept {
+/// 10017 while the account may trade, and 10044: it is the symbol that may not; 10042 and 10043:
+/// one side of it (C48, the mildest that removes the hazard). Two 10017 within a minute are no
+/// accident of one symbol; a broker that winds symbols down says so of many.
+void Engine::block_symbol(const Order& o, std::uint32_t code) noexcept {
     Account& a = accounts_[o.account.value];
     AccountOutcome& out = outcome_of(a);
-    std::uint64_t& word = out.blocked[o.symbol.value / 64];
+    AccountSides& sides = account_sides_[o.account.value];
+    const bool disabled = code == retcode::kTradeDisabled;
+    const bool says_so = code == retcode::kLongOnly    ? o.side == Side::Sell
+                         : code == retcode::kShortOnly ? o.side == Side::Buy
+                                                       : true;
+    if (!disabled && (o.type != CommandType::Open || !says_so)) {
+        return;  // of a close, or of the side that is allowed: no answer to go by
+    }
+    auto& blocked = code == retcode::kLongOnly    ? sides.no_sells
+                    : code == retcode::kShortOnly ? sides.no_buys
+                                                  : out.blocked;
+    std::uint64_t& word = blocked[o.symbol.value / 64];
     const std::uint64_t bit = std::uint64_t{1} << (o.symbol.value % 64);
     if ((word & bit) != 0) {
         return;  // it was on its way when the first one was refused
     }
     word |= bit;
     a.has_blocks = true;
-    alert(AlertCode::SymbolBlocked, o.account, &o, retcode::kTradeDisabled);
+    alert(AlertCode::SymbolBlocked, o.account, &o, code);
+    if (!disabled) {
+        return;
+    }
     const bool another = out.blocked_at.value != 0 && g_.time - out.blocked_at < kBlocksTogether;
     out.blocked_at = g_.time;
     if (another && a.wanted == AccountState::Trading) {
@@ -309,8 +375,24 @@ void Engine::block_symbol(const Order& o) noexcept {
 }
 
 bool Engine::is_blocked(const Order& o, const Account& a) const noexcept {
-    const AccountOutcome& out = account_outcome_[o.account.value];
-    return a.has_blocks && (out.blocked[o.symbol.value / 64] >> (o.symbol.value % 64) & 1U) != 0;
+    if (!a.has_blocks) {
+        return false;
+    }
+    const AccountSides& sides = account_sides_[o.account.value];
+    const auto& side = o.side == Side::Buy ? sides.no_buys : sides.no_sells;
+    const std::size_t word = o.symbol.value / 64;
+    const std::uint64_t blocked = account_outcome_[o.account.value].blocked[word] | side[word];
+    return (blocked >> (o.symbol.value % 64) & 1U) != 0;
+}
+
+/// What the broker lifts by itself blocks nothing: each order is its own question. Somebody is
+/// told.
+void Engine::tell_broker_limit(const Order& o, std::uint32_t code) noexcept {
+    Nanos& told = account_sides_[o.account.value].limit_told;
+    if (told.value == 0 || g_.time - told >= kLimitTold) {
+        told = g_.time;
+        alert(AlertCode::BrokerLimit, o.account, &o, code);
+    }
 }
 
 }  // namespace millrace

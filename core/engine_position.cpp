@@ -98,12 +98,13 @@ void Engine::closed_at_broker(const Report& r) noexcept {
 /// The deal closes shares of its own opposite side: of that position, the oldest first; then of the
 /// symbol, because an order whose fills came before and after a flat moment has shares of two
 /// positions. What they do not explain was opened by an entry that is not answered yet.
-void Engine::reduce_shares(const Report& r) noexcept {
+/// @return what no entry explains either: it stands open on the other side, or was told before.
+Lots Engine::reduce_shares(const Report& r) noexcept {
     const SymbolId symbol = symbol_of(r);
     Report rest = r;
     cut_shares(rest, symbol, true);
     cut_shares(rest, symbol, false);
-    close_early(rest, symbol);
+    return close_early(rest, symbol);
 }
 
 /// Takes `rest.volume` from open shares and leaves what they do not explain.
@@ -128,7 +129,8 @@ void Engine::cut_shares(Report& rest, SymbolId symbol, bool same_position) noexc
 }
 
 /// Lays `rest.volume` at the door of entries that may still turn out to have executed.
-void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
+/// @return what is left of it.
+Lots Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
     const Side side = opposite(rest.side);
     Lots volume = rest.volume;
     std::uint32_t i = accounts_[rest.account.value].first_order;
@@ -142,6 +144,7 @@ void Engine::close_early(const Report& rest, SymbolId symbol) noexcept {
             volume = volume - cut;
         }
     }
+    return volume;
 }
 
 /// An entry ended, or works at the broker, with less than was laid at its door: another one

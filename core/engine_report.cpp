@@ -7,9 +7,6 @@
 namespace millrace {
 namespace {
 
-constexpr std::uint8_t kRepricesMax = 3;
-constexpr std::uint8_t kBackoffsMax = 5;  // 1-2-4-8-16 s, cut by the TTL (C9)
-
 bool has_seen(const Order& o, std::uint64_t deal) noexcept {
     return deal != 0 &&
            std::find(std::begin(o.deals), std::end(o.deals), deal) != std::end(o.deals);
@@ -20,6 +17,13 @@ bool contradicts(const Order& o, std::uint32_t code) noexcept {
     const RetcodeClass cls = classify(code, o.type, o.price_kind);
     return code != retcode::kPositionClosed && code != retcode::kNoChanges &&
            (cls == RetcodeClass::Ok || cls == RetcodeClass::Part);
+}
+
+/// Refusals that end by themselves, once something is closed.
+bool is_limit_of_broker(std::uint32_t code) noexcept {
+    return code == retcode::kLimitOrders || code == retcode::kLimitVolume ||
+           code == retcode::kLimitPositions || code == retcode::kFifoClose ||
+           code == retcode::kHedgeProhibited;
 }
 
 }  // namespace
@@ -97,6 +101,9 @@ void Engine::on_report(const Report& r) noexcept {
 
 /// Evidence about an order that is over. Another execution of it would be a double.
 void Engine::on_late(std::uint32_t i, const Report& r) noexcept {
+    if (i == kNoId && book_late_close(r)) {
+        return;
+    }
     const bool executed = r.type == ReportType::Outcome && r.volume.value > 0 &&
                           !(i != kNoId && has_seen(orders_[i], r.deal_ticket));
     if (executed && i == kNoId && is_of_lost_log(r)) {
@@ -264,8 +271,10 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
         update_account_state(a);
         return;
     }
-    if (cls == RetcodeClass::Queue &&
-        (o.origin == Origin::Engine || (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0)) {
+    const bool waits = o.origin == Origin::Engine
+                           ? o.backoffs <= kBackoffsMax  // else it comes again by itself
+                           : (ledger_[o.signal].signal.flags & kHoldUntilOpen) != 0;
+    if (cls == RetcodeClass::Queue && waits) {
         await_open(i);
         update_account_state(a);
         return;
@@ -280,7 +289,11 @@ void Engine::refused_by_broker(std::uint32_t i, std::uint32_t code, RetcodeClass
             alert(AlertCode::NoMoney, o.account, &o, code);
         }
     } else if (code == retcode::kTradeDisabled && a.permitted) {
-        block_symbol(o);
+        block_symbol(o, code);
+    } else if (code >= retcode::kLongOnly && code <= retcode::kCloseOnly) {
+        block_symbol(o, code);
+    } else if (is_limit_of_broker(code)) {
+        tell_broker_limit(o, code);
     } else if (cls == RetcodeClass::Suspend && a.wanted != AccountState::Suspended) {
         stop_account(a, AccountState::Suspended);
         alert(AlertCode::AccountSuspended, o.account, &o, code);
@@ -371,6 +384,9 @@ void Engine::on_exec(const Report& r) noexcept {
         return;
     }
     const std::uint32_t i = find_order(r);
+    if (i == kNoId && book_late_close(r)) {
+        return;
+    }
     if (i == kNoId || is_final(orders_[i].status)) {
         const bool filled = r.exec_kind == ExecKind::PendingFilled && r.volume.value > 0;
         if (filled && i != kNoId && !has_seen(orders_[i], r.deal_ticket)) {

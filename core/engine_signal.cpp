@@ -336,15 +336,20 @@ void Engine::fan_out_open(std::uint32_t entry, const Member& member) noexcept {
     if (m.enabled == 0) {
         return;
     }
-    const std::uint32_t i = create_order(entry, m.account, CommandType::Open);
+    const AccountId taker = taker_of(m, s.group);
+    if (taker.value == kNoId) {
+        return;
+    }
+    const std::uint32_t i = create_order(entry, taker, CommandType::Open);
     Order& o = orders_[i];
+    tell_standby(o, m);
     o.price_kind = s.price_kind;
     o.price = s.price;
     o.stop_loss = s.stop_loss;
     o.take_profit = s.take_profit;
     o.reference = s.reference_price.value != 0 ? s.reference_price : market_price(s.side);
     const SymbolSpec& spec = symbols_[s.symbol.value].spec;
-    const Account& a = accounts_[m.account.value];
+    const Account& a = accounts_[taker.value];
     o.volume = sized_volume(s, a, m, spec);
     value_order(i);
     recount(o, Lots{});

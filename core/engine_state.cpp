@@ -97,6 +97,9 @@ void Engine::visit_state(Visitor&& visitor) {
     visitor(symbol_guard_.get(), sizeof(SymbolGuard) * kSymbolsMax);
     visitor(order_value_.get(), sizeof(Money) * orders_.used());
     visitor(account_outcome_.get(), sizeof(AccountOutcome) * capacity_.accounts);
+    visitor(account_sides_.get(), sizeof(AccountSides) * capacity_.accounts);
+    visitor(account_standby_.get(), sizeof(AccountStandby) * capacity_.accounts);
+    visitor(ended_closes_.get(), sizeof(EndedCloses));
 }
 
 std::uint64_t Engine::state_hash() noexcept {

@@ -34,9 +34,12 @@ namespace millrace {
 ///    A second execution of one order is closed; groups refill or close what was done in part, an
 ///    account closes what slipped. 10017 of a symbol blocks that symbol alone. A broker out of its
 ///    executor's reach makes its account wait; one that its user stopped closes on.
+/// 12: a close that is executed after it was over is booked; the engine's own closes go on until
+///    the position is gone; entries of an account that is out may go to its standby; 10042 to 10044
+///    block a side or a symbol; entries wait for a configuration only where it renames a currency.
 /// The newest number is settled by the release that has it first: a directory that a build of
 /// before that release wrote under it may replay to another state, and is not kept.
-inline constexpr std::uint32_t kLogicVersion = 11;
+inline constexpr std::uint32_t kLogicVersion = 12;
 
 /// The version of this program, stamped into Start records and snapshots. kLogicVersion; a test's
 /// program that plays another build links a definition of its own before this library's.

@@ -7,6 +7,9 @@ namespace {
 
 using C = RetcodeClass;
 
+/// What the broker lifts by itself as soon as something is closed blocks nothing here.
+constexpr const char* kToldHourly = "refused, not sent again; an alert, once an hour";
+
 /// There is no 10005 and no 10037. The tests hold it against the reference, code by code.
 constexpr std::array kRows = {
     RetcodeRow{10004, C::Reprice, "REQUOTE", ""},
@@ -49,21 +52,26 @@ constexpr std::array kRows = {
                "refused; the executor has tried the other filling modes before it says so"},
     RetcodeRow{10031, C::Recon, "CONNECTION", ""},
     RetcodeRow{10032, C::Reject, "ONLY_REAL", ""},
-    RetcodeRow{10033, C::Reject, "LIMIT_ORDERS", ""},
-    RetcodeRow{10034, C::Reject, "LIMIT_VOLUME", ""},
+    RetcodeRow{10033, C::Reject, "LIMIT_ORDERS", kToldHourly},
+    RetcodeRow{10034, C::Reject, "LIMIT_VOLUME", kToldHourly},
     RetcodeRow{10035, C::Reject, "INVALID_ORDER", ""},
     RetcodeRow{10036, C::Ok, "POSITION_CLOSED",
                "close: nothing left to do, unless a volume says that it closed. Modify, cancel: "
                "nothing left to do"},
     RetcodeRow{10038, C::Reject, "INVALID_CLOSE_VOLUME", ""},
     RetcodeRow{10039, C::Recon, "CLOSE_ORDER_EXIST", "IN_DOUBT until the earlier close is known"},
-    RetcodeRow{10040, C::Reject, "LIMIT_POSITIONS", ""},
+    RetcodeRow{10040, C::Reject, "LIMIT_POSITIONS", kToldHourly},
     RetcodeRow{10041, C::Reject, "REJECT_CANCEL", ""},
-    RetcodeRow{10042, C::Reject, "LONG_ONLY", ""},
-    RetcodeRow{10043, C::Reject, "SHORT_ONLY", ""},
-    RetcodeRow{10044, C::Reject, "CLOSE_ONLY", ""},
-    RetcodeRow{10045, C::Reject, "FIFO_CLOSE", ""},
-    RetcodeRow{10046, C::Reject, "HEDGE_PROHIBITED", ""},
+    RetcodeRow{10042, C::Reject, "LONG_ONLY",
+               "refused; no sells of its symbol enter until an operator sets the account free"},
+    RetcodeRow{10043, C::Reject, "SHORT_ONLY",
+               "refused; no buys of its symbol enter until an operator sets the account free"},
+    RetcodeRow{10044, C::Reject, "CLOSE_ONLY",
+               "refused; no entries of its symbol until an operator sets the account free"},
+    RetcodeRow{10045, C::Reject, "FIFO_CLOSE",
+               "refused: the position stands until older ones of its symbol are closed; an alert, "
+               "once an hour"},
+    RetcodeRow{10046, C::Reject, "HEDGE_PROHIBITED", kToldHourly},
 };
 
 constexpr std::uint32_t kFirst = kRows.front().code;

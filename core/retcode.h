@@ -40,7 +40,15 @@ inline constexpr std::uint32_t kPriceOff = 10021;
 inline constexpr std::uint32_t kTooManyRequests = 10024;
 inline constexpr std::uint32_t kNoChanges = 10025;
 inline constexpr std::uint32_t kConnection = 10031;
+inline constexpr std::uint32_t kLimitOrders = 10033;
+inline constexpr std::uint32_t kLimitVolume = 10034;
 inline constexpr std::uint32_t kPositionClosed = 10036;
+inline constexpr std::uint32_t kLimitPositions = 10040;
+inline constexpr std::uint32_t kLongOnly = 10042;
+inline constexpr std::uint32_t kShortOnly = 10043;
+inline constexpr std::uint32_t kCloseOnly = 10044;
+inline constexpr std::uint32_t kFifoClose = 10045;
+inline constexpr std::uint32_t kHedgeProhibited = 10046;
 }  // namespace retcode
 
 /// One line of the public list, as gateway/README.md shows it.

@@ -94,6 +94,11 @@ struct Order {
 inline constexpr std::uint8_t kUnnamedFill = 1;
 inline constexpr std::uint8_t kRestSent = 2;  // its rest is another order's by now
 
+/// How often an order is priced anew, and how often sent again to a broker that asks for less:
+/// after 1, 2, 4, 8, 16 s, cut by its time (C9).
+inline constexpr std::uint8_t kRepricesMax = 3;
+inline constexpr std::uint8_t kBackoffsMax = 5;
+
 /// What limits count of an order: what it holds and, until it is final, may yet get. 0 for what is
 /// no entry.
 [[nodiscard]] inline Lots exposure_of(const Order& o) noexcept {
@@ -206,6 +211,40 @@ struct AccountOutcome {
     std::uint32_t doubles = 0;                     // proven second executions
     std::uint32_t reserved = 0;
 };
+/// The same of one side. Images of format 5 end before this and the tables below.
+struct AccountSides {
+    std::uint64_t no_buys[kSymbolsMax / 64] = {};   // symbols that the broker takes no buys of
+    std::uint64_t no_sells[kSymbolsMax / 64] = {};  // no sells
+    Nanos limit_told;  // when somebody was told last that the broker takes no more; 0 = never
+};
+/// When entries for the account go to another one (MemberSpec::standby).
+struct AccountStandby {
+    Nanos reconciling_since;  // when it last became RECONCILING
+    std::uint32_t given = 0;  // the signal it was last given an order of, counted as accepted;
+                              // kept only where its group has standbys
+    std::uint32_t reserved = 0;
+};
+/// A close that is over without all of its volume, although an attempt of it may have reached the
+/// broker: what it closes should it turn out to have been executed.
+struct EndedClose {
+    std::uint64_t intent = 0;  // 0 = a free place
+    std::uint64_t target = 0;  // intent of the order whose position it was to close
+    SignalId signal;           // that asked for it
+    AccountId account{kNoId};
+    SymbolId symbol{kNoId};
+    Side side{};  // of the close
+    std::uint8_t reserved[7] = {};
+    Lots volume;  // asked for
+    Lots cum;     // of it executed, as far as is known
+    Lots share;   // of its signal's volume, which the target no longer counts as closed
+    std::uint64_t deals[2] = {};  // latest of those that were booked late: each counts once
+};
+inline constexpr std::uint32_t kEndedClosesMax = 512;
+/// The newest of them; those that are older are forgotten.
+struct EndedCloses {
+    std::uint64_t next = 0;  // place of the next one; counts on
+    EndedClose ring[kEndedClosesMax];
+};
 struct GroupRisk {
     LimitSpec limits;
     Lots volume;  // as of an account
@@ -233,7 +272,7 @@ struct Group {
     bool defined = false;
     std::uint8_t killed = 0;
     GroupState state{};
-    std::uint8_t reserved = 0;
+    std::uint8_t standbys = 0;  // 1: a member has named a standby
     std::uint32_t first_member = kNoId;
     std::uint32_t last_member = kNoId;
     std::uint32_t members = 0;
@@ -280,7 +319,8 @@ struct Globals {
     std::uint32_t logic_version = 0;
     std::uint8_t killed_all = 0;
     AdminAnswer admin_answer{};  // to the latest admin record
-    bool naming = false;         // a configuration has begun whose ConfigCommit has not come yet
+    bool naming = false;         // a currency's number has got another name, and the ConfigCommit
+                                 // of that configuration has not come yet
     std::uint8_t reserved = 0;
     std::uint64_t admin_cursor = 0;  // its number in the admin ring; 0 = none in this segment
     AdminDetail admin_detail;
@@ -369,7 +409,8 @@ inline constexpr bool kNoPadding = std::has_unique_object_representations_v<T>;
 static_assert(kNoPadding<Order> && kNoPadding<SignalEntry> && kNoPadding<Account>);
 static_assert(kNoPadding<Member> && kNoPadding<Group> && kNoPadding<SymbolState>);
 static_assert(kNoPadding<AccountRisk> && kNoPadding<GroupRisk>);
-static_assert(kNoPadding<AccountOutcome>);
+static_assert(kNoPadding<AccountOutcome> && kNoPadding<AccountSides>);
+static_assert(kNoPadding<AccountStandby> && kNoPadding<EndedClose> && kNoPadding<EndedCloses>);
 static_assert(kNoPadding<SymbolRisk> && kNoPadding<SegmentLoss>);
 static_assert(kNoPadding<CurrencyState> && kNoPadding<AccountGuard>);
 static_assert(kNoPadding<GroupGuard> && kNoPadding<SymbolGuard>);

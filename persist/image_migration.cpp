@@ -29,12 +29,14 @@ void set_format(std::vector<std::byte>& image, std::uint32_t format) {
     std::memcpy(image.data() + kFormatAt, &format, sizeof format);
 }
 
-// As they are in formats 3 to 5: who changes them copies these sizes here, and adds a step.
+// As they are in formats 3 to 6: who changes them copies these sizes here, and adds a step.
 static_assert(sizeof(AccountRisk) == 176 && sizeof(GroupRisk) == 88);
 static_assert(sizeof(SymbolRisk) == 48 && sizeof(SegmentLoss) == 8);
 static_assert(sizeof(CurrencyState) == 72 && sizeof(AccountGuard) == 208);
 static_assert(sizeof(AccountOutcome) == 48);
 static_assert(sizeof(GroupGuard) == 104 && sizeof(SymbolGuard) == 112);
+static_assert(sizeof(AccountSides) == 72 && sizeof(AccountStandby) == 16);
+static_assert(sizeof(EndedCloses) == 8 + 512 * 88);
 
 std::uint32_t number_at(const std::vector<std::byte>& image, std::size_t at) {
     std::uint32_t number = 0;
@@ -78,6 +80,16 @@ Status add_guards(std::vector<std::byte>& image) {
     return ok_status();
 }
 
+/// Format 6 knows sides that a broker has switched off, when accounts were last waited for, and
+/// closes that are over: of those before it nothing is left to be told.
+Status add_late_closes(std::vector<std::byte>& image) {
+    append<AccountSides>(image, number_at(image, kAccountsAt));
+    append<AccountStandby>(image, number_at(image, kAccountsAt));
+    append<EndedCloses>(image, 1);
+    set_format(image, 6);
+    return ok_status();
+}
+
 struct Step {
     std::uint32_t from;
     std::uint32_t to;
@@ -89,6 +101,7 @@ constexpr Step kSteps[] = {
     {2, 3, add_risk_tables},
     {3, 4, add_symbols_and_loss},
     {4, 5, add_guards},
+    {5, 6, add_late_closes},
 };
 
 }  // namespace

@@ -286,6 +286,9 @@ constexpr Word kWords[] = {
     {"alert_code", 30, "SYMBOL_BLOCKED"},
     {"alert_code", 31, "PARTIAL_FILL"},
     {"alert_code", 32, "OWN_CLOSE_FAILED"},
+    {"alert_code", 33, "LATE_CLOSE"},
+    {"alert_code", 34, "STANDBY_TOOK"},
+    {"alert_code", 35, "BROKER_LIMIT"},
 };
 
 Status put_word(SqliteStatement& put, const Word& word) noexcept {

@@ -427,6 +427,36 @@ TEST(Refill, IsMadeWithTheStopOfTheNewestModifyThatWaitsForTheAnswer) {
     EXPECT_EQ(out.size(), 3U) << "and both modifies of what is filled";
 }
 
+TEST(Refill, IsMadeWithoutTheStopOfAModifyThatWasRefusedForItsOrder) {
+    Rig rig;
+    rig.world(6);
+    GroupSpec refills{GroupId{0}, 0, text<16>("grp")};
+    refills.on_partial = static_cast<std::uint32_t>(PartialAction::Refill);
+    rig.admin(AdminOp::DefineGroup, refills);
+    rig.signal(rig.open(1));
+    const std::vector<OrderCommand> entries = rig.take_orders();
+    for (std::size_t n = 1; n < entries.size(); ++n) {
+        rig.fill(entries[n]);
+    }
+    for (std::uint64_t n = 2; n < 10; ++n) {  // eight wait for the first one's answer
+        rig.signal(stop_at(rig, n, points(104'000 + static_cast<std::int64_t>(n))));
+        for (const OrderCommand& c : rig.take_orders()) {
+            rig.report(rig.outcome(c, retcode::kDone));
+        }
+    }
+    rig.budget = 4;
+    rig.input(InputType::Signal, stop_at(rig, 10, points(105'000)));
+    ASSERT_EQ(rig.take_orders().size(), 3U) << "its turn is over where it was refused";
+    rig.input(InputType::Report, rig.outcome(entries[0], retcode::kDonePartial, centi(4)));
+    rig.settle();
+    const std::vector<OrderCommand> out = rig.take_orders();
+    const auto rest = std::find_if(
+        out.begin(), out.end(), [](const OrderCommand& c) { return c.type == CommandType::Open; });
+    ASSERT_NE(rest, out.end());
+    EXPECT_EQ(rest->stop_loss, points(104'009));
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
 TEST(Refill, IsNotSentWhileACloseThatWasAcceptedIsOnItsWayToIt) {
     Rig rig;
     const OrderCommand last = last_of_six(rig);

@@ -172,7 +172,8 @@ MemberSpec member_spec() {
     set(r.account, next);
     set(r.sizing, next);
     set(r.enabled, next);
-    fill(r.reserved, next);
+    set(r.standby_after_s, next);
+    set(r.standby, next);
     set(r.value, next);
     fill(r.symbols, next);
     return r;

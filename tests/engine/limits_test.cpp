@@ -313,6 +313,8 @@ TEST(Limits, InMoneyCountWhatWasOpenBeforeThereWereCurrenciesAndAnewInAnotherOne
     common.index = 0;
     common.name = text<8>("CHF");
     rig.admin(AdminOp::DefineCurrency, common);
+    EXPECT_EQ(rig.engine.account_guard(AccountId{0}).notional, 0) << "its number is another's";
+    rig.admin(AdminOp::ConfigCommit, ConfigCommit{77});
     EXPECT_EQ(rig.engine.account_guard(AccountId{0}).notional, 14'400) << "valued again";
     std::vector<std::byte> image;
     rig.engine.save(image);
@@ -484,10 +486,13 @@ TEST_F(Currencies, AreThoseOfTheConfigurationBeforeOnceItIsSentAgainAfterHalfOfA
     expect_sent(rig);
     begin();
     EXPECT_EQ(rig.engine.globals().config_hash, 1U) << "else who has the first one sends nothing";
-    rig.signal(rig.open(3));
+    rig.signal(rig.open(3));  // no number has another name: nobody has to wait
+    expect_sent(rig);
+    define({"JPY"});
+    rig.signal(rig.open(4));
     EXPECT_EQ(refusals(rig), std::vector{Reason::NoRate});
     send();
-    rig.signal(rig.open(4));
+    rig.signal(rig.open(5));
     expect_sent(rig);
 }
 

@@ -114,6 +114,18 @@ TEST_F(Explained, GivesTheNumbersOfTheRateTheRepeatAndTheLimitOfOpenOrders) {
         << text;
 }
 
+TEST_F(Explained, SaysInWhosePlaceAStandbyTookAnEntry) {
+    one_account();
+    remember(0, [](MemberSpec& m) { m.standby = 2; });
+    set_state(0, AccountState::Disabled);
+    rig().signal(rig().open(1));
+    logs_.write();
+    const std::string text = told(signal(1));
+    EXPECT_NE(text.find("account a1: PENDING_NEW"), std::string::npos) << text;
+    EXPECT_NE(text.find("taken in place of account a0, which was DISABLED"), std::string::npos)
+        << text;
+}
+
 TEST_F(Explained, GivesTheNumbersOfLimitsAndLosses) {
     LimitSpec positions;
     positions.max_positions = 1;

@@ -122,6 +122,48 @@ TEST(ConfigRecords, SwitchOffMemberThatWasRemovedAndKeepItsId) {
     EXPECT_EQ(ids.find(NameKind::Account, "c"), 2U);
 }
 
+TEST(ConfigRecords, NameTheAccountThatStandsBy) {
+    IdBook ids;
+    Config c = two_accounts();
+    c.groups[0].members.pop_back();
+    c.groups[0].members[0].standby = "b";
+    const auto members = bodies<MemberSpec>(made(c, ids), AdminOp::DefineMember);
+    ASSERT_EQ(members.size(), 1U);
+    EXPECT_EQ(members[0].standby, 2U) << "1 + its number";
+    EXPECT_EQ(members[0].standby_after_s, 10U);
+}
+
+TEST(ConfigRecords, LeaveACurrencyItsNumberWhereverItStands) {
+    IdBook ids;
+    Config c = two_accounts();
+    c.money.currency = "USD";
+    c.money.rates = {{"EUR", "", kScale}, {"GBP", "", kScale}};
+    c.accounts[0].currency = "GBP";
+    const auto numbers = [&] {
+        std::map<std::string, std::uint32_t> found;
+        const ConfigRecords r = made(c, ids);
+        for (const auto& spec : bodies<CurrencySpec>(r, AdminOp::DefineCurrency)) {
+            found[std::string{view(spec.name)}] = spec.index;
+        }
+        found["of account a"] = bodies<MoneyLimitSpec>(r, AdminOp::DefineMoneyLimits)[0].currency;
+        return found;
+    };
+    using Numbers = std::map<std::string, std::uint32_t>;
+    EXPECT_EQ(numbers(), (Numbers{{"USD", 0}, {"EUR", 1}, {"GBP", 2}, {"of account a", 3}}));
+    c.money.rates = {{"JPY", "", kScale}, {"GBP", "", kScale}};
+    EXPECT_EQ(numbers(), (Numbers{{"USD", 0}, {"JPY", 3}, {"GBP", 2}, {"of account a", 3}}));
+    const TempDir dir;
+    std::string message;
+    ASSERT_TRUE(ids.save(dir / "", message).ok()) << message;
+    auto again = IdBook::load(dir / "", message);
+    ASSERT_TRUE(again.ok()) << message;
+    ids = std::move(again).value();
+    c.money.rates = {{"GBP", "", kScale}, {"EUR", "", kScale}, {"USD", "", kScale}};
+    c.money.currency = "CHF";
+    EXPECT_EQ(numbers(),
+              (Numbers{{"CHF", 0}, {"EUR", 1}, {"GBP", 2}, {"USD", 4}, {"of account a", 3}}));
+}
+
 TEST(ConfigRecords, AllowEverySymbolOrOnlyThoseNamed) {
     IdBook ids;
     Config c = two_accounts();

@@ -1,5 +1,6 @@
-// Goal: limits in money, hours and collars are read exactly, become the records that the engine
-// goes by, and each mistake is answered with file, line, key and the mend. Method: small files.
+// Goal: limits in money, hours, collars and who stands by are read exactly, become the records that
+// the engine goes by, and each mistake is answered with file, line, key and the mend. Method: small
+// files.
 #include <gtest/gtest.h>
 
 #include "tests/ops/temp_dir.h"
@@ -173,6 +174,33 @@ TEST(GuardsConfig, MakesNoRecordsOfWhatIsNotSet) {
     EXPECT_TRUE(bodies<MoneyLimitSpec>(r.config, AdminOp::DefineMoneyLimits).empty());
     EXPECT_TRUE(bodies<HoursSpec>(r.config, AdminOp::DefineHours).empty());
     EXPECT_TRUE(bodies<SymbolGuardSpec>(r.config, AdminOp::DefineSymbolGuard).empty());
+}
+
+TEST(StandbyConfig, NamesWhoStandsByAndRefusesWhoWouldTakeASignalTwice) {
+    const TempDir dir;
+    const auto with = [&](const std::string& members) {
+        std::string accounts;
+        for (const char* name : {"a", "b", "c"}) {
+            accounts += (accounts.empty() ? "" : ", ") + std::string{R"({"name": ")"} + name +
+                        R"(", "login": )" + std::to_string(accounts.size() + 1) +
+                        R"(, "key": "00112233445566778899aabbccddeeff"})";
+        }
+        return read(dir, R"("accounts": [)" + accounts +
+                             R"(], "groups": [{"name": "g", "members": [)" + members + "]}]");
+    };
+    const Read r =
+        with(R"({"account": "a", "standby": "c", "standby_after_s": 3}, {"account": "b"})");
+    EXPECT_EQ(r.mistakes, "");
+    EXPECT_EQ(r.config.groups[0].members[0].standby, "c");
+    EXPECT_EQ(r.config.groups[0].members[0].standby_after_s, 3U);
+    EXPECT_EQ(r.config.groups[0].members[1].standby, "");
+    EXPECT_SAYS(with("{\"account\": \"a\", \"standby\": \"c\"},\n"
+                     "{\"account\": \"b\", \"standby\": \"c\"}"),
+                R"(:3: groups["g"].members["b"].standby: "c" is the standby of "a" already)");
+    EXPECT_SAYS(with(R"({"account": "a", "standby": "b"}, {"account": "b"})"),
+                "is a member of this group itself");
+    EXPECT_SAYS(with(R"({"account": "a", "standby": "d"})"), "account \"d\" is not defined");
+    EXPECT_SAYS(with(R"({"account": "a", "standby_after_s": 3601})"), "standby_after_s");
 }
 
 }  // namespace

@@ -2,11 +2,11 @@
 // its operator's word, its store. Method: logicN.tar.gz is what a build of logic version N left
 // behind a clean stop (`millrace down`): 7, with snapshot images of format 2, the build of the
 // commit before "core: keep places for closes"; 9, with images of format 3, the one before "core:
-// stop entries after a fill"; 10, with images of format 4, the one before limits in money. Its
-// simulated broker had sold 0.10 lots three times on account a1, which was then paused.
-// logic9-held.tar.gz is of the same build, with accounts a1 and a2: a2 was then made reduce-only,
-// its terminal ended, and the first signal closed, which a1 did and a2 holds. Not made by any code
-// of this tree.
+// stop entries after a fill"; 10, with images of format 4, the one before limits in money; 11, with
+// images of format 5, the one before closes that are executed late are booked. Its simulated broker
+// had sold 0.10 lots three times on account a1, which was then paused. logic9-held.tar.gz is of the
+// same build, with accounts a1 and a2: a2 was then made reduce-only, its terminal ended, and the
+// first signal closed, which a1 did and a2 holds. Not made by any code of this tree.
 #include <gtest/gtest.h>
 #include <pty.h>
 #include <sys/wait.h>
@@ -79,7 +79,7 @@ protected:
             EXPECT_EQ(o.open_volume, Lots{kScale / 10});
             EXPECT_LT(o.intent, engine.globals().next_intent);
         }
-        // What formats 2 to 4 did not have, counted of what they had.
+        // What formats 2 to 5 did not have, counted of what they had.
         EXPECT_EQ(engine.account_risk(kAccount).positions, 3U);
         EXPECT_EQ(engine.account_risk(kAccount).volume, Lots{3 * kScale / 10});
         EXPECT_EQ(engine.group_risk(GroupId{0}).positions, 3U);
@@ -90,7 +90,7 @@ protected:
         EXPECT_EQ(engine.account_guard(kAccount).notional, 0) << "no currency is configured";
     }
 };
-INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U, 10U),
+INSTANTIATE_TEST_SUITE_P(OfLogicVersion, OldJournal, testing::Values(7U, 9U, 10U, 11U),
                          [](const auto& version) { return std::to_string(version.param); });
 
 TEST_P(OldJournal, IsUpgradedAndGoneOnWith) {

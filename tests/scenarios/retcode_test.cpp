@@ -181,8 +181,8 @@ protected:
     std::uint64_t doubted_ = 0;
 
 private:
-    /// What a refusal does to the account: 10019 reduces it, 10017 blocks its symbol, the rest of
-    /// the class SUSPEND suspends it.
+    /// What a refusal does to the account: 10019 reduces it, 10017 blocks its symbol, 10043 and
+    /// 10044 the entries of it, the rest of the class SUSPEND suspends it.
     std::string touched(RetcodeStand& orders, std::uint32_t code, bool changed) {
         const AccountState wanted = orders.account().wanted;
         AccountState should = AccountState::Trading;
@@ -196,8 +196,11 @@ private:
         if (should != AccountState::Trading || slower || blocked) {
             orders.put_back();
         }
-        if (blocked != (changed && code == 10017)) {
-            return "10017 blocks the symbol, and nothing else does";
+        // The entries here are buys.
+        const bool entry = GetParam() == Kind::Market || GetParam() == Kind::Pending;
+        const bool one_side = entry && (code == 10043 || code == 10044);
+        if (blocked != (changed && (code == 10017 || one_side))) {
+            return "10017 blocks the symbol, 10043 and 10044 what enters, and nothing else does";
         }
         if (slower != (changed && code == 10024)) {
             return "10024 halves the account's rate, and nothing else does";

@@ -63,6 +63,7 @@ private:
     void quotes(Words& words);
     void kill(Words& words);
     void group(Words& words);
+    void group_standby(Words& words);
     void room(Words& words);
     void limit(Words& words);
     void limit_symbol(Words& words);

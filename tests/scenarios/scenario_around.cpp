@@ -40,6 +40,18 @@ void Scenario::kill(Words& words) {
     rig().settle();
 }
 
+/// standby PRIMARY STANDBY SECONDS: the second one is a member no more, and takes what is for the
+/// first while that one is out.
+void Scenario::group_standby(Words& words) {
+    MemberSpec primary = Rig::member_spec(0, account_of(words));
+    MemberSpec standby = Rig::member_spec(0, account_of(words));
+    primary.standby = standby.account.value + 1;
+    primary.standby_after_s = static_cast<std::uint16_t>(std::stoul(take(words)));
+    standby.enabled = 0;
+    rig().admin(AdminOp::DefineMember, primary);
+    rig().admin(AdminOp::DefineMember, standby);
+}
+
 void Scenario::group(Words& words) {
     static const std::map<std::string, PartialAction> partial = {{"accept", PartialAction::Accept},
                                                                  {"refill", PartialAction::Refill},
@@ -51,6 +63,8 @@ void Scenario::group(Words& words) {
         GroupSpec spec = rig().engine.group(GroupId{0}).spec;
         spec.on_partial = static_cast<std::uint32_t>(partial.at(take(words)));
         rig().admin(AdminOp::DefineGroup, spec);
+    } else if (what == "standby") {
+        group_standby(words);
     } else {
         const GroupState state = what == "pause" ? GroupState::Paused : GroupState::Active;
         rig().admin(AdminOp::SetGroup, GroupCommand{GroupId{0}, state, {}});
@@ -128,6 +142,7 @@ void Scenario::account(Words& words) {
     static const std::map<std::string, AccountState> states = {{"trade", AccountState::Trading},
                                                                {"reduce", AccountState::ReduceOnly},
                                                                {"suspend", AccountState::Suspended},
+                                                               {"disable", AccountState::Disabled},
                                                                {"stop", AccountState::Inactive}};
     const std::string what = take(words);
     if (what == "remove") {

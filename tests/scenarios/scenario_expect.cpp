@@ -35,6 +35,9 @@ AlertCode alert_of(const std::string& name) {
         {"SYMBOL_BLOCKED", AlertCode::SymbolBlocked},
         {"PARTIAL_FILL", AlertCode::PartialFill},
         {"OWN_CLOSE_FAILED", AlertCode::OwnCloseFailed},
+        {"LATE_CLOSE", AlertCode::LateClose},
+        {"STANDBY_TOOK", AlertCode::StandbyTook},
+        {"BROKER_LIMIT", AlertCode::BrokerLimit},
         {"JOURNAL_LOST", AlertCode::ExecutorJournalLost},
         {"UNKNOWN_REPORT", AlertCode::UnknownReport}};
     return codes.at(name);

@@ -88,6 +88,9 @@ void Collector::order_row(const Effect& e, const OrderRow& row) {
     OrderStory& order = at->second;
     order.intent = intent;
     order.account = row.account;
+    if (is_new && standby_took_ && standby_took_->as<AlertRow>().magic.intent() == intent) {
+        order.deals.push_back(*standby_took_);
+    }
     // Numbers of orders only grow: an older one that is new here had been forgotten.
     const RowBefore before = !is_new            ? RowBefore::Neighbour
                              : intent > newest_ ? RowBefore::None
@@ -121,6 +124,8 @@ void Collector::about_order(const Effect& e, std::uint64_t intent) {
     const auto order = story_->orders.find(intent);
     if (order != story_->orders.end()) {
         keep(order->second.deals, e, order->second.left_out);
+    } else if (e.kind == EffectKind::Alert && e.as<AlertRow>().code == AlertCode::StandbyTook) {
+        standby_took_ = e;  // its order's first row is the next one
     }
 }
 

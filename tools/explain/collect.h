@@ -54,6 +54,7 @@ private:
     std::map<SignalId, std::pair<Signal, Price>> heard_;  // with the reference price
     std::deque<std::uint64_t> finished_;
     std::uint64_t newest_ = 0;  // number of an order
+    std::optional<Effect> standby_took_;
 };
 
 }  // namespace millrace::explain

@@ -112,6 +112,19 @@ struct Line {
     std::vector<std::string> text;
 };
 
+/// Of an alert that no step of the order says.
+std::string said_alone(const Effect& e, const Book& book) {
+    const auto a = e.kind == EffectKind::Alert ? e.as<AlertRow>() : AlertRow{};
+    if (a.code == AlertCode::StandbyTook) {
+        return fmt::format("taken in place of account {}, which was {}", book.account(a.account),
+                           to_string(static_cast<AccountState>(a.detail)));
+    }
+    if (a.code == AlertCode::LateClose) {
+        return fmt::format("ALERT: executed after it had ended, deal {}; booked", a.detail);
+    }
+    return "";
+}
+
 std::vector<Line> chain_of(const OrderStory& order, const Book& book) {
     std::vector<Line> lines;
     const auto has = [&lines](Sequence seq) {
@@ -137,7 +150,11 @@ std::vector<Line> chain_of(const OrderStory& order, const Book& book) {
         }
     }
     for (const Effect& e : order.deals) {
-        if (has(e.seq)) {
+        const std::string said = said_alone(e, book);
+        if (!said.empty()) {
+            lines.push_back({e.seq.value, e.time, "-", {said}});
+        }
+        if (!said.empty() || has(e.seq)) {
             continue;
         }
         std::string text = "alert";
@@ -232,8 +249,19 @@ std::string event_text(const AccountEvent& e, const Book& book) {
                                              "filled far from its reference",
                                              "held for an hour, the market is closed",
                                              "like the one just before it"};
+    static constexpr const char* kLater[] = {"no entries of a symbol, or of one side of it",
+                                             "done in part",
+                                             "a close of the engine's own came to nothing",
+                                             "a close was executed after it had ended",
+                                             "an entry went to its standby",
+                                             "the broker takes no more"};
+    constexpr auto kFirstLater = static_cast<std::size_t>(AlertCode::SymbolBlocked);
     const auto code = static_cast<std::size_t>(a.code);
-    std::string text = std::string{"alert: "} + (code < std::size(kWords) ? kWords[code] : "?");
+    const char* word = code < std::size(kWords) ? kWords[code] : "?";
+    if (code >= kFirstLater && code - kFirstLater < std::size(kLater)) {
+        word = kLater[code - kFirstLater];
+    }
+    std::string text = std::string{"alert: "} + word;
     return a.magic.value == 0 ? text : text + fmt::format(", order {}", a.magic.intent());
 }
 

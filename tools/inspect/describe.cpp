@@ -325,6 +325,10 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["group"] = n.group(a.as<MemberSpec>().group);
             j["account"] = id_or_null(a.as<MemberSpec>().account.value);
             j["enabled"] = a.as<MemberSpec>().enabled != 0;
+            if (const auto m = a.as<MemberSpec>(); m.standby != 0) {
+                j["standby"] = m.standby - 1;
+                j["standby_after_s"] = m.standby_after_s;
+            }
             j["value"] = decimal(a.as<MemberSpec>().value);
             break;
         case AdminOp::ConfigCommit:

@@ -142,6 +142,8 @@ MemberConfig read_member(ObjectReader& o) {
     o.decimal("value", m.value, {1, kMillion * kScale});
     o.texts("symbols", m.symbols);
     o.boolean("enabled", m.enabled);
+    o.text("standby", m.standby, {0, 16});
+    o.integer("standby_after_s", m.standby_after_s, {0, 3'600});
     if (m.sizing == SizingMode::EquityShare && m.value > 100 * kScale) {
         o.complain("value", "is a share of the equity (0.05 = 5 %); up to 100 is allowed");
     }

@@ -86,6 +86,8 @@ struct MemberConfig {
     std::int64_t value = kScale;
     std::vector<std::string> symbols;  // empty = all
     bool enabled = true;
+    std::string standby{};  // account that takes its entries while it is out; "" = none
+    std::uint32_t standby_after_s = 10;
     unsigned line = 0;
 };
 struct GroupConfig {

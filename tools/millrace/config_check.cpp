@@ -79,6 +79,27 @@ void check_symbol_names(Checker& check) {
     }
 }
 
+/// An account takes a signal once at most: as a member, or for one that it stands by.
+void check_standbys(Checker& check, const GroupConfig& g, const Names& accounts) {
+    std::map<std::string, std::string> taken;
+    for (const MemberConfig& m : g.members) {
+        taken.emplace(m.account, "is a member of this group itself");
+    }
+    for (const MemberConfig& m : g.members) {
+        if (m.standby.empty()) {
+            continue;
+        }
+        const std::string at = "groups[\"" + g.name + "\"].members[\"" + m.account + "\"].standby";
+        check.known(at, "account", m.standby, accounts, m.line);
+        const auto [other, is_free] =
+            taken.emplace(m.standby, "is the standby of \"" + m.account + "\" already");
+        if (!is_free) {
+            check.add(at, "\"" + m.standby + "\" " + other->second + "; name another account",
+                      m.line);
+        }
+    }
+}
+
 void check_members(Checker& check, const Names& accounts, const Names& symbols) {
     for (const GroupConfig& g : check.config.groups) {
         Names members;
@@ -92,6 +113,7 @@ void check_members(Checker& check, const Names& accounts, const Names& symbols) 
                 check.known(at + "[\"" + m.account + "\"].symbols", "symbol", s, symbols, m.line);
             }
         }
+        check_standbys(check, g, accounts);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "tools/millrace/guards_config.h"
 
 namespace millrace {
@@ -114,13 +116,14 @@ private:
         const auto symbol_id = [this](const std::string& name) {
             return SymbolId{ids_.find(NameKind::Symbol, name)};
         };
-        for (const CurrencySpec& spec : currency_specs(config_, symbol_id)) {
+        for (CurrencySpec spec : currency_specs(config_, symbol_id)) {
+            spec.index = number(std::string{view(spec.name)}) - 1U;
             add(AdminOp::DefineCurrency, spec);
         }
         for (const SymbolConfig& s : config_.symbols) {
             SymbolGuardSpec guard = s.guard;
             guard.id = symbol_id(s.name);
-            guard.currency = currency_number(config_, currency_of(config_, s));
+            guard.currency = number(currency_of(config_, s));
             if (guard.currency != kNoCurrency || guard.collar_points > 0 ||
                 guard.collar_spreads.value > 0) {
                 add(AdminOp::DefineSymbolGuard, guard);
@@ -139,12 +142,23 @@ private:
     void add_guards(const AccountConfig& a, AccountId account) {
         MoneyLimitSpec money = a.money;
         money.id = account.value;
-        money.currency =
-            currency_number(config_, a.currency.empty() ? config_.money.currency : a.currency);
+        money.currency = number(a.currency.empty() ? config_.money.currency : a.currency);
         if (money.currency != kNoCurrency || money.changes_per_minute > 0) {
             add(AdminOp::DefineMoneyLimits, money);
         }
         add_hours(a.hours, account.value);
+    }
+
+    /// A currency's number: 1 of the common one, which is another's if another is common; the
+    /// others keep theirs, or those that go by it would mean another currency until their own
+    /// records come.
+    std::uint8_t number(const std::string& currency) {
+        const std::uint8_t place = currency_number(config_, currency);
+        if (place <= 1) {
+            return place;
+        }
+        const std::uint32_t given = id(NameKind::Currency, currency, kCurrenciesMax - 1);
+        return static_cast<std::uint8_t>(std::min(given, kCurrenciesMax - 2) + 2);
     }
 
     std::uint32_t id(NameKind kind, const std::string& name, std::uint32_t limit) {
@@ -167,6 +181,11 @@ private:
         spec.sizing = m.sizing;
         spec.enabled = m.enabled ? 1 : 0;
         spec.value = m.value;
+        if (const std::uint32_t standby = ids_.find(NameKind::Account, m.standby);
+            !m.standby.empty() && standby != kNoId) {
+            spec.standby = standby + 1;
+            spec.standby_after_s = static_cast<std::uint16_t>(m.standby_after_s);
+        }
         allow_symbols(spec, m.symbols);
         add(AdminOp::DefineMember, spec);
         seen_.insert({group.value, spec.account.value});

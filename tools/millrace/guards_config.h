@@ -29,10 +29,10 @@ void read_symbol_guard(ObjectReader& o, SymbolConfig& s);
 /// The currency of a symbol's prices: as it says, else the last three letters of a name of six, if
 /// that is one of the file's; "" = not known.
 [[nodiscard]] std::string currency_of(const Config& c, const SymbolConfig& s);
-/// How accounts and symbols name a currency of the file (core/guards.h); kNoCurrency for "" and
-/// others.
+/// The place of a currency in the file, 1 = the common one; kNoCurrency for "" and others. What
+/// accounts and symbols go by is its number (config_records.cpp), which it keeps.
 [[nodiscard]] std::uint8_t currency_number(const Config& c, const std::string& name);
-/// The common currency and the others, in the order of their numbers. @param symbol_id by name.
+/// The common currency and the others, `index` by their places. @param symbol_id by name.
 [[nodiscard]] std::vector<CurrencySpec> currency_specs(
     const Config& c, const std::function<SymbolId(const std::string&)>& symbol_id);
 

@@ -20,8 +20,10 @@ namespace {
 using nlohmann::json;
 /// 2: has "retired". A build that knows 1 would give a retired id away again.
 constexpr unsigned kVersion = 2;
+constexpr auto kCurrencies = static_cast<std::size_t>(NameKind::Currency);
 using Retired = std::vector<std::pair<std::uint32_t, std::string>>;
-constexpr const char* kKeys[kNameKinds] = {"symbols", "groups", "accounts", "sources"};
+constexpr const char* kKeys[kNameKinds] = {"symbols", "groups", "accounts", "sources",
+                                           "currencies"};
 
 std::string book_path(const std::string& journal_dir) {
     return journal_dir + "/ids.json";
@@ -109,6 +111,9 @@ Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message
     try {
         const json doc = json::parse(in);
         for (std::size_t kind = 0; kind < kNameKinds; ++kind) {
+            if (kind == kCurrencies && !doc.contains(kKeys[kind])) {
+                continue;  // of an older build, which numbered them by their place: so are these
+            }
             book.names_[kind] = doc.at(kKeys[kind]).get<std::map<std::string, std::uint32_t>>();
         }
         book.members_ = doc.at("members").get<std::set<Member>>();
@@ -118,6 +123,9 @@ Result<IdBook> IdBook::load(const std::string& journal_dir, std::string& message
             return {Errc::BadVersion, "id book"};
         }
         for (std::size_t kind = 0; kind < kNameKinds && doc.contains("retired"); ++kind) {
+            if (kind == kCurrencies) {
+                break;  // none is ever retired
+            }
             for (const auto& [id, name] : doc.at("retired").at(kKeys[kind]).get<Retired>()) {
                 book.retired_[kind].emplace(id, name);
             }

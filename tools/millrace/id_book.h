@@ -20,8 +20,9 @@
 
 namespace millrace {
 
-enum class NameKind : std::uint8_t { Symbol, Group, Account, Source };
-inline constexpr std::size_t kNameKinds = 4;
+/// Currency: but the common one, which has no id.
+enum class NameKind : std::uint8_t { Symbol, Group, Account, Source, Currency };
+inline constexpr std::size_t kNameKinds = 5;
 
 class IdBook {
 public:
