@@ -44,20 +44,22 @@ inline constexpr std::uint8_t kVersion = 2;
 }
 
 enum class FrameType : std::uint8_t {
-    Challenge = 1,  // S->T first frame after accept
-    Hello = 2,      // T->S
-    Welcome = 3,    // S->T session is up; terminal then resends unacknowledged events
-    Denied = 4,     // S->T reason text, then close
-    Command = 5,    // S->T sequenced
-    RxAck = 6,      // T->S highest command seq that is in the intent journal
-    Event = 7,      // T->S sequenced
-    EventAck = 8,   // S->T highest event seq that is durable here; terminal may forget them
-    Heartbeat = 9,  // both
-    Busy = 10,      // T->S a blocking call begins
-    Tick = 11,      // T->S latest quote, conflated
-    Kill = 12,      // S->T overtakes the queue: stop, cancel, flatten
-    SyncDone = 13,  // T->S every unacknowledged event has been resent
-    Symbol = 14,    // T->S what the broker says of a symbol
+    Challenge = 1,     // S->T first frame after accept
+    Hello = 2,         // T->S
+    Welcome = 3,       // S->T session is up; terminal then resends unacknowledged events
+    Denied = 4,        // S->T reason text, then close
+    Command = 5,       // S->T sequenced
+    RxAck = 6,         // T->S highest command seq that is in the intent journal
+    Event = 7,         // T->S sequenced
+    EventAck = 8,      // S->T highest event seq that is durable here; terminal may forget them
+    Heartbeat = 9,     // both
+    Busy = 10,         // T->S a blocking call begins
+    Tick = 11,         // T->S latest quote, conflated
+    Kill = 12,         // S->T overtakes the queue: stop, cancel, flatten
+    SyncDone = 13,     // T->S every unacknowledged event has been resent
+    Symbol = 14,       // T->S what the broker says of a symbol
+    Holding = 15,      // T->S a position or pending order that the account has now
+    HoldingsEnd = 16,  // T->S that was all of them
 };
 
 struct Challenge {
@@ -204,6 +206,27 @@ struct Symbol {
     std::uint8_t reserved[5];
     char currency[8];  // of its profit
 };
+/// A row of what the account holds. Rows of one list follow each other, HoldingsEnd comes last.
+struct Holding {
+    std::uint8_t kind;  // HoldingKind: position or order
+    std::uint8_t side;
+    std::uint8_t price_kind;  // of an order
+    std::uint8_t reserved;
+    std::uint32_t index;   // in the list, from 0 on
+    std::uint64_t ticket;  // position: its identifier
+    std::uint64_t magic;   // as the broker shows it
+    std::int64_t volume;   // open, or not yet filled
+    std::int64_t price;    // of an order
+    std::int64_t stop_loss;
+    std::int64_t take_profit;
+    char symbol[16];  // the account's own name
+};
+/// The list is whole if it has `count` rows and their bytes, one after the other, this checksum.
+struct HoldingsEnd {
+    std::uint32_t count;
+    std::uint32_t crc32c;
+    std::uint64_t event_seq;  // last event handed out: the list is no older than what that tells
+};
 struct Kill {
     std::uint64_t kill_id;  // a repeated id is answered, not executed again
     std::uint8_t actions;   // kKillStop | kKillCancel | kKillFlatten; 0 = clear
@@ -219,6 +242,7 @@ inline constexpr std::uint32_t kOtherTag = 2;
 
 static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
 static_assert(sizeof(Symbol) == 80);
+static_assert(sizeof(Holding) == 72 && sizeof(HoldingsEnd) == 16);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
 
 }  // namespace millrace::bridge

@@ -29,7 +29,8 @@ BrokerStage::BrokerStage(Segment& segment, BrokerOptions options)
                options_.times,
                options_.epoch,
                options_.magic_tag,
-               options_.find_symbol} {}
+               options_.find_symbol,
+               holdings_} {}
 
 Result<std::unique_ptr<BrokerStage>> BrokerStage::create(Segment& segment, BrokerOptions options,
                                                          std::string& message) {
@@ -53,8 +54,10 @@ Status BrokerStage::attach_rings(std::string& message) {
     auto reports = ReportSink::attach(segment_);
     auto orders = RingConsumer<OrderSlot>::attach(segment_.ring<OrderSlot>("orders"));
     auto admin = RingConsumer<KillSlot>::attach(segment_.ring<KillSlot>("admin.broker"));
-    for (const Error& e : {reports ? Error{} : reports.error(), orders ? Error{} : orders.error(),
-                           admin ? Error{} : admin.error()}) {
+    auto holdings = HoldingSink::attach(segment_);
+    for (const Error& e :
+         {reports ? Error{} : reports.error(), orders ? Error{} : orders.error(),
+          admin ? Error{} : admin.error(), holdings ? Error{} : holdings.error()}) {
         if (e.code != Errc::Ok) {
             message = std::string{"broker stage: a ring of the segment contradicts itself: "} +
                       e.what + "; `millrace up` with a new segment recovers from the journal";
@@ -64,6 +67,7 @@ Status BrokerStage::attach_rings(std::string& message) {
     reports_ = reports.value();
     orders_ = orders.value();
     admin_ = admin.value();
+    holdings_ = holdings.value();
     return ok_status();
 }
 

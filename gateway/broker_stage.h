@@ -119,6 +119,7 @@ private:
 
     RingConsumer<OrderSlot> orders_;
     RingConsumer<KillSlot> admin_;
+    HoldingSink holdings_;
     OutputId answered_before_;  // by the predecessor's last report
     std::vector<Session> sessions_;
     std::vector<Session*> active_;  // has_waiting()

@@ -12,6 +12,7 @@
 
 #include "core/admin.h"
 #include "gateway/egress_gate.h"
+#include "gateway/holding_sink.h"
 #include "gateway/session_kill.h"
 #include "gateway/session_peer.h"
 #include "gateway/session_queue.h"
@@ -86,7 +87,9 @@ struct BrokerStats {
     std::uint64_t ticks_named = 0;       // the same for ticks that do not arrive
     std::uint64_t kills_named = 0;       // the same for kills that cannot be carried out
     std::uint64_t refused_named = 0;     // the same for accounts that may not trade
-    std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
+    std::uint64_t away_named = 0;     // accounts that an alert of their own told to be out of reach
+    std::uint64_t holdings = 0;       // whole lists of what an account holds, handed on
+    std::uint64_t holdings_lost = 0;  // lists of which something was missing, or had no room
 };
 
 /// Finds what is configured of a symbol by its canonical name; false if nothing is. Called in the
@@ -104,6 +107,7 @@ struct SessionContext {
     std::uint64_t epoch;
     std::uint64_t magic_tag;
     const SymbolLookup& find_symbol;
+    HoldingSink& holdings;
 };
 
 /// Threads: the broker stage. Memory: none after attach().
@@ -276,6 +280,8 @@ private:
     [[nodiscard]] Status on_tick(const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_sync_done(Nanos now) noexcept;
     [[nodiscard]] Status on_symbol(const wire::Frame& frame) noexcept;
+    [[nodiscard]] Status on_holding(const wire::Frame& frame, Nanos now) noexcept;
+    [[nodiscard]] Status on_holdings_end(const wire::Frame& frame, Nanos now) noexcept;
     void compare(SymbolId id, const bridge::Symbol& told, const SymbolSpec& configured) noexcept;
     void measure_answer(const Report& report) noexcept;
     void tell_away() noexcept;
@@ -337,6 +343,13 @@ private:
         std::uint64_t report = 0;  // its number in `reports`
         std::uint64_t seq = 0;     // journal record to wait for; 0 = not yet applied
     } candidate_;
+
+    // The list of what the account holds, as far as it has come.
+    struct {
+        std::uint32_t rows = 0;
+        std::uint32_t crc = 0;  // state of a CRC-32C over them
+        bool lost = false;      // a row was missing, or found no room
+    } holdings_;
 
     // Write times of the last commands, for the BrokerAnswer histogram.
     struct Written {

@@ -263,6 +263,8 @@ Status Session::on_frame(const wire::Frame& frame, Nanos now) noexcept {
         case bridge::FrameType::Tick: return on_tick(frame, now);
         case bridge::FrameType::SyncDone: return on_sync_done(now);
         case bridge::FrameType::Symbol: return on_symbol(frame);
+        case bridge::FrameType::Holding: return on_holding(frame, now);
+        case bridge::FrameType::HoldingsEnd: return on_holdings_end(frame, now);
         case bridge::FrameType::Hello:
         case bridge::FrameType::Challenge:
         case bridge::FrameType::Welcome:

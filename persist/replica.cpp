@@ -94,6 +94,7 @@ bool Replica::begin() noexcept {
     if (start.value().anew && !begin_effects_anew(*start.value().anew)) {
         return false;
     }
+    books_.emplace(*segment_, options_.journal_dir);
     engine_ = std::move(start.value().engine);
     reader_.emplace(std::move(start.value().reader));
     snapshot_seq_ = engine_->seq();
@@ -125,7 +126,9 @@ int Replica::step(Nanos now) noexcept {
         return 0;
     }
     ASSERT(reader_.has_value());
-    ASSERT(effects_.has_value());  // begin() makes it before the reader
+    ASSERT(effects_.has_value());  // begin() makes these before the reader
+    ASSERT(books_.has_value());
+    books_->collect(*engine_);
     const Sequence end = limit();
     const std::uint64_t epoch = segment_->core().epoch.load(std::memory_order_acquire);
     int work = 0;
@@ -164,7 +167,9 @@ int Replica::step(Nanos now) noexcept {
 void Replica::apply(const JournalRecord& record) noexcept {
     ASSERT(reader_.has_value());
     ASSERT(effects_.has_value());
+    ASSERT(books_.has_value());
     skips_.apply(*engine_, record, port_);
+    books_->on_record(*engine_);
     if (auto done = effects_->end_of_record(reader_->cursor()); !done) {
         fail(std::string{"effects log: "} + done.error().what);
     }

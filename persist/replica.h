@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/engine.h"
+#include "persist/book_check.h"
 #include "persist/core_stage.h"
 #include "persist/effects_log.h"
 #include "persist/journal_reader.h"
@@ -71,6 +72,7 @@ private:
     std::optional<JournalReader> reader_;
     SkipList skips_;
     std::optional<EffectsWriter> effects_;
+    std::optional<BookCheck> books_;  // against what brokers have
     Port port_;
     Nanos next_snapshot_;
     Sequence snapshot_seq_;

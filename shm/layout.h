@@ -14,6 +14,7 @@
 #include "core/types.h"
 #include "ring/spsc_ring.h"
 #include "shm/histogram.h"
+#include "shm/holding.h"
 #include "shm/tick_cell.h"
 
 #include <atomic>
@@ -23,7 +24,7 @@ namespace millrace {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31454341524C4D4DULL;  // "MMLRACE1"
 /// Raise it with every change of a struct in this file.
-inline constexpr std::uint32_t kLayoutVersion = 6;
+inline constexpr std::uint32_t kLayoutVersion = 7;
 
 using AtomicU32 = std::atomic<std::uint32_t>;
 using AtomicU64 = std::atomic<std::uint64_t>;
@@ -39,6 +40,7 @@ enum class RingKind : std::uint32_t {
     Reports = 6,      // Padded<Report>        broker stage -> engine
     Journal = 7,      // JournalRecord         engine -> journal stage
     Session = 8,      // Padded<OrderCommand>  broker stage -> itself: one account's queue
+    Holdings = 9,     // Holding               broker stage -> replica
 };
 
 using SignalSlot = Padded<Signal>;
@@ -138,7 +140,8 @@ struct CoreCells {
     AtomicU64 replica_hash_checked;   // last sequence whose hash was compared
     AtomicU64 replica_hash_mismatch;  // first sequence that differed, 0 = none
     AtomicU64 snapshot_seq;
-    AtomicU64 effects_written;  // effects in the effects log
+    AtomicU64 effects_written;   // effects in the effects log
+    AtomicU64 book_differences;  // that stand between brokers and books
     // Sinks.
     alignas(kCacheLineBytes) AtomicU64 sqlite_seq;  // stored up to
     AtomicU64 sqlite_errors;

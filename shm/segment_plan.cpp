@@ -45,6 +45,8 @@ void plan_rings(SegmentShape& shape, const SegmentPlan& plan) {
              kNoId);
     add_ring(shape, "results.ingress", RingKind::Results, plan.results_slots,
              bell(StageId::Ingress), kNoId);
+    add_ring(shape, kHoldingsRing, RingKind::Holdings, kHoldingsSlots, bell(StageId::Replica),
+             kNoId);
     std::uint32_t next_bell = kStages;
     for (const StrategyPlan& s : plan.strategies) {
         add_ring(shape, "signals." + s.name, RingKind::Signals, plan.signals_slots,
@@ -70,6 +72,7 @@ std::uint32_t slot_bytes_of(RingKind kind) noexcept {
         case RingKind::Session: return sizeof(RingSlot<OrderSlot>);
         case RingKind::Reports: return sizeof(RingSlot<ReportSlot>);
         case RingKind::Journal: return sizeof(RingSlot<JournalRecord>);
+        case RingKind::Holdings: return sizeof(RingSlot<Holding>);
     }
     return 0;
 }

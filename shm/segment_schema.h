@@ -46,6 +46,7 @@ inline constexpr FieldPlace kCoreCellsPlaces[] = {
     MILLRACE_FIELD(CoreCells, replica_hash_mismatch),
     MILLRACE_FIELD(CoreCells, snapshot_seq),
     MILLRACE_FIELD(CoreCells, effects_written),
+    MILLRACE_FIELD(CoreCells, book_differences),
     MILLRACE_FIELD(CoreCells, sqlite_seq),
     MILLRACE_FIELD(CoreCells, sqlite_errors),
     MILLRACE_FIELD(CoreCells, sqlite_batches),
@@ -191,6 +192,18 @@ inline constexpr FieldPlace kKillCommandPlaces[] = {
     MILLRACE_FIELD(KillCommand, actions),  MILLRACE_FIELD(KillCommand, reserved),
     MILLRACE_FIELD(KillCommand, scope_id), MILLRACE_FIELD(KillCommand, symbol),
 };
+inline constexpr FieldPlace kHoldingPlaces[] = {
+    MILLRACE_FIELD(Holding, time),        MILLRACE_FIELD(Holding, account),
+    MILLRACE_FIELD(Holding, index),       MILLRACE_FIELD(Holding, ticket),
+    MILLRACE_FIELD(Holding, magic),       MILLRACE_FIELD(Holding, volume),
+    MILLRACE_FIELD(Holding, price),       MILLRACE_FIELD(Holding, stop_loss),
+    MILLRACE_FIELD(Holding, take_profit), MILLRACE_FIELD(Holding, symbol),
+    MILLRACE_FIELD(Holding, kind),        MILLRACE_FIELD(Holding, side),
+    MILLRACE_FIELD(Holding, price_kind),  MILLRACE_FIELD(Holding, reserved),
+    MILLRACE_FIELD(Holding, journal_id),  MILLRACE_FIELD(Holding, event_seq),
+    MILLRACE_FIELD(Holding, name),        MILLRACE_FIELD(Holding, generation),
+    MILLRACE_FIELD(Holding, reserved2),
+};
 inline constexpr FieldPlace kOrderCommandPlaces[] = {
     MILLRACE_FIELD(OrderCommand, seq),
     MILLRACE_FIELD(OrderCommand, k),
@@ -326,6 +339,8 @@ static_assert(in_lines(kOrderCommandPlaces, sizeof(OrderCommand)),
 static_assert(has_just<OrderCommand>(kOrderCommandPlaces),
               "OrderCommand: a field is missing above");
 static_assert(in_lines(kReportPlaces, sizeof(Report)), "Report: a field is missing above");
+static_assert(in_lines(kHoldingPlaces, sizeof(Holding)), "Holding: a field is missing above");
+static_assert(has_just<Holding>(kHoldingPlaces), "Holding: a field is missing above");
 static_assert(has_just<Report>(kReportPlaces), "Report: a field is missing above");
 static_assert(in_lines(kJournalRecordPlaces, sizeof(JournalRecord)),
               "JournalRecord: a field is missing above");
@@ -357,6 +372,7 @@ inline constexpr StructPlaces kSchema[] = {
     {"OrderCommand", kOrderCommandPlaces, sizeof(OrderCommand)},
     {"Report", kReportPlaces, sizeof(Report)},
     {"JournalRecord", kJournalRecordPlaces, sizeof(JournalRecord)},
+    {"Holding", kHoldingPlaces, sizeof(Holding)},
     {"slot of Signal", {}, sizeof(RingSlot<SignalSlot>)},
     {"slot of SignalResult", {}, sizeof(RingSlot<ResultSlot>)},
     {"slot of AdminRecord", {}, sizeof(RingSlot<AdminSlot>)},
@@ -364,6 +380,7 @@ inline constexpr StructPlaces kSchema[] = {
     {"slot of OrderCommand", {}, sizeof(RingSlot<OrderSlot>)},
     {"slot of Report", {}, sizeof(RingSlot<ReportSlot>)},
     {"slot of JournalRecord", {}, sizeof(RingSlot<JournalRecord>)},
+    {"slot of Holding", {}, sizeof(RingSlot<Holding>)},
 };
 
 /// FNV-1a over every name, place and size: another one if a field moves, grows, is renamed or

@@ -37,6 +37,7 @@ struct Config
     int tick_port;        // 0 = ticks are not streamed
     int tick_retry_ms;    // between attempts to connect there
     int tick_history;     // TickHistory
+    int holdings_s;       // between two tellings of positions and orders; 0 = never
 };
 
 Config g_config;

@@ -28,6 +28,7 @@ input string InpTickHost = "";                     // every tick of them to here
 input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
 input int InpTickRetryMs = 2000;                   // between attempts to connect there
 input TickHistory InpTickHistory = TICK_HISTORY_FLAT;
+input int InpHoldingsSeconds = 60;                 // between tellings of positions; 0 = never
 input int InpRefusedMs = 60000;                    // after a refused key; doubles, five times
 input int InpTimerMs = 10;                         // how often the connection is looked at
 
@@ -108,6 +109,7 @@ string configure()
     g_config.tick_port = InpTickPort;
     g_config.tick_retry_ms = InpTickRetryMs;
     g_config.tick_history = (int)InpTickHistory;
+    g_config.holdings_s = InpHoldingsSeconds;
     if (!key_of_hex(InpKey, g_config.key))
         return "InpKey must be the account's key: 2 to 128 hexadecimal digits";
     if (InpLogin == 0)
@@ -122,6 +124,8 @@ string configure()
         return "InpTickPort must be 0 (no ticks) to 65535";
     if (InpTickPort > 0 && InpTickSymbols == "")
         return "InpTickPort without InpTickSymbols: name the symbols whose ticks are streamed";
+    if (InpHoldingsSeconds < 0)
+        return "InpHoldingsSeconds must be 0 (never) or above";
     if (InpTickRetryMs < 1)
         return "InpTickRetryMs must be above 0";
     if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1 || InpRefusedMs < 1)
@@ -152,6 +156,7 @@ string begin()
     g_scanner.reset();
     g_kill_switch.reset();
     g_specs.reset();
+    g_holdings.reset();
     g_ticks.stop();
     g_ticks.reset();
     g_session.reset();

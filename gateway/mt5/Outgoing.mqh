@@ -86,6 +86,13 @@ bool Session::send_tick(const string symbol, const double bid, const double ask)
     return g_link.flush();
 }
 
+/// Has everything been told, and is nothing received left to be carried out?
+bool Session::is_quiet()
+{
+    bool all_sent = g_journal.waiting_events() == 0 || sent_event_ >= g_journal.event_seq;
+    return all_sent && !sync_done_due_ && ArraySize(waiting_) == 0 && ArraySize(resent_) == 0;
+}
+
 /// One round: read, act, follow up, send.
 void Session::update()
 {
@@ -107,6 +114,7 @@ void Session::update()
         offer_info();
         send_events();
         g_specs.update(sessions_);
+        g_holdings.update(sessions_, is_quiet());
     }
     g_kill_switch.on_dead_man(g_config.dead_man_s > 0 &&
                               now_ms() - last_up_ms_ >= (ulong)g_config.dead_man_s * 1000);

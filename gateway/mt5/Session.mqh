@@ -70,6 +70,7 @@ private:
     void retry_resent();
     void offer_info();
     void send_events();
+    bool is_quiet();
 
 public:
     Session() { reset(); }

@@ -6,7 +6,7 @@
 // Commands come first: nothing here waits for the network but a connection attempt, for
 // TICK_CONNECT_MS and while no request is on its way, and no round does more than a bounded piece.
 
-#include "Specs.mqh"
+#include "Holdings.mqh"
 #include "TickReader.mqh"
 #include "TickWire.mqh"
 

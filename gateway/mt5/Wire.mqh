@@ -20,10 +20,14 @@
 #define FRAME_KILL 12
 #define FRAME_SYNC_DONE 13
 #define FRAME_SYMBOL 14
+#define FRAME_HOLDING 15
+#define FRAME_HOLDINGS_END 16
 
 #define CHALLENGE_BYTES 40
 #define HELLO_BYTES 128
 #define SYMBOL_BYTES 80
+#define HOLDING_BYTES 72
+#define HOLDINGS_END_BYTES 16
 #define HELLO_SIGNED_BYTES 96
 #define HELLO_NONCE_AT 64
 #define NONCE_BYTES 32
@@ -106,6 +110,9 @@ enum ExecKind
 #define PRICE_MARKET 0
 #define PRICE_LIMIT 1
 #define PRICE_STOP 2
+
+#define HOLDING_POSITION 1
+#define HOLDING_ORDER 2
 
 struct Command
 {

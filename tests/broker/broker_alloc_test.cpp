@@ -27,6 +27,11 @@ TEST(BrokerAllocation, NeverAllocatesInTheDutyCycleNotEvenForAReconnect) {
         std::memcpy(tick.symbol, "EURUSD", 6);
         tick.bid = tick.ask = 110'000'000;
         t.send(bridge::FrameType::Tick, 0, tick);
+        bridge::Holding held{};
+        held.kind = 1;
+        held.volume = kScale;
+        t.send(bridge::FrameType::Holding, 0, held);
+        t.send(bridge::FrameType::HoldingsEnd, 0, bridge::HoldingsEnd{1, 0, 0});
         w.kill(KillCommand{static_cast<std::uint64_t>(i) + 1,
                            KillScope::Account,
                            i % 2 == 0 ? kKillStop : std::uint8_t{0},
@@ -41,6 +46,7 @@ TEST(BrokerAllocation, NeverAllocatesInTheDutyCycleNotEvenForAReconnect) {
         w.skew = w.skew + millis(20);
     }
     EXPECT_GT(w.stage->stats().ticks, 100U);
+    EXPECT_GT(w.stage->stats().holdings_lost, 100U);
     EXPECT_GT(w.stage->stats().queue_full, 100U);
     EXPECT_GT(w.stage->stats().sent, 100U);
 }

@@ -272,21 +272,24 @@ bool World::is_up(std::uint32_t account) const {
 }
 
 Magic World::order(std::uint32_t account, CommandType type, Nanos life) {
-    OrderSlot slot{};
-    OrderCommand& c = slot.value;
-    c.seq = Sequence{++last_seq};
+    OrderCommand c{};
     c.account = AccountId{account};
-    c.magic = Magic::make(order_tag, last_seq, 0);
+    c.magic = Magic::make(order_tag, last_seq + 1, 0);
     c.type = type;
     c.symbol = make_text<16>("EURUSD" + options.suffix);
     c.volume = Lots{kScale / 10};
     c.deadline = life.value == 0 ? Nanos{} : now() + life;
-    c.engine_time = now();
-    c.edge_time = now();
-    if (!orders_.try_publish(slot)) {
+    publish(c);
+    return c.magic;
+}
+
+void World::publish(OrderCommand command) {
+    command.seq = Sequence{++last_seq};
+    command.engine_time = now();
+    command.edge_time = now();
+    if (!orders_.try_publish(OrderSlot{command, {}})) {
         give_up("orders ring is full");
     }
-    return c.magic;
 }
 
 void World::kill(const KillCommand& kill) {

@@ -136,6 +136,8 @@ public:
     /// Publishes a command as the engine does. @return its magic.
     Magic order(std::uint32_t account, CommandType type = CommandType::Open,
                 Nanos life = seconds(30));
+    /// The same of one that an engine has made.
+    void publish(OrderCommand command);
     void kill(const KillCommand& kill);
     void journal_is(JournalState state);
     void durable_upto(std::uint64_t seq);

@@ -124,6 +124,19 @@ TEST_F(OpenSheets, TellTimesInTheZoneThatSomebodyWants) {
     EXPECT_EQ(explain::moment_text(summer), "2026-07-01T12:00:00.000005Z");
 }
 
+TEST_F(OpenSheets, NameWhatBrokersHaveOtherwiseThanTheBooks) {
+    Sheet s;
+    s.columns = {"account"};
+    s.from = "logs";
+    s.differences = {{AccountId{1}, false, Nanos{}, "account 1: EURUSD position 5: both numbers"},
+                     {AccountId{1}, true, Nanos{}, "account 1: EURUSD position 6 is not ours"}};
+    const std::string text = explain::sheet_text(s, OpenOf::Positions, 80);
+    EXPECT_NE(text.find("DIFFERS since "), std::string::npos) << text;
+    EXPECT_NE(text.find(": account 1: EURUSD position 5: both numbers\n"), std::string::npos);
+    EXPECT_NE(text.find("foreign since "), std::string::npos) << text;
+    EXPECT_EQ(schema_breach("sheet", explain::sheet_json(s, OpenOf::Positions)), "");
+}
+
 TEST_F(OpenSheets, SayWhyTheLogsGiveNoState) {
     const std::uint64_t after = rig().engine.seq().value + 1;
     rig().signal(rig().open(1));

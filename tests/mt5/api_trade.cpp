@@ -24,6 +24,7 @@ millrace::sim::Position selected_position;
 std::vector<ViewOrder> history_orders;
 std::vector<ViewDeal> history_deals;
 std::set<std::string> watched;
+unsigned looks_at_orders = 0;  // two in a reading of positions and orders
 
 std::vector<ViewOrder> active_orders() {
     std::vector<ViewOrder> out;
@@ -40,7 +41,8 @@ std::vector<ViewOrder> active_orders() {
 
 std::vector<millrace::sim::Position> open_positions() {
     std::vector<millrace::sim::Position> out;
-    if (!host().connected() || host().lists_hidden() || host().between_halves) {
+    const bool out_of_sight = host().knobs.flicker != 0 && looks_at_orders / 2 % 2 != 0;
+    if (!host().connected() || host().lists_hidden() || host().between_halves || out_of_sight) {
         return out;
     }
     for (const auto& [id, position] : host().account().positions) {
@@ -251,6 +253,7 @@ bool OrderSendAsync(const MqlTradeRequest& request, MqlTradeResult& result) {
 // -- active orders, positions --------------------------------------------------------------------
 
 int OrdersTotal() {
+    ++looks_at_orders;
     return static_cast<int>(active_orders().size());
 }
 ulong OrderGetTicket(int index) {

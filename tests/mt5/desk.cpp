@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <utility>
 
 namespace millrace::mt5::test {
 namespace {
@@ -338,6 +339,15 @@ void Desk::on_frame(const wire::Frame& frame) {
         case bridge::FrameType::SyncDone: synced = true; return;
         case bridge::FrameType::Symbol:
             symbols.push_back(frame.as<bridge::Symbol>().value());
+            return;
+        case bridge::FrameType::Holding:
+            rows_.push_back(frame.as<bridge::Holding>().value());
+            return;
+        case bridge::FrameType::HoldingsEnd:
+            EXPECT_EQ(frame.as<bridge::HoldingsEnd>().value().count, rows_.size());
+            holdings = std::exchange(rows_, {});
+            ++lists;
+            empty_lists += holdings.empty() ? 1U : 0U;
             return;
         default: return;
     }

@@ -135,6 +135,9 @@ public:
     std::vector<std::uint64_t> journal_ids;
     bridge::Event info{};  // last AccountInfo
     std::vector<bridge::Symbol> symbols;
+    std::vector<bridge::Holding> holdings;  // the last whole list of what the account holds
+    std::uint64_t lists = 0;                // whole ones
+    std::uint64_t empty_lists = 0;          // of them
     std::uint64_t sessions = 0;
     std::uint64_t refusals = 0;  // HELLOs denied
     std::uint64_t busy_frames = 0;
@@ -174,6 +177,7 @@ private:
     std::uint64_t sent_ = 0;                     // last command on this connection
     std::uint64_t last_event_ = 0;
     std::uint64_t generation_ = 0;
+    std::vector<bridge::Holding> rows_;  // of a list whose end has not come
 };
 
 /// Commands as the broker stage sends them.

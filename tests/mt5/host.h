@@ -25,6 +25,7 @@ struct Knobs {
     std::int64_t history_delay_ms = 0;  // deals and orders appear in history that much later
     std::int64_t incomplete_ms = 0;     // after a connect, only the older half of history is there
     std::int64_t lists_empty_ms = 0;    // after a connect, positions and orders are not there yet
+    std::int64_t flicker = 0;           // positions are there in every second reading of both lists
     std::int64_t shuffle = 0;           // transactions of one request in any order
     std::int64_t lose_events_ppm = 0;   // transactions that never arrive
     std::int64_t result_form = 0;       // 1: DONE without a deal; 2: PLACED without a deal

@@ -7,6 +7,7 @@ std::int64_t* Knobs::find(const std::string& name) {
     const std::map<std::string, std::int64_t*> all{{"history_delay_ms", &history_delay_ms},
                                                    {"incomplete_ms", &incomplete_ms},
                                                    {"lists_empty_ms", &lists_empty_ms},
+                                                   {"flicker", &flicker},
                                                    {"shuffle", &shuffle},
                                                    {"lose_events_ppm", &lose_events_ppm},
                                                    {"result_form", &result_form},

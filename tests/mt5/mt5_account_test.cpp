@@ -79,6 +79,42 @@ TEST_F(OfTheAccount, AClosePerHandAStopLossAndATakeProfitAreToldWithTheOrderThat
     }
 }
 
+TEST_F(OfTheAccount, TheListOfAllThatItHoldsIsTruthfulOrNotTold) {
+    begin({.inputs = {"InpHoldingsSeconds=1", "InpReadyMs=300"}});
+    ASSERT_TRUE(desk.until([&] { return desk.empty_lists > 0; })) << "flat, and known to be";
+    bridge::Command command = open(1);
+    command.stop_loss = 109'000'000;
+    const bridge::Event ours = answer_to(command);
+    const bridge::Event working = answer_to(pending(2, PriceKind::Limit, 1.08));
+    host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
+    ASSERT_TRUE(desk.until([&] { return desk.holdings.size() == 3; }));
+    const bridge::Holding& position = desk.holdings[0];
+    EXPECT_EQ(position.kind, 1);
+    EXPECT_EQ(position.ticket, ours.position_id);
+    EXPECT_EQ(position.magic, ours.magic);
+    EXPECT_EQ(position.volume, kScale / 10);
+    EXPECT_EQ(position.stop_loss, 109'000'000);
+    EXPECT_STREQ(position.symbol, "EURUSD");
+    EXPECT_EQ(desk.holdings[1].volume, 3 * kScale / 10) << "a hand's, too";
+    const bridge::Holding& order = desk.holdings[2];
+    EXPECT_EQ(order.kind, 2);
+    EXPECT_EQ(order.ticket, working.order_ticket);
+    EXPECT_EQ(order.price_kind, static_cast<std::uint8_t>(PriceKind::Limit));
+    EXPECT_EQ(order.price, 108'000'000);
+    // Away, and back with lists that are empty for a while.
+    const std::uint64_t empty = desk.empty_lists;
+    host->knob("disconnected", 1);
+    ASSERT_TRUE(desk.until([&] { return (desk.info.permissions & bridge::kInfoServerAway) != 0; }));
+    const std::uint64_t before = desk.lists;
+    let_it_run(800);
+    EXPECT_EQ(desk.lists, before) << "nobody knows";
+    host->knob("lists_empty_ms", 200);
+    host->control(R"("cmd":"reconnect")");
+    ASSERT_TRUE(desk.until([&] { return desk.lists > before; }));
+    EXPECT_EQ(desk.holdings.size(), 3U);
+    EXPECT_EQ(desk.empty_lists, empty);
+}
+
 TEST_F(OfTheAccount, AKillTakesPendingsAndPositionsAndStaysInForceOverRestarts) {
     begin();
     answer_to(open(1));

@@ -202,6 +202,12 @@ Sheet OpenNow::sheet(OpenOf of, AccountId account, Nanos now) const {
     Sheet s = of == OpenOf::Positions ? tables.positions()
               : of == OpenOf::Orders  ? tables.orders()
                                       : tables.accounts();
+    if (of == OpenOf::Positions) {
+        s.differences = read_differences(where_->dir);
+        std::erase_if(s.differences, [account](const ToldDifference& d) {
+            return account.value != kNoId && d.account != account;
+        });
+    }
     s.seq = engine.seq();
     s.time = engine.time();
     s.from = "logs";

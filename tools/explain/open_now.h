@@ -2,6 +2,7 @@
 // the store.
 #pragma once
 
+#include "persist/book_check.h"
 #include "persist/journal_reader.h"
 #include "tools/explain/state.h"
 #include "tools/explain/where.h"
@@ -26,6 +27,8 @@ struct Sheet {
     Sequence seq;               // the last record that it takes in
     Nanos time;                 // of that record
     std::string from;           // "logs" or "store"
+    /// Positions: what brokers have otherwise, as the replica found it last.
+    std::vector<ToldDifference> differences;
 };
 
 /// The engine's state at the end of the log, kept up with it.

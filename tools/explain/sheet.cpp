@@ -180,7 +180,12 @@ std::string sheet_text(const Sheet& sheet, OpenOf of, std::size_t width,
         }
         end_line(line);
     }
-    return out + footer(sheet, of);
+    out += footer(sheet, of);
+    for (const ToldDifference& d : sheet.differences) {
+        out += fmt::format("{} since {}: {}\n", d.foreign ? "foreign" : "DIFFERS",
+                           moment_text(d.since), d.text);
+    }
+    return out;
 }
 
 std::string sheet_json(const Sheet& sheet, OpenOf of) {
@@ -194,11 +199,17 @@ std::string sheet_json(const Sheet& sheet, OpenOf of) {
         row["doubted"] = static_cast<bool>(sheet.doubted[n]);
         rows.push_back(std::move(row));
     }
-    const ordered_json j{{"what", kNames[static_cast<std::size_t>(of)]},
-                         {"from", sheet.from},
-                         {"seq", sheet.seq.value},
-                         {"time_ns", sheet.time.value},
-                         {"rows", rows}};
+    ordered_json j{{"what", kNames[static_cast<std::size_t>(of)]},
+                   {"from", sheet.from},
+                   {"seq", sheet.seq.value},
+                   {"time_ns", sheet.time.value},
+                   {"rows", rows}};
+    for (const ToldDifference& d : sheet.differences) {
+        j["differences"].push_back({{"account_id", d.account.value},
+                                    {"foreign", d.foreign},
+                                    {"since_ns", d.since.value},
+                                    {"text", d.text}});
+    }
     return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

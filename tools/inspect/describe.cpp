@@ -175,6 +175,31 @@ ordered_json describe(const Report& r, const Names& n) {
             {"broker_time_ns", r.broker_time.value}};
 }
 
+ordered_json describe(const Holding& h, const Names& n) {
+    if (h.kind == HoldingKind::End) {
+        return {{"account", id_or_null(h.account.value)},
+                {"type", "END"},
+                {"rows", h.index},
+                {"event_seq", h.event_seq},
+                {"generation", h.generation},
+                {"time_ns", h.time.value}};
+    }
+    return {{"account", id_or_null(h.account.value)},
+            {"type", h.kind == HoldingKind::Order ? "ORDER" : "POSITION"},
+            {"index", h.index},
+            {"symbol", n.symbol(h.symbol)},
+            {"name", std::string{view(h.name)}},
+            {"side", word(kSides, num(h.side))},
+            {"volume", given(h.volume.value)},
+            {"price", given(h.price.value)},
+            {"stop_loss", given(h.stop_loss.value)},
+            {"take_profit", given(h.take_profit.value)},
+            {"ticket", h.ticket},
+            {"magic", h.magic.value},
+            {"generation", h.generation},
+            {"time_ns", h.time.value}};
+}
+
 namespace {
 
 /// What is no limit is left out.

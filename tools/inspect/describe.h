@@ -44,6 +44,7 @@ private:
 [[nodiscard]] nlohmann::ordered_json describe(const SignalResult& r, const Names& names);
 [[nodiscard]] nlohmann::ordered_json describe(const OrderCommand& c, const Names& names);
 [[nodiscard]] nlohmann::ordered_json describe(const Report& r, const Names& names);
+[[nodiscard]] nlohmann::ordered_json describe(const Holding& h, const Names& names);
 [[nodiscard]] nlohmann::ordered_json describe(const KillCommand& k, const Names& names);
 [[nodiscard]] nlohmann::ordered_json describe(const AdminRecord& a, const Names& names);
 [[nodiscard]] nlohmann::ordered_json describe(const JournalRecord& r, const Names& names);

@@ -151,6 +151,9 @@ void write_core(Writer& w, const PipelineView& v) {
     gauge("replica_hash_mismatch_sequence", "First record whose state hash differed; 0 = none.",
           number(c.replica_hash_mismatch));
     gauge("snapshot_sequence", "Record of the newest snapshot.", number(c.snapshot_seq));
+    gauge("book_differences",
+          "Differences that stand between what brokers hold and the books, foreign ones not.",
+          number(c.book_differences));
     gauge("segment_bytes", "Size of the segment.", number(v.header.total_bytes));
     gauge("segment_created_timestamp_seconds", "When the segment was made, since 1970.",
           seconds_of(v.header.created_ns));

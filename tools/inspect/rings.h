@@ -22,6 +22,7 @@ R with_ring(const Segment& segment, std::uint32_t index, R otherwise, F&& f) {
         case RingKind::Session: return f(segment.ring<OrderSlot>(index));
         case RingKind::Reports: return f(segment.ring<ReportSlot>(index));
         case RingKind::Journal: return f(segment.ring<JournalRecord>(index));
+        case RingKind::Holdings: return f(segment.ring<Holding>(index));
     }
     return otherwise;
 }

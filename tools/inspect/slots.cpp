@@ -76,6 +76,9 @@ std::int64_t time_of(const ResultSlot& r) noexcept {
 std::int64_t time_of(const ReportSlot& r) noexcept {
     return r.value.time.value;
 }
+std::int64_t time_of(const Holding& h) noexcept {
+    return h.time.value;
+}
 std::int64_t time_of(const SignalSlot& s) noexcept {
     return s.value.edge_time.value;
 }

@@ -78,6 +78,7 @@ CoreStat read_core(const Segment& segment) {
     s.replica_hash_mismatch = get(c.replica_hash_mismatch);
     s.snapshot_seq = get(c.snapshot_seq);
     s.effects_written = get(c.effects_written);
+    s.book_differences = get(c.book_differences);
     s.durable = get(c.durable);
     s.epoch = get(c.epoch);
     s.reserved_seq = get(c.reserved_seq);

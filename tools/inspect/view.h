@@ -137,6 +137,7 @@ struct CoreStat {
     std::uint32_t journal_state = 0, journal_backend = 0;
     std::uint64_t replica_applied = 0, replica_hash_checked = 0, replica_hash_mismatch = 0;
     std::uint64_t snapshot_seq = 0, effects_written = 0;
+    std::uint64_t book_differences = 0;  // between what brokers hold and the books
     std::uint64_t sqlite_seq = 0, sqlite_errors = 0;
     std::uint64_t sqlite_batches = 0, sqlite_batch_rows = 0, sqlite_retries = 0;
     std::int64_t sqlite_failing_ns = 0;  // segment clock; 0 = it works

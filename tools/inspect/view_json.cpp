@@ -82,7 +82,8 @@ ordered_json replica_json(const CoreStat& c) {
             {"hash_mismatch", c.replica_hash_mismatch == 0 ? ordered_json(nullptr)
                                                            : ordered_json(c.replica_hash_mismatch)},
             {"snapshot_seq", c.snapshot_seq},
-            {"effects_written", c.effects_written}};
+            {"effects_written", c.effects_written},
+            {"book_differences", c.book_differences}};
 }
 
 ordered_json stage_json(const StageStat& s) {

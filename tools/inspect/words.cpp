@@ -23,9 +23,9 @@ const char* state_name(std::uint32_t stage_state) noexcept {
 }
 
 const char* kind_name(std::uint32_t ring_kind) noexcept {
-    static constexpr std::array<const char*, 9> kNames{"?",       "signals",      "results",
-                                                       "admin",   "admin.broker", "orders",
-                                                       "reports", "journal",      "session"};
+    static constexpr std::array<const char*, 10> kNames{
+        "?",      "signals", "results", "admin",   "admin.broker",
+        "orders", "reports", "journal", "session", "holdings"};
     return name_at(kNames, ring_kind);
 }
 

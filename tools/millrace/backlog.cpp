@@ -24,6 +24,7 @@ bool unread(const Segment& s, std::uint32_t index) noexcept {
         case RingKind::Session: return has_unread<OrderSlot>(s, index);
         case RingKind::Reports: return has_unread<ReportSlot>(s, index);
         case RingKind::Journal: return has_unread<JournalRecord>(s, index);
+        case RingKind::Holdings: return has_unread<Holding>(s, index);
     }
     return false;
 }

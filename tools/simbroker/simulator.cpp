@@ -44,7 +44,8 @@ Status Simulator::open_server(std::vector<BookRecord>& missed) {
         }
     };
     hooks.on_record = [this](const BookRecord& record) {
-        if (const auto it = terminals_.find(record.login); it != terminals_.end()) {
+        const auto it = terminals_.find(record.login);
+        if (it != terminals_.end() && !unseen_) {
             it->second->on_record(record);
         }
     };
@@ -190,6 +191,7 @@ json Simulator::control(const json& command) {
         {"tick_link", &Simulator::do_tick_link},
         {"manual_trade", &Simulator::do_manual_trade},
         {"manual_close", &Simulator::do_manual_close},
+        {"holdings", &Simulator::do_holdings},
         {"stats", &Simulator::do_stats},
         {"positions", &Simulator::do_positions},
         {"stop", &Simulator::do_stop},
@@ -301,14 +303,23 @@ json Simulator::do_manual_close(const json& command) {
     if (position == 0 && account != nullptr && !account->positions.empty()) {
         position = account->positions.begin()->first;  // the oldest
     }
+    unseen_ = command.value("unseen", false);
     const Lots closed = server_->close_by_server(
         login, position, Lots{decimal_or(command, "volume", 0)}, ExecKind::ClosedManually);
+    unseen_ = false;
     if (closed.value == 0) {
         return failed("no such position, or no quote, or the market is closed");
     }
     json answer = done();
     answer["closed"] = market::format_decimal(closed.value);
     return answer;
+}
+
+json Simulator::do_holdings(const json& command) {
+    for (const auto& [login, terminal] : terminals_) {
+        terminal->tell_holdings_each(command.value("ms", std::uint32_t{60'000}));
+    }
+    return done();
 }
 
 json Simulator::do_stats(const json&) {

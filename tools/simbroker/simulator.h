@@ -39,8 +39,9 @@ public:
 
     /// Executes one control object and answers it: {"ok": true, ...} or {"ok": false, "error": ..}.
     /// Commands (`cmd`): fault, clear_faults, busy, disconnect, lose_journal, permission, market,
-    /// tick, tick_link, manual_trade, manual_close, stats, positions, stop. Those that act on
-    /// terminals (`login`, or all) answer with how many of them had a session: "up".
+    /// tick, tick_link, manual_trade, manual_close (`unseen`: its terminal never hears of it),
+    /// holdings (told each `ms`), stats, positions, stop. Those that act on terminals (`login`, or
+    /// all) answer with how many of them had a session: "up".
     [[nodiscard]] nlohmann::json control(const nlohmann::json& command);
 
     /// Orderly end: sends what can be sent, closes all sessions.
@@ -59,6 +60,7 @@ private:
     [[nodiscard]] nlohmann::json do_tick_link(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_manual_trade(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_manual_close(const nlohmann::json& command);
+    [[nodiscard]] nlohmann::json do_holdings(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_stats(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_positions(const nlohmann::json& command);
     [[nodiscard]] nlohmann::json do_stop(const nlohmann::json& command);
@@ -77,6 +79,7 @@ private:
     Faults faults_;
     std::unique_ptr<TradeServer> server_;
     std::map<std::uint64_t, std::unique_ptr<Terminal>> terminals_;
+    bool unseen_ = false;  // what happens now is told to no terminal
     std::unique_ptr<MarketFeed> feed_;
     std::unique_ptr<TickStreams> tick_streams_;
     std::uint64_t carrier_login_ = 0;  // whose session carries the ticks

@@ -30,6 +30,7 @@ struct TerminalOptions {
     std::uint32_t absent_after_ms = 2'000;  // an unanswered request with no trace in the account's
                                             // history counts as absent after this time
     std::uint32_t account_info_ms = 1'000;  // at most one AccountInfo in this time
+    std::uint32_t holdings_ms = 60'000;     // what the account holds is told this often; 0 = never
     bool dedupe = true;                     // false: repeats are executed
     bool quiet = true;                      // no log line per reconnect
 };
@@ -70,6 +71,8 @@ public:
     /// Sends what can be sent at once and closes: for an orderly end.
     void finish();
 
+    /// As TerminalOptions::holdings_ms, from now on.
+    void tell_holdings_each(std::uint32_t ms) noexcept { options_.holdings_ms = ms; }
     [[nodiscard]] bool is_up() const noexcept { return state_ == State::Up && !busy_; }
     [[nodiscard]] std::uint64_t login() const noexcept { return options_.login; }
     [[nodiscard]] const TerminalCounters& counters() const noexcept { return counters_; }
@@ -106,6 +109,7 @@ private:
     }
     void send_bodyless(bridge::FrameType type);
     void offer_account_info();
+    void offer_holdings();
 
     // terminal_commands.cpp: what a command or kill does.
     void run_batch();
@@ -169,6 +173,7 @@ private:
     AccountMoney info_money_;
     bool info_allowed_ = true;
     Nanos info_time_;
+    Nanos holdings_time_;  // 0 = not in this session
     Nanos last_heard_;
     wire::Nonce nonce_{};  // of the last HELLO
     std::uint32_t retry_ms_ = 0;

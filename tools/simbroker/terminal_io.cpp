@@ -1,6 +1,7 @@
-// What a terminal sends: heartbeats, account info, events, ticks, BUSY; and the socket's other
-// half.
+// What a terminal sends: heartbeats, account info, what the account holds, events, ticks, BUSY; and
+// the socket's other half.
 #include "core/assert.h"
+#include "core/crc32c.h"
 #include "tools/simbroker/terminal.h"
 
 #include <sys/epoll.h>
@@ -36,6 +37,7 @@ void Terminal::on_heartbeat_due() {
     send(bridge::FrameType::Heartbeat, 0, bridge::Heartbeat{EventLoop::wall_now().value});
     offer_account_info();
     send_events();
+    offer_holdings();
     flush();
 }
 
@@ -67,6 +69,64 @@ void Terminal::offer_account_info() {
     info_money_ = money;
     info_allowed_ = allowed;
     info_time_ = now;
+}
+
+/// Positions and orders, while nothing is on its way and all that happened has been told. The
+/// server's own books are read, so that one reading is enough.
+void Terminal::offer_holdings() {
+    const Nanos now = EventLoop::now();
+    const auto& waiting = journal_.unacknowledged();
+    const bool told = waiting.empty() || sent_event_seq_ >= waiting.back().seq;
+    const bool due =
+        options_.holdings_ms != 0 &&
+        (holdings_time_.value == 0 || now - holdings_time_ >= millis(options_.holdings_ms));
+    const Account* account = server_.state().find(options_.login);
+    if (!due || !told || !is_up() || muted_ || !in_flight_.empty() || account == nullptr) {
+        return;
+    }
+    holdings_time_ = now;
+    bridge::HoldingsEnd end{};
+    std::uint32_t crc = kCrc32cInit;
+    const auto tell = [&](bridge::Holding row, const Text<16>& symbol) {
+        row.index = end.count++;
+        const Text<16> name = account_name(symbol);
+        std::memcpy(row.symbol, name.bytes, sizeof row.symbol);
+        crc = crc32c_more(crc, std::as_bytes(std::span{&row, 1}));
+        send(bridge::FrameType::Holding, 0, row);
+    };
+    for (const auto& [id, p] : account->positions) {
+        tell({1,
+              static_cast<std::uint8_t>(p.side()),
+              0,
+              0,
+              0,
+              id,
+              p.magic,
+              p.lots().value,
+              0,
+              p.stop_loss.value,
+              p.take_profit.value,
+              {}},
+             p.symbol);
+    }
+    for (const auto& [ticket, o] : account->orders) {
+        tell({2,
+              static_cast<std::uint8_t>(o.side),
+              static_cast<std::uint8_t>(o.price_kind),
+              0,
+              0,
+              ticket,
+              o.magic,
+              o.volume.value,
+              o.price.value,
+              o.stop_loss.value,
+              o.take_profit.value,
+              {}},
+             o.symbol);
+    }
+    end.crc32c = ~crc;
+    end.event_seq = journal_.event_seq();
+    send(bridge::FrameType::HoldingsEnd, 0, end);
 }
 
 void Terminal::send_bodyless(bridge::FrameType type) {

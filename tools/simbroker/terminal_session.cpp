@@ -344,6 +344,7 @@ void Terminal::on_welcome(const bridge::Welcome& welcome) {
     sent_event_seq_ = welcome.event_seq;
     sync_done_due_ = true;
     info_time_ = Nanos{0};
+    holdings_time_ = Nanos{0};
     offer_account_info();
     send_events();
 }
