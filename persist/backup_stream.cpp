@@ -13,8 +13,6 @@
 
 #include "persist/sign_of_life.h"
 #include "persist/sqlite_cursor.h"
-#include "persist/sqlite_layout.h"
-#include "persist/sqlite_schema.h"
 
 namespace millrace {
 namespace {
@@ -292,13 +290,6 @@ Status check_restored(const std::string& path, const BackupHeader& header,
     const auto cursor = read_sqlite_cursor(db);
     if (!cursor) {
         return cursor.error();
-    }
-    if (header.schema == static_cast<std::uint32_t>(sqlite_schema_version())) {
-        const auto odd = sqlite_odd_layout(db);
-        if (!odd || !odd.value().empty()) {
-            return odd ? Status{Errc::BadChecksum, "a table or a view is not as it was made"}
-                       : Status{odd.error()};
-        }
     }
     return cursor.value().cursor == header.cursor()
                ? ok_status()

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "persist/backup_place.h"
 #include "persist/log_progress.h"
 #include "shm/clock.h"
 
@@ -46,6 +47,10 @@ bool LogShipping::turn(Nanos now) noexcept {
     now_ = now;
     if (now < retry_at_) {
         return false;
+    }
+    std::string elsewhere;  // each turn: a disk can be taken away below an open file
+    if (!claim_backup_place(options_.backups, options_.note, elsewhere)) {
+        return fail(elsewhere);
     }
     if (!has_room() && !make_room()) {
         return fail("too little room on the disk of the log itself");

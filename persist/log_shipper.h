@@ -28,6 +28,7 @@ namespace millrace {
 struct LogShipperOptions {
     std::string log;            // folder of the effects log
     std::string backups;        // folder of the backups; "" = nothing is shipped
+    std::string note{};         // of `backups`: backup_place.h; "" = whatever lies there will do
     Nanos every = millis(500);  // an effect is there, flushed, at most so much later
     std::uint64_t file_bytes = 8ULL << 20;
     std::uint64_t bytes_max = 16ULL << 30;  // in all: beyond it the oldest go

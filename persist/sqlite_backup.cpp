@@ -1,11 +1,13 @@
 #include "persist/sqlite_backup.h"
 
 #include "core/crash_point.h"
+#include "persist/backup_place.h"
 #include "persist/backup_stream.h"
 #include "persist/file_preparer.h"
 #include "persist/sqlite_cursor.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_files.h"
+#include "persist/sqlite_layout.h"
 #include "persist/sqlite_schema.h"
 #include "shm/clock.h"
 
@@ -79,6 +81,7 @@ private:
     Status check();
     Status room();
     static Result<Fingerprint> fingerprint(SqliteDb& db);
+    [[nodiscard]] Result<std::string> layout_of(SqliteDb& db, std::int64_t schema) const;
     void remove_leftovers();
     void remove_old();
     Status fail(const Status& status, const std::string& doing) {
@@ -97,6 +100,9 @@ private:
 };
 
 Status BackupRun::begin() {
+    if (auto there = claim_backup_place(o_.dir, o_.note, message_); !there) {
+        return there;  // the message has it all
+    }
     std::error_code error;
     fs::create_directories(o_.dir, error);
     fs::permissions(o_.dir, fs::perms::owner_all, error);
@@ -166,6 +172,11 @@ Status BackupRun::copy() {
     if (!row || !schema) {
         return fail(row ? Status{schema.error()} : Status{row.error()}, o_.store);
     }
+    if (auto odd = layout_of(from, schema.value()); !odd || odd.value() != o_.odd_layout) {
+        return fail(odd ? Status{Errc::BadChecksum, "a table or a view is not as it was made"}
+                        : Status{odd.error()},
+                    odd ? o_.store + ": " + odd.value() : o_.store);
+    }
     const EffectCursor& cursor = row.value().cursor;
     header_.schema = static_cast<std::uint32_t>(schema.value());
     header_.epoch = cursor.epoch;
@@ -187,6 +198,12 @@ Status BackupRun::copy() {
     return done ? done : fail(done, "copying " + o_.store + " to " + o_.dir + kCopy);
 }
 
+/// Of an older build's store nothing is known: whoever opens it migrates it.
+Result<std::string> BackupRun::layout_of(SqliteDb& db, std::int64_t schema) const {
+    return schema == sqlite_schema_version() ? sqlite_odd_layout(db)
+                                             : Result<std::string>{o_.odd_layout};
+}
+
 /// What lies on the disk, unpacked, holds what the store held.
 Status BackupRun::check() {
     if (auto done = restore_sqlite_backup(o_.dir + kPacked, o_.dir + kScratch, o_, message_);
@@ -198,6 +215,12 @@ Status BackupRun::check() {
         return fail(opened, o_.dir + kScratch);
     }
     db.stop_when(o_.stop);
+    const auto odd = layout_of(db, header_.schema);
+    if (!odd || odd.value() != o_.odd_layout) {
+        return fail(odd ? Status{Errc::BadChecksum, "a table or a view is not as it was made"}
+                        : Status{odd.error()},
+                    o_.dir + kScratch);
+    }
     const auto sums = fingerprint(db);
     if (!sums) {
         return fail(sums.error(), o_.dir + kScratch);

@@ -57,6 +57,10 @@ using BackupProgress =
 struct SqliteBackupOptions {
     std::string store;
     std::string dir;        // made with mode 0700; on another disk it survives that of the store
+    std::string note{};     // of `dir`: backup_place.h; "" = whatever lies there will do
+    /// How the store may differ from what this build makes (sqlite_odd_layout()), "" = in nothing:
+    /// another store is damaged, and no backup is made of it.
+    std::string odd_layout{};
     std::size_t keep = 10;  // older ones are removed once a newer one counts
     BackupProgress progress{};
     const std::atomic<bool>* stop = nullptr;  // gives up when it turns true
@@ -67,7 +71,8 @@ struct SqliteBackupOptions {
 /// integrity check, the cursor, and counts and sums over each table against the store itself at
 /// that moment. Only then it gets its name. Needs room for two copies meanwhile.
 /// @return NotFound: no store; Busy: another backup is being made; BadChecksum: the store is
-/// damaged, or the copy did not come back the same; NoSpace, IoError; Timeout: given up.
+/// damaged, or the copy did not come back the same; NoSpace; IoError, also where `dir` is not the
+/// folder that was noted; Timeout: given up.
 /// Threads: any; blocks for as long as it takes, and never the store's writer.
 /// Crash: what is not finished has another name and is removed by the next run.
 [[nodiscard]] Result<SqliteBackup> make_sqlite_backup(const SqliteBackupOptions& options,

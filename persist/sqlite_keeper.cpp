@@ -231,6 +231,8 @@ void SqliteKeeper::back_up() {
     SqliteBackupOptions options;
     options.store = options_.store;
     options.dir = options_.dir;
+    options.note = options_.note;
+    options.odd_layout = kept_layout_;
     options.keep = options_.keep;
     options.stop = &stop_;
     std::string message;

@@ -30,7 +30,8 @@ public:
 
 struct SqliteKeeperOptions {
     std::string store;
-    std::string dir;  // of the backups; empty = none are made
+    std::string dir;     // of the backups; empty = none are made
+    std::string note{};  // of `dir`: backup_place.h; "" = whatever lies there will do
     std::size_t keep = 10;
     /// Between backups; one that takes long is followed by nine times as long without one.
     Nanos every = seconds(60);

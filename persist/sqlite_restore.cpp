@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/crash_point.h"
+#include "persist/backup_place.h"
 #include "persist/sqlite_files.h"
 
 namespace millrace {
@@ -40,6 +41,11 @@ Result<RestoredStore> restore_newest_backup(const SqliteBackupOptions& options,
                                             const std::string& to, EffectSource& log,
                                             std::vector<std::string>& passed_over,
                                             const MayStillCome& may_come) {
+    std::string elsewhere;
+    if (auto there = check_backup_place(options.dir, options.note, elsewhere); !there) {
+        passed_over.push_back(elsewhere);  // all of them: another try may do
+        return there.error();
+    }
     const auto backups = list_sqlite_backups(options.dir);
     for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
         std::string message;

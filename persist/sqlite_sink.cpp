@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "persist/backup_place.h"
 #include "persist/log_progress.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_restore.h"
@@ -98,12 +99,14 @@ bool SqliteSink::open() noexcept {
 }
 
 bool SqliteSink::open_main() noexcept {
-    // Nobody starts a store anew while there are backups of it.
+    // Nobody starts a store anew while there are backups of it, be it on a disk that is not there.
     std::error_code none;
+    std::string elsewhere;
     const bool emptied = std::filesystem::file_size(options_.store.path, none) == 0;
     if (!options_.keeper.dir.empty() &&
         (!sqlite_file_exists(options_.store.path) || (emptied && !none)) &&
-        !list_sqlite_backups(options_.keeper.dir).empty()) {
+        (!list_sqlite_backups(options_.keeper.dir).empty() ||
+         !check_backup_place(options_.keeper.dir, options_.keeper.note, elsewhere))) {
         return open_rebuild(none ? "it is gone" : "it was emptied");
     }
     SqliteStoreOptions store = store_options();
@@ -296,6 +299,7 @@ bool SqliteSink::restore_backup() noexcept {
     }
     SqliteBackupOptions o;
     o.dir = options_.keeper.dir;
+    o.note = options_.keeper.note;
     std::vector<std::string> passed_over;
     o.progress = [this](const char*, std::uint64_t, std::uint64_t) { return show_life(); };
     const auto restored =

@@ -3,20 +3,13 @@
 #include <sstream>
 
 #include "persist/sqlite_store.h"
+#include "tests/shm/small_segment.h"
 
 namespace millrace::clickhouse_test {
 
 void ClickHouseFixture::SetUp() {
-    SegmentPlan plan;
-    plan.path = dir_.file("segment");
-    plan.sessions = 1;
-    plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
-    plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
-    plan.memory.lock = MemoryWish::Off;
-    std::string message;
-    auto made = Segment::create(plan, message);
-    ASSERT_TRUE(made.ok()) << message;
-    segment_ = std::make_unique<Segment>(std::move(made).value());
+    segment_ = test::small_segment(dir_.file("segment"));
+    ASSERT_NE(segment_, nullptr);
     server_ = std::make_unique<ClickHouseProcess>(dir_.file("server"));
     server_->start();
     proxy_ = std::make_unique<Proxy>(server_->port());

@@ -23,6 +23,7 @@
 #include "tests/ops/quiet_port.h"
 #include "tests/redis/server.h"
 #include "tests/shm/error_log.h"
+#include "tests/shm/small_segment.h"
 #include "tests/shm/temp_dir.h"
 #include "tests/sqlite/effects.h"
 #include "tools/millrace/backlog.h"
@@ -38,17 +39,10 @@ constexpr std::uint64_t kSilentAfter = 12;   // records without an effect at the
 class SinkAlone : public ::testing::Test {
 protected:
     void SetUp() override {
-        SegmentPlan plan;
-        plan.path = dir_.file("segment");
-        plan.sessions = 1;
-        plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
-        plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
-        plan.memory.lock = MemoryWish::Off;
-        std::string message;
-        auto made = Segment::create(plan, message);
-        ASSERT_TRUE(made.ok()) << message;
-        segment_ = std::make_unique<Segment>(std::move(made).value());
+        segment_ = test::small_segment(dir_.file("segment"));
+        ASSERT_NE(segment_, nullptr);
         std::filesystem::create_directory(log());
+        std::string message;
         auto writer = EffectsWriter::open(log(), {4U << 20U}, message);
         ASSERT_TRUE(writer.ok()) << message;
         writer_.emplace(std::move(writer).value());

@@ -1,5 +1,6 @@
 #include "tests/redis/sink_fixture.h"
 #include "tests/shm/error_log.h"
+#include "tests/shm/small_segment.h"
 
 #include <algorithm>
 #include <sstream>
@@ -60,16 +61,8 @@ Result<std::optional<EffectCursor>> RecentLog::next(std::vector<Effect>& out) no
 
 void RedisSinkFixture::SetUp() {
     (void)base_time();  // now, or each forked child would take its own
-    SegmentPlan plan;
-    plan.path = dir_.path() + "/segment";
-    plan.sessions = 1;
-    plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
-    plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
-    plan.memory.lock = MemoryWish::Off;
-    std::string message;
-    auto made = Segment::create(plan, message);
-    ASSERT_TRUE(made.ok()) << message;
-    segment_ = std::make_unique<Segment>(std::move(made).value());
+    segment_ = test::small_segment(dir_.path() + "/segment");
+    ASSERT_NE(segment_, nullptr);
 }
 
 std::unique_ptr<RedisProcess> RedisSinkFixture::server(const std::string& name,

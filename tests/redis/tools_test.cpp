@@ -50,6 +50,14 @@ TEST(RedisShippedFiles, StartAServerThatOurOwnCheckFindsNothingWrongWith) {
     for (const RedisSetting& s : settings) {
         EXPECT_EQ(s.verdict, RedisSetting::Verdict::Good) << s.text();
     }
+    // What the check does not look at.
+    for (const auto& [name, value] :
+         std::initializer_list<std::pair<const char*, const char*>>{{"save", "300 1"},
+                                                                    {"appendfsync", "everysec"},
+                                                                    {"tcp-backlog", "1024"},
+                                                                    {"tcp-keepalive", "15"}}) {
+        EXPECT_EQ(redis.ask({"CONFIG", "GET", name}), std::string{name} + " " + value);
+    }
     EXPECT_NE(redis.ask({"SET", "a", "b"}).find("NOREPLICAS"), std::string::npos)
         << "the file says so of a server without a replica";
 }

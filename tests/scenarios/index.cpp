@@ -101,6 +101,15 @@ std::vector<Row> read_index(const fs::path& file) {
     return rows;
 }
 
+std::vector<Row> read_indexes(const fs::path& folder) {
+    std::vector<Row> rows;
+    for (const char* file : {kExecutionIndex, kStateIndex}) {
+        std::vector<Row> some = read_index(folder / file);
+        rows.insert(rows.end(), some.begin(), some.end());
+    }
+    return rows;
+}
+
 std::vector<std::string> required_ids() {
     std::vector<std::string> ids;
     const auto add = [&ids](const char* letter, int first, int last) {
@@ -112,6 +121,8 @@ std::vector<std::string> required_ids() {
     add("R", 112, 179);  // 002: Expert Advisor fault tolerance
     add("R", 236, 280);  // 004: edge cases
     add("E", 1, 15);     // trading.md, section 8
+    add("R", 62, 111);   // 001: high availability
+    add("R", 180, 235);  // 003: backup and recovery
     return ids;
 }
 

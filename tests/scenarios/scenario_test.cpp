@@ -16,7 +16,7 @@ const std::filesystem::path kScenarios{MILLRACE_SCENARIOS};
 /// Requirements that name the scenario as their evidence.
 std::string shown_by(const std::string& scenario) {
     std::string ids;
-    for (const Row& row : read_index(kScenarios / "requirements.txt")) {
+    for (const Row& row : read_indexes(kScenarios)) {
         if (std::find(row.evidence.begin(), row.evidence.end(), scenario) != row.evidence.end()) {
             ids += " " + row.id;
         }

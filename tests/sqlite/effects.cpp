@@ -6,6 +6,7 @@
 
 #include "persist/sqlite_files.h"
 #include "tests/shm/error_log.h"
+#include "tests/shm/small_segment.h"
 
 namespace millrace::sqlite_test {
 namespace {
@@ -245,16 +246,8 @@ void SqliteFixture::SetUp() {
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     dir_ = pattern;
     path_ = dir_ + "/store.db";
-    SegmentPlan plan;
-    plan.path = dir_ + "/segment";
-    plan.sessions = 1;
-    plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
-    plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
-    plan.memory.lock = MemoryWish::Off;
-    std::string message;
-    auto made = Segment::create(plan, message);
-    ASSERT_TRUE(made.ok()) << message;
-    segment_ = std::make_unique<Segment>(std::move(made).value());
+    segment_ = test::small_segment(dir_ + "/segment");
+    ASSERT_NE(segment_, nullptr);
 }
 
 void SqliteFixture::TearDown() {

@@ -48,7 +48,8 @@ protected:
         }
     }
 
-    void start() {
+    /// @param inputs more of the Expert Advisor's: " --input NAME=VALUE".
+    void start(const std::string& inputs = "") {
         std::ofstream{dir.path("config.json")}
             << R"({"accounts":[{"login":1001,"key":")" << kHexKey
             << R"(","margin_mode":"hedging","balance":"100000"}],"symbols":["EURUSD"]})";
@@ -57,7 +58,7 @@ protected:
                                  " --books " + dir.path("books") + " --journal-dir " +
                                  dir.path("files") + " --control " + dir.path("control") +
                                  " --quote EURUSD=1.10000/1.10010 --absent-after-ms 100" +
-                                 " --input InpTickSymbols=EURUSD";
+                                 " --input InpTickSymbols=EURUSD" + inputs;
         // Not `exec`: the shell stays, as xvfb-run does, and dies when the terminal does.
         std::ofstream{dir.path("c.json")}
             << R"({"name": "termpipe-)" << ::getpid()
@@ -120,6 +121,22 @@ protected:
         ::kill(supervisor, SIGKILL);
         ::waitpid(supervisor, nullptr, 0);
         supervisor = 0;
+    }
+    /// Every process of `millrace`, as if their memory had failed; the terminal lives.
+    void kill_pipeline() {
+        kill_supervisor();
+        EXPECT_TRUE(eventually([this] {
+            bool any = false;
+            for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+                std::stringstream line;
+                line << std::ifstream{entry.path() / "cmdline"}.rdbuf();
+                if (line.str().find(dir.path("c.json")) != std::string::npos) {
+                    any = true;
+                    ::kill(std::stoi(entry.path().filename().string()), SIGKILL);
+                }
+            }
+            return !any;
+        })) << "some of it cannot be killed";
     }
     [[nodiscard]] std::string text(const std::string& name) const {
         std::stringstream all;
@@ -235,6 +252,22 @@ TEST_F(TerminalPipeline, LosesAndDoublesNothingWhateverOfItsTerminalsIsKilled) {
     const ProcessId last = wait_process("accounts/a1/pid");
     EXPECT_EQ(stop(), 0);
     EXPECT_FALSE(last.alive()) << "`down` leaves the terminal";
+}
+
+TEST_F(TerminalPipeline, ThatIsKilledWholeIsFlattenedByItsTerminalAndGoesOnAfterwards) {
+    mt5::test::HostProcess terminal{dir,
+                                    bridge.number()};  // the pipeline's own, for its control line
+    ASSERT_NO_FATAL_FAILURE(start(" --input InpDeadManSeconds=2 --input InpDeadManAction=6"));
+    // A machine that stands still for two seconds is a dead engine, too.
+    ASSERT_TRUE(eventually([&] { return trade(), terminal.stat("positions") > 0; }));
+    const ProcessId now = wait_process("accounts/a1/pid");
+    kill_pipeline();
+    EXPECT_TRUE(eventually([&] { return terminal.stat("positions") == 0; }));
+    EXPECT_TRUE(now.alive()) << "its broker closed nothing, another terminal did";
+    up();
+    ASSERT_NO_FATAL_FAILURE(trade());
+    EXPECT_TRUE(wait_all_done());
+    EXPECT_EQ(stop(), 0);
 }
 
 TEST_F(TerminalPipeline, DownEndsTerminalsAndExecutorsWhoseSupervisorHasDied) {

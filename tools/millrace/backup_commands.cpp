@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "persist/backup_place.h"
 #include "persist/effects_log_source.h"
 #include "persist/sqlite_files.h"
 #include "persist/sqlite_restore.h"
@@ -60,9 +61,14 @@ int back_up_store(const Config& config, bool dry_run) {
     SqliteBackupOptions o;
     o.store = config.sqlite.path;
     o.dir = config.sqlite.backup_dir;
+    o.note = backup_note(o.store, o.dir);
     o.keep = config.sqlite.backups_kept;
     o.progress = progress_on_terminal();
     if (dry_run) {
+        std::string elsewhere;
+        if (!check_backup_place(o.dir, o.note, elsewhere)) {
+            return complain("would be refused: " + elsewhere);
+        }
         std::printf("would copy %s into %s, read it back, compare, and keep the newest %zu of:\n",
                     o.store.c_str(), o.dir.c_str(), o.keep);
         for (const SqliteBackup& backup : list_sqlite_backups(o.dir)) {
@@ -96,6 +102,7 @@ Result<RestoredStore> choose(const Config& config, const Asked& asked, const std
                              EffectSource& log, std::vector<std::string>& passed_over) {
     SqliteBackupOptions o;
     o.dir = config.sqlite.backup_dir;
+    o.note = backup_note(config.sqlite.path, o.dir);
     o.progress = progress_on_terminal();
     if (asked.from == kNewest) {
         return restore_newest_backup(o, to, log, passed_over);
@@ -123,7 +130,10 @@ Result<RestoredStore> choose(const Config& config, const Asked& asked, const std
 int restore_beside(const Config& config, const Asked& asked) {
     const auto all = list_sqlite_backups(config.sqlite.backup_dir);
     if (asked.from == kNewest && all.empty()) {
-        return complain("there is no backup in " + config.sqlite.backup_dir);
+        std::string why = "there is no backup in " + config.sqlite.backup_dir;
+        (void)check_backup_place(config.sqlite.backup_dir,
+                                 backup_note(config.sqlite.path, config.sqlite.backup_dir), why);
+        return complain(why);
     }
     const std::string from = asked.from == kNewest ? all.back().path : asked.from;
     SqliteBackupOptions o;

@@ -8,6 +8,7 @@
 
 #include "core/engine.h"
 #include "gateway/fix/profile.h"
+#include "persist/backup_place.h"
 #include "tools/millrace/config_reader.h"
 #include "tools/millrace/fix_config.h"
 #include "tools/millrace/guards_config.h"
@@ -277,6 +278,12 @@ std::vector<std::string> config_warnings(const Config& c) {
         warnings.push_back("sqlite.backup_dir: " + c.sqlite.backup_dir +
                            " lies on the journal's disk and is lost with it, and with it what is "
                            "shipped there; name a folder on another disk, or set ship_ms to 0");
+    }
+    std::string elsewhere;
+    if (c.sqlite.backup_s != 0 &&
+        !check_backup_place(c.sqlite.backup_dir, backup_note(c.sqlite.path, c.sqlite.backup_dir),
+                            elsewhere)) {
+        warnings.push_back("sqlite.backup_dir: " + elsewhere + ". No backup is made until then");
     }
     const std::uint32_t kept = places_kept(c.capacity.orders);
     for (const GroupConfig& g : c.groups) {

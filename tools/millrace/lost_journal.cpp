@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "persist/backup_place.h"
 #include "persist/log_shipper.h"
 #include "persist/redis_primary.h"
 #include "persist/reservation.h"
@@ -103,6 +104,11 @@ Followed ask_sqlite(const Config& config) {
         if (backup.seq.value > found.seq) {
             found = {backup.path, backup.seq.value, {}, 0};
         }
+    }
+    std::string elsewhere;
+    const std::string note = backup_note(config.sqlite.path, config.sqlite.backup_dir);
+    if (!check_backup_place(config.sqlite.backup_dir, note, elsewhere) && found.seq == 0) {
+        found = {config.sqlite.backup_dir, 0, elsewhere, 0};
     }
     const std::string shipped = shipped_folder(config.sqlite.backup_dir);
     for (const std::string& folder : {config.sqlite.backup_dir, shipped}) {

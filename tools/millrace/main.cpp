@@ -8,20 +8,13 @@
 //
 // `millrace up` is the supervisor (supervisor.h): it starts one process per stage (stages.h builds
 // them, runner.h gives them a thread) and restarts what dies. All other words are for operators.
-#include "tools/millrace/backup_commands.h"
-#include "tools/millrace/commands.h"
-#include "tools/millrace/credential_commands.h"
+#include "tools/millrace/all_commands.h"
 #include "tools/millrace/role_gate.h"
 #include "tools/millrace/stages.h"
-#include "tools/millrace/terminal_commands.h"
-#include "tools/millrace/tick_commands.h"
 
 #include "shm/clock.h"
-#ifdef MILLRACE_READERS  // a sanitizer's build that only runs pipelines leaves them out
-#include "tools/explain/explain.h"
+#ifdef MILLRACE_READERS
 #include "tools/inspect/inspect.h"
-#include "tools/query/query.h"
-#include "tools/stop/stop_command.h"
 #endif
 
 namespace {
@@ -49,24 +42,7 @@ int main(int argc, char** argv) {
 #endif
     CLI::App app{kHelp, "millrace"};
     app.require_subcommand(1);
-    add_pipeline_commands(app, command);
-#ifdef MILLRACE_READERS
-    app.add_subcommand("inspect", "look into a pipeline, living or dead: stat, ring, top, ...");
-    add_query_command(app, command);
-    add_explain_commands(app, command);
-#endif
-    add_account_commands(app, command);
-#ifdef MILLRACE_READERS
-    add_stop_command(app, command);
-#endif
-    add_group_commands(app, command);
-    add_emergency_commands(app, command);
-    add_doctor_commands(app, command);
-    add_config_commands(app, command);
-    add_credential_commands(app, command);
-    add_terminal_commands(app, command);
-    add_tick_commands(app, command);
-    add_backup_commands(app, command);
+    add_all_commands(app, command);
     CLI11_PARSE(app, argc, argv);
     if (!permitted(app)) {
         return kExitNotPermitted;

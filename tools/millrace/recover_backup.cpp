@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include "persist/backup_place.h"
 #include "persist/log_shipper.h"
 #include "persist/shipped_records.h"
 #include "persist/sqlite_backup.h"
@@ -102,6 +103,11 @@ Result<StoredState> read_newest_backup(const Config& config, const StoredLimits&
                                        std::string& message) {
     const std::string scratch = scratch_of(config);
     const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
+    if (std::string elsewhere;
+        !check_backup_place(config.sqlite.backup_dir,
+                            backup_note(config.sqlite.path, config.sqlite.backup_dir), elsewhere)) {
+        message += "; " + elsewhere;
+    }
     for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
         std::string why;
         const auto shipped = unpack(config, backup->path, scratch, why);

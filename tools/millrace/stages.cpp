@@ -9,6 +9,7 @@
 
 #include "gateway/broker_stage.h"
 #include "gateway/ingress_stage.h"
+#include "persist/backup_place.h"
 #include "persist/core_stage.h"
 #include "persist/effects_log_source.h"
 #include "persist/moving_journal.h"
@@ -223,8 +224,10 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
     options.store.instance = instance_of(c);
     options.batch_time = millis(c.config.sqlite.batch_ms);
     options.batch_rows = c.config.sqlite.batch_rows;
+    const std::string note = backup_note(c.config.sqlite.path, c.config.sqlite.backup_dir);
     if (c.config.sqlite.backup_s != 0) {
         options.keeper.dir = c.config.sqlite.backup_dir;
+        options.keeper.note = note;
         options.keeper.keep = c.config.sqlite.backups_kept;
         options.keeper.every = seconds(c.config.sqlite.backup_s);
         options.keeper.make_log = [dir = c.config.journal.dir] {
@@ -234,6 +237,7 @@ Result<std::unique_ptr<Stage>> build_sqlite(const StageContext& c) {
     if (c.config.sqlite.ship_ms != 0) {
         options.shipper.log = c.config.journal.dir;
         options.shipper.backups = c.config.sqlite.backup_dir;
+        options.shipper.note = note;
         options.shipper.every = millis(c.config.sqlite.ship_ms);
         options.shipper.free_floor_bytes = std::uint64_t{c.config.journal.free_floor_mib} << 20U;
         options.shipper.bytes_max = std::uint64_t{c.config.journal.retention_gib} << 30U;
