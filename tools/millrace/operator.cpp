@@ -310,8 +310,8 @@ int kill_switch(const Target& target, const KillRequest& request) {
                           : send_kill(session.value(), part.value(), request);
 }
 
-int resolve_order(const Target& target, const std::string& magic, const std::string& filled,
-                  bool rejected) {
+int resolve_order(const Target& target, const ResolveRequest& request) {
+    const auto& [magic, filled, rejected, account] = request;
     ResolveCommand r;
     const char* end = magic.data() + magic.size();
     if (std::from_chars(magic.data(), end, r.magic.value).ptr != end || magic.empty()) {
@@ -328,6 +328,13 @@ int resolve_order(const Target& target, const std::string& magic, const std::str
     auto session = open_session(target, message);
     if (!session) {
         return complain(message);
+    }
+    if (!account.empty()) {
+        const std::uint32_t id = session.value().ids.find(NameKind::Account, account);
+        if (id == kNoId) {
+            return complain("no account \"" + account + "\"; `millrace account list` names them");
+        }
+        r.executor_of = id + 1;
     }
     if (target.dry_run) {
         std::printf("order %s: would end as %s%s, if it is in doubt; nothing was changed\n",
