@@ -349,7 +349,8 @@ int resolve_order(const Target& target, const ResolveRequest& request) {
         }
         applied = client.value().applied_at();
     }
-    std::printf("order %s: %s\n", magic.c_str(), rejected ? "rejected" : "filled");
+    std::printf("order %s: %s%s\n", magic.c_str(), rejected ? "rejected" : "filled",
+                account.empty() ? "" : "; its executor is told, and its log says what came of it");
     tell_if_not_durable(session.value().segment, applied);
     return kExitOk;
 }
