@@ -110,7 +110,7 @@ protected:
     /// The next event that is about `magic`, and not a QueryUnknown unless asked for.
     Event next(std::uint64_t magic, bool unknown_too = false) {
         for (;;) {
-            const auto event = stage.next_event(60'000);
+            const auto event = stage.next_event(30'000);
             if (!event) {
                 ADD_FAILURE() << "no event\n" << text("log") << text("j/fix/venue/messages.log");
                 return {};

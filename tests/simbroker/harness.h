@@ -69,16 +69,16 @@ public:
     void send_bytes(std::span<const std::byte> bytes);
     /// The next Event with its number, passing over everything else and over AccountInfo.
     std::optional<std::pair<std::uint64_t, bridge::Event>> next_event(int timeout_ms = 5'000);
-    /// Waits for an AccountInfo that is `wanted`, acknowledging all events and passing over the
-    /// others.
-    /// @return false after 60 s.
-    bool wait_info(const std::function<bool(const bridge::Event&)>& wanted);
     /// Waits for a quote of these prices, passing over everything else.
     bool wait_tick(std::int64_t bid, std::int64_t ask);
     /// The highest RX_ACK that was read on this connection; 0 = none.
     [[nodiscard]] std::uint64_t acknowledged_command() const noexcept { return acked_; }
     /// Waits for RX_ACK of at least `seq`.
     bool wait_rx_ack(std::uint64_t seq);
+    /// Waits for an AccountInfo that is `wanted`, acknowledging all events and passing over the
+    /// others.
+    /// @return false after 60 s.
+    bool wait_info(const std::function<bool(const bridge::Event&)>& wanted);
     /// True if the terminal closes the connection in time.
     bool wait_closed(int timeout_ms = 5'000);
     void close();

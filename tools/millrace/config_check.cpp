@@ -256,8 +256,6 @@ std::vector<std::string> config_warnings(const Config& c) {
                            " lies on the journal's disk and is lost with it, and with it what is "
                            "shipped there; name a folder on another disk, or set ship_ms to 0");
     }
-    const std::vector<std::string> of_fix = fix_warnings(c);
-    warnings.insert(warnings.end(), of_fix.begin(), of_fix.end());
     const std::uint32_t kept = places_kept(c.capacity.orders);
     for (const GroupConfig& g : c.groups) {
         const std::size_t at_once = kChildrenPerTarget * g.members.size();
@@ -275,6 +273,8 @@ std::vector<std::string> config_warnings(const Config& c) {
                 " or more");
         }
     }
+    const std::vector<std::string> of_fix = fix_warnings(c);
+    warnings.insert(warnings.end(), of_fix.begin(), of_fix.end());
     return warnings;
 }
 
