@@ -236,7 +236,10 @@ struct KillCommand {
 struct ResolveCommand {
     Magic magic;
     OrdStatus status{};  // what the operator found
-    std::uint8_t reserved[7] = {};
+    std::uint8_t reserved[3] = {};
+    /// 1 + the account whose executor is told all the same where the engine has no such order: one
+    /// of the kill switch at a venue, or one that is over here and not there. 0 = none.
+    std::uint32_t executor_of = 0;
     Lots volume;
     Price price;
     std::uint64_t position_id = 0;

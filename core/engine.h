@@ -401,6 +401,7 @@ private:
     [[nodiscard]] AdminAnswer on_kill(const KillCommand& c, bool clear) noexcept;
     void end_barred_entries() noexcept;
     [[nodiscard]] AdminAnswer on_resolve(const ResolveCommand& c) noexcept;
+    void hand_down(AccountId account, const ResolveCommand& c) noexcept;
     void update_account_state(Account& a) noexcept;
     void stop_account(Account& a, AccountState wanted) noexcept;
     [[nodiscard]] Account* account_of(AccountId id) noexcept;

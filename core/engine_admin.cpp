@@ -381,15 +381,39 @@ AdminAnswer Engine::on_resolve(const ResolveCommand& c) noexcept {
             r.position_id = c.position_id;
             bind_tickets(orders_[i], r);
             on_executed(i, r);
+            hand_down(r.account, c);
             return AdminAnswer::Ok;
         }
         if (is_final(c.status) && c.status != OrdStatus::Filled) {
             end(i, c.status, Reason::CanceledByUser);
+            hand_down(AccountId{n}, c);
             return AdminAnswer::Ok;
         }
         break;  // "filled" without a volume says nothing: the order stays in doubt
     }
-    return AdminAnswer::NotInDoubt;
+    const AccountId named{c.executor_of - 1};
+    if (c.executor_of == 0 || account_of(named) == nullptr || !is_final(c.status)) {
+        return AdminAnswer::NotInDoubt;
+    }
+    const std::uint32_t i = by_intent_.find(key_of(named, c.magic.intent()));
+    if (i != kNoId && !is_final(orders_[i].status)) {
+        return AdminAnswer::NotInDoubt;
+    }
+    hand_down(named, c);
+    return AdminAnswer::Ok;
+}
+
+/// An executor whose venue says nothing is in doubt itself: about the position, and so about what
+/// a kill may close.
+void Engine::hand_down(AccountId account, const ResolveCommand& c) noexcept {
+    OrderCommand told;
+    told.account = account;
+    told.magic = c.magic;
+    told.type = CommandType::Resolve;
+    told.flags = c.status == OrdStatus::Filled ? kResolvedAsDone : std::uint8_t{0};
+    told.volume = c.volume;
+    told.price = c.price;
+    emit(told);
 }
 
 void Engine::replay_definitions(OutputPort& out) const noexcept {

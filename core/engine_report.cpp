@@ -163,7 +163,8 @@ void Engine::on_executed(std::uint32_t i, const Report& r) noexcept {
         case CommandType::Close: on_closed(i, r); return;
         case CommandType::Modify: on_modified(i); return;
         case CommandType::Cancel: on_canceled(i); return;
-        case CommandType::Query: return;
+        case CommandType::Query:
+        case CommandType::Resolve: return;
     }
 }
 

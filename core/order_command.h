@@ -9,12 +9,16 @@
 namespace millrace {
 
 enum class CommandType : std::uint8_t {
-    Open = 1,    // market order or pending, by `price_kind`
-    Close = 2,   // market order against `position_ticket` (hedging) or opposite deal (netting)
-    Modify = 3,  // SL/TP of `position_ticket`, or price/SL/TP of pending `order_ticket`
-    Cancel = 4,  // pending `order_ticket`
-    Query = 5,   // what became of `magic`? Never executes anything
+    Open = 1,     // market order or pending, by `price_kind`
+    Close = 2,    // market order against `position_ticket` (hedging) or opposite deal (netting)
+    Modify = 3,   // SL/TP of `position_ticket`, or price/SL/TP of pending `order_ticket`
+    Cancel = 4,   // pending `order_ticket`
+    Query = 5,    // what became of `magic`? Never executes anything
+    Resolve = 6,  // a person has found out what became of `magic`. Never executes anything
 };
+
+/// Bit of OrderCommand::flags. Resolve: `magic` was carried out, a deal with `volume` at `price`.
+inline constexpr std::uint8_t kResolvedAsDone = 1;
 
 /// One command to one account. Identified at the broker by `magic`; a repeated magic is answered
 /// from the executor's intent journal and never executed again (reference: mt5.md 4.2).
@@ -22,11 +26,11 @@ struct OrderCommand {
     Sequence seq;         // journal record that caused it; the egress gate waits for it
     std::uint32_t k = 0;  // which output of that record
     AccountId account{kNoId};
-    Magic magic;  // Query: the order asked about
+    Magic magic;  // Query, Resolve: the order it is about
     CommandType type{};
     Side side{};
     PriceKind price_kind{};
-    std::uint8_t flags = 0;
+    std::uint8_t flags = 0;              // Resolve: kResolvedAsDone
     std::uint32_t deviation_points = 0;  // worst slippage accepted, in points of the symbol
     Text<16> symbol;                     // the account's own name for it, suffix included
     Lots volume;

@@ -76,7 +76,7 @@ struct Hello {
     std::uint64_t event_seq;      // last event number handed out
     std::uint32_t build;          // terminal build
     std::uint8_t margin_mode;     // MarginMode
-    std::uint8_t permissions;     // kHelloMayTrade | kHelloJournalSuspect
+    std::uint8_t permissions;     // kHello...
     std::uint8_t reserved[2];
     wire::Nonce nonce;  // the server has to answer it in Welcome.mac
     wire::Mac mac;      // HMAC-SHA256(key, Challenge.nonce || all bytes of Hello before mac)
@@ -85,6 +85,9 @@ struct Hello {
 /// cut off, a tail was torn, a copy was put back): its silence about a command proves nothing.
 inline constexpr std::uint8_t kHelloMayTrade = 1;
 inline constexpr std::uint8_t kHelloJournalSuspect = 2;
+/// It keeps an account of its own of what is in doubt, and is to hear of it when a person has ended
+/// that (a command of type Resolve). Others look in the account's own lists, and hear nothing.
+inline constexpr std::uint8_t kHelloTakesResolve = 4;
 
 struct Welcome {
     std::uint64_t generation;  // of this session
@@ -108,7 +111,7 @@ struct Command {
     std::uint8_t type;  // CommandType
     std::uint8_t side;
     std::uint8_t price_kind;
-    std::uint8_t flags;  // kCommandResent
+    std::uint8_t flags;  // kCommand...
     std::uint32_t ttl_ms;
     char symbol[16];
     std::int64_t volume;  // 1e-8 lots
@@ -124,6 +127,8 @@ struct Command {
 /// Bit of Command.flags: an earlier session may have sent it. Whoever cannot vouch for having never
 /// received it must not execute it; everybody looks in the account first.
 inline constexpr std::uint8_t kCommandResent = 1;
+/// The same. Resolve: the order was carried out, a deal with `volume` at `price`; else it was not.
+inline constexpr std::uint8_t kCommandDone = 2;
 
 struct RxAck {
     std::uint64_t command_seq;

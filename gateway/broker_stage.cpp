@@ -243,6 +243,11 @@ bool BrokerStage::take(const OrderCommand& command, Nanos now) noexcept {
     if (!reports_.has_room(1)) {
         return false;
     }
+    if (command.type == CommandType::Resolve) {
+        segment_.report_error("broker",
+                              "ALERT an executor was not told what `millrace resolve` said: its "
+                              "queue is full or stopped. Say it again, with --account");
+    }
     reports_.unsent(command, reason_not_taken(session), now);
     ++stats_.drained;
     return true;

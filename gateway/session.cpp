@@ -35,6 +35,8 @@ bridge::Command to_wire(const OrderCommand& c, std::uint64_t epoch, std::uint64_
     out.side = static_cast<std::uint8_t>(c.side);
     out.price_kind = static_cast<std::uint8_t>(c.price_kind);
     out.flags = resent ? bridge::kCommandResent : std::uint8_t{0};
+    const bool done = c.type == CommandType::Resolve && (c.flags & kResolvedAsDone) != 0;
+    out.flags |= done ? bridge::kCommandDone : std::uint8_t{0};
     out.ttl_ms = ttl_ms(c, now);
     std::memcpy(out.symbol, c.symbol.bytes, sizeof out.symbol);
     out.volume = c.volume.value;
@@ -214,6 +216,8 @@ int Session::send_ready(Nanos now) noexcept {
             }
         } else if (!may_send()) {
             break;
+        } else if (queue_.at(next_).command.type == CommandType::Resolve && !takes_resolve_) {
+            pass_over(next_);
         } else {
             const GateVerdict gate = context_->gate.check(queue_.at(next_).command, gate_level_);
             if (gate == GateVerdict::JournalDown && yields_to_way_out(now)) {
@@ -231,6 +235,12 @@ int Session::send_ready(Nanos now) noexcept {
         ++work;
     }
     return work;
+}
+
+/// What nobody there wants to hear: over, without a word.
+void Session::pass_over(std::uint64_t n) noexcept {
+    queue_.set_state(n, SlotState::Answered);
+    --way_outs_;
 }
 
 /// True if the entry at the head has kept a close, a cancel or the like waiting for too long.

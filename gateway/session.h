@@ -250,6 +250,7 @@ private:
     int sweep(Nanos now) noexcept;
     int send_ready(Nanos now) noexcept;
     [[nodiscard]] bool yields_to_way_out(Nanos now) noexcept;
+    void pass_over(std::uint64_t n) noexcept;
     void send(std::uint64_t n) noexcept;
     void note_written(std::uint64_t n) noexcept;
     int send_kills() noexcept;
@@ -318,6 +319,7 @@ private:
     Nanos heard_;
     Nanos busy_until_;
     Nanos beat_at_;
+    bool takes_resolve_ = false;   // bridge::kHelloTakesResolve of the executor in session
     bool server_away_ = false;     // the terminal has no connection to its trade server
     std::uint8_t complaints_ = 0;  // of the terminal, as bits of Event.permissions
     bool has_told_ = false;        // it has sent AccountInfo since it is connected

@@ -129,6 +129,7 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     journal_tail_ = hello.command_seq;
     name_commands(hello.command_epoch == context_->segment.uuid_low() ? hello.command_seq : 0);
     heard_ = now;
+    takes_resolve_ = (hello.permissions & bridge::kHelloTakesResolve) != 0;
     server_away_ = false;  // until it says so
     has_told_ = false;
     busy_until_ = Nanos{};
@@ -202,7 +203,9 @@ void Session::settle(const bridge::Hello& hello, bool sound) noexcept {
         if (queue_.state(n) != SlotState::Claimed) {
             continue;
         }
-        if (own && sound && !named) {
+        // To hear a finding twice does no harm, and nobody asks for one that was not heard.
+        const bool finding = queue_.at(n).command.type == CommandType::Resolve;
+        if (!named && (finding || (own && sound))) {
             queue_.set_state(n, SlotState::Queued);
             ++context_->stats.resent;
         } else {

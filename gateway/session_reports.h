@@ -56,15 +56,16 @@ public:
         return view_.control->read_cursor.load(std::memory_order_acquire) >= number;
     }
 
-    /// Answers a command that never left this host: a look-up, which carries the magic of the order
-    /// it asks about, with QueryUnknown, because Unsent would speak of that order. The report
-    /// carries the command's (seq, k) in journal_id and journal_tail, which neither type uses
-    /// otherwise.
+    /// Answers a command that never left this host: a look-up or a finding, which carry the magic
+    /// of the order they are about, with QueryUnknown, because Unsent would speak of that order.
+    /// The report carries the command's (seq, k) in journal_id and journal_tail, which neither type
+    /// uses otherwise.
     void unsent(const OrderCommand& command, Reason reason, Nanos now) noexcept {
         Report r;
         r.time = now;
         r.account = command.account;
-        const bool look_up = command.type == CommandType::Query;
+        const bool look_up =
+            command.type == CommandType::Query || command.type == CommandType::Resolve;
         r.type = look_up ? ReportType::QueryUnknown : ReportType::Unsent;
         r.ord_status = look_up ? static_cast<std::uint8_t>(OrdStatus::InDoubt) : std::uint8_t{0};
         r.reason = static_cast<std::uint16_t>(reason);

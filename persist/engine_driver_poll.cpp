@@ -106,6 +106,10 @@ bool EngineDriver::take_admin(Engine& engine, Nanos now) noexcept {
     if (in == nullptr) {
         return false;
     }
+    // The one admin record that puts out an order: what a person found goes on to the executor.
+    if (in->value.op == AdminOp::Resolve && !outputs_.orders_free_now(kBudgetMin)) {
+        return false;
+    }
     const std::uint64_t cursor = admin_.ring.position();
     JournalRecord& record = begin_record(engine, now, SymbolId{kNoId}, admin_.index, cursor);
     record.set_body(InputType::Admin, in->value);

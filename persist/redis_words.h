@@ -16,6 +16,7 @@ namespace millrace {
         case CommandType::Modify: return "MODIFY";
         case CommandType::Cancel: return "CANCEL";
         case CommandType::Query: return "QUERY";
+        case CommandType::Resolve: return "RESOLVE";
     }
     return "?";
 }

@@ -90,6 +90,10 @@ public:
     [[nodiscard]] Status restore(const OrderState& state) noexcept;
     /// It has not left after all, or is proven absent: no report about it is expected.
     void close(Magic magic) noexcept;
+    /// A person has seen at the venue what became of it: it ends, unless it has ended. `done`: it
+    /// was carried out, an order with `volume` in all at `price`. What the venue says of it later
+    /// is taken as of any order that is over.
+    void resolve(Magic magic, bool done, Lots volume, Price price) noexcept;
     /// Orders that are not over. Allocates.
     [[nodiscard]] std::vector<Magic> alive() const;
 

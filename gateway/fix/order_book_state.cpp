@@ -86,6 +86,32 @@ void OrderBook::close(Magic magic) noexcept {
     }
 }
 
+void OrderBook::resolve(Magic magic, bool done, Lots volume, Price price) noexcept {
+    Entry* entry = find(magic);
+    if (entry == nullptr || entry->over) {
+        return;
+    }
+    Entry* target = entry->is_order() ? nullptr : find(Magic{entry->command.order_ticket});
+    close(magic);
+    if (!done) {
+        return;
+    }
+    if (entry->is_order()) {
+        const auto quantity = quantity_of(volume.value, *entry->instrument);
+        // Never less than what the venue itself has told.
+        if (quantity && quantity.value() > entry->booked) {
+            entry->notional +=
+                static_cast<__int128>(price.value) * (quantity.value() - entry->booked);
+            entry->booked = quantity.value();
+        }
+    } else if (target != nullptr && entry->type() == CommandType::Cancel) {
+        target->answered = target->over = true;
+    } else if (target != nullptr) {
+        target->current = magic;
+        target->command.price = entry->command.price;
+    }
+}
+
 std::vector<Magic> OrderBook::alive() const {
     std::vector<Magic> found;
     for (std::uint32_t i = 0; i < used_; ++i) {

@@ -19,7 +19,7 @@ constexpr std::array kFxcmTexts{
 };
 
 constexpr std::array kProfiles{
-    Profile{.name = "generic"},
+    Profile{.name = "generic", .equity = true},
     // Numbers for symbols; time in force follows the order type; both sides reset at each logon.
     Profile{.name = "ctrader",
             .collar = CollarBy::None,
@@ -29,13 +29,16 @@ constexpr std::array kProfiles{
             .sends_handl_inst = false,
             .orig_order_id = true,
             .reset_on_logon = true,
+            .quotes = false,  // a QUOTE session of its own
             .texts = kCTraderTexts},
     Profile{.name = "lmax",
             .symbol = SymbolTag::SecurityId,
             .sends_account = false,
             .sends_handl_inst = false,
-            .mass_status = false},
-    // A load-balanced cluster: numbers start anew at each logon.
+            .mass_status = false,
+            .quotes = false},  // at another address
+    // A load-balanced cluster: numbers start anew at each logon. Its CollateralReport has a balance
+    // and no equity.
     Profile{.name = "fxcm",
             .collar = CollarBy::StopLimit,
             .close = CloseBy::FxcmPosId,

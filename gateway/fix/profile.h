@@ -39,6 +39,8 @@ struct Profile {
     bool orig_order_id = false;    // 37 in cancel, replace and status requests where known
     bool reset_on_logon = false;   // both sides number from 1 at each logon
     bool mass_status = true;       // OrderMassStatusRequest is offered
+    bool equity = false;           // CollateralReport has TotalNetValue
+    bool quotes = true;            // market data comes on the session of the orders
     std::span<const TextCode> texts{};
 };
 

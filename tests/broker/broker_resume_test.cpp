@@ -153,5 +153,54 @@ TEST(BrokerResume, TellsAJournalThatAnotherServedBeforeItEvenAfterItsOwnRestart)
     EXPECT_EQ(second.welcomes[0].event_seq, 4U);
 }
 
+// A finding that was lost on the way would leave the executor in doubt for ever, and its kills
+// waiting: it is told again, also to a journal of which nothing is known.
+TEST(BrokerResume, TellsAFindingAgainUntilTheExecutorHasIt) {
+    for (const bool another : {false, true}) {
+        SCOPED_TRACE(another ? "another journal" : "the same journal");
+        World w;
+        Terminal& t = w.connect(kFirstLogin);
+        t.hello_permissions = bridge::kHelloMayTrade | bridge::kHelloTakesResolve;
+        t.disconnect();
+        ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 1; }));
+        t.connect(w.stage->port());
+        ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
+        t.acks = false;
+        const Magic magic = w.order(0, CommandType::Resolve, Nanos{});
+        ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+        t.disconnect();
+        ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 2; }));
+        t.command_seq = 0;
+        t.journal_id += another ? 1 : 0;
+        t.acks = true;
+        w.restart_stage();
+        t.connect(w.stage->port());
+        ASSERT_TRUE(w.until([&] { return t.commands.size() == 2; }));
+        EXPECT_EQ(t.commands[1].command.magic, magic.value);
+        EXPECT_EQ(t.commands[1].command.type, static_cast<std::uint8_t>(CommandType::Resolve));
+        ASSERT_TRUE(w.until([&] { return w.entry(0).named.load() == t.commands[1].seq; }));
+        t.disconnect();
+        ASSERT_TRUE(w.until([&] { return w.count(ReportType::SessionDown) == 3; }));
+        t.connect(w.stage->port());
+        ASSERT_TRUE(w.until([&] { return w.is_up(0); }));
+        w.order(0);
+        ASSERT_TRUE(w.until([&] { return t.commands.size() == 3; }));
+        EXPECT_EQ(t.commands[2].command.type, static_cast<std::uint8_t>(CommandType::Open))
+            << "told once more than it was asked for";
+    }
+}
+
+TEST(BrokerResume, PassesOverAFindingWhereTheTerminalLooksForItself) {
+    World w;
+    Terminal& t = w.connect(kFirstLogin);
+    w.order(0, CommandType::Resolve, Nanos{});
+    const Magic next = w.order(0);
+    ASSERT_TRUE(w.until([&] { return t.commands.size() == 1; }));
+    EXPECT_EQ(t.commands[0].command.magic, next.value);
+    w.steps(20);
+    EXPECT_EQ(w.count(ReportType::Unsent) + w.count(ReportType::QueryUnknown), 0U);
+    EXPECT_TRUE(w.stage->drained());
+}
+
 }  // namespace
 }  // namespace millrace::test

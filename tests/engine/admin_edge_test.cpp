@@ -125,5 +125,62 @@ TEST(AdminEdge, StoresAreToldThatAGroupDefinedAgainIsStillPaused) {
     expect_replays(rig);
 }
 
+// An executor at a venue that says nothing is in doubt itself, and a kill there waits for it.
+TEST(Resolve, IsToldOnToTheExecutor) {
+    for (const bool done : {true, false}) {
+        Rig rig;
+        rig.world();
+        rig.signal(rig.open(1));
+        const OrderCommand entry = rig.only_order();
+        rig.report(rig.outcome(entry, retcode::kTimeout));
+        rig.take_orders();  // the look-up
+        ResolveCommand found;
+        found.magic = entry.magic;
+        found.status = done ? OrdStatus::Filled : OrdStatus::Rejected;
+        found.volume = done ? centi(10) : Lots{};
+        found.price = done ? rig.ask : Price{};
+        rig.admin(AdminOp::Resolve, found);
+        const OrderCommand told = rig.only_order();
+        EXPECT_EQ(told.type, CommandType::Resolve);
+        EXPECT_EQ(told.magic, entry.magic);
+        EXPECT_EQ(told.account, entry.account);
+        EXPECT_EQ(told.flags, done ? kResolvedAsDone : 0);
+        EXPECT_EQ(told.volume, found.volume);
+        EXPECT_EQ(told.price, found.price);
+        EXPECT_EQ(told.deadline.value, 0) << "it does not grow old";
+        rig.admin(AdminOp::Resolve, found);
+        EXPECT_TRUE(rig.take_orders().empty()) << "it is over";
+        expect_replays(rig);
+    }
+}
+
+TEST(Resolve, OfAnOrderThatOnlyTheExecutorKnowsIsToldOnWhereItsAccountIsNamed) {
+    Rig rig;
+    rig.world();
+    rig.signal(rig.open(1));
+    const OrderCommand entry = rig.only_order();
+    ResolveCommand found;
+    found.magic = Magic::make(entry.magic.tag(), (std::uint64_t{1} << 44U) + 99, 0);
+    found.status = OrdStatus::Filled;
+    found.volume = centi(10);
+    rig.admin(AdminOp::Resolve, found);
+    EXPECT_TRUE(rig.take_orders().empty()) << "nobody knows whose it is";
+    found.executor_of = 1 + entry.account.value;
+    rig.admin(AdminOp::Resolve, found);
+    const OrderCommand told = rig.only_order();
+    EXPECT_EQ(told.type, CommandType::Resolve);
+    EXPECT_EQ(told.magic, found.magic);
+    EXPECT_EQ(told.account, entry.account);
+    found.executor_of = 1 + 63;
+    rig.admin(AdminOp::Resolve, found);
+    EXPECT_TRUE(rig.take_orders().empty()) << "no such account";
+    found.executor_of = 1 + entry.account.value;
+    found.magic = entry.magic;
+    rig.admin(AdminOp::Resolve, found);
+    EXPECT_TRUE(rig.take_orders().empty()) << "it lives and is not in doubt";
+    EXPECT_EQ(rig.open_volume(), Lots{});
+    expect_replays(rig);
+}
+
 }  // namespace
 }  // namespace millrace::test

@@ -248,6 +248,7 @@ TEST(Positions, OneThatAnOperatorNamedGetsItsIdFromTheDealThatIsToldAfterAll) {
     filled.status = OrdStatus::Filled;
     filled.volume = entry.volume;
     rig.admin(AdminOp::Resolve, filled);
+    rig.take_orders();  // told on to the executor
     rig.fill(entry);
     EXPECT_EQ(rig.alerts(AlertCode::DuplicateExecution), 1U);
     EXPECT_TRUE(rig.orders.empty()) << "no proof of a second one: nothing is closed";

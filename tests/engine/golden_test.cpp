@@ -210,6 +210,7 @@ ResolveCommand resolve_command() {
     set(r.magic, next);
     set(r.status, next);
     fill(r.reserved, next);
+    set(r.executor_of, next);
     set(r.volume, next);
     set(r.price, next);
     set(r.position_id, next);

@@ -83,9 +83,9 @@ class Venue:
         self.modes, self.default = [], "fill"
         self.status_mode, self.logon_mode, self.change_mode = "answer", "take", "take"
         self.resend_mode, self.refusal = "answer", "not today"
-        self.quotes, self.wanted = {}, {}
+        self.quotes, self.wanted, self.worth = {}, {}, []
         self.stats = {"orders": 0, "repeats": 0, "logons": 0, "connects": 0, "gapfills": 0,
-                      "asked": 0, "status": 0, "possdup": 0}
+                      "asked": 0, "status": 0, "possdup": 0, "inquiries": 0}
         self.connection, self.buffer, self.on = None, "", False
         self.peer = ("", "")
         self.heartbeat, self.spoke = 30.0, 0.0
@@ -167,7 +167,7 @@ class Venue:
             handler = {"0": self.nothing, "1": self.on_test, "2": self.on_resend, "3": self.nothing,
                        "4": self.on_gap_fill, "5": self.on_logout, "F": self.on_cancel,
                        "G": self.on_replace, "H": self.on_status, "AF": self.on_mass_status,
-                       "V": self.on_market_data}[kind]
+                       "V": self.on_market_data, "BB": self.on_collateral}[kind]
             handler(m)
         if kind != "4":
             self.numbers["in"] = number + 1
@@ -354,6 +354,12 @@ class Venue:
         if m.get(55) in self.quotes:
             self.quote(m.get(55))
 
+    def on_collateral(self, m):
+        self.stats["inquiries"] += 1
+        if self.worth:
+            self.send("BA", [(908, f"R{self.stats['inquiries']}"), (909, m.get(909)), (910, 0)] +
+                      ([(1, m.get(1))] if m.get(1) else []) + self.worth)
+
     def quote(self, symbol):
         bid, ask = self.quotes[symbol]
         if symbol in self.wanted:
@@ -391,6 +397,8 @@ class Venue:
         elif cmd == "quote":
             self.quotes[c["symbol"]] = (c["bid"], c["ask"])
             self.quote(c["symbol"])
+        elif cmd == "worth":
+            self.worth = c["fields"]
         elif cmd == "say":
             self.send(c["kind"], c["fields"])
         elif cmd != "stats":

@@ -48,6 +48,7 @@ class FixExecutor : public testing::Test {
 protected:
     bool denial_is_proof = true;  // of the venue's status request
     std::string symbols = R"({"name": "EURUSD"})";
+    std::string more_fix;          // keys of "fix", each with a comma behind it
     std::uint16_t other_port = 0;  // of another venue than `venue`
     void start_venue() { venue.start(); }
     /// @param bridge the broker stage's port.
@@ -62,7 +63,7 @@ protected:
             << (other_port != 0 ? other_port : venue.port())
             << R"(", "sender_comp_id": "DESK", "target_comp_id": "VENUE", "reconnect_s": 1,)"
             << R"( "pause_s": 1, "absent_after_ms": 300,)"
-            << (denial_is_proof ? R"( "denial_is_proof": true,)" : "")
+            << (denial_is_proof ? R"( "denial_is_proof": true,)" : "") << more_fix
             << R"( "quotes": true}, "rate_per_second": 1000,)"
             << R"( "rate_burst": 1000}], "risk": {"answer_timeout_ms": 500},)"
             << R"( "groups": [{"name": "g", "members": [{"account": "venue"}]}],)"
@@ -126,6 +127,33 @@ protected:
         send(command);
         return next(command.magic);
     }
+    void kill(std::uint8_t actions) {
+        bridge::Kill frame{};
+        frame.kill_id = ++kills_sent;
+        frame.actions = actions;
+        stage.send_kill(frame);
+    }
+    /// Messages of a type that have left, by the executor's own log. @param about part of them.
+    std::size_t sent(char type, const std::string& about = "") const {
+        std::istringstream log{text("j/fix/venue/messages.log")};
+        std::size_t count = 0;
+        const std::string kind = std::string{"|35="} + type + "|";
+        for (std::string line; std::getline(log, line);) {
+            count += line.find(kind) != std::string::npos && line.find(about) != std::string::npos;
+        }
+        return count;
+    }
+    /// What a kill sends at once has left when this returns.
+    void kill_and_wait(std::uint8_t actions) {
+        kill(actions);
+        send(query_command(open_command(++probes).magic));
+        static_cast<void>(next(open_command(probes).magic, true));
+    }
+    /// An AccountInfo that is `wanted`. @return false after 60 s.
+    bool wait_info(const std::function<bool(const Event&)>& wanted) {
+        stage.acknowledge(last_event);  // one is on its way at a time
+        return stage.wait_info(wanted);
+    }
     [[nodiscard]] std::string text(const std::string& name) const {
         std::stringstream all;
         all << std::ifstream{folder / name}.rdbuf();
@@ -140,6 +168,7 @@ protected:
     Child executor;
     std::uint64_t next_command = 1;
     std::uint64_t last_event = 0;
+    std::uint64_t kills_sent = 0;      // kill_id
     std::uint64_t probes = 1'000'000;  // intent
 };
 

@@ -163,17 +163,14 @@ TEST_F(FixExecutor, AKillDoesNotCloseAgainWhatTheVenueOnlyDoesNotKnow) {
     ASSERT_EQ(answer_to(open_command(1)).ord_status, static_cast<std::uint8_t>(OrdStatus::Filled));
     venue.control(R"("cmd": "status", "do": "unknown")");
     venue.control(R"("cmd": "next", "do": "lost")");  // executed, and not told
-    bridge::Kill kill{};
-    kill.kill_id = 1;
-    kill.actions = kKillStop | kKillFlatten;
-    stage.send_kill(kill);
+    kill(kKillStop | kKillFlatten);
     ASSERT_TRUE(eventually([&] {
         return text("log").find("which may mean that it was filled") != std::string::npos;
     })) << text("log");
-    const int asked = venue.stat("status");
-    ASSERT_TRUE(eventually([&] { return venue.stat("status") >= asked + 2; }));
-    EXPECT_EQ(venue.executions().size(), 2U) << "a third one would open the other side";
-    EXPECT_EQ(venue.stat("orders"), 2) << "nor was one sent";
+    wait_venue();
+    kill_and_wait(kKillStop | kKillFlatten);  // it looks at once
+    EXPECT_EQ(sent('D'), 2U) << "a third one would open the other side";
+    EXPECT_EQ(venue.executions().size(), 2U);
 }
 
 TEST_F(FixExecutor, ProvesAbsenceOnlyAfterTheVenueHasDeniedTheOrderForTheSettlingTime) {
@@ -263,6 +260,31 @@ TEST_F(FixExecutor, HandsOnTheVenuesQuotes) {
     EXPECT_EQ(answer_to(open_command(1)).retcode, retcode::kDone);  // so it has subscribed
     venue.control(R"("cmd": "quote", "symbol": "EURUSD", "bid": "1.10000", "ask": "1.10010")");
     EXPECT_TRUE(stage.wait_tick(110'000'000, 110'010'000));
+}
+
+TEST_F(FixExecutor, TellsWhatTheVenueSaysTheAccountIsWorthAndThatItDoesNotSay) {
+    more_fix = R"( "collateral_s": 1, "account": "A1",)";
+    start();
+    const auto tells = [](std::int64_t equity, std::int64_t balance) {
+        return [=](const Event& info) {
+            return info.equity == equity * kScale && info.balance == balance * kScale;
+        };
+    };
+    ASSERT_TRUE(eventually([&] { return venue.stat("inquiries") >= 2; }));
+    venue.control(R"("cmd": "worth", "fields": [[900, "900"], [901, "1000"]])");
+    ASSERT_TRUE(wait_info(tells(900, 1000))) << text("log");
+    ASSERT_TRUE(wait_info(tells(900, 1000))) << "a limit wants several readings";
+    venue.control(R"("cmd": "worth", "fields": [[900, "800"], [901, "1000"]])");
+    ASSERT_TRUE(wait_info(tells(800, 1000)));
+    venue.control(R"("cmd": "worth", "fields": [[901, "1000"]])");
+    ASSERT_TRUE(eventually(
+        [&] { return text("log").find("field TotalNetValue(900)") != std::string::npos; }));
+    executor.kill9();
+    stage.close();
+    start_executor();
+    const std::uint64_t seq = open_session().event_seq;
+    EXPECT_GT(seq, 0U);
+    ASSERT_TRUE(wait_info(tells(0, 0))) << "nothing is known yet, and nothing is said";
 }
 
 TEST_F(FixExecutor, LetsNoSecondProcessNearTheSameFiles) {

@@ -1,6 +1,7 @@
 // Goal: quotes are taken from snapshots and updates, and never from what is deleted or malformed;
 // and a book put back from its states goes on as if nothing had happened.
 #include "gateway/fix/market_data.h"
+#include "gateway/fix/collateral.h"
 #include "tests/fix/fix_rig.h"
 
 namespace millrace::fix::test {
@@ -48,6 +49,67 @@ TEST(FixQuotes, AreAskedForByWhatTheVenueCallsTheSymbol) {
     Body body;
     EXPECT_EQ(market_data_request("Q1", venue, body), 0U);
     EXPECT_EQ(readable(body.fields()), "262=Q1|263=1|264=1|265=0|267=2|269=0|269=1|146=1|48=41|");
+}
+
+Result<Collateral> worth(std::string_view fields, std::string_view account = "") {
+    const std::string bytes = seal(fields);
+    const auto message = Message::parse(bytes);
+    EXPECT_TRUE(message.ok());
+    return take_collateral(message.value(), account);
+}
+
+TEST(FixCollateral, IsWhatTheVenueSaysAndNothingElse) {
+    const auto told = worth("35=BA|34=1|909=C1|1=A|900=-12.5|901=1000000.37|", "A");
+    ASSERT_TRUE(told.ok());
+    EXPECT_EQ(told.value().equity, -1'250'000'000);
+    EXPECT_EQ(told.value().balance, 100'000'037'000'000);
+    EXPECT_EQ(worth("35=BA|34=1|900=7|").value().balance, 700'000'000);
+    EXPECT_EQ(worth("35=BA|34=1|1=B|900=7|", "A").code(), Errc::NotFound);
+    EXPECT_EQ(worth("35=BA|34=1|901=7|").code(), Errc::BadInput) << "a balance is no equity";
+    EXPECT_EQ(worth("35=BA|34=1|900=7|900=8|").code(), Errc::BadInput);
+    EXPECT_EQ(worth("35=BA|34=1|900=7|901=x|").code(), Errc::BadInput);
+    EXPECT_EQ(worth("35=W|34=1|900=7|").code(), Errc::NotFound);
+    Body body;
+    EXPECT_EQ(collateral_inquiry("C1", "A", body), 0U);
+    EXPECT_EQ(readable(body.fields()), "909=C1|1=A|263=0|");
+}
+
+TEST(FixBookState, WhatAPersonHasFoundCountsOnceAndNeverLessThanTheVenueTold) {
+    FixRig rig;
+    rig.market(1);
+    rig.report(1, 'F', '1', 4'000);
+    rig.book.resolve(magic(1), true, Lots{kScale / 50}, Price{110'000'000});
+    EXPECT_TRUE(rig.book.state(magic(1))->over);
+    EXPECT_EQ(rig.book.state(magic(1))->booked, 4'000 * kScale) << "two hundredths are less";
+    rig.market(2);
+    rig.book.resolve(magic(2), true, kTenth, Price{110'000'000});
+    rig.book.resolve(magic(2), true, Lots{2 * kTenth.value}, Price{110'000'000});
+    EXPECT_EQ(rig.book.state(magic(2))->booked, 10'000 * kScale);
+    rig.report(2, 'F', '2', 10'000);
+    EXPECT_EQ(rig.last.count, 0U) << "the very fill that a person saw";
+    rig.market(3);
+    rig.book.resolve(magic(3), false, Lots{}, Price{});
+    rig.report(3, 'F', '2', 10'000);
+    EXPECT_EQ(rig.last.note, Note::Late);
+    EXPECT_EQ(rig.last.count, 1U);
+    EXPECT_EQ(rig.book.state(magic(3))->booked, 10'000 * kScale);
+}
+
+TEST(FixBookState, ACancelOrReplaceThatAPersonFoundDoneMovesItsOrder) {
+    FixRig rig;
+    rig.limit(1);
+    rig.report(1, '0', '0');
+    rig.modify(2, 1);
+    rig.book.resolve(magic(2), true, Lots{}, Price{});
+    EXPECT_EQ(rig.book.reference(magic(1)).value().magic, magic(2)) << "its name at the venue";
+    EXPECT_FALSE(rig.book.state(magic(1))->over);
+    rig.cancel(3, 1);
+    rig.book.resolve(magic(3), false, Lots{}, Price{});
+    EXPECT_FALSE(rig.book.state(magic(1))->over);
+    EXPECT_EQ(rig.book.state(magic(1))->child, 0U);
+    rig.cancel(4, 1);
+    rig.book.resolve(magic(4), true, Lots{}, Price{});
+    EXPECT_TRUE(rig.book.state(magic(1))->over);
 }
 
 TEST(FixBookState, ABookPutBackGoesOnWhereItWas) {

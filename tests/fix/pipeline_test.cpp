@@ -231,5 +231,40 @@ TEST_F(FixPipeline, DoublesNothingAndLosesNothingWhateverIsKilledWhenever) {
     }
 }
 
+// Who presses the red button while an order is in doubt finds the position open. What a person then
+// says of that order reaches the executor, and the kill goes on.
+TEST_F(FixPipeline, WhatAPersonResolvesReachesTheExecutorWhoseKillWaitsForIt) {
+    denial_is_proof = false;
+    ASSERT_NO_FATAL_FAILURE(start_pipeline());
+    static_cast<void>(entry());
+    ASSERT_EQ(net_at_venue(), 10'000);
+    venue.control(R"("cmd": "status", "do": "silent")");
+    venue.control(R"("cmd": "next", "do": "unread")");
+    const SignalId lost = signal(SignalAction::Open, kScale / 10);
+    const auto log_has = [&](const char* part) {
+        return eventually([&] { return text("log").find(part) != std::string::npos; });
+    };
+    ASSERT_TRUE(log_has("does not answer OrderStatusRequest")) << text("log");
+    const auto operate = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), MILLRACE_EXECUTABLE);
+        words.insert(words.end(), {"-c", folder / "c.json"});
+        Child command;
+        command.start(words, folder / "operator");
+        const int status = command.wait_end();
+        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << text("operator");
+    };
+    operate({"kill", "--account", "venue", "--flatten"});
+    ASSERT_TRUE(log_has("cannot be flattened yet")) << text("log");
+    ASSERT_EQ(net_at_venue(), 10'000) << "its position is not known";
+    const std::string said = text("log");
+    const std::string word = ", magic ";
+    const std::string magic =
+        std::to_string(std::stoull(said.substr(said.rfind(word) + word.size())));
+    operate({"resolve", magic, "--rejected"});
+    EXPECT_TRUE(eventually([&] { return net_at_venue() == 0; })) << text("log");
+    EXPECT_TRUE(wait_all_done());
+    EXPECT_EQ(lives[lost].orders.begin()->second, 0);
+}
+
 }  // namespace
 }  // namespace millrace::fix::test

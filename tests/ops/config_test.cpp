@@ -360,7 +360,7 @@ TEST(Config, NamesWrongLimitsAndLossesThatNobodyTells) {
         << r.mistakes;
     const Read fix = read(dir, with_account(R"(, "kind": "fix", "limits": {"daily_loss": 5},
  "fix": {"server": "a:1", "sender_comp_id": "a", "target_comp_id": "b"})"));
-    EXPECT_NE(fix.mistakes.find("limits: limits losses, but FIX tells no equity"),
+    EXPECT_NE(fix.mistakes.find("limits: limits losses, but no equity is asked for"),
               std::string::npos)
         << fix.mistakes;
 }

@@ -97,6 +97,9 @@ void Scenario::collect() {
         return;
     }
     for (const OrderCommand& c : rig_->take_orders()) {
+        if (c.type == CommandType::Resolve) {
+            continue;  // what the line before has said, told on: nobody answers it
+        }
         seen_.push_back(c);
         orders_.push_back(c);
     }

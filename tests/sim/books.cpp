@@ -44,7 +44,8 @@ Report Books::execute(const OrderCommand& c, std::uint32_t share_percent) {
         case CommandType::Close: return close(c, share_percent);
         case CommandType::Modify: return modify(c);
         case CommandType::Cancel: return cancel(c);
-        case CommandType::Query: break;
+        case CommandType::Query:
+        case CommandType::Resolve: break;
     }
     violated("model", "a query reached the trade server");
 }

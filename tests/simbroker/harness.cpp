@@ -204,6 +204,21 @@ std::optional<std::pair<std::uint64_t, bridge::Event>> Stage::next_event(int tim
     return std::nullopt;
 }
 
+bool Stage::wait_info(const std::function<bool(const bridge::Event&)>& wanted) {
+    const auto deadline = in_ms(60'000);
+    while (const auto frame = read_frame(deadline)) {
+        if (frame->header.type != static_cast<std::uint8_t>(bridge::FrameType::Event)) {
+            continue;
+        }
+        const bridge::Event event = frame->as<bridge::Event>().value();
+        acknowledge(frame->header.seq);
+        if (event.type == static_cast<std::uint8_t>(ReportType::AccountInfo) && wanted(event)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool Stage::wait_tick(std::int64_t bid, std::int64_t ask) {
     const auto deadline = in_ms(180'000);
     while (const auto frame = read_frame(deadline)) {

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,6 +75,10 @@ public:
     [[nodiscard]] std::uint64_t acknowledged_command() const noexcept { return acked_; }
     /// Waits for RX_ACK of at least `seq`.
     bool wait_rx_ack(std::uint64_t seq);
+    /// Waits for an AccountInfo that is `wanted`, acknowledging all events and passing over the
+    /// others.
+    /// @return false after 60 s.
+    bool wait_info(const std::function<bool(const bridge::Event&)>& wanted);
     /// True if the terminal closes the connection in time.
     bool wait_closed(int timeout_ms = 180'000);
     void close();

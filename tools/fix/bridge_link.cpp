@@ -235,7 +235,8 @@ void BridgeLink::on_challenge(const bridge::Challenge& challenge) {
     hello.event_seq = journal_.event_seq();
     hello.build = kBuild;
     hello.margin_mode = static_cast<std::uint8_t>(options_.margin_mode);
-    hello.permissions = bridge::kHelloMayTrade;  // a venue that is away is told by AccountInfo
+    // A venue that is away is told by AccountInfo.
+    hello.permissions = bridge::kHelloMayTrade | bridge::kHelloTakesResolve;
     wire::fill_nonce(hello.nonce);
     std::memcpy(nonce_, hello.nonce, sizeof nonce_);
     const auto signed_part =

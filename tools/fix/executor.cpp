@@ -16,7 +16,6 @@ namespace {
 constexpr std::uint32_t kOrdersMax = 16'384;
 constexpr std::uint32_t kLimitOrders = 10033;
 constexpr std::uint32_t kInvalid = 10013;
-constexpr Nanos kKillTold = seconds(2);  // a kill may take so long before somebody is told
 constexpr std::uint32_t kServerDisables = 10026;
 
 std::uint64_t new_journal_id() noexcept {
@@ -138,7 +137,8 @@ void Executor::on_command(std::uint64_t seq, const bridge::Command& command, Nan
     if (seq <= session.command_seq) {
         return;  // a resend of what is journalled: its events speak for it
     }
-    const bool query = type_of(command) == CommandType::Query;
+    const bool finding = type_of(command) == CommandType::Resolve;
+    const bool query = type_of(command) == CommandType::Query || finding;
     const bool stale = command.generation < session.generation || command.epoch < session.epoch;
     // The kill switch goes by the tag in WELCOME, and so does the book: an order of another one
     // would escape them.
@@ -153,6 +153,11 @@ void Executor::on_command(std::uint64_t seq, const bridge::Command& command, Nan
         refused.magic = command.magic;
         refused.retcode = stale ? bridge::kStaleGeneration : bridge::kOtherTag;
         add_event(refused, 0);
+        check(journal_.received_without_intent(seq));
+        return sync();
+    }
+    if (finding) {
+        resolve(command);
         check(journal_.received_without_intent(seq));
         return sync();
     }
@@ -289,11 +294,7 @@ void Executor::add_event(const bridge::Event& event, std::uint64_t answers) {
 /// deal is told twice, under one number; never not at all.
 void Executor::sync() {
     check(journal_.sync());
-    for (const std::uint64_t magic : touched_) {
-        if (const auto state = book_->state(Magic{magic})) {
-            check(orders_.save(*state));
-        }
-    }
+    save_touched();
     if (!touched_.empty() && !journal_.kills().empty() && kill_due_.value == 0) {
         kill_due_ = sim::EventLoop::now() + seconds(1);  // it may concern what changed
     }
@@ -304,29 +305,12 @@ void Executor::sync() {
     }
 }
 
-/// Whether the account can trade, one event on its way at a time. FIX 4.4 does not tell money: it
-/// stays 0.
-void Executor::offer_account_info() {
-    const bool kill_waits =
-        kill_open_since_.value != 0 && sim::EventLoop::now() - kill_open_since_ >= kKillTold;
-    const auto& events = journal_.unacknowledged();
-    const bool on_its_way = told_seq_ != 0 && !events.empty() && events.front().seq <= told_seq_;
-    if (link_ == nullptr || !link_->is_up() || on_its_way ||
-        (told_once_ && told_up_ == venue_up_ && told_kill_waits_ == kill_waits)) {
-        return;
+void Executor::save_touched() {
+    for (const std::uint64_t magic : touched_) {
+        if (const auto state = book_->state(Magic{magic})) {
+            check(orders_.save(*state));
+        }
     }
-    bridge::Event event{};
-    event.type = static_cast<std::uint8_t>(ReportType::AccountInfo);
-    event.permissions = bridge::kInfoMayTrade;  // a venue has no other switch
-    event.permissions |= venue_up_ ? std::uint8_t{0} : bridge::kInfoServerAway;
-    event.permissions |= kill_waits ? bridge::kInfoKillWaits : std::uint8_t{0};
-    event.broker_time_ns = sim::EventLoop::wall_now().value;
-    add_event(event, 0);
-    told_seq_ = journal_.event_seq();
-    told_up_ = venue_up_;
-    told_once_ = true;
-    told_kill_waits_ = kill_waits;
-    sync();
 }
 
 }  // namespace millrace::fix

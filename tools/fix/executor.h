@@ -11,6 +11,7 @@
 // engine's; their intents begin at sim::kOwnIntents, where no engine gets to.
 #pragma once
 
+#include "gateway/fix/collateral.h"
 #include "gateway/fix/market_data.h"
 #include "gateway/fix/session/venue_session.h"
 #include "tools/fix/bridge_link.h"
@@ -44,6 +45,7 @@ struct ExecutorOptions {
     std::vector<std::pair<std::string, std::string>> symbols;  // the account's name, the venue's
     std::vector<Instrument> instruments;  // views into `symbols`, in the same order
     bool quotes = false;                  // subscribes to market data
+    std::uint32_t collateral_s = 0;       // between two inquiries for equity; 0 = none is asked for
     std::uint32_t absent_after_ms = 60'000;
     // Whether "no such order" proves that an order was never executed. Many venues' status request
     // knows working orders only: an order that was filled, and whose report was lost, is unknown to
@@ -90,7 +92,12 @@ private:
                 std::uint32_t retcode);
     void add_event(const bridge::Event& event, std::uint64_t answers);
     void sync();
+    void save_touched();
+
+    // executor_account.cpp: what the account may do and is worth
     void offer_account_info();
+    void ask_collateral();
+    void take_collateral_report(const Message& message);
 
     // executor_recovery.cpp: what may have left and was not answered
     void settle_after_restart();
@@ -106,6 +113,9 @@ private:
     void on_unchanged_at_venue(Magic order);
     void ask(Magic magic);
     void ask_again();
+
+    // executor_resolve.cpp: what a person has found out
+    void resolve(const bridge::Command& finding);
 
     // executor_venue.cpp: what the venue says
     void on_news();
@@ -155,7 +165,13 @@ private:
     bool told_up_ = false;  // as AccountInfo last said
     bool told_once_ = false;
     bool told_kill_waits_ = false;
-    std::uint64_t told_seq_ = 0;  // event number of that AccountInfo
+    std::uint64_t told_seq_ = 0;    // event number of that AccountInfo
+    Collateral collateral_;         // as the venue told it last
+    bool collateral_news_ = false;  // not told on yet
+    std::uint64_t inquiries_ = 0;   // made
+    Nanos collateral_due_;          // the next one
+    Nanos collateral_heard_;        // the last report, or when the wait for one began
+    bool told_no_collateral_ = false;
     sim::EventLoop::TimerId timer_ = 0;
 };
 

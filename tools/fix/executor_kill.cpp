@@ -63,11 +63,12 @@ void Executor::carry_out_kills() {
         return at != doubts_.end() && at->second.denied;
     };
     std::set<std::string> moving;  // symbols whose position is not known
+    // By the book, which keeps what is not over: the intent journal forgets the oldest.
     const auto may_move = [&](std::uint64_t magic) {
         // A cancel or a replace moves no position itself, and may stay in doubt for ever.
-        const sim::Intent* intent = journal_.find(magic);
-        if (intent != nullptr && is_order(intent->command) && !is_denied(magic)) {
-            moving.insert(std::string{intent->command.symbol, 16});
+        const auto order = book_->state(Magic{magic});
+        if (order && is_order(order->command) && !is_denied(magic)) {
+            moving.insert(std::string{order->command.symbol, 16});
         }
     };
     for (const auto& [magic, sent] : in_flight_) {
@@ -79,11 +80,11 @@ void Executor::carry_out_kills() {
     const auto may_be_closed = [&](const Text<16>& symbol, Side closing) {
         Lots volume;
         for (const auto& [magic, doubt] : doubts_) {
-            const sim::Intent* intent = doubt.denied ? journal_.find(magic) : nullptr;
-            if (intent != nullptr && is_order(intent->command) &&
-                symbol_of(intent->command) == symbol &&
-                intent->command.side == static_cast<std::uint8_t>(closing)) {
-                volume.value += intent->command.volume;
+            const auto order = book_->state(Magic{magic});
+            if (doubt.denied && order && is_order(order->command) &&
+                symbol_of(order->command) == symbol &&
+                order->command.side == static_cast<std::uint8_t>(closing)) {
+                volume.value += order->command.volume;
             }
         }
         return volume;

@@ -45,6 +45,15 @@ void Executor::settle_after_restart() {
             doubt(intent.command);  // an own order's answer is not in the words of an answer
         }
     }
+    // One in doubt for so long that the journal has forgotten it, or that was lost.
+    for (const Magic magic : book_->alive()) {
+        const auto state = book_->state(magic);
+        const bool market =
+            state->command.price_kind == static_cast<std::uint8_t>(PriceKind::Market);
+        if (market && journal_.find(magic.value) == nullptr) {
+            look_up(state->command);
+        }
+    }
     sync();
 }
 
@@ -166,11 +175,13 @@ void Executor::venue_says_no(Magic magic) {
     // What was to change an order is another matter: there the venue has said how the order stands.
     if (doubt.target == magic && !options_.denial_is_proof) {
         if (!std::exchange(doubt.denied, true)) {
-            note(
-                "ALERT in doubt: the venue does not know it, which may mean that it was filled. "
-                "See "
-                "its positions, then `millrace resolve`; or fix.denial_is_proof",
-                magic);
+            const std::string named =
+                is_own(magic) ? " MAGIC --account " + options_.link.name : std::string{};
+            note(("ALERT in doubt: the venue does not know it, which may mean that it was filled. "
+                  "See its positions, then `millrace resolve" +
+                  named + "`; or fix.denial_is_proof")
+                     .c_str(),
+                 magic);
         }
         return;
     }
@@ -188,6 +199,9 @@ void Executor::on_unknown_at_venue(Magic magic) {
     const auto state = book_->state(magic);
     if (!state || !is_order(state->command)) {
         return;  // a replace that is not done yet: the order's own name tells
+    }
+    if (state->over != 0 && !doubts_.contains(magic.value)) {
+        return;  // ended meanwhile, by its own report or by a person
     }
     if (in_flight_.contains(magic.value)) {
         look_up(state->command);

@@ -36,6 +36,8 @@ void Executor::on_news() {
 void Executor::on_logon() {
     log("logged on to the venue");
     venue_up_ = true;
+    collateral_due_ = Nanos{};
+    collateral_heard_ = sim::EventLoop::now();
     book_->forget_sequences();
     for (auto& [magic, doubt] : doubts_) {
         doubt.noes = 0;
@@ -120,6 +122,9 @@ void Executor::on_venue_message(const std::string& raw) {
     if (message.value().type() == "W" || message.value().type() == "X") {
         return take_quote(message.value());
     }
+    if (message.value().type() == "BA") {
+        return take_collateral_report(message.value());
+    }
     const auto incoming = decode(message.value());
     if (!incoming) {
         return log(std::string{"ALERT a message of the venue is not used, field "} +
@@ -196,7 +201,8 @@ void Executor::on_event_of_book(const bridge::Event& event) {
 }
 
 void Executor::note(const char* text, Magic magic) const {
-    log(std::string{text} + ", ClOrdID " + std::string{cl_ord_id(magic).view()});
+    log(std::string{text} + ", ClOrdID " + std::string{cl_ord_id(magic).view()} + ", magic " +
+        std::to_string(magic.value));
 }
 
 void Executor::on_note(const Answer& answer) {
@@ -235,6 +241,7 @@ void Executor::on_tick() {
         return;
     }
     ask_again();
+    ask_collateral();
     if (refresh_due_.value != 0 && refresh_due_ <= sim::EventLoop::now()) {
         refresh();
     }

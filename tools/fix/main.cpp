@@ -87,6 +87,7 @@ fix::ExecutorOptions options_of(const Config& config, const AccountConfig& accou
     options.account = f.account;
     options.folder = executor_folder(config, account.name);
     options.quotes = f.quotes;
+    options.collateral_s = f.collateral_s;
     options.absent_after_ms = f.absent_after_ms;
     options.denial_is_proof = f.denial_is_proof;
     return options;

@@ -370,6 +370,9 @@ ordered_json describe(const AdminRecord& a, const Names& n) {
             j["status"] = to_string(a.as<ResolveCommand>().status);
             j["volume"] = given(a.as<ResolveCommand>().volume.value);
             j["price"] = given(a.as<ResolveCommand>().price.value);
+            if (a.as<ResolveCommand>().executor_of != 0) {
+                j["account"] = a.as<ResolveCommand>().executor_of - 1;
+            }
             break;
         case AdminOp::RiskLimits: j["collar"] = decimal(a.as<RiskSpec>().collar.value); break;
         case AdminOp::SetGroup:

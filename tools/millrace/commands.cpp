@@ -226,14 +226,15 @@ void add_emergency_commands(CLI::App& app, Command& command) {
     CLI::App* resolve =
         app.add_subcommand("resolve", "end an IN_DOUBT order as found at the broker");
     auto target = add_changing_target(resolve);
-    auto magic = options_for<std::string>();
-    auto filled = options_for<std::string>();
-    auto rejected = options_for<bool>();
-    resolve->add_option("MAGIC", *magic, "the order's magic number")->required();
-    resolve->add_option("--filled", *filled, "VOLUME@PRICE that was executed");
-    resolve->add_flag("--rejected", *rejected, "nothing was executed");
-    resolve->callback([&command, target, magic, filled, rejected] {
-        command.run = [=] { return resolve_order(*target, *magic, *filled, *rejected); };
+    auto request = options_for<ResolveRequest>();
+    resolve->add_option("MAGIC", request->magic, "the order's magic number")->required();
+    resolve->add_option("--filled", request->filled, "VOLUME@PRICE that was executed");
+    resolve->add_flag("--rejected", request->rejected, "nothing was executed");
+    resolve->add_option("--account", request->account,
+                        "tell its FIX executor, too, of an order that the engine does not know as "
+                        "in doubt: one of a kill");
+    resolve->callback([&command, target, request] {
+        command.run = [=] { return resolve_order(*target, *request); };
     });
 
     add_recover(app, command);

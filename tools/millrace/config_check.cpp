@@ -302,6 +302,8 @@ std::vector<std::string> config_warnings(const Config& c) {
                 " or more");
         }
     }
+    const std::vector<std::string> of_fix = fix_warnings(c);
+    warnings.insert(warnings.end(), of_fix.begin(), of_fix.end());
     return warnings;
 }
 

@@ -20,7 +20,16 @@ void read_symbol(ObjectReader& o, FixConfig& f) {
 }
 
 void check_profile(ObjectReader& o, const FixConfig& f) {
-    if (fix::find_profile(f.profile) != nullptr) {
+    if (const fix::Profile* profile = fix::find_profile(f.profile); profile != nullptr) {
+        if (f.quotes && !profile->quotes) {
+            o.complain("quotes", "is true, but a venue of profile \"" + f.profile +
+                                     "\" sends no market data on the session of the orders; take "
+                                     "it out, and have the prices from another account");
+        }
+        if (f.collateral_s != 0 && !profile->equity) {
+            o.complain("collateral_s", "is set, but a venue of profile \"" + f.profile +
+                                           "\" tells no equity; take it out");
+        }
         return;
     }
     std::string names;
@@ -59,7 +68,6 @@ void read_object(ObjectReader& o, const std::string& folder, bool there, FixConf
     o.text("username", f.username, {1, 64});
     read_password(o, "password_file", folder, f.password);
     o.text("profile", f.profile, {1, 32});
-    check_profile(o, f);
     o.text("account", f.account, {1, 64});
     o.integer("heartbeat_s", f.heartbeat_s, {1, 300});
     o.integer("reconnect_s", f.reconnect_s, {1, 3600});
@@ -68,6 +76,8 @@ void read_object(ObjectReader& o, const std::string& folder, bool there, FixConf
     o.integer("absent_after_ms", f.absent_after_ms, {100, 86'400'000});
     o.boolean("denial_is_proof", f.denial_is_proof);
     o.boolean("quotes", f.quotes);
+    o.integer("collateral_s", f.collateral_s, {0, 3600});
+    check_profile(o, f);
     o.text("tls_ca_file", f.tls_ca_file, {1, 4096});
     if (!f.tls_ca_file.empty()) {
         f.tls_ca_file = std::filesystem::path{folder} / f.tls_ca_file;
@@ -105,12 +115,41 @@ bool read_fix(ObjectReader& account, const std::string& folder, FixConfig& f) {
 }  // namespace
 
 void check_fix_keys(ObjectReader& account, const std::string& folder, const LimitSpec& limits) {
-    FixConfig unused;
-    if (read_fix(account, folder, unused) && (limits.daily() || limits.drawdown())) {
+    FixConfig f;
+    if (read_fix(account, folder, f) && f.collateral_s == 0 &&
+        (limits.daily() || limits.drawdown())) {
         account.complain("limits",
-                         "limits losses, but FIX tells no equity, so nothing would stop it; take "
-                         "\"daily_loss\" and \"drawdown\" out, with their shares");
+                         "limits losses, but no equity is asked for, so nothing would stop it; set "
+                         "\"collateral_s\" in \"fix\" if the venue answers CollateralInquiry, or "
+                         "take \"daily_loss\" and \"drawdown\" out, with their shares");
     }
+}
+
+std::vector<std::string> fix_warnings(const Config& config) {
+    std::vector<std::string> warnings;
+    for (const FixConfig& f : fix_accounts(config)) {
+        const fix::Profile* profile = fix::find_profile(f.profile);
+        std::string lacks;
+        if (f.collateral_s == 0) {
+            lacks =
+                "no equity is told, so that no limit of losses and no sizing by equity can "
+                "hold for it";
+            lacks += profile->equity ? " (collateral_s, where the venue answers CollateralInquiry)"
+                                     : " (a venue of this profile tells none)";
+        }
+        if (!f.quotes) {
+            lacks += lacks.empty() ? "" : "; ";
+            lacks += "no quotes come from it, so that its symbols need another account's";
+            lacks += profile->quotes ? " (or \"quotes\": true)"
+                                     : " (a venue of this profile has a session of its own for "
+                                       "them, which is not built)";
+        }
+        if (!lacks.empty()) {
+            warnings.push_back("accounts: \"" + f.account_name + "\", FIX profile \"" + f.profile +
+                               "\": " + lacks);
+        }
+    }
+    return warnings;
 }
 
 std::vector<FixConfig> fix_accounts(const Config& config) {

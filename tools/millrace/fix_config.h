@@ -40,14 +40,18 @@ struct FixConfig {
     std::uint32_t absent_after_ms = 60'000;
     bool denial_is_proof = false;  // the venue's status request knows filled orders, too
     bool quotes = false;
-    std::string tls_ca_file;  // empty = no TLS
-    std::string tls_name;     // in the venue's certificate; empty = the host
+    std::uint32_t collateral_s = 0;  // between two CollateralInquiry; 0 = equity is not asked for
+    std::string tls_ca_file;         // empty = no TLS
+    std::string tls_name;            // in the venue's certificate; empty = the host
     std::vector<FixSymbolConfig> symbols;
 };
 
 /// Reads "kind" and "fix" of one account, for the mistakes in them. @param folder that paths in it
 /// are relative to.
 void check_fix_keys(ObjectReader& account, const std::string& folder, const LimitSpec& limits);
+
+/// What accounts of kind "fix" have not got, for `config check` to say: a sentence an account.
+[[nodiscard]] std::vector<std::string> fix_warnings(const Config& config);
 
 /// The accounts of kind "fix" of a configuration that was read without a mistake.
 [[nodiscard]] std::vector<FixConfig> fix_accounts(const Config& config);

@@ -310,8 +310,8 @@ int kill_switch(const Target& target, const KillRequest& request) {
                           : send_kill(session.value(), part.value(), request);
 }
 
-int resolve_order(const Target& target, const std::string& magic, const std::string& filled,
-                  bool rejected) {
+int resolve_order(const Target& target, const ResolveRequest& request) {
+    const auto& [magic, filled, rejected, account] = request;
     ResolveCommand r;
     const char* end = magic.data() + magic.size();
     if (std::from_chars(magic.data(), end, r.magic.value).ptr != end || magic.empty()) {
@@ -329,6 +329,13 @@ int resolve_order(const Target& target, const std::string& magic, const std::str
     if (!session) {
         return complain(message);
     }
+    if (!account.empty()) {
+        const std::uint32_t id = session.value().ids.find(NameKind::Account, account);
+        if (id == kNoId) {
+            return complain("no account \"" + account + "\"; `millrace account list` names them");
+        }
+        r.executor_of = id + 1;
+    }
     if (target.dry_run) {
         std::printf("order %s: would end as %s%s, if it is in doubt; nothing was changed\n",
                     magic.c_str(), rejected ? "rejected" : "filled ", filled.c_str());
@@ -342,7 +349,8 @@ int resolve_order(const Target& target, const std::string& magic, const std::str
         }
         applied = client.value().applied_at();
     }
-    std::printf("order %s: %s\n", magic.c_str(), rejected ? "rejected" : "filled");
+    std::printf("order %s: %s%s\n", magic.c_str(), rejected ? "rejected" : "filled",
+                account.empty() ? "" : "; its executor is told, and its log says what came of it");
     tell_if_not_durable(session.value().segment, applied);
     return kExitOk;
 }

@@ -54,9 +54,15 @@ struct KillRequest {
 /// `kill`, `unkill`. The broker stage is told first: nothing stands before it.
 [[nodiscard]] int kill_switch(const Target& target, const KillRequest& request);
 
+struct ResolveRequest {
+    std::string magic;
+    std::string filled;  // VOLUME@PRICE; empty = not asked for
+    bool rejected = false;
+    /// Of which the executor is told although the engine has no such order in doubt; empty = none.
+    std::string account;
+};
 /// `resolve MAGIC --filled V@P | --rejected`
-[[nodiscard]] int resolve_order(const Target& target, const std::string& magic,
-                                const std::string& filled, bool rejected);
+[[nodiscard]] int resolve_order(const Target& target, const ResolveRequest& request);
 /// `recover --skip SEQ`: takes a record that kills the engine out of the log.
 [[nodiscard]] int recover_skip(const Target& target, std::uint64_t seq);
 /// `down`

@@ -182,6 +182,7 @@ const char* name_of(CommandType type) noexcept {
         case CommandType::Modify: return "modify";
         case CommandType::Cancel: return "cancel";
         case CommandType::Query: return "query";
+        case CommandType::Resolve: return "resolve";
     }
     return "unknown";
 }

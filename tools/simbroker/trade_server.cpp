@@ -162,7 +162,8 @@ TradeResult TradeServer::run(std::uint64_t login, const TradeRequest& request, R
             return request.position_ticket != 0 ? modify_position(*account, request)
                                                 : modify_order(*account, request);
         case CommandType::Cancel: return cancel(*account, request);
-        case CommandType::Query: break;
+        case CommandType::Query:
+        case CommandType::Resolve: break;
     }
     return refused(retcode::kInvalid);
 }
