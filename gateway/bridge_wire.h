@@ -58,6 +58,7 @@ enum class FrameType : std::uint8_t {
     Kill = 12,      // S->T overtakes the queue: stop, cancel, flatten
     SyncDone = 13,  // T->S every unacknowledged event has been resent
     Symbol = 14,    // T->S what the broker says of a symbol
+    Account = 17,   // T->S what the broker says of the account
 };
 
 struct Challenge {
@@ -204,6 +205,20 @@ struct Symbol {
     std::uint8_t reserved[5];
     char currency[8];  // of its profit
 };
+/// Sent once a session, before SyncDone, and when it has changed.
+struct Account {
+    char currency[8];            // of its money
+    std::uint32_t leverage;      // 1:leverage; 0 = none
+    std::uint32_t limit_orders;  // pendings at once; 0 = as many as one likes
+    std::uint8_t trade_mode;     // ACCOUNT_TRADE_MODE: 0 demo, 1 contest, 2 real
+    std::uint8_t flags;          // kAccountClosesFifo | kAccountMayHedge
+    std::uint8_t reserved[6];
+};
+/// Bits of Account.flags: a symbol's positions are closed in the order they were opened, or not at
+/// all; it may have positions of both sides at once.
+inline constexpr std::uint8_t kAccountClosesFifo = 1;
+inline constexpr std::uint8_t kAccountMayHedge = 2;
+
 struct Kill {
     std::uint64_t kill_id;  // a repeated id is answered, not executed again
     std::uint8_t actions;   // kKillStop | kKillCancel | kKillFlatten; 0 = clear
@@ -218,7 +233,7 @@ inline constexpr std::uint32_t kStaleGeneration = 1;
 inline constexpr std::uint32_t kOtherTag = 2;
 
 static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
-static_assert(sizeof(Symbol) == 80);
+static_assert(sizeof(Symbol) == 80 && sizeof(Account) == 24);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
 
 }  // namespace millrace::bridge
