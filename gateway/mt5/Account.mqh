@@ -32,6 +32,7 @@ struct Found
     ulong order;
     ulong deal;  // last one
     ulong position;
+    bool opens;  // its last deal opened the position, or added to it
     int side;
     long volume;
     long requested;
@@ -263,11 +264,16 @@ public:
 
     /// What the server said about a request, by its tickets: where it put another magic on it, or
     /// the time of its history is not where it was looked for. 0 = not known.
-    void look_up_ticket(const ulong order, const ulong deal, Found &f);
+    void look_up_ticket(const ulong magic, const ulong order, const ulong deal, Found &f);
+    /// A gateway may name the position of a deal late. On a hedging account it is the open one with
+    /// the order's magic. @return false if there is none, and it may be named yet: without it nobody
+    /// could close it, so what was found does not count as settled.
+    bool name_position(const ulong magic, Found &f);
     /// How the one order `order` stands, with those of its deals that have not been told. @param
     /// position 0 = not known. @param dealt by all its deals, 1e-8 lots. @return false if the
     /// history could not be read.
-    bool look_up_untold(const ulong order, const ulong position, long &dealt, Found &f);
+    bool look_up_untold(const ulong magic, const ulong order, const ulong position, long &dealt,
+                        Found &f);
 
     /// Highest intent with our tag in the account, open, working or past; 0 = none. @return false
     /// if a list could not be read.
@@ -287,6 +293,7 @@ void clear_found(Found &f)
     f.requested = 0;
     f.price = 0;
     f.time_msc = 0;
+    f.opens = false;
     f.symbol = "";
     ArrayResize(f.deals, 0);
 }

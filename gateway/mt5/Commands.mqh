@@ -221,7 +221,7 @@ void Session::settle_after_restart()
         long since_s = intent.received_ns / 1000000000 + server_offset_s();
         bool readable = g_account.look_up(intent.command.magic, since_s, intent.command.volume, f);
         if (readable && f.stage != FOUND_SETTLED)
-            g_account.look_up_ticket(intent.order, intent.deal, f);
+            g_account.look_up_ticket(intent.command.magic, intent.order, intent.deal, f);
         if (readable && f.stage == FOUND_SETTLED)
         {
             answer_found(intent.command, f);

@@ -40,7 +40,8 @@ std::vector<ViewOrder> active_orders() {
 
 std::vector<millrace::sim::Position> open_positions() {
     std::vector<millrace::sim::Position> out;
-    if (!host().connected() || host().lists_hidden() || host().between_halves) {
+    if (!host().connected() || host().lists_hidden() || host().between_halves ||
+        host().knobs.hidden_list != 0) {
         return out;
     }
     for (const auto& [id, position] : host().account().positions) {

@@ -44,6 +44,7 @@ struct Knobs {
     std::int64_t no_history = 0;        // HistorySelect fails
     std::int64_t deals_each = 1;        // the server executes in so many deals
     std::int64_t late_position = 0;     // deals do not name their position
+    std::int64_t hidden_list = 0;       // open positions are in no list
     std::int64_t hidden_position = 0;   // whose deals no history shows
     std::int64_t file_full = 0;         // files cannot be written
     std::int64_t drop_read = 0;         // the next command read is lost with the connection

@@ -31,6 +31,7 @@ std::int64_t* Knobs::find(const std::string& name) {
                                                    {"drop_read", &drop_read},
                                                    {"drop_send", &drop_send},
                                                    {"crash_send", &crash_send},
+                                                   {"hidden_list", &hidden_list},
                                                    {"busy_ms", &busy_ms},
                                                    {"timeout_error", &timeout_error},
                                                    {"flush_lies", &flush_lies},
