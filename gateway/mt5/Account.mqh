@@ -135,8 +135,13 @@ public:
     /// again right before each request: a call that blocks may outlive a change of the account.
     bool may_send()
     {
-        return TerminalInfoInteger(TERMINAL_CONNECTED) != 0 &&
-               (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login &&
+        return TerminalInfoInteger(TERMINAL_CONNECTED) != 0 && is_configured();
+    }
+
+    /// Does the terminal show the account and server that it was set up for?
+    bool is_configured()
+    {
+        return (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login &&
                AccountInfoString(ACCOUNT_SERVER) == g_config.server;
     }
 
@@ -288,12 +293,12 @@ void clear_found(Found &f)
     f.order = 0;
     f.deal = 0;
     f.position = 0;
+    f.opens = false;
     f.side = 0;
     f.volume = 0;
     f.requested = 0;
     f.price = 0;
     f.time_msc = 0;
-    f.opens = false;
     f.symbol = "";
     ArrayResize(f.deals, 0);
 }

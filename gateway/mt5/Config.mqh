@@ -32,6 +32,7 @@ struct Config
     int answer_ms;        // an answer that has not come by then is "not known"
     int dead_man_s;       // 0 = never
     int dead_man_action;  // DeadManAction
+    int fifo_wait_ms;     // a close waits for the older positions of its symbol; see Permits.mqh
     string tick_symbols;  // comma separated
     string tick_host;     // of millrace-ticks; "" = as the broker stage
     int tick_port;        // 0 = ticks are not streamed

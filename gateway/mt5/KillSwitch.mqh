@@ -306,6 +306,7 @@ int KillSwitch::close_positions()
 {
     ulong tickets[];
     double volumes[];
+    long times[];
     int unread = 0;
     for (int i = 0; i < PositionsTotal(); i++)
     {
@@ -320,11 +321,21 @@ int KillSwitch::close_positions()
             unread++;
         if (volume <= 0)
             continue;
-        int n = ArraySize(tickets);
-        ArrayResize(tickets, n + 1, 64);
-        ArrayResize(volumes, n + 1, 64);
-        tickets[n] = ticket;
-        volumes[n] = volume;
+        // The oldest first: some accounts take closes in no other order.
+        long opened_msc = PositionGetInteger(POSITION_TIME_MSC);
+        int at = ArraySize(tickets);
+        ArrayResize(tickets, at + 1, 64);
+        ArrayResize(volumes, at + 1, 64);
+        ArrayResize(times, at + 1, 64);
+        for (; at > 0 && is_older(opened_msc, ticket, times[at - 1], tickets[at - 1]); at--)
+        {
+            tickets[at] = tickets[at - 1];
+            volumes[at] = volumes[at - 1];
+            times[at] = times[at - 1];
+        }
+        tickets[at] = ticket;
+        volumes[at] = volume;
+        times[at] = opened_msc;
     }
     forget_blind();
     for (int i = 0; i < ArraySize(tickets); i++)

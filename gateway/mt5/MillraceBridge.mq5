@@ -23,6 +23,7 @@ input int InpSettleMs = 60000;                     // without a trace this long 
 input int InpAnswerMs = 30000;                     // no answer by then = not known
 input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
 input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
+input int InpFifoWaitMs = 2000;                    // FIFO accounts: for closes of older positions
 input string InpTickSymbols = "";                  // quotes to send, comma separated
 input string InpTickHost = "";                     // every tick of them to here; empty = as InpHost
 input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
@@ -103,6 +104,7 @@ string configure()
     g_config.answer_ms = InpAnswerMs;
     g_config.dead_man_s = InpDeadManSeconds;
     g_config.dead_man_action = (int)InpDeadManAction;
+    g_config.fifo_wait_ms = InpFifoWaitMs;
     g_config.tick_symbols = InpTickSymbols;
     g_config.tick_host = InpTickHost;
     g_config.tick_port = InpTickPort;
@@ -122,6 +124,8 @@ string configure()
         return "InpTickPort must be 0 (no ticks) to 65535";
     if (InpTickPort > 0 && InpTickSymbols == "")
         return "InpTickPort without InpTickSymbols: name the symbols whose ticks are streamed";
+    if (InpFifoWaitMs < 0)
+        return "InpFifoWaitMs must not be below 0";
     if (InpTickRetryMs < 1)
         return "InpTickRetryMs must be above 0";
     if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1 || InpRefusedMs < 1)
@@ -151,6 +155,7 @@ string begin()
     g_stops.reset();
     g_scanner.reset();
     g_kill_switch.reset();
+    g_facts.reset();
     g_specs.reset();
     g_ticks.stop();
     g_ticks.reset();

@@ -104,6 +104,7 @@ void Session::update()
     if (state_ == STATE_UP)
     {
         last_up_ms_ = now_ms();
+        g_facts.update(sessions_);
         offer_info();
         send_events();
         g_specs.update(sessions_);

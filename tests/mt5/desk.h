@@ -135,6 +135,8 @@ public:
     std::vector<std::uint64_t> journal_ids;
     bridge::Event info{};  // last AccountInfo
     std::vector<bridge::Symbol> symbols;
+    std::vector<bridge::Account> accounts;
+    std::vector<bool> accounts_synced;  // SYNC_DONE of that session had come before it
     std::uint64_t sessions = 0;
     std::uint64_t refusals = 0;  // HELLOs denied
     std::uint64_t busy_frames = 0;
