@@ -73,6 +73,8 @@ void Session::on_command(const Incoming &incoming)
         g_journal.remember_intact(g_journal.intact, magic_intent(command.magic));
     if (command.type == COMMAND_MODIFY || command.type == COMMAND_CLOSE)
         g_stops.forget(command.position_ticket);
+    if (command.type == COMMAND_MODIFY)
+        g_stop_watch.forget(command.position_ticket);
     Intent intent;
     intent.seq = incoming.seq;
     intent.received_ms = incoming.received_ms;

@@ -1,6 +1,7 @@
 // The way out: takes away our pendings and closes our positions, for a kill frame or for the dead
 // man's switch, again and again until two readings of the account show nothing left. Only what
-// carries our tag is touched.
+// carries our tag is touched. A position that stays without its stops is closed the same way, if
+// that is wanted.
 
 #include "Scan.mqh"
 
@@ -313,7 +314,9 @@ int KillSwitch::close_positions()
         ulong ticket = PositionGetTicket(i);
         if (ticket == 0)
             return -1;
-        if (!wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+        bool bare = g_config.stops_action == STOPS_CLOSE &&
+                    g_stops.gives_up((ulong)PositionGetInteger(POSITION_IDENTIFIER));
+        if (!bare && !wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
             continue;
         double volume;
         bool buy;

@@ -24,6 +24,8 @@ input int InpAnswerMs = 30000;                     // no answer by then = not kn
 input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
 input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
 input int InpFifoWaitMs = 2000;                    // FIFO accounts: for closes of older positions
+input int InpStopsMs = 5000;                       // between looks at open positions' stops
+input StopsAction InpStopsAction = STOPS_TELL;     // of a position whose stops cannot be set
 input string InpTickSymbols = "";                  // quotes to send, comma separated
 input string InpTickHost = "";                     // every tick of them to here; empty = as InpHost
 input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
@@ -105,6 +107,8 @@ string configure()
     g_config.dead_man_s = InpDeadManSeconds;
     g_config.dead_man_action = (int)InpDeadManAction;
     g_config.fifo_wait_ms = InpFifoWaitMs;
+    g_config.stops_ms = InpStopsMs;
+    g_config.stops_action = (int)InpStopsAction;
     g_config.tick_symbols = InpTickSymbols;
     g_config.tick_host = InpTickHost;
     g_config.tick_port = InpTickPort;
@@ -124,8 +128,9 @@ string configure()
         return "InpTickPort must be 0 (no ticks) to 65535";
     if (InpTickPort > 0 && InpTickSymbols == "")
         return "InpTickPort without InpTickSymbols: name the symbols whose ticks are streamed";
-    if (InpFifoWaitMs < 0)
-        return "InpFifoWaitMs must not be below 0";
+    if (InpStopsMs < 0 || InpFifoWaitMs < 0)
+        return "InpStopsMs (0: stops are looked at after the fill only) and InpFifoWaitMs must not "
+               "be below 0";
     if (InpTickRetryMs < 1)
         return "InpTickRetryMs must be above 0";
     if (InpTimerMs < 1 || InpReadyMs < 0 || InpSettleMs < 0 || InpAnswerMs < 1 || InpRefusedMs < 1)
@@ -153,6 +158,7 @@ string begin()
     g_account.reset();  // globals keep their values over a change of the chart
     g_executor.reset();
     g_stops.reset();
+    g_stop_watch.reset();
     g_scanner.reset();
     g_kill_switch.reset();
     g_facts.reset();

@@ -100,6 +100,7 @@ void Session::update()
     retry_waiting();
     g_executor.follow(g_scanner.hinted());
     g_stops.update();
+    g_stop_watch.update();
     g_scanner.update();
     if (state_ == STATE_UP)
     {

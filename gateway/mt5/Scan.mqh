@@ -2,7 +2,7 @@
 // or taken away, SL, TP, stop-out, closes by hand, trades of others. The lists are the truth; an
 // event of the terminal only says "look now". Each deal and each pending's end is told once.
 
-#include "Stops.mqh"
+#include "StopWatch.mqh"
 
 #define SCAN_EVERY_MS 1000
 #define SCAN_HINTED_MS 20
@@ -238,6 +238,7 @@ void Scanner::tell_technical(const Deal &deals[])
         ulong owner = owner_of(deals[i].position);
         if (owner == 0)
             continue;
+        g_stop_watch.on_technical(deals[i].position);
         long more = 0;  // of the position, 1e-8 lots
         int last = i;
         for (int j = i; j < ArraySize(deals); j++)

@@ -146,6 +146,8 @@ public:
     /// identifier; between the two it is in no list. @param out, in which of the two. @param factor
     /// of the new lots.
     void roll_over(bool out, bool in, double factor);
+    /// The server takes the stops of every position away.
+    void drop_stops();
     /// When a position was opened, server time in ms.
     [[nodiscard]] long opened_msc(ulong position) const;
     /// A quote reaches the terminal. @param apart no two of a symbol in the same millisecond.

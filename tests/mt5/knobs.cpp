@@ -88,6 +88,19 @@ uint Host::check(const MqlTradeRequest& request) const {
     return knobs.fifo_close != 0 && closes && behind ? TRADE_RETCODE_FIFO_CLOSE : 0U;
 }
 
+void Host::drop_stops() {
+    std::vector<std::uint64_t> tickets;
+    for (const auto& [id, position] : account().positions) {
+        tickets.push_back(position.ticket);
+    }
+    for (const std::uint64_t ticket : tickets) {
+        sim::TradeRequest request;
+        request.type = CommandType::Modify;
+        request.position_ticket = ticket;
+        (void)server_->execute(options_.login, request);
+    }
+}
+
 long Host::opened_msc(ulong position) const {
     const auto it = std::find_if(deals.begin(), deals.end(), [position](const ViewDeal& deal) {
         return deal.position == position;
