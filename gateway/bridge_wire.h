@@ -60,6 +60,7 @@ enum class FrameType : std::uint8_t {
     Symbol = 14,       // T->S what the broker says of a symbol
     Holding = 15,      // T->S a position or pending order that the account has now
     HoldingsEnd = 16,  // T->S that was all of them
+    Account = 17,      // T->S what the broker says of the account
 };
 
 struct Challenge {
@@ -211,6 +212,20 @@ struct Symbol {
     std::uint8_t reserved[5];
     char currency[8];  // of its profit
 };
+/// Sent once a session, before SyncDone, and when it has changed.
+struct Account {
+    char currency[8];            // of its money
+    std::uint32_t leverage;      // 1:leverage; 0 = none
+    std::uint32_t limit_orders;  // pendings at once; 0 = as many as one likes
+    std::uint8_t trade_mode;     // ACCOUNT_TRADE_MODE: 0 demo, 1 contest, 2 real
+    std::uint8_t flags;          // kAccountClosesFifo | kAccountMayHedge
+    std::uint8_t reserved[6];
+};
+/// Bits of Account.flags: a symbol's positions are closed in the order they were opened, or not at
+/// all; it may have positions of both sides at once.
+inline constexpr std::uint8_t kAccountClosesFifo = 1;
+inline constexpr std::uint8_t kAccountMayHedge = 2;
+
 /// A row of what the account holds. Rows of one list follow each other, HoldingsEnd comes last.
 struct Holding {
     std::uint8_t kind;  // HoldingKind: position or order
@@ -246,7 +261,7 @@ inline constexpr std::uint32_t kStaleGeneration = 1;
 inline constexpr std::uint32_t kOtherTag = 2;
 
 static_assert(sizeof(Hello) == 128 && sizeof(Welcome) == 80 && sizeof(Command) == 120);
-static_assert(sizeof(Symbol) == 80);
+static_assert(sizeof(Symbol) == 80 && sizeof(Account) == 24);
 static_assert(sizeof(Holding) == 72 && sizeof(HoldingsEnd) == 16);
 static_assert(sizeof(Event) == 128 && sizeof(Tick) == 40 && sizeof(Kill) == 32);
 

@@ -55,7 +55,7 @@ std::string_view of_account(Reason reason) noexcept {
             return "wait for the end of duplicate_window_ms, if the second one is meant";
         case Reason::SymbolFiltered: return "send another symbol, or change the member's filter";
         case Reason::AccountNotTrading:
-            return "see why: millrace account list; then millrace account resume";
+            return "see why: millrace account list and alerts; then millrace account resume";
         case Reason::ReduceOnly:
             return "send closes only, or have an operator call millrace account resume";
         case Reason::Killed: return "wait until an operator calls millrace unkill";

@@ -112,6 +112,9 @@ Reason Session::reason_to_refuse(std::uint64_t n, Nanos now) const noexcept {
         return Reason::AccountNotTrading;
     }
     if (is_entry(c)) {
+        if (entries_barred()) {
+            return Reason::AccountNotTrading;
+        }
         const Text<16> canonical = symbols_.canonical(c.symbol);
         const bool swept = n <= sweep_to_ && (sweep_kill_.scope != KillScope::Symbol ||
                                               sweep_kill_.symbol == canonical);
@@ -139,16 +142,20 @@ bool Session::answer(std::uint64_t n, Reason reason, Nanos now) noexcept {
     queue_.set_state(n, SlotState::Answered);
     MILLRACE_CRASH_POINT("broker.after_answered");
     way_outs_ -= is_entry(c) ? 0U : 1U;
-    count_answer(reason);
+    count_answer(reason, c.magic);
     return true;
 }
 
-void Session::count_answer(Reason reason) noexcept {
+void Session::count_answer(Reason reason, Magic magic) noexcept {
     BrokerStats& s = context_->stats;
     switch (reason) {
         case Reason::Expired: ++s.expired; return;
         case Reason::Killed: ++s.killed; return;
         case Reason::AccountNotTrading:
+            if (magic.tag() == context_->magic_tag) {
+                ++s.barred;
+                return;
+            }
             // What terminals take for ours, in kills and in reports, goes by the tag in WELCOME.
             ++s.other_tag;
             context_->segment.report_error(

@@ -26,6 +26,15 @@
 
 namespace millrace {
 
+/// What the configuration says of an account that only its broker knows for sure.
+struct AccountFacts {
+    enum class Kind : std::uint8_t { Demo, Contest, Real, Any };  // ACCOUNT_TRADE_MODE's numbers
+
+    Text<8> currency{};          // empty = not compared
+    std::uint32_t leverage = 0;  // 0 = not compared
+    Kind kind = Kind::Any;
+};
+
 /// What the host knows of a terminal's account; looked up by login at each Hello.
 struct TerminalAccount {
     static constexpr std::size_t kKeyBytesMax = 64;
@@ -37,6 +46,7 @@ struct TerminalAccount {
     MarginMode margin_mode = MarginMode::Hedging;
     Text<8> symbol_prefix;  // account's symbol = prefix + canonical name + suffix
     Text<8> symbol_suffix;
+    AccountFacts facts;
 };
 
 /// Times of the bridge protocol; the defaults are the protocol's, tests shorten them.
@@ -73,6 +83,7 @@ struct BrokerStats {
     std::uint64_t killed = 0;
     std::uint64_t journal_down = 0;
     std::uint64_t other_tag = 0;  // than terminals were told; never sent
+    std::uint64_t barred = 0;     // entries of an account that is another kind than configured
     std::uint64_t events = 0;
     std::uint64_t event_repeats = 0;
     std::uint64_t ticks = 0;
@@ -81,6 +92,8 @@ struct BrokerStats {
     std::uint64_t replaced = 0;          // by a second connection
     std::uint64_t stalls = 0;            // duty cycles cut short because `reports` was full
     std::uint64_t symbols = 0;           // frames about one
+    std::uint64_t accounts = 0;          // frames about the account
+    std::uint64_t facts_named = 0;       // accounts whose difference an alert has told
     std::uint64_t differing_named = 0;   // symbols whose difference an alert has told
     std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
     std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
@@ -157,6 +170,8 @@ public:
     static constexpr std::uint64_t kDifferingNamedMax = 8;
     /// The same for symbols that a broker restricts, maybe on a hundred accounts at once.
     static constexpr std::uint64_t kRestrictedNamedMax = 8;
+    /// The same for accounts that are of another kind than the configuration has them.
+    static constexpr std::uint64_t kFactsNamedMax = 8;
     /// What a terminal is told whose account was given another login, or was removed.
     static constexpr const char* kOtherLoginText =
         "the engine knows this account by another login, or not any more";
@@ -257,7 +272,7 @@ private:
     [[nodiscard]] bridge::Kill kill_frame(std::size_t index) const noexcept;
     void release_over() noexcept;
     void recount() noexcept;
-    void count_answer(Reason reason) noexcept;
+    void count_answer(Reason reason, Magic magic) noexcept;
     void stop(const char* why) noexcept;
     [[nodiscard]] bool stop_if(const char* defect) noexcept;
     [[nodiscard]] const char* defect_of_next() const noexcept;
@@ -284,6 +299,13 @@ private:
     [[nodiscard]] Status on_holding(const wire::Frame& frame, Nanos now) noexcept;
     [[nodiscard]] Status on_holdings_end(const wire::Frame& frame, Nanos now) noexcept;
     void compare(SymbolId id, const bridge::Symbol& told, const SymbolSpec& configured) noexcept;
+    [[nodiscard]] Status on_account(const wire::Frame& frame) noexcept;
+    void miss_facts() noexcept;
+    void differ(unsigned fact, bool differs, const char* text, const char* further) noexcept;
+    /// Its broker says something of the account that makes entries wrong.
+    [[nodiscard]] bool entries_barred() const noexcept {
+        return (differing_facts_ & kBarring) != 0;
+    }
     void measure_answer(const Report& report) noexcept;
     void tell_away() noexcept;
     void heed_complaints(std::uint8_t permissions) noexcept;
@@ -311,7 +333,15 @@ private:
     SymbolNames symbols_;
     std::bitset<kNamesPerKind> differing_;   // symbols of which the broker says something else
     std::bitset<kNamesPerKind> restricted_;  // noted as such: not to be traded freely
-    std::uint64_t login_ = 0;                // of the terminal in session
+    AccountFacts expected_;
+    unsigned differing_facts_ = 0;  // bits below: what the broker says otherwise
+    bool has_facts_ = false;        // the terminal has told them in this session
+    static constexpr unsigned kCurrency = 1;
+    static constexpr unsigned kKind = 2;
+    static constexpr unsigned kLeverage = 4;
+    static constexpr unsigned kFifo = 8;
+    static constexpr unsigned kBarring = kCurrency | kKind;
+    std::uint64_t login_ = 0;  // of the terminal in session
     std::uint64_t generation_ = 0;
     std::uint64_t journal_id_ = 0;
     std::uint64_t journal_tail_ = 0;

@@ -116,6 +116,8 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
     login_ = hello.login;
     gate_level_ = terminal.gate;
     symbols_.configure(terminal.symbol_prefix, terminal.symbol_suffix);
+    expected_ = terminal.facts;
+    has_facts_ = false;
     const std::uint64_t floor = bridge::journal_epoch_of(context_->epoch) << kGenerationBits;
     const bool rolled_back = is_rolled_back(hello);
     generation_ = 1 + std::max({generation_, floor, hello.generation});
@@ -266,6 +268,7 @@ Status Session::on_frame(const wire::Frame& frame, Nanos now) noexcept {
         case bridge::FrameType::Tick: return on_tick(frame, now);
         case bridge::FrameType::SyncDone: return on_sync_done(now);
         case bridge::FrameType::Symbol: return on_symbol(frame);
+        case bridge::FrameType::Account: return on_account(frame);
         case bridge::FrameType::Holding: return on_holding(frame, now);
         case bridge::FrameType::HoldingsEnd: return on_holdings_end(frame, now);
         case bridge::FrameType::Hello:
@@ -396,6 +399,7 @@ Status Session::on_tick(const wire::Frame& frame, Nanos now) noexcept {
 
 Status Session::on_sync_done(Nanos now) noexcept {
     if (link_ == LinkState::Syncing) {
+        miss_facts();
         set_link(LinkState::Up);
         report_link(ReportType::SyncDone, now);
     }

@@ -32,6 +32,7 @@ struct Found
     ulong order;
     ulong deal;  // last one
     ulong position;
+    bool opens;  // its last deal opened the position, or added to it
     int side;
     long volume;
     long requested;
@@ -134,8 +135,13 @@ public:
     /// again right before each request: a call that blocks may outlive a change of the account.
     bool may_send()
     {
-        return TerminalInfoInteger(TERMINAL_CONNECTED) != 0 &&
-               (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login &&
+        return TerminalInfoInteger(TERMINAL_CONNECTED) != 0 && is_configured();
+    }
+
+    /// Does the terminal show the account and server that it was set up for?
+    bool is_configured()
+    {
+        return (ulong)AccountInfoInteger(ACCOUNT_LOGIN) == g_config.login &&
                AccountInfoString(ACCOUNT_SERVER) == g_config.server;
     }
 
@@ -263,11 +269,16 @@ public:
 
     /// What the server said about a request, by its tickets: where it put another magic on it, or
     /// the time of its history is not where it was looked for. 0 = not known.
-    void look_up_ticket(const ulong order, const ulong deal, Found &f);
+    void look_up_ticket(const ulong magic, const ulong order, const ulong deal, Found &f);
+    /// A gateway may name the position of a deal late. On a hedging account it is the open one with
+    /// the order's magic. @return false if there is none, and it may be named yet: without it nobody
+    /// could close it, so what was found does not count as settled.
+    bool name_position(const ulong magic, Found &f);
     /// How the one order `order` stands, with those of its deals that have not been told. @param
     /// position 0 = not known. @param dealt by all its deals, 1e-8 lots. @return false if the
     /// history could not be read.
-    bool look_up_untold(const ulong order, const ulong position, long &dealt, Found &f);
+    bool look_up_untold(const ulong magic, const ulong order, const ulong position, long &dealt,
+                        Found &f);
 
     /// Highest intent with our tag in the account, open, working or past; 0 = none. @return false
     /// if a list could not be read.
@@ -282,6 +293,7 @@ void clear_found(Found &f)
     f.order = 0;
     f.deal = 0;
     f.position = 0;
+    f.opens = false;
     f.side = 0;
     f.volume = 0;
     f.requested = 0;

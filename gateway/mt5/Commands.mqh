@@ -73,6 +73,8 @@ void Session::on_command(const Incoming &incoming)
         g_journal.remember_intact(g_journal.intact, magic_intent(command.magic));
     if (command.type == COMMAND_MODIFY || command.type == COMMAND_CLOSE)
         g_stops.forget(command.position_ticket);
+    if (command.type == COMMAND_MODIFY)
+        g_stop_watch.forget(command.position_ticket);
     Intent intent;
     intent.seq = incoming.seq;
     intent.received_ms = incoming.received_ms;
@@ -221,7 +223,7 @@ void Session::settle_after_restart()
         long since_s = intent.received_ns / 1000000000 + server_offset_s();
         bool readable = g_account.look_up(intent.command.magic, since_s, intent.command.volume, f);
         if (readable && f.stage != FOUND_SETTLED)
-            g_account.look_up_ticket(intent.order, intent.deal, f);
+            g_account.look_up_ticket(intent.command.magic, intent.order, intent.deal, f);
         if (readable && f.stage == FOUND_SETTLED)
         {
             answer_found(intent.command, f);

@@ -7,6 +7,13 @@ enum DeadManAction
     DEAD_MAN_FLATTEN = 6   // cancel our pending orders and close our positions
 };
 
+// What becomes of a position whose stops cannot be set.
+enum StopsAction
+{
+    STOPS_TELL = 0,
+    STOPS_CLOSE = 1  // it is closed, what is ours of it
+};
+
 // The terminal reads its history of ticks in a call that may block everything else.
 enum TickHistory
 {
@@ -32,6 +39,9 @@ struct Config
     int answer_ms;        // an answer that has not come by then is "not known"
     int dead_man_s;       // 0 = never
     int dead_man_action;  // DeadManAction
+    int fifo_wait_ms;     // a close waits for the older positions of its symbol; see Permits.mqh
+    int stops_ms;         // between looks at the stops of open positions; 0 = none
+    int stops_action;     // StopsAction
     string tick_symbols;  // comma separated
     string tick_host;     // of millrace-ticks; "" = as the broker stage
     int tick_port;        // 0 = ticks are not streamed

@@ -343,7 +343,7 @@ bool Executor::look(const int i)
     if (!g_account.look_up(intent.command.magic, since_s, intent.command.volume, f))
         return false;
     if (f.stage != FOUND_SETTLED)
-        g_account.look_up_ticket(intent.order, intent.deal, f);
+        g_account.look_up_ticket(intent.command.magic, intent.order, intent.deal, f);
     if (f.stage == FOUND_SETTLED)
     {
         answer_found(intent.command, f);

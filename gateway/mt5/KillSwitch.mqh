@@ -1,6 +1,7 @@
 // The way out: takes away our pendings and closes our positions, for a kill frame or for the dead
 // man's switch, again and again until two readings of the account show nothing left. Only what
-// carries our tag is touched.
+// carries our tag is touched. A position that stays without its stops is closed the same way, if
+// that is wanted.
 
 #include "Scan.mqh"
 
@@ -306,13 +307,16 @@ int KillSwitch::close_positions()
 {
     ulong tickets[];
     double volumes[];
+    long times[];
     int unread = 0;
     for (int i = 0; i < PositionsTotal(); i++)
     {
         ulong ticket = PositionGetTicket(i);
         if (ticket == 0)
             return -1;
-        if (!wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+        bool bare = g_config.stops_action == STOPS_CLOSE &&
+                    g_stops.gives_up((ulong)PositionGetInteger(POSITION_IDENTIFIER));
+        if (!bare && !wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
             continue;
         double volume;
         bool buy;
@@ -320,11 +324,21 @@ int KillSwitch::close_positions()
             unread++;
         if (volume <= 0)
             continue;
-        int n = ArraySize(tickets);
-        ArrayResize(tickets, n + 1, 64);
-        ArrayResize(volumes, n + 1, 64);
-        tickets[n] = ticket;
-        volumes[n] = volume;
+        // The oldest first: some accounts take closes in no other order.
+        long opened_msc = PositionGetInteger(POSITION_TIME_MSC);
+        int at = ArraySize(tickets);
+        ArrayResize(tickets, at + 1, 64);
+        ArrayResize(volumes, at + 1, 64);
+        ArrayResize(times, at + 1, 64);
+        for (; at > 0 && is_older(opened_msc, ticket, times[at - 1], tickets[at - 1]); at--)
+        {
+            tickets[at] = tickets[at - 1];
+            volumes[at] = volumes[at - 1];
+            times[at] = times[at - 1];
+        }
+        tickets[at] = ticket;
+        volumes[at] = volume;
+        times[at] = opened_msc;
     }
     forget_blind();
     for (int i = 0; i < ArraySize(tickets); i++)

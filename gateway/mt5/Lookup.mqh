@@ -17,6 +17,7 @@ void add_deal(Found &f, const ulong ticket)
     f.deal = ticket;
     f.order = (ulong)HistoryDealGetInteger(ticket, DEAL_ORDER);
     f.position = (ulong)HistoryDealGetInteger(ticket, DEAL_POSITION_ID);
+    f.opens = HistoryDealGetInteger(ticket, DEAL_ENTRY) != DEAL_ENTRY_OUT;
     f.side = side_of_deal(HistoryDealGetInteger(ticket, DEAL_TYPE));
     f.time_msc = HistoryDealGetInteger(ticket, DEAL_TIME_MSC);
     f.symbol = HistoryDealGetString(ticket, DEAL_SYMBOL);
@@ -147,7 +148,23 @@ bool Account::look_up(const ulong magic, const long since_s, const long expected
             add_deal(f, ticket);
     }
     settle_found(f, active, state, executed);
+    if (f.stage == FOUND_SETTLED && !name_position(magic, f))
+        f.stage = FOUND_FLYING;
     return true;
+}
+
+bool Account::name_position(const ulong magic, Found &f)
+{
+    if (f.position != 0 || f.volume == 0 || !f.opens || !is_hedging())
+        return true;
+    for (int i = 0; i < PositionsTotal(); i++)
+    {
+        if (PositionGetTicket(i) == 0 || (ulong)PositionGetInteger(POSITION_MAGIC) != magic)
+            continue;
+        f.position = (ulong)PositionGetInteger(POSITION_IDENTIFIER);
+        return true;
+    }
+    return (long)TimeTradeServer() * 1000 - f.time_msc >= TECHNICAL_S * 1000;  // it is gone
 }
 
 long Account::open_volume(const ulong position_id)
@@ -237,7 +254,7 @@ ulong Account::opener_of(const ulong position_id)
     return 0;
 }
 
-void Account::look_up_ticket(const ulong order, const ulong deal, Found &f)
+void Account::look_up_ticket(const ulong magic, const ulong order, const ulong deal, Found &f)
 {
     if (order == 0 && deal == 0)
         return;
@@ -257,6 +274,8 @@ void Account::look_up_ticket(const ulong order, const ulong deal, Found &f)
     f.symbol = HistoryOrderGetString(order, ORDER_SYMBOL);
     settle_found(f, false, HistoryOrderGetInteger(order, ORDER_STATE),
                  to_scaled(initial - HistoryOrderGetDouble(order, ORDER_VOLUME_CURRENT)));
+    if (f.stage == FOUND_SETTLED && !name_position(magic, f))
+        f.stage = FOUND_FLYING;
 }
 
 /// All deals of an order in the history selected. @param untold those that nobody has been told of.
@@ -281,7 +300,8 @@ bool add_deals_of(const ulong order, Found &f, ulong &untold[])
     return true;
 }
 
-bool Account::look_up_untold(const ulong order, const ulong position, long &dealt, Found &f)
+bool Account::look_up_untold(const ulong magic, const ulong order, const ulong position,
+                             long &dealt, Found &f)
 {
     ulong untold[];
     ArrayResize(untold, 0);
@@ -294,13 +314,15 @@ bool Account::look_up_untold(const ulong order, const ulong position, long &deal
                           !add_deals_of(order, f, untold)))
         return false;
     dealt = f.volume;
-    look_up_ticket(order, 0, f);  // by all of them: is it over?
+    look_up_ticket(magic, order, 0, f);  // by all of them: is it over?
     f.volume = 0;
     f.price = 0;
     ArrayResize(f.deals, 0);
     for (int i = 0; i < ArraySize(untold); i++)
         if (HistoryDealSelect(untold[i]))
             add_deal(f, untold[i]);
+    if (!name_position(magic, f))
+        f.stage = FOUND_FLYING;
     return ArraySize(f.deals) == ArraySize(untold);
 }
 

@@ -23,6 +23,9 @@ input int InpSettleMs = 60000;                     // without a trace this long 
 input int InpAnswerMs = 30000;                     // no answer by then = not known
 input int InpDeadManSeconds = 30;                  // no engine for so long: the action below
 input DeadManAction InpDeadManAction = DEAD_MAN_NONE;
+input int InpFifoWaitMs = 2000;                    // FIFO accounts: for closes of older positions
+input int InpStopsMs = 5000;                       // between looks at open positions' stops
+input StopsAction InpStopsAction = STOPS_TELL;     // of a position whose stops cannot be set
 input string InpTickSymbols = "";                  // quotes to send, comma separated
 input string InpTickHost = "";                     // every tick of them to here; empty = as InpHost
 input int InpTickPort = 0;                         // port of millrace-ticks; 0 = no ticks
@@ -104,6 +107,9 @@ string configure()
     g_config.answer_ms = InpAnswerMs;
     g_config.dead_man_s = InpDeadManSeconds;
     g_config.dead_man_action = (int)InpDeadManAction;
+    g_config.fifo_wait_ms = InpFifoWaitMs;
+    g_config.stops_ms = InpStopsMs;
+    g_config.stops_action = (int)InpStopsAction;
     g_config.tick_symbols = InpTickSymbols;
     g_config.tick_host = InpTickHost;
     g_config.tick_port = InpTickPort;
@@ -124,6 +130,9 @@ string configure()
         return "InpTickPort must be 0 (no ticks) to 65535";
     if (InpTickPort > 0 && InpTickSymbols == "")
         return "InpTickPort without InpTickSymbols: name the symbols whose ticks are streamed";
+    if (InpStopsMs < 0 || InpFifoWaitMs < 0)
+        return "InpStopsMs (0: stops are looked at after the fill only) and InpFifoWaitMs must not "
+               "be below 0";
     if (InpHoldingsSeconds < 0)
         return "InpHoldingsSeconds must be 0 (never) or above";
     if (InpTickRetryMs < 1)
@@ -153,8 +162,10 @@ string begin()
     g_account.reset();  // globals keep their values over a change of the chart
     g_executor.reset();
     g_stops.reset();
+    g_stop_watch.reset();
     g_scanner.reset();
     g_kill_switch.reset();
+    g_facts.reset();
     g_specs.reset();
     g_holdings.reset();
     g_ticks.stop();

@@ -107,10 +107,12 @@ void Session::update()
     retry_waiting();
     g_executor.follow(g_scanner.hinted());
     g_stops.update();
+    g_stop_watch.update();
     g_scanner.update();
     if (state_ == STATE_UP)
     {
         last_up_ms_ = now_ms();
+        g_facts.update(sessions_);
         offer_info();
         send_events();
         g_specs.update(sessions_);

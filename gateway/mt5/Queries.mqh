@@ -27,7 +27,7 @@ bool Session::answer_from_account(const Command &command, Event &e, ulong &other
     {
         Intent said;
         g_journal.intent_at(known, said);
-        g_account.look_up_ticket(said.order, said.deal, f);
+        g_account.look_up_ticket(command.magic, said.order, said.deal, f);
     }
     if (f.stage == FOUND_FLYING)
     {

@@ -1,6 +1,6 @@
 // From a command to the request that the terminal sends.
 
-#include "Events.mqh"
+#include "Permits.mqh"
 
 #define BUILD_OK 0
 #define BUILD_REFUSED 1  // a definite no: `code`
@@ -65,6 +65,12 @@ bool set_market_price(Built &b, const Command &command, const int side, const ul
 
 void build_open(Built &b, const Command &command, const ulong waited_ms)
 {
+    uint refusal = entry_refusal(command);
+    if (refusal != 0)
+    {
+        refuse_build(b, refusal);
+        return;
+    }
     b.request.sl = round_price(command.symbol, from_scaled(command.stop_loss));
     b.request.tp = round_price(command.symbol, from_scaled(command.take_profit));
     b.request.volume = from_scaled(command.volume);
@@ -82,7 +88,7 @@ void build_open(Built &b, const Command &command, const ulong waited_ms)
         b.request.type = buy ? ORDER_TYPE_BUY_STOP : ORDER_TYPE_SELL_STOP;
     b.request.price = round_price(command.symbol, from_scaled(command.price));
     b.request.type_filling = ORDER_FILLING_RETURN;
-    b.request.type_time = ORDER_TIME_GTC;
+    set_expiration(b.request);
 }
 
 /// A position that is not in the list is closed only if the list can be believed, twice, and its
@@ -125,6 +131,18 @@ void build_close(Built &b, const Command &command, const ulong waited_ms)
     // The ticket may differ from the identifier (rollover, reversal): read right before its use.
     b.request.position = (ulong)PositionGetInteger(POSITION_TICKET);
     b.request.symbol = PositionGetString(POSITION_SYMBOL);
+    // Closes that came the other way round leave in the order that the broker asks for. One whose
+    // elders stay open goes in the end: the broker knows its own rule, and says 10045.
+    if (hedging && waited_ms < (ulong)g_config.fifo_wait_ms && is_behind_older())
+    {
+        b.result = BUILD_WAIT;
+        return;
+    }
+    if (!PositionSelectByTicket(b.request.position))
+    {
+        b.result = BUILD_WAIT;
+        return;
+    }
     int opposite = (PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY) ? SIDE_SELL : SIDE_BUY;
     bool whole = command.volume == 0;
     b.request.volume = whole ? PositionGetDouble(POSITION_VOLUME) : from_scaled(command.volume);

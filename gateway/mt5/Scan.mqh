@@ -2,7 +2,7 @@
 // or taken away, SL, TP, stop-out, closes by hand, trades of others. The lists are the truth; an
 // event of the terminal only says "look now". Each deal and each pending's end is told once.
 
-#include "Stops.mqh"
+#include "StopWatch.mqh"
 
 #define SCAN_EVERY_MS 1000
 #define SCAN_HINTED_MS 20
@@ -175,9 +175,19 @@ bool Scanner::tell_own(const Deal &deal)
         return false;  // its answer tells it
     if (of_pending)
     {
+        Found named;
+        clear_found(named);
+        named.opens = deal.entry != DEAL_ENTRY_OUT;
+        named.volume = to_scaled(deal.volume);
+        named.position = deal.position;
+        named.time_msc = deal.time_msc;
+        if (!g_account.name_position(deal.magic, named))
+            return false;
+        Deal fill = deal;
+        fill.position = named.position;
         bool working = OrderSelect(deal.order);
-        tell_exec(deal, EXEC_PENDING_FILLED, deal.magic, working ? STATUS_PARTIAL : STATUS_FILLED);
-        g_stops.on_fill(deal.magic, deal.order, deal.position);
+        tell_exec(fill, EXEC_PENDING_FILLED, deal.magic, working ? STATUS_PARTIAL : STATUS_FILLED);
+        g_stops.on_fill(deal.magic, deal.order, fill.position);
         return true;
     }
     if (known < 0)
@@ -192,7 +202,8 @@ bool Scanner::tell_own(const Deal &deal)
     clear_found(f);
     g_journal.intent_at(known, intent);
     long dealt = 0;
-    if (!g_account.look_up_untold(deal.order, deal.position, dealt, f) || f.stage != FOUND_SETTLED)
+    if (!g_account.look_up_untold(deal.magic, deal.order, deal.position, dealt, f) ||
+        f.stage != FOUND_SETTLED)
         return false;
     // A death may have kept an answer and lost the list of its deals: they are in what it told.
     if (intent.answer.order_ticket == deal.order && intent.answer.volume >= dealt)
@@ -201,8 +212,8 @@ bool Scanner::tell_own(const Deal &deal)
         return true;
     }
     answer_found(intent.command, f);
-    if (deal.position != 0)
-        g_stops.on_fill(deal.magic, deal.order, deal.position);
+    if (f.position != 0)
+        g_stops.on_fill(deal.magic, deal.order, f.position);
     return true;
 }
 
@@ -227,6 +238,7 @@ void Scanner::tell_technical(const Deal &deals[])
         ulong owner = owner_of(deals[i].position);
         if (owner == 0)
             continue;
+        g_stop_watch.on_technical(deals[i].position);
         long more = 0;  // of the position, 1e-8 lots
         int last = i;
         for (int j = i; j < ArraySize(deals); j++)

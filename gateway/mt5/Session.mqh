@@ -205,6 +205,7 @@ bool Session::on_welcome()
     sent_event_ = event_seq;
     sync_done_due_ = true;
     info_ms_ = 0;
+    g_facts.update(sessions_);
     return true;
 }
 

@@ -1,7 +1,7 @@
 // Tells the other side what the broker says of the symbols that are traded or quoted here: its
 // configuration may say something else, and sizes go by that.
 
-#include "KillSwitch.mqh"
+#include "Facts.mqh"
 
 #define SPECS_EVERY_MS 10000
 #define SPECS_MAX 256

@@ -75,6 +75,28 @@ public:
         return false;
     }
 
+    /// Of this position, by its identifier?
+    bool gives_up(const ulong position)
+    {
+        for (int i = 0; i < ArraySize(all_); i++)
+            if (all_[i].position == position && all_[i].given_up)
+                return true;
+        return false;
+    }
+
+    /// A position of ours, by its identifier, has lost stops that it had. @param magic of it.
+    void restore(const ulong magic, const ulong position, const int side, const long stop_loss,
+                 const long take_profit)
+    {
+        Command order;
+        ZeroMemory(order);
+        order.magic = magic;
+        order.side = side;
+        order.stop_loss = stop_loss;
+        order.take_profit = take_profit;
+        guard(order, position);
+    }
+
     void take_fills()
     {
         Filled filled;

@@ -20,12 +20,14 @@
 #define FRAME_KILL 12
 #define FRAME_SYNC_DONE 13
 #define FRAME_SYMBOL 14
+#define FRAME_ACCOUNT 17
 #define FRAME_HOLDING 15
 #define FRAME_HOLDINGS_END 16
 
 #define CHALLENGE_BYTES 40
 #define HELLO_BYTES 128
 #define SYMBOL_BYTES 80
+#define ACCOUNT_BYTES 24
 #define HOLDING_BYTES 72
 #define HOLDINGS_END_BYTES 16
 #define HELLO_SIGNED_BYTES 96
@@ -99,6 +101,9 @@ enum ExecKind
 #define INFO_BROKER_FORBIDS 16  // the broker lets the account not trade, or not by an expert
 #define INFO_SETTLING 32   // connected, and not sure yet of what happened before
 #define INFO_KILL_WAITS 64  // a kill is in force, and something of it is still there
+// Account
+#define ACCOUNT_CLOSES_FIFO 1  // positions of a symbol in the order they were opened
+#define ACCOUNT_MAY_HEDGE 2    // positions of both sides in a symbol
 #define COMMAND_RESENT 1
 
 #define KILL_STOP 1

@@ -28,7 +28,8 @@ std::array<std::byte, 32> key_of(std::uint64_t login) {
     return key;
 }
 
-AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view suffix) {
+AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view suffix,
+                     const AccountFacts& facts) {
     const Text<8> text = make_text<8>(suffix);
     return [=](std::uint64_t login, TerminalAccount& found) {
         if (login < kFirstLogin || login >= kFirstLogin + accounts) {
@@ -40,6 +41,7 @@ AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view su
         found.key_bytes = key.size();
         found.gate = gate;
         found.symbol_suffix = text;
+        found.facts = facts;
         return true;
     };
 }
@@ -215,7 +217,7 @@ World::World(WorldOptions o) : options{std::move(o)} {
 
 void World::start_stage() {
     BrokerOptions o;
-    o.find_account = lookup(options.accounts, options.gate, options.suffix);
+    o.find_account = lookup(options.accounts, options.gate, options.suffix, options.facts);
     o.epoch = options.epoch;
     o.magic_tag = options.stage_tag;
     o.find_symbol = options.find_symbol;

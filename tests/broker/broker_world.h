@@ -21,7 +21,8 @@ inline constexpr std::uint64_t kTag = 0x4D52;
 /// The key of a login, as the world's configuration has it.
 std::array<std::byte, 32> key_of(std::uint64_t login);
 /// Finds logins kFirstLogin .. kFirstLogin + accounts - 1, account = login - kFirstLogin.
-AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view suffix = "");
+AccountLookup lookup(std::uint32_t accounts, GateLevel gate, std::string_view suffix = "",
+                     const AccountFacts& facts = {});
 
 class TempDir {
 public:
@@ -111,6 +112,7 @@ struct WorldOptions {
     std::uint64_t stage_tag = kTag;  // that terminals are told
     bool starts = true;              // a stage of its own; false: the test brings one
     SymbolLookup find_symbol = {};
+    AccountFacts facts = {};  // of every account, as configured
 };
 
 class World {

@@ -42,11 +42,15 @@ std::vector<ViewOrder> active_orders() {
 std::vector<millrace::sim::Position> open_positions() {
     std::vector<millrace::sim::Position> out;
     const bool out_of_sight = host().knobs.flicker != 0 && looks_at_orders / 2 % 2 != 0;
-    if (!host().connected() || host().lists_hidden() || host().between_halves || out_of_sight) {
+    if (!host().connected() || host().lists_hidden() || host().between_halves || out_of_sight ||
+        host().knobs.hidden_list != 0) {
         return out;
     }
     for (const auto& [id, position] : host().account().positions) {
         out.push_back(position);
+    }
+    if (host().knobs.fifo_close != 0) {  // no order of a list is promised
+        std::reverse(out.begin(), out.end());
     }
     return out;
 }
@@ -58,8 +62,8 @@ long integer_of(const ViewOrder& order, int property) {
         case ORDER_TYPE: return order.type;
         case ORDER_STATE: return order.state;
         case ORDER_REASON: return order.reason;
-        case ORDER_TYPE_TIME:
-        case ORDER_TIME_EXPIRATION: return 0;
+        case ORDER_TYPE_TIME: return order.type_time;
+        case ORDER_TIME_EXPIRATION: return order.expiration;
         case ORDER_TIME_SETUP_MSC: return order.setup_msc;
         case ORDER_TIME_DONE_MSC: return order.done_msc;
     }
@@ -147,6 +151,10 @@ long AccountInfoInteger(int property) {
                            host().options().margin_mode == millrace::MarginMode::Hedging
                        ? ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
                        : ACCOUNT_MARGIN_MODE_RETAIL_NETTING;
+        case ACCOUNT_LIMIT_ORDERS: return host().knobs.limit_orders;
+        case ACCOUNT_TRADE_MODE: return host().knobs.real_account != 0 ? 2 : 0;
+        case ACCOUNT_FIFO_CLOSE: return host().knobs.fifo_close;
+        case ACCOUNT_HEDGE_ALLOWED: return 1;
         case ACCOUNT_LEVERAGE:
             return static_cast<long>(host().server().money(host().options().login).leverage);
     }
@@ -164,7 +172,7 @@ string AccountInfoString(int property) {
         return "";
     }
     if (property == ACCOUNT_CURRENCY) {
-        return "USD";
+        return host().knobs.in_euros != 0 ? "EUR" : "USD";
     }
     if (property != ACCOUNT_SERVER) {
         mql_halt("AccountInfoString: a property that the host does not know");
@@ -191,6 +199,8 @@ long SymbolInfoInteger(const string& symbol, int property) {
         case SYMBOL_FILLING_MODE: return host().knobs.fill_flags;
         case SYMBOL_TRADE_EXEMODE: return host().knobs.execution;
         case SYMBOL_TRADE_MODE: return host().knobs.trade_mode;
+        case SYMBOL_ORDER_MODE: return host().knobs.order_mode;
+        case SYMBOL_EXPIRATION_MODE: return host().knobs.expirations;
         case SYMBOL_TRADE_STOPS_LEVEL:
         case SYMBOL_TRADE_FREEZE_LEVEL: return 0;
     }
@@ -207,6 +217,7 @@ double SymbolInfoDouble(const string& symbol, int property) {
             return host().knobs.contract_size != 0 ? static_cast<double>(host().knobs.contract_size)
                                                    : unscaled(info->contract_size);
         case SYMBOL_TRADE_TICK_SIZE: return unscaled(info->tick_size.value);
+        case SYMBOL_VOLUME_LIMIT: return static_cast<double>(host().knobs.volume_limit) / 100.0;
         case SYMBOL_VOLUME_MIN: return unscaled(info->volume_min.value);
         case SYMBOL_VOLUME_MAX: return unscaled(info->volume_max.value);
         case SYMBOL_VOLUME_STEP: return unscaled(info->volume_step.value);
@@ -311,6 +322,7 @@ long PositionGetInteger(int property) {
         case POSITION_MAGIC: return static_cast<long>(selected_position.magic);
         case POSITION_TYPE:
             return selected_position.volume > 0 ? POSITION_TYPE_BUY : POSITION_TYPE_SELL;
+        case POSITION_TIME_MSC: return host().opened_msc(selected_position.id);
     }
     mql_halt("PositionGetInteger: a property that the host does not know");
 }

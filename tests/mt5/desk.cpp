@@ -340,6 +340,10 @@ void Desk::on_frame(const wire::Frame& frame) {
         case bridge::FrameType::Symbol:
             symbols.push_back(frame.as<bridge::Symbol>().value());
             return;
+        case bridge::FrameType::Account:
+            accounts.push_back(frame.as<bridge::Account>().value());
+            accounts_synced.push_back(synced);
+            return;
         case bridge::FrameType::Holding:
             rows_.push_back(frame.as<bridge::Holding>().value());
             return;

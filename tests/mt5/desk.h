@@ -135,6 +135,8 @@ public:
     std::vector<std::uint64_t> journal_ids;
     bridge::Event info{};  // last AccountInfo
     std::vector<bridge::Symbol> symbols;
+    std::vector<bridge::Account> accounts;
+    std::vector<bool> accounts_synced;      // SYNC_DONE of that session had come before it
     std::vector<bridge::Holding> holdings;  // the last whole list of what the account holds
     std::uint64_t lists = 0;                // whole ones
     std::uint64_t empty_lists = 0;          // of them

@@ -288,17 +288,6 @@ void Host::push_result(const MqlTradeRequest& request, const MqlTradeResult& res
 
 // -- requests ------------------------------------------------------------------------------------
 
-/// What the terminal refuses before the server sees it. 0 = nothing.
-uint Host::check(const MqlTradeRequest& request) const {
-    if (request.action != TRADE_ACTION_DEAL && request.action != TRADE_ACTION_PENDING) {
-        return 0;
-    }
-    if (((knobs.fill_accepted >> request.type_filling) & 1) == 0) {
-        return TRADE_RETCODE_INVALID_FILL;
-    }
-    return 0;
-}
-
 uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
     sim::TradeRequest ask;
     ask.magic = Magic{request.magic};
@@ -357,6 +346,10 @@ uint Host::execute(const MqlTradeRequest& request, MqlTradeResult& result) {
     result.deal = done.deal;
     result.volume = unscaled(done.volume.value);
     result.price = unscaled(done.price.value);
+    if (ViewOrder* order = find_order(done.order); order != nullptr) {
+        order->type_time = request.type_time;
+        order->expiration = request.expiration;
+    }
     if (knobs.result_form != 0 && done.deal != 0) {
         result.deal = 0;
         result.retcode = knobs.result_form == 2 ? sim::retcode::kPlaced : done.retcode;

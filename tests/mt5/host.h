@@ -45,6 +45,7 @@ struct Knobs {
     std::int64_t no_history = 0;        // HistorySelect fails
     std::int64_t deals_each = 1;        // the server executes in so many deals
     std::int64_t late_position = 0;     // deals do not name their position
+    std::int64_t hidden_list = 0;       // open positions are in no list
     std::int64_t hidden_position = 0;   // whose deals no history shows
     std::int64_t file_full = 0;         // files cannot be written
     std::int64_t drop_read = 0;         // the next command read is lost with the connection
@@ -62,6 +63,13 @@ struct Knobs {
     std::int64_t refused_in_history = 0;  // a request refused with 10030 leaves an order there
     std::int64_t drop_stops = 0;          // orders are filled without them; 2: nor can they be set
     std::int64_t trade_mode = 4;          // SYMBOL_TRADE_MODE; 4 = full
+    std::int64_t order_mode = 127;        // SYMBOL_ORDER_MODE
+    std::int64_t expirations = 15;        // SYMBOL_EXPIRATION_MODE: pendings of others are refused
+    std::int64_t volume_limit = 0;        // SYMBOL_VOLUME_LIMIT, in hundredths of a lot
+    std::int64_t limit_orders = 0;        // ACCOUNT_LIMIT_ORDERS
+    std::int64_t fifo_close = 0;          // ACCOUNT_FIFO_CLOSE; the newest position comes first
+    std::int64_t real_account = 0;        // ACCOUNT_TRADE_MODE
+    std::int64_t in_euros = 0;            // ACCOUNT_CURRENCY; else dollars
     std::int64_t contract_size = 0;       // SYMBOL_TRADE_CONTRACT_SIZE; 0 = as configured
     std::int64_t booted_at_ms = 0;        // when the computer was started (wall); 0 = as it was
     std::int64_t tick_cache = 4'096;      // ticks of a symbol that CopyTicks has; 0 = it fails
@@ -86,6 +94,8 @@ struct ViewOrder {
     long setup_msc = 0;  // server time
     long done_msc = 0;
     ulong position = 0;
+    int type_time = 0;
+    long expiration = 0;
     std::string symbol;
     bool active = false;
     std::int64_t visible_ns = 0;  // in history from then on
@@ -137,6 +147,10 @@ public:
     /// identifier; between the two it is in no list. @param out, in which of the two. @param factor
     /// of the new lots.
     void roll_over(bool out, bool in, double factor);
+    /// The server takes the stops of every position away.
+    void drop_stops();
+    /// When a position was opened, server time in ms.
+    [[nodiscard]] long opened_msc(ulong position) const;
     /// A quote reaches the terminal. @param apart no two of a symbol in the same millisecond.
     void on_quote(const std::string& symbol, Price bid, Price ask, bool apart = false);
     [[nodiscard]] std::uint64_t calls() const { return calls_; }

@@ -176,6 +176,9 @@ json act(const json& command) {
         ea_deinit(3);
         return ea_init() == INIT_SUCCEEDED ? done() : failed("OnInit failed");
     } else if (cmd == "rollover") {
+        if (command.value("drop_stops", false)) {  // in one go with it, for the program
+            host().drop_stops();
+        }
         host().roll_over(command.value("out", true), command.value("in", true),
                          command.value("factor", 1.0));
     } else if (cmd == "reconnect") {

@@ -116,6 +116,42 @@ TEST_F(LateTruth, DealsThatDoNotNameTheirPositionYetAreToldToo) {
     EXPECT_EQ(told.back().volume, kScale / 10);
     let_it_run(1'200);
     EXPECT_EQ(told.size(), 2U);
+    ASSERT_NE(told.back().position_id, 0U) << "nobody could close it";
+    EXPECT_EQ(answer_to(close_of(2, told.back().position_id)).retcode, kDone);
+}
+
+// The stops that the server drops are those of a position that its deal does not name.
+TEST_F(LateTruth, APendingsFillThatDoesNotNameItsPositionYetIsToldWithIt) {
+    begin({.knobs = {"late_position=1", "drop_stops=1"}});
+    bridge::Command waiting = pending(1, PriceKind::Limit, 1.09);
+    waiting.stop_loss = 105 * kScale / 100;
+    EXPECT_EQ(answer_to(waiting).retcode, 10008U);
+    host->quote("1.08980", "1.08990");
+    const bridge::Event* filled = exec_of(ExecKind::PendingFilled);
+    ASSERT_NE(filled, nullptr);
+    EXPECT_NE(filled->position_id, 0U);
+    EXPECT_TRUE(desk.until([&] { return number("stop_losses") == 1; }));
+}
+
+// A position may show later than its deal.
+TEST_F(LateTruth, ADealWithoutAPositionWaitsUntilThereIsOneOrCanBeNone) {
+    begin({.inputs = {"InpAnswerMs=100"}, .knobs = {"late_position=1"}});
+    host->knob("hidden_list", 1);
+    const std::uint64_t magic = desk.submit(open(1));
+    ASSERT_TRUE(desk.until_answered(magic));
+    const auto& told = desk.told[magic].outcomes;
+    EXPECT_TRUE(has_status(told.back(), OrdStatus::InDoubt));
+    let_it_run(700);
+    EXPECT_EQ(told.size(), 1U) << "nobody could close what is told without its position";
+    host->knob("hidden_list", 0);
+    ASSERT_TRUE(desk.until([&] { return told.size() == 2; }));
+    EXPECT_NE(told.back().position_id, 0U);
+    host->knob("hidden_list", 1);
+    const std::uint64_t other = desk.submit(open(2));
+    ASSERT_TRUE(desk.until_answered(other));
+    host->knob("server_ahead_s", 120);
+    ASSERT_TRUE(desk.until([&] { return desk.told[other].outcomes.size() == 2; }));
+    EXPECT_EQ(desk.told[other].outcomes.back().volume, kScale / 10) << "told all the same";
 }
 
 /// A death that leaves of the last flush what a file may keep: its first records.

@@ -95,6 +95,19 @@ TEST_F(WithTheRealStage, WhatTheBrokerSaysOfASymbolIsHeldAgainstTheConfiguration
               1U);
 }
 
+TEST(TheRealStage, TakesNoEntriesForAnAccountThatIsKeptInAnotherCurrency) {
+    millrace::test::World world{{.facts = {.currency = make_text<8>("EUR")}}};
+    world.define_symbol(1, "EURUSD");
+    TempDir dir;
+    HostProcess host{dir, world.stage->port(), {.inputs = {"InpReadyMs=20"}, .key = hex_key()}};
+    const Magic waited = world.order(kAccount);
+    host.start();
+    ASSERT_TRUE(world.until([&] { return world.unsent(waited) != nullptr; }));
+    EXPECT_EQ(world.unsent(waited)->reason, static_cast<std::uint16_t>(Reason::AccountNotTrading));
+    EXPECT_EQ(world.errors("ALERT account 1 is kept in USD, configured in EUR"), 1U);
+    EXPECT_EQ(host.stat("sends"), 0U);
+}
+
 TEST_F(WithTheRealStage, AKillFlattensTheAccount) {
     const Magic magic = world.order(kAccount);
     ASSERT_NE(report_of(ReportType::Outcome, magic), nullptr);

@@ -30,5 +30,33 @@ TEST(AccountTable, KnowsAnAddedLoginOnceTheBookOfIdsIsPutBack) {
     EXPECT_FALSE(table.find(10, found));
 }
 
+TEST(AccountTable, ExpectsAnAccountInItsOwnCurrencyElseInTheCommonOne) {
+    const test::TempDir dir;
+    Config config;
+    config.journal.dir = dir.path();
+    config.money.currency = "USD";
+    config.accounts.resize(2);
+    config.accounts[0].name = "common";
+    config.accounts[0].login = 1;
+    config.accounts[1].name = "own";
+    config.accounts[1].login = 2;
+    config.accounts[1].currency = "EUR";
+    config.accounts[1].leverage = 30;
+    config.accounts[1].kind = AccountKind::Demo;
+    IdBook ids;
+    ids.assign(NameKind::Account, "common");
+    ids.assign(NameKind::Account, "own");
+    AccountTable table{config, ids};
+    TerminalAccount found;
+    ASSERT_TRUE(table.find(1, found));
+    EXPECT_EQ(found.facts.currency, make_text<8>("USD"));
+    EXPECT_EQ(found.facts.leverage, 0U);
+    EXPECT_EQ(found.facts.kind, AccountFacts::Kind::Any);
+    ASSERT_TRUE(table.find(2, found));
+    EXPECT_EQ(found.facts.currency, make_text<8>("EUR"));
+    EXPECT_EQ(found.facts.leverage, 30U);
+    EXPECT_EQ(found.facts.kind, AccountFacts::Kind::Demo);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -203,5 +203,21 @@ TEST(StandbyConfig, NamesWhoStandsByAndRefusesWhoWouldTakeASignalTwice) {
     EXPECT_SAYS(with(R"({"account": "a", "standby_after_s": 3601})"), "standby_after_s");
 }
 
+TEST(GuardsConfig, ReadsWhatAnAccountHasToBeAtItsBroker) {
+    const TempDir dir;
+    const Read r = read(dir, account(R"(, "leverage": 30, "trade_mode": "demo")"));
+    EXPECT_EQ(r.mistakes, "");
+    EXPECT_EQ(r.config.accounts[0].leverage, 30U);
+    EXPECT_EQ(r.config.accounts[0].kind, AccountKind::Demo);
+    EXPECT_EQ(read(dir, account("")).config.accounts[0].kind, AccountKind::Any);
+    EXPECT_SAYS(read(dir, account(R"(, "trade_mode": "paper")")), "trade_mode");
+    const std::string fix = R"(, "kind": "fix",
+ "fix": {"server": "a:1", "sender_comp_id": "a", "target_comp_id": "b"})";
+    EXPECT_SAYS(read(dir, account(R"(, "trade_mode": "real")" + fix)),
+                "trade_mode: is told by terminals alone");
+    EXPECT_SAYS(read(dir, account(R"(, "leverage": 30)" + fix)),
+                "leverage: is told by terminals alone");
+}
+
 }  // namespace
 }  // namespace millrace

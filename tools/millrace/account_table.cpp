@@ -21,6 +21,7 @@ std::int64_t changed_ns(const std::string& folder) {
 
 AccountTable::AccountTable(const Config& config, const IdBook& ids)
     : journal_dir_{config.journal.dir},
+      currency_{config.money.currency},
       folder_changed_ns_{changed_ns(accounts_folder(config.journal.dir))} {
     for (const AccountConfig& account : config.accounts) {
         add(account, ids);
@@ -40,6 +41,10 @@ void AccountTable::add(const AccountConfig& account, const IdBook& ids) {
     t.margin_mode = account.margin_mode;
     t.symbol_prefix = make_text<8>(account.symbol_prefix);
     t.symbol_suffix = make_text<8>(account.symbol_suffix);
+    t.facts.currency = make_text<8>(account.currency.empty() ? currency_ : account.currency);
+    t.facts.leverage = account.leverage;
+    static_assert(static_cast<int>(AccountKind::Any) == static_cast<int>(AccountFacts::Kind::Any));
+    t.facts.kind = static_cast<AccountFacts::Kind>(account.kind);
     accounts_[account.login] = t;
 }
 

@@ -26,6 +26,7 @@ private:
     [[nodiscard]] bool read_added();
 
     std::string journal_dir_;
+    std::string currency_;  // of accounts that name none; "" = of no matter
     std::int64_t folder_changed_ns_ = 0;
     std::unordered_map<std::uint64_t, TerminalAccount> accounts_;
 };

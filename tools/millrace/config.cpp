@@ -190,7 +190,7 @@ AccountConfig read_account_object(ObjectReader& o, const std::string& file) {
              {{"refuse", DuplicateAction::Refuse}, {"alert", DuplicateAction::Alert}});
     o.choice("on_duplicate_execution", a.on_double,
              {{"close", DoubleAction::Close}, {"alert", DoubleAction::Alert}});
-    o.text("currency", a.currency, {3, 8});
+    read_account_facts(o, a);
     o.object("limits", [&a](ObjectReader& l) {
         read_account_limits(l, a.limits);
         read_account_money(l, a.money);

@@ -106,6 +106,8 @@ struct GroupConfig {
     l.on_slippage = SlippageAction::Alert;
     return l;
 }
+/// Whose money it is, as its broker tells (ACCOUNT_TRADE_MODE's numbers).
+enum class AccountKind : std::uint8_t { Demo, Contest, Real, Any };
 struct AccountConfig {
     std::string name;
     std::uint64_t login = 0;
@@ -123,6 +125,8 @@ struct AccountConfig {
     DoubleAction on_double = DoubleAction::Close;  // key "on_duplicate_execution"
     LimitSpec limits = usual_limits();             // its id comes with the record
     std::string currency;                          // "" = the common one
+    std::uint32_t leverage = 0;                    // that its broker has to tell; 0 = any
+    AccountKind kind = AccountKind::Any;           // key "trade_mode": the same
     MoneyLimitSpec money{};                        // id and currency come with the record
     HoursSpec hours{};                             // its id comes with the record
     unsigned line = 0;

@@ -138,6 +138,20 @@ void read_money(ObjectReader& o, bool present, MoneyConfig& m) {
     });
 }
 
+void read_account_facts(ObjectReader& o, AccountConfig& a) {
+    o.text("currency", a.currency, kCurrencyName);
+    o.integer("leverage", a.leverage, {0, 10'000});
+    o.choice("trade_mode", a.kind,
+             {{"any", AccountKind::Any},
+              {"demo", AccountKind::Demo},
+              {"contest", AccountKind::Contest},
+              {"real", AccountKind::Real}});
+    if (o.has("fix") && (a.leverage != 0 || a.kind != AccountKind::Any)) {
+        o.complain(a.leverage != 0 ? "leverage" : "trade_mode",
+                   "is told by terminals alone, and this account trades over FIX; take it out");
+    }
+}
+
 void read_account_money(ObjectReader& o, MoneyLimitSpec& l) {
     o.decimal("max_order_notional", l.max_order_notional.value, kMoney);
     o.decimal("max_notional", l.max_notional.value, kMoney);

@@ -14,6 +14,9 @@ namespace millrace {
 /// The file's "money". @param present it is there.
 void read_money(ObjectReader& o, bool present, MoneyConfig& m);
 
+/// What an account is at its broker, as its terminal has to tell: "currency", "leverage",
+/// "trade_mode".
+void read_account_facts(ObjectReader& account, AccountConfig& a);
 /// "limits" of an account and of a group, as far as they are in money; ids come with the records.
 void read_account_money(ObjectReader& limits, MoneyLimitSpec& l);
 void read_group_money(ObjectReader& limits, MoneyLimitSpec& l);
