@@ -145,38 +145,30 @@ private:
     }
     void working(const Order& o) {
         const Holding* h = find(HoldingKind::Order, o.order_ticket, o);
-        if (volume(o, h, o.order_ticket, with_sign(o.side, o.volume - o.cum))) {
+        // A modify of one that is filled in part goes to its position, not to what is left.
+        if (volume(o, h, o.order_ticket, with_sign(o.side, o.volume - o.cum)) && o.cum.value == 0) {
             stops(o, *h);
         }
     }
 
-    /// One position of a symbol, whoever has dealt.
+    /// One position of a symbol, whoever has dealt. Its stops are those of whichever order came
+    /// last, closed or not: the books cannot say which they should be.
     void net_positions() {
         struct Net {
             std::int64_t books = 0;
-            std::uint32_t orders = 0;
             const Order* one = nullptr;
         };
         std::vector<Net> nets(kSymbolsMax);
         each_order([&](const Order& o) {
             if (o.type == CommandType::Open && o.open_volume.value > 0) {
-                Net& n = nets[o.symbol.value];
-                n.books += with_sign(o.side, o.open_volume);
-                ++n.orders;
-                n.one = &o;
+                nets[o.symbol.value].books += with_sign(o.side, o.open_volume);
+                nets[o.symbol.value].one = &o;
             }
         });
         for (std::uint32_t s = 0; s < kSymbolsMax; ++s) {
             const Net& n = nets[s];
-            if (n.one == nullptr || out_.busy.test(s)) {
-                continue;
-            }
-            const Holding* h = position_of(SymbolId{s});
-            if (n.books == 0 && h == nullptr) {
-                continue;  // ours hedge each other: the account is flat
-            }
-            if (volume(*n.one, h, n.one->position_id, n.books) && n.orders == 1) {
-                stops(*n.one, *h);
+            if (n.one != nullptr && !out_.busy.test(s)) {
+                volume(*n.one, position_of(SymbolId{s}), n.one->position_id, n.books);
             }
         }
     }

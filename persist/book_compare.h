@@ -44,7 +44,7 @@ struct Comparison {
 
 /// @param list rows of positions and orders, all that the account had when the last event that
 /// `engine` has applied was told. On hedging accounts position by position; on netting ones by
-/// symbol, stops only where one order of ours has made the position. Prices are held to differ from
+/// symbol, and without stops. Prices are held to differ from
 /// one tick of the symbol on: executors round to it.
 [[nodiscard]] Comparison compare(const Engine& engine, AccountId account,
                                  std::span<const Holding> list);
