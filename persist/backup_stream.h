@@ -18,8 +18,8 @@ namespace millrace {
 [[nodiscard]] Status unpack_file(const std::string& from, const std::string& to,
                                  const BackupHeader& header, const SqliteBackupOptions& options);
 
-/// SQLite's full integrity check of `path`, and that its cursor is the header's. Its tables are what
-/// they were when it was made (make_sqlite_backup()): the checksums of the backup say so.
+/// SQLite's full integrity check of `path`, and that its cursor is the header's. Its tables are
+/// what they were when it was made (make_sqlite_backup()): the checksums of the backup say so.
 [[nodiscard]] Status check_restored(const std::string& path, const BackupHeader& header,
                                     const SqliteBackupOptions& options);
 

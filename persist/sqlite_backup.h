@@ -56,8 +56,8 @@ using BackupProgress =
 
 struct SqliteBackupOptions {
     std::string store;
-    std::string dir;        // made with mode 0700; on another disk it survives that of the store
-    std::string note{};     // of `dir`: backup_place.h; "" = whatever lies there will do
+    std::string dir;     // made with mode 0700; on another disk it survives that of the store
+    std::string note{};  // of `dir`: backup_place.h; "" = whatever lies there will do
     /// How the store may differ from what this build makes (sqlite_odd_layout()), "" = in nothing:
     /// another store is damaged, and no backup is made of it.
     std::string odd_layout{};

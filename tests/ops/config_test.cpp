@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "persist/backup_place.h"
 #include "tests/ops/temp_dir.h"
 #include "tools/millrace/config.h"
 #include "tools/millrace/config_check.h"
@@ -346,6 +347,12 @@ TEST(Config, ShipsTheEffectsLogToBackupsThatLieElsewhereAndWarnsIfThatIsTheSameD
     const auto warnings = config_warnings(shipping.config);
     ASSERT_EQ(warnings.size(), 1U);
     EXPECT_NE(warnings[0].find("lies on the journal's disk"), std::string::npos) << warnings[0];
+    std::string why;
+    const std::string& folder = shipping.config.sqlite.backup_dir;
+    ASSERT_TRUE(claim_backup_place(folder, backup_note(shipping.config.sqlite.path, folder), why));
+    std::filesystem::remove(folder + "/place");  // as where its disk is not mounted
+    ASSERT_EQ(config_warnings(shipping.config).size(), 2U);
+    EXPECT_NE(config_warnings(shipping.config)[1].find("is not the folder"), std::string::npos);
     const Read alone = with(R"("ship_ms": 500)");
     EXPECT_NE(alone.mistakes.find("sqlite.ship_ms: needs backups in a backup_dir of their own"),
               std::string::npos)
