@@ -112,7 +112,7 @@ std::optional<wire::Frame> Stage::read_frame(Clock::time_point deadline) {
 
 bridge::Hello Stage::accept_hello() {
     bridge::Hello hello{};
-    const auto deadline = in_ms(10'000);
+    const auto deadline = in_ms(60'000);
     while (Clock::now() < deadline) {
         close();
         if (!wait_readable(listen_fd_, deadline)) {
@@ -140,7 +140,7 @@ bridge::Hello Stage::accept_hello() {
         std::memcpy(nonce_, hello.nonce, sizeof nonce_);
         return hello;
     }
-    ADD_FAILURE() << "no terminal said HELLO in 10 s";
+    ADD_FAILURE() << "no terminal said HELLO in 60 s";
     return hello;
 }
 
@@ -280,7 +280,7 @@ SimProcess::SimProcess(const TempDir& dir, std::uint16_t port, Options options)
     ::close(out[1]);
     char line[64];
     pollfd ready{out[0], POLLIN, 0};
-    EXPECT_GT(::poll(&ready, 1, 10'000), 0);
+    EXPECT_GT(::poll(&ready, 1, 60'000), 0);
     EXPECT_GT(::read(out[0], line, sizeof line), 0) << "the simulated broker did not start";
     ::close(out[0]);
 }
@@ -299,7 +299,7 @@ void SimProcess::kill9() {
 
 int SimProcess::wait_death() {
     int status = -1;
-    for (const auto deadline = in_ms(10'000); Clock::now() < deadline;) {
+    for (const auto deadline = in_ms(60'000); Clock::now() < deadline;) {
         if (::waitpid(pid_, &status, WNOHANG) == pid_) {
             pid_ = -1;
             return status;
