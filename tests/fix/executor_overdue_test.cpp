@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <sstream>
 #include <thread>
 
 namespace millrace::fix::test {
@@ -55,6 +56,38 @@ TEST_F(FixExecutor, GivesUpACancelThatTheVenueForgot) {
     venue.control(R"("cmd": "change", "do": "take")");
     EXPECT_EQ(answer_to(cancel_command(2, order)).retcode, 0U) << "sent again under its old name";
     EXPECT_EQ(answer_to(cancel_command(3, order)).retcode, retcode::kDone);
+}
+
+// The journal says that it came to nothing, the order file not yet: a death between the two.
+TEST_F(FixExecutor, TakesNoOrderForWorkingThatItsJournalHasGivenUp) {
+    start();
+    venue.control(R"("cmd": "next", "do": "unread")");
+    const auto lost = open_command(1);
+    EXPECT_EQ(answer_to(lost).retcode, retcode::kConnection);
+    const std::string orders = folder / "j/fix/venue/orders";
+    std::filesystem::copy_file(orders, folder / "orders before");
+    EXPECT_TRUE(is(next(lost.magic), ReportType::QueryAbsent));
+    executor.kill9();
+    stage.close();
+    std::filesystem::copy_file(folder / "orders before", orders,
+                               std::filesystem::copy_options::overwrite_existing);
+    const std::size_t at = text("j/fix/venue/messages.log").size();
+    start_executor();
+    open_session();
+    wait_trading();
+    // As long as it works, it is asked for at each logon.
+    const int asked = venue.stat("status");
+    const auto pending = limit_command(2);
+    EXPECT_EQ(answer_to(pending).retcode, retcode::kPlaced);
+    venue.control(R"("cmd": "drop")");
+    ASSERT_TRUE(eventually([&] { return venue.stat("status") > asked; })) << "the pending one";
+    wait_trading();
+    std::istringstream said{text("j/fix/venue/messages.log").substr(at)};
+    for (std::string line; std::getline(said, line);) {
+        const bool ours = line.find(" > ") != std::string::npos;
+        EXPECT_FALSE(ours && line.find("11=" + id_of(lost)) != std::string::npos) << line;
+    }
+    EXPECT_EQ(text("log").find("does not know an order"), std::string::npos) << text("log");
 }
 
 // Nobody asks for the executor's own orders. One that is overdue must not bar the flattening.

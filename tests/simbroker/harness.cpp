@@ -140,7 +140,7 @@ bridge::Hello Stage::accept_hello() {
         std::memcpy(nonce_, hello.nonce, sizeof nonce_);
         return hello;
     }
-    ADD_FAILURE() << "no terminal said HELLO in 10 s";
+    ADD_FAILURE() << "no terminal said HELLO in 60 s";
     return hello;
 }
 
@@ -258,9 +258,12 @@ SimProcess::SimProcess(const TempDir& dir, std::uint16_t port) : SimProcess{dir,
 SimProcess::SimProcess(const TempDir& dir, std::uint16_t port, Options options)
     : control_path_{dir.path("control")} {
     const std::string config = dir.path("config.json");
-    std::ofstream{config} << R"({"accounts":[{"login":)" << kLogin << R"(,"key":")" << kKey
-                          << R"(","margin_mode":")" << options.margin_mode << R"(","balance":)"
-                          << options.balance << R"(}],"symbols":["EURUSD"]})";
+    const std::string traded_by =
+        options.fix.empty()
+            ? R"("key":")" + std::string{kKey} + R"(","margin_mode":")" + options.margin_mode + "\""
+            : R"("fix":)" + options.fix;
+    std::ofstream{config} << R"({"accounts":[{"login":)" << kLogin << "," << traded_by
+                          << R"(,"balance":)" << options.balance << R"(}],"symbols":["EURUSD"]})";
     std::vector<std::string> arguments{MILLRACE_SIMBROKER,
                                        "-c",
                                        config,
@@ -328,25 +331,37 @@ int SimProcess::stop() {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-nlohmann::json SimProcess::control(const nlohmann::json& command) {
+bool SimProcess::dead() {
+    if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) {
+        pid_ = -1;
+    }
+    return pid_ <= 0;
+}
+
+std::optional<nlohmann::json> SimProcess::try_control(const nlohmann::json& command) const {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, control_path_.c_str(), control_path_.size());
-    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     const std::string line = command.dump() + "\n";
-    EXPECT_EQ(::send(fd, line.data(), line.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(line.size()));
+    const bool sent =
+        ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+        ::send(fd, line.data(), line.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(line.size());
     std::string answer;
     char byte = 0;
-    while (::recv(fd, &byte, 1, 0) == 1 && byte != '\n') {
+    while (sent && ::recv(fd, &byte, 1, 0) == 1 && byte != '\n') {
         answer += byte;
     }
     ::close(fd);
     auto parsed = nlohmann::json::parse(answer, nullptr, false);
-    EXPECT_TRUE(parsed.is_object()) << answer;
-    EXPECT_TRUE(parsed.value("ok", false)) << command << " -> " << answer;
-    return parsed;
+    return parsed.is_object() ? std::optional{parsed} : std::nullopt;
+}
+
+nlohmann::json SimProcess::control(const nlohmann::json& command) {
+    const auto answer = try_control(command);
+    EXPECT_TRUE(answer && answer->value("ok", false))
+        << command << " -> " << answer.value_or(nlohmann::json{});
+    return answer.value_or(nlohmann::json::object());
 }
 
 void SimProcess::quote(const char* bid, const char* ask) {

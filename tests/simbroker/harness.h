@@ -105,6 +105,7 @@ public:
         std::vector<std::string> arguments = {};
         std::string balance = "100000";
         std::string absent_after_ms = "200";
+        std::string fix = "";  // "fix" of the account, JSON: it has a FIX session then, no terminal
     };
     SimProcess(const TempDir& dir, std::uint16_t port, Options options);
     SimProcess(const TempDir& dir, std::uint16_t port);
@@ -113,6 +114,10 @@ public:
     SimProcess& operator=(const SimProcess&) = delete;
 
     nlohmann::json control(const nlohmann::json& command);
+    /// Nothing if the process is dead, or dies over it.
+    std::optional<nlohmann::json> try_control(const nlohmann::json& command) const;
+    /// Has it died by itself?
+    [[nodiscard]] bool dead();
     void quote(const char* bid, const char* ask);
     void kill9();
     /// Waits until the process has died by itself. @return its wait status.

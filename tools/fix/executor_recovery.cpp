@@ -20,6 +20,14 @@ bool leaves_open(const bridge::Event& event) noexcept {
            classify(event.retcode) == RetcodeClass::Recon;
 }
 
+/// It came to nothing, and nothing more is to be heard of it.
+bool is_in_vain(const bridge::Event& answer) noexcept {
+    const auto type = static_cast<ReportType>(answer.type);
+    return type == ReportType::Unsent || type == ReportType::QueryAbsent ||
+           (type == ReportType::Outcome && answer.volume == 0 &&
+            answer.ord_status == static_cast<std::uint8_t>(OrdStatus::Rejected));
+}
+
 }  // namespace
 
 /// Commands that were on their way when the last process died.
@@ -43,6 +51,11 @@ void Executor::settle_after_restart() {
                    leaves_open(intent.answer) ||
                    (is_own(Magic{magic}) && state && state->over == 0)) {
             doubt(intent.command);  // an own order's answer is not in the words of an answer
+        } else if (state && state->over == 0 && is_in_vain(intent.answer)) {
+            // The last process died between its answer and the order file: the book would take it
+            // for one that works, and ask the venue for it at each logon.
+            book_->close(Magic{magic});
+            touched_.insert(magic);
         }
     }
     // One in doubt for so long that the journal has forgotten it, or that was lost.
@@ -201,7 +214,7 @@ void Executor::on_unknown_at_venue(Magic magic) {
         return;  // a replace that is not done yet: the order's own name tells
     }
     if (state->over != 0 && !doubts_.contains(magic.value)) {
-        return;  // ended meanwhile, by its own report or by a person
+        return;  // ended meanwhile, by its own report or by a person: venues forget what has ended
     }
     if (in_flight_.contains(magic.value)) {
         look_up(state->command);

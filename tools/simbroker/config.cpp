@@ -92,20 +92,51 @@ std::vector<std::byte> key_of(const json& object) {
     return bytes;
 }
 
+FixAccount fix_of(const json& object) {
+    allow_keys(object, {"sender_comp_id", "target_comp_id", "username", "password", "duplicates"},
+               "accounts[].fix");
+    FixAccount fix;
+    fix.sender_comp_id = text_at(object, "sender_comp_id", "", 64);
+    fix.target_comp_id = text_at(object, "target_comp_id", "", 64);
+    fix.username = text_at(object, "username", "", 64);
+    fix.password = text_at(object, "password", "", 64);
+    if (fix.sender_comp_id.empty() || fix.target_comp_id.empty()) {
+        fail("accounts[].fix", "needs sender_comp_id (the venue's) and target_comp_id");
+    }
+    for (const std::string* text :
+         {&fix.sender_comp_id, &fix.target_comp_id, &fix.username, &fix.password}) {
+        if (text->find_first_of("\x01\n") != std::string::npos) {
+            fail("accounts[].fix", "texts must not have the bytes 1 or 10 in them");
+        }
+    }
+    const std::string duplicates = text_at(object, "duplicates", "execute", 16);
+    if (duplicates != "execute" && duplicates != "refuse") {
+        fail("accounts[].fix.duplicates", "must be \"execute\" or \"refuse\"");
+    }
+    fix.refuses_duplicates = duplicates == "refuse";
+    return fix;
+}
+
 AccountEntry account_of(const json& object) {
     allow_keys(object,
                {"login", "key", "margin_mode", "balance", "currency", "leverage",
-                "stop_out_percent", "symbol_prefix", "symbol_suffix"},
+                "stop_out_percent", "symbol_prefix", "symbol_suffix", "fix"},
                "accounts[]");
     AccountEntry entry;
     entry.account.login = integer_at(object, "login", 0, UINT64_MAX);
     if (entry.account.login == 0) {
         fail("accounts[].login", "is required and must not be 0");
     }
-    entry.key = key_of(object);
-    const std::string mode = text_at(object, "margin_mode", "hedging", 16);
-    if (mode != "hedging" && mode != "netting") {
-        fail("accounts[].margin_mode", "must be \"hedging\" or \"netting\"");
+    if (object.contains("fix")) {
+        entry.fix = fix_of(object.at("fix"));
+    } else {
+        entry.key = key_of(object);
+    }
+    const char* usual = entry.is_fix() ? "netting" : "hedging";
+    const std::string mode = text_at(object, "margin_mode", usual, 16);
+    if (mode != "netting" && (mode != "hedging" || entry.is_fix())) {
+        fail("accounts[].margin_mode",
+             "must be \"hedging\" or \"netting\"; of a FIX account \"netting\"");
     }
     entry.account.margin_mode = mode == "netting" ? MarginMode::Netting : MarginMode::Hedging;
     entry.account.balance = Money{decimal_at(object, "balance", 10'000 * kScale)};
@@ -116,6 +147,9 @@ AccountEntry account_of(const json& object) {
         static_cast<std::uint32_t>(integer_at(object, "stop_out_percent", 50, 100));
     entry.symbol_prefix = text_at(object, "symbol_prefix", "", 8);
     entry.symbol_suffix = text_at(object, "symbol_suffix", "", 8);
+    if (entry.is_fix() && !(entry.symbol_prefix + entry.symbol_suffix).empty()) {
+        fail("accounts[].symbol_prefix", "a FIX account names symbols as the books do");
+    }
     return entry;
 }
 
@@ -202,11 +236,18 @@ SimConfig config_of(const json& root) {
     allow_keys(root, {"accounts", "symbols", "faults"}, "config");
     SimConfig config;
     std::set<std::uint64_t> logins;
+    std::set<std::pair<std::string, std::string>> sessions;
     for (const json& object : root.value("accounts", json::array())) {
         config.accounts.push_back(account_of(object));
         if (!logins.insert(config.accounts.back().account.login).second) {
             fail("accounts[].login",
                  std::to_string(config.accounts.back().account.login) + " appears twice");
+        }
+        const FixAccount& fix = config.accounts.back().fix;
+        if (!fix.sender_comp_id.empty() &&
+            !sessions.insert({fix.sender_comp_id, fix.target_comp_id}).second) {
+            fail("accounts[].fix", fix.sender_comp_id + " and " + fix.target_comp_id +
+                                       ": another account has these CompIDs");
         }
     }
     if (config.accounts.empty()) {

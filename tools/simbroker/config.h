@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/simbroker/faults.h"
+#include "tools/simbroker/fix/fix_session.h"
 #include "tools/simbroker/trade_server.h"
 
 #include <nlohmann/json.hpp>
@@ -17,6 +18,8 @@ struct AccountEntry {
     std::vector<std::byte> key;  // HMAC key, 1..64 bytes
     std::string symbol_prefix;
     std::string symbol_suffix;
+    FixAccount fix;  // traded over FIX instead of through a terminal
+    [[nodiscard]] bool is_fix() const noexcept { return !fix.sender_comp_id.empty(); }
 };
 
 struct SimConfig {
@@ -35,10 +38,17 @@ using Parsed = std::variant<T, ConfigError>;
 /// Reads a config file:
 ///     {"accounts": [{"login": 1001, "key": "hex", "margin_mode": "hedging", "balance": 10000,
 ///                    "currency": "USD", "leverage": 100, "stop_out_percent": 50,
-///                    "symbol_prefix": "", "symbol_suffix": ""}],
+///                    "symbol_prefix": "", "symbol_suffix": ""},
+///                   {"login": 9001, "balance": 10000, "fix": {"sender_comp_id": "VENUE",
+///                    "target_comp_id": "DESK", "username": "", "password": "",
+///                    "duplicates": "execute"}}],
 ///      "symbols": ["EURUSD", {"name": "XAUUSD", "digits": 3, "contract_size": 100,
 ///                             "volume_min": 0.01, "volume_max": 100, "volume_step": 0.01}],
 ///      "faults": [{"kind": "retcode", "code": 10019, "count": 2}]}
+/// An account with "fix" has no terminal and no key, is netting, and names symbols as the books do:
+/// its client logs on at --fix-listen, with these CompIDs the other way round. "duplicates" says
+/// what becomes of a ClOrdID that comes again: "execute" (a double becomes visible in the books)
+/// or "refuse" (as most venues do).
 [[nodiscard]] Parsed<SimConfig> load_config(const std::string& path);
 
 /// One fault: kind, name (what `stats` counts it as; default: the kind), login (0 = all), command

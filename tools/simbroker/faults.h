@@ -12,6 +12,11 @@
 
 namespace millrace::sim {
 
+/// As a terminal has them. Of a FIX session (fix/fix_session.h) an event is a message about orders
+/// and its journal the numbers and messages that it keeps: DropEvent leaves a number out, which the
+/// client may ask for; DuplicateEvent says the same under a new number; NoIntentJournal executes a
+/// ClOrdID that comes again also where the account refuses them; an answer that leaves open what
+/// was done (Retcode of that class, or `executed`) is none at all; DropRxAck is nothing.
 enum class FaultKind : std::uint8_t {
     Retcode,           // answer `code`; with `executed` the order is done all the same
     Latency,           // request waits fixed + up to jitter; the answer waits `answer`

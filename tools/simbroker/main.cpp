@@ -1,4 +1,5 @@
-// millrace-simbroker: a broker with its own books, and the terminals of its accounts.
+// millrace-simbroker: a broker with its own books; the terminals of its accounts, and the venue of
+// those that are traded over FIX.
 #include "tools/market/generator.h"
 #include "tools/market/price_index.h"
 #include "tools/market/text.h"
@@ -29,6 +30,7 @@ struct Arguments {
     std::string books = "simbroker.books";
     std::string journal_dir = "simbroker.intents";
     std::string control;
+    std::string fix_listen;
     std::string ticks_to;
     std::uint32_t tick_feeds = 1;
     std::vector<std::string> ticks;
@@ -52,6 +54,8 @@ void describe(CLI::App& app, Arguments& args) {
         ->capture_default_str();
     app.add_option("--control", args.control,
                    "control line: Unix socket path or local port (0 = any)");
+    app.add_option("--fix-listen", args.fix_listen,
+                   "clients of accounts with \"fix\", HOST:PORT (port 0 = any)");
     app.add_option("--ticks-to", args.ticks_to, "millrace-ticks, HOST:PORT; absent = none");
     app.add_option("--tick-feeds", args.tick_feeds,
                    "so many accounts' terminals stream their ticks there")
@@ -76,7 +80,7 @@ void describe(CLI::App& app, Arguments& args) {
     app.add_flag("-v,--verbose", args.verbose, "log connections");
 }
 
-bool parse_address(const std::string& text, sockaddr_in& address) {
+bool parse_address(const std::string& text, sockaddr_in& address, unsigned long least = 1) {
     const auto colon = text.rfind(':');
     if (colon == std::string::npos) {
         return false;
@@ -86,7 +90,7 @@ bool parse_address(const std::string& text, sockaddr_in& address) {
     const unsigned long number = std::strtoul(port.c_str(), &end, 10);
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(number));
-    return *end == '\0' && number > 0 && number <= 65'535 &&
+    return *end == '\0' && number >= least && number <= 65'535 &&
            ::inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) == 1;
 }
 
@@ -196,6 +200,13 @@ int run(const Arguments& args) {
                      args.connect.c_str());
         return 2;
     }
+    if (!args.fix_listen.empty() && !parse_address(args.fix_listen, options.fix_listen, 0)) {
+        std::fprintf(stderr,
+                     "simbroker: --fix-listen %s: must be an IPv4 address and a port, such as "
+                     "127.0.0.1:5201\n",
+                     args.fix_listen.c_str());
+        return 2;
+    }
     sockaddr_in ticks_to{};
     if (!args.ticks_to.empty()) {
         if (!parse_address(args.ticks_to, ticks_to)) {
@@ -241,7 +252,7 @@ int run(const Arguments& args) {
                      error.sys_errno != 0 ? std::strerror(error.sys_errno) : "");
         return 1;
     }
-    std::printf("ready control=%u\n", control_port);
+    std::printf("ready control=%u fix=%u\n", control_port, unsigned{simulator.fix_port()});
     std::fflush(stdout);
     loop.run();
     simulator.finish();

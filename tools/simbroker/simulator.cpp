@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 namespace millrace::sim {
 namespace {
@@ -38,8 +39,14 @@ Simulator::Simulator(EventLoop& loop, SimOptions options)
 Status Simulator::open_server(std::vector<BookRecord>& missed) {
     TradeServer::Hooks hooks;
     hooks.now = [] { return EventLoop::wall_now(); };
-    hooks.on_loaded = [&missed](const BookRecord& record) {
-        if (record.reason != ExecKind::None) {
+    std::set<std::uint64_t> fix_logins;
+    for (const AccountEntry& entry : options_.config.accounts) {
+        if (entry.is_fix()) {
+            fix_logins.insert(entry.account.login);
+        }
+    }
+    hooks.on_loaded = [&missed, fix_logins](const BookRecord& record) {
+        if (record.reason != ExecKind::None || fix_logins.contains(record.login)) {
             missed.push_back(record);
         }
     };
@@ -88,6 +95,44 @@ void Simulator::add_terminal(const AccountEntry& entry) {
     terminals_[login] = std::make_unique<Terminal>(loop_, *server_, faults_, std::move(options));
 }
 
+void Simulator::add_fix_session(const AccountEntry& entry) {
+    FixSessionOptions options;
+    options.login = entry.account.login;
+    options.fix = entry.fix;
+    options.quiet = !options_.verbose;
+    if (options_.intent_journal) {
+        options.store_path = options_.journal_dir + "/" + std::to_string(options.login) + ".fix";
+    }
+    for (const market::SymbolInfo& info : options_.config.symbols) {
+        fix::Instrument instrument{info.name, info.name, info.contract_size,
+                                   static_cast<std::uint8_t>(info.digits)};
+        options.instruments.emplace(market::to_text<16>(info.name), instrument);
+    }
+    auto session = std::make_unique<FixSession>(loop_, *server_, faults_, std::move(options));
+    fix_sessions_.push_back(session.get());
+    terminals_[entry.account.login] = std::move(session);
+}
+
+Status Simulator::listen_for_fix(std::string& about) {
+    if (fix_sessions_.empty()) {
+        return ok_status();
+    }
+    about = "--fix-listen";
+    if (options_.fix_listen.sin_family == 0) {
+        return {Errc::BadInput, "is needed: the configuration has accounts with \"fix\""};
+    }
+    fix_acceptor_ = std::make_unique<FixAcceptor>(loop_);
+    for (FixSession* session : fix_sessions_) {
+        fix_acceptor_->add(*session);
+    }
+    const auto port = fix_acceptor_->listen(options_.fix_listen);
+    if (!port) {
+        return port.error();
+    }
+    fix_port_ = port.value();
+    return ok_status();
+}
+
 Status Simulator::start(std::string& about) {
     std::error_code error;
     about = options_.journal_dir;
@@ -115,13 +160,16 @@ Status Simulator::start(std::string& about) {
         },
         [this](const market::Tick& tick) { send_quote(tick); });
     for (const AccountEntry& entry : options_.config.accounts) {
-        add_terminal(entry);
+        entry.is_fix() ? add_fix_session(entry) : add_terminal(entry);
     }
     for (const auto& [login, terminal] : terminals_) {
         about = options_.journal_dir + "/" + std::to_string(login) + ".intents";
         if (const auto started = terminal->start(missed); !started) {
             return started;
         }
+    }
+    if (const auto listening = listen_for_fix(about); !listening) {
+        return listening;
     }
     feed_->start();
     revalue_soon();
@@ -134,7 +182,7 @@ void Simulator::revalue_soon() {
     std::uint64_t login = 0;
     std::uint64_t session = 0;
     for (const auto& [candidate, terminal] : terminals_) {
-        if (terminal->is_up()) {
+        if (terminal->is_up() && terminal->may_carry_quotes()) {
             login = candidate;
             session = terminal->counters().sessions;
             break;
@@ -153,6 +201,9 @@ void Simulator::send_quote(const market::Tick& tick) {
     if (carrier != terminals_.end()) {
         carrier->second->send_tick(tick.symbol, tick.bid, tick.ask, EventLoop::wall_now());
     }
+    for (FixSession* session : fix_sessions_) {
+        session->send_tick(tick.symbol, tick.bid, tick.ask, tick.time);
+    }
 }
 
 void Simulator::finish() {
@@ -161,7 +212,7 @@ void Simulator::finish() {
     }
 }
 
-json Simulator::for_terminals(const json& command, const std::function<void(Terminal&)>& act) {
+json Simulator::for_terminals(const json& command, const std::function<void(AccountLink&)>& act) {
     const std::uint64_t login = command.value("login", std::uint64_t{0});
     if (login != 0 && !terminals_.contains(login)) {
         return failed("no account " + std::to_string(login));
@@ -230,17 +281,17 @@ json Simulator::do_busy(const json& command) {
     const auto ms = command.value("ms", std::uint32_t{1'000});
     const bool announced = command.value("announced", true);
     return for_terminals(command,
-                         [ms, announced](Terminal& terminal) { terminal.busy(ms, announced); });
+                         [ms, announced](AccountLink& terminal) { terminal.busy(ms, announced); });
 }
 
 json Simulator::do_disconnect(const json& command) {
-    return for_terminals(command,
-                         [](Terminal& terminal) { terminal.drop_connection("fault: disconnect"); });
+    return for_terminals(
+        command, [](AccountLink& terminal) { terminal.drop_connection("fault: disconnect"); });
 }
 
 json Simulator::do_lose_journal(const json& command) {
     json answer = done();
-    const json result = for_terminals(command, [&answer](Terminal& terminal) {
+    const json result = for_terminals(command, [&answer](AccountLink& terminal) {
         if (const auto lost = terminal.lose_journal(); !lost) {
             answer = failed(lost.error().what);
         }
@@ -250,7 +301,7 @@ json Simulator::do_lose_journal(const json& command) {
 
 json Simulator::do_permission(const json& command) {
     const bool allowed = command.value("allowed", true);
-    return for_terminals(command, [this, allowed](Terminal& terminal) {
+    return for_terminals(command, [this, allowed](AccountLink& terminal) {
         server_->set_trade_allowed(terminal.login(), allowed);
     });
 }
@@ -324,11 +375,11 @@ json Simulator::do_holdings(const json& command) {
 
 json Simulator::do_stats(const json&) {
     json answer = done();
-    TerminalCounters sum;
+    LinkCounters sum;
     std::uint64_t up = 0;
     std::uint64_t unacknowledged = 0;
     for (const auto& [login, terminal] : terminals_) {
-        const TerminalCounters& one = terminal->counters();
+        const LinkCounters& one = terminal->counters();
         sum.commands += one.commands;
         sum.repeats += one.repeats;
         sum.stale += one.stale;
@@ -336,7 +387,7 @@ json Simulator::do_stats(const json&) {
         sum.connects += one.connects;
         sum.bad_frames += one.bad_frames;
         up += terminal->is_up() ? 1U : 0U;
-        unacknowledged += terminal->journal().unacknowledged().size();
+        unacknowledged += terminal->unacknowledged();
     }
     answer["accounts"] = terminals_.size();
     answer["up"] = up;

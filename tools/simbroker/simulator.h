@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/simbroker/config.h"
+#include "tools/simbroker/fix/fix_acceptor.h"
 #include "tools/simbroker/market_feed.h"
 #include "tools/simbroker/terminal.h"
 #include "tools/simbroker/tick_streams.h"
@@ -19,6 +20,7 @@ struct SimOptions {
     std::string books_path;
     std::string journal_dir;     // one file an account; created
     sockaddr_in connect{};       // broker stage
+    sockaddr_in fix_listen{};    // FIX clients; family 0 = none, port 0 = any
     bool intent_journal = true;  // false: memory alone, repeats are executed
     bool verbose = false;
     std::uint64_t seed = 1;
@@ -44,6 +46,9 @@ public:
     /// all) answer with how many of them had a session: "up".
     [[nodiscard]] nlohmann::json control(const nlohmann::json& command);
 
+    /// Where FIX clients are listened for; 0 = nowhere.
+    [[nodiscard]] std::uint16_t fix_port() const noexcept { return fix_port_; }
+
     /// Orderly end: sends what can be sent, closes all sessions.
     void finish();
 
@@ -67,18 +72,23 @@ private:
 
     [[nodiscard]] Status open_server(std::vector<BookRecord>& missed);
     void add_terminal(const AccountEntry& entry);
+    void add_fix_session(const AccountEntry& entry);
+    [[nodiscard]] Status listen_for_fix(std::string& about);
     void send_quote(const market::Tick& tick);
     void revalue_soon();
     /// Calls `act` for the account named by "login", or for all without it. @return "up": how many
     /// of them had a session before.
     nlohmann::json for_terminals(const nlohmann::json& command,
-                                 const std::function<void(Terminal&)>& act);
+                                 const std::function<void(AccountLink&)>& act);
 
     EventLoop& loop_;
     SimOptions options_;
     Faults faults_;
     std::unique_ptr<TradeServer> server_;
-    std::map<std::uint64_t, std::unique_ptr<Terminal>> terminals_;
+    std::map<std::uint64_t, std::unique_ptr<AccountLink>> terminals_;  // FIX sessions among them
+    std::vector<FixSession*> fix_sessions_;
+    std::unique_ptr<FixAcceptor> fix_acceptor_;
+    std::uint16_t fix_port_ = 0;
     bool unseen_ = false;  // what happens now is told to no terminal
     std::unique_ptr<MarketFeed> feed_;
     std::unique_ptr<TickStreams> tick_streams_;

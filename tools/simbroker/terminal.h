@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "gateway/frame.h"
+#include "tools/simbroker/account_link.h"
 #include "tools/simbroker/event_loop.h"
 #include "tools/simbroker/faults.h"
 #include "tools/simbroker/intent_journal.h"
@@ -35,48 +36,40 @@ struct TerminalOptions {
     bool quiet = true;                      // no log line per reconnect
 };
 
-struct TerminalCounters {
-    std::uint64_t commands = 0;  // journalled
-    std::uint64_t repeats = 0;   // of what is in the journal
-    std::uint64_t stale = 0;     // of an older generation or epoch
-    std::uint64_t sessions = 0;  // Welcome received
-    std::uint64_t connects = 0;  // attempts
-    std::uint64_t bad_frames = 0;
-};
-
 /// Threads: one (the loop's).
-class Terminal {
+class Terminal : public AccountLink {
 public:
     Terminal(EventLoop& loop, TradeServer& server, Faults& faults, TerminalOptions options);
-    ~Terminal();
-    Terminal(const Terminal&) = delete;
-    Terminal& operator=(const Terminal&) = delete;
+    ~Terminal() override;
 
     /// Opens the journal, settles what a death left open, then connects (and reconnects for ever).
-    /// @param missed unsolicited records of the books, oldest first.
-    [[nodiscard]] Status start(const std::vector<BookRecord>& missed);
+    /// @param missed the unsolicited ones tell it what it has missed.
+    [[nodiscard]] Status start(const std::vector<BookRecord>& missed) override;
 
     /// Something happened to the account in the server's books.
-    void on_record(const BookRecord& record);
+    void on_record(const BookRecord& record) override;
     /// Sends a quote, canonical name; dropped if the peer does not keep up.
-    void send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos time);
+    void send_tick(const Text<16>& symbol, Price bid, Price ask, Nanos time) override;
 
     /// Announces BUSY (or not: then it is just gone), then is deaf and dumb: reads nothing, sends
     /// nothing, not even heartbeats.
-    void busy(std::uint32_t ms, bool announced = true);
+    void busy(std::uint32_t ms, bool announced) override;
     /// Closes the connection as a network failure would; comes back by itself.
-    void drop_connection(const char* why);
+    void drop_connection(const char* why) override;
     /// Throws the journal away and begins a new one with a new id.
-    [[nodiscard]] Status lose_journal();
+    [[nodiscard]] Status lose_journal() override;
     /// Sends what can be sent at once and closes: for an orderly end.
-    void finish();
+    void finish() override;
 
     /// As TerminalOptions::holdings_ms, from now on.
-    void tell_holdings_each(std::uint32_t ms) noexcept { options_.holdings_ms = ms; }
-    [[nodiscard]] bool is_up() const noexcept { return state_ == State::Up && !busy_; }
-    [[nodiscard]] std::uint64_t login() const noexcept { return options_.login; }
-    [[nodiscard]] const TerminalCounters& counters() const noexcept { return counters_; }
-    [[nodiscard]] const IntentJournal& journal() const noexcept { return journal_; }
+    void tell_holdings_each(std::uint32_t ms) noexcept override { options_.holdings_ms = ms; }
+    [[nodiscard]] bool is_up() const noexcept override { return state_ == State::Up && !busy_; }
+    [[nodiscard]] bool may_carry_quotes() const noexcept override { return true; }
+    [[nodiscard]] std::uint64_t login() const noexcept override { return options_.login; }
+    [[nodiscard]] const LinkCounters& counters() const noexcept override { return counters_; }
+    [[nodiscard]] std::size_t unacknowledged() const override {
+        return journal_.unacknowledged().size();
+    }
 
 private:
     enum class State : std::uint8_t { Waiting, Connecting, Challenged, Greeting, Up };
@@ -152,7 +145,7 @@ private:
     TradeServer& server_;
     Faults& faults_;
     TerminalOptions options_;
-    TerminalCounters counters_;
+    LinkCounters counters_;
     IntentJournal journal_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 

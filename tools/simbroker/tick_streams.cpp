@@ -15,8 +15,10 @@ TickStreams::TickStreams(EventLoop& loop, const TickStreamOptions& options,
                          const std::vector<AccountEntry>& accounts)
     : loop_{loop} {
     const std::size_t n = options.address.empty() ? 0 : options.accounts;
-    for (std::size_t i = 0; i < std::min(n, accounts.size()); ++i) {
-        const AccountEntry& a = accounts[i];
+    for (const AccountEntry& a : accounts) {
+        if (streams_.size() == n || a.is_fix()) {
+            continue;
+        }
         TickFeedOptions feed;
         feed.address = options.address;
         feed.port = options.port;
