@@ -97,6 +97,7 @@ private:
     [[nodiscard]] bool flush() noexcept;
     [[nodiscard]] bool keep_up() noexcept;
     [[nodiscard]] Status watch_memory() noexcept;
+    void tell_memory_hidden() noexcept;
     [[nodiscard]] Status upkeep() noexcept;
     [[nodiscard]] int audit() noexcept;
     void end_audit() noexcept;
@@ -143,6 +144,7 @@ private:
     bool resting_ = false;  // the last step found nothing to do
     RedisEndpoint last_primary_;
     RedisEndpoint checked_;  // server whose settings were looked at
+    RedisEndpoint memory_hidden_;  // server of which it was told that it refuses INFO
 
     Nanos now_{};
     Nanos retry_at_{};
