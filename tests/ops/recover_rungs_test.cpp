@@ -357,7 +357,7 @@ TEST_F(RecoverBackup, IsNoOlderOneWhereThereIsNoRoomForTheNewest) {
     {
         change("UPDATE accounts SET equity = CAST(equity AS BLOB)");
         const sqlite_test::FileSizeLimit full{2 << 20};
-        expect_beats_a_whole_store_at_record_5("no older one is taken");
+        expect_beats_a_whole_store_at_record_5("No older one is taken");
     }
     change("DELETE FROM cursor");
     expect_taken("there is room");
@@ -365,8 +365,20 @@ TEST_F(RecoverBackup, IsNoOlderOneWhereThereIsNoRoomForTheNewest) {
     for (const char* from : {"sqlite", "best"}) {
         const std::string said = recover({from, true, false}, kExitError);
         EXPECT_NE(said.find(newest), std::string::npos) << said;
-        EXPECT_NE(said.find("no older one is taken"), std::string::npos) << said;
+        EXPECT_NE(said.find("No older one is taken"), std::string::npos) << said;
+        EXPECT_EQ(said.find("copies of other recoveries"), std::string::npos) << said;
     }
+    const std::string beside = config_.sqlite.path + ".recover-" + std::to_string(::getppid());
+    const std::string in_backups = config_.sqlite.backup_dir + "/recover.db-";
+    for (const std::string& path : {beside, in_backups + "77", in_backups + "gone-host-77"}) {
+        std::ofstream{path} << std::string(1 << 20, 'x');
+    }
+    std::string said = recover({"sqlite", true, false}, kExitError);
+    EXPECT_NE(said.find(beside + ", 1 MiB"), std::string::npos) << said;
+    config_.sqlite.path = dir_ / "gone/store.db";
+    said = recover({"sqlite", true, false}, kExitError);
+    EXPECT_NE(said.find(in_backups + "77, 1 MiB"), std::string::npos) << said;
+    EXPECT_NE(said.find(in_backups + "gone-host-77, 1 MiB"), std::string::npos) << said;
 }
 
 TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {
