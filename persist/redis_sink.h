@@ -143,7 +143,7 @@ private:
     bool quiet_ = false;    // everything that the log holds is stored
     bool resting_ = false;  // the last step found nothing to do
     RedisEndpoint last_primary_;
-    RedisEndpoint checked_;  // server whose settings were looked at
+    RedisEndpoint checked_;        // server whose settings were looked at
     RedisEndpoint memory_hidden_;  // server of which it was told that it refuses INFO
 
     Nanos now_{};

@@ -194,7 +194,8 @@ private:
     [[nodiscard]] std::uint64_t asked_info() {
         const std::string stats = redis_->ask({"INFO", "commandstats"});
         const std::size_t at = stats.find("cmdstat_info:calls=");
-        const std::uint64_t calls = at == std::string::npos ? 0 : std::stoull(stats.substr(at + 19));
+        const std::uint64_t calls =
+            at == std::string::npos ? 0 : std::stoull(stats.substr(at + 19));
         return calls - std::min(calls, asked_++);
     }
     std::uint64_t asked_ = 0;

@@ -73,8 +73,7 @@ StoredState whole_one(StoredState state, const Config& config, const StoredLimit
 }
 
 /// The store, or in its place the newest backup that comes back whole.
-Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
-                                StoreRung& rung) {
+Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits, StoreRung& rung) {
     auto state = read_sqlite_state(config.sqlite.path, limits, rung.why);
     if (state && !state.value().gaps.empty()) {
         return whole_one(std::move(state).value(), config, limits, rung);
