@@ -243,9 +243,23 @@ std::optional<bool> LogShipping::goes_on_from(const SqliteBackup& backup, std::s
     }
 }
 
+/// Whether a backup of this log is beyond all that was shipped: nobody goes on from that any more.
+bool LogShipping::has_newer(Sequence last) const {
+    EffectsLogSource log{options_.log};  // ours has its place
+    for (const SqliteBackup& backup : list_sqlite_backups(options_.backups)) {
+        std::string ignored;  // one that cannot be read is no reason to remove anything
+        const auto header = read_sqlite_backup(backup.path, ignored);
+        if (backup.seq > last && header && log.seek(header.value().cursor())) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Of the backups that what was shipped goes on from, the oldest one's record. One of another log
 /// has other numbers, and may be kept for long as it is the largest.
-/// @param last record in the folder. @return 0: none is known.
+/// @param last record in the folder. @return that, if all of this log's are beyond it; 0: nothing
+/// is known to go.
 Sequence LogShipping::oldest_needed(Sequence last) {
     std::map<std::string, bool> known;
     Sequence oldest{0};
@@ -273,6 +287,9 @@ Sequence LogShipping::oldest_needed(Sequence last) {
     }
     goes_on_ = std::move(known);
     unsure_ = told ? std::string{} : unsure_;
+    if (told && oldest.value == 0 && has_newer(last)) {
+        return last;
+    }
     return told ? oldest : Sequence{0};
 }
 

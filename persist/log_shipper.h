@@ -72,6 +72,7 @@ private:
     [[nodiscard]] Status put_record(const EffectCursor& at) noexcept;
     [[nodiscard]] std::optional<bool> goes_on_from(const SqliteBackup& backup,
                                                    std::string& why) const;
+    [[nodiscard]] bool has_newer(Sequence last) const;
     [[nodiscard]] Sequence oldest_needed(Sequence last);
     void prune(EffectsWriter& writer) noexcept;
     void doubt_last_file() noexcept;

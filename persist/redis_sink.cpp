@@ -280,6 +280,10 @@ Status RedisSink::watch_memory() noexcept {
     }
     memory_at_ = now_ + options_.memory_every;
     const auto percent = RedisUpkeep::memory_percent(link_);
+    if (!percent && link_.is_open()) {  // its rules may refuse INFO: no reason to store nothing
+        tell_memory_hidden();
+        return ok_status();
+    }
     if (!percent) {
         return percent.error();
     }
@@ -289,6 +293,15 @@ Status RedisSink::watch_memory() noexcept {
                " % reached). Once it is full it refuses signals and state: raise maxmemory");
     }
     return ok_status();
+}
+
+/// Once for each server.
+void RedisSink::tell_memory_hidden() noexcept {
+    if (link_.endpoint() != memory_hidden_) {
+        memory_hidden_ = link_.endpoint();
+        report("nobody is told when its memory fills up; mend: ACL SETUSER ... +info: " +
+               link_.message());
+    }
 }
 
 /// Keys without an end must not come faster than they get one.

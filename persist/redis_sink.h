@@ -97,6 +97,7 @@ private:
     [[nodiscard]] bool flush() noexcept;
     [[nodiscard]] bool keep_up() noexcept;
     [[nodiscard]] Status watch_memory() noexcept;
+    void tell_memory_hidden() noexcept;
     [[nodiscard]] Status upkeep() noexcept;
     [[nodiscard]] int audit() noexcept;
     void end_audit() noexcept;
@@ -142,7 +143,8 @@ private:
     bool quiet_ = false;    // everything that the log holds is stored
     bool resting_ = false;  // the last step found nothing to do
     RedisEndpoint last_primary_;
-    RedisEndpoint checked_;  // server whose settings were looked at
+    RedisEndpoint checked_;        // server whose settings were looked at
+    RedisEndpoint memory_hidden_;  // server of which it was told that it refuses INFO
 
     Nanos now_{};
     Nanos retry_at_{};

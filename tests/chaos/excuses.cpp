@@ -1,5 +1,6 @@
 #include "tests/chaos/excuses.h"
 
+#include <algorithm>
 #include <map>
 
 namespace millrace::chaos {
@@ -119,6 +120,31 @@ std::vector<std::string> without_excuse(const demo::Lives& lives,
         sentences.push_back(std::to_string(count) + " " + end);
     }
     return sentences;
+}
+
+std::uint64_t exits_ended_outside(const demo::Lives& lives, Reason reason,
+                                  const std::vector<HeldUp>& times) {
+    std::uint64_t count = 0;
+    const auto look = [&](const demo::Life& life, Reason why, Nanos ended) {
+        const bool touched = std::any_of(times.begin(), times.end(), [&](const HeldUp& t) {
+            return life.sent <= t.end && ended >= t.begin;
+        });
+        count += why == reason && !touched ? 1 : 0;
+    };
+    for (const auto& [id, life] : lives.all()) {
+        if (life.request.action == SignalAction::Open || life.purpose != demo::Purpose::Trade) {
+            continue;
+        }
+        if (life.answer == demo::Answer::Refused) {
+            look(life, life.reason, life.ended);
+        }
+        for (const auto& [account, share] : life.shares) {
+            if (share.done) {
+                look(life, share.reason, share.ended);
+            }
+        }
+    }
+    return count;
 }
 
 }  // namespace millrace::chaos

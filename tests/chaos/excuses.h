@@ -17,4 +17,15 @@ namespace millrace::chaos {
 [[nodiscard]] std::vector<std::string> without_excuse(const demo::Lives& lives,
                                                       const std::set<Reason>& of_exits = {});
 
+/// A time in which a test held something up, by the clock of the lives.
+struct HeldUp {
+    Nanos begin;
+    Nanos end;
+};
+
+/// @return how many closes, modifies and cancels ended with `reason`, wholly or on an account, that
+/// were not under way in any of `times`: what excuses those is no excuse for these.
+[[nodiscard]] std::uint64_t exits_ended_outside(const demo::Lives& lives, Reason reason,
+                                                const std::vector<HeldUp>& times);
+
 }  // namespace millrace::chaos

@@ -119,5 +119,20 @@ TEST(ChaosExcuses, CountWhatEndedAlikeAndLeaveOutWhatWasSentWrongOnPurpose) {
     EXPECT_EQ(without_excuse(lives), Said{"3 closes came to nothing, REJECTED: QUEUE_FULL"});
 }
 
+TEST(ChaosExcuses, OfATimeAreForWhatWasUnderWayThen) {
+    Lives lives;  // each is sent at 1 ms; refused at 2 ms, its order ended at 3 ms
+    end(lives, accepted(lives, SignalAction::Close), OrdStatus::Rejected, Reason::QueueFull);
+    lives.refused(send(lives, SignalAction::Modify).id, Reason::QueueFull, "", millis(2));
+    end(lives, accepted(lives, SignalAction::Cancel), OrdStatus::Rejected, Reason::BrokerReject);
+    lives.refused(send(lives, SignalAction::Open).id, Reason::QueueFull, "", millis(2));
+    const auto outside = [&](const std::vector<HeldUp>& times) {
+        return exits_ended_outside(lives, Reason::QueueFull, times);
+    };
+    EXPECT_EQ(outside({}), 2U);
+    EXPECT_EQ(outside({{Nanos{0}, Nanos{999'999}}, {millis(4), millis(9)}}), 2U);
+    EXPECT_EQ(outside({{millis(4), millis(9)}, {Nanos{0}, millis(1)}}), 0U) << "was sent then";
+    EXPECT_EQ(outside({{Nanos{2'000'001}, millis(3)}}), 1U) << "one had ended";
+}
+
 }  // namespace
 }  // namespace millrace::chaos

@@ -10,6 +10,7 @@
 
 #include "shm/clock.h"
 #include "shm/role.h"
+#include "tests/chaos/excuses.h"
 #include "tests/chaos/world.h"
 #include "tools/millrace/process.h"
 
@@ -77,7 +78,7 @@ TEST(ChaosStall, ReplacesAStoppedStageThatWorkWaitsFor) {
 
 TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) {
     WorldOptions options;
-    options.exits_excused = {Reason::QueueFull};  // while the broker stage stands still for seconds
+    options.exits_excused = {Reason::QueueFull};  // while a stage stands still: below
     options.edits = {{"\"accounts_max\"",
                       "\"restart\": {\"stuck_ms\": 1000, \"stalled\": "
                       "\"report\"}, \"accounts_max\""}};
@@ -90,10 +91,12 @@ TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) 
     if (is_long) {
         stages.insert(stages.end(), {StageId::Ingress, StageId::Replica, StageId::Sqlite});
     }
+    std::vector<HeldUp> stops;
     for (const StageId id : stages) {
         SCOPED_TRACE(stage_name(id));
         const int pid = pid_of(world.segment(), id);
         const std::uint64_t generation = world.segment().stage(id).generation.load();
+        const Nanos stopped = world.source().now();
         ASSERT_TRUE(world.kill_stage(id, SIGSTOP));
         const std::string report = "(pid " + std::to_string(pid) + ") has not moved for ";
         EXPECT_TRUE(world.turn_until([&] { return world.log().find(report) != std::string::npos; },
@@ -116,11 +119,16 @@ TEST(ChaosStall, GoesOnWithoutLossOrDuplicateAfterALongStopIfThePolicyIsReport) 
             stage_name(id), static_cast<long>(stop.value / 1'000'000'000),
             static_cast<double>(works - woken) / 1e6,
             static_cast<double>(monotonic_ns() - woken) / 1e6);
+        // What waited in front of it has gone, or this would not have come through.
+        ASSERT_TRUE(world.each_account_fills(seconds(180))) << world.log();
+        stops.push_back({stopped, world.source().now()});
         world.turn_for(seconds(1));
     }
     EXPECT_EQ(world.log().find("killed, to be replaced"), std::string::npos);
     const Judgement judgement = world.finish();
     EXPECT_TRUE(judgement.good()) << describe(judgement, world);
+    EXPECT_EQ(exits_ended_outside(world.source().lives(), Reason::QueueFull, stops), 0U)
+        << "nothing stood still any more";
     std::printf("signals %lu, executed %lu, lost or doubled: %s\n",
                 static_cast<unsigned long>(world.source().counts().sent),
                 static_cast<unsigned long>(judgement.book_executions),

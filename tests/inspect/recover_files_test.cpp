@@ -180,6 +180,20 @@ TEST_F(DryRunOverFiles, RefusesFilesThatEndBeforeWhatASnapshotIsOfAsTheStartDoes
         << plan(false, 1).dump(1);
 }
 
+TEST_F(DryRunOverFiles, SaysHowMuchTheyHoldAndOfANewOneWhereItBegins) {
+    const auto holds = [&](const std::string& words) {
+        const json p = plan(false);
+        EXPECT_EQ(p["rungs"][1]["why"], journal() + " " + words) << p.dump(1);
+    };
+    holds("holds 1 to 25 in 3 files");
+    snapshot_at(kFirstOfThird - 1);
+    remove(0);
+    remove(1);
+    holds("holds 11 to 25 in 1 file");
+    std::filesystem::resize_file(journal() + "/" + files_[2], 4096);  // its header
+    holds("begins at record 11, none is in it yet");
+}
+
 TEST_F(DryRunOverFiles, SaysOfALostSegmentWhatIsReplayedUpToTheLogsEnd) {
     snapshot_at(kLast - 1);
     EXPECT_TRUE(says(plan(false), "replay 25 to 25 from journal files, first " + files_[2]))

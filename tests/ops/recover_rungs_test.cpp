@@ -130,6 +130,25 @@ TEST(RecoverRungs, WaitForOneThatCannotBeReadNowAndMayHaveComeFurther) {
     EXPECT_NE(why.find("redis cannot be read now"), std::string::npos) << why;
 }
 
+TEST(RecoverRungs, AreLeftToAnOperatorWhereABackupThatWasHeldBackHasComeFurther) {
+    std::vector<StoreRung> rungs{rung("redis", 5), rung("sqlite", 12)};
+    rungs[1].state->gaps.emplace_back("the order of position 3");
+    rungs[1].held = HeldBackup{EffectCursor{1, Sequence{9}, 1, 9}, "--take-backup goes back to it"};
+    std::string why;
+    EXPECT_EQ(best_rung(rungs, why), nullptr) << "four records more are to be had";
+    EXPECT_NE(why.find("sqlite: --take-backup goes back to it"), std::string::npos) << why;
+    EXPECT_NE(why.find("`--from redis`"), std::string::npos) << why;
+    for (const std::uint64_t seq : {9U, 10U}) {
+        rungs[0] = rung("redis", seq);
+        EXPECT_EQ(best_rung(rungs, why), &rungs[0]) << "the backup gives no more: " << why;
+    }
+    rungs[0] = rung("redis", 10, 8);
+    EXPECT_EQ(best_rung(rungs, why), nullptr) << "of another log, its numbers say nothing";
+    rungs[0] = rung("redis", 20);
+    rungs[1].held = HeldBackup{std::nullopt, "there is no room"};
+    EXPECT_EQ(best_rung(rungs, why), nullptr) << "with what was shipped it may be beyond the store";
+}
+
 class RecoverGaps : public ::testing::Test {
 protected:
     void SetUp() override {
@@ -268,6 +287,15 @@ protected:
                 << why << ": " << said;
         }
     }
+    /// That nobody goes back to another store unasked, be it whole.
+    void expect_beats_a_whole_store_at_record_5(const std::string& named) {
+        const std::vector rungs{rung("redis", 5),
+                                read_rung("sqlite", config_, stored_limits(config_))};
+        std::string why;
+        EXPECT_EQ(best_rung(rungs, why), nullptr);
+        EXPECT_NE(why.find(named), std::string::npos) << why;
+        EXPECT_NE(why.find("`--from redis`"), std::string::npos) << why;
+    }
 };
 
 TEST_F(RecoverBackup, IsTakenWhereTheStoresCursorRowIsDamagedOrGone) {
@@ -309,6 +337,7 @@ TEST_F(RecoverBackup, IsNotTakenOfAnotherLogNorUnaskedInPlaceOfMore) {
     const std::string accepted = recover({"sqlite", true, true}, kExitOk);
     EXPECT_NE(accepted.find("store.db has followed the log up to record 12"), std::string::npos)
         << accepted;
+    expect_beats_a_whole_store_at_record_5("--take-backup");
     ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
     e.seq = Sequence{9};
     SqliteStore other;
@@ -325,14 +354,31 @@ TEST_F(RecoverBackup, IsNoOlderOneWhereThereIsNoRoomForTheNewest) {
     change("CREATE TABLE of_others(x); INSERT INTO of_others VALUES(randomblob(4000000))");
     back_up();
     const std::string newest = list_sqlite_backups(config_.sqlite.backup_dir).back().path;
+    {
+        change("UPDATE accounts SET equity = CAST(equity AS BLOB)");
+        const sqlite_test::FileSizeLimit full{2 << 20};
+        expect_beats_a_whole_store_at_record_5("No older one is taken");
+    }
     change("DELETE FROM cursor");
     expect_taken("there is room");
     const sqlite_test::FileSizeLimit full{2 << 20};  // the one before is smaller
     for (const char* from : {"sqlite", "best"}) {
         const std::string said = recover({from, true, false}, kExitError);
         EXPECT_NE(said.find(newest), std::string::npos) << said;
-        EXPECT_NE(said.find("no older one is taken"), std::string::npos) << said;
+        EXPECT_NE(said.find("No older one is taken"), std::string::npos) << said;
+        EXPECT_EQ(said.find("copies of other recoveries"), std::string::npos) << said;
     }
+    const std::string beside = config_.sqlite.path + ".recover-" + std::to_string(::getppid());
+    const std::string in_backups = config_.sqlite.backup_dir + "/recover.db-";
+    for (const std::string& path : {beside, in_backups + "77", in_backups + "gone-host-77"}) {
+        std::ofstream{path} << std::string(1 << 20, 'x');
+    }
+    std::string said = recover({"sqlite", true, false}, kExitError);
+    EXPECT_NE(said.find(beside + ", 1 MiB"), std::string::npos) << said;
+    config_.sqlite.path = dir_ / "gone/store.db";
+    said = recover({"sqlite", true, false}, kExitError);
+    EXPECT_NE(said.find(in_backups + "77, 1 MiB"), std::string::npos) << said;
+    EXPECT_NE(said.find(in_backups + "gone-host-77, 1 MiB"), std::string::npos) << said;
 }
 
 TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {

@@ -117,6 +117,24 @@ TEST_F(RedisRefill, GivesAllOfItWhereTheLogHasNothingBehindIt) {
     EXPECT_TRUE(gaps().empty()) << gaps().front();
 }
 
+TEST_F(RedisRefill, EndsWhereItMayNotAskHowMuchMemoryIsUsed) {
+    ASSERT_EQ(redis_->ask({"ACL", "SETUSER", "default", "-info"}), "OK");
+    keep_in_sqlite(120);
+    first_ = 100;
+    *last_ = 150;
+    auto o = with_sqlite();
+    o.place.timeouts = {seconds(60), seconds(60)};  // a slow machine is no failure
+    o.upkeep_every = o.memory_every = millis(1);
+    o.batch_rows = 1;  // so that the rows alone take longer than that
+    const auto s = sink(o);
+    ASSERT_TRUE(run_to(*s, 150, 60)) << error_log();
+    EXPECT_TRUE(has_all(150));
+    EXPECT_TRUE(s->following());
+    EXPECT_TRUE(errors_mention("1 x nobody is told when its memory fills up; mend: ACL "))
+        << error_log();
+    EXPECT_EQ(segment_->core().redis_errors.load(), 0U) << error_log();
+}
+
 TEST_F(RedisRefill, BelievesTheLogWhereItStillHasARow) {
     keep_in_sqlite(300);
     change("UPDATE orders SET avg_price = avg_price + 1048576 WHERE seq > 200");

@@ -319,6 +319,31 @@ TEST_F(Shipping, RemovesWhatNoBackupGoesOnFromWhereThereIsTooLittleRoom) {
     EXPECT_EQ(restore().upto, cursor_at(1'200));
 }
 
+TEST_F(Shipping, RemovesWhatIsBehindEveryBackupOfItsOwnLogWhereThereIsTooLittleRoom) {
+    write_log(306);
+    back_up(306);
+    write_log(1'200);
+    ship();
+    const std::size_t before = files().size();
+    ASSERT_GT(before, 2U);
+    fs::remove(list_sqlite_backups(backups()).front().path);
+    LogShipperOptions o = shipper();
+    o.free_floor_bytes = UINT64_MAX / 2;
+    LogShipping none{*segment_, o};
+    back_up(1'506, 7);  // of another log
+    now_ = now_ + seconds(10);
+    ship(none);
+    EXPECT_EQ(files().size(), before) << "a backup of a store that is behind may still come";
+    write_log(1'500);
+    back_up(1'500);
+    now_ = now_ + seconds(10);
+    ship(none);
+    EXPECT_LT(files().size(), before) << "it may be all that is in the way";
+    write_log(1'800);
+    ship();
+    EXPECT_EQ(restore().upto, cursor_at(1'800)) << "what comes is shipped behind the rest";
+}
+
 TEST_F(Shipping, NamesTheBackupThatItKeepsEverythingFor) {
     write_log(306);
     back_up(306);

@@ -321,6 +321,15 @@ void note_loss(const FoundSegment& found, std::uint64_t last_in_files, RecoverPl
                     plan.lost_from, plan.lost_to));
 }
 
+std::string held_text(const LogEnd& end) {
+    if (end.last < end.first) {
+        return fmt::format("begins at record {}, none is in it yet", end.first);
+    }
+    const std::size_t files = end.files.size();
+    return fmt::format("holds {} to {} in {} file{}", end.first, end.last, files,
+                       files == 1 ? "" : "s");
+}
+
 /// A segment that holds nothing to go on from, or none: the state comes from files.
 void plan_from_files(const FoundSegment& found, const std::string& directory, RecoverPlan& plan) {
     const LogEnd end = find_end(directory);
@@ -352,9 +361,7 @@ void plan_from_files(const FoundSegment& found, const std::string& directory, Re
         return;
     }
     plan.log_end = end.last;
-    plan.rungs.push_back({"journal", true,
-                          fmt::format("{} holds {} to {} in {} files", directory, end.first,
-                                      end.last, end.files.size())});
+    plan.rungs.push_back({"journal", true, directory + " " + held_text(end)});
     plan_new_segment(directory, end, plan);
 }
 

@@ -48,6 +48,29 @@ std::string host_name() {
     return name;
 }
 
+/// Copies that others have unpacked where `scratch` is to be, each as large as the store: of a host
+/// or container that is no more, by an older build's name, or one that is at work.
+std::string copies_beside(const std::string& scratch, const Config& config) {
+    std::string text;
+    std::error_code error;
+    const fs::path folder = fs::path{scratch}.parent_path();
+    for (fs::directory_iterator it{folder, error}, end; !error && it != end; it.increment(error)) {
+        const std::string path = it->path().string();
+        const bool copy = path.starts_with(config.sqlite.path + ".recover") ||
+                          path.starts_with(config.sqlite.backup_dir + "/recover.db");
+        if (copy && !path.starts_with(scratch)) {
+            std::error_code gone;
+            const std::uintmax_t bytes = fs::file_size(path, gone);
+            text += (text.empty() ? "" : "; ") + path;
+            text += gone ? "" : ", " + std::to_string(bytes >> 20U) + " MiB";
+        }
+    }
+    return text.empty()
+               ? text
+               : " (copies of other recoveries, each to be removed if that one is over: " + text +
+                     ")";
+}
+
 /// For the unpacked copy: a name that nothing goes by, this process's own. A dry run takes no lock,
 /// and must not change what a recovery is about to put in the store's place.
 std::string scratch_of(const Config& config) {
@@ -117,7 +140,8 @@ Result<StoredState> read_newest_backup(const Config& config, const StoredLimits&
         if (!found) {
             message += "; " + why;
             if (found.code() == Errc::NoSpace) {  // hours may lie between it and the one before
-                message += ". Make room there: no older one is taken in its place";
+                message += ". No older one is taken in its place: make room there" +
+                           copies_beside(scratch, config);
                 return found;
             }
             continue;

@@ -46,32 +46,37 @@ std::string reach_of(const StoredState& state) {
 std::string choice_of(const StoredState& store, const StoredState& backup) {
     return "its newest whole backup is behind it: " + backup.where + ", " + reach_of(backup) +
            "; the store, " + reach_of(store) +
-           ". --take-backup goes back to the backup, --accept-gaps takes the store";
+           ". `--from sqlite --take-backup` goes back to the backup, `--from sqlite "
+           "--accept-gaps` takes the store";
 }
 
 /// A store that lacks something, or in its place a backup that does not.
 StoredState whole_one(StoredState state, const Config& config, const StoredLimits& limits,
-                      std::string& message) {
+                      StoreRung& rung) {
     std::string said = state.where + " is not whole, it lacks " + state.gaps.front();
     auto backup = read_newest_backup(config, limits, said);
+    if (backup.code() == Errc::NoSpace) {
+        rung.held = HeldBackup{std::nullopt, said};
+        rung.why = said;
+        return state;
+    }
     if (!backup || !backup.value().gaps.empty() || differ(backup.value(), state)) {
-        message = backup.code() == Errc::NoSpace ? said : message;
         return state;
     }
     if (!limits.backup_will_do && further(state.cursor, backup.value().cursor)) {
-        message = limits.gaps_will_do ? message : choice_of(state, backup.value());
+        rung.held = HeldBackup{backup.value().cursor, choice_of(state, backup.value())};
+        rung.why = limits.gaps_will_do ? rung.why : rung.held->why;
         return state;
     }
-    message = said;
+    rung.why = said;
     return std::move(backup).value();
 }
 
 /// The store, or in its place the newest backup that comes back whole.
-Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits,
-                                std::string& message) {
-    auto state = read_sqlite_state(config.sqlite.path, limits, message);
+Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits, StoreRung& rung) {
+    auto state = read_sqlite_state(config.sqlite.path, limits, rung.why);
     if (state && !state.value().gaps.empty()) {
-        return whole_one(std::move(state).value(), config, limits, message);
+        return whole_one(std::move(state).value(), config, limits, rung);
     }
     const Errc why_not = state.code();
     const bool lost = why_not == Errc::NotFound || why_not == Errc::BadChecksum ||
@@ -80,34 +85,32 @@ Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits
     if (state || !lost) {
         return state;
     }
-    auto backup = read_newest_backup(config, limits, message);
+    auto backup = read_newest_backup(config, limits, rung.why);
     // Without the room for a look at it the newest one may still be what is best of all.
     return backup || backup.code() == Errc::NoSpace ? std::move(backup) : std::move(state);
 }
 
-Result<StoredState> read_store(const std::string& name, const Config& config,
-                               const StoredLimits& limits, std::string& message) {
-    if (name == "redis") {
+Result<StoredState> read_store(const Config& config, const StoredLimits& limits, StoreRung& rung) {
+    if (rung.name == "redis") {
         StoredLimits more = limits;
         const EffectCursor sqlite =
             config.sqlite.enabled ? sqlite_cursor_at(config.sqlite.path) : EffectCursor{};
         more.newer_than = sqlite == EffectCursor{} ? more.newer_than : sqlite.seq;
-        return read_redis_state(redis_place(config.redis), redis_store(config), more, message);
+        return read_redis_state(redis_place(config.redis), redis_store(config), more, rung.why);
     }
-    if (name == "clickhouse") {
+    if (rung.name == "clickhouse") {
         ClickHouseStoreOptions options = clickhouse_store(config);
         options.server.answer = std::max(options.server.answer, kClickHouseAnswer);
-        return read_clickhouse_state(std::move(options), limits, message);
+        return read_clickhouse_state(std::move(options), limits, rung.why);
     }
-    return read_sqlite(config, limits, message);
+    return read_sqlite(config, limits, rung);
 }
 
 /// The same, with how it gets on for who waits at a terminal.
-Result<StoredState> read_heard(const std::string& name, const Config& config, StoredLimits limits,
-                               std::string& message) {
+Result<StoredState> read_heard(const Config& config, StoredLimits limits, StoreRung& rung) {
     RowsOnTerminal rows;
     limits.heard = &rows;
-    return read_store(name, config, limits, message);
+    return read_store(config, limits, rung);
 }
 
 bool is_configured(const std::string& name, const Config& config) {
@@ -144,7 +147,7 @@ StoreRung read_rung(const std::string& name, const Config& config, const StoredL
     }
     tell_on_terminal("reading " + name + ", every row that counts: this may take minutes");
     const std::int64_t began = monotonic_ns();
-    auto state = read_heard(name, config, limits, rung.why);
+    auto state = read_heard(config, limits, rung);
     rung.read_ns = monotonic_ns() - began;
     tell_on_terminal("  " + std::string{state ? "read in " : "given up after "} +
                      format_decimal(rung.read_ns / 10'000'000 * 1'000'000) + " s");
@@ -198,6 +201,21 @@ std::string not_to_be_read(const StoreRung& silent, const StoreRung* best) {
            ". Wait until it can; " + instead;
 }
 
+/// What stands beside the best of the whole stores and may be more; empty if nothing is.
+std::string held_beside(const StoreRung& best, const std::vector<StoreRung>& rungs) {
+    for (const StoreRung& rung : rungs) {
+        const bool behind = rung.held && rung.state &&
+                            (!rung.held->cursor || differ(*best.state, *rung.state) ||
+                             further(*rung.held->cursor, best.state->cursor));
+        if (behind) {
+            return best.name + ", " + reach_of(*best.state) + ", is whole, and a backup of " +
+                   rung.name + " may have come further. " + rung.name + ": " + rung.held->why +
+                   "; or `--from " + best.name + "` takes that";
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why) {
@@ -222,8 +240,8 @@ const StoreRung* best_rung(const std::vector<StoreRung>& rungs, std::string& why
         why = not_to_be_read(*silent, best);
         return nullptr;
     }
-    why = best == nullptr ? no_whole_one(rungs) : why;
-    return best;
+    why = best == nullptr ? no_whole_one(rungs) : held_beside(*best, rungs);
+    return why.empty() ? best : nullptr;
 }
 
 std::string to_string(const StoreRung& rung) {
