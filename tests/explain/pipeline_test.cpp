@@ -106,31 +106,6 @@ protected:
         return told.at("from") == "logs" && answer.contains("positions") &&
                told.at("rows").size() == answer.at("positions").size();
     }
-    /// A hand closes a position, and its terminal never hears of it.
-    void expect_a_close_that_nobody_tells_to_be_found() {
-        const auto& accounts = world_.pipeline().plan().accounts;
-        const auto hedging = std::find_if(
-            accounts.begin(), accounts.end(),
-            [](const demo::AccountPlan& a) { return a.margin_mode == MarginMode::Hedging; });
-        ASSERT_NE(hedging, accounts.end());
-        world_.hush(false);  // until there is one
-        ASSERT_TRUE(eventually([&] {
-            const json closed = world_.control(
-                {{"cmd", "manual_close"}, {"login", hedging->login}, {"unseen", true}});
-            return closed.value("ok", false);
-        })) << world_.log();
-        ASSERT_TRUE(world_.rest(kWait)) << world_.log();
-        ASSERT_TRUE(world_.control({{"cmd", "holdings"}, {"ms", 1000}}).value("ok", false));
-        std::string told;
-        EXPECT_TRUE(eventually([&] {
-            const json j = run_json({"positions", "--account", hedging->name});
-            told = j.value("differences", json::array()).dump();
-            return told.find("the broker nothing") != std::string::npos;
-        })) << told
-            << world_.log();
-        EXPECT_NE(world_.log().find("ALERT account"), std::string::npos) << world_.log();
-        ASSERT_TRUE(world_.control({{"cmd", "holdings"}}).value("ok", false));
-    }
     /// Watched over the time in which the pipeline does not run, from record `end` of its log on.
     void expect_watch_to_go_on(std::uint64_t end) {
         std::string message;
@@ -192,7 +167,6 @@ TEST_F(ExplainPipeline, TellsOfEverySignalWhatItsSourceWasTold) {
     EXPECT_TRUE(eventually([this] { return run_json({"orders"}).at("rows").empty(); }));
     EXPECT_EQ(run_json({"accounts"}).at("rows").size(), 4U);
 
-    expect_a_close_that_nobody_tells_to_be_found();
     run({"group", "pause", "all"});
     EXPECT_TRUE(eventually([this] {
         return run({"explain", "audit"}).find("set group all PAUSED, by ") != std::string::npos;
