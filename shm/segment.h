@@ -55,6 +55,7 @@ struct SegmentPlan {
     std::uint32_t reports_slots = 1U << 13;
     std::uint32_t signals_slots = 1U << 11;
     std::uint32_t results_slots = 1U << 13;
+    std::uint32_t holdings_slots = kHoldingsSlots;
     std::uint32_t admin_slots = 1U << 11;
     std::vector<StrategyPlan> strategies;
     MemoryPlan memory;  // what was had is recorded in the header

@@ -45,7 +45,7 @@ void plan_rings(SegmentShape& shape, const SegmentPlan& plan) {
              kNoId);
     add_ring(shape, "results.ingress", RingKind::Results, plan.results_slots,
              bell(StageId::Ingress), kNoId);
-    add_ring(shape, kHoldingsRing, RingKind::Holdings, kHoldingsSlots, bell(StageId::Replica),
+    add_ring(shape, kHoldingsRing, RingKind::Holdings, plan.holdings_slots, bell(StageId::Replica),
              kNoId);
     std::uint32_t next_bell = kStages;
     for (const StrategyPlan& s : plan.strategies) {

@@ -47,7 +47,7 @@ SegmentPlan small_plan(const std::string& path, const std::string& journal_dir) 
     plan.session_slots = 4;
     plan.journal_slots = 16;
     plan.orders_slots = plan.reports_slots = plan.signals_slots = 8;
-    plan.results_slots = plan.admin_slots = 8;
+    plan.results_slots = plan.admin_slots = plan.holdings_slots = 8;
     plan.strategies = {{"alpha", SourceId{3}}, {"beta", SourceId{4}}};
     plan.memory.lock = MemoryWish::Off;
     return plan;

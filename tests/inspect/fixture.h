@@ -27,7 +27,7 @@ protected:
         plan.session_slots = 4;
         plan.journal_slots = 16;
         plan.orders_slots = plan.reports_slots = plan.signals_slots = plan.results_slots = 8;
-        plan.admin_slots = 8;
+        plan.admin_slots = plan.holdings_slots = 8;
         plan.strategies = {{"alpha", SourceId{1}}};
         plan.memory.lock = MemoryWish::Off;
         std::string message;

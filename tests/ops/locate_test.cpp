@@ -37,7 +37,7 @@ std::string make_segment(const test::TempDir& dir, const std::string& name) {
     plan.path = dir / ("shm/millrace-" + name);
     plan.journal_dir = dir.path();
     plan.sessions = 1;
-    plan.session_slots = plan.journal_slots = plan.orders_slots = 16;
+    plan.session_slots = plan.journal_slots = plan.orders_slots = plan.holdings_slots = 16;
     plan.reports_slots = plan.signals_slots = plan.results_slots = plan.admin_slots = 16;
     plan.memory.lock = MemoryWish::Off;
     std::string message;

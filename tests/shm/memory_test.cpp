@@ -28,7 +28,7 @@ SegmentPlan plan_at(const std::string& path, std::uint32_t slots) {
     plan.journal_dir = "/nowhere";
     plan.sessions = 1;
     plan.session_slots = 4;
-    plan.journal_slots = plan.results_slots = plan.admin_slots = 8;
+    plan.journal_slots = plan.results_slots = plan.admin_slots = plan.holdings_slots = 8;
     plan.orders_slots = slots;
     plan.reports_slots = plan.signals_slots = 8;
     plan.memory.lock = MemoryWish::Off;

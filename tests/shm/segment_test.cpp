@@ -23,7 +23,7 @@ SegmentPlan small_plan(const TempDir& dir) {
     plan.session_slots = 4;
     plan.journal_slots = 16;
     plan.orders_slots = plan.reports_slots = plan.signals_slots = 8;
-    plan.results_slots = plan.admin_slots = 8;
+    plan.results_slots = plan.admin_slots = plan.holdings_slots = 8;
     plan.strategies = {{"alpha", SourceId{3}}};
     plan.memory.lock = MemoryWish::Off;
     return plan;

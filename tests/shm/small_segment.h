@@ -18,7 +18,7 @@ inline std::unique_ptr<Segment> small_segment(const std::string& path) {
     plan.path = path;
     plan.sessions = 1;
     plan.session_slots = plan.journal_slots = plan.orders_slots = plan.reports_slots = 2;
-    plan.signals_slots = plan.results_slots = plan.admin_slots = 2;
+    plan.signals_slots = plan.results_slots = plan.admin_slots = plan.holdings_slots = 2;
     plan.memory.lock = MemoryWish::Off;
     std::string message;
     auto made = Segment::create(plan, message);
