@@ -14,6 +14,7 @@
 #include <fstream>
 #include <utility>
 
+#include "persist/backup_place.h"
 #include "persist/log_shipper.h"
 #include "persist/reservation.h"
 #include "persist/sqlite_backup.h"
@@ -379,6 +380,33 @@ TEST_F(RecoverBackup, IsNoOlderOneWhereThereIsNoRoomForTheNewest) {
     said = recover({"sqlite", true, false}, kExitError);
     EXPECT_NE(said.find(in_backups + "77, 1 MiB"), std::string::npos) << said;
     EXPECT_NE(said.find(in_backups + "gone-host-77, 1 MiB"), std::string::npos) << said;
+}
+
+TEST_F(RecoverBackup, IsWaitedForWhereItsDiskIsNotMounted) {
+    const std::string& folder = config_.sqlite.backup_dir;
+    const std::string named = folder + " is not the folder that backups went to";
+    std::string message;
+    ASSERT_TRUE(claim_backup_place(folder, backup_note(config_.sqlite.path, folder), message).ok())
+        << message;
+    const auto expect_refused = [&](const char* what) {
+        const std::vector rungs{rung("redis", 5),
+                                read_rung("sqlite", config_, stored_limits(config_))};
+        std::string why;
+        EXPECT_EQ(best_rung(rungs, why), nullptr) << what;
+        EXPECT_NE(why.find(named), std::string::npos) << what << ": " << why;
+        const std::string said = recover({"sqlite", true, false}, kExitError);
+        EXPECT_NE(said.find(named), std::string::npos) << what << ": " << said;
+    };
+    const std::string place = folder + "/place";
+    fs::rename(place, dir_ / "place");
+    change("UPDATE accounts SET equity = CAST(equity AS BLOB)");
+    expect_refused("a store with a gap, and an older backup below the mount point");
+    ASSERT_TRUE(sqlite_remove(config_.sqlite.path).ok());
+    expect_refused("an older backup alone");
+    fs::rename(dir_ / "place", place);
+    expect_taken("it is mounted");
+    fs::remove_all(folder);
+    expect_refused("nothing below the mount point");
 }
 
 TEST_F(RecoverBackup, IsUnpackedWhereNoOtherProcessDoes) {

@@ -124,13 +124,16 @@ std::string text_of(const std::string& backup, const ShippedRecords& shipped) {
 
 Result<StoredState> read_newest_backup(const Config& config, const StoredLimits& limits,
                                        std::string& message) {
-    const std::string scratch = scratch_of(config);
-    const auto backups = list_sqlite_backups(config.sqlite.backup_dir);
-    if (std::string elsewhere;
-        !check_backup_place(config.sqlite.backup_dir,
-                            backup_note(config.sqlite.path, config.sqlite.backup_dir), elsewhere)) {
+    const std::string& folder = config.sqlite.backup_dir;
+    std::string elsewhere;
+    const Status there =
+        check_backup_place(folder, backup_note(config.sqlite.path, folder), elsewhere);
+    if (!there) {  // what lies here instead, if anything, is older than what is there
         message += "; " + elsewhere;
+        return there.error();
     }
+    const std::string scratch = scratch_of(config);
+    const auto backups = list_sqlite_backups(folder);
     for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
         std::string why;
         const auto shipped = unpack(config, backup->path, scratch, why);

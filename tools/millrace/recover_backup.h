@@ -13,7 +13,9 @@ namespace millrace {
 /// the store, or beside the backups where that folder is gone, in a file of this process's own, and
 /// removes it again.
 /// @return NotFound: no backup will do; NoSpace: there is no room to unpack the newest that may,
-/// and no older one is taken for that. `message` says what was read, and what was passed over.
+/// and no older one is taken for that; IoError: the folder is not the one that backups went to, as
+/// whose disk is not mounted, and nothing is taken of it. `message` says what was read, and what
+/// was passed over.
 [[nodiscard]] Result<StoredState> read_newest_backup(const Config& config,
                                                      const StoredLimits& limits,
                                                      std::string& message);

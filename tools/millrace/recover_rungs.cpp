@@ -50,12 +50,18 @@ std::string choice_of(const StoredState& store, const StoredState& backup) {
            "--accept-gaps` takes the store";
 }
 
+/// No backup was read, and one that is there may be what is best of all: the room for a look at it
+/// is lacking, or its disk is not mounted.
+bool is_held_back(Errc code) {
+    return code == Errc::NoSpace || code == Errc::IoError;
+}
+
 /// A store that lacks something, or in its place a backup that does not.
 StoredState whole_one(StoredState state, const Config& config, const StoredLimits& limits,
                       StoreRung& rung) {
     std::string said = state.where + " is not whole, it lacks " + state.gaps.front();
     auto backup = read_newest_backup(config, limits, said);
-    if (backup.code() == Errc::NoSpace) {
+    if (is_held_back(backup.code())) {
         rung.held = HeldBackup{std::nullopt, said};
         rung.why = said;
         return state;
@@ -86,8 +92,7 @@ Result<StoredState> read_sqlite(const Config& config, const StoredLimits& limits
         return state;
     }
     auto backup = read_newest_backup(config, limits, rung.why);
-    // Without the room for a look at it the newest one may still be what is best of all.
-    return backup || backup.code() == Errc::NoSpace ? std::move(backup) : std::move(state);
+    return backup || is_held_back(backup.code()) ? std::move(backup) : std::move(state);
 }
 
 Result<StoredState> read_store(const Config& config, const StoredLimits& limits, StoreRung& rung) {

@@ -33,7 +33,8 @@ struct StoreRung {
 /// its place, if it is lost or damaged or has gaps that they have not, the newest backup that comes
 /// back whole and what was shipped behind it. Of a store with gaps and a backup that is behind it
 /// neither is chosen unasked: the store is given, `held` and `why` name both. Without the room to
-/// unpack the newest backup a store with gaps is given, too, and a lost one is NoSpace.
+/// unpack the newest backup a store with gaps is given, too, and a lost one is NoSpace; so,
+/// IoError, where the folder of the backups is not the one that they went to.
 [[nodiscard]] StoreRung read_rung(const std::string& name, const Config& config,
                                   const StoredLimits& limits);
 /// All that the configuration names, in the ladder's order.
