@@ -199,6 +199,9 @@ bool SqliteKeeper::layout_will_do(bool anew) {
             tell("ALERT " + options_.store + ": " + odd.value() + ", in the new file too");
         }
     }
+    if (odd.value().empty()) {
+        kept_layout_.clear();  // mended in place, or the first look at this file saw nothing
+    }
     if (odd.value() == kept_layout_) {
         return true;
     }
