@@ -126,6 +126,9 @@ expect 'beside it one that says nothing of the kind' 8 0 retry Safety.IsKept Saf
 { unproven 'nobody died'; printf '/src/x.cpp:9: Failure\nExpected: 1\n\n'; ended; } |
     ran Safety.IsKept 'Test Failed.' >"$tree/log"
 expect 'one of two failures is a claim' 8 0 retry Safety.IsKept
+{ printf '/src/x.cpp:9: Failure\nExpected: 1\n\nOutput:\n'; unproven 'nobody died'; ended; } |
+    ran Safety.IsKept 'Test Failed.' >"$tree/log"
+expect 'the same, with the output of another tool between them' 8 0 retry Safety.IsKept
 { printf '/src/x.cpp:9: Failure\nValue of: doubled\nNOT PROVEN: no\n\n'; ended; } |
     ran Safety.IsKept 'Test Failed.' >"$tree/log"
 expect 'the words stand in the message of a claim' 8 0 retry Safety.IsKept
