@@ -40,7 +40,7 @@ protected:
     /// The next event of an execution that is no answer to a command.
     Event next_exec() {
         for (;;) {
-            const auto event = stage.next_event(60'000);
+            const auto event = stage.next_event();
             if (!event) {
                 ADD_FAILURE() << "no event\n" << text("log");
                 return {};
@@ -147,6 +147,70 @@ TEST_F(FixResolve, TellsAnExecutionThatComesAfterAll) {
     EXPECT_EQ(late.volume, kScale / 10);
     EXPECT_NE(text("log").find("ALERT Late"), std::string::npos) << text("log");
     kill(kKillFlatten);
+    EXPECT_EQ(next_exec().exec_kind, static_cast<std::uint8_t>(ExecKind::ClosedByKill));
+    EXPECT_EQ(net_at_venue(), 0);
+}
+
+// A slip of the finger: what cannot be counted ends nothing, and is said again.
+TEST_F(FixResolve, LeavesInQuestionWhatItCannotCount) {
+    more_fix = R"( "symbols": [{"name": "EURUSD", "units_per_lot": 0.5}],)";
+    start();
+    const auto command = denied(1, "lost");
+    send(finding(command.magic, 1));  // half of the smallest unit that can be said
+    wait_log("still in question");
+    send(finding(command.magic, kScale / 10));
+    EXPECT_EQ(next(command.magic).volume, kScale / 10);
+    kill(kKillStop | kKillFlatten);
+    EXPECT_EQ(next_exec().volume, kScale / 10);
+    EXPECT_EQ(net_at_venue(), 0);
+}
+
+// Confirmed between a person's look and the word's arrival: a kill still has to find it.
+TEST_F(FixResolve, KeepsAPendingOrderThatTheVenueHasConfirmed) {
+    start();
+    const auto order = limit_command(1);
+    ASSERT_EQ(answer_to(order).retcode, retcode::kPlaced);
+    send(finding(order.magic, 0));
+    wait_log("has told that it works");
+    EXPECT_EQ(next(order.magic).ord_status, static_cast<std::uint8_t>(OrdStatus::New));
+    kill_and_wait(kKillCancel);
+    EXPECT_EQ(sent('F', id_of(order)), 1U);
+}
+
+TEST_F(FixResolve, EndsAPendingOrderOfWhichTheVenueSaysNothingMoreIfToldAgain) {
+    start();
+    const auto order = limit_command(1);
+    ASSERT_EQ(answer_to(order).retcode, retcode::kPlaced);
+    venue.control(R"("cmd": "status", "do": "silent")");
+    send(finding(order.magic, 0));
+    wait_log("has told that it works");
+    send(finding(order.magic, 0));
+    EXPECT_EQ(next(order.magic).ord_status, static_cast<std::uint8_t>(OrdStatus::Canceled));
+    kill_and_wait(kKillCancel);
+    EXPECT_EQ(sent('F'), 0U);
+}
+
+// The order file is lost, and what the symbol's units are now cannot say the order in doubt.
+TEST_F(FixResolve, HoldsAKillForADoubtThatHasNoPlaceInTheBook) {
+    start();
+    venue.control(R"("cmd": "status", "do": "silent")");
+    venue.control(R"("cmd": "next", "do": "unread")");
+    bridge::Command odd = open_command(1);
+    odd.volume = kScale / 10 + 1;
+    ASSERT_EQ(answer_to(odd).retcode, retcode::kConnection);
+    executor.kill9();
+    stage.close();
+    std::filesystem::remove(folder / "j/fix/venue/orders");
+    more_fix = R"( "symbols": [{"name": "EURUSD", "units_per_lot": 0.5}],)";
+    start_executor();
+    open_session();
+    wait_log("cannot be asked for it");
+    wait_trading();
+    ASSERT_EQ(answer_to(open_command(2)).retcode, retcode::kDone);
+    const std::size_t orders = sent('D');
+    kill_and_wait(kKillStop | kKillFlatten);
+    EXPECT_EQ(sent('D'), orders) << "what the order in doubt did to the position is not known";
+    send(finding(odd.magic, 0));
     EXPECT_EQ(next_exec().exec_kind, static_cast<std::uint8_t>(ExecKind::ClosedByKill));
     EXPECT_EQ(net_at_venue(), 0);
 }

@@ -116,6 +116,7 @@ private:
 
     // executor_resolve.cpp: what a person has found out
     void resolve(const bridge::Command& finding);
+    [[nodiscard]] bool is_believed(const bridge::Command& finding);
 
     // executor_venue.cpp: what the venue says
     void on_news();
@@ -153,10 +154,11 @@ private:
     std::map<std::uint64_t, Nanos> in_flight_;  // left on this logon at, not answered
     std::deque<std::uint64_t> to_ask_;          // working orders to be refreshed after a logon
     std::set<std::uint64_t> touched_;           // orders that the order file has to be told about
-    std::map<std::string, Quote> quotes_;       // by the account's symbol
-    std::uint64_t last_own_ = 0;                // intent
-    Nanos kill_due_;                            // when the kills in force are looked at again
-    Nanos kill_open_since_;  // something of a kill is still there; 0 = nothing is
+    std::set<std::uint64_t> contested_;    // asked for since a person said that it does not work
+    std::map<std::string, Quote> quotes_;  // by the account's symbol
+    std::uint64_t last_own_ = 0;           // intent
+    Nanos kill_due_;                       // when the kills in force are looked at again
+    Nanos kill_open_since_;                // something of a kill is still there; 0 = nothing is
     std::uint64_t mass_status_ = 0;
     Nanos refresh_due_;  // requests may have been passed over; 0 = none
     bool venue_up_ = false;

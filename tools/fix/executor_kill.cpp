@@ -63,12 +63,18 @@ void Executor::carry_out_kills() {
         return at != doubts_.end() && at->second.denied;
     };
     std::set<std::string> moving;  // symbols whose position is not known
-    // By the book, which keeps what is not over: the intent journal forgets the oldest.
+    // By the book, which keeps what is not over: the intent journal forgets the oldest. But a
+    // doubt may have found no place in the book.
     const auto may_move = [&](std::uint64_t magic) {
-        // A cancel or a replace moves no position itself, and may stay in doubt for ever.
         const auto order = book_->state(Magic{magic});
-        if (order && is_order(order->command) && !is_denied(magic)) {
-            moving.insert(std::string{order->command.symbol, 16});
+        const sim::Intent* intent = order ? nullptr : journal_.find(magic);
+        if ((!order && intent == nullptr) || is_denied(magic)) {
+            return;
+        }
+        // A cancel or a replace moves no position itself, and may stay in doubt for ever.
+        const bridge::Command& command = order ? order->command : intent->command;
+        if (is_order(command)) {
+            moving.insert(std::string{command.symbol, 16});
         }
     };
     for (const auto& [magic, sent] : in_flight_) {

@@ -34,6 +34,47 @@ bridge::Event found(const bridge::Command& order, const bridge::Command& finding
 
 }  // namespace
 
+/// Not if it cannot be counted, nor at once if it contradicts what the venue has told: the order
+/// stays as it is then, and a person has to say it again.
+bool Executor::is_believed(const bridge::Command& finding) {
+    const Magic magic{finding.magic};
+    const auto order = book_->state(magic);
+    if (!order) {
+        return true;
+    }
+    const bool done = (finding.flags & bridge::kCommandDone) != 0;
+    const std::string again = "say it again: `millrace resolve MAGIC";
+    const std::string named = " --account " + options_.link.name + "`";
+    if (done && is_order(order->command) &&
+        !quantity_of(finding.volume, *book_->instrument(order->command.symbol))) {
+        note(("ALERT resolved with a volume that is none at the venue: not counted here, and still "
+              "in question; " +
+              again + " --filled VOLUME@PRICE" + named)
+                 .c_str(),
+             magic);
+        return false;
+    }
+    // The venue may have confirmed it between the person's look and the word's arrival. Out of the
+    // book, no kill would cancel it.
+    const bool pending = order->command.type == static_cast<std::uint8_t>(CommandType::Open) &&
+                         order->command.price_kind != static_cast<std::uint8_t>(PriceKind::Market);
+    const bool works = pending && order->answered != 0 && order->over == 0 &&
+                       !doubts_.contains(magic.value) && !in_flight_.contains(magic.value);
+    if (done || !works || contested_.contains(magic.value)) {
+        return true;
+    }
+    note(("ALERT resolved as not done, but the venue has told that it works: it stays. Cancel it "
+          "there; or, if the venue does not show it again, " +
+          again + " --rejected" + named)
+             .c_str(),
+         magic);
+    if (venue_up_) {
+        contested_.insert(magic.value);  // until the venue says anything of it
+        ask(magic);
+    }
+    return false;
+}
+
 /// Once, however often it is told: an order that is not in question any more stays as it is. The
 /// book goes first: a death behind it finds the doubt again, hears the finding again, and counts
 /// nothing again.
@@ -45,9 +86,12 @@ void Executor::resolve(const bridge::Command& finding) {
     if (!works && !doubts_.contains(magic.value) && !in_flight_.contains(magic.value)) {
         return note("resolved by a person, but not in question here", magic);
     }
-    if (before && (finding.flags & bridge::kCommandDone) != 0 && is_order(before->command) &&
-        !quantity_of(finding.volume, *book_->instrument(before->command.symbol))) {
-        note("ALERT resolved with a volume that is none at the venue: not counted here", magic);
+    if (!is_believed(finding)) {
+        return;
+    }
+    if (intent != nullptr && !before && (finding.flags & bridge::kCommandDone) != 0 &&
+        is_order(intent->command)) {
+        note("ALERT resolved as filled, but it had no place in the book: not counted here", magic);
     }
     // What the venue has told comes before what a person has. Not sync(): it would acknowledge.
     check(journal_.sync());
@@ -61,6 +105,7 @@ void Executor::resolve(const bridge::Command& finding) {
     check(orders_.sync());
     doubts_.erase(magic.value);
     in_flight_.erase(magic.value);
+    contested_.erase(magic.value);
     if (intent != nullptr) {
         add_event(found(intent->command, finding), magic.value);
     } else if (before) {  // in doubt for so long that the journal has forgotten it

@@ -177,6 +177,7 @@ void Executor::tell_quote(const std::string& symbol) {
 
 void Executor::on_event_of_book(const bridge::Event& event) {
     const auto type = static_cast<ReportType>(event.type);
+    contested_.erase(event.magic);
     if (type == ReportType::QueryUnknown) {
         // A status answer of one that is on its way: it is there, and its Outcome follows.
         if (const auto at = doubts_.find(event.magic); at != doubts_.end()) {
