@@ -149,7 +149,7 @@ protected:
         send(query_command(open_command(++probes).magic));
         static_cast<void>(next(open_command(probes).magic, true));
     }
-    /// An AccountInfo that is `wanted`. @return false after 60 s.
+    /// An AccountInfo that is `wanted`. @return false after 180 s.
     bool wait_info(const std::function<bool(const Event&)>& wanted) {
         stage.acknowledge(last_event);  // one is on its way at a time
         return stage.wait_info(wanted);

@@ -5,6 +5,7 @@
 // the venue, connections cut; then every result against the book. MILLRACE_LONG=N makes it N times
 // as long.
 #include "tests/fix/pipeline_rig.h"
+#include "tests/not_proven.h"
 #include "tests/seed.h"
 
 #include <cmath>
@@ -112,7 +113,7 @@ TEST_F(FixPipeline, DoublesNothingAndLosesNothingWhateverIsKilledWhenever) {
     }
     EXPECT_EQ(told, executed.size()) << "executions that no result speaks of";
     EXPECT_EQ(venue.stat("possdup"), 0);
-    EXPECT_GT(executed.size(), 0U) << "nothing was traded: this proves nothing";
+    EXPECT_GIVEN(!executed.empty()) << "nothing was traded";
     std::printf("covers: %zu signals, %zu executed, beside kills\n", lives.size(), executed.size());
     if (HasFailure()) {
         std::printf("%s%s", text("log").c_str(), text("j/fix/venue/messages.log").c_str());

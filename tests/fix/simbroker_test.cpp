@@ -4,6 +4,7 @@
 // with its faults; SIGKILL at random for engine, broker stage, executor and broker, links cut; then
 // the books' own verifier against every result. MILLRACE_LONG=N makes it N times as long.
 #include "tests/fix/pipeline_rig.h"
+#include "tests/not_proven.h"
 #include "tests/seed.h"
 #include "tools/simbroker/audit.h"
 
@@ -212,9 +213,9 @@ TEST_F(FixSimbroker, DoublesNothingAndLosesNothingUnderFaultsAndKills) {
     calm();
     EXPECT_TRUE(settle()) << "something stays unknown";
     const int faults_struck = count_struck();
-    EXPECT_GT(faults_struck + deaths, 0) << "nothing went wrong: this proves nothing";
+    EXPECT_GIVEN(faults_struck + deaths > 0) << "nothing went wrong";
     const std::size_t executed = judge(audit());
-    EXPECT_GT(executed, 0U) << "nothing was traded: this proves nothing";
+    EXPECT_GIVEN(executed > 0) << "nothing was traded";
     std::printf("covers: %zu signals, %zu executed, %d faults struck, %d deaths of the broker\n",
                 lives.size(), executed, faults_struck, deaths);
 }

@@ -21,7 +21,7 @@ namespace millrace::fix::test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kPatienceMs = 30'000;
+constexpr int kPatienceMs = 180'000;
 
 /// Value of `"name": ` in one line of JSON as Python writes it; empty if it is not there.
 std::string value_of(const std::string& line, const std::string& name) {

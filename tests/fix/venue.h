@@ -36,14 +36,14 @@ public:
     Child& operator=(const Child&) = delete;
     /// @param log gets standard error, appended.
     void start(std::vector<std::string> arguments, const std::string& log);
-    /// The next line; empty after 30 s or at the end.
+    /// The next line; empty after 180 s or at the end.
     std::string line();
     void kill9();
     void terminate() const;
     /// SIGSTOP, and waits until it stands still.
     void pause() const;
     void go_on() const;
-    /// Waits for its end. @return the wait status, -1 after 30 s.
+    /// Waits for its end. @return the wait status, -1 after 180 s.
     int wait_end();
     [[nodiscard]] bool runs() const { return pid_ > 0; }
 
@@ -85,7 +85,7 @@ private:
     bool tls_;
 };
 
-/// Polls until it holds. @return false after 60 s.
+/// Polls until it holds. @return false after 180 s.
 bool eventually(const std::function<bool()>& condition);
 
 }  // namespace millrace::fix::test

@@ -76,7 +76,7 @@ public:
                   static_cast<ssize_t>(text.size()));
     }
     /// The next message of this type ("" = any but heartbeats), others passed over; nothing if the
-    /// connection ends, or after 60 s.
+    /// connection ends, or after 180 s.
     std::optional<FixFields> next(const std::string& type = "") {
         while (auto message = read()) {
             const std::string of = (*message)[35];
@@ -116,7 +116,7 @@ private:
             pollfd ready{fd_, POLLIN, 0};
             char bytes[4096];
             const ssize_t n =
-                ::poll(&ready, 1, 60'000) > 0 ? ::recv(fd_, bytes, sizeof bytes, 0) : -1;
+                ::poll(&ready, 1, 180'000) > 0 ? ::recv(fd_, bytes, sizeof bytes, 0) : -1;
             ended_ = n == 0 || (n < 0 && ready.revents != 0);
             if (n <= 0) {
                 return std::nullopt;

@@ -140,7 +140,7 @@ bridge::Hello Stage::accept_hello() {
         std::memcpy(nonce_, hello.nonce, sizeof nonce_);
         return hello;
     }
-    ADD_FAILURE() << "no terminal said HELLO in 60 s";
+    ADD_FAILURE() << "no terminal said HELLO in 180 s";
     return hello;
 }
 
@@ -205,7 +205,7 @@ std::optional<std::pair<std::uint64_t, bridge::Event>> Stage::next_event(int tim
 }
 
 bool Stage::wait_info(const std::function<bool(const bridge::Event&)>& wanted) {
-    const auto deadline = in_ms(60'000);
+    const auto deadline = in_ms(180'000);
     while (const auto frame = read_frame(deadline)) {
         if (frame->header.type != static_cast<std::uint8_t>(bridge::FrameType::Event)) {
             continue;

@@ -77,7 +77,7 @@ public:
     bool wait_rx_ack(std::uint64_t seq);
     /// Waits for an AccountInfo that is `wanted`, acknowledging all events and passing over the
     /// others.
-    /// @return false after 60 s.
+    /// @return false after 180 s.
     bool wait_info(const std::function<bool(const bridge::Event&)>& wanted);
     /// True if the terminal closes the connection in time.
     bool wait_closed(int timeout_ms = 180'000);
