@@ -77,8 +77,8 @@ TEST(ChaosAnotherDirectory, GetsNoAnswersFromTerminalsThatRememberTheLostOne) {
     EXPECT_TRUE(world.rest(kLong));
     // By its store `up` knows that there was a log.
     const CoreCells& core = world.segment().core();
-    ASSERT_TRUE(
-        world.turn_until([&] { return core.sqlite_seq.load() >= core.completed.load(); }, kLong));
+    const std::uint64_t at = core.completed.load();
+    ASSERT_TRUE(world.turn_until([&] { return core.sqlite_seq.load() >= at; }, kLong));
     stop_as_by_a_power_cut(world);
     fs::remove_all(world.workspace().path("journal"));
     world.lose_log();

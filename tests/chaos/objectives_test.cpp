@@ -118,7 +118,9 @@ protected:
 
     [[nodiscard]] Results in_redis() {
         Results shown;
-        for (const auto& [id, of] : published(primary(), "millrace:test:RTRS")) {
+        RedisLink link;  // a Sentinel that stalls has not lost anything
+        EXPECT_TRUE(world().turn_until([&] { return (link = primary()).is_open(); }, kLong));
+        for (const auto& [id, of] : published(std::move(link), "millrace:test:RTRS")) {
             if (of.has("DONE")) {
                 shown.insert(id);
             }
