@@ -70,6 +70,12 @@ bool is_technical(const long reason)
            reason == DEAL_REASON_SPLIT || reason == REASON_CORPORATE_ACTION;
 }
 
+/// Book-keeping after which a price is not what it was.
+bool is_reshaping(const long reason)
+{
+    return reason == DEAL_REASON_SPLIT || reason == REASON_CORPORATE_ACTION;
+}
+
 /// Made by the server on its own, whatever magic it carries.
 bool is_server_deal(const long reason)
 {
@@ -260,6 +266,10 @@ public:
     /// What a position's deals add up to, 1e-8 lots, buys above 0: all of them, and ours with those
     /// of the kill switch. @return false if a list could not be read.
     bool net_of_deals(const ulong position_id, long &net, long &ours);
+
+    /// Is `volume` (1e-8 lots), whichever way, what the deals of a position add up to, and has no
+    /// split or the like been among them for a day? @return false also if nobody can say.
+    bool deals_explain(const ulong position_id, const long volume);
 
     /// Our first magic among the deals of a position that somebody else may have opened; 0 = none.
     ulong own_of(const ulong position_id);

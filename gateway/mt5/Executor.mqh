@@ -23,6 +23,7 @@ struct Flight
     string symbol;
     ENUM_ORDER_TYPE_FILLING filling;
     bool answered;  // the server's own answer has come
+    ulong modifies;  // the position whose stops it changes; 0 = none
     ulong sent_ms;
     ulong looked_ms;
 };
@@ -39,6 +40,7 @@ class Executor
 private:
     Flight flights_[];
     Filled filled_[];  // not taken yet
+    ulong modified_[];  // positions, not taken yet
 
     void fly(const Flight &flight)
     {
@@ -50,6 +52,12 @@ private:
     void land(const int i)
     {
         int n = ArraySize(flights_);
+        int m = ArraySize(modified_);
+        if (flights_[i].modifies != 0)
+        {
+            ArrayResize(modified_, m + 1, 16);
+            modified_[m] = flights_[i].modifies;
+        }
         flights_[i] = flights_[n - 1];
         ArrayResize(flights_, n - 1, 64);
     }
@@ -64,6 +72,17 @@ public:
     {
         ArrayResize(flights_, 0);
         ArrayResize(filled_, 0);
+        ArrayResize(modified_, 0);
+    }
+    /// A position whose change has just been answered. @return false if there is none.
+    bool take_modified(ulong &position)
+    {
+        int n = ArraySize(modified_);
+        if (n == 0)
+            return false;
+        position = modified_[n - 1];
+        ArrayResize(modified_, n - 1, 16);
+        return true;
     }
     /// @return false if there is none.
     bool take_filled(Filled &filled)
@@ -212,6 +231,8 @@ int Executor::send(const Intent &intent, Built &b)
     flight.symbol = b.request.symbol;
     flight.filling = b.request.type_filling;
     flight.answered = false;
+    flight.modifies =
+        (intent.command.type == COMMAND_MODIFY) ? intent.command.position_ticket : 0;
     flight.sent_ms = now_ms();
     flight.looked_ms = flight.sent_ms;
     MqlTradeResult result;

@@ -58,8 +58,9 @@ private:
     int cancel_orders();
     ulong blind_since(const ulong position);
     void forget_blind();
-    bool ours_of_selected(double &volume, bool &buy);
-    int close_positions();
+    bool ours_of_selected(const bool killed, double &volume, bool &buy);
+    bool is_bare_selected();
+    int close_positions(int &bare);
 
 public:
     KillSwitch() { reset(); }
@@ -274,9 +275,9 @@ void KillSwitch::forget_blind()
 
 /// How much of the position just selected is ours, and which way. On a hedging account all of it or
 /// nothing, by its magic. A netting position has the magic of whoever dealt first: what our deals
-/// add up to counts there, never more than is open on that side. @return false if its deals are not
-/// all there yet.
-bool KillSwitch::ours_of_selected(double &volume, bool &buy)
+/// add up to counts there, never more than is open on that side. @param killed where they never do,
+/// its magic will have to do. @return false if its deals are not all there yet.
+bool KillSwitch::ours_of_selected(const bool killed, double &volume, bool &buy)
 {
     buy = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY;
     volume = 0;
@@ -297,31 +298,44 @@ bool KillSwitch::ours_of_selected(double &volume, bool &buy)
             volume = MathMin(open, from_scaled(buy ? ours : -ours));
         return true;
     }
-    if (now_ms() < blind_since(position) + KILL_BLIND_MS)
+    if (!killed || now_ms() < blind_since(position) + KILL_BLIND_MS)
         return false;
     volume = by_magic ? open : 0;  // its history is gone: the way out does not wait for it
     return true;
 }
 
-int KillSwitch::close_positions()
+/// Is the position selected to be closed for want of its stops?
+bool KillSwitch::is_bare_selected()
 {
+    return g_config.stops_action == STOPS_CLOSE && g_account.ready() &&
+           g_stops.gives_up_selected();
+}
+
+/// @param bare how many are still there without their stops, and no kill asks for them. @return how
+/// many are still there that a kill is to end; -1 if the list could not be read.
+int KillSwitch::close_positions(int &bare)
+{
+    int left = 0;
+    bare = 0;
     ulong tickets[];
     double volumes[];
     long times[];
-    int unread = 0;
     for (int i = 0; i < PositionsTotal(); i++)
     {
         ulong ticket = PositionGetTicket(i);
         if (ticket == 0)
             return -1;
-        bool bare = g_config.stops_action == STOPS_CLOSE &&
-                    g_stops.gives_up((ulong)PositionGetInteger(POSITION_IDENTIFIER));
-        if (!bare && !wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL)))
+        bool killed = wants(KILL_FLATTEN, PositionGetString(POSITION_SYMBOL));
+        if (!killed && !is_bare_selected())
             continue;
         double volume;
         bool buy;
-        if (!ours_of_selected(volume, buy))
-            unread++;
+        bool known = ours_of_selected(killed, volume, buy);
+        if (!known || volume > 0)
+        {
+            left += killed ? 1 : 0;
+            bare += killed ? 0 : 1;
+        }
         if (volume <= 0)
             continue;
         // The oldest first: some accounts take closes in no other order.
@@ -350,6 +364,8 @@ int KillSwitch::close_positions()
         MqlTradeRequest request;
         ZeroMemory(request);
         request.symbol = PositionGetString(POSITION_SYMBOL);
+        if (!wants(KILL_FLATTEN, request.symbol) && !is_bare_selected())
+            continue;  // has got them meanwhile
         if (!watch_symbol(request.symbol) || !read_quote(request.symbol, bid, ask))
             continue;  // no quote: tried again
         bool buy = PositionGetInteger(POSITION_TYPE) == POSITION_TYPE_BUY;
@@ -362,7 +378,7 @@ int KillSwitch::close_positions()
         request.type_filling = resolve_filling(request);
         send(request, tickets[i]);
     }
-    return ArraySize(tickets) + unread;
+    return left;
 }
 
 void KillSwitch::on_kill(const Kill &kill)
@@ -399,15 +415,16 @@ void KillSwitch::update()
         return;
     next_ms_ = now_ms() + KILL_RETRY_MS;
     int orders = cancel_orders();
-    int positions = close_positions();
-    bool clean = orders == 0 && positions == 0 && g_account.ready();
-    clean_readings_ = clean ? clean_readings_ + 1 : 0;
+    int bare = 0;
+    int positions = close_positions(bare);
+    bool killed = orders == 0 && positions == 0 && g_account.ready();
+    clean_readings_ = (killed && bare == 0) ? clean_readings_ + 1 : 0;
     wanted_ = clean_readings_ < 2;
     if (orders > 0 || positions > 0)
         open_ms_ = (open_ms_ == 0) ? now_ms() : open_ms_;
-    else if (clean)
+    else if (killed)
         open_ms_ = 0;
-    if (orders > 0 || positions > 0)
+    if (orders > 0 || positions > 0 || bare > 0)
         g_scanner.hint();
 }
 

@@ -228,6 +228,22 @@ bool Account::net_of_deals(const ulong position_id, long &net, long &ours)
     return true;
 }
 
+bool Account::deals_explain(const ulong position_id, const long volume)
+{
+    long net = 0;
+    long ours = 0;
+    if (!net_of_deals(position_id, net, ours) || (net != volume && net != -volume))
+        return false;
+    for (int i = 0; i < HistoryDealsTotal(); i++)
+    {
+        ulong ticket = HistoryDealGetTicket(i);
+        long age_s = (long)TimeTradeServer() - HistoryDealGetInteger(ticket, DEAL_TIME_MSC) / 1000;
+        if (is_reshaping(HistoryDealGetInteger(ticket, DEAL_REASON)) && age_s < DAY_S)
+            return false;
+    }
+    return true;
+}
+
 ulong Account::own_of(const ulong position_id)
 {
     if (!HistorySelectByPosition((long)position_id))

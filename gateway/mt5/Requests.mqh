@@ -133,7 +133,11 @@ void build_close(Built &b, const Command &command, const ulong waited_ms)
     b.request.symbol = PositionGetString(POSITION_SYMBOL);
     // Closes that came the other way round leave in the order that the broker asks for. One whose
     // elders stay open goes in the end: the broker knows its own rule, and says 10045.
-    if (hedging && waited_ms < (ulong)g_config.fifo_wait_ms && is_behind_older())
+    // Half of its life is left for that.
+    ulong may_wait_ms = (ulong)g_config.fifo_wait_ms;
+    if (command.ttl_ms != 0)
+        may_wait_ms = MathMin(may_wait_ms, (ulong)command.ttl_ms / 2);
+    if (hedging && waited_ms < may_wait_ms && is_behind_older())
     {
         b.result = BUILD_WAIT;
         return;

@@ -238,7 +238,6 @@ void Scanner::tell_technical(const Deal &deals[])
         ulong owner = owner_of(deals[i].position);
         if (owner == 0)
             continue;
-        g_stop_watch.on_technical(deals[i].position);
         long more = 0;  // of the position, 1e-8 lots
         int last = i;
         for (int j = i; j < ArraySize(deals); j++)
@@ -246,6 +245,8 @@ void Scanner::tell_technical(const Deal &deals[])
             if (deals[j].position != deals[i].position || !is_technical(deals[j].reason) ||
                 !is_trade(deals[j].type))
                 continue;
+            g_stop_watch.on_technical(deals[j].position, deals[j].ticket,
+                                      is_reshaping(deals[j].reason));
             long volume = to_scaled(deals[j].volume);
             more += (deals[j].entry == DEAL_ENTRY_IN) ? volume : -volume;
             last = j;

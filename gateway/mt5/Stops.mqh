@@ -8,6 +8,9 @@
 
 #define STOPS_FIRST_MS 500  // doubles with each attempt
 #define STOPS_TRIES 3
+// "Not now" is no refusal: asked again after 0.5 s, doubling to this, and told after so many.
+#define STOPS_PUT_OFF_MAX_MS 60000
+#define STOPS_PUT_OFF_TOLD 3
 #define STOPS_GUARDED_MAX 256
 // At the start, until every open position shows the deals that opened it: so often, so far apart.
 #define STOPS_LOOKS_MAX 60
@@ -19,8 +22,21 @@ struct Guarded
     ulong position;
     int tries;
     ulong next_ms;
-    bool given_up;  // seen without its stops after the last attempt
+    int put_off;     // attempts that the server would take at another time
+    bool given_up;   // seen without its stops after the last attempt
+    bool only_told;  // nothing is set any more: its prices are not those of the stops
 };
+
+/// Would the server take it at another time? The market is shut, there is no price, the symbol or
+/// the position is being worked on, there were too many requests, or the connection was bad.
+bool is_not_now(const uint code)
+{
+    return code == TRADE_RETCODE_REQUOTE || code == TRADE_RETCODE_TIMEOUT ||
+           code == TRADE_RETCODE_TRADE_DISABLED || code == TRADE_RETCODE_MARKET_CLOSED ||
+           code == 10020 || code == TRADE_RETCODE_PRICE_OFF ||
+           code == TRADE_RETCODE_TOO_MANY_REQUESTS || code == 10028 || code == 10029 ||
+           code == TRADE_RETCODE_CONNECTION;
+}
 
 class StopGuard
 {
@@ -48,6 +64,13 @@ private:
     bool take_over_position(const ulong position);
     void set_again(const int i);
 
+    /// Does the position selected lack one that was asked for?
+    bool lacks(const int i)
+    {
+        return (all_[i].order.stop_loss != 0 && PositionGetDouble(POSITION_SL) == 0) ||
+               (all_[i].order.take_profit != 0 && PositionGetDouble(POSITION_TP) == 0);
+    }
+
 public:
     StopGuard() { reset(); }
     void reset()
@@ -66,22 +89,31 @@ public:
     }
 
     /// A position has gone without its stops through every attempt to set them, the last one too:
-    /// that is known by a look after it, not by its number.
+    /// that is known by a look after it, not by its number. Or they cannot be set just now, again.
     bool missing()
     {
         for (int i = 0; i < ArraySize(all_); i++)
-            if (all_[i].given_up)
+            if (all_[i].given_up || all_[i].put_off >= STOPS_PUT_OFF_TOLD)
                 return true;
         return false;
     }
 
-    /// Of this position, by its identifier?
-    bool gives_up(const ulong position)
+    /// Have the stops of the position selected been refused for good, and are they missing now?
+    bool gives_up_selected()
     {
+        ulong position = (ulong)PositionGetInteger(POSITION_IDENTIFIER);
         for (int i = 0; i < ArraySize(all_); i++)
-            if (all_[i].position == position && all_[i].given_up)
+            if (all_[i].position == position && all_[i].given_up && !all_[i].only_told && lacks(i))
                 return true;
         return false;
+    }
+
+    /// A split or the like has changed what its prices mean: nothing is set again from here on.
+    void only_tell(const ulong position)
+    {
+        for (int i = 0; i < ArraySize(all_); i++)
+            if (all_[i].position == position)
+                all_[i].only_told = true;
     }
 
     /// A position of ours, by its identifier, has lost stops that it had. @param magic of it.
@@ -127,11 +159,9 @@ public:
                 finish(i);
                 continue;
             }
-            bool no_sl = all_[i].order.stop_loss != 0 && PositionGetDouble(POSITION_SL) == 0;
-            bool no_tp = all_[i].order.take_profit != 0 && PositionGetDouble(POSITION_TP) == 0;
-            if (!no_sl && !no_tp)
+            if (!lacks(i))
                 finish(i);
-            else if (all_[i].tries < STOPS_TRIES)
+            else if (all_[i].tries < STOPS_TRIES && !all_[i].only_told)
                 set_again(i);
             else
             {
@@ -155,7 +185,9 @@ void StopGuard::guard(const Command &order, const ulong position)
     all_[n].position = position;
     all_[n].tries = 0;
     all_[n].next_ms = 0;
+    all_[n].put_off = 0;
     all_[n].given_up = false;
+    all_[n].only_told = false;
 }
 
 /// What a pending asked for in the end: it may have been changed since it was placed.
@@ -268,6 +300,14 @@ void StopGuard::set_again(const int i)
     if (!sent && result.retcode == 0)
         result.retcode = code_of_error(error);
     g_account.on_answer(leaves_open(result.retcode));
+    if (is_not_now(result.retcode))
+    {
+        ulong wait = (ulong)STOPS_FIRST_MS << MathMin(all_[i].put_off, 7);
+        all_[i].put_off++;
+        all_[i].next_ms = now_ms() + MathMin((ulong)STOPS_PUT_OFF_MAX_MS, wait);
+        PrintFormat("millrace: they cannot be set now, return code %d", (int)result.retcode);
+        return;
+    }
     all_[i].tries++;
     // After the last one there is nothing to wait for but the list of positions.
     bool last = all_[i].tries >= STOPS_TRIES;

@@ -24,7 +24,7 @@ millrace::sim::Position selected_position;
 std::vector<ViewOrder> history_orders;
 std::vector<ViewDeal> history_deals;
 std::set<std::string> watched;
-unsigned looks_at_orders = 0;  // two in a reading of positions and orders
+std::int64_t looks_at_stops = 0;  // at stop losses of positions
 
 std::vector<ViewOrder> active_orders() {
     std::vector<ViewOrder> out;
@@ -41,8 +41,7 @@ std::vector<ViewOrder> active_orders() {
 
 std::vector<millrace::sim::Position> open_positions() {
     std::vector<millrace::sim::Position> out;
-    const bool out_of_sight = host().knobs.flicker != 0 && looks_at_orders / 2 % 2 != 0;
-    if (!host().connected() || host().lists_hidden() || host().between_halves || out_of_sight ||
+    if (!host().connected() || host().lists_hidden() || host().between_halves ||
         host().knobs.hidden_list != 0) {
         return out;
     }
@@ -264,7 +263,6 @@ bool OrderSendAsync(const MqlTradeRequest& request, MqlTradeResult& result) {
 // -- active orders, positions --------------------------------------------------------------------
 
 int OrdersTotal() {
-    ++looks_at_orders;
     return static_cast<int>(active_orders().size());
 }
 ulong OrderGetTicket(int index) {
@@ -329,7 +327,9 @@ long PositionGetInteger(int property) {
 double PositionGetDouble(int property) {
     switch (property) {
         case POSITION_VOLUME: return unscaled(selected_position.lots().value);
-        case POSITION_SL: return unscaled(selected_position.stop_loss.value);
+        case POSITION_SL:
+            looks_at_stops += host().knobs.flicker;
+            return unscaled(selected_position.stop_loss.value + looks_at_stops);
         case POSITION_TP: return unscaled(selected_position.take_profit.value);
     }
     mql_halt("PositionGetDouble: a property that the host does not know");

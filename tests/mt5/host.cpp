@@ -203,7 +203,7 @@ void Host::show_deal(const BookRecord& record) {
     }
 }
 
-void Host::roll_over(bool out_half, bool in_half, double factor) {
+void Host::roll_over(bool out_half, bool in_half, double factor, int reason) {
     between_halves = !in_half;
     for (const auto& [id, position] : account().positions) {
         for (const bool out : {true, false}) {
@@ -216,7 +216,7 @@ void Host::roll_over(bool out_half, bool in_half, double factor) {
             const bool buy = (position.side() == Side::Buy) != out;
             deal.type = buy ? DEAL_TYPE_BUY : DEAL_TYPE_SELL;
             deal.entry = out ? DEAL_ENTRY_OUT : DEAL_ENTRY_IN;
-            deal.reason = DEAL_REASON_ROLLOVER;
+            deal.reason = reason;
             deal.volume = unscaled(position.lots().value) * (out ? 1.0 : factor);
             deal.price = unscaled(position.open_price.value);
             deal.time_msc = server_msc(wall_ns());

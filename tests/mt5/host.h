@@ -25,7 +25,7 @@ struct Knobs {
     std::int64_t history_delay_ms = 0;  // deals and orders appear in history that much later
     std::int64_t incomplete_ms = 0;     // after a connect, only the older half of history is there
     std::int64_t lists_empty_ms = 0;    // after a connect, positions and orders are not there yet
-    std::int64_t flicker = 0;           // positions are there in every second reading of both lists
+    std::int64_t flicker = 0;           // each reading of a position shows another stop loss
     std::int64_t shuffle = 0;           // transactions of one request in any order
     std::int64_t lose_events_ppm = 0;   // transactions that never arrive
     std::int64_t result_form = 0;       // 1: DONE without a deal; 2: PLACED without a deal
@@ -145,8 +145,8 @@ public:
     void reconnect();  // the terminal's connection to the broker is new
     /// The server closes every position by a deal and opens it again by another, under the same
     /// identifier; between the two it is in no list. @param out, in which of the two. @param factor
-    /// of the new lots.
-    void roll_over(bool out, bool in, double factor);
+    /// of the new lots. @param reason DEAL_REASON_ of the deals.
+    void roll_over(bool out, bool in, double factor, int reason);
     /// The server takes the stops of every position away.
     void drop_stops();
     /// When a position was opened, server time in ms.

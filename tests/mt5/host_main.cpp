@@ -180,7 +180,8 @@ json act(const json& command) {
             host().drop_stops();
         }
         host().roll_over(command.value("out", true), command.value("in", true),
-                         command.value("factor", 1.0));
+                         command.value("factor", 1.0),
+                         command.value("split", false) ? DEAL_REASON_SPLIT : DEAL_REASON_ROLLOVER);
     } else if (cmd == "reconnect") {
         host().knobs.disconnected = 0;
         host().reconnect();

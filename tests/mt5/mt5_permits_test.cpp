@@ -163,6 +163,21 @@ TEST_F(Fifo, ACloseWhoseElderStaysOpenGoesInTheEndAndTheBrokerSaysNo) {
     EXPECT_EQ(answer_to(close_of(13, opened[1])).retcode, kDone);
 }
 
+// Half of its life it waits, at most; which of them lives long enough for that is the machine's.
+TEST_F(Fifo, ACloseOfAShortLifeGoesBeforeItsEnd) {
+    ASSERT_NO_FATAL_FAILURE(open_three({.inputs = {"InpFifoWaitMs=600000"}}));
+    std::uint64_t intent = 10;
+    for (const std::uint32_t ttl_ms : {400U, 4'000U, 40'000U, 100'000U}) {
+        bridge::Command close = close_of(++intent, opened[1]);
+        close.ttl_ms = ttl_ms;
+        if (answer_to(close, 180'000).retcode == 10045U) {
+            EXPECT_EQ(number("sends"), 4U) << "the broker's own word";
+            return;
+        }
+    }
+    FAIL() << "each one ended without the broker having heard of it";
+}
+
 TEST_F(Fifo, AKillClosesTheOldestFirst) {
     ASSERT_NO_FATAL_FAILURE(open_three());
     desk.kill(1, kKillStop | kKillFlatten);

@@ -91,11 +91,42 @@ TEST_F(StopsLater, ThatThreeAttemptsDoNotSetAreTold) {
     EXPECT_EQ(number("positions"), 1U) << "told, no more";
 }
 
+// A rollover comes when the market is shut: that is not the time to give up, nor to close.
+TEST_F(StopsLater, AreSetWhenTheMarketOpensAgain) {
+    ASSERT_NO_FATAL_FAILURE(open_guarded({.inputs = {"InpStopsAction=1"}}));
+    host->fault(R"("kind":"retcode","code":10018,"command":"modify","count":3)");
+    host->control(R"("cmd":"rollover","drop_stops":true)");
+    ASSERT_TRUE(desk.until([&] { return has_both() || number("positions") == 0; }));
+    EXPECT_EQ(number("positions"), 1U);
+    EXPECT_EQ(number("sends"), 5U);
+    EXPECT_TRUE(
+        desk.until([&] { return (desk.info.permissions & bridge::kInfoStopsMissing) == 0; }));
+}
+
+// What is right at a tenth of the price is for a person to say.
+TEST_F(StopsLater, ThatASplitTookAwayAreToldAndLeftToAPerson) {
+    ASSERT_NO_FATAL_FAILURE(open_guarded({.inputs = {"InpStopsAction=1"}}));
+    host->control(R"("cmd":"rollover","split":true,"factor":10,"drop_stops":true)");
+    ASSERT_TRUE(
+        desk.until([&] { return (desk.info.permissions & bridge::kInfoStopsMissing) != 0; }));
+    let_it_run(200);
+    EXPECT_EQ(number("sends"), 1U) << "nothing is set, nothing is closed";
+    EXPECT_EQ(number("positions"), 1U);
+}
+
 TEST_F(StopsLater, APositionThatStaysWithoutThemIsClosedIfThatIsWanted) {
     ASSERT_NO_FATAL_FAILURE(open_guarded({.inputs = {"InpStopsAction=1"}}));
     host->control(R"("cmd":"manual_trade","symbol":"EURUSD","volume":"0.3")");
     host->knob("drop_stops", 2);
+    // Refused for longer than a kill may take before that is told: no kill is in force here.
+    host->fault(R"("kind":"retcode","code":10006,"command":"close","count":5)");
     host->control(R"("cmd":"rollover","drop_stops":true)");
+    bool waits = false;
+    ASSERT_TRUE(desk.until([&] {
+        waits = waits || (desk.info.permissions & bridge::kInfoKillWaits) != 0;
+        return number("positions") == 1;
+    }));
+    EXPECT_FALSE(waits);
     const bridge::Event* closed = exec_of(ExecKind::ClosedByKill);
     ASSERT_NE(closed, nullptr);
     EXPECT_EQ(closed->position_id, position);
