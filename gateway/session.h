@@ -94,6 +94,7 @@ struct BrokerStats {
     std::uint64_t symbols = 0;           // frames about one
     std::uint64_t accounts = 0;          // frames about the account
     std::uint64_t facts_named = 0;       // accounts whose difference an alert has told
+    std::uint64_t fifo_named = 0;        // accounts that a note has named for closing in order
     std::uint64_t differing_named = 0;   // symbols whose difference an alert has told
     std::uint64_t restricted_named = 0;  // notes of a symbol that may not be traded freely
     std::uint64_t stops_named = 0;       // accounts that an alert has named for missing stops
@@ -297,6 +298,7 @@ private:
     [[nodiscard]] Status on_sync_done(Nanos now) noexcept;
     [[nodiscard]] Status on_symbol(const wire::Frame& frame) noexcept;
     [[nodiscard]] Status on_holding(const wire::Frame& frame, Nanos now) noexcept;
+    void drop_list(const char* defect) noexcept;
     [[nodiscard]] Status on_holdings_end(const wire::Frame& frame, Nanos now) noexcept;
     void compare(SymbolId id, const bridge::Symbol& told, const SymbolSpec& configured) noexcept;
     [[nodiscard]] Status on_account(const wire::Frame& frame) noexcept;
@@ -382,6 +384,7 @@ private:
         std::uint32_t crc = 0;  // state of a CRC-32C over them
         bool lost = false;      // a row was missing, or found no room
     } holdings_;
+    bool holdings_defect_told_ = false;
 
     // Write times of the last commands, for the BrokerAnswer histogram.
     struct Written {

@@ -2,7 +2,6 @@
 #include "gateway/session.h"
 
 #include <cstdio>
-#include <cstring>
 
 namespace millrace {
 namespace {
@@ -14,6 +13,20 @@ static_assert(std::char_traits<char>::length(kFurther) < sizeof ErrorEntry::text
 constexpr const char* kFurtherFifo =
     "further accounts close positions in the order of their opening alone: others are refused "
     "(10045)";
+
+char upper(char c) noexcept {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+/// As people write them: usd is USD.
+bool is_same_money(const char (&a)[8], const char (&b)[8]) noexcept {
+    for (std::size_t i = 0; i < sizeof a; ++i) {
+        if (upper(a[i]) != upper(b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
 
 const char* word_of(AccountFacts::Kind kind) noexcept {
     static constexpr const char* kWords[] = {"demo", "contest", "real"};
@@ -30,8 +43,10 @@ void Session::differ(unsigned fact, bool differs, const char* text, const char* 
     if (!differs || known) {
         return;
     }
-    const bool named = context_->stats.facts_named < kFactsNamedMax;
-    context_->stats.facts_named += named ? 1U : 0U;
+    // Notes must not use up the names of alerts.
+    std::uint64_t& count = fact == kFifo ? context_->stats.fifo_named : context_->stats.facts_named;
+    const bool named = count < kFactsNamedMax;
+    count += named ? 1U : 0U;
     context_->segment.report_error("broker", named ? text : further);
 }
 
@@ -48,8 +63,7 @@ Status Session::on_account(const wire::Frame& frame) noexcept {
     constexpr int kNameMax = sizeof told.currency;
 
     const bool other_money =
-        expected_.currency != Text<8>{} &&
-        std::memcmp(told.currency, expected_.currency.bytes, sizeof told.currency) != 0;
+        expected_.currency != Text<8>{} && !is_same_money(told.currency, expected_.currency.bytes);
     std::snprintf(text, sizeof text,
                   "ALERT account %u is kept in %.*s, configured in %.*s: its limits in money would "
                   "be wrong. No entries until both agree",
@@ -80,12 +94,13 @@ Status Session::on_account(const wire::Frame& frame) noexcept {
 }
 
 /// SYNC_DONE has come. What kind of account it has to be was configured on purpose: one whose
-/// executor does not tell is not taken for it.
+/// executor does not tell is not taken for it. The currency that was told before stands: silence
+/// unsays nothing.
 void Session::miss_facts() noexcept {
     if (has_facts_) {
         return;
     }
-    differing_facts_ &= ~(kCurrency | kLeverage | kFifo);
+    differing_facts_ &= ~(kLeverage | kFifo);
     char text[sizeof ErrorEntry::text];
     std::snprintf(text, sizeof text,
                   "ALERT account %u is configured as %s (trade_mode), and its executor does not "

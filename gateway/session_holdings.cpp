@@ -2,6 +2,7 @@
 #include "core/crc32c.h"
 #include "gateway/session.h"
 
+#include <cstdio>
 #include <cstring>
 
 namespace millrace {
@@ -28,11 +29,12 @@ Status Session::on_holding(const wire::Frame& frame, Nanos now) noexcept {
         return row.error();
     }
     const bridge::Holding& h = row.value();
-    if (const char* defect = defect_of(h); defect != nullptr) {
-        return {Errc::BadFrame, defect};
-    }
     if (h.index == 0) {
         holdings_ = {0, kCrc32cInit, false};
+    }
+    if (const char* defect = defect_of(h); defect != nullptr) {
+        drop_list(defect);
+        return ok_status();
     }
     Holding out;
     out.time = now;
@@ -55,6 +57,19 @@ Status Session::on_holding(const wire::Frame& frame, Nanos now) noexcept {
     holdings_.crc = crc32c_more(holdings_.crc, std::as_bytes(std::span{&h, 1}));
     holdings_.lost = holdings_.lost || !follows || !context_->holdings.publish(out);
     return ok_status();
+}
+
+/// A list is for people alone: one that is nonsense must not take its account off the market.
+void Session::drop_list(const char* defect) noexcept {
+    holdings_.lost = true;
+    if (holdings_defect_told_) {
+        return;
+    }
+    holdings_defect_told_ = true;
+    char text[sizeof ErrorEntry::text];
+    std::snprintf(text, sizeof text, "account %u: %s: its list is not compared with our books",
+                  account_.value, defect);
+    context_->segment.report_error("broker", text);
 }
 
 /// Only a whole list is told to be one: of anything else the end is missing, and what its rows say

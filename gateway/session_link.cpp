@@ -113,6 +113,9 @@ void Session::link_up(Peer& peer, const bridge::Hello& hello, const TerminalAcco
         report_down(now);
     }
     peer_ = &peer;
+    if (login_ != hello.login || expected_.currency != terminal.facts.currency) {
+        differing_facts_ &= ~kCurrency;  // what was told of it was about something else
+    }
     login_ = hello.login;
     gate_level_ = terminal.gate;
     symbols_.configure(terminal.symbol_prefix, terminal.symbol_suffix);

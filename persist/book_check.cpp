@@ -122,10 +122,14 @@ void BookCheck::judge(const List& list, const Engine& engine) {
     bool changed = is_over(seen, now);
     for (const Difference& d : now.found) {
         const auto known = std::find_if(seen.begin(), seen.end(),
-                                        [&](const Seen& s) { return s.difference == d; });
+                                        [&](const Seen& s) { return is_same(s.difference, d); });
         if (known == seen.end()) {
             seen.push_back({d, list.end.time, false});
-        } else if (!known->told && list.end.time - known->since >= apart_) {
+            continue;
+        }
+        changed = changed || (known->told && !(known->difference == d));
+        known->difference = d;
+        if (!known->told && list.end.time - known->since >= apart_) {
             known->told = true;
             changed = true;
             tell(d);
@@ -145,7 +149,8 @@ bool BookCheck::is_over(std::vector<Seen>& seen, const Comparison& now) {
     const auto gone = [&](const Seen& s) {
         const Difference& was = s.difference;
         const bool busy = was.symbol.value < kSymbolsMax && now.busy.test(was.symbol.value);
-        const bool stands = std::find(now.found.begin(), now.found.end(), was) != now.found.end();
+        const bool stands = std::any_of(now.found.begin(), now.found.end(),
+                                        [&](const Difference& d) { return is_same(was, d); });
         if (stands || (busy && s.told)) {
             return false;
         }

@@ -28,7 +28,11 @@ bool is_on_its_way(const Order& o) noexcept {
 class Comparer {
 public:
     Comparer(const Engine& engine, AccountId account, std::span<const Holding> list)
-        : engine_{engine}, account_{account}, list_{list}, used_(list.size(), false) {}
+        : engine_{engine},
+          account_{account},
+          list_{list},
+          used_(list.size(), false),
+          nets_{engine.account(account).spec.margin_mode == MarginMode::Netting} {}
 
     Comparison run() {
         each_order([this](const Order& o) {
@@ -36,15 +40,14 @@ public:
                 out_.busy.set(o.symbol.value);
             }
         });
-        const bool nets = engine_.account(account_).spec.margin_mode == MarginMode::Netting;
-        if (nets) {
+        if (nets_) {
             net_positions();
         }
-        each_order([this, nets](const Order& o) {
+        each_order([this](const Order& o) {
             if (o.type != CommandType::Open || is_busy(o.symbol)) {
                 return;
             }
-            if (o.open_volume.value > 0 && !nets) {
+            if (o.open_volume.value > 0 && !nets_) {
                 position(o);
             }
             if (rests(o)) {
@@ -131,6 +134,7 @@ private:
         Difference d =
             about(h == nullptr ? DifferenceKind::NotAtBroker : DifferenceKind::Volume, o.symbol);
         d.is_order = rests(o) && o.open_volume.value == 0;
+        d.nets = nets_ && !d.is_order;
         d.ticket = h == nullptr ? ticket : h->ticket;
         d.at_broker = broker;
         d.in_books = books;
@@ -186,6 +190,8 @@ private:
         Difference d;
         d.kind = is_ours(h) ? DifferenceKind::NotInBooks : DifferenceKind::Foreign;
         d.is_order = h.kind == HoldingKind::Order;
+        // Whoever dealt first gave it its magic: that does not say whose it is now.
+        d.nets = nets_ && !d.is_order;
         d.account = account_;
         d.symbol = h.symbol;
         d.name = h.symbol.value < kSymbolsMax ? engine_.symbol(h.symbol).spec.name : h.name;
@@ -198,6 +204,7 @@ private:
     AccountId account_;
     std::span<const Holding> list_;
     std::vector<bool> used_;
+    bool nets_;
     Comparison out_;
 };
 
@@ -224,6 +231,14 @@ std::string stops_text(const Difference& d, bool broker) {
 
 }  // namespace
 
+bool is_same(const Difference& a, const Difference& b) noexcept {
+    if (a.nets && b.nets) {
+        return a.kind == b.kind && a.account == b.account && a.symbol == b.symbol &&
+               a.name == b.name && a.ticket == b.ticket;
+    }
+    return a == b;
+}
+
 Comparison compare(const Engine& engine, AccountId account, std::span<const Holding> list) {
     return Comparer{engine, account, list}.run();
 }
@@ -235,8 +250,9 @@ std::string text_of(const Difference& d) {
     std::string text;
     switch (d.kind) {
         case DifferenceKind::NotInBooks:
-            text = "ALERT " + what + " is ours: the broker has " + holding(d.at_broker) +
-                   ", the books nothing. Close it by hand";
+            text = "ALERT " + what + (d.nets ? " was ours" : " is ours") + ": the broker has " +
+                   holding(d.at_broker) + ", the books nothing. " +
+                   (d.nets ? "All of it others'?" : "Close it by hand");
             break;
         case DifferenceKind::NotAtBroker:
             text = "ALERT " + what + ": the books have " + holding(d.in_books) +
@@ -244,7 +260,8 @@ std::string text_of(const Difference& d) {
             break;
         case DifferenceKind::Volume:
             text = "ALERT " + what + ": the broker has " + holding(d.at_broker) + ", the books " +
-                   holding(d.in_books) + ". Deal the rest by hand";
+                   holding(d.in_books) +
+                   (d.nets ? ". Is the rest others'?" : ". Deal the rest by hand");
             break;
         case DifferenceKind::Stops:
             text = "ALERT " + what + (d.is_order ? ": price/SL/TP " : ": SL/TP ") +

@@ -23,6 +23,7 @@ enum class DifferenceKind : std::uint8_t {
 struct Difference {
     DifferenceKind kind{};
     bool is_order = false;  // works at the broker; else a position
+    bool nets = false;      // a position of a netting account: ours and others' together
     AccountId account{kNoId};
     SymbolId symbol{kNoId};
     Text<16> name;               // of the symbol: ours, or the broker's if we have none
@@ -35,6 +36,10 @@ struct Difference {
 
     friend bool operator==(const Difference&, const Difference&) = default;
 };
+
+/// True if `a` and `b` are one thing to see to. What others deal moves a netting position: as long
+/// as it differs, it is the same one whatever the volumes.
+[[nodiscard]] bool is_same(const Difference& a, const Difference& b) noexcept;
 
 struct Comparison {
     std::vector<Difference> found;

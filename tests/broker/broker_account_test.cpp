@@ -93,6 +93,27 @@ TEST_F(BrokerAccount, IsToldOnceAndStaysBarredOverAReconnection) {
     expect_refused(world->order(0));
 }
 
+TEST_F(BrokerAccount, StaysBarredOverASessionThatSaysNothing) {
+    ASSERT_NO_FATAL_FAILURE(begin({.currency = make_text<8>("USD")}));
+    tell(account_in("EUR"));
+    sync();
+    terminal->disconnect();
+    ASSERT_TRUE(until([&] { return !world->is_up(0); }));
+    ASSERT_NO_FATAL_FAILURE(connect());
+    sync();
+    expect_refused(world->order(0));
+    tell(account_in("USD"));
+    expect_sent(world->order(0));
+}
+
+TEST_F(BrokerAccount, ItsCurrencyIsTheSameInSmallLetters) {
+    ASSERT_NO_FATAL_FAILURE(begin({.currency = make_text<8>("usd")}));
+    tell(account_in("USD"));
+    sync();
+    expect_sent(world->order(0));
+    EXPECT_EQ(world->errors("ALERT"), 0U);
+}
+
 TEST_F(BrokerAccount, ThatAgreesOrOfWhichNothingIsConfiguredTradesAndIsNotTold) {
     for (const AccountFacts& facts :
          {AccountFacts{},
@@ -140,6 +161,23 @@ TEST_F(BrokerAccount, OfAnotherLeverageOrThatClosesInOrderIsToldAndTrades) {
     expect_sent(world->order(0));
     EXPECT_EQ(world->errors("ALERT account 0 has a leverage of 1:100, configured is 1:30"), 1U);
     EXPECT_EQ(world->errors("account 0 closes positions in the order of their opening"), 1U);
+}
+
+TEST_F(BrokerAccount, ThatClosesInOrderTakesNoNameFromAlerts) {
+    world.emplace(WorldOptions{.accounts = 9, .facts = {.currency = make_text<8>("USD")}});
+    std::vector<std::unique_ptr<Terminal>> all;
+    for (std::uint64_t i = 0; i < 9; ++i) {
+        all.push_back(std::make_unique<Terminal>(kFirstLogin + i));
+        terminal.swap(all.back());
+        terminal->syncs = false;
+        ASSERT_NO_FATAL_FAILURE(connect());
+        bridge::Account told = account_in(i < Session::kFactsNamedMax ? "USD" : "EUR");
+        told.flags = bridge::kAccountClosesFifo;
+        tell(told);
+        terminal.swap(all.back());
+    }
+    EXPECT_EQ(world->errors("ALERT account 8 is kept in EUR"), 1U);
+    EXPECT_EQ(world->errors("further accounts close positions in the order"), 1U);
 }
 
 TEST_F(BrokerAccount, AFrameOfAnotherSizeEndsTheSession) {

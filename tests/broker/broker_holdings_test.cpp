@@ -130,12 +130,32 @@ TEST_F(BrokerHoldings, ThatNobodyTakesAreLostAndHoldUpNobody) {
     EXPECT_TRUE(end(1)) << "and the next is told again";
 }
 
-TEST_F(BrokerHoldings, OfNonsenseEndTheSession) {
-    bridge::Holding h = position(0);
-    h.kind = 9;
-    terminal->send(bridge::FrameType::Holding, 0, h);
-    ASSERT_TRUE(world.until([&] { return !terminal->denied.empty(); }));
-    EXPECT_NE(terminal->denied.find("HOLDING: kind"), std::string::npos) << terminal->denied;
+TEST_F(BrokerHoldings, OfNonsenseAreDroppedToldOnceAndTheAccountTradesOn) {
+    bridge::Holding none = position(0);
+    none.volume = 0;
+    bridge::Holding odd = position(1);
+    odd.kind = 9;
+    for (int i = 0; i < 2; ++i) {
+        row(none);
+        EXPECT_FALSE(end(1));
+        row(position(0));
+        row(odd);
+        EXPECT_FALSE(end(2));
+    }
+    for (const Holding& h : take()) {
+        EXPECT_TRUE(h.kind == HoldingKind::Position);
+    }
+    EXPECT_EQ(world.errors("account 0: HOLDING: "), 1U);
+    EXPECT_TRUE(terminal->connected());
+    world.order(0);
+    EXPECT_TRUE(world.until([&] { return !terminal->commands.empty(); }));
+    row(position(0));
+    EXPECT_TRUE(end(1)) << "and the next is a list";
+}
+
+TEST_F(BrokerHoldings, AFrameOfAnotherSizeEndsTheSession) {
+    terminal->send(bridge::FrameType::Holding, 0, bridge::Heartbeat{});
+    EXPECT_TRUE(world.until([&] { return !terminal->denied.empty(); }));
 }
 
 }  // namespace

@@ -250,6 +250,26 @@ TEST_F(BookCheckTest, ANettingAccountIsComparedBySymbol) {
     EXPECT_EQ(check->standing(), 1U);
 }
 
+TEST_F(BookCheckTest, ANettingPositionThatOthersShareIsToldOnceAndNobodyIsToDealIt) {
+    rig.world(1, MarginMode::Netting);
+    Holding h = opened(1);
+    h.volume = centi(40);
+    lists({h});
+    EXPECT_EQ(errors("the broker has BUY 0.4, the books BUY 0.1. Is the rest others'?"), 1U);
+    h.volume = centi(50);  // somebody deals on
+    lists({h});
+    EXPECT_EQ(errors("ALERT"), 1U);
+    ASSERT_EQ(read_differences(dir).size(), 1U);
+    EXPECT_NE(read_differences(dir)[0].text.find("BUY 0.5"), std::string::npos);
+    rig.signal(rig.change(2, SignalAction::Close, 1));
+    rig.fill(rig.only_order());
+    h.volume = centi(30);
+    lists({h});
+    EXPECT_EQ(errors("was ours: the broker has BUY 0.3, the books nothing. All of it others'?"),
+              1U);
+    EXPECT_EQ(errors("by hand"), 0U);
+}
+
 TEST_F(BookCheckTest, NamesSomeAndSaysThatThereAreMore) {
     rig.world();
     std::vector<Holding> rows;
