@@ -269,6 +269,7 @@ private:
     // engine_late.cpp
     void remember_ended_close(const Order& o) noexcept;
     [[nodiscard]] bool book_late_close(const Report& r) noexcept;
+    [[nodiscard]] bool is_what_was_said(EndedClose& c, const Report& r) const noexcept;
 
     // engine_standby.cpp
     [[nodiscard]] bool is_out(const Account& a, std::uint32_t after_s) const noexcept;

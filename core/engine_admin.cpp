@@ -380,6 +380,7 @@ AdminAnswer Engine::on_resolve(const ResolveCommand& c) noexcept {
             r.price = c.price;
             r.position_id = c.position_id;
             bind_tickets(orders_[i], r);
+            orders_[i].marks |= type == CommandType::Close ? kSaidByHand : std::uint8_t{0};
             on_executed(i, r);
             hand_down(r.account, c);
             return AdminAnswer::Ok;

@@ -24,7 +24,22 @@ void Engine::remember_ended_close(const Order& o) noexcept {
     c.volume = o.volume;
     c.cum = o.cum;
     c.share = o.cum.value == 0 && is_told(o.origin) ? ledger_[o.signal].signal.volume : Lots{};
-    std::copy_n(std::begin(o.deals), std::size(c.deals), std::begin(c.deals));
+    static_assert(sizeof c.deals == sizeof o.deals);
+    std::copy(std::begin(o.deals), std::end(o.deals), std::begin(c.deals));
+    c.unnamed = (o.marks & kSaidByHand) != 0 ? o.cum : Lots{};
+}
+
+/// True if `r` is the deal that an operator has named already: of a part that is as large or, where
+/// no deal told is a difference to what was named (as those of a FIX venue are), no larger.
+bool Engine::is_what_was_said(EndedClose& c, const Report& r) const noexcept {
+    const bool hedging = accounts_[c.account.value].spec.margin_mode == MarginMode::Hedging;
+    const bool is = hedging ? r.volume <= c.unnamed : r.volume == c.unnamed;
+    if (is) {
+        c.unnamed = c.unnamed - r.volume;
+        std::rotate(std::begin(c.deals), std::end(c.deals) - 1, std::end(c.deals));
+        c.deals[0] = r.deal_ticket;
+    }
+    return is;
 }
 
 /// True if `r` tells that a close which is over was executed: its target is smaller by so much from
@@ -53,6 +68,9 @@ bool Engine::book_late_close(const Report& r) noexcept {
     deal.volume = std::min(found ? r.volume - c->cum : r.volume, c->volume - c->cum);
     if (seen || deal.volume.value <= 0) {
         return seen || found;
+    }
+    if (!found && is_what_was_said(*c, r)) {
+        return false;  // somebody is told, as of any order that is over
     }
     c->cum = c->cum + deal.volume;
     std::rotate(std::begin(c->deals), std::end(c->deals) - 1, std::end(c->deals));

@@ -225,6 +225,9 @@ void Engine::hold(std::uint32_t i) noexcept {
     Order& o = orders_[i];
     set_status(i, OrdStatus::Held);
     o.retrying = false;
+    if (o.origin == Origin::Engine) {
+        orders_[o.parent].close_wanted = true;  // it ends with its position, wherever it waits
+    }
     const Nanos last = last_call_of(o);
     timers_.set(i, o.type == CommandType::Close && g_.time < last ? last : o.deadline);
     order_row(o);

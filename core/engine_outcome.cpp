@@ -46,6 +46,18 @@ bool has_exit(const Pool<Order>& orders, std::uint32_t i) noexcept {
     return false;
 }
 
+/// Closes of sources that have claimed some of order `i`'s position, which the engine closes, and
+/// may yet be refused.
+void follow_claims(Pool<Order>& orders, std::uint32_t i) noexcept {
+    std::uint32_t c = orders[i].closing.value > 0 ? orders[i].next_in_account : kNoId;
+    for (; c != kNoId; c = orders[c].next_in_account) {
+        Order& o = orders[c];
+        if (o.parent == i && o.claimed && is_told(o.origin)) {
+            o.marks |= kFollowed;
+        }
+    }
+}
+
 template <class From>
 void copy_stops(const From& from, Order& to) noexcept {
     to.stop_loss = from.stop_loss;
@@ -155,7 +167,8 @@ void Engine::close_by_itself(std::uint32_t parent, std::uint8_t rounds) noexcept
     if (p.open_volume.value == 0) {
         return;  // closed at the broker before its fill was told
     }
-    if (!has_place()) {
+    // The place of a close that has come to nothing was never promised to others.
+    if (rounds > 0 ? orders_.full() : !has_place()) {
         alert(AlertCode::OwnCloseFailed, p.account, &p,
               static_cast<std::uint64_t>(Reason::TableFull));
         return;
@@ -165,6 +178,7 @@ void Engine::close_by_itself(std::uint32_t parent, std::uint8_t rounds) noexcept
     o.side = opposite(p.side);
     const Lots unclaimed = p.open_volume - p.closing;
     o.volume = unclaimed.value > 0 ? unclaimed : p.open_volume;  // who has a claim may be refused
+    follow_claims(orders_, parent);
     o.deadline = g_.time + kOwnCloseTtl;
     o.signal_time = o.edge_time = Nanos{};
     if (rounds > 0) {
@@ -177,7 +191,9 @@ void Engine::close_by_itself(std::uint32_t parent, std::uint8_t rounds) noexcept
 
 /// A close of the engine's own has ended.
 void Engine::tell_own_end(const Order& o) noexcept {
-    const bool failed = o.status == OrdStatus::Rejected || o.status == OrdStatus::Expired;
+    const bool taken_away = o.status == OrdStatus::Canceled && o.reason == Reason::BrokerReject;
+    const bool failed = o.status == OrdStatus::Rejected || o.status == OrdStatus::Expired ||
+                        (taken_away && o.cum.value == 0);
     if (failed && rounds_of(o) % kRoundsTold == 0) {
         alert(AlertCode::OwnCloseFailed, o.account, &o, static_cast<std::uint64_t>(o.reason));
     }
@@ -186,9 +202,13 @@ void Engine::tell_own_end(const Order& o) noexcept {
 /// The round of the close that follows on `o`, which has ended; 0 if none does: it is done, nothing
 /// was left, or an operator has ended it, who may be wrong: then another would open the other side.
 std::uint8_t Engine::round_after(const Order& o) noexcept {
-    const bool own = o.origin == Origin::Engine && o.type == CommandType::Close;
+    const bool own =
+        o.type == CommandType::Close && (o.origin == Origin::Engine || (o.marks & kFollowed) != 0);
     const bool over = o.reason == Reason::NothingToDo || o.reason == Reason::CanceledByUser;
-    return own && !over && o.cum < o.volume ? next_round(o) : std::uint8_t{0};
+    if (!own || over || o.cum >= o.volume) {
+        return 0;
+    }
+    return is_told(o.origin) ? std::uint8_t{1} : next_round(o);
 }
 
 // ---- second executions --------------------------------------------------------------------------

@@ -26,6 +26,14 @@ bool is_limit_of_broker(std::uint32_t code) noexcept {
            code == retcode::kHedgeProhibited;
 }
 
+/// Of what its broker has taken away. Nobody here cancels a close of the engine's own: an operator
+/// alone ends it.
+Reason why_gone(const Order& o, bool expired) noexcept {
+    return expired                      ? Reason::Expired
+           : o.origin == Origin::Engine ? Reason::BrokerReject
+                                        : Reason::CanceledByUser;
+}
+
 }  // namespace
 
 Account* Engine::account_of(AccountId id) noexcept {
@@ -216,7 +224,9 @@ void Engine::add_fill(std::uint32_t i, const Report& r, Lots volume) noexcept {
             deal.volume = excess;
             deal.side = o.side;
             deal.symbol = o.symbol;
-            reduce_shares(deal);
+            if (reduce_shares(deal).value > 0) {
+                alert(AlertCode::UnknownReport, o.account, &o, r.deal_ticket);
+            }
         }
     }
 }
@@ -371,7 +381,7 @@ void Engine::on_found(std::uint32_t i, const Report& r) noexcept {
     if (o.type == CommandType::Open && o.price_kind == PriceKind::Market && o.cum.value > 0) {
         settle_partial(i);
     }
-    end(i, status, status == OrdStatus::Expired ? Reason::Expired : Reason::CanceledByUser);
+    end(i, status, why_gone(o, status == OrdStatus::Expired));
 }
 
 void Engine::on_exec(const Report& r) noexcept {
@@ -404,8 +414,7 @@ void Engine::on_exec(const Report& r) noexcept {
     bind_tickets(o, r);
     if (r.exec_kind == ExecKind::PendingCanceled) {
         const bool expired = r.reason == static_cast<std::uint16_t>(Reason::Expired);
-        end(i, expired ? OrdStatus::Expired : OrdStatus::Canceled,
-            expired ? Reason::Expired : Reason::CanceledByUser);
+        end(i, expired ? OrdStatus::Expired : OrdStatus::Canceled, why_gone(o, expired));
         return;
     }
     on_executed(i, r);

@@ -28,11 +28,12 @@ bool Engine::is_out(const Account& a, std::uint32_t after_s) const noexcept {
 /// The account that takes member `m`'s order of the entry being handed out; kNoId if it has one
 /// already, as another's standby. One that stands by takes it only while it is TRADING.
 AccountId Engine::taker_of(const MemberSpec& m, GroupId group) noexcept {
-    if (groups_[group.value].standbys == 0) {
-        return m.account;
-    }
     // One entry is handed out at a time, so this tells it from every other.
     const auto signal = static_cast<std::uint32_t>(g_.signals_accepted);
+    if (groups_[group.value].standbys == 0) {
+        account_standby_[m.account.value].given = signal;  // its first may be named before the end
+        return m.account;
+    }
     const auto takes = [this, signal](AccountId id) {
         if (account_standby_[id.value].given == signal) {
             return false;

@@ -63,7 +63,7 @@ struct Order {
     std::uint32_t parent = kNoId;  // Close, Modify, Cancel: the order they act on
     std::uint16_t children = 0;    // live orders that have this one as parent
     Origin origin{};
-    std::uint8_t marks = 0;  // kUnnamedFill, kRestSent
+    std::uint8_t marks = 0;  // kUnnamedFill, kRestSent, kSaidByHand, kFollowed
     std::uint32_t next_in_account = kNoId;
     std::uint32_t prev_in_account = kNoId;
     std::uint32_t next_in_signal = kNoId;
@@ -92,7 +92,10 @@ struct Order {
 /// Order::marks. Some of what was counted has no deal number that its deal will be told by: named
 /// by an operator, or the sum that a look-up found.
 inline constexpr std::uint8_t kUnnamedFill = 1;
-inline constexpr std::uint8_t kRestSent = 2;  // its rest is another order's by now
+inline constexpr std::uint8_t kRestSent = 2;    // its rest is another order's by now
+inline constexpr std::uint8_t kSaidByHand = 4;  // Close: what is counted of it, an operator named
+inline constexpr std::uint8_t kFollowed = 8;    // Close of a source: what it leaves of a position
+                                                // that the engine closes is the engine's to close
 
 /// How often an order is priced anew, and how often sent again to a broker that asks for less:
 /// after 1, 2, 4, 8, 16 s, cut by its time (C9).
@@ -220,8 +223,7 @@ struct AccountSides {
 /// When entries for the account go to another one (MemberSpec::standby).
 struct AccountStandby {
     Nanos reconciling_since;  // when it last became RECONCILING
-    std::uint32_t given = 0;  // the signal it was last given an order of, counted as accepted;
-                              // kept only where its group has standbys
+    std::uint32_t given = 0;  // the signal it was last given an order of, counted as accepted
     std::uint32_t reserved = 0;
 };
 /// A close that is over without all of its volume, although an attempt of it may have reached the
@@ -234,10 +236,11 @@ struct EndedClose {
     SymbolId symbol{kNoId};
     Side side{};  // of the close
     std::uint8_t reserved[7] = {};
-    Lots volume;  // asked for
-    Lots cum;     // of it executed, as far as is known
-    Lots share;   // of its signal's volume, which the target no longer counts as closed
-    std::uint64_t deals[2] = {};  // latest of those that were booked late: each counts once
+    Lots volume;   // asked for
+    Lots cum;      // of it executed, as far as is known
+    Lots share;    // of its signal's volume, which the target no longer counts as closed
+    Lots unnamed;  // of cum, named by an operator: its deal has no number here yet
+    std::uint64_t deals[4] = {};  // latest of those that were booked: each counts once
 };
 inline constexpr std::uint32_t kEndedClosesMax = 512;
 /// The newest of them; those that are older are forgotten.

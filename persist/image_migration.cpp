@@ -36,7 +36,7 @@ static_assert(sizeof(CurrencyState) == 72 && sizeof(AccountGuard) == 208);
 static_assert(sizeof(AccountOutcome) == 48);
 static_assert(sizeof(GroupGuard) == 104 && sizeof(SymbolGuard) == 112);
 static_assert(sizeof(AccountSides) == 72 && sizeof(AccountStandby) == 16);
-static_assert(sizeof(EndedCloses) == 8 + 512 * 88);
+static_assert(sizeof(EndedCloses) == 8 + 512 * 112);
 
 std::uint32_t number_at(const std::vector<std::byte>& image, std::size_t at) {
     std::uint32_t number = 0;

@@ -118,5 +118,25 @@ TEST(Standby, GetsNoSignalTwiceHoweverItIsNamed) {
     EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
 }
 
+TEST(Standby, NamedWhileAnEntryIsHandedOutGetsNoSecondOne) {
+    Rig rig;
+    rig.world(4);
+    rig.admin(AdminOp::SetAccount, AccountCommand{AccountId{3}, AccountState::Suspended, {}});
+    rig.budget = 1;
+    rig.input(InputType::Signal, rig.open(1));
+    ASSERT_EQ(rig.only_order().account, AccountId{0});
+    MemberSpec m = Rig::member_spec(0, 3);
+    m.standby = 1;  // account 0, the first standby that the group has
+    rig.admin(AdminOp::DefineMember, m);
+    rig.settle();
+    std::vector<std::uint32_t> accounts;
+    for (const OrderCommand& c : rig.take_orders()) {
+        accounts.push_back(c.account.value);
+    }
+    EXPECT_EQ(accounts, (std::vector<std::uint32_t>{1, 2}));
+    EXPECT_EQ(rig.alerts(AlertCode::StandbyTook), 0U);
+    EXPECT_EQ(rig.replayed_hash(), rig.engine.state_hash());
+}
+
 }  // namespace
 }  // namespace millrace::test
