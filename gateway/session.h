@@ -66,6 +66,8 @@ struct SessionTimes {
     Nanos refused_ns = seconds(3);     // trading not allowed: for so long before it is told
     Nanos kill_waits_ns = seconds(2);  // nobody can carry out a kill: the same
     Nanos stable_ns = seconds(5);
+    /// Of an account whose terminal tells what it holds: for so long no whole list before a note.
+    Nanos no_list_ns = seconds(600);
 };
 
 /// Why an account's terminal is refused until a person has seen to it.
@@ -101,9 +103,10 @@ struct BrokerStats {
     std::uint64_t ticks_named = 0;       // the same for ticks that do not arrive
     std::uint64_t kills_named = 0;       // the same for kills that cannot be carried out
     std::uint64_t refused_named = 0;     // the same for accounts that may not trade
-    std::uint64_t away_named = 0;     // accounts that an alert of their own told to be out of reach
-    std::uint64_t holdings = 0;       // whole lists of what an account holds, handed on
-    std::uint64_t holdings_lost = 0;  // lists of which something was missing, or had no room
+    std::uint64_t away_named = 0;  // accounts that an alert of their own told to be out of reach
+    std::uint64_t unlisted_named = 0;  // accounts that a note has named for lists that stopped
+    std::uint64_t holdings = 0;        // whole lists of what an account holds, handed on
+    std::uint64_t holdings_lost = 0;   // lists of which something was missing, or had no room
 };
 
 /// Finds what is configured of a symbol by its canonical name; false if nothing is. Called in the
@@ -313,6 +316,7 @@ private:
     void heed_complaints(std::uint8_t permissions) noexcept;
     void watch_permission(Nanos now) noexcept;
     void watch_kill(bool gone) noexcept;
+    void watch_lists(Nanos now) noexcept;
 
     SessionContext* context_;
     AccountId account_;
@@ -385,6 +389,9 @@ private:
         bool lost = false;      // a row was missing, or found no room
     } holdings_;
     bool holdings_defect_told_ = false;
+    bool tells_holdings_ = false;  // its terminal does, or is one that should
+    bool no_list_told_ = false;
+    Nanos listed_;  // whole list, or UP without one; 0 = not UP
 
     // Write times of the last commands, for the BrokerAnswer histogram.
     struct Written {

@@ -58,6 +58,7 @@ Status Session::on_account(const wire::Frame& frame) noexcept {
     const bridge::Account& told = body.value();
     ++context_->stats.accounts;
     has_facts_ = true;
+    tells_holdings_ = true;  // whoever knows this frame knows those, too
     char text[sizeof ErrorEntry::text];
     const unsigned account = account_.value;
     constexpr int kNameMax = sizeof told.currency;

@@ -94,6 +94,11 @@ Status Session::on_holdings_end(const wire::Frame& frame, Nanos now) noexcept {
     out.event_seq = end.event_seq;
     out.generation = generation_;
     const bool handed_on = whole && context_->holdings.publish(out);
+    tells_holdings_ = true;
+    if (handed_on) {
+        listed_ = now;
+        no_list_told_ = false;
+    }
     ++(handed_on ? context_->stats.holdings : context_->stats.holdings_lost);
     holdings_ = {};
     holdings_.lost = true;  // until the next list begins

@@ -54,6 +54,12 @@ constexpr Complaint kKillWaits = {
     " waits: no terminal, or no connection to its trade server. Its positions and orders are as "
     "they were: close them by hand",
     "ALERT the kill of further accounts waits: nobody reaches their brokers. Close by hand"};
+constexpr Complaint kNoList = {
+    0, &BrokerStats::unlisted_named, "account ",
+    " has told no whole list of what it holds for long: it is not compared with our books. See its "
+    "terminal's Experts tab",
+    "further accounts have told no whole list of what they hold for long: they are not compared "
+    "with our books"};
 constexpr bool fits(const Complaint& c) {
     using Length = std::char_traits<char>;
     constexpr std::size_t kDigits = 10;
@@ -61,7 +67,7 @@ constexpr bool fits(const Complaint& c) {
            Length::length(c.further) < sizeof ErrorEntry::text;
 }
 static_assert(std::all_of(std::begin(kComplaints), std::end(kComplaints), fits) && fits(kRefused) &&
-              fits(kKillWaits));
+              fits(kKillWaits) && fits(kNoList));
 
 /// By the account's number, as long as few have been named.
 void complain(const SessionContext& context, AccountId account, const Complaint& c) noexcept {
@@ -141,6 +147,19 @@ void Session::watch_kill(bool gone) noexcept {
     }
 }
 
+/// Once, until there is one again. Terminals that have never told any are of another kind.
+void Session::watch_lists(Nanos now) noexcept {
+    if (link_ != LinkState::Up || server_away_ || !tells_holdings_) {
+        listed_ = Nanos{};
+        return;
+    }
+    listed_ = listed_.value == 0 ? now : listed_;
+    if (!no_list_told_ && now - listed_ >= context_->times.no_list_ns) {
+        no_list_told_ = true;
+        complain(*context_, account_, kNoList);
+    }
+}
+
 /// The engine takes no entries for it from the first moment on (RECONCILING, or not permitted), so
 /// nothing is left to be suspended here: this is for a person.
 void Session::watch(Nanos now) noexcept {
@@ -148,6 +167,7 @@ void Session::watch(Nanos now) noexcept {
     const bool wanted = entry().login.load(std::memory_order_acquire) != 0 && !stopped_;
     const bool reached = link_ == LinkState::Up && !server_away_;
     watch_permission(now);
+    watch_lists(now);
     gone_since_ = reached || !wanted ? Nanos{} : gone_since_.value == 0 ? now : gone_since_;
     watch_kill(gone_since_.value != 0 && now - gone_since_ >= context_->times.kill_waits_ns);
     if (!wanted || (reached && away_since_.value == 0)) {

@@ -120,6 +120,9 @@ void BookCheck::judge(const List& list, const Engine& engine) {
     const Comparison now = compare(engine, list.end.account, list.rows);
     std::vector<Seen>& seen = seen_[list.end.account.value];
     bool changed = is_over(seen, now);
+    Listed& listed = listed_[list.end.account.value];
+    changed = changed || listed.old;
+    listed = {list.end.time, false};
     for (const Difference& d : now.found) {
         const auto known = std::find_if(seen.begin(), seen.end(),
                                         [&](const Seen& s) { return is_same(s.difference, d); });
@@ -133,6 +136,23 @@ void BookCheck::judge(const List& list, const Engine& engine) {
             known->told = true;
             changed = true;
             tell(d);
+        }
+    }
+    if (changed) {
+        write();
+    }
+}
+
+void BookCheck::mark_old(Nanos now) noexcept {
+    if (now - marked_ < seconds(1)) {
+        return;
+    }
+    marked_ = now;
+    bool changed = false;
+    for (auto& [account, listed] : listed_) {
+        if (!listed.old && now - listed.at >= kOld) {
+            listed.old = true;
+            changed = changed || !seen_[account].empty();
         }
     }
     if (changed) {
@@ -196,6 +216,8 @@ void BookCheck::write() {
     segment_->core().book_differences.store(standing(), std::memory_order_relaxed);
     std::string text = std::string{kHead} + "\n";
     for (const auto& [account, seen] : seen_) {
+        const auto listed = listed_.find(account);
+        const bool old = listed != listed_.end() && listed->second.old;
         for (const Seen& s : seen) {
             if (!s.told) {
                 continue;
@@ -204,7 +226,8 @@ void BookCheck::write() {
             constexpr std::string_view kAlert = "ALERT ";
             what = what.starts_with(kAlert) ? what.substr(kAlert.size()) : what;
             text += std::to_string(account) + (is_foreign(s.difference) ? " 1 " : " 0 ") +
-                    std::to_string(s.since.value) + " " + what + "\n";
+                    std::to_string(s.since.value) + " " + what +
+                    (old ? " (as of the last list: none for 10 minutes)\n" : "\n");
         }
     }
     const std::string path = differences_path(journal_dir_);

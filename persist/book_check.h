@@ -39,6 +39,8 @@ public:
     static constexpr std::uint32_t kNamedMax = 8;
     /// What one event at the broker moves is told by then.
     static constexpr Nanos kApart = seconds(5);
+    /// What an account's last list showed is marked as old once it is older than this.
+    static constexpr Nanos kOld = seconds(600);
     /// Rows of one account that are kept.
     static constexpr std::size_t kRowsMax = 2048;
 
@@ -54,6 +56,9 @@ public:
             compare_due(engine);
         }
     }
+    /// Marks in the file what lists that have stopped showed last. @param now of the clock that
+    /// stamps the lists. Cheap: may be called each round.
+    void mark_old(Nanos now) noexcept;
     /// That two lists have shown and none has taken back; foreign ones do not count.
     [[nodiscard]] std::uint64_t standing() const noexcept;
 
@@ -82,6 +87,12 @@ private:
     std::map<std::uint32_t, List> building_;  // by account
     std::map<std::uint32_t, List> waiting_;   // whole
     std::map<std::uint32_t, std::vector<Seen>> seen_;
+    struct Listed {
+        Nanos at;  // the last list that was compared
+        bool old = false;
+    };
+    std::map<std::uint32_t, Listed> listed_;
+    Nanos marked_;  // mark_old() looked
     std::uint32_t named_ = 0;
     std::uint32_t foreign_named_ = 0;
 };

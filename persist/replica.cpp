@@ -129,6 +129,7 @@ int Replica::step(Nanos now) noexcept {
     ASSERT(effects_.has_value());  // begin() makes these before the reader
     ASSERT(books_.has_value());
     books_->collect(*engine_);
+    books_->mark_old(now);
     const Sequence end = limit();
     const std::uint64_t epoch = segment_->core().epoch.load(std::memory_order_acquire);
     int work = 0;

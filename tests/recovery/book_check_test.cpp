@@ -125,6 +125,25 @@ TEST_F(BookCheckTest, TellsOnlyWhatTwoListsShowThatAreApart) {
     EXPECT_EQ(errors("is over"), 1U);
 }
 
+TEST_F(BookCheckTest, WhatListsThatHaveStoppedShowedLastIsMarkedAsOld) {
+    rig.world();
+    opened(1);
+    lists({});
+    const auto is_marked = [this] {
+        const auto file = read_differences(dir);
+        return file.size() == 1 && file[0].text.find("as of the last list") != std::string::npos;
+    };
+    check->mark_old(rig.now + seconds(60));
+    EXPECT_FALSE(is_marked());
+    rig.now = rig.now + BookCheck::kOld;
+    check->mark_old(rig.now);
+    EXPECT_TRUE(is_marked());
+    EXPECT_EQ(check->standing(), 1U) << "nobody has seen it mended";
+    list({});
+    EXPECT_EQ(read_differences(dir).size(), 1U);
+    EXPECT_FALSE(is_marked());
+}
+
 TEST_F(BookCheckTest, ADifferenceThatOneListDoesNotShowBeginsAnew) {
     rig.world();
     const Holding h = opened(1);
