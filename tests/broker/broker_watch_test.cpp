@@ -2,6 +2,7 @@
 // as there are few; and told nothing of one that can be reached, or is none. Method: a broker stage
 // whose clock the test sets; terminals that stay away, or have lost their trade server.
 #include "broker_world.h"
+#include "core/crc32c.h"
 
 #include <gtest/gtest.h>
 
@@ -224,6 +225,30 @@ TEST_F(BrokerWatch, NamesAFewOfManyAndCountsTheOthers) {
     EXPECT_EQ(world->errors("ALERT further accounts cannot be reached"),
               40U - Session::kAwayNamedMax);
     EXPECT_EQ(world->errors(kNote), 40U);
+}
+
+TEST_F(BrokerWatch, NotesOnceThatTheListsOfATerminalThatTellsThemHaveStopped) {
+    begin(2);
+    world->connect(kFirstLogin);
+    world->connect(kFirstLogin + 1);  // tells none, and never did
+    const BrokerStats& stats = world->stage->stats();
+    const auto list = [&](std::uint32_t count) {  // with no row: torn if it should have one
+        const std::uint64_t before = stats.holdings + stats.holdings_lost;
+        world->terminals[0]->send(bridge::FrameType::HoldingsEnd, 0,
+                                  bridge::HoldingsEnd{count, ~kCrc32cInit, 0});
+        EXPECT_TRUE(world->until([&] { return stats.holdings + stats.holdings_lost > before; }));
+    };
+    constexpr const char* kNoList = "account 0 has told no whole list of what it holds";
+    list(0);
+    pass(540);
+    list(1);
+    EXPECT_EQ(world->errors(kNoList), 0U);
+    pass(120);
+    EXPECT_EQ(world->errors(kNoList), 1U) << "the torn one was none";
+    list(0);
+    pass(660);
+    EXPECT_EQ(world->errors(kNoList), 2U) << "another time";
+    EXPECT_EQ(world->errors("has told no whole list"), 2U);
 }
 
 }  // namespace
