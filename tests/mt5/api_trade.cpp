@@ -329,7 +329,8 @@ double PositionGetDouble(int property) {
         case POSITION_VOLUME: return unscaled(selected_position.lots().value);
         case POSITION_SL:
             looks_at_stops += host().knobs.flicker;
-            return unscaled(selected_position.stop_loss.value + looks_at_stops);
+            return unscaled(selected_position.stop_loss.value +
+                            looks_at_stops * host().knobs.flicker);
         case POSITION_TP: return unscaled(selected_position.take_profit.value);
     }
     mql_halt("PositionGetDouble: a property that the host does not know");
