@@ -215,13 +215,11 @@ TEST(ChaosPressure, FlattensThousandsOfPositionsAtOneWordWhileTheRestTradesOn) {
         "and %lu of its fills told\n",
         open, s(began, word), s(word, told), s(opened, flat), static_cast<unsigned long>(within),
         static_cast<unsigned long>(meanwhile));
-    // A source that stood still meanwhile has sent nothing that could be carried out.
-    if (turns >= kTurnsBeside) {
-        EXPECT_GT(within, 0U) << "the rest waited for the flatten";
-        EXPECT_GT(meanwhile, 0U) << "the rest waited for the flatten";
-    } else {
-        EXPECT_GIVEN(within > 0 && meanwhile > 0) << "the source had " << turns << " turns";
-    }
+    // Either will do: the simulated broker may close thousands between two deals of the rest, and
+    // who stands still hears of fills later. A source that stood still has sent nothing.
+    EXPECT_TRUE(within + meanwhile > 0 || turns < kTurnsBeside)
+        << "the rest waited for the flatten";
+    EXPECT_GIVEN(within + meanwhile > 0) << "the source had " << turns << " turns";
     EXPECT_TRUE(rest.fills_more(40)) << "the rest stands still";
     EXPECT_EQ(world.command({"unkill", "--group", "hedging"}, kCommandMax, &output), 0) << output;
     const Judgement judgement = world.finish();
